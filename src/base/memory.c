@@ -1,0 +1,75 @@
+// The heap behind one seam.
+
+#include "base/memory.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+
+static _Atomic uint64_t fail_nth;       // 0: never
+static _Atomic uint64_t calls_seen;     // since the last memory_fail_after()
+static _Atomic bool fail_for_ever;
+
+static _Noreturn void no_memory(size_t bytes) {
+    fprintf(stderr, "traceo: out of memory: %zu bytes could not be had; the process stops here\n", bytes);
+    abort();
+}
+
+size_t array_bytes(size_t count, size_t size) {
+    size_t bytes;
+    bool overflow = __builtin_mul_overflow(count, size, &bytes);
+    assert(!overflow);
+    return bytes;
+}
+
+void *memory_take(size_t bytes) {
+    void *at = malloc(bytes == 0 ? 1 : bytes);
+    if (at == NULL) no_memory(bytes);
+    return at;
+}
+
+void *memory_take_zeroed(size_t bytes) {
+    void *at = calloc(1, bytes == 0 ? 1 : bytes);
+    if (at == NULL) no_memory(bytes);
+    return at;
+}
+
+void *memory_resize(void *at, size_t bytes) {
+    void *moved = realloc(at, bytes == 0 ? 1 : bytes);
+    if (moved == NULL) no_memory(bytes);
+    return moved;
+}
+
+void memory_free(void *at) {
+    free(at);
+}
+
+uint64_t memory_fail_after(uint64_t nth, bool for_ever) {
+    uint64_t seen = atomic_exchange(&calls_seen, 0);
+    atomic_store(&fail_for_ever, for_ever);
+    atomic_store(&fail_nth, nth);
+    return seen;
+}
+
+static bool must_fail(void) {
+    uint64_t call = atomic_fetch_add(&calls_seen, 1) + 1;
+    uint64_t nth = atomic_load(&fail_nth);
+    if (likely(nth == 0)) return false;
+    return call == nth || (call > nth && atomic_load(&fail_for_ever));
+}
+
+bool memory_reserve(size_t bytes, void **out, Error *err) {
+    return memory_reserve_again(NULL, bytes, out, err);
+}
+
+bool memory_reserve_again(void *at, size_t bytes, void **out, Error *err) {
+    void *moved = must_fail() ? NULL : realloc(at, bytes == 0 ? 1 : bytes);
+    if (moved == NULL) {
+        return error_set(err, ERROR_NO_MEMORY, "%zu bytes of memory could not be had", bytes);
+    }
+    *out = moved;
+    return true;
+}

@@ -1,0 +1,84 @@
+// Running test cases under cmocka, with TAP-like output that `tools/test_report` counts.
+
+#include "base/test.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/assert.h"
+
+static uint64_t seed_of_run(void) {
+    uint64_t seed = 1;
+    const char *given = getenv("TRACEO_SEED");
+    if (given != NULL && !text_to_u64(text_from_cstring(given), &seed)) {
+        fprintf(stderr, "TRACEO_SEED is not a number: %s\n", given);
+        exit(2);
+    }
+    return seed;
+}
+
+static void run_case(void **state) {
+    const TestCase *test_case = *state;
+    Arena arena = {0};
+    Error err = {0};
+    Test t = {test_case->name, &arena, &err, seed_of_run()};
+    test_case->run(&t);
+    arena_free(&arena);
+}
+
+void check_failed(Test *t, const char *file, int line, const char *format, ...) {
+    char text[2048];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    fprintf(stderr, "%s:%d: %s: %s\n  again: TRACEO_SEED=%llu %s %s\n", file, line, t->name, text,
+            (unsigned long long)t->seed, program_invocation_name, t->name);
+    _fail(file, line);
+}
+
+_Noreturn void test_skip(Test *t, const char *reason) {
+    printf("# skipped: %s: %s\n", t->name, reason);
+    arena_free(t->arena);
+    _skip(__FILE__, __LINE__);
+    unreachable("cmocka's skip returned");
+}
+
+Text test_data_folder(Test *t, const char *sub) {
+    const char *root = getenv("TRACEO_DATA");
+    if (root == NULL) root = "../shared/data";
+    Text folder = text_format(t->arena, "%s/%s", root, sub);
+    if (access(folder.at, R_OK) != 0) test_skip(t, text_format(t->arena, "%s is not there", folder.at).at);
+    return folder;
+}
+
+uint64_t test_random(uint64_t *state) {
+    uint64_t x = *state == 0 ? 0x9e3779b97f4a7c15u : *state;
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    *state = x;
+    return x * 0x2545f4914f6cdd1du;
+}
+
+int test_run(const char *group, const TestCase *cases, size_t count, int argc, char **argv) {
+    struct CMUnitTest *tests = memory_new_array(struct CMUnitTest, count);
+    size_t chosen = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool wanted = argc < 2 || text_find(text_from_cstring(cases[i].name), text_from_cstring(argv[1])) >= 0;
+        if (wanted) {
+            tests[chosen++] = (struct CMUnitTest){
+                .name = cases[i].name, .test_func = run_case, .initial_state = (void *)(uintptr_t)&cases[i]};
+        }
+    }
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    int failed = _cmocka_run_group_tests(group, tests, chosen, NULL, NULL);
+    memory_free(tests);
+    return failed == 0 ? 0 : 1;
+}
