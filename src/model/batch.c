@@ -1,0 +1,47 @@
+// Batches: flat rows that keep their memory.
+
+#include "model/batch.h"
+
+#include "base/assert.h"
+
+void batch_clear(Batch *batch) {
+    array_clear(&batch->series);
+    array_clear(&batch->samples);
+    array_clear(&batch->histograms);
+    array_clear(&batch->exemplars);
+    array_clear(&batch->metadata);
+    memset(batch->counts, 0, sizeof batch->counts);
+    batch->first_fault.code = ERROR_NONE;
+    batch->arrival_ms = 0;
+}
+
+void batch_free(Batch *batch) {
+    array_free(&batch->series);
+    array_free(&batch->samples);
+    array_free(&batch->histograms);
+    array_free(&batch->exemplars);
+    array_free(&batch->metadata);
+}
+
+void batch_refuse(Batch *batch, BatchSeries *series, Verdict verdict, const Error *why) {
+    assert(verdict != VERDICT_STORED);
+    if (series->verdict != VERDICT_STORED) return;
+    series->verdict = (uint8_t)verdict;
+    batch->counts[verdict] += series->sample_count + series->histogram_count;
+    if (batch->first_fault.code == ERROR_NONE && why != NULL) batch->first_fault = *why;
+}
+
+Text verdict_name(Verdict verdict) {
+    static const Text names[VERDICT_COUNT] = {
+        [VERDICT_STORED] = TEXT_INIT("stored"),
+        [VERDICT_DUPLICATE] = TEXT_INIT("duplicate"),
+        [VERDICT_CONFLICT] = TEXT_INIT("conflict"),
+        [VERDICT_TOO_OLD] = TEXT_INIT("too_old"),
+        [VERDICT_TOO_NEW] = TEXT_INIT("too_new"),
+        [VERDICT_BAD_LABELS] = TEXT_INIT("bad_labels"),
+        [VERDICT_LIMIT] = TEXT_INIT("limit"),
+        [VERDICT_BAD_VALUE] = TEXT_INIT("bad_value"),
+    };
+    assert(verdict >= 0 && verdict < VERDICT_COUNT);
+    return names[verdict];
+}

@@ -1,0 +1,68 @@
+// A batch: what one request carried, decoded. Every protocol makes one and hands it to ingest/admit.
+//
+// Rows are flat arrays that keep their memory from request to request: nothing is allocated per row.
+// Texts and label bytes are views into the decoded body, which outlives the batch.
+#pragma once
+
+#include "model/labels.h"
+#include "model/sample.h"
+#include "model/tenant.h"
+
+typedef enum Verdict {
+    VERDICT_STORED = 0,
+    VERDICT_DUPLICATE,      // the same time and value again: fine, nothing added (W25)
+    VERDICT_CONFLICT,       // the same time, another value: the first one stays
+    VERDICT_TOO_OLD,        // outside retention or the limits of time
+    VERDICT_TOO_NEW,
+    VERDICT_BAD_LABELS,     // not canonical, not UTF-8, too many, too long
+    VERDICT_LIMIT,          // a new series over the tenant's quota
+    VERDICT_BAD_VALUE,      // a malformed native histogram
+    VERDICT_COUNT
+} Verdict;
+
+typedef struct BatchSeries {
+    Bytes labels;           // as sent; canonical when labels_check says so
+    uint32_t first_sample;  // into Batch.samples
+    uint32_t sample_count;
+    uint32_t first_histogram, histogram_count;
+    uint32_t first_exemplar, exemplar_count;
+    uint32_t ref;           // filled by the store
+    uint8_t verdict;        // filled by admit and the store: refuses the whole row when not STORED
+} BatchSeries;
+
+typedef struct BatchHistogram {
+    int64_t time_ms;
+    Bytes wire;  // prometheus.Histogram as sent, kept as it came
+} BatchHistogram;
+
+typedef struct BatchExemplar {
+    int64_t time_ms;
+    double value;
+    Bytes labels;  // canonical Labels of the exemplar
+} BatchExemplar;
+
+typedef struct BatchMetadata {
+    Text family;
+    uint8_t type;  // prometheus.MetricMetadata.MetricType
+    Text help;
+    Text unit;
+} BatchMetadata;
+
+typedef struct Batch {
+    int64_t arrival_ms;
+    ARRAY(BatchSeries) series;
+    ARRAY(Sample) samples;
+    ARRAY(BatchHistogram) histograms;
+    ARRAY(BatchExemplar) exemplars;
+    ARRAY(BatchMetadata) metadata;
+    uint64_t counts[VERDICT_COUNT];  // samples and histograms by verdict; filled by admit and the store
+    Error first_fault;               // of the first row refused (code NONE: none), names series and reason
+} Batch;
+
+void batch_clear(Batch *batch);  // keeps the memory
+void batch_free(Batch *batch);
+
+// Refuses a row: sets its verdict, counts its samples, keeps the first reason.
+void batch_refuse(Batch *batch, BatchSeries *series, Verdict verdict, const Error *why);
+
+Text verdict_name(Verdict verdict);  // "duplicate", for our own metrics' label

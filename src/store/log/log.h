@@ -1,0 +1,104 @@
+// The log: append bytes, know when they are durable, read them back, trim what is no longer needed.
+//
+// One sequence of records in segment files. A record is acknowledged only when it, the file's length
+// and every folder entry needed to find it are durable: rules W1 to W25 of docs/durability.md. One
+// writer commits groups: a batch grows while the previous one syncs (W18). Bytes are described in
+// FORMAT.md. The Kafka side of this seam comes later; nothing above knows which is in use.
+//
+// Any thread appends; one thread commits: either log_run on a thread of its own, or the caller of
+// log_commit_now (tests, deterministic).
+#pragma once
+
+#include "base/budget.h"
+#include "os/clock.h"
+#include "os/disk.h"
+
+typedef struct Log Log;
+
+// Types of records; numbers once used are never reused.
+typedef enum LogRecordType {
+    LOG_RECORD_REMOTE_WRITE_1 = 1,  // a remote write 1.0 body, snappy as received
+    LOG_RECORD_SAMPLES = 2,         // own batch format of ingest (host collector, push)
+} LogRecordType;
+
+typedef enum LogDurability {
+    LOG_SYNC,    // acknowledged after fdatasync
+    LOG_MEMORY,  // acknowledged at once, synced every 100 ms; every answer says so
+} LogDurability;
+
+typedef struct LogRecord {
+    uint64_t sequence;    // rises by one; never reused
+    LogRecordType type;
+    uint32_t tenant;      // TenantId.number
+    int64_t arrival_ms;
+    Bytes refused;        // what admit refused, in ingest's own format; may be empty
+    Bytes body;
+} LogRecord;
+
+typedef struct LogOptions {
+    Disk *disk;
+    Clock *clock;
+    Text folder;             // made when missing
+    LogDurability durability;
+    int64_t segment_bytes;   // 0: LIMIT_LOG_SEGMENT_BYTES
+    int64_t waiting_bytes_max;  // un-synced bytes at most; beyond it append is ERROR_BUSY
+} LogOptions;
+
+// A lost interval: what recovery had to quarantine (W6). Published, never silent.
+typedef struct LogGap {
+    uint64_t first_sequence, last_sequence;  // of the records that cannot be read
+    int64_t first_ms, last_ms;               // arrival of their neighbours
+    Text file;
+    int64_t offset, bytes;
+} LogGap;
+
+typedef struct LogRecovery {
+    uint64_t first_sequence, next_sequence;
+    uint64_t records;
+    LogGap *gaps;
+    size_t gap_count;
+    int64_t bytes_cut;  // a torn tail, cut at the last whole record (W7 made it durable)
+} LogRecovery;
+
+// Opens or begins a log: finds the segments, verifies every record, cuts a torn tail durably. Damage
+// elsewhere is a gap. NEWER_FORMAT for an unknown version or record type (W23), naming file and offset.
+must_use bool log_open(LogOptions options, Arena *arena, LogRecovery *recovery, Log **out, Error *err);
+void log_close(Log **log);  // stops the commit thread; un-synced records are lost, as they were never acknowledged
+
+// Reads every record from `first_sequence` on, in order. Views hold during the call. `each` returning
+// false stops with its error.
+must_use bool log_replay(Log *log, uint64_t first_sequence,
+                         bool (*each)(void *context, const LogRecord *record, Error *err), void *context, Error *err);
+
+// Copies the record behind the others of the group that is being gathered; *sequence names it. Not durable yet.
+// BUSY when too much waits; DISK_FULL or IO with the reason once the log has stopped taking records.
+must_use bool log_append(Log *log, const LogRecord *record, uint64_t *sequence, Error *err);
+
+// Calls `done` once the record is durable (or can never be: ok false, with the reason), from the commit thread;
+// at once when it already is. The callback must not block or append.
+typedef void (*LogDone)(void *context, bool ok, const Error *err);
+void log_when_durable(Log *log, uint64_t sequence, LogDone done, void *context);
+
+// Blocks until durable.
+must_use bool log_wait(Log *log, uint64_t sequence, Error *err);
+
+// Commits what waits, on the caller's thread. Only without log_run.
+must_use bool log_commit_now(Log *log, Error *err);
+// Starts the commit thread, which also prepares and recycles segments and retries after a full disk.
+must_use bool log_run(Log *log, Error *err);
+
+// Everything below `sequence` is durable elsewhere and may be dropped (W16). Segments are recycled.
+must_use bool log_trim(Log *log, uint64_t sequence, Error *err);
+
+typedef struct LogState {
+    uint64_t next_sequence, durable_sequence, first_sequence;  // durable: all below it are
+    int64_t bytes, segments, waiting_bytes;
+    uint64_t commits, records, sync_ns_total;
+    bool writable;      // false: stopped by a failure, see reason
+    Error reason;
+    LogDurability durability;
+} LogState;
+void log_state(Log *log, LogState *out);
+
+// Prints a segment for `traceo inspect`: header, records, damage.
+must_use bool log_inspect(Disk *disk, Text path, Builder *out, Error *err);
