@@ -1,0 +1,70 @@
+// A block: immutable samples of many series within one UTC day, one object, readable by range.
+//
+// Symbols, label sets, postings, chunk directory with summaries, pages of packed columns (clocks shared between series),
+// native histograms, exemplars, metadata, checksums per section and page, footer: FORMAT.md. A block is built by
+// BlockWriter in one pass over series sorted by labels, and opened as a mapped view. Immutable and shared (ref/unref);
+// any thread reads. Everything read from it is checked: bad bytes are CORRUPT, naming section and offset.
+#pragma once
+
+#include "model/batch.h"
+#include "model/matcher.h"
+#include "store/objects/objects.h"
+#include "store/series/chunk.h"
+
+// ---- Building -----------------------------------------------------------------------------------
+typedef struct BlockWriter BlockWriter;
+
+BlockWriter *block_writer_begin(void);
+void block_writer_free(BlockWriter **writer);
+
+// Series in rising labels_compare order, each once. Times rise strictly within a series.
+must_use bool block_writer_series(BlockWriter *writer, Labels labels, Error *err);
+must_use bool block_writer_samples(BlockWriter *writer, const int64_t *times, const double *values, size_t count, Error *err);
+must_use bool block_writer_histogram(BlockWriter *writer, int64_t time_ms, Bytes wire, Error *err);
+must_use bool block_writer_exemplar(BlockWriter *writer, int64_t time_ms, double value, Labels labels, Error *err);
+must_use bool block_writer_metadata(BlockWriter *writer, const BatchMetadata *metadata, Error *err);
+// The whole object, ready for objects->put. The writer is used up.
+must_use bool block_writer_finish(BlockWriter *writer, Builder *out, Error *err);
+
+// ---- Reading ------------------------------------------------------------------------------------
+typedef struct Block Block;
+
+typedef struct BlockFacts {
+    int64_t min_ms, max_ms;
+    uint64_t series, samples, chunks, histograms, exemplars;
+    int64_t bytes;
+} BlockFacts;
+
+// Opens an object that the manifest states; footer and index sections are verified here, pages when first read.
+must_use bool block_open(Objects *objects, Text name, int64_t bytes, Block **out, Error *err);
+Block *block_ref(Block *block);
+void block_unref(Block **block);  // NULL is fine
+BlockFacts block_facts(const Block *block);
+
+// Series are numbered 0 … series-1 in labels order.
+typedef struct BlockSeriesSet {
+    uint32_t *at;  // rising
+    size_t count;
+} BlockSeriesSet;
+must_use bool block_select(const Block *block, Matchers matchers, Arena *arena, BlockSeriesSet *out, Error *err);
+must_use bool block_labels(const Block *block, uint32_t series, Arena *arena, Labels *out, Error *err);
+must_use bool block_label_names(const Block *block, Arena *arena, Texts *out, Error *err);               // sorted
+must_use bool block_label_values(const Block *block, Text name, Arena *arena, Texts *out, Error *err);   // sorted
+
+// Decodes samples with from <= time <= to; a BlockCursor keeps the last decoded page. One thread per cursor.
+typedef struct BlockCursor BlockCursor;
+BlockCursor *block_cursor_open(const Block *block);
+void block_cursor_close(BlockCursor **cursor);
+// Appends to the columns (see series.h); times rise. Any page that does not verify is CORRUPT.
+struct SeriesColumns;
+must_use bool block_read(BlockCursor *cursor, uint32_t series, int64_t from_ms, int64_t to_ms, struct SeriesColumns *out, Error *err);
+// Each native histogram or exemplar of a series in the interval, in time order.
+must_use bool block_each_histogram(BlockCursor *cursor, uint32_t series, int64_t from_ms, int64_t to_ms,
+                                   bool (*each)(void *context, int64_t time_ms, Bytes wire, Error *err), void *context, Error *err);
+must_use bool block_each_exemplar(BlockCursor *cursor, uint32_t series, int64_t from_ms, int64_t to_ms,
+                                  bool (*each)(void *context, int64_t time_ms, double value, Labels labels, Error *err), void *context, Error *err);
+must_use bool block_each_metadata(const Block *block, bool (*each)(void *context, const BatchMetadata *metadata, Error *err), void *context, Error *err);
+
+// Verifies every checksum, page by page, from `*offset` on, at most `bytes_max`; *offset is the block's size when done.
+must_use bool block_verify(const Block *block, int64_t *offset, int64_t bytes_max, Error *err);
+must_use bool block_inspect(const Block *block, bool verify_all, Builder *out, Error *err);
