@@ -1,0 +1,30 @@
+// The functions of PromQL: one row each, which serves the checker, the executor, `traceo help functions`, the
+// editor's completion and the test that runs every example.
+#pragma once
+
+#include "query/promql/ast.h"
+
+enum { FUNCTION_ARGS_MAX = 4 };
+
+// How query/exec computes it; the executor has one kernel per id (ORDER: function ids).
+typedef enum FunctionId {
+#define FUNCTION(id, name, result, takes, optional, variadic, example, help) FUNCTION_##id,
+#include "query/promql/functions.def"
+#undef FUNCTION
+    FUNCTION_COUNT
+} FunctionId;
+
+typedef struct Function {
+    FunctionId id;
+    Text name;
+    ValueType result;
+    ValueType takes[FUNCTION_ARGS_MAX];  // VALUE_NONE ends it
+    int optional;   // how many of the last ones may be left out
+    bool variadic;  // the last one may repeat
+    bool supported; // false: known to Prometheus, answered with UNSUPPORTED until its kernel is written
+    Text example;
+    Text help;
+} Function;
+
+extern const Function functions[];
+const Function *function_find(Text name);  // NULL when there is none

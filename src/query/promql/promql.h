@@ -1,0 +1,29 @@
+// PromQL, the language: text to a checked tree and back.
+//
+// A hand-written lexer whose tokens are views, a Pratt parser driven by a table of binding powers, a checker that
+// gives every node its type. Errors are BAD_INPUT with "line:column: parse error: …" in the message and the range in
+// `where`. Nesting and length are limited. What the language of Prometheus 3 has and this version cannot do yet is
+// ERROR_UNSUPPORTED, naming it.
+#pragma once
+
+#include "query/promql/ast.h"
+
+typedef struct Promql {
+    Text text;
+    Expr *root;
+    ARRAY(Regex *) regexes;  // to be closed
+} Promql;
+
+must_use bool promql_parse(Text text, Arena *arena, Promql *out, SourceRange *where, Error *err);
+void promql_close(Promql *promql);
+
+// A series selector alone, as in match[]: `up`, `{job="x"}`, `up{job=~"a|b"}`.
+must_use bool promql_parse_selector(Text text, Arena *arena, Promql *out, Error *err);
+
+// Prints the tree so that parsing it again gives an equal tree.
+void promql_print(const Expr *expr, Builder *out);
+bool expr_equal(const Expr *a, const Expr *b);
+
+// "5m", "1h30m", "1y2w3d4h5m6s7ms" to milliseconds and back (Prometheus' model.Duration); also used by settings.
+must_use bool duration_parse_ms(Text text, int64_t *out, Error *err);
+void duration_print_ms(int64_t ms, Builder *out);
