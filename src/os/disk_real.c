@@ -102,7 +102,7 @@ static bool is_aligned(int64_t offset, const void *at, size_t len) {
 }
 
 static bool real_read(Disk *disk, File *file, int64_t offset, void *into, size_t len, size_t *got, Error *err) {
-    assert_slow(!file->direct || is_aligned(offset, into, len));
+    assert(!file->direct || is_aligned(offset, into, len));
     size_t done = 0;
     while (done < len) {
         ssize_t count = pread(file->fd, (char *)into + done, len - done, offset + (int64_t)done);
@@ -117,7 +117,7 @@ static bool real_read(Disk *disk, File *file, int64_t offset, void *into, size_t
 }
 
 static bool real_write(Disk *disk, File *file, int64_t offset, const void *from, size_t len, Error *err) {
-    assert_slow(!file->direct || is_aligned(offset, from, len));
+    assert(!file->direct || is_aligned(offset, from, len));
     size_t done = 0;
     while (done < len) {
         ssize_t count = pwrite(file->fd, (const char *)from + done, len - done, offset + (int64_t)done);
