@@ -1,0 +1,79 @@
+// The store: everything kept, behind one door. It owns the log, the catalogue and the series engine of every tenant,
+// replays the log at start and keeps house in the background (seal, merge, retention, trim, scrub).
+//
+//   data directory:  lock  catalog.db  log/  tenants/<id>/{MANIFEST, quarantine/}  objects/<id>/…
+//
+// The order of a write is the promise of the product: the batch joins the log, then the head; the caller
+// answers only when store_when_durable says so. Any thread writes and reads.
+#pragma once
+
+#include "store/catalog/catalog.h"
+#include "store/log/log.h"
+#include "store/series/series.h"
+
+typedef struct Store Store;
+
+// One tenant's part. Lives as long as the store.
+typedef struct Tenant {
+    TenantId id;
+    Text name;
+    SeriesStore *series;
+} Tenant;
+
+typedef struct StoreOptions {
+    Disk *disk;
+    Clock *clock;
+    Text folder;
+    HashKey hash_key;
+    LogDurability durability;
+    int64_t memory_limit;      // bytes; 0: three quarters of the machine's
+    int64_t retention_ms;      // 0: for ever
+    int64_t head_span_ms;      // 0: default of series.h
+    int64_t log_bytes_max;     // heads are turned and sealed when the log holds more; 0: 2 GiB
+    int64_t log_segment_bytes; // 0: default of log.h
+} StoreOptions;
+
+// Applies one record of the log to the head again: the ordinary ingest path, given by `app`.
+typedef bool (*StoreReplay)(void *context, Store *store, const LogRecord *record, Error *err);
+
+// ERROR_IN_USE when another process holds the folder (W19). Nothing is replayed yet.
+must_use bool store_open(StoreOptions options, Store **out, Error *err);
+// Replays the log into the heads, sealing where memory wants it; then writes are welcome.
+must_use bool store_replay(Store *store, StoreReplay replay, void *context, Error *err);
+// Starts the threads: group commit, maintenance.
+must_use bool store_run(Store *store, Error *err);
+// Stops the threads, commits what waits, closes all. NULL is fine.
+void store_close(Store **store);
+
+// The tenant of this name; made when `create`; *out NULL when it is not there.
+must_use bool store_tenant(Store *store, Text name, bool create, Tenant **out, Error *err);
+Tenant *store_tenant_by_id(Store *store, TenantId id);  // NULL when there is none
+must_use bool store_tenants(Store *store, Arena *arena, Tenant ***out, size_t *count, Error *err);
+
+Catalog *store_catalog(Store *store);
+Budget *store_query_budget(Store *store);
+
+// Logs the body and makes the batch visible. `batch` tells the fate of every row; rows that admit refused before stay
+// refused, also at replay. *sequence is what to wait for. DISK_FULL, IO, BUSY, NO_MEMORY: nothing was stored.
+must_use bool store_write(Store *store, Tenant *tenant, LogRecordType type, Bytes body, SeriesPrediction *prediction,
+                          Batch *batch, uint64_t *sequence, Error *err);
+// The part of a replay that store_write is for a live batch: rows named in record->refused are refused again.
+must_use bool store_write_again(Store *store, Tenant *tenant, const LogRecord *record, SeriesPrediction *prediction, Batch *batch, Error *err);
+void store_when_durable(Store *store, uint64_t sequence, LogDone done, void *context);
+
+// One round of housekeeping, on the caller's thread (tests; the background thread calls it once a second).
+must_use bool store_maintain(Store *store, Error *err);
+// Turns and seals every head now, so that nothing but blocks is left (before a backup; tests; bench).
+must_use bool store_flush(Store *store, Error *err);
+
+typedef struct StoreState {
+    LogState log;
+    LogRecovery recovery;
+    int64_t memory_limit, memory_heads, memory_queries;
+    bool ready;
+    uint64_t replayed_records;
+    double replay_part;  // 0 … 1 while replaying
+    uint64_t maintenance_failures;
+    int64_t last_seal_ms;
+} StoreState;
+void store_state(Store *store, StoreState *out);
