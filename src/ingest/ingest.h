@@ -33,7 +33,6 @@ must_use bool ingest_samples(Store *store, Tenant *tenant, IngestSender *sender,
 // Makes a WriteRequest body row by row, for collectors and `traceo push`.
 typedef struct WriteBody {
     Builder bytes;
-    Builder scratch;
     uint64_t rows;
 } WriteBody;
 void write_body_add(WriteBody *body, Labels labels, int64_t time_ms, double value);

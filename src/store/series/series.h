@@ -9,6 +9,7 @@
 #pragma once
 
 #include "base/budget.h"
+#include "base/hash.h"
 #include "model/batch.h"
 #include "model/matcher.h"
 #include "os/clock.h"
@@ -17,7 +18,8 @@
 typedef struct SeriesStore SeriesStore;
 
 typedef struct SeriesOptions {
-    Objects *objects;         // where blocks lie, under `prefix`
+    Objects *objects;         // where blocks lie
+    Text object_prefix;       // in front of their names, "7/"
     Disk *disk;               // for the manifest
     Text folder;              // of the manifest; made when missing
     Clock *clock;
@@ -59,6 +61,8 @@ typedef struct SeriesPrediction {
 //   log_append(…, &sequence)                         the caller's business
 //   series_append(store, batch, sequence);           samples become visible to queries
 //   series_write_end(store);
+// Asked before anything is logged: NO_MEMORY or BUSY, with the reason, while heads can take nothing more.
+must_use bool series_may_write(SeriesStore *store, Error *err);
 void series_write_begin(SeriesStore *store);
 // Fills BatchSeries.ref; refuses rows (batch_refuse) with BAD_LABELS or LIMIT. Rows already refused are passed over.
 // With `replay` limits of rate and number do not apply: what was admitted once is admitted again.
@@ -87,6 +91,10 @@ typedef struct SeriesFoundList {
     SeriesFound *at;  // in no order; no label set twice
     size_t count;
 } SeriesFoundList;
+
+// Something between these times is known to be lost (a damaged part of the log): answers over it carry `note`, which the
+// caller keeps alive.
+void series_note_gap(SeriesStore *store, int64_t from_ms, int64_t to_ms, Text note);
 
 // All series that every matcher matches and that may have samples in the view's interval. At most `series_max` (0: no
 // end), more is TOO_COSTLY naming the count.
@@ -143,7 +151,8 @@ must_use bool series_turn(SeriesStore *store, Error *err);
 // Writes turned heads as blocks, durable and verified (W14), then lets them go. After it, log records below
 // series_sealed_sequence() are no longer needed by this store.
 must_use bool series_seal(SeriesStore *store, Error *err);
-// The lowest sequence this store still needs from the log; UINT64_MAX when it needs none.
+// The lowest sequence this store still needs from the log; UINT64_MAX when it needs none. Waits for writes between begin and end,
+// so that a record logged before the call is counted.
 uint64_t series_needed_sequence(SeriesStore *store);
 // Merges small blocks where it pays, drops what is past retention. *more: call again soon.
 must_use bool series_merge(SeriesStore *store, bool *more, Error *err);

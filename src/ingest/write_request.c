@@ -1,0 +1,188 @@
+// Decoding of prometheus.WriteRequest: the hottest parser of the house.
+//
+// A sender's library always writes a series the same way: labels, then samples of nine bytes of value and a
+// varint of time. That shape is read straight; anything else goes through the general reader.
+
+#include "ingest/write_request.h"
+
+#include "base/limits.h"
+#include "codec/protobuf.h"
+
+enum {
+    REQUEST_TIMESERIES = 1,
+    REQUEST_METADATA = 3,
+    SERIES_LABELS = 1,
+    SERIES_SAMPLES = 2,
+    SERIES_EXEMPLARS = 3,
+    SERIES_HISTOGRAMS = 4,
+    SAMPLE_VALUE = 1,
+    SAMPLE_TIME = 2,
+    EXEMPLAR_LABELS = 1,
+    EXEMPLAR_VALUE = 2,
+    EXEMPLAR_TIME = 3,
+    HISTOGRAM_TIME = 15,
+    METADATA_TYPE = 1,
+    METADATA_FAMILY = 2,
+    METADATA_HELP = 4,
+    METADATA_UNIT = 5,
+};
+
+static bool malformed(Error *err, const char *what, size_t row) {
+    return error_set(err, ERROR_BAD_INPUT, "malformed protobuf in %s of time series %zu", what, row + 1);
+}
+
+// Sample { double value = 1; int64 timestamp = 2; }
+static bool decode_sample(Bytes bytes, Sample *out) {
+    Reader reader = reader_begin(bytes);
+    ProtobufField field;
+    *out = (Sample){0, 0};
+    while (protobuf_next(&reader, &field)) {
+        if (field.number == SAMPLE_VALUE && field.type == WIRE_FIXED64) out->value = protobuf_double(field.value);
+        if (field.number == SAMPLE_TIME && field.type == WIRE_VARINT) out->time_ms = (int64_t)field.value;
+    }
+    return !reader.failed;
+}
+
+// The usual shape: 09 <8 bytes> 10 <varint>. False when it is another.
+static inline bool decode_sample_fast(Bytes bytes, Sample *out) {
+    if (bytes.len < 11 || bytes.len > 20 || bytes.at[0] != 0x09 || bytes.at[9] != 0x10) return false;
+    uint64_t time = 0;
+    size_t at = 10;
+    for (unsigned shift = 0; at < bytes.len; shift += 7) {
+        uint8_t byte = bytes.at[at++];
+        if (shift == 63 && byte > 1) return false;
+        time |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80) {
+            memcpy(&out->value, bytes.at + 1, sizeof out->value);
+            out->time_ms = (int64_t)time;
+            return at == bytes.len;
+        }
+    }
+    return false;
+}
+
+static bool decode_exemplar(Bytes bytes, Arena *scratch, BatchExemplar *out) {
+    Reader reader = reader_begin(bytes);
+    ProtobufField field;
+    const uint8_t *labels_from = NULL, *labels_to = NULL, *at = reader.at;
+    bool split = false;
+    AUTO(builder_free) Builder gathered = {0};
+    while (protobuf_next(&reader, &field)) {
+        if (field.number == EXEMPLAR_LABELS && field.type == WIRE_BYTES) {
+            split |= labels_to != NULL && labels_to != at;
+            if (labels_from == NULL) labels_from = at;
+            labels_to = reader.at;
+            protobuf_add_bytes(&gathered, EXEMPLAR_LABELS, field.bytes);
+        }
+        if (field.number == EXEMPLAR_VALUE && field.type == WIRE_FIXED64) out->value = protobuf_double(field.value);
+        if (field.number == EXEMPLAR_TIME && field.type == WIRE_VARINT) out->time_ms = (int64_t)field.value;
+        at = reader.at;
+    }
+    out->labels = split ? bytes_copy(text_bytes(builder_text(&gathered)), scratch)
+                        : (Bytes){labels_from, (size_t)(labels_to - labels_from)};
+    return !reader.failed;
+}
+
+static bool decode_histogram(Bytes bytes, BatchHistogram *out) {
+    Reader reader = reader_begin(bytes);
+    ProtobufField field;
+    out->wire = bytes;
+    while (protobuf_next(&reader, &field)) {
+        if (field.number == HISTOGRAM_TIME && field.type == WIRE_VARINT) out->time_ms = (int64_t)field.value;
+    }
+    return !reader.failed;
+}
+
+// Labels that stand in several places of one series, brought together.
+static Bytes gather_labels(Bytes series, Arena *scratch) {
+    AUTO(builder_free) Builder gathered = {0};
+    Reader reader = reader_begin(series);
+    ProtobufField field;
+    while (protobuf_next(&reader, &field)) {
+        if (field.number == SERIES_LABELS && field.type == WIRE_BYTES) protobuf_add_bytes(&gathered, SERIES_LABELS, field.bytes);
+    }
+    return bytes_copy(text_bytes(builder_text(&gathered)), scratch);
+}
+
+static bool decode_series(Bytes bytes, Arena *scratch, Batch *batch, Error *err) {
+    size_t row = batch->series.count;
+    BatchSeries *series = array_add(&batch->series);
+    series->first_sample = (uint32_t)batch->samples.count;
+    series->first_histogram = (uint32_t)batch->histograms.count;
+    series->first_exemplar = (uint32_t)batch->exemplars.count;
+
+    Reader reader = reader_begin(bytes);
+    // Labels come first and together: step over them by their lengths, the store compares the bytes.
+    while (reader.at < reader.end && *reader.at == 0x0a) {
+        const uint8_t *tag = reader.at++;
+        uint64_t len = reader_varint(&reader);
+        reader_take(&reader, len);
+        if (unlikely(reader.failed)) {
+            reader.at = tag;
+            return malformed(err, "the labels", row);
+        }
+    }
+    series->labels = (Bytes){bytes.at, (size_t)(reader.at - bytes.at)};
+
+    ProtobufField field;
+    bool scattered = false;
+    while (protobuf_next(&reader, &field)) {
+        if (field.type != WIRE_BYTES) continue;
+        switch (field.number) {
+            case SERIES_LABELS: scattered = true; break;
+            case SERIES_SAMPLES: {
+                Sample *sample = array_add(&batch->samples);
+                if (!decode_sample_fast(field.bytes, sample) && !decode_sample(field.bytes, sample)) {
+                    return malformed(err, "a sample", row);
+                }
+                series->sample_count++;
+                break;
+            }
+            case SERIES_EXEMPLARS:
+                if (!decode_exemplar(field.bytes, scratch, array_add(&batch->exemplars))) return malformed(err, "an exemplar", row);
+                series->exemplar_count++;
+                break;
+            case SERIES_HISTOGRAMS:
+                if (!decode_histogram(field.bytes, array_add(&batch->histograms))) return malformed(err, "a native histogram", row);
+                series->histogram_count++;
+                break;
+            default: break;
+        }
+    }
+    if (reader.failed) return malformed(err, "the fields", row);
+    if (unlikely(scattered)) series->labels = gather_labels(bytes, scratch);
+    return true;
+}
+
+static bool decode_metadata(Bytes bytes, Batch *batch, Error *err) {
+    BatchMetadata *metadata = array_add(&batch->metadata);
+    Reader reader = reader_begin(bytes);
+    ProtobufField field;
+    while (protobuf_next(&reader, &field)) {
+        if (field.number == METADATA_TYPE && field.type == WIRE_VARINT) metadata->type = field.value > 7 ? 0 : (uint8_t)field.value;
+        if (field.type != WIRE_BYTES) continue;
+        if (field.number == METADATA_FAMILY) metadata->family = bytes_text(field.bytes);
+        if (field.number == METADATA_HELP) metadata->help = bytes_text(field.bytes);
+        if (field.number == METADATA_UNIT) metadata->unit = bytes_text(field.bytes);
+    }
+    if (reader.failed) return error_set(err, ERROR_BAD_INPUT, "malformed protobuf in metadata %zu", batch->metadata.count);
+    return true;
+}
+
+bool write_request_decode(Bytes body, Arena *scratch, Batch *batch, Error *err) {
+    Reader reader = reader_begin(body);
+    ProtobufField field;
+    while (protobuf_next(&reader, &field)) {
+        if (field.type != WIRE_BYTES) continue;
+        if (field.number == REQUEST_TIMESERIES) {
+            TRY(decode_series(field.bytes, scratch, batch, err));
+        } else if (field.number == REQUEST_METADATA) {
+            TRY(decode_metadata(field.bytes, batch, err));
+        }
+    }
+    if (reader.failed) {
+        return error_set(err, ERROR_BAD_INPUT, "the body is not a protobuf WriteRequest (malformed at byte %zu of %zu)",
+                         (size_t)(reader.at - body.at), body.len);
+    }
+    return true;
+}
