@@ -13,16 +13,39 @@ typedef struct ProtobufField {
     uint32_t number;
     WireType type;
     uint64_t value;  // varint, fixed32 and fixed64: the bits
-    Bytes bytes;     // WIRE_BYTES: the content
+    Bytes bytes;     // WIRE_BYTES: the content; else the bytes of the value as they stand in the message
 } ProtobufField;
 
+// protobuf_next without its fast path.
+bool protobuf_next_any(Reader *reader, ProtobufField *field);
+
 // The next field; false at the end of the message or when it is malformed (then reader->failed).
+// Malformed: field number 0 or beyond 2^29 - 1, wire types 6 and 7, a length beyond the end, a group
+// that is not closed by its own number or nests deeper than LIMIT_NESTING_PROTOBUF. Never gives a group.
 //   while (protobuf_next(&reader, &field)) switch (field.number) { … }
-bool protobuf_next(Reader *reader, ProtobufField *field);
+static inline bool protobuf_next(Reader *reader, ProtobufField *field) {
+    // Labels, samples and series: a field below 16 with fewer than 128 bytes, or a fixed number.
+    size_t left = reader_left(reader);
+    if (likely(left >= 2 && !reader->failed)) {
+        uint8_t tag = reader->at[0];
+        uint8_t len = reader->at[1];
+        if (likely((tag & 0x87) == WIRE_BYTES && tag >= 8 && len < 0x80 && len <= left - 2)) {
+            field->number = tag >> 3;
+            field->type = WIRE_BYTES;
+            field->value = 0;
+            field->bytes = (Bytes){reader->at + 2, len};
+            reader->at += 2 + (size_t)len;
+            return true;
+        }
+    }
+    return protobuf_next_any(reader, field);
+}
 
 // A repeated number field may come packed or one by one; call for each field, gives the values in turn.
 //   Reader packed = protobuf_packed(&field);
 //   while (protobuf_packed_next(&packed, WIRE_VARINT, &bits)) …
+// Only for fields of type WIRE_BYTES or of the element's own type; any other type is an unknown field
+// and the caller passes it by. False at the end, or when malformed (then packed->failed).
 Reader protobuf_packed(const ProtobufField *field);
 bool protobuf_packed_next(Reader *packed, WireType element, uint64_t *bits);
 
@@ -33,10 +56,12 @@ static inline double protobuf_double(uint64_t bits) {
 }
 
 // Writing: fields are added to a Builder; zero values are written too (the caller skips defaults).
+// A field number is 1 to 2^29 - 1, which is asserted: it is ours.
 void protobuf_add_varint(Builder *out, uint32_t number, uint64_t value);
 void protobuf_add_sint(Builder *out, uint32_t number, int64_t value);  // zigzag
 void protobuf_add_double(Builder *out, uint32_t number, double value);
 void protobuf_add_fixed64(Builder *out, uint32_t number, uint64_t value);
+void protobuf_add_fixed32(Builder *out, uint32_t number, uint32_t value);
 void protobuf_add_bytes(Builder *out, uint32_t number, Bytes value);
 void protobuf_add_text(Builder *out, uint32_t number, Text value);
 // A sub-message of unknown length: begin, add its fields, end (which moves bytes if the length takes more than one).

@@ -14,6 +14,7 @@ typedef struct Reader {
 } Reader;
 
 static inline Reader reader_begin(Bytes bytes) {
+    if (bytes.at == NULL) bytes.at = (const uint8_t *)"";  // NULL + 0 is not defined in C
     return (Reader){bytes.at, bytes.at + bytes.len, false};
 }
 static inline size_t reader_left(const Reader *reader) {
@@ -49,18 +50,16 @@ READER_FIXED(reader_u64, uint64_t)
 READER_FIXED(reader_f64, double)
 #undef READER_FIXED
 
-// LEB128, at most ten bytes; more, or bits beyond the 64th, is a failure.
+// The rest of a varint whose first byte says that more follow, or what is wrong with it.
+uint64_t reader_varint_long(Reader *reader);
+
+// LEB128, at most ten bytes; more, or bits beyond the 64th, is a failure. Padding (a number written
+// with more bytes than it needs) is accepted, as every protobuf decoder does.
 static inline uint64_t reader_varint(Reader *reader) {
-    uint64_t value = 0;
-    for (unsigned shift = 0; shift < 70; shift += 7) {
-        uint8_t byte = reader_u8(reader);
-        if (unlikely(reader->failed)) return 0;
-        if (unlikely(shift == 63 && byte > 1)) break;
-        value |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80) return value;
+    if (likely(reader->at < reader->end && *reader->at < 0x80 && !reader->failed)) {
+        return *reader->at++;
     }
-    reader->failed = true;
-    return 0;
+    return reader_varint_long(reader);
 }
 
 static inline int64_t zigzag_decode(uint64_t value) {
