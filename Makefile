@@ -12,7 +12,7 @@ SANITIZE ?=
 ONLY    ?=
 export TRACEO_DATA ?= $(abspath ../shared/data)
 
-.PHONY: help build run test tidy format fuzz bench night clean install setup man
+.PHONY: help build run test tidy format fuzz bench night clean install setup setup-check
 .DEFAULT_GOAL := build
 
 help: ## list the targets
@@ -30,22 +30,25 @@ build: setup ## build the release binary into build/traceo
 run: build ## build and start on http://127.0.0.1:4310 with this host's own metrics
 	@$(BUILD)/traceo serve --data $(DATA) --listen $(LISTEN)
 
-test: setup ## build and run every test (SANITIZE=1, ONLY=name)
+setup-check:
+	@tools/setup check
+
+test: setup-check ## build and run every test (SANITIZE=1, ONLY=name)
 	@tools/run_tests $(if $(SANITIZE),--sanitize) $(if $(ONLY),--only $(ONLY))
 
 tidy: setup ## what is always wrong: includes that climb a floor, private headers, banned functions, dead files
 	@python3 tools/tidy.py
 
-format: setup ## format the sources in place
+format: setup-check ## format the sources in place
 	@git ls-files 'src/*.c' 'src/*.h' 'src/*.cc' 'bench/*.c' 'bench/*.h' | xargs clang-format -i
 
-fuzz: setup ## fuzz one parser: make fuzz NAME=json SECONDS=60
+fuzz: setup-check ## fuzz one parser: make fuzz NAME=json SECONDS=60
 	@tools/fuzz "$(NAME)" "$(or $(SECONDS),60)"
 
-bench: build ## Traceo, prometheus and victoria-metrics on the same stream, interleaved
+bench: setup-check build ## Traceo, prometheus and victoria-metrics on the same stream, interleaved
 	@bench/run $(BENCH_ARGS)
 
-night: setup ## the long suites: crash states, kill -9, bit rot, fuzzing
+night: setup-check ## the long suites: crash states, kill -9, bit rot, fuzzing
 	@tools/run_tests --night
 
 install: build ## install the binary, the manual page and completions (DESTDIR, PREFIX)
