@@ -1,0 +1,19 @@
+// The application: builds the parts, wires them, runs, stops.
+//
+// One call for `traceo serve`: opens the store, starts the server (which answers "replaying" until it is done),
+// replays, collects the host's and its own metrics, and waits for a signal.
+#pragma once
+
+#include "app/settings.h"
+
+typedef struct AppOptions {
+    const Settings *settings;
+    Text config_path;  // read again at a reload; empty when there is none
+    // Makes the settings again from file, environment and flags; the arena is the application's.
+    bool (*settings_again)(void *context, Arena *arena, Settings *out, Error *err);
+    void *context;
+    bool quiet;        // no start-up lines on standard output
+} AppOptions;
+
+// Returns when asked to stop. IN_USE when the address or the directory is taken.
+must_use bool app_run(const AppOptions *options, Error *err);
