@@ -4,6 +4,9 @@
 // In front of RE2 stands a literal analysis: a plain literal, an alternation of literals, `prefix.*`, `.*suffix`,
 // `.*`, `.+` and `.*middle.*` are answered without it. Immutable once made; any thread may match. Linear time in the text.
 // A pattern that RE2 refuses, or whose program passes LIMIT_QUERY_REGEX_STATES, is BAD_INPUT with RE2's reason.
+//
+// The pattern is put between `^(?s:` and `)$` as text, as Prometheus does; so `a)|(b` means there what it means
+// here. A text that is not UTF-8 matches as in Go: each broken byte counts as one character, U+FFFD.
 #pragma once
 
 #include "base/error.h"
@@ -22,5 +25,6 @@ Texts regex_literals(const Regex *regex);
 Text regex_prefix(const Regex *regex);
 
 // For label_replace: capture groups by number and by name; replacement as Go's Regexp.Expand ($1, ${name}, $$).
-// `out` is NULL text when the pattern does not match.
+// `out` is NULL text when the pattern does not match, and never when it does. A `$` without a name stays; an
+// unknown group is empty.
 must_use bool regex_expand(const Regex *regex, Text text, Text replacement, Arena *arena, Text *out, Error *err);
