@@ -1,0 +1,57 @@
+// Bit packing by whole words: 64-bit stores going in, unaligned 64-bit loads coming out.
+
+#include "store/index/bitpack.h"
+
+#include "base/assert.h"
+
+void bitpack(const uint64_t *numbers, size_t count, unsigned width, uint8_t *into) {
+    assert(width <= 64);
+    if (width == 0) return;
+    uint64_t word = 0;
+    unsigned filled = 0;
+    for (size_t i = 0; i < count; i++) {
+        word |= numbers[i] << filled;
+        filled += width;
+        if (filled < 64) continue;
+        memcpy(into, &word, sizeof word);
+        into += sizeof word;
+        filled -= 64;
+        // What did not fit begins the next word. Shifting by 64 is not defined, hence the question.
+        word = filled == 0 ? 0 : numbers[i] >> (width - filled);
+    }
+    memcpy(into, &word, (filled + 7) / 8);
+}
+
+static inline uint64_t load_u64(const uint8_t *at) {
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+// One number at bit `bit` of bytes that may end right behind it.
+static uint64_t take_at_end(Bytes packed, size_t bit, unsigned width) {
+    uint8_t padded[16] = {0};
+    size_t from = bit / 8;
+    memcpy(padded, packed.at + from, MIN(packed.len - from, sizeof padded));
+    unsigned shift = bit % 8;
+    uint64_t low = load_u64(padded) >> shift;
+    if (shift > 0) low |= (uint64_t)padded[8] << (64 - shift);
+    return width == 64 ? low : low & ((UINT64_C(1) << width) - 1);
+}
+
+void bitunpack(Bytes packed, size_t count, unsigned width, uint64_t *into) {
+    assert(width <= 64 && packed.len >= bitpack_bytes(count, width));
+    if (width == 0) {
+        if (count > 0) memset(into, 0, count * sizeof *into);
+        return;
+    }
+    // Up to 57 bits lie in one unaligned word; such a load must end inside the bytes.
+    size_t quick = 0;
+    if (width <= 57 && packed.len >= 8) quick = MIN(count, (packed.len - 8) * 8 / width);
+    uint64_t mask = (UINT64_C(1) << (width & 63)) - 1;
+    size_t bit = 0;
+    for (size_t i = 0; i < quick; i++, bit += width) {
+        into[i] = load_u64(packed.at + bit / 8) >> (bit % 8) & mask;
+    }
+    for (size_t i = quick; i < count; i++, bit += width) into[i] = take_at_end(packed, bit, width);
+}

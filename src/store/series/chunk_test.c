@@ -1,0 +1,169 @@
+// Columns come back bit for bit, whatever they hold; and stay as small as promised.
+
+#include "store/series/chunk.h"
+
+#include "base/test.h"
+#include "model/sample.h"
+
+enum { SHAPES = 24 };
+
+static double noise(uint64_t *random) {  // 0 … 1
+    return (double)(test_random(random) >> 11) * 0x1p-53;
+}
+
+static void values_shape(unsigned shape, size_t count, uint64_t *random, double *values) {
+    double level = 0;
+    for (size_t i = 0; i < count; i++) {
+        switch (shape) {
+            case 0: values[i] = 42; break;
+            case 1: values[i] = 1e6 + 15.0 * (double)i; break;
+            case 2: values[i] = level += (double)(test_random(random) % 100); break;
+            case 3: values[i] = level = test_random(random) % 50 == 0 ? 0 : level + (double)(test_random(random) % 1000); break;
+            case 4: values[i] = (double)(int64_t)(5000 + test_random(random) % 2000) / 100.0; break;
+            case 5: values[i] = noise(random); break;
+            case 6: values[i] = double_from_bits(test_random(random)); break;
+            case 7: values[i] = i % 10 == 9 ? stale_nan() : (double)(i / 7); break;
+            case 8: values[i] = i % 2 ? 0.0 : -0.0; break;
+            case 9: values[i] = stale_nan(); break;
+            case 10: values[i] = double_from_bits(0x7ff8000000000000 + test_random(random) % 3); break;
+            case 11: values[i] = i % 3 == 0 ? INFINITY : i % 3 == 1 ? -INFINITY : 5; break;
+            case 12: values[i] = double_from_bits(test_random(random) % 1000); break;  // denormals
+            case 13: values[i] = 4096.0 * (double)(1000000 + test_random(random) % 5000); break;
+            case 14: values[i] = (double)(float)noise(random); break;
+            case 15: values[i] = level += 0.1; break;
+            case 16: values[i] = i < count / 2 ? 0 : 1; break;
+            case 17: values[i] = i == count / 2 ? 1e300 : (double)(i % 4); break;
+            case 18: values[i] = 9007199254740993.0 + (double)i * 2; break;
+            case 19: values[i] = i == 3 ? 0.123456789 : (double)(i % 5) / 10; break;
+            case 20: values[i] = 9.2e18 - (double)i * 2048; break;
+            case 21: values[i] = i == 0 ? NAN : -(double)i; break;
+            case 22: values[i] = (test_random(random) & 1) ? -1.7976931348623157e308 : 1.7976931348623157e308; break;
+            default: values[i] = (double)(int64_t)test_random(random); break;
+        }
+    }
+}
+
+static void check_values(Test *t, const double *values, size_t count, bool fast) {
+    // Exact memory, so that the address sanitizer sees a step too far.
+    uint8_t *encoded = memory_take(16 + count * 9);
+    size_t len = values_encode(values, count, fast, encoded);
+    check(t, len <= MAX(1 + count * 8, (size_t)11));
+    uint8_t *exact = memory_take(len + 1);
+    memcpy(exact, encoded, len);
+    exact = memory_resize(exact, len);
+    double *again = memory_take(count * sizeof *again + 1);
+    size_t used;
+    check_ok(t, values_decode((Bytes){exact, len}, count, again, &used, t->err));
+    check_i64(t, len, used);
+    check_same_bytes(t, again, values, count * sizeof *values);
+    for (size_t cut = 0; cut < MIN(len, (size_t)40); cut++) {
+        check_error(t, values_decode((Bytes){exact, cut}, count, again, &used, t->err), ERROR_CORRUPT);
+    }
+    memory_free(encoded);
+    memory_free(exact);
+    memory_free(again);
+}
+
+TEST(values_come_back_bit_for_bit) {
+    static const size_t counts[] = {1, 2, 3, 4, 15, 16, 17, 63, 64, 120, 480, 1023, 1024};
+    double values[CHUNK_SAMPLES_MAX];
+    uint64_t random = t->seed;
+    for (unsigned shape = 0; shape < SHAPES; shape++) {
+        for (size_t c = 0; c < COUNT(counts); c++) {
+            values_shape(shape, counts[c], &random, values);
+            check_values(t, values, counts[c], false);
+            if (counts[c] <= 64) check_values(t, values, counts[c], true);
+        }
+    }
+}
+
+TEST(mixed_random_columns_come_back) {
+    double values[CHUNK_SAMPLES_MAX];
+    uint64_t random = t->seed;
+    for (unsigned round = 0; round < 600; round++) {
+        size_t count = 1 + test_random(&random) % 200;
+        for (size_t at = 0; at < count;) {
+            size_t piece = MIN(count - at, (size_t)(1 + test_random(&random) % 80));
+            values_shape((unsigned)(test_random(&random) % SHAPES), piece, &random, values + at);
+            at += piece;
+        }
+        check_values(t, values, count, round % 2);
+    }
+}
+
+static void check_times(Test *t, const int64_t *times, size_t count, size_t bytes_max) {
+    uint8_t *encoded = memory_take(16 + count * 9);
+    size_t len = times_encode(times, count, encoded);
+    if (len > bytes_max) check_failed(t, __FILE__, __LINE__, "%zu times take %zu bytes, not %zu", count, len, bytes_max);
+    int64_t again[CHUNK_SAMPLES_MAX];
+    size_t used;
+    check_ok(t, times_decode((Bytes){encoded, len}, count, again, &used, t->err));
+    check_i64(t, len, used);
+    check_same_bytes(t, again, times, count * sizeof *times);
+    memory_free(encoded);
+}
+
+TEST(times_come_back_and_are_small) {
+    int64_t times[CHUNK_SAMPLES_MAX];
+    uint64_t random = t->seed;
+    for (size_t i = 0; i < COUNT(times); i++) times[i] = 1700000000000 + (int64_t)i * 15000;
+    check_times(t, times, COUNT(times), 12);
+    check_times(t, times, 1, 8);
+    check_times(t, times, 2, 12);
+    for (size_t i = 0; i < COUNT(times); i++) times[i] += (int64_t)(test_random(&random) % 8);
+    check_times(t, times, COUNT(times), 410);
+    check_times(t, times, 16, 30);
+    for (size_t i = 500; i < COUNT(times); i++) times[i] += 600000;  // a gap
+    check_times(t, times, COUNT(times), 560);
+    for (size_t i = 0; i < COUNT(times); i++) times[i] = (int64_t)test_random(&random);
+    check_times(t, times, COUNT(times), 16 + COUNT(times) * 9);
+    times[0] = INT64_MIN;
+    times[1] = INT64_MAX;
+    times[2] = 0;
+    check_times(t, times, 3, 43);
+    check_times(t, times, 2, 34);
+}
+
+TEST(plain_shapes_are_small) {
+    double values[CHUNK_SAMPLES_MAX];
+    uint8_t encoded[COLUMN_BYTES_MAX];
+    // shape, count, fast, bytes at most
+    static const struct { unsigned shape; size_t count; bool fast; size_t bytes_max; } rows[] = {
+        {0, 16, true, 3},      // a constant: kind and value
+        {0, 1024, false, 3},
+        {1, 16, true, 6},      // a steady counter
+        {1, 1024, false, 6},
+        {2, 16, true, 22},     // increments below 100: 7 bits
+        {2, 1024, false, 910},
+        {3, 1024, false, 1550},  // resets do not spoil it: 10 bits and a little
+        {4, 1024, false, 1450},  // two decimals, 2000 steps: 11 bits
+        {7, 1024, false, 420},   // stale markers apart
+        {9, 1024, false, 12},
+        {13, 1024, false, 1700}, // pages: 13 bits
+        {14, 1024, false, 3500}, // floats: 24 bits and the exponent
+        {16, 1024, false, 30},
+        {17, 1024, false, 300},
+    };
+    uint64_t random = t->seed;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        values_shape(rows[i].shape, rows[i].count, &random, values);
+        size_t len = values_encode(values, rows[i].count, rows[i].fast, encoded);
+        if (len > rows[i].bytes_max) {
+            check_failed(t, __FILE__, __LINE__, "shape %u: %zu values take %zu bytes (first %02x), not %zu", rows[i].shape,
+                         rows[i].count, len, encoded[0], rows[i].bytes_max);
+        }
+    }
+}
+
+TEST(a_summary_leaves_nan_out) {
+    int64_t times[] = {1, 2, 3, 4, 5};
+    double values[] = {3, 1, stale_nan(), 2, NAN};
+    ChunkSummary summary = chunk_summarise(times, values, 5);
+    check(t, summary.first_ms == 1 && summary.last_ms == 5 && summary.count == 5);
+    check(t, summary.resets == 1);
+    check(t, summary.sum == 6 && summary.min == 1 && summary.max == 3);
+    check(t, summary.first == 3 && isnan(summary.last));
+}
+
+TEST_MAIN("store/chunk", CASE(values_come_back_bit_for_bit), CASE(mixed_random_columns_come_back),
+          CASE(times_come_back_and_are_small), CASE(plain_shapes_are_small), CASE(a_summary_leaves_nan_out))

@@ -1,0 +1,301 @@
+// Class codes: counting, making a limited Huffman code, writing and reading it least significant bit first.
+
+#include "store/series/entropy.h"
+
+#include "base/assert.h"
+#include "store/index/bitpack.h"
+
+// A step of the message: one number, or a run of zeros.
+typedef struct Step {
+    unsigned symbol;
+    unsigned raw_bits;
+    uint64_t raw;
+    size_t numbers;  // how many it stands for
+} Step;
+
+static inline Step step_at(const uint64_t *numbers, size_t count, size_t at) {
+    uint64_t number = numbers[at];
+    if (number == 0) {
+        size_t run = 1;
+        while (at + run < count && numbers[at + run] == 0) run++;
+        if (run >= (1u << ENTROPY_RUN_LOG_MIN)) {
+            unsigned log = bit_length(run) - 1;
+            return (Step){ENTROPY_CLASSES + log - ENTROPY_RUN_LOG_MIN, log, run - ((size_t)1 << log), run};
+        }
+        return (Step){0, 0, 0, 1};
+    }
+    unsigned length = bit_length(number);
+    // The highest bit is known to be set.
+    return (Step){length, length - 1, number ^ (UINT64_C(1) << (length - 1)), 1};
+}
+
+typedef struct Node {
+    uint32_t count;
+    uint16_t parent;
+    uint16_t symbol;
+} Node;
+
+// Huffman's two queues: leaves sorted by count, and inner nodes which come out sorted by themselves.
+// Returns the longest length.
+static unsigned lengths_make(const uint32_t *counts, uint8_t *lengths) {
+    Node nodes[2 * ENTROPY_SYMBOLS];
+    unsigned leaves = 0;
+    for (unsigned symbol = 0; symbol < ENTROPY_SYMBOLS; symbol++) {
+        lengths[symbol] = 0;
+        if (counts[symbol] == 0) continue;
+        unsigned at = leaves++;
+        for (; at > 0 && nodes[at - 1].count > counts[symbol]; at--) nodes[at] = nodes[at - 1];
+        nodes[at] = (Node){counts[symbol], 0, (uint16_t)symbol};
+    }
+    if (leaves == 1) {
+        lengths[nodes[0].symbol] = 1;
+        return 1;
+    }
+    unsigned leaf = 0, inner = leaves, all = leaves;
+    for (; all < 2 * leaves - 1; all++) {
+        uint32_t sum = 0;
+        for (unsigned child = 0; child < 2; child++) {
+            bool take_leaf = leaf < leaves && (inner == all || nodes[leaf].count <= nodes[inner].count);
+            Node *node = take_leaf ? &nodes[leaf++] : &nodes[inner++];
+            sum += node->count;
+            node->parent = (uint16_t)all;
+        }
+        nodes[all] = (Node){sum, 0, 0};
+    }
+    uint8_t depth[2 * ENTROPY_SYMBOLS];
+    unsigned longest = 0;
+    depth[all - 1] = 0;
+    for (unsigned i = all - 1; i-- > 0;) {
+        depth[i] = (uint8_t)(depth[nodes[i].parent] + 1);
+        if (i < leaves) {
+            lengths[nodes[i].symbol] = depth[i];
+            longest = MAX(longest, (unsigned)depth[i]);
+        }
+    }
+    return longest;
+}
+
+// Where the symbols that occur lie: classes lowest … lowest + classes - 1, then `runs` run symbols.
+typedef struct Extent {
+    unsigned lowest, classes, runs;
+} Extent;
+
+static Extent extent_of(const uint8_t *lengths) {
+    unsigned lowest = 0, highest = 0, runs = 0;
+    bool any = false;
+    for (unsigned c = 0; c < ENTROPY_CLASSES; c++) {
+        if (lengths[c] == 0) continue;
+        if (!any) lowest = c;
+        any = true;
+        highest = c;
+    }
+    for (unsigned k = 0; k < ENTROPY_RUNS; k++) {
+        if (lengths[ENTROPY_CLASSES + k] > 0) runs = k + 1;
+    }
+    return (Extent){lowest, highest - lowest + 1, runs};
+}
+
+static inline size_t table_bytes(Extent extent) {
+    return 2 + (extent.classes + extent.runs + 1) / 2;
+}
+
+bool entropy_plan(const uint64_t *numbers, size_t count, EntropyPlan *plan) {
+    assert(count > 0 && count <= ENTROPY_NUMBERS_MAX);
+    uint32_t counts[ENTROPY_SYMBOLS] = {0};
+    size_t raw_bits = 0;
+    for (size_t at = 0; at < count;) {
+        Step step = step_at(numbers, count, at);
+        if (step.raw_bits == 63 && step.numbers == 1) return false;
+        counts[step.symbol]++;
+        raw_bits += step.raw_bits;
+        at += step.numbers;
+    }
+    // Too deep a tree is flattened by halving the counts, as bzip2 does; rare and harmless.
+    uint32_t flat[ENTROPY_SYMBOLS];
+    memcpy(flat, counts, sizeof flat);
+    while (lengths_make(flat, plan->lengths) > ENTROPY_CODE_BITS_MAX) {
+        for (unsigned i = 0; i < ENTROPY_SYMBOLS; i++) flat[i] = flat[i] == 0 ? 0 : flat[i] / 2 + 1;
+    }
+    size_t code_bits = 0;
+    for (unsigned i = 0; i < ENTROPY_SYMBOLS; i++) code_bits += (size_t)counts[i] * plan->lengths[i];
+    plan->bytes = table_bytes(extent_of(plan->lengths)) + (code_bits + raw_bits + 7) / 8;
+    return true;
+}
+
+static inline unsigned reversed(unsigned code, unsigned length) {
+    unsigned out = 0;
+    for (unsigned i = 0; i < length; i++) out |= (code >> i & 1) << (length - 1 - i);
+    return out;
+}
+
+// The canonical code: shorter first, then by symbol; bits reversed, since we write the lowest bit first.
+// False when the lengths ask for more codes than there are.
+static bool codes_make(const uint8_t *lengths, uint16_t *codes) {
+    unsigned per_length[ENTROPY_CODE_BITS_MAX + 1] = {0}, next[ENTROPY_CODE_BITS_MAX + 1] = {0};
+    for (unsigned i = 0; i < ENTROPY_SYMBOLS; i++) per_length[lengths[i]]++;
+    unsigned code = 0;
+    for (unsigned length = 1; length <= ENTROPY_CODE_BITS_MAX; length++) {
+        next[length] = code;
+        code += per_length[length];
+        if (code > 1u << length) return false;
+        code <<= 1;
+    }
+    for (unsigned i = 0; i < ENTROPY_SYMBOLS; i++) {
+        unsigned length = lengths[i];
+        if (length > 0) codes[i] = (uint16_t)reversed(next[length]++, length);
+    }
+    return true;
+}
+
+typedef struct BitWriter {
+    uint8_t *at;
+    uint64_t word;
+    unsigned filled;  // below 8 between calls
+} BitWriter;
+
+// At most 56 bits at a time.
+static inline void bits_put(BitWriter *writer, uint64_t bits, unsigned count) {
+    writer->word |= bits << writer->filled;
+    writer->filled += count;
+    while (writer->filled >= 8) {
+        *writer->at++ = (uint8_t)writer->word;
+        writer->word >>= 8;
+        writer->filled -= 8;
+    }
+}
+
+size_t entropy_encode(const EntropyPlan *plan, const uint64_t *numbers, size_t count, uint8_t *into) {
+    uint16_t codes[ENTROPY_SYMBOLS] = {0};
+    bool sound = codes_make(plan->lengths, codes);
+    assert(sound);
+    Extent extent = extent_of(plan->lengths);
+    uint16_t shape = (uint16_t)(extent.lowest | (extent.classes - 1) << 6 | extent.runs << 12);
+    memcpy(into, &shape, sizeof shape);
+    BitWriter writer = {into + sizeof shape, 0, 0};
+    for (unsigned i = 0; i < extent.classes; i++) bits_put(&writer, plan->lengths[extent.lowest + i], 4);
+    for (unsigned i = 0; i < extent.runs; i++) bits_put(&writer, plan->lengths[ENTROPY_CLASSES + i], 4);
+    if (writer.filled > 0) bits_put(&writer, 0, 8 - writer.filled);
+
+    for (size_t at = 0; at < count;) {
+        Step step = step_at(numbers, count, at);
+        bits_put(&writer, codes[step.symbol], plan->lengths[step.symbol]);
+        unsigned low = MIN(step.raw_bits, 32u);
+        bits_put(&writer, step.raw & ((UINT64_C(1) << low) - 1), low);
+        if (step.raw_bits > 32) bits_put(&writer, step.raw >> 32, step.raw_bits - 32);
+        at += step.numbers;
+    }
+    if (writer.filled > 0) bits_put(&writer, 0, 8 - writer.filled);
+    size_t written = (size_t)(writer.at - into);
+    assert(written == plan->bytes);
+    return written;
+}
+
+// What a table entry says: how long the code is, how many bits follow, and what they mean.
+typedef struct Entry {
+    uint8_t code_bits;  // 0: no such code
+    uint8_t raw_bits;
+    uint8_t one;        // 1 when an implied highest bit stands above the raw bits
+    uint8_t run;        // 1: a run of zeros
+} Entry;
+
+typedef struct Table {
+    unsigned bits;
+    Entry entries[1 << ENTROPY_CODE_BITS_MAX];
+} Table;
+
+static bool table_make(Reader *reader, Table *table) {
+    unsigned shape = reader_u16(reader);
+    Extent extent = {shape & 63, (shape >> 6 & 63) + 1, shape >> 12};
+    if (extent.lowest + extent.classes > ENTROPY_CLASSES || extent.runs > ENTROPY_RUNS) return false;
+    Bytes nibbles = reader_take(reader, (extent.classes + extent.runs + 1) / 2);
+    if (reader->failed) return false;
+
+    uint8_t lengths[ENTROPY_SYMBOLS] = {0};
+    unsigned longest = 0;
+    for (unsigned i = 0; i < extent.classes + extent.runs; i++) {
+        unsigned length = nibbles.at[i / 2] >> (i % 2 * 4) & 15;
+        if (length > ENTROPY_CODE_BITS_MAX) return false;
+        lengths[i < extent.classes ? extent.lowest + i : ENTROPY_CLASSES + i - extent.classes] = (uint8_t)length;
+        longest = MAX(longest, length);
+    }
+    uint16_t codes[ENTROPY_SYMBOLS];
+    if (longest == 0 || !codes_make(lengths, codes)) return false;
+    table->bits = longest;
+    memset(table->entries, 0, sizeof(Entry) << longest);
+    for (unsigned symbol = 0; symbol < ENTROPY_SYMBOLS; symbol++) {
+        unsigned length = lengths[symbol];
+        if (length == 0) continue;
+        bool run = symbol >= ENTROPY_CLASSES;
+        Entry entry = {(uint8_t)length, 0, symbol > 0, run};
+        if (run) entry.raw_bits = (uint8_t)(symbol - ENTROPY_CLASSES + ENTROPY_RUN_LOG_MIN);
+        else entry.raw_bits = (uint8_t)(symbol > 0 ? symbol - 1 : 0);
+        for (unsigned at = codes[symbol]; at < 1u << longest; at += 1u << length) table->entries[at] = entry;
+    }
+    return true;
+}
+
+typedef struct BitReader {
+    const uint8_t *at;
+    size_t bit;    // next bit, from `at`
+    size_t count;  // numbers decoded
+} BitReader;
+
+// 57 bits at least.
+static inline uint64_t bits_look(const BitReader *bits) {
+    uint64_t word;
+    memcpy(&word, bits->at + bits->bit / 8, sizeof word);
+    return word >> (bits->bit % 8);
+}
+
+// Decodes while the next 16 bytes lie before byte `safe`, so that no step (73 bits at most) reads beyond.
+static bool steps_decode(const Table *table, BitReader *bits, size_t safe, size_t count, uint64_t *into) {
+    uint64_t mask = (UINT64_C(1) << table->bits) - 1;
+    BitReader local = *bits;
+    while (local.count < count && local.bit / 8 + 16 <= safe) {
+        uint64_t window = bits_look(&local);
+        Entry entry = table->entries[window & mask];
+        if (unlikely(entry.code_bits == 0)) return false;
+        uint64_t raw;
+        if (likely(entry.raw_bits <= 57 - ENTROPY_CODE_BITS_MAX)) {
+            raw = window >> entry.code_bits & ((UINT64_C(1) << entry.raw_bits) - 1);
+            local.bit += (size_t)entry.code_bits + entry.raw_bits;
+        } else {
+            local.bit += entry.code_bits;
+            raw = bits_look(&local) & UINT32_MAX;
+            local.bit += 32;
+            raw |= (bits_look(&local) & ((UINT64_C(1) << (entry.raw_bits - 32)) - 1)) << 32;
+            local.bit += (size_t)entry.raw_bits - 32;
+        }
+        raw |= (uint64_t)entry.one << entry.raw_bits;
+        if (unlikely(entry.run)) {
+            if (raw > count - local.count) return false;
+            memset(into + local.count, 0, raw * sizeof *into);
+            local.count += raw;
+        } else {
+            into[local.count++] = raw;
+        }
+    }
+    *bits = local;
+    return true;
+}
+
+bool entropy_decode(Reader *reader, size_t count, uint64_t *into) {
+    Table table;
+    if (!table_make(reader, &table)) return false;
+    size_t left = reader_left(reader);
+    BitReader bits = {reader->at, 0, 0};
+    if (!steps_decode(&table, &bits, left, count, into)) return false;
+    size_t used = bits.bit / 8;
+    if (bits.count < count) {
+        // The last bytes again, with room behind them; the zeros there may be looked at but not used.
+        uint8_t tail[64] = {0};
+        size_t from = MIN(used, left);
+        size_t tail_len = MIN(left - from, (size_t)24);
+        memcpy(tail, reader->at + from, tail_len);
+        BitReader end = {tail, bits.bit - from * 8, bits.count};
+        if (!steps_decode(&table, &end, sizeof tail, count, into) || end.count < count) return false;
+        if (end.bit > tail_len * 8) return false;
+        bits.bit = from * 8 + end.bit;
+    }
+    return reader_take(reader, (bits.bit + 7) / 8).at != NULL;
+}
