@@ -1,0 +1,194 @@
+// Sends a stream made by bench/stream to a remote-write receiver, as fast as it takes it.
+//
+//   send --port P [--host H] [--path /api/v1/write] [--connections 4] [--frames-per-step N] FILE
+//
+// Every series stays on one connection, so that its samples arrive in order: frame i of a step always uses connection
+// i modulo the number of connections. Prints one line: frames, bytes, seconds, refused.
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef struct Frame {
+    const uint8_t *at;
+    uint32_t len;
+} Frame;
+
+typedef struct Sender {
+    const char *host, *path;
+    uint16_t port;
+    const Frame *frames;
+    size_t count, per_step, connections, index;
+    uint64_t sent, bytes, refused;
+    int worst_status;
+    char first_refusal[200];
+} Sender;
+
+static void fail(const char *what) {
+    perror(what);
+    exit(1);
+}
+
+static int connect_to(const Sender *sender) {
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(sender->port)};
+    if (fd < 0 || inet_pton(AF_INET, sender->host, &address.sin_addr) != 1) fail("send: address");
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) fail("send: connect");
+    int one = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    return fd;
+}
+
+static void write_all(int fd, const void *from, size_t len) {
+    const uint8_t *at = from;
+    while (len > 0) {
+        ssize_t done = send(fd, at, len, MSG_NOSIGNAL);
+        if (done < 0 && errno == EINTR) continue;
+        if (done <= 0) fail("send: write");
+        at += done;
+        len -= (size_t)done;
+    }
+}
+
+// Reads one answer and returns its status; a body is read to its stated end.
+static int read_answer(int fd, char *into, size_t size) {
+    size_t have = 0;
+    char *end = NULL;
+    while (end == NULL) {
+        ssize_t got = recv(fd, into + have, size - 1 - have, 0);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) fail("send: the server closed the connection");
+        have += (size_t)got;
+        into[have] = '\0';
+        end = strstr(into, "\r\n\r\n");
+        if (end == NULL && have == size - 1) fail("send: an answer with too large a header");
+    }
+    int status = (int)strtol(into + 9, NULL, 10);
+    const char *length = strcasestr(into, "\r\ncontent-length:");
+    size_t body = length == NULL || length > end ? 0 : (size_t)strtoul(length + 17, NULL, 10);
+    size_t read = have - (size_t)(end + 4 - into);
+    while (read < body) {
+        char rest[4096];
+        size_t want = body - read < sizeof rest ? body - read : sizeof rest;
+        ssize_t got = recv(fd, rest, want, 0);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) fail("send: half an answer");
+        read += (size_t)got;
+    }
+    return status;
+}
+
+static void *run(void *context) {
+    Sender *sender = context;
+    int fd = connect_to(sender);
+    char head[512], answer[8192];
+    for (size_t i = 0; i < sender->count; i++) {
+        if (i % sender->per_step % sender->connections != sender->index) continue;
+        int len = snprintf(head, sizeof head,
+                           "POST %s HTTP/1.1\r\nHost: %s:%u\r\nContent-Type: application/x-protobuf\r\nContent-Encoding: snappy\r\n"
+                           "X-Prometheus-Remote-Write-Version: 0.1.0\r\nContent-Length: %u\r\n\r\n",
+                           sender->path, sender->host, sender->port, sender->frames[i].len);
+        for (int tries = 0;; tries++) {
+            write_all(fd, head, (size_t)len);
+            write_all(fd, sender->frames[i].at, sender->frames[i].len);
+            int status = read_answer(fd, answer, sizeof answer);
+            if (status / 100 == 2) break;
+            // 429 and 5xx ask to come again, as Prometheus does; anything else is a refusal.
+            if ((status == 429 || status / 100 == 5) && tries < 600) {
+                usleep(50000);
+                continue;
+            }
+            if (sender->refused++ == 0) snprintf(sender->first_refusal, sizeof sender->first_refusal, "%.199s", answer);
+            if (status > sender->worst_status) sender->worst_status = status;
+            break;
+        }
+        sender->sent++;
+        sender->bytes += sender->frames[i].len;
+    }
+    close(fd);
+    return NULL;
+}
+
+static Frame *load(const char *path, size_t *count) {
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) fail(path);
+    fseek(file, 0, SEEK_END);
+    size_t size = (size_t)ftell(file);
+    rewind(file);
+    uint8_t *all = malloc(size == 0 ? 1 : size);
+    if (all == NULL || fread(all, 1, size, file) != size) fail(path);
+    fclose(file);
+    Frame *frames = NULL;
+    size_t capacity = 0;
+    *count = 0;
+    for (size_t at = 0; at + 4 <= size;) {
+        uint32_t len;
+        memcpy(&len, all + at, 4);
+        if (len > size - at - 4) {
+            fprintf(stderr, "send: %s ends within a frame\n", path);
+            exit(1);
+        }
+        if (*count == capacity) {
+            capacity = capacity == 0 ? 1024 : capacity * 2;
+            frames = realloc(frames, capacity * sizeof *frames);
+            if (frames == NULL) fail("memory");
+        }
+        frames[(*count)++] = (Frame){all + at + 4, len};
+        at += 4 + len;
+    }
+    return frames;
+}
+
+static const char *option(int argc, char **argv, const char *name, const char *standard) {
+    for (int i = 1; i + 1 < argc; i++) {
+        if (strcmp(argv[i], name) == 0) return argv[i + 1];
+    }
+    return standard;
+}
+
+int main(int argc, char **argv) {
+    long port = strtol(option(argc, argv, "--port", "0"), NULL, 10);
+    size_t connections = (size_t)strtoul(option(argc, argv, "--connections", "4"), NULL, 10);
+    size_t per_step = (size_t)strtoul(option(argc, argv, "--frames-per-step", "1000000000"), NULL, 10);
+    if (argc < 2 || port <= 0 || port > 65535 || connections == 0 || connections > 64 || per_step == 0) {
+        fprintf(stderr, "usage: send --port P [--host H] [--path P] [--connections N] [--frames-per-step N] FILE\n");
+        return 2;
+    }
+    size_t count;
+    Frame *frames = load(argv[argc - 1], &count);
+    Sender senders[64];
+    pthread_t threads[64];
+    struct timespec begun, ended;
+    clock_gettime(CLOCK_MONOTONIC, &begun);
+    for (size_t i = 0; i < connections; i++) {
+        senders[i] = (Sender){.host = option(argc, argv, "--host", "127.0.0.1"), .path = option(argc, argv, "--path", "/api/v1/write"),
+                              .port = (uint16_t)port, .frames = frames, .count = count, .per_step = per_step,
+                              .connections = connections, .index = i};
+        if (pthread_create(&threads[i], NULL, run, &senders[i]) != 0) fail("thread");
+    }
+    uint64_t sent = 0, bytes = 0, refused = 0;
+    const char *first = "";
+    for (size_t i = 0; i < connections; i++) {
+        pthread_join(threads[i], NULL);
+        sent += senders[i].sent;
+        bytes += senders[i].bytes;
+        refused += senders[i].refused;
+        if (senders[i].refused > 0) first = senders[i].first_refusal;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &ended);
+    double seconds = (double)(ended.tv_sec - begun.tv_sec) + (double)(ended.tv_nsec - begun.tv_nsec) * 1e-9;
+    printf("{\"frames\": %llu, \"bytes\": %llu, \"seconds\": %.3f, \"refused\": %llu}\n", (unsigned long long)sent,
+           (unsigned long long)bytes, seconds, (unsigned long long)refused);
+    if (refused > 0) fprintf(stderr, "send: first refusal: %s\n", first);
+    return refused == 0 ? 0 : 1;
+}
