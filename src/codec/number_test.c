@@ -1,0 +1,155 @@
+// Numbers as text: known cases, and the two properties of shortest digits over random bit patterns.
+
+#include "codec/number.h"
+
+#include <stdlib.h>
+
+#include "base/test.h"
+
+static Text f64_text(Test *t, double value) {
+    char text[400];
+    size_t len = number_format_f64(value, text);
+    return text_copy((Text){text, len}, t->arena);
+}
+
+static Text shortest_text(Test *t, double value) {
+    char text[NUMBER_TEXT_MAX];
+    size_t len = number_format_shortest(value, text);
+    return text_copy((Text){text, len}, t->arena);
+}
+
+TEST(positional_notation_is_that_of_go) {
+    static const struct {
+        double value;
+        const char *text;
+    } cases[] = {
+        {0, "0"}, {-0.0, "-0"}, {1, "1"}, {-1.5, "-1.5"}, {0.1, "0.1"}, {100, "100"}, {1e21, "1000000000000000000000"},
+        {1e23, "100000000000000000000000"}, {123456789.125, "123456789.125"}, {0.000001, "0.000001"},
+        {1e-7, "0.0000001"}, {1.7976931348623157e308, NULL}, {0.3, "0.3"}, {0.1 + 0.2, "0.30000000000000004"},
+        {9007199254740992, "9007199254740992"}, {4503599627370495.5, "4503599627370495.5"}, {1.0 / 3, "0.3333333333333333"},
+        {2.2250738585072014e-308, NULL}, {5e-324, NULL}, {__builtin_inf(), "+Inf"}, {-__builtin_inf(), "-Inf"},
+        {__builtin_nan(""), "NaN"}, {9.5367431640625e-07, "0.00000095367431640625"}, {72057594037927936.0, "72057594037927940"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        if (cases[i].text != NULL) check_text(t, text_from_cstring(cases[i].text), f64_text(t, cases[i].value));
+    }
+    check_i64(t, 309, f64_text(t, 1.7976931348623157e308).len);
+    check_i64(t, 326, f64_text(t, 5e-324).len);
+    check(t, text_ends_with(f64_text(t, 5e-324), TEXT("0005")));
+    check(t, f64_text(t, -2.2250738585072014e-308).len <= 400);
+}
+
+TEST(shortest_notation_is_that_of_javascript) {
+    check_text(t, TEXT("1e+21"), shortest_text(t, 1e21));
+    check_text(t, TEXT("100000000000000000000"), shortest_text(t, 1e20));
+    check_text(t, TEXT("0.000001"), shortest_text(t, 1e-6));
+    check_text(t, TEXT("1e-7"), shortest_text(t, 1e-7));
+    check_text(t, TEXT("-1.7976931348623157e+308"), shortest_text(t, -1.7976931348623157e308));
+    check_text(t, TEXT("5e-324"), shortest_text(t, 5e-324));
+    check_text(t, TEXT("2.2250738585072014e-308"), shortest_text(t, 2.2250738585072014e-308));
+    check_text(t, TEXT("9.5367431640625e-7"), shortest_text(t, 9.5367431640625e-07));
+}
+
+// Reads back bit for bit; and neither of the two decimals with one digit fewer does.
+static void check_shortest(Test *t, uint64_t bits) {
+    double value, again;
+    memcpy(&value, &bits, sizeof value);
+    if (value != value || value - value != 0) return;
+    char text[NUMBER_TEXT_MAX], shorter[64];
+    size_t len = number_format_shortest(value, text);
+    check(t, text_to_f64((Text){text, len}, &again));
+    if (memcmp(&value, &again, sizeof value) != 0) {
+        check_failed(t, __FILE__, __LINE__, "%a became %.*s", value, (int)len, text);
+    }
+    // Count the digits between the first and the last that is not zero.
+    int digits = 0, pending = 0;
+    for (size_t i = 0; i < len && text[i] != 'e'; i++) {
+        if (text[i] < '0' || text[i] > '9') continue;
+        if (text[i] != '0') {
+            digits += pending + 1;
+            pending = 0;
+        } else if (digits > 0) {
+            pending++;
+        }
+    }
+    if (digits <= 1) return;
+    // %.*e rounds to nearest, so a shorter decimal within the interval would be found by it, or one step beside.
+    snprintf(shorter, sizeof shorter, "%.*e", digits - 2, value);
+    double nearest = strtod(shorter, NULL);
+    if (nearest == value) check_failed(t, __FILE__, __LINE__, "%a is %.*s, but %s is enough", value, (int)len, text, shorter);
+    // Of the decimals of this length it is the closest: the one that printf rounds to, if that reads back.
+    snprintf(shorter, sizeof shorter, "%.*e", digits - 1, value);
+    double closest;
+    check(t, text_to_f64(text_from_cstring(shorter), &closest));
+    bool same = strtod(shorter, NULL) != value;
+    char *mantissa = shorter;
+    if (!same) {
+        Text ours = shortest_text(t, value);
+        char a[32] = {0}, b[32] = {0};
+        size_t an = 0, bn = 0;
+        for (size_t i = 0; i < ours.len && ours.at[i] != 'e'; i++) {
+            if (ours.at[i] >= (an == 0 ? '1' : '0') && ours.at[i] <= '9' && an < sizeof a - 1) a[an++] = ours.at[i];
+        }
+        for (; *mantissa != 'e'; mantissa++) {
+            if (*mantissa >= (bn == 0 ? '1' : '0') && *mantissa <= '9' && bn < sizeof b - 1) b[bn++] = *mantissa;
+        }
+        check(t, memcmp(a, b, (size_t)digits) == 0);
+    }
+}
+
+TEST(random_bit_patterns_read_back_and_no_shorter_text_does) {
+    uint64_t random = t->seed;
+    const char *rounds = getenv("TRACEO_NUMBER_ROUNDS");
+    uint64_t count = 400000;
+    if (rounds != NULL) check(t, text_to_u64(text_from_cstring(rounds), &count));
+    for (uint64_t i = 0; i < count; i++) {
+        check_shortest(t, test_random(&random));
+        if (i % 4096 == 0) arena_clear(t->arena);
+    }
+}
+
+TEST(powers_of_two_and_their_neighbours_are_shortest) {
+    for (uint64_t exponent = 0; exponent < 2047; exponent++) {
+        for (int step = -2; step <= 2; step++) {
+            uint64_t bits = (exponent << 52) + (uint64_t)(int64_t)step;
+            if (bits >> 52 < 2047) check_shortest(t, bits);
+        }
+    }
+}
+
+TEST(decimals_of_few_digits_come_back_as_written) {
+    uint64_t random = t->seed;
+    for (int i = 0; i < 200000; i++) {
+        char written[40], text[400];
+        int64_t whole = (int64_t)(test_random(&random) % 1000000000) + 1;
+        int places = (int)(test_random(&random) % 12);
+        snprintf(written, sizeof written, "%llde-%d", (long long)whole, places);
+        double value = strtod(written, NULL);
+        size_t len = number_format_f64(value, text);
+        snprintf(written, sizeof written, "%.*f", places, value);
+        Text expected = text_from_cstring(written);
+        while (places > 0 && text_ends_with(expected, TEXT("0"))) expected.len--, places--;
+        if (text_ends_with(expected, TEXT("."))) expected.len--;
+        if (!text_equal(expected, (Text){text, len})) check_text(t, expected, ((Text){text, len}));
+    }
+}
+
+TEST(milliseconds_become_seconds_without_trailing_zeros) {
+    static const struct {
+        int64_t ms;
+        const char *text;
+    } cases[] = {
+        {1722470400123, "1722470400.123"}, {1722470400000, "1722470400"}, {1722470400500, "1722470400.5"}, {0, "0"},
+        {1, "0.001"}, {-1, "-0.001"}, {-1500, "-1.5"}, {INT64_MIN, "-9223372036854775.808"}, {10, "0.01"}, {1000, "1"},
+        {INT64_MAX, "9223372036854775.807"}, {100000, "100"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char text[NUMBER_TEXT_MAX];
+        size_t len = number_format_ms_as_s(cases[i].ms, text);
+        check_text(t, text_from_cstring(cases[i].text), ((Text){text, len}));
+    }
+}
+
+TEST_MAIN("codec/number", CASE(positional_notation_is_that_of_go), CASE(shortest_notation_is_that_of_javascript),
+          CASE(random_bit_patterns_read_back_and_no_shorter_text_does), CASE(powers_of_two_and_their_neighbours_are_shortest),
+          CASE(decimals_of_few_digits_come_back_as_written), CASE(milliseconds_become_seconds_without_trailing_zeros))
