@@ -1,0 +1,224 @@
+// Sets of series numbers: merging, intersecting by galloping, packing for the disk, growing in memory.
+
+#include "store/index/postings.h"
+
+#include "base/assert.h"
+#include "codec/reader.h"
+#include "store/index/bitpack.h"
+
+enum {
+    BLOCK_DELTAS = 128,
+    GALLOP_RATIO = 16,        // a set this many times larger is searched, not walked
+    BITMAP_SPARSENESS = 64,   // more than one number in so many: a bitmap beats merging
+    LIST_BYTES_MIN = 8,
+};
+
+static PostingSet set_begin(size_t capacity, Arena *arena) {
+    return (PostingSet){arena_push_array_raw(arena, uint32_t, capacity), 0};
+}
+
+// The first place from `from` on whose number is not below `number`, by doubling steps.
+static size_t gallop(PostingSet set, size_t from, uint32_t number) {
+    size_t step = 1, low = from, high = from;
+    while (high < set.count && set.at[high] < number) {
+        low = high + 1;
+        high += step;
+        step *= 2;
+    }
+    high = MIN(high, set.count);
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (set.at[middle] < number) low = middle + 1;
+        else high = middle;
+    }
+    return low;
+}
+
+PostingSet postings_and(PostingSet a, PostingSet b, Arena *arena) {
+    if (a.count > b.count) {
+        PostingSet swapped = a;
+        a = b;
+        b = swapped;
+    }
+    PostingSet out = set_begin(a.count, arena);
+    if (b.count / GALLOP_RATIO > a.count) {
+        for (size_t i = 0, at = 0; i < a.count; i++) {
+            at = gallop(b, at, a.at[i]);
+            if (at == b.count) break;
+            if (b.at[at] == a.at[i]) out.at[out.count++] = a.at[i];
+        }
+        return out;
+    }
+    for (size_t i = 0, k = 0; i < a.count && k < b.count;) {
+        uint32_t left = a.at[i], right = b.at[k];
+        if (left == right) out.at[out.count++] = left;
+        i += left <= right;
+        k += right <= left;
+    }
+    return out;
+}
+
+PostingSet postings_or(PostingSet a, PostingSet b, Arena *arena) {
+    if (a.count == 0) return b;
+    if (b.count == 0) return a;
+    PostingSet out = set_begin(a.count + b.count, arena);
+    size_t i = 0, k = 0;
+    while (i < a.count && k < b.count) {
+        uint32_t left = a.at[i], right = b.at[k];
+        out.at[out.count++] = MIN(left, right);
+        i += left <= right;
+        k += right <= left;
+    }
+    while (i < a.count) out.at[out.count++] = a.at[i++];
+    while (k < b.count) out.at[out.count++] = b.at[k++];
+    return out;
+}
+
+static PostingSet or_by_bitmap(const PostingSet *sets, size_t count, uint32_t least, uint32_t most, size_t total, Arena *arena) {
+    size_t words = (most - least) / 64 + 1;
+    uint64_t *bitmap = memory_new_array(uint64_t, words);
+    for (size_t s = 0; s < count; s++) {
+        for (size_t i = 0; i < sets[s].count; i++) {
+            uint32_t place = sets[s].at[i] - least;
+            bitmap[place / 64] |= UINT64_C(1) << place % 64;
+        }
+    }
+    PostingSet out = set_begin(MIN(total, (size_t)(most - least) + 1), arena);
+    for (size_t word = 0; word < words; word++) {
+        for (uint64_t bits = bitmap[word]; bits != 0; bits &= bits - 1) {
+            out.at[out.count++] = least + (uint32_t)(word * 64) + (uint32_t)__builtin_ctzll(bits);
+        }
+    }
+    memory_free(bitmap);
+    return out;
+}
+
+PostingSet postings_or_many(const PostingSet *sets, size_t count, Arena *arena) {
+    if (count == 0) return (PostingSet){0};
+    if (count == 1) return sets[0];
+    if (count == 2) return postings_or(sets[0], sets[1], arena);
+    uint32_t least = UINT32_MAX, most = 0;
+    size_t total = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (sets[i].count == 0) continue;
+        least = MIN(least, sets[i].at[0]);
+        most = MAX(most, sets[i].at[sets[i].count - 1]);
+        total += sets[i].count;
+    }
+    if (total == 0) return (PostingSet){0};
+    if (total >= (most - least) / BITMAP_SPARSENESS) return or_by_bitmap(sets, count, least, most, total, arena);
+    // Sparse: halves are merged, so each number moves as often as the logarithm of the number of sets.
+    PostingSet low = postings_or_many(sets, count / 2, arena);
+    PostingSet high = postings_or_many(sets + count / 2, count - count / 2, arena);
+    return postings_or(low, high, arena);
+}
+
+PostingSet postings_without(PostingSet a, PostingSet b, Arena *arena) {
+    if (a.count == 0 || b.count == 0) return a;
+    PostingSet out = set_begin(a.count, arena);
+    bool jump = b.count / GALLOP_RATIO > a.count;
+    for (size_t i = 0, k = 0; i < a.count; i++) {
+        if (jump) k = gallop(b, k, a.at[i]);
+        else while (k < b.count && b.at[k] < a.at[i]) k++;
+        if (k == b.count || b.at[k] != a.at[i]) out.at[out.count++] = a.at[i];
+    }
+    return out;
+}
+
+bool postings_contain(PostingSet set, uint32_t number) {
+    size_t at = gallop(set, 0, number);
+    return at < set.count && set.at[at] == number;
+}
+
+// ---- On disk ------------------------------------------------------------------------------------
+
+void postings_encode(PostingSet set, Builder *out) {
+    writer_varint(out, set.count);
+    if (set.count == 0) return;
+    writer_varint(out, set.at[0]);
+    uint64_t gaps[BLOCK_DELTAS];
+    uint8_t packed[BLOCK_DELTAS * sizeof(uint32_t)];
+    for (size_t at = 1; at < set.count; at += BLOCK_DELTAS) {
+        size_t count = MIN(set.count - at, (size_t)BLOCK_DELTAS);
+        uint64_t any = 0;
+        for (size_t i = 0; i < count; i++) {
+            assert(set.at[at + i] > set.at[at + i - 1]);
+            any |= gaps[i] = set.at[at + i] - set.at[at + i - 1] - 1;
+        }
+        unsigned width = bit_length(any);
+        bitpack(gaps, count, width, packed);
+        builder_add_char(out, (char)width);
+        builder_add_bytes(out, packed, bitpack_bytes(count, width));
+    }
+}
+
+bool postings_decode(Bytes encoded, uint32_t limit, Arena *arena, PostingSet *out, size_t *used, Error *err) {
+    Reader reader = reader_begin(encoded);
+    uint64_t count = reader_varint(&reader);
+    // Width 0 packs 128 numbers into a byte: more than that would be a lie, found before memory is taken.
+    if (reader.failed || count > limit || count > 1 + (uint64_t)encoded.len * BLOCK_DELTAS) {
+        return error_set(err, ERROR_CORRUPT, "a posting set states %llu of %u series in %zu bytes", (unsigned long long)count,
+                         limit, encoded.len);
+    }
+    PostingSet set = set_begin(count, arena);
+    uint64_t number = count > 0 ? reader_varint(&reader) : 0, gaps[BLOCK_DELTAS];
+    if (count > 0 && number < limit) set.at[set.count++] = (uint32_t)number;
+    while (set.count > 0 && set.count < count && number < limit) {
+        size_t block = MIN(count - set.count, (size_t)BLOCK_DELTAS);
+        unsigned width = reader_u8(&reader);
+        Bytes packed = width > 32 ? BYTES_NONE : reader_take(&reader, bitpack_bytes(block, width));
+        if (width > 32 || reader.failed) break;
+        bitunpack(packed, block, width, gaps);
+        for (size_t i = 0; i < block; i++) {
+            number += gaps[i] + 1;
+            set.at[set.count + i] = (uint32_t)number;
+        }
+        // Numbers rise, so the last one stands for all; 128 gaps of 32 bits do not overflow 64.
+        if (number < limit) set.count += block;
+    }
+    if (reader.failed || set.count < count) {
+        return error_set(err, ERROR_CORRUPT, "a posting set of %llu breaks off after %zu (below %u)", (unsigned long long)count,
+                         set.count, limit);
+    }
+    *out = set;
+    *used = encoded.len - reader_left(&reader);
+    return true;
+}
+
+// ---- Growing ------------------------------------------------------------------------------------
+
+void posting_list_add(PostingList *list, uint32_t number, int64_t *taken) {
+    assert(list->count == 0 || number > list->last);
+    uint32_t gap = list->count == 0 ? number : number - list->last - 1;
+    if (list->capacity - list->len < 5) {
+        uint32_t capacity = MAX(list->capacity + list->capacity / 2, (uint32_t)LIST_BYTES_MIN);
+        list->bytes = memory_resize(list->bytes, capacity);
+        *taken += capacity - list->capacity;
+        list->capacity = capacity;
+    }
+    for (; gap >= 0x80; gap >>= 7) list->bytes[list->len++] = (uint8_t)(gap | 0x80);
+    list->bytes[list->len++] = (uint8_t)gap;
+    list->last = number;
+    list->count++;
+}
+
+PostingSet posting_list_read(const PostingList *list, Arena *arena) {
+    PostingSet set = set_begin(list->count, arena);
+    const uint8_t *at = list->bytes;
+    uint32_t number = 0;
+    for (; set.count < list->count; set.count++) {
+        uint32_t gap = 0;
+        for (unsigned shift = 0;; shift += 7) {
+            gap |= (uint32_t)(*at & 0x7f) << shift;
+            if (*at++ < 0x80) break;
+        }
+        number = set.count == 0 ? gap : number + gap + 1;
+        set.at[set.count] = number;
+    }
+    return set;
+}
+
+void posting_list_free(PostingList *list) {
+    memory_free(list->bytes);
+    *list = (PostingList){0};
+}
