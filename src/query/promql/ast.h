@@ -54,11 +54,12 @@ struct Expr {
     ExprKind kind;
     ValueType type;  // set by the checker
     SourceRange range;
+    uint32_t depth;  // of the tree below, this node included
     union {
         double number;
         Text string;
         struct {
-            Matchers matchers;  // `__name__` included; regexes belong to the parse (promql_close)
+            Matchers matchers;  // `__name__` included, first when it stood in front; regexes belong to the parse
             int64_t range_ms;   // 0: instant
         } selector;
         struct {
@@ -82,7 +83,7 @@ struct Expr {
         struct {
             BinaryOp op;
             bool return_bool;
-            bool matching_given;
+            bool matching_given;  // on or ignoring stood there
             VectorMatching matching;
             Expr *left, *right;
         } binary;
@@ -102,3 +103,13 @@ struct Expr {
 Text binary_op_name(BinaryOp op);
 Text aggregate_op_name(AggregateOp op);
 Text value_type_name(ValueType type);  // "instant vector", "range vector", "scalar", "string", as Prometheus says it
+
+static inline bool binary_op_is_comparison(BinaryOp op) { return op >= OP_EQ && op <= OP_GE; }
+static inline bool binary_op_is_set(BinaryOp op) { return op >= OP_AND && op <= OP_UNLESS; }
+static inline bool aggregate_op_has_param(AggregateOp op) { return op >= AGG_TOPK; }
+
+// The expression inside any number of parentheses.
+static inline const Expr *expr_inner(const Expr *expr) {
+    while (expr->kind == EXPR_PAREN) expr = expr->as.paren;
+    return expr;
+}

@@ -14,11 +14,18 @@ typedef struct Promql {
     ARRAY(Regex *) regexes;  // to be closed
 } Promql;
 
+// `text` must outlive the tree (names are views into it). On failure nothing is left to close.
 must_use bool promql_parse(Text text, Arena *arena, Promql *out, SourceRange *where, Error *err);
-void promql_close(Promql *promql);
+void promql_close(Promql *promql);  // works with AUTO; a zeroed one is fine
 
 // A series selector alone, as in match[]: `up`, `{job="x"}`, `up{job=~"a|b"}`.
 must_use bool promql_parse_selector(Text text, Arena *arena, Promql *out, Error *err);
+
+// Line and column of a byte offset, both from 1, as errors and annotations name them.
+typedef struct SourcePlace {
+    size_t line, column;
+} SourcePlace;
+SourcePlace source_place(Text text, uint32_t offset);
 
 // Prints the tree so that parsing it again gives an equal tree.
 void promql_print(const Expr *expr, Builder *out);

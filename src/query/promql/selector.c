@@ -1,0 +1,238 @@
+// Selectors and what may stand behind an expression: [range], [range:step], offset and @.
+
+#include "query/promql/parser.h"
+
+#include <math.h>
+
+#include "base/assert.h"
+
+typedef ARRAY(Matcher) MatcherArray;
+
+static bool add_matcher(Parser *parser, SourceRange range, MatcherKind kind, Text name, Text value, MatcherArray *matchers) {
+    Matcher matcher;
+    if (!matcher_make(kind, name, value, &matcher, parser->err)) {
+        return parser_fail(parser, range, "%s", parser->err->message);
+    }
+    if (matcher.regex != NULL) *array_add(&parser->promql->regexes) = matcher.regex;
+    *array_add_on(parser->arena, matchers) = matcher;
+    return true;
+}
+
+static bool unquote(Parser *parser, Text *out) {
+    if (lexer_unquote(parser->token.text, parser->arena, out, parser->err)) return true;
+    return parser_fail(parser, parser->token.range, "%s", parser->err->message);
+}
+
+static bool set_name(Parser *parser, SourceRange range, Text *name, Text given, MatcherArray *matchers) {
+    if (name->at != NULL) {
+        return parser_fail(parser, range, "metric name must not be set twice: \"%.*s\" or \"%.*s\"",
+                           TEXT_ARG(text_slice(*name, 0, 64)), TEXT_ARG(text_slice(given, 0, 64)));
+    }
+    *name = given;
+    return add_matcher(parser, range, MATCH_EQUAL, LABEL_NAME, given, matchers);
+}
+
+static bool matcher_kind(TokenKind token, MatcherKind *out) {
+    static const TokenKind tokens[] = {TOKEN_ASSIGN, TOKEN_NE, TOKEN_MATCH, TOKEN_NOT_MATCH};  // ORDER: MatcherKind
+    for (size_t i = 0; i < COUNT(tokens); i++) {
+        if (tokens[i] != token) continue;
+        *out = (MatcherKind)i;
+        return true;
+    }
+    return false;
+}
+
+// matcher -> (name | string) ('=' | '!=' | '=~' | '!~') string | string
+static bool parse_matcher(Parser *parser, Text *metric, MatcherArray *matchers) {
+    Token first = parser->token;
+    Text name = first.text;
+    if (first.kind == TOKEN_STRING) {
+        TRY(unquote(parser, &name));
+        TRY(parser_advance(parser));
+        if (parser->token.kind == TOKEN_COMMA || parser->token.kind == TOKEN_RIGHT_BRACE) {
+            return set_name(parser, first.range, metric, name, matchers);
+        }
+        if (name.len == 0 || !text_is_utf8(name)) return parser_fail(parser, first.range, "invalid label name");
+    } else if (first.kind == TOKEN_NAME) {
+        TRY(parser_advance(parser));
+    } else {
+        return parser_unexpected(parser, "label matching", "identifier or \"}\"");
+    }
+    MatcherKind kind;
+    if (!matcher_kind(parser->token.kind, &kind)) {
+        return parser_unexpected(parser, "label matching", "label matching operator");
+    }
+    TRY(parser_advance(parser));
+    if (parser->token.kind != TOKEN_STRING) return parser_unexpected(parser, "label matching", "string");
+    Text value;
+    TRY(unquote(parser, &value));
+    SourceRange range = {first.range.from, parser->token.range.to};
+    if (kind == MATCH_EQUAL && metric->at != NULL && text_equal(name, LABEL_NAME)) {
+        return set_name(parser, range, metric, value, matchers);
+    }
+    TRY(add_matcher(parser, range, kind, name, value, matchers));
+    return parser_advance(parser);
+}
+
+// selector -> name ['{' [matcher {',' matcher} [',']] '}'] | '{' … '}'
+bool parse_selector(Parser *parser, const Token *name, Expr **out) {
+    MatcherArray matchers = {0};
+    uint32_t from = name == NULL ? parser->token.range.from : name->range.from;
+    Text metric = TEXT_NONE;
+    if (name != NULL) TRY(set_name(parser, name->range, &metric, name->text, &matchers));
+    if (parser->token.kind == TOKEN_LEFT_BRACE) {
+        TRY(parser_advance(parser));
+        while (parser->token.kind != TOKEN_RIGHT_BRACE) {
+            TRY(parse_matcher(parser, &metric, &matchers));
+            if (parser->token.kind == TOKEN_RIGHT_BRACE) break;
+            TRY(parser_expect(parser, TOKEN_COMMA, "label matching", "\",\" or \"}\""));
+        }
+        TRY(parser_advance(parser));
+    }
+    *out = parser_node(parser, EXPR_SELECTOR, from);
+    (*out)->as.selector.matchers = (Matchers){matchers.at, matchers.count};
+    for (size_t i = 0; i < matchers.count; i++) {
+        if (!matcher_matches(&matchers.at[i], TEXT(""))) return true;
+    }
+    return parser_fail(parser, (*out)->range, "vector selector must contain at least one non-empty matcher");
+}
+
+// ---- Durations and times --------------------------------------------------------------------------
+
+static bool seconds_to_ms(Parser *parser, SourceRange range, double seconds, int64_t *out) {
+    double ms = round(seconds * 1000);
+    if (!(ms >= -9.2e15 && ms <= 9.2e15)) return parser_fail(parser, range, "duration out of range");
+    *out = (int64_t)ms;
+    return true;
+}
+
+// A number of seconds or a duration; anything else that could begin one is a duration expression.
+static bool parse_duration(Parser *parser, const char *context, int64_t *out) {
+    Token token = parser->token;
+    if (token.kind == TOKEN_DURATION) {
+        if (!duration_parse_ms(token.text, out, parser->err)) {
+            return parser_fail(parser, token.range, "%s", parser->err->message);
+        }
+    } else if (token.kind == TOKEN_NUMBER) {
+        double seconds;
+        if (!lexer_number(token.text, &seconds)) return parser_fail(parser, token.range, "error parsing number");
+        TRY(seconds_to_ms(parser, token.range, seconds, out));
+    } else if (token.kind == TOKEN_LEFT_PAREN || token.kind == TOKEN_NAME || token.kind == TOKEN_ADD || token.kind == TOKEN_SUB) {
+        return parser_unsupported(parser, token.range, "duration expressions");
+    } else {
+        return parser_unexpected(parser, context, "number or duration");
+    }
+    return parser_advance(parser);
+}
+
+static bool parse_positive_duration(Parser *parser, const char *context, int64_t *out) {
+    SourceRange range = parser->token.range;
+    TRY(parse_duration(parser, context, out));
+    bool more = parser->token.kind == TOKEN_ADD || parser->token.kind == TOKEN_SUB || parser->token.kind == TOKEN_MUL ||
+                parser->token.kind == TOKEN_DIV || parser->token.kind == TOKEN_MOD || parser->token.kind == TOKEN_POW;
+    if (more) return parser_unsupported(parser, range, "duration expressions");
+    if (*out <= 0) return parser_fail(parser, range, "duration must be greater than 0");
+    return true;
+}
+
+// range -> '[' duration ']' | '[' duration ':' [duration] ']'
+static bool parse_range(Parser *parser, Expr **expr) {
+    Expr *inner = *expr;
+    SourceRange bracket = parser->token.range;
+    TRY(parser_advance(parser));
+    int64_t range_ms, step_ms = 0;
+    TRY(parse_positive_duration(parser, "subquery or range selector", &range_ms));
+    if (parser->token.kind != TOKEN_COLON) {
+        SourceRange closing = parser->token.range;
+        TRY(parser_expect(parser, TOKEN_RIGHT_BRACKET, "subquery or range", "\":\" or \"]\""));
+        if (inner->kind != EXPR_SELECTOR || inner->as.selector.range_ms != 0) {
+            return parser_fail(parser, bracket, "ranges only allowed for vector selectors");
+        }
+        if (inner->offset_ms != 0) return parser_fail(parser, bracket, "no offset modifiers allowed before range");
+        if (inner->at != AT_NONE) return parser_fail(parser, bracket, "no @ modifiers allowed before range");
+        inner->as.selector.range_ms = range_ms;
+        inner->range.to = closing.to;
+        return true;
+    }
+    TRY(parser_advance(parser));
+    if (parser->token.kind != TOKEN_RIGHT_BRACKET) TRY(parse_positive_duration(parser, "subquery selector", &step_ms));
+    TRY(parser_expect(parser, TOKEN_RIGHT_BRACKET, "subquery selector", "\"]\""));
+    *expr = parser_node(parser, EXPR_SUBQUERY, inner->range.from);
+    (*expr)->depth = inner->depth + 1;
+    (*expr)->as.subquery.expr = inner;
+    (*expr)->as.subquery.range_ms = range_ms;
+    (*expr)->as.subquery.step_ms = step_ms;
+    return true;
+}
+
+static bool can_be_moved(const Expr *expr) {
+    return expr->kind == EXPR_SELECTOR || expr->kind == EXPR_SUBQUERY;
+}
+
+// offset -> 'offset' ['+' | '-'] duration
+static bool parse_offset(Parser *parser, Expr *expr, bool *given) {
+    SourceRange range = parser->token.range;
+    TRY(parser_advance(parser));
+    if (!can_be_moved(expr)) {
+        return parser_fail(parser, range, "offset modifier must be preceded by an instant vector selector or range vector "
+                                          "selector or a subquery");
+    }
+    if (*given) return parser_fail(parser, range, "offset may not be set multiple times");
+    bool negative = parser->token.kind == TOKEN_SUB;
+    if (negative || parser->token.kind == TOKEN_ADD) TRY(parser_advance(parser));
+    TRY(parse_duration(parser, "offset", &expr->offset_ms));
+    if (negative) expr->offset_ms = -expr->offset_ms;
+    expr->range.to = parser->last.to;
+    *given = true;
+    return true;
+}
+
+// at -> '@' (['+' | '-'] (number | duration) | 'start' '(' ')' | 'end' '(' ')')
+static bool parse_at(Parser *parser, Expr *expr) {
+    SourceRange range = parser->token.range;
+    TRY(parser_advance(parser));
+    if (!can_be_moved(expr)) {
+        return parser_fail(parser, range, "@ modifier must be preceded by an instant vector selector or range vector selector "
+                                          "or a subquery");
+    }
+    if (expr->at != AT_NONE) return parser_fail(parser, range, "@ <timestamp> may not be set multiple times");
+    if (parser_at_word(parser, "start") || parser_at_word(parser, "end")) {
+        expr->at = parser_at_word(parser, "start") ? AT_START : AT_END;
+        TRY(parser_advance(parser));
+        TRY(parser_expect(parser, TOKEN_LEFT_PAREN, "@", "\"(\""));
+        TRY(parser_expect(parser, TOKEN_RIGHT_PAREN, "@", "\")\""));
+    } else {
+        bool negative = parser->token.kind == TOKEN_SUB;
+        if (negative || parser->token.kind == TOKEN_ADD) TRY(parser_advance(parser));
+        Token token = parser->token;
+        if (token.kind == TOKEN_NAME && (text_equal_ignore_case(token.text, TEXT("inf")) || text_equal_ignore_case(token.text, TEXT("nan")))) {
+            return parser_fail(parser, token.range, "timestamp out of bounds for @ modifier: %.*s", TEXT_ARG(token.text));
+        }
+        if (token.kind != TOKEN_NUMBER && token.kind != TOKEN_DURATION) return parser_unexpected(parser, "@", "timestamp");
+        TRY(parse_duration(parser, "@", &expr->at_ms));
+        if (negative) expr->at_ms = -expr->at_ms;
+        expr->at = AT_TIME;
+    }
+    expr->range.to = parser->last.to;
+    return true;
+}
+
+// postfix -> range | offset | at
+bool parse_postfix(Parser *parser, Expr **expr) {
+    bool offset_given = false;
+    for (;;) {
+        if (parser->token.kind == TOKEN_LEFT_BRACKET) {
+            TRY(parse_range(parser, expr));
+            offset_given = false;
+        } else if (parser_at_word(parser, "offset")) {
+            TRY(parse_offset(parser, *expr, &offset_given));
+        } else if (parser->token.kind == TOKEN_AT) {
+            TRY(parse_at(parser, *expr));
+        } else if (parser_at_word(parser, "anchored") || parser_at_word(parser, "smoothed")) {
+            return parser_unsupported(parser, parser->token.range,
+                                      parser_at_word(parser, "anchored") ? "the modifier anchored" : "the modifier smoothed");
+        } else {
+            return true;
+        }
+    }
+}
