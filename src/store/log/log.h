@@ -41,7 +41,8 @@ typedef struct LogOptions {
     Text folder;             // made when missing
     LogDurability durability;
     int64_t segment_bytes;   // 0: LIMIT_LOG_SEGMENT_BYTES
-    int64_t waiting_bytes_max;  // un-synced bytes at most; beyond it append is ERROR_BUSY
+    int64_t waiting_bytes_max;  // un-synced bytes at most; beyond it append is ERROR_BUSY. 0: 64 MiB
+    int64_t ballast_bytes;   // given back when the disk is full (W12); 0: 64 MiB or 1 % of the disk, -1: none
 } LogOptions;
 
 // A lost interval: what recovery had to quarantine (W6). Published, never silent.
@@ -50,6 +51,9 @@ typedef struct LogGap {
     int64_t first_ms, last_ms;               // arrival of their neighbours
     Text file;
     int64_t offset, bytes;
+    // A later commit shows that these records had been acknowledged. False: they belong to the last
+    // commit before a power cut, which may have been torn before it was acknowledged.
+    bool proven;
 } LogGap;
 
 typedef struct LogRecovery {
@@ -57,7 +61,7 @@ typedef struct LogRecovery {
     uint64_t records;
     LogGap *gaps;
     size_t gap_count;
-    int64_t bytes_cut;  // a torn tail, cut at the last whole record (W7 made it durable)
+    int64_t bytes_cut;  // behind the last whole record: a torn tail, or what a recycled file held before (W7)
 } LogRecovery;
 
 // Opens or begins a log: finds the segments, verifies every record, cuts a torn tail durably. Damage
@@ -74,20 +78,24 @@ must_use bool log_replay(Log *log, uint64_t first_sequence,
 // BUSY when too much waits; DISK_FULL or IO with the reason once the log has stopped taking records.
 must_use bool log_append(Log *log, const LogRecord *record, uint64_t *sequence, Error *err);
 
-// Calls `done` once the record is durable (or can never be: ok false, with the reason), from the commit thread;
-// at once when it already is. The callback must not block or append.
+// Calls `done` once the record is durable, from the commit thread; at once when it already is. ok is false, with the
+// reason, when the log stopped or the disk is full: the record was not acknowledged, but may still become
+// durable when space returns, as after an answer that was lost (W25). The callback must not block or append.
 typedef void (*LogDone)(void *context, bool ok, const Error *err);
 void log_when_durable(Log *log, uint64_t sequence, LogDone done, void *context);
 
 // Blocks until durable.
 must_use bool log_wait(Log *log, uint64_t sequence, Error *err);
 
-// Commits what waits, on the caller's thread. Only without log_run.
+// Commits one group of what waits, on the caller's thread; nothing waiting is fine. Only without log_run.
 must_use bool log_commit_now(Log *log, Error *err);
+// One step of what the thread does in idle moments (spares, ballast); false when nothing is left. Only without log_run.
+bool log_background_now(Log *log);
 // Starts the commit thread, which also prepares and recycles segments and retries after a full disk.
 must_use bool log_run(Log *log, Error *err);
 
-// Everything below `sequence` is durable elsewhere and may be dropped (W16). Segments are recycled.
+// Everything below `sequence` is durable elsewhere and may be dropped (W16). Segments are recycled, except the
+// newest one, which keeps the count. Not while a log_replay runs.
 must_use bool log_trim(Log *log, uint64_t sequence, Error *err);
 
 typedef struct LogState {
