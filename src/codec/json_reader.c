@@ -138,12 +138,29 @@ static bool decode_escapes(const JsonReader *reader, size_t from, size_t to, Tex
     return true;
 }
 
-// True for each byte of `word` that ends the fast walk: a control, '"', '\\' or not ASCII.
+// Marks (0x80) bytes of `word` that end the fast walk: a control, '"', '\\' or not ASCII. The lowest mark
+// is exact; a borrow may set wrong ones above it.
 static uint64_t special_bytes(uint64_t word) {
     const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
     uint64_t quote = word ^ (ones * '"'), backslash = word ^ (ones * '\\');
     uint64_t control = (word - ones * 0x20) & ~word;
     return (((quote - ones) & ~quote) | ((backslash - ones) & ~backslash) | control | word) & highs;
+}
+
+// The first byte at or behind `at` that is special, or near it, or the end.
+static size_t skip_plain(Text source, size_t at) {
+    while (source.len - at >= 8) {
+        uint64_t word;
+        memcpy(&word, source.at + at, sizeof word);
+        uint64_t marks = special_bytes(word);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+        if (marks != 0) return at + ((size_t)__builtin_ctzll(marks) >> 3);
+#else
+        if (marks != 0) return at;
+#endif
+        at += 8;
+    }
+    return at;
 }
 
 // The string whose quote is at reader->at.
@@ -152,8 +169,7 @@ static bool read_string(JsonReader *reader, Text *out, Error *err) {
     size_t begin = reader->at + 1, at = begin;
     bool escapes = false, ascii = true;
     for (;;) {
-        uint64_t word;
-        while (source.len - at >= 8 && (memcpy(&word, source.at + at, 8), special_bytes(word) == 0)) at += 8;
+        at = skip_plain(source, at);
         if (at >= source.len) return bad(reader, reader->at, "a string that does not end", err);
         uint8_t c = (uint8_t)source.at[at];
         if (c == '"') break;
