@@ -87,7 +87,8 @@ struct Log {
     uint64_t proven_sequence;  // for the next segment's header, until a group has become durable
     bool any_durable;
     uint8_t *page;             // one aligned page, for headers
-    uint8_t *zeros;            // PREPARE_STEP_BYTES of them, taken when first needed
+    uint8_t *zeros;            // taken when first needed
+    int64_t zeros_bytes;       // PREPARE_STEP_BYTES, or less when segments are smaller
     File *preparing;
     uint64_t preparing_id;
     int64_t prepared_bytes, preparing_target;

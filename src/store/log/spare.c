@@ -12,15 +12,16 @@ static void close_file(Log *log, File **file) {
 
 static bool take_zeros(Log *log, Error *err) {
     if (log->zeros != NULL) return true;
-    TRY(disk_buffer_take(PREPARE_STEP_BYTES, &log->zeros, err));
-    memset(log->zeros, 0, PREPARE_STEP_BYTES);
+    log->zeros_bytes = MIN((int64_t)PREPARE_STEP_BYTES, log->options.segment_bytes);
+    TRY(disk_buffer_take((size_t)log->zeros_bytes, &log->zeros, err));
+    memset(log->zeros, 0, (size_t)log->zeros_bytes);
     return true;
 }
 
 static bool write_zeros(Log *log, File *file, int64_t from, int64_t to, Error *err) {
     TRY(take_zeros(log, err));
-    for (int64_t at = from; at < to; at += PREPARE_STEP_BYTES) {
-        TRY(log->disk->write(log->disk, file, at, log->zeros, (size_t)MIN(to - at, (int64_t)PREPARE_STEP_BYTES), err));
+    for (int64_t at = from; at < to; at += log->zeros_bytes) {
+        TRY(log->disk->write(log->disk, file, at, log->zeros, (size_t)MIN(to - at, log->zeros_bytes), err));
     }
     return true;
 }
