@@ -15,11 +15,14 @@ typedef struct Object {
 
 struct Objects {
     void *context;
-    // Writes in pieces: begin, add …, then commit makes the whole visible at once, or abandon.
+    // The whole of it, visible at once and durable, or not there at all. Replaces an object of the same name.
     bool (*put)(Objects *objects, Text name, Bytes content, Error *err);
-    bool (*open)(Objects *objects, Text name, int64_t bytes, Object *out, Error *err);  // size as stated elsewhere
+    // Maps it. `bytes` is the size as stated elsewhere; another size is CORRUPT (W17). NOT_FOUND when missing.
+    bool (*open)(Objects *objects, Text name, int64_t bytes, Object *out, Error *err);
     void (*close)(Objects *objects, Object *object);
     bool (*remove)(Objects *objects, Text name, Error *err);  // missing is fine
+    // Every object whose name begins with `prefix`, sorted, in folders too; `*.tmp` leftovers of a crash and
+    // strangers are listed as well, so that the owner can quarantine what its manifests do not name (W15).
     bool (*list)(Objects *objects, Text prefix, Arena *arena, DiskEntries *out, Error *err);
     // Reads past the page cache and compares with `crc` of the whole (W14: verify before the log is trimmed).
     bool (*verify)(Objects *objects, Text name, int64_t bytes, uint32_t crc, Error *err);
