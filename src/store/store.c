@@ -127,7 +127,8 @@ bool store_open(StoreOptions options, Store **out, Error *err) {
 
     TRY(disk_make_folders(store->disk, store->options.folder, err));
     TRY(lock_folder(store, err));
-    TRY(catalog_open(path_of(store, "catalog.db"), &store->catalog, err));
+    bool elsewhere = options.catalog_path.len > 0;
+    TRY(catalog_open(elsewhere ? options.catalog_path : path_of(store, "catalog.db"), &store->catalog, err));
     TRY(objects_open_directory(store->disk, path_of(store, "objects"), &store->objects, err));
     TRY(disk_make_folders(store->disk, path_of(store, "tenants"), err));
     LogOptions log_options = {

@@ -24,6 +24,7 @@ typedef struct StoreOptions {
     Disk *disk;
     Clock *clock;
     Text folder;
+    Text catalog_path;         // empty: catalog.db in the folder; tests over a disk in memory put it elsewhere
     HashKey hash_key;
     LogDurability durability;
     int64_t memory_limit;      // bytes; 0: three quarters of the machine's
@@ -61,6 +62,8 @@ must_use bool store_write(Store *store, Tenant *tenant, LogRecordType type, Byte
 must_use bool store_write_again(Store *store, Tenant *tenant, const LogRecord *record, SeriesPrediction *prediction, Batch *batch, Error *err);
 void store_when_durable(Store *store, uint64_t sequence, LogDone done, void *context);
 
+// Commits what the log gathered, on the caller's thread; only without store_run (tests).
+must_use bool store_commit_now(Store *store, Error *err);
 // One round of housekeeping, on the caller's thread (tests; the background thread calls it once a second).
 must_use bool store_maintain(Store *store, Error *err);
 // Turns and seals every head now, so that nothing but blocks is left (before a backup; tests; bench).

@@ -76,3 +76,7 @@ bool store_write_again(Store *store, Tenant *tenant, const LogRecord *record, Se
 void store_when_durable(Store *store, uint64_t sequence, LogDone done, void *context) {
     log_when_durable(store->log, sequence, done, context);
 }
+
+bool store_commit_now(Store *store, Error *err) {
+    return log_commit_now(store->log, err);
+}

@@ -1,0 +1,102 @@
+// Tests of decoding and of the gate, without a store.
+
+#include "base/limits.h"
+#include "base/test.h"
+#include "codec/protobuf.h"
+#include "ingest/admit.h"
+#include "ingest/ingest.h"
+#include "ingest/write_request.h"
+
+static Labels named(Test *t, const char *name) {
+    Label label = {LABEL_NAME, text_from_cstring(name)};
+    Labels labels = LABELS_NONE;
+    check_ok(t, labels_make(&label, 1, t->arena, &labels, t->err));
+    return labels;
+}
+
+TEST(rows_come_out_as_they_were_written) {
+    WriteBody body = {0};
+    write_body_add(&body, named(t, "a"), 1000, -0.0);
+    write_body_add(&body, named(t, "b"), -5, NAN);
+    write_body_add_metadata(&body, TEXT("a"), 1, TEXT("help"), TEXT("bytes"));
+    Batch batch = {0};
+    check_ok(t, write_request_decode(text_bytes(builder_text(&body.bytes)), t->arena, &batch, t->err));
+    check_i64(t, 2, batch.series.count);
+    check(t, labels_equal(named(t, "b"), (Labels){batch.series.at[1].labels}));
+    check_i64(t, -5, batch.samples.at[1].time_ms);
+    check(t, isnan(batch.samples.at[1].value) && double_bits(batch.samples.at[0].value) == double_bits(-0.0));
+    check_text(t, TEXT("help"), batch.metadata.at[0].help);
+    batch_free(&batch);
+    write_body_free(&body);
+}
+
+TEST(labels_written_in_several_places_are_brought_together) {
+    AUTO(builder_free) Builder body = {0};
+    size_t series = protobuf_begin(&body, 1);
+    builder_add(&body, TEXT("\x0a\x0e\x0a\x08__name__\x12\x02up"));
+    size_t sample = protobuf_begin(&body, 2);
+    protobuf_add_varint(&body, 2, 7);
+    protobuf_add_double(&body, 1, 3);  // the other way round than usual
+    protobuf_end(&body, sample);
+    builder_add(&body, TEXT("\x0a\x06\x0a\x01" "a\x12\x01" "1"));
+    protobuf_end(&body, series);
+    Batch batch = {0};
+    check_ok(t, write_request_decode(text_bytes(builder_text(&body)), t->arena, &batch, t->err));
+    check_i64(t, 2, labels_count((Labels){batch.series.at[0].labels}));
+    check(t, batch.samples.at[0].time_ms == 7 && batch.samples.at[0].value == 3);
+    batch_free(&batch);
+}
+
+TEST(every_truncation_is_refused_or_a_whole_number_of_rows) {
+    WriteBody body = {0};
+    for (int i = 0; i < 3; i++) write_body_add(&body, named(t, "metric"), 1000 + i, i);
+    size_t row = body.bytes.len / 3;
+    for (size_t len = 0; len < body.bytes.len; len++) {
+        Batch batch = {0};
+        uint8_t *exact = arena_push_raw(t->arena, len, 1);
+        memcpy(exact, body.bytes.at, len);
+        bool decoded = write_request_decode((Bytes){exact, len}, t->arena, &batch, t->err);
+        check(t, decoded == (len % row == 0));
+        batch_free(&batch);
+    }
+    write_body_free(&body);
+}
+
+TEST(times_outside_the_limits_refuse_their_row_and_no_other) {
+    static const struct { int64_t time_ms; Verdict verdict; } rows[] = {
+        {INT64_C(1763683200000), VERDICT_STORED},
+        {INT64_C(-2208988800000), VERDICT_TOO_OLD},  // 1900
+        {INT64_C(7258118400000), VERDICT_TOO_NEW},   // 2200
+        {INT64_C(1763683200), VERDICT_STORED},       // seconds taken for milliseconds: 1970 is inside a hundred years
+        {INT64_MIN, VERDICT_TOO_OLD},
+        {INT64_MAX, VERDICT_TOO_NEW},
+    };
+    WriteBody body = {0};
+    for (size_t i = 0; i < COUNT(rows); i++) write_body_add(&body, named(t, "m"), rows[i].time_ms, 1);
+    Batch batch = {.arrival_ms = INT64_C(1763683200000)};
+    check_ok(t, write_request_decode(text_bytes(builder_text(&body.bytes)), t->arena, &batch, t->err));
+    admit(&batch);
+    for (size_t i = 0; i < COUNT(rows); i++) check_i64(t, rows[i].verdict, batch.series.at[i].verdict);
+    check(t, strstr(batch.first_fault.message, "too old") != NULL);
+    batch_free(&batch);
+    write_body_free(&body);
+}
+
+TEST(exemplars_and_metadata_beyond_their_limits_are_left_out) {
+    char *long_text = arena_push_size(t->arena, 8000, 1);
+    memset(long_text, 'x', 8000);
+    WriteBody body = {0};
+    write_body_add_metadata(&body, TEXT("fine"), 1, TEXT("h"), TEXT_NONE);
+    write_body_add_metadata(&body, TEXT("long"), 1, (Text){long_text, 8000}, TEXT_NONE);
+    write_body_add_metadata(&body, TEXT("\xff"), 1, TEXT("h"), TEXT_NONE);
+    Batch batch = {0};
+    check_ok(t, write_request_decode(text_bytes(builder_text(&body.bytes)), t->arena, &batch, t->err));
+    admit(&batch);
+    check_i64(t, 1, batch.metadata.count);
+    batch_free(&batch);
+    write_body_free(&body);
+}
+
+TEST_MAIN("ingest", CASE(rows_come_out_as_they_were_written), CASE(labels_written_in_several_places_are_brought_together),
+          CASE(every_truncation_is_refused_or_a_whole_number_of_rows), CASE(times_outside_the_limits_refuse_their_row_and_no_other),
+          CASE(exemplars_and_metadata_beyond_their_limits_are_left_out))
