@@ -1,0 +1,29 @@
+// The server as its own files see it. Private to server.
+#pragma once
+
+#include <stdatomic.h>
+
+#include "server/counters.h"
+#include "server/server.h"
+#include "server/worker.h"
+
+struct Server {
+    ServerOptions options;
+    HttpServer *http;
+    WorkerPool *workers;
+    Counters counters;
+    LogDurability durability;
+    _Atomic bool ready;  // once true it stays true
+    _Atomic bool stopped;
+    _Atomic int64_t query_timeout_ms, query_lookback_ms, query_memory_bytes, query_samples_max;
+    _Atomic bool reload_ok;       // the last one, or the start
+    _Atomic int64_t reloaded_ms;
+    _Atomic uint64_t spread;  // for Retry-After
+    uint64_t self_rounds;     // of server_collect_self
+    // When keys were refused, so that a flood of strangers does not fill the log.
+    _Atomic int64_t refused_second;
+    _Atomic uint32_t refused_in_second;
+};
+
+// May queries and writes come? Looks at the store until it says yes once.
+bool server_is_ready(Server *server);

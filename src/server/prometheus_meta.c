@@ -1,0 +1,186 @@
+// What series there are: /series, /labels, /label/{name}/values, /metadata.
+
+#include "server/matchers.h"
+#include "server/serve.h"
+
+#define LIMIT_WARNING TEXT("results truncated due to limit")
+
+// What the four have in common: the selectors, and the tenant's series over the span that was asked for.
+typedef struct Lookup {
+    Arena arena;
+    MatchSets sets;
+    SeriesView *view;  // NULL: the tenant never wrote
+    uint64_t limit;
+} Lookup;
+
+static void lookup_end(Lookup *lookup) {
+    series_view_close(&lookup->view);
+    match_sets_close(&lookup->sets);
+    arena_free(&lookup->arena);
+}
+
+static bool lookup_begin(Request *request, bool needs_match, Lookup *lookup, Error *err) {
+    int64_t from_ms, to_ms;
+    TRY(param_limit(request, TEXT("limit"), &lookup->limit, err));
+    TRY(param_span(request, &from_ms, &to_ms, err));
+    TRY(match_sets_read(request, needs_match, &lookup->arena, &lookup->sets, err));
+    Tenant *tenant;
+    TRY(request_tenant(request, false, &tenant, err));
+    return tenant == NULL || series_view_open(tenant->series, from_ms, to_ms, &lookup->view, err);
+}
+
+// Cuts a list to the limit and tells of it.
+static Texts lookup_warnings(Lookup *lookup, size_t *count) {
+    Texts warnings = lookup->view == NULL ? (Texts){0} : series_view_warnings(lookup->view);
+    if (lookup->limit == 0 || *count <= lookup->limit) return warnings;
+    *count = (size_t)lookup->limit;
+    Text *all = arena_push_array(&lookup->arena, Text, warnings.count + 1);
+    if (warnings.count > 0) memcpy(all, warnings.at, warnings.count * sizeof *all);
+    all[warnings.count] = LIMIT_WARNING;
+    return (Texts){all, warnings.count + 1};
+}
+
+// ---- Series -------------------------------------------------------------------------------------
+
+typedef ARRAY(Labels) LabelsArray;
+
+static int by_labels(const void *a, const void *b) {
+    return labels_compare(*(const Labels *)a, *(const Labels *)b);
+}
+
+// Sorted, each once.
+static bool find_series(Lookup *lookup, Request *request, LabelsArray *out, Error *err) {
+    for (size_t i = 0; i < lookup->sets.count; i++) {
+        SeriesFoundList found;
+        TRY(series_select(lookup->view, match_set_matchers(&lookup->sets, i), 0, &lookup->arena, &found, err));
+        for (size_t j = 0; j < found.count; j++) *array_add_on(&lookup->arena, out) = found.at[j].labels;
+        if (atomic_load(&request->cancelled)) return error_set(err, ERROR_CANCELLED, "the client went away");
+    }
+    if (out->count > 1) qsort(out->at, out->count, sizeof *out->at, by_labels);
+    size_t kept = 0;
+    for (size_t i = 0; i < out->count; i++) {
+        if (kept > 0 && labels_equal(out->at[kept - 1], out->at[i])) continue;
+        out->at[kept++] = out->at[i];
+    }
+    out->count = kept;
+    return true;
+}
+
+bool serve_series(Request *request, Error *err) {
+    AUTO(lookup_end) Lookup lookup = {0};
+    TRY(lookup_begin(request, true, &lookup, err));
+    LabelsArray found = {0};
+    if (lookup.view != NULL) TRY(find_series(&lookup, request, &found, err));
+    Texts warnings = lookup_warnings(&lookup, &found.count);
+    JsonWriter writer = envelope_begin(request);
+    json_array_begin(&writer);
+    for (size_t i = 0; i < found.count; i++) write_labels(&writer, found.at[i]);
+    json_array_end(&writer);
+    envelope_end(&writer, warnings, (Texts){0});
+    return true;
+}
+
+// ---- Names and values ---------------------------------------------------------------------------
+
+static int by_text(const void *a, const void *b) {
+    return text_compare(*(const Text *)a, *(const Text *)b);
+}
+
+// Of one selector; a label's values, or the names of labels when `name` has no bytes.
+static bool find_texts(Lookup *lookup, Text name, Matchers matchers, Texts *out, Error *err) {
+    if (name.len > 0) return series_label_values(lookup->view, name, matchers, &lookup->arena, out, err);
+    return series_label_names(lookup->view, matchers, &lookup->arena, out, err);
+}
+
+// Of all selectors together: sorted, each once.
+static bool find_all_texts(Lookup *lookup, Text name, Texts *out, Error *err) {
+    if (lookup->sets.count == 0) return find_texts(lookup, name, (Matchers){0}, out, err);
+    if (lookup->sets.count == 1) return find_texts(lookup, name, match_set_matchers(&lookup->sets, 0), out, err);
+    ARRAY(Text) all = {0};
+    for (size_t i = 0; i < lookup->sets.count; i++) {
+        Texts found;
+        TRY(find_texts(lookup, name, match_set_matchers(&lookup->sets, i), &found, err));
+        for (size_t j = 0; j < found.count; j++) *array_add_on(&lookup->arena, &all) = found.at[j];
+    }
+    if (all.count > 1) qsort(all.at, all.count, sizeof *all.at, by_text);
+    size_t kept = 0;
+    for (size_t i = 0; i < all.count; i++) {
+        if (kept == 0 || !text_equal(all.at[kept - 1], all.at[i])) all.at[kept++] = all.at[i];
+    }
+    *out = (Texts){all.at, kept};
+    return true;
+}
+
+static bool answer_texts(Request *request, Text name, Error *err) {
+    AUTO(lookup_end) Lookup lookup = {0};
+    TRY(lookup_begin(request, false, &lookup, err));
+    Texts found = {0};
+    if (lookup.view != NULL) TRY(find_all_texts(&lookup, name, &found, err));
+    Texts warnings = lookup_warnings(&lookup, &found.count);
+    JsonWriter writer = envelope_begin(request);
+    json_array_begin(&writer);
+    for (size_t i = 0; i < found.count; i++) json_text(&writer, found.at[i]);
+    json_array_end(&writer);
+    envelope_end(&writer, warnings, (Texts){0});
+    return true;
+}
+
+bool serve_labels(Request *request, Error *err) {
+    return answer_texts(request, TEXT_NONE, err);
+}
+
+bool serve_label_values(Request *request, Error *err) {
+    Text name = label_name_unescape(request->name, request->exchange->arena);
+    if (name.len == 0 || !text_is_utf8(name)) {
+        return error_set(err, ERROR_BAD_INPUT, "invalid label name: \"%.*s\"", TEXT_ARG(request->name));
+    }
+    return answer_texts(request, name, err);
+}
+
+// ---- Metadata -----------------------------------------------------------------------------------
+
+// ORDER: prometheus.MetricMetadata.MetricType.
+static const Text metric_types[] = {
+    TEXT_INIT("unknown"), TEXT_INIT("counter"), TEXT_INIT("gauge"),    TEXT_INIT("histogram"), TEXT_INIT("gaugehistogram"),
+    TEXT_INIT("summary"), TEXT_INIT("info"),    TEXT_INIT("stateset"),
+};
+
+static void write_metadata(JsonWriter *writer, const BatchMetadata *metadata) {
+    json_object_begin(writer);
+    json_key(writer, TEXT("type"));
+    json_text(writer, metric_types[metadata->type < COUNT(metric_types) ? metadata->type : 0]);
+    json_key(writer, TEXT("help"));
+    json_text(writer, metadata->help);
+    json_key(writer, TEXT("unit"));
+    json_text(writer, metadata->unit);
+    json_object_end(writer);
+}
+
+bool serve_metadata(Request *request, Error *err) {
+    uint64_t limit, per_metric;
+    TRY(param_limit(request, TEXT("limit"), &limit, err));
+    TRY(param_limit(request, TEXT("limit_per_metric"), &per_metric, err));
+    Tenant *tenant;
+    TRY(request_tenant(request, false, &tenant, err));
+    AUTO(arena_free) Arena arena = {0};
+    BatchMetadata *found = NULL;
+    size_t count = 0;
+    if (tenant != NULL) TRY(series_metadata(tenant->series, param_text(request, TEXT("metric")), &arena, &found, &count, err));
+
+    JsonWriter writer = envelope_begin(request);
+    json_object_begin(&writer);
+    uint64_t written = 0;
+    for (size_t i = 0; i < count && (limit == 0 || written < limit); written++) {
+        Text family = found[i].family;
+        json_key(&writer, family);
+        json_array_begin(&writer);
+        uint64_t entries = 0;
+        for (; i < count && text_equal(found[i].family, family); i++) {
+            if (per_metric == 0 || entries++ < per_metric) write_metadata(&writer, &found[i]);
+        }
+        json_array_end(&writer);
+    }
+    json_object_end(&writer);
+    envelope_end(&writer, (Texts){0}, (Texts){0});
+    return true;
+}

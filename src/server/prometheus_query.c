@@ -1,0 +1,264 @@
+// Queries: /query, /query_range, /query_exemplars.
+
+#include "base/limits.h"
+#include "query/query.h"
+#include "server/matchers.h"
+#include "server/serve.h"
+
+// ---- Running ------------------------------------------------------------------------------------
+
+// What is wrong with the text is bad_data and 400; what is wrong with running it is execution and 422.
+static bool query_failed(Request *request, Error *err) {
+    count_up(&request->server->counters.queries_failed, 1);
+    if (err->code != ERROR_BAD_INPUT) return false;
+    if (text_find(text_from_cstring(err->message), TEXT("parse error: ")) >= 0) {
+        return error_context(err, "invalid parameter \"query\"");
+    }
+    request->fail_status = 422;
+    request->fail_type = "execution";
+    return false;
+}
+
+// Parameters that both kinds of query have.
+static bool request_begin(Request *request, QueryRequest *query, Error *err) {
+    Server *server = request->server;
+    int64_t timeout_max_ms = atomic_load(&server->query_timeout_ms);
+    *query = (QueryRequest){
+        .text = param_text(request, TEXT("query")),
+        .memory = store_query_budget(server->options.store),
+        .clock = server->options.clock,
+        .cancelled = &request->cancelled,
+    };
+    TRY(param_duration_ms(request, TEXT("lookback_delta"), atomic_load(&server->query_lookback_ms), &query->lookback_ms, err));
+    TRY(param_duration_ms(request, TEXT("timeout"), timeout_max_ms, &query->limits.time_ms, err));
+    if (query->limits.time_ms <= 0 || query->limits.time_ms > timeout_max_ms) query->limits.time_ms = timeout_max_ms;
+    query->limits.memory_bytes = atomic_load(&server->query_memory_bytes);
+    query->limits.samples_max = atomic_load(&server->query_samples_max);
+    if (query->lookback_ms < 0) query->lookback_ms = 0;
+    return true;
+}
+
+static double seconds(int64_t ns) {
+    return (double)ns * 1e-9;
+}
+
+static void write_timing(JsonWriter *writer, Text name, int64_t ns) {
+    json_key(writer, name);
+    json_f64(writer, seconds(ns));
+}
+
+static void write_stats(JsonWriter *writer, const QueryStats *stats, int64_t waited_ns) {
+    json_key(writer, TEXT("stats"));
+    json_object_begin(writer);
+    json_key(writer, TEXT("timings"));
+    json_object_begin(writer);
+    write_timing(writer, TEXT("evalTotalTime"), stats->run_ns);
+    write_timing(writer, TEXT("queryPreparationTime"), stats->parse_ns);
+    write_timing(writer, TEXT("execQueueTime"), waited_ns);
+    write_timing(writer, TEXT("execTotalTime"), waited_ns + stats->parse_ns + stats->run_ns);
+    json_object_end(writer);
+    json_key(writer, TEXT("samples"));
+    json_object_begin(writer);
+    json_key(writer, TEXT("totalQueryableSamples"));
+    json_u64(writer, stats->samples);
+    json_object_end(writer);
+    json_object_end(writer);
+}
+
+// One more warning behind those of the query.
+static Texts with_warning(Texts warnings, Text more, Arena *arena) {
+    Text *all = arena_push_array(arena, Text, warnings.count + 1);
+    if (warnings.count > 0) memcpy(all, warnings.at, warnings.count * sizeof *all);
+    all[warnings.count] = more;
+    return (Texts){all, warnings.count + 1};
+}
+
+static bool answer_result(Request *request, QueryResult *result, Arena *arena, Error *err) {
+    uint64_t limit;
+    TRY(param_limit(request, TEXT("limit"), &limit, err));
+    bool has_rows = result->type == VALUE_VECTOR || result->type == VALUE_MATRIX;
+    if (has_rows && limit > 0 && result->count > limit) {
+        result->count = (size_t)limit;
+        result->warnings = with_warning(result->warnings, TEXT("results truncated due to limit"), arena);
+    }
+    JsonWriter writer = envelope_begin(request);
+    query_write_json(result, &writer);
+    if (param_text(request, TEXT("stats")).len > 0) {
+        // `stats` stands inside `data`, which query_write_json has closed: its last brace is opened again.
+        request->body.len--;
+        write_stats(&writer, &result->stats, request->waited_ns);
+        json_object_end(&writer);
+    }
+    envelope_end(&writer, result->warnings, result->infos);
+    return true;
+}
+
+static bool run_query(Request *request, const QueryRequest *query, Error *err) {
+    Counters *counters = &request->server->counters;
+    Tenant *tenant;
+    TRY(request_tenant(request, false, &tenant, err));
+    count_up(&counters->queries, 1);
+    AUTO(arena_free) Arena arena = {0};
+    QueryResult result = {0};
+    SourceRange where = {0};
+    if (!query_run(tenant == NULL ? NULL : tenant->series, query, &arena, &result, &where, err)) return query_failed(request, err);
+    count_up(&counters->query_samples, result.stats.samples);
+    count_up(&counters->query_ns, (uint64_t)MAX(result.stats.run_ns, 0));
+    return answer_result(request, &result, &arena, err);
+}
+
+bool serve_query(Request *request, Error *err) {
+    Clock *clock = request->server->options.clock;
+    QueryRequest query;
+    int64_t time_ms;
+    uint64_t limit;
+    TRY(param_limit(request, TEXT("limit"), &limit, err));
+    TRY(param_time(request, TEXT("time"), clock->wall_ms(clock), &time_ms, err));
+    TRY(request_begin(request, &query, err));
+    query.start_ms = query.end_ms = time_ms;
+    return run_query(request, &query, err);
+}
+
+bool serve_query_range(Request *request, Error *err) {
+    QueryRequest query;
+    int64_t start_ms, end_ms, step_ms;
+    uint64_t limit;
+    TRY(param_limit(request, TEXT("limit"), &limit, err));
+    TRY(param_time_needed(request, TEXT("start"), &start_ms, err));
+    TRY(param_time_needed(request, TEXT("end"), &end_ms, err));
+    if (end_ms < start_ms) {
+        return error_set(err, ERROR_BAD_INPUT, "invalid parameter \"end\": end timestamp must not be before start time");
+    }
+    TRY(param_duration_ms_needed(request, TEXT("step"), &step_ms, err));
+    if (step_ms <= 0) {
+        return error_set(err, ERROR_BAD_INPUT,
+                         "invalid parameter \"step\": zero or negative query resolution step widths are not accepted. Try a positive "
+                         "integer");
+    }
+    if ((end_ms - start_ms) / step_ms > LIMIT_QUERY_POINTS) {
+        return error_set(err, ERROR_BAD_INPUT,
+                         "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution "
+                         "(?step=XX)");
+    }
+    TRY(request_begin(request, &query, err));
+    query.start_ms = start_ms;
+    query.end_ms = end_ms;
+    query.step_ms = step_ms;
+    return run_query(request, &query, err);
+}
+
+// ---- Exemplars ----------------------------------------------------------------------------------
+
+typedef ARRAY(const Expr *) Selectors;
+
+// The selectors of an expression, wherever they stand. Its depth was limited by the parser.
+static void find_selectors(const Expr *expr, Arena *arena, Selectors *out) {
+    if (expr == NULL) return;
+    switch (expr->kind) {
+        case EXPR_SELECTOR: *array_add_on(arena, out) = expr; break;
+        case EXPR_SUBQUERY: find_selectors(expr->as.subquery.expr, arena, out); break;
+        case EXPR_CALL:
+            for (size_t i = 0; i < expr->as.call.arg_count; i++) find_selectors(expr->as.call.args[i], arena, out);
+            break;
+        case EXPR_AGGREGATE:
+            find_selectors(expr->as.aggregate.expr, arena, out);
+            find_selectors(expr->as.aggregate.param, arena, out);
+            break;
+        case EXPR_BINARY:
+            find_selectors(expr->as.binary.left, arena, out);
+            find_selectors(expr->as.binary.right, arena, out);
+            break;
+        case EXPR_UNARY: find_selectors(expr->as.unary.expr, arena, out); break;
+        case EXPR_PAREN: find_selectors(expr->as.paren, arena, out); break;
+        case EXPR_NUMBER:
+        case EXPR_STRING: break;
+    }
+}
+
+typedef ARRAY(SeriesExemplar) Exemplars;
+
+static int by_series_and_time(const void *left, const void *right) {
+    const SeriesExemplar *a = left, *b = right;
+    int order = labels_compare(a->series, b->series);
+    if (order != 0) return order;
+    if (a->time_ms != b->time_ms) return a->time_ms < b->time_ms ? -1 : 1;
+    order = labels_compare(a->labels, b->labels);
+    if (order != 0) return order;
+    return a->value < b->value ? -1 : a->value > b->value;
+}
+
+static bool exemplars_of(SeriesView *view, const Selectors *selectors, int64_t from_ms, int64_t to_ms, Arena *arena, Exemplars *out,
+                         Error *err) {
+    for (size_t i = 0; i < selectors->count; i++) {
+        SeriesExemplar *found;
+        size_t count;
+        TRY(series_exemplars(view, selectors->at[i]->as.selector.matchers, arena, &found, &count, err));
+        for (size_t j = 0; j < count; j++) {
+            if (found[j].time_ms >= from_ms && found[j].time_ms <= to_ms) *array_add_on(arena, out) = found[j];
+        }
+    }
+    if (out->count > 1) qsort(out->at, out->count, sizeof *out->at, by_series_and_time);
+    return true;
+}
+
+static void write_exemplar(JsonWriter *writer, const SeriesExemplar *exemplar) {
+    AUTO(builder_free) Builder number = {0};
+    json_object_begin(writer);
+    json_key(writer, TEXT("labels"));
+    write_labels(writer, exemplar->labels);
+    json_key(writer, TEXT("value"));
+    builder_add_f64(&number, exemplar->value);
+    json_text(writer, builder_text(&number));
+    json_key(writer, TEXT("timestamp"));
+    char time[NUMBER_TEXT_MAX];
+    json_raw(writer, (Text){time, number_format_ms_as_s(exemplar->time_ms, time)});
+    json_object_end(writer);
+}
+
+// Exactly the two members that clients know; the same exemplar found by two selectors is told once.
+static void write_exemplars(JsonWriter *writer, const Exemplars *exemplars) {
+    json_array_begin(writer);
+    for (size_t i = 0; i < exemplars->count;) {
+        Labels series = exemplars->at[i].series;
+        json_object_begin(writer);
+        json_key(writer, TEXT("seriesLabels"));
+        write_labels(writer, series);
+        json_key(writer, TEXT("exemplars"));
+        json_array_begin(writer);
+        for (; i < exemplars->count && labels_equal(exemplars->at[i].series, series); i++) {
+            if (i > 0 && by_series_and_time(&exemplars->at[i - 1], &exemplars->at[i]) == 0) continue;
+            write_exemplar(writer, &exemplars->at[i]);
+        }
+        json_array_end(writer);
+        json_object_end(writer);
+    }
+    json_array_end(writer);
+}
+
+bool serve_query_exemplars(Request *request, Error *err) {
+    int64_t from_ms, to_ms;
+    TRY(param_span(request, &from_ms, &to_ms, err));
+    AUTO(arena_free) Arena arena = {0};
+    AUTO(promql_close) Promql parsed = {0};
+    SourceRange where = {0};
+    if (!promql_parse(param_text(request, TEXT("query")), &arena, &parsed, &where, err)) {
+        return error_context(err, "invalid parameter \"query\"");
+    }
+    Selectors selectors = {0};
+    find_selectors(parsed.root, &arena, &selectors);
+
+    Exemplars found = {0};
+    Texts warnings = {0};
+    Tenant *tenant;
+    TRY(request_tenant(request, false, &tenant, err));
+    AUTO(series_view_close) SeriesView *view = NULL;
+    if (tenant != NULL) {
+        TRY(series_view_open(tenant->series, from_ms, to_ms, &view, err));
+        TRY(exemplars_of(view, &selectors, from_ms, to_ms, &arena, &found, err));
+        warnings = series_view_warnings(view);
+    }
+    JsonWriter writer = envelope_begin(request);
+    write_exemplars(&writer, &found);
+    envelope_end(&writer, warnings, (Texts){0});
+    return true;
+}

@@ -1,0 +1,134 @@
+// Remote write 1.0: checked by its head, decoded and admitted on the connection's loop, answered by the log.
+//
+//   loop: body -> ingest (one sender per connection, so that series are recognised) -> waits for the sequence
+//   the log's commit thread: durable -> 204, or 400 naming the first row that was refused while the others are kept
+
+#include "server/serve.h"
+
+// What a connection that writes keeps; it lives on the connection's loop.
+typedef struct Writer {
+    IngestSender *sender;
+    Tenant *tenant;  // of the last write
+} Writer;
+
+static void writer_free(void *user) {
+    Writer *writer = user;
+    ingest_sender_free(&writer->sender);
+    memory_free(writer);
+}
+
+static Writer *writer_of(HttpExchange *exchange) {
+    if (exchange->user == NULL) {
+        Writer *writer = memory_new(Writer);
+        writer->sender = ingest_sender_new();
+        exchange->user = writer;
+        exchange->user_free = writer_free;
+    }
+    return exchange->user;
+}
+
+// ---- The head -----------------------------------------------------------------------------------
+
+// `proto=` of a media type's parameters; empty when there is none.
+static Text proto_of(Text params) {
+    Text param;
+    while (text_cut(&params, ';', &param)) {
+        param = text_trim(param);
+        if (text_starts_with(param, TEXT("proto="))) return text_slice(param, 6, param.len);
+    }
+    return TEXT_NONE;
+}
+
+bool check_remote_write(Request *request, Error *err) {
+    Text rest = http_header(request->exchange, TEXT("Content-Type")), media = TEXT_NONE;
+    Text encoding = http_header(request->exchange, TEXT("Content-Encoding"));
+    Compression ignored;
+    if (rest.len > 0 && text_cut(&rest, ';', &media) && !text_equal_ignore_case(text_trim(media), TEXT("application/x-protobuf"))) {
+        return request_refuse(request, 415, "bad_data", err, ERROR_UNSUPPORTED,
+                              "remote write is application/x-protobuf, not \"%.*s\"", TEXT_ARG(text_trim(media)));
+    }
+    Text proto = proto_of(rest);
+    if (proto.len > 0 && !text_equal(proto, TEXT("prometheus.WriteRequest"))) {
+        return request_refuse(request, 415, "bad_data", err, ERROR_UNSUPPORTED,
+                              "this version takes remote write 1.0 (proto=prometheus.WriteRequest), not \"%.*s\"", TEXT_ARG(proto));
+    }
+    if (!compression_from_name(encoding, &ignored)) {
+        return request_refuse(request, 415, "bad_data", err, ERROR_UNSUPPORTED,
+                              "the body may be snappy, zstd or gzip, not \"%.*s\"", TEXT_ARG(encoding));
+    }
+    return true;
+}
+
+// Senders disagree with their own header, so the first bytes decide where a format has a magic. Without a header it
+// is snappy, as in Prometheus.
+static Compression compression_of(Request *request) {
+    Text encoding = http_header(request->exchange, TEXT("Content-Encoding"));
+    Compression stated = COMPRESSION_SNAPPY;
+    if (encoding.len > 0 && !compression_from_name(encoding, &stated)) stated = COMPRESSION_SNAPPY;
+    Compression seen = compression_by_magic(request->exchange->body);
+    if (seen != COMPRESSION_NONE) return seen;
+    return stated == COMPRESSION_GZIP || stated == COMPRESSION_ZSTD ? COMPRESSION_SNAPPY : stated;
+}
+
+// ---- The answer ---------------------------------------------------------------------------------
+
+static void answer(Request *request) {
+    const IngestOutcome *outcome = &request->outcome;
+    request_add_header(request, TEXT("X-Traceo-Durability"),
+                       request->server->durability == LOG_MEMORY ? TEXT("memory") : TEXT("sync"));
+    if (outcome->first_fault.code == ERROR_NONE) {
+        request->status = 204;
+        request_answer(request);
+        return;
+    }
+    uint64_t refused = 0;
+    for (Verdict verdict = 0; verdict < VERDICT_COUNT; verdict++) {
+        if (verdict != VERDICT_STORED && verdict != VERDICT_DUPLICATE) refused += outcome->counts[verdict];
+    }
+    // A body of new series only, over the quota: it may come again. Anything mixed must not: the good part is here.
+    bool all_over_quota = refused > 0 && refused == outcome->counts[VERDICT_LIMIT] && outcome->sequence == 0;
+    Error err = outcome->first_fault;
+    err.code = all_over_quota ? ERROR_TOO_MANY : ERROR_BAD_INPUT;
+    error_context(&err, "%llu of %llu samples were refused, the others are kept; the first", (unsigned long long)refused,
+                  (unsigned long long)outcome->samples);
+    request_fail(request, &err);
+}
+
+// On the log's commit thread.
+static void when_durable(void *context, bool ok, const Error *err) {
+    Request *request = context;
+    if (ok) {
+        answer(request);
+        return;
+    }
+    count_up(&request->server->counters.writes_failed, 1);
+    request_fail(request, err);
+}
+
+static bool tenant_of(Request *request, Writer *writer, Tenant **out, Error *err) {
+    if (writer->tenant == NULL || !text_equal(writer->tenant->name, request->identity.tenant)) {
+        TRY(request_tenant(request, true, &writer->tenant, err));
+    }
+    *out = writer->tenant;
+    return true;
+}
+
+bool serve_remote_write(Request *request, Error *err) {
+    Server *server = request->server;
+    Writer *writer = writer_of(request->exchange);
+    Tenant *tenant;
+    TRY(tenant_of(request, writer, &tenant, err));
+    int64_t now_ms = server->options.clock->wall_ms(server->options.clock);
+    if (!ingest_remote_write(server->options.store, tenant, writer->sender, compression_of(request), request->exchange->body, now_ms,
+                             &request->outcome, err)) {
+        count_up(&server->counters.writes_failed, 1);
+        return false;
+    }
+    for (size_t i = 0; i < VERDICT_COUNT; i++) count_up(&server->counters.samples[i], request->outcome.counts[i]);
+    if (request->outcome.sequence == 0) {
+        answer(request);
+    } else {
+        store_when_durable(server->options.store, request->outcome.sequence, when_durable, request);
+    }
+    return false;  // answered, or will be
+}

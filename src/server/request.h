@@ -1,0 +1,86 @@
+// A request on its way: what net brought, who asks, and the answer being written. Private to server.
+//
+// It lives on the exchange's arena from on_head to the answer. One thread has it at a time; only `cancelled` is set
+// from elsewhere. Answer exactly once: request_answer or request_fail, after which it must not be touched.
+#pragma once
+
+#include <stdatomic.h>
+
+#include "codec/json.h"
+#include "net/url.h"
+#include "server/parts.h"
+#include "server/routes.h"
+#include "server/worker.h"
+
+enum { REQUEST_HEADERS_MAX = 12 };
+
+typedef struct Request {
+    Server *server;
+    HttpExchange *exchange;
+    const Route *route;  // NULL: no such path
+    Text name;           // what {name} of the route stood for
+    Identity identity;
+    UrlPairs params;     // of a form body, then of the query string
+    _Atomic bool cancelled;
+    WorkerJob job;
+    int64_t waited_ns;   // in the queue
+
+    int status;          // 200 unless set
+    Text content_type;   // JSON unless set
+    Builder body;        // heap; taken over by the answer
+    HttpHeader headers[REQUEST_HEADERS_MAX];
+    size_t header_count;
+    int fail_status;     // when set, request_fail uses these instead of errors.def
+    const char *fail_type;
+
+    // A write that waits for the log.
+    IngestOutcome outcome;
+} Request;
+
+// ---- The answer ---------------------------------------------------------------------------------
+
+// The value must outlive the answer: a literal, or on the exchange's arena.
+void request_add_header(Request *request, Text name, Text value);
+void request_answer(Request *request);
+void request_fail(Request *request, const Error *err);
+
+// {"status":"success","data":…} around what is written between the two calls.
+JsonWriter envelope_begin(Request *request);
+void envelope_end(JsonWriter *writer, Texts warnings, Texts infos);
+
+// Fails with a status and errorType of its own, where the code's row in errors.def does not say it.
+bool request_refuse(Request *request, int status, const char *type, Error *err, ErrorCode code, const char *format, ...)
+    printf_like(6, 7);
+
+// HTTP status and errorType of a code.
+typedef struct ErrorStatus {
+    int status;
+    const char *type;
+} ErrorStatus;
+ErrorStatus error_status(ErrorCode code);
+
+// ---- Parameters (params.c) -------------------------------------------------------------------------
+
+// The first value of that name; empty when it is missing.
+Text param_text(const Request *request, Text name);
+
+// Each is BAD_INPUT with Prometheus' own words (`invalid parameter "time": cannot parse …`). When the parameter is
+// missing, `*out` is `otherwise`; param_*_needed have no otherwise.
+must_use bool param_time(const Request *request, Text name, int64_t otherwise, int64_t *out, Error *err);
+must_use bool param_time_needed(const Request *request, Text name, int64_t *out, Error *err);
+must_use bool param_duration_ms(const Request *request, Text name, int64_t otherwise, int64_t *out, Error *err);
+must_use bool param_duration_ms_needed(const Request *request, Text name, int64_t *out, Error *err);
+must_use bool param_limit(const Request *request, Text name, uint64_t *out, Error *err);  // 0: none
+
+// Times as far as the API knows them, in milliseconds: years -271821 to 275760.
+#define PARAM_TIME_MAX INT64_C(8640000000000000)
+#define PARAM_TIME_MIN (-PARAM_TIME_MAX)
+
+// start and end of the metadata routes: all time when they are missing.
+must_use bool param_span(const Request *request, int64_t *from_ms, int64_t *to_ms, Error *err);
+
+// A label's name as Prometheus escapes it in paths (U__http_2e_code -> http.code); other names as they are.
+Text label_name_unescape(Text name, Arena *arena);
+
+// The tenant of the request; `*out` NULL when nothing was ever written there and it is not to be made.
+must_use bool request_tenant(Request *request, bool create, Tenant **out, Error *err);

@@ -1,0 +1,159 @@
+// Answers: the JSON envelope of Prometheus' API, its errors, the headers that every answer carries.
+
+#include <stdarg.h>
+
+#include "base/assert.h"
+#include "codec/compress.h"
+#include "server/request.h"
+
+// Smaller answers are not worth a header.
+enum { GZIP_BYTES_MIN = 1 * KB, GZIP_LEVEL = 1 };
+
+static const ErrorStatus statuses[ERROR_CODE_COUNT] = {
+#define STATUS(code, status, type) [ERROR_##code] = {status, type},
+#include "server/errors.def"
+#undef STATUS
+};
+
+ErrorStatus error_status(ErrorCode code) {
+    assert(code > ERROR_NONE && code < ERROR_CODE_COUNT && statuses[code].status != 0);
+    return statuses[code];
+}
+
+void request_add_header(Request *request, Text name, Text value) {
+    assert(request->header_count < REQUEST_HEADERS_MAX);
+    request->headers[request->header_count++] = (HttpHeader){name, value};
+}
+
+// ---- Compression --------------------------------------------------------------------------------
+
+// Does the client take gzip (RFC 9110, 12.5.3)? A weight of zero is a no.
+static bool accepts_gzip(const Request *request) {
+    Text item;
+    for (Text rest = http_header(request->exchange, TEXT("Accept-Encoding")); text_cut(&rest, ',', &item);) {
+        Text coding;
+        if (!text_cut(&item, ';', &coding)) continue;
+        if (!text_equal_ignore_case(text_trim(coding), TEXT("gzip"))) continue;
+        Text weight = text_trim(item);
+        double value = 1;
+        if (text_starts_with(weight, TEXT("q="))) {
+            if (!text_to_f64(text_slice(weight, 2, weight.len), &value)) return false;
+        }
+        return value > 0;
+    }
+    return false;
+}
+
+// On a worker's thread only: a loop does not spend its time on it.
+static void compress_answer(Request *request) {
+    if (request->route == NULL || request->route->lane == LANE_LOOP || request->body.len < GZIP_BYTES_MIN) return;
+    request_add_header(request, TEXT("Vary"), TEXT("Accept-Encoding"));
+    if (!accepts_gzip(request)) return;
+    Builder packed = {0};
+    Error ignored;
+    if (!compress_bytes(COMPRESSION_GZIP, GZIP_LEVEL, text_bytes(builder_text(&request->body)), &packed, &ignored)) {
+        builder_free(&packed);  // no memory for it: the plain answer is as good
+        return;
+    }
+    builder_free(&request->body);
+    request->body = packed;
+    request_add_header(request, TEXT("Content-Encoding"), TEXT("gzip"));
+}
+
+// ---- Sending ------------------------------------------------------------------------------------
+
+// Clients that are refused together must not come back together: the base, ±50 %.
+static Text retry_after(Request *request, int64_t base_s) {
+    uint64_t draw = hash_id(atomic_fetch_add_explicit(&request->server->spread, 1, memory_order_relaxed));
+    int64_t least = MAX(base_s / 2, 1);
+    int64_t seconds = least + (int64_t)(draw % (uint64_t)(base_s + 1));
+    return text_format(request->exchange->arena, "%lld", (long long)seconds);
+}
+
+static void send(Request *request, int status) {
+    Server *server = request->server;
+    HttpExchange *exchange = request->exchange;
+    if (request->body.len > 0) {
+        Text type = request->content_type.at == NULL ? TEXT("application/json") : request->content_type;
+        request_add_header(request, TEXT("Content-Type"), type);
+    }
+    request_add_header(request, TEXT("X-Content-Type-Options"), TEXT("nosniff"));
+    request_add_header(request, TEXT("Content-Security-Policy"),
+                       TEXT("default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"));
+    request_add_header(request, TEXT("Referrer-Policy"), TEXT("no-referrer"));
+    request_add_header(request, TEXT("Cache-Control"), TEXT("no-store"));
+    if (status == 429 || status == 503 || status == 507) {
+        request_add_header(request, TEXT("Retry-After"), retry_after(request, status == 503 ? 4 : 10));
+    }
+    Clock *clock = server->options.clock;
+    counters_request(&server->counters, request->route, status, clock->monotonic_ns(clock) - exchange->started_ns);
+    HttpResponse response = {
+        .status = status,
+        .headers = request->headers,
+        .header_count = request->header_count,
+        .body = request->body,
+    };
+    request->body = (Builder){0};
+    http_respond(exchange, &response);
+}
+
+void request_answer(Request *request) {
+    compress_answer(request);
+    send(request, request->status == 0 ? 200 : request->status);
+}
+
+void request_fail(Request *request, const Error *err) {
+    ErrorStatus status = error_status(err->code);
+    if (request->fail_status != 0) status = (ErrorStatus){request->fail_status, request->fail_type};
+    builder_clear(&request->body);
+    JsonWriter writer = json_writer_begin(&request->body);
+    json_object_begin(&writer);
+    json_key(&writer, TEXT("status"));
+    json_text(&writer, TEXT("error"));
+    json_key(&writer, TEXT("errorType"));
+    json_text(&writer, text_from_cstring(status.type));
+    json_key(&writer, TEXT("error"));
+    json_text(&writer, text_from_cstring(err->message));
+    json_object_end(&writer);
+    request->content_type = TEXT_NONE;
+    if (status.status == 401) {
+        request_add_header(request, TEXT("WWW-Authenticate"), TEXT("Bearer realm=\"traceo\", Basic realm=\"traceo\""));
+    }
+    send(request, status.status);
+}
+
+bool request_refuse(Request *request, int status, const char *type, Error *err, ErrorCode code, const char *format, ...) {
+    char message[ERROR_MESSAGE_MAX];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    request->fail_status = status;
+    request->fail_type = type;
+    return error_set(err, code, "%s", message);
+}
+
+// ---- Envelope -----------------------------------------------------------------------------------
+
+JsonWriter envelope_begin(Request *request) {
+    JsonWriter writer = json_writer_begin(&request->body);
+    json_object_begin(&writer);
+    json_key(&writer, TEXT("status"));
+    json_text(&writer, TEXT("success"));
+    json_key(&writer, TEXT("data"));
+    return writer;
+}
+
+static void write_texts(JsonWriter *writer, Text key, Texts texts) {
+    if (texts.count == 0) return;
+    json_key(writer, key);
+    json_array_begin(writer);
+    for (size_t i = 0; i < texts.count; i++) json_text(writer, texts.at[i]);
+    json_array_end(writer);
+}
+
+void envelope_end(JsonWriter *writer, Texts warnings, Texts infos) {
+    write_texts(writer, TEXT("warnings"), warnings);
+    write_texts(writer, TEXT("infos"), infos);
+    json_object_end(writer);
+}

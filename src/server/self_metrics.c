@@ -1,0 +1,273 @@
+// Traceo's own metrics: a snapshot is taken, and the rows of the table are read from it into one of two sinks: the text
+// of GET /metrics, or rows for ingest.
+
+#include "server/self_metrics.h"
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "codec/number.h"
+#include "os/process.h"
+#include "server/serve.h"
+
+enum { METADATA_EVERY = 40 };  // rounds of server_collect_self
+
+const SelfRow self_rows[] = {
+#define METRIC(name, kind, value, help) {TEXT_INIT(#name), SELF_##kind, TEXT_INIT(help)},
+#define FAMILY(name, kind, write, help) {TEXT_INIT(#name), SELF_##kind, TEXT_INIT(help)},
+#include "server/self_metrics.def"
+#undef METRIC
+#undef FAMILY
+};
+const size_t self_row_count = COUNT(self_rows);
+
+// ---- The snapshot -------------------------------------------------------------------------------
+
+typedef struct Snapshot {
+    Server *server;
+    StoreState store;
+    SeriesState series;  // of all tenants together
+    HttpStats http;
+    WorkerState workers;
+    size_t tenants;
+    double cpu_s, started_s;
+    int64_t resident, files_open, files_max;
+    uint64_t auth_refused, queries, queries_failed, query_samples, query_ns, writes_failed;
+} Snapshot;
+
+static uint64_t counted(const _Atomic uint64_t *counter) {
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static void series_add(SeriesState *sum, const SeriesState *one) {
+    sum->series_active += one->series_active;
+    sum->series_created += one->series_created;
+    sum->samples_appended += one->samples_appended;
+    sum->samples_in_head += one->samples_in_head;
+    sum->exemplars += one->exemplars;
+    sum->histograms += one->histograms;
+    sum->predicted += one->predicted;
+    sum->looked_up += one->looked_up;
+    sum->head_bytes += one->head_bytes;
+    sum->blocks += one->blocks;
+    sum->block_samples += one->block_samples;
+    sum->block_bytes += one->block_bytes;
+    sum->merges += one->merges;
+    sum->seals += one->seals;
+    sum->corruptions += one->corruptions;
+    sum->scrubbed_bytes += one->scrubbed_bytes;
+}
+
+static void snapshot_tenants(Snapshot *s, Store *store) {
+    AUTO(arena_free) Arena arena = {0};
+    Tenant **tenants;
+    Error err = {0};
+    if (!store_tenants(store, &arena, &tenants, &s->tenants, &err)) {
+        log_warn("own metrics lack the series", LOG_ERR(&err));
+        return;
+    }
+    for (size_t i = 0; i < s->tenants; i++) {
+        SeriesState one;
+        series_state(tenants[i]->series, &one);
+        series_add(&s->series, &one);
+    }
+}
+
+static void snapshot_take(Server *server, Snapshot *s) {
+    const Counters *counters = &server->counters;
+    *s = (Snapshot){
+        .server = server,
+        .http = http_server_stats(server->http),
+        .cpu_s = (double)cpu_process_ns() * 1e-9,
+        .started_s = (double)server->options.started_ms * 1e-3,
+        .resident = process_memory_resident(),
+        .files_open = process_files_open(),
+        .files_max = process_files_max(),
+        .auth_refused = counted(&counters->auth_refused),
+        .queries = counted(&counters->queries),
+        .queries_failed = counted(&counters->queries_failed),
+        .query_samples = counted(&counters->query_samples),
+        .query_ns = counted(&counters->query_ns),
+        .writes_failed = counted(&counters->writes_failed),
+    };
+    store_state(server->options.store, &s->store);
+    worker_pool_state(server->workers, &s->workers);
+    snapshot_tenants(s, server->options.store);
+}
+
+// ---- Sinks --------------------------------------------------------------------------------------
+
+typedef struct Sink Sink;
+struct Sink {
+    void (*begin)(Sink *sink, const SelfRow *row);
+    // `suffix`: "_bucket", "_sum", "_count" of a histogram, else empty. Labels are sorted by name.
+    void (*value)(Sink *sink, const SelfRow *row, Text suffix, const Label *labels, size_t label_count, double value);
+    Builder *text;    // of the text sink
+    WriteBody *body;  // of the other
+    int64_t now_ms;
+    Text instance;
+    bool with_metadata;
+    Arena *arena;
+};
+
+static const Text kind_names[] = {
+    [SELF_COUNTER] = TEXT_INIT("counter"), [SELF_GAUGE] = TEXT_INIT("gauge"), [SELF_HISTOGRAM] = TEXT_INIT("histogram")};
+
+static void text_begin(Sink *sink, const SelfRow *row) {
+    builder_addf(sink->text, "# HELP %.*s %.*s\n# TYPE %.*s %.*s\n", TEXT_ARG(row->name), TEXT_ARG(row->help), TEXT_ARG(row->name),
+                 TEXT_ARG(kind_names[row->kind]));
+}
+
+// A backslash, a quote and an end of line are escaped.
+static void add_label_value(Builder *out, Text value) {
+    for (size_t i = 0; i < value.len; i++) {
+        if (value.at[i] == '\n') {
+            builder_add(out, TEXT("\\n"));
+            continue;
+        }
+        if (value.at[i] == '"' || value.at[i] == '\\') builder_add_char(out, '\\');
+        builder_add_char(out, value.at[i]);
+    }
+}
+
+static void text_value(Sink *sink, const SelfRow *row, Text suffix, const Label *labels, size_t label_count, double value) {
+    Builder *out = sink->text;
+    builder_add(out, row->name);
+    builder_add(out, suffix);
+    for (size_t i = 0; i < label_count; i++) {
+        builder_add_char(out, i == 0 ? '{' : ',');
+        builder_add(out, labels[i].name);
+        builder_add(out, TEXT("=\""));
+        add_label_value(out, labels[i].value);
+        builder_add_char(out, '"');
+    }
+    if (label_count > 0) builder_add_char(out, '}');
+    builder_add_char(out, ' ');
+    builder_add_f64(out, value);
+    builder_add_char(out, '\n');
+}
+
+// ORDER: prometheus.MetricMetadata.MetricType.
+static uint8_t metadata_type(SelfKind kind) {
+    switch (kind) {
+        case SELF_COUNTER: return 1;
+        case SELF_GAUGE: return 2;
+        case SELF_HISTOGRAM: return 3;
+    }
+    unreachable("every kind of metric has a type");
+}
+
+static void body_begin(Sink *sink, const SelfRow *row) {
+    if (sink->with_metadata) write_body_add_metadata(sink->body, row->name, metadata_type(row->kind), row->help, TEXT(""));
+}
+
+enum { OWN_LABELS = 3, LABELS_MAX = 8 };  // name, job, instance, and those of the row
+
+static void body_value(Sink *sink, const SelfRow *row, Text suffix, const Label *labels, size_t label_count, double value) {
+    assert(label_count + OWN_LABELS <= LABELS_MAX);
+    ArenaMark mark = arena_mark(sink->arena);
+    Label all[LABELS_MAX] = {
+        {LABEL_NAME, text_format(sink->arena, "%.*s%.*s", TEXT_ARG(row->name), TEXT_ARG(suffix))},
+        {TEXT("instance"), sink->instance},
+        {TEXT("job"), TEXT("traceo")},
+    };
+    for (size_t i = 0; i < label_count; i++) all[OWN_LABELS + i] = labels[i];
+    Labels made;
+    bool sorted = labels_make(all, label_count + OWN_LABELS, sink->arena, &made, NULL);
+    assert(sorted);
+    write_body_add(sink->body, made, sink->now_ms, value);
+    arena_reset_to(sink->arena, mark);
+}
+
+// ---- Families with labels -------------------------------------------------------------------------
+
+static void write_build(const Snapshot *s, Sink *sink, const SelfRow *row) {
+    const ServerBuild *build = &s->server->options.build;
+    Label labels[] = {
+        {TEXT("compiler"), build->compiler}, {TEXT("revision"), build->revision}, {TEXT("version"), build->version}};
+    sink->value(sink, row, TEXT(""), labels, COUNT(labels), 1);
+}
+
+static void write_requests(const Snapshot *s, Sink *sink, const SelfRow *row) {
+    for (size_t route = 0; route <= ROUTE_COUNT; route++) {
+        for (size_t i = 0; i < COUNTER_STATUS_COUNT; i++) {
+            uint64_t count = counted(&s->server->counters.requests[route][i]);
+            if (count == 0) continue;
+            int status = counter_statuses[i];
+            Label labels[] = {{TEXT("code"), status == 0 ? TEXT("other") : text_format(sink->arena, "%d", status)},
+                              {TEXT("handler"), route == ROUTE_COUNT ? TEXT("none") : routes[route].path}};
+            sink->value(sink, row, TEXT(""), labels, COUNT(labels), (double)count);
+        }
+    }
+}
+
+static const Text lane_names[LANE_COUNT] = {
+    [LANE_LOOP] = TEXT_INIT("loop"), [LANE_STATUS] = TEXT_INIT("status"), [LANE_QUERY] = TEXT_INIT("query")};
+
+static void write_durations(const Snapshot *s, Sink *sink, const SelfRow *row) {
+    const Counters *counters = &s->server->counters;
+    for (size_t lane = 0; lane < LANE_COUNT; lane++) {
+        Label labels[] = {{TEXT("lane"), lane_names[lane]}, {TEXT("le"), TEXT("+Inf")}};
+        uint64_t sum = 0;
+        for (size_t i = 0; i <= COUNTER_BUCKET_COUNT; i++) {
+            sum += counted(&counters->seconds[lane][i]);
+            labels[1].value = TEXT("+Inf");
+            if (i < COUNTER_BUCKET_COUNT) labels[1].value = text_format(sink->arena, "%g", counter_buckets_s[i]);
+            sink->value(sink, row, TEXT("_bucket"), labels, COUNT(labels), (double)sum);
+        }
+        sink->value(sink, row, TEXT("_sum"), labels, 1, (double)counted(&counters->nanoseconds[lane]) * 1e-9);
+        sink->value(sink, row, TEXT("_count"), labels, 1, (double)sum);
+    }
+}
+
+static void write_samples(const Snapshot *s, Sink *sink, const SelfRow *row) {
+    for (Verdict verdict = 0; verdict < VERDICT_COUNT; verdict++) {
+        Label label = {TEXT("verdict"), verdict_name(verdict)};
+        sink->value(sink, row, TEXT(""), &label, 1, (double)counted(&s->server->counters.samples[verdict]));
+    }
+}
+
+// ---- Walking the table ----------------------------------------------------------------------------
+
+static void write_all(const Snapshot *s, Sink *sink) {
+    const SelfRow *row = self_rows;
+#define METRIC(name, kind, expression, help)                                      \
+    sink->begin(sink, row);                                                       \
+    sink->value(sink, row++, TEXT(""), NULL, 0, (double)(expression));
+#define FAMILY(name, kind, write, help) \
+    sink->begin(sink, row);             \
+    write(s, sink, row++);
+#include "server/self_metrics.def"
+#undef METRIC
+#undef FAMILY
+}
+
+void self_metrics_print(Server *server, Builder *out) {
+    AUTO(arena_free) Arena arena = {0};
+    Snapshot *snapshot = arena_push(&arena, Snapshot);
+    snapshot_take(server, snapshot);
+    Sink sink = {.begin = text_begin, .value = text_value, .text = out, .arena = &arena};
+    write_all(snapshot, &sink);
+}
+
+void server_collect_self(Server *server, WriteBody *body, int64_t now_ms) {
+    AUTO(arena_free) Arena arena = {0};
+    Snapshot *snapshot = arena_push(&arena, Snapshot);
+    snapshot_take(server, snapshot);
+    Sink sink = {
+        .begin = body_begin,
+        .value = body_value,
+        .body = body,
+        .now_ms = now_ms,
+        .instance = server->options.instance,
+        .with_metadata = server->self_rounds++ % METADATA_EVERY == 0,
+        .arena = &arena,
+    };
+    write_all(snapshot, &sink);
+}
+
+bool serve_metrics(Request *request, Error *err) {
+    (void)err;
+    request->content_type = TEXT("text/plain; version=0.0.4; charset=utf-8");
+    self_metrics_print(request->server, &request->body);
+    return true;
+}

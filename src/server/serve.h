@@ -1,0 +1,44 @@
+// What routes.def names: one function per route, in one file per family. Private to server.
+//
+// `serve` writes request->body and returns true, or fills `err`. It runs on the lane of its row.
+#pragma once
+
+#include "server/request.h"
+
+// health.c
+bool serve_root(Request *request, Error *err);
+bool serve_healthy(Request *request, Error *err);
+bool serve_ready(Request *request, Error *err);
+bool serve_reload(Request *request, Error *err);
+
+// prometheus_query.c
+bool serve_query(Request *request, Error *err);
+bool serve_query_range(Request *request, Error *err);
+bool serve_query_exemplars(Request *request, Error *err);
+
+// prometheus_meta.c
+bool serve_series(Request *request, Error *err);
+bool serve_labels(Request *request, Error *err);
+bool serve_label_values(Request *request, Error *err);
+bool serve_metadata(Request *request, Error *err);
+
+// prometheus_status.c
+bool serve_status_buildinfo(Request *request, Error *err);
+bool serve_status_config(Request *request, Error *err);
+bool serve_status_flags(Request *request, Error *err);
+bool serve_status_runtimeinfo(Request *request, Error *err);
+bool serve_status_tsdb(Request *request, Error *err);
+bool serve_status_walreplay(Request *request, Error *err);
+bool serve_rules(Request *request, Error *err);
+bool serve_alerts(Request *request, Error *err);
+bool serve_targets(Request *request, Error *err);
+bool serve_alertmanagers(Request *request, Error *err);
+bool serve_notifications(Request *request, Error *err);
+
+// remote_write.c
+bool check_remote_write(Request *request, Error *err);
+bool serve_remote_write(Request *request, Error *err);
+
+// self_metrics.c, openapi.c
+bool serve_metrics(Request *request, Error *err);
+bool serve_openapi(Request *request, Error *err);

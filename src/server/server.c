@@ -1,0 +1,242 @@
+// The way of a request: from its head to the function that serves it; starting and stopping.
+
+#include "server/server.h"
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "os/random.h"
+#include "server/request.h"
+
+enum {
+    QUERY_QUEUE_MAX = 256,        // queries that wait
+    QUERY_AGE_MAX_MS = 10000,     // longer, and the client is assumed to have given up
+    REFUSED_LOGGED_PER_S = 5,
+};
+
+// ---- Readiness ----------------------------------------------------------------------------------
+
+bool server_is_ready(Server *server) {
+    if (atomic_load_explicit(&server->ready, memory_order_relaxed)) return true;
+    StoreState state;
+    store_state(server->options.store, &state);
+    if (state.ready) atomic_store(&server->ready, true);
+    return state.ready;
+}
+
+// ---- The head: may it? --------------------------------------------------------------------------
+
+// One line for each refusal, but only so many a second.
+static void log_refused(Request *request, const Error *err) {
+    Server *server = request->server;
+    count_up(&server->counters.auth_refused, 1);
+    int64_t second = server->options.clock->wall_ms(server->options.clock) / 1000;
+    if (atomic_exchange(&server->refused_second, second) != second) atomic_store(&server->refused_in_second, 0);
+    if (atomic_fetch_add(&server->refused_in_second, 1) >= REFUSED_LOGGED_PER_S) return;
+    log_warn("a request was refused", LOG_TEXT("peer", request->exchange->peer), LOG_TEXT("path", request->exchange->head.path),
+             LOG_TEXT("key", request->identity.key_id), LOG_ERR(err));
+}
+
+static bool is_safe(HttpMethod method) {
+    return method == HTTP_GET || method == HTTP_HEAD || method == HTTP_OPTIONS;
+}
+
+// A page of another site may not make the browser change anything here (CSRF), nor reach an open server by a name of its
+// own (DNS rebinding). Programs send neither header.
+static bool origin_allowed(Request *request, Error *err) {
+    HttpExchange *exchange = request->exchange;
+    if (!access_allows_host(request->server->options.access, exchange->head.host)) {
+        return error_set(err, ERROR_FORBIDDEN,
+                         "the Host header is \"%.*s\", and without API keys only names of loopback are answered; use localhost, "
+                         "or make a key with `traceo key add`",
+                         TEXT_ARG(exchange->head.host));
+    }
+    Text site = http_header(exchange, TEXT("Sec-Fetch-Site"));
+    if (is_safe(exchange->head.method) || site.len == 0) return true;
+    if (text_equal(site, TEXT("same-origin")) || text_equal(site, TEXT("none"))) return true;
+    return error_set(err, ERROR_FORBIDDEN, "a page of another site may not send this");
+}
+
+static bool identify(Request *request, Error *err) {
+    HttpExchange *exchange = request->exchange;
+    AccessRequest asks = {
+        .authorization = http_header(exchange, TEXT("Authorization")),
+        .api_key = http_header(exchange, TEXT("X-API-Key")),
+        .tenant = http_header(exchange, TEXT("X-Scope-OrgID")),
+    };
+    return access_identify(request->server->options.access, &asks, exchange->arena, &request->identity, err);
+}
+
+// Who is not known learns nothing, not even which paths exist.
+static bool may_pass(Request *request, Error *err) {
+    const Route *route = request->route;
+    HttpExchange *exchange = request->exchange;
+    bool method_known = route != NULL && (route->methods & 1u << exchange->head.method) != 0;
+    if (method_known && route->needs == PERMISSION_PUBLIC) return true;
+    TRY(origin_allowed(request, err));
+    TRY(identify(request, err));
+    if (route == NULL) {
+        return error_set(err, ERROR_NOT_FOUND, "there is nothing at %.*s; see /api/v1/openapi.json", TEXT_ARG(exchange->head.path));
+    }
+    if (!method_known) {
+        request_add_header(request, TEXT("Allow"), route_methods_text(route, exchange->arena));
+        return request_refuse(request, 405, "bad_data", err, ERROR_BAD_INPUT, "%.*s is not possible here",
+                              TEXT_ARG(http_method_text(exchange->head.method)));
+    }
+    TRY(access_permits(&request->identity, route->needs, err));
+    if (route->needs_ready && !server_is_ready(request->server)) {
+        return error_set(err, ERROR_BUSY, "the log is still being replayed; see /-/ready for the progress");
+    }
+    return route->check == NULL || route->check(request, err);
+}
+
+static bool on_head(void *context, HttpExchange *exchange) {
+    Request *request = arena_push(exchange->arena, Request);
+    request->server = context;
+    request->exchange = exchange;
+    request->route = route_find(exchange->head.path, &request->name);
+    exchange->state = request;
+    Error err = {0};
+    if (may_pass(request, &err)) {
+        exchange->body_bytes_max = request->route->body_max;
+        return true;
+    }
+    if (err.code == ERROR_UNAUTHENTICATED || err.code == ERROR_FORBIDDEN) log_refused(request, &err);
+    request_fail(request, &err);
+    return false;
+}
+
+// ---- The body: serve it -------------------------------------------------------------------------
+
+// A form body counts only when it says that it is one, as in Go; its values come before those of the query string.
+static bool params_read(Request *request, Error *err) {
+    HttpExchange *exchange = request->exchange;
+    UrlPairs query, form = {0};
+    if (!url_pairs_parse(exchange->head.query, exchange->arena, &query, err)) return error_context(err, "query string");
+    Text type = http_header(exchange, TEXT("Content-Type")), media;
+    bool is_form = exchange->head.method == HTTP_POST && text_cut(&type, ';', &media) &&
+                   text_equal_ignore_case(text_trim(media), TEXT("application/x-www-form-urlencoded"));
+    if (is_form && !url_pairs_parse(bytes_text(exchange->body), exchange->arena, &form, err)) return error_context(err, "form body");
+    if (form.count == 0) {
+        request->params = query;
+        return true;
+    }
+    UrlPair *both = arena_push_array(exchange->arena, UrlPair, form.count + query.count);
+    memcpy(both, form.at, form.count * sizeof *both);
+    if (query.count > 0) memcpy(both + form.count, query.at, query.count * sizeof *both);
+    request->params = (UrlPairs){both, form.count + query.count};
+    return true;
+}
+
+// `serve` of the loop's own routes may answer by itself, later, from another thread: it then says so by ERROR_NONE and false,
+// and the request must not be touched again.
+static void run(Request *request) {
+    Error err = {0};
+    if (request->route->serve(request, &err)) {
+        request_answer(request);
+    } else if (err.code != ERROR_NONE) {
+        request_fail(request, &err);
+    }
+}
+
+static void run_on_worker(WorkerJob *job, int64_t waited_ns, bool expired) {
+    Request *request = (Request *)((char *)job - offsetof(Request, job));
+    request->waited_ns = waited_ns;
+    Error err = {0};
+    if (expired) {
+        error_set(&err, ERROR_BUSY, "waited %lld ms without being served; try again shortly", (long long)(waited_ns / 1000000));
+        request_fail(request, &err);
+    } else if (atomic_load(&request->cancelled)) {
+        error_set(&err, ERROR_CANCELLED, "the client went away");
+        request_fail(request, &err);
+    } else {
+        run(request);
+    }
+}
+
+static void on_request(void *context, HttpExchange *exchange) {
+    Server *server = context;
+    Request *request = exchange->state;
+    Error err = {0};
+    if (!params_read(request, &err)) {
+        request_fail(request, &err);
+        return;
+    }
+    if (request->route->lane == LANE_LOOP) {
+        run(request);
+        return;
+    }
+    request->job.run = run_on_worker;
+    if (!worker_pool_add(server->workers, &request->job, request->route->lane == LANE_STATUS, &err)) request_fail(request, &err);
+}
+
+static void on_gone(void *context, HttpExchange *exchange) {
+    (void)context;
+    Request *request = exchange->state;
+    if (request != NULL) atomic_store(&request->cancelled, true);
+}
+
+// ---- Start and stop -----------------------------------------------------------------------------
+
+void server_set_query(Server *server, ServerQuerySettings query) {
+    Budget *budget = store_query_budget(server->options.store);
+    int64_t share = atomic_load(&budget->limit) / 8;
+    atomic_store(&server->query_timeout_ms, query.timeout_ms > 0 ? query.timeout_ms : LIMIT_QUERY_TIME_MS);
+    atomic_store(&server->query_lookback_ms, query.lookback_ms);
+    atomic_store(&server->query_memory_bytes, query.memory_bytes > 0 ? query.memory_bytes : share);
+    atomic_store(&server->query_samples_max, query.samples_max);
+}
+
+bool server_start(const ServerOptions *options, Server **out, Error *err) {
+    for (size_t i = 0; i < options->address_count; i++) {
+        TRY(access_allows_address(options->access, &options->addresses[i], err));
+    }
+    AUTO(server_free) Server *server = memory_new(Server);
+    server->options = *options;
+    uint64_t seed;
+    TRY(random_bytes(&seed, sizeof seed, err));
+    atomic_store(&server->spread, seed);
+    atomic_store(&server->reload_ok, true);
+    atomic_store(&server->reloaded_ms, options->started_ms);
+    server_set_query(server, options->query);
+    StoreState state;
+    store_state(options->store, &state);
+    server->durability = state.log.durability;
+
+    WorkerOptions workers = {
+        .clock = options->clock,
+        .threads = options->worker_count,
+        .queue_max = QUERY_QUEUE_MAX,
+        .age_max_ms = QUERY_AGE_MAX_MS,
+    };
+    TRY(worker_pool_start(workers, &server->workers, err));
+    HttpServerOptions http = {
+        .clock = options->clock,
+        .addresses = options->addresses,
+        .address_count = options->address_count,
+        .loop_count = options->loop_count > 0 ? options->loop_count : thread_core_count(),
+        .limits = options->limits,
+        .handler = {.context = server, .on_head = on_head, .on_request = on_request, .on_gone = on_gone},
+    };
+    TRY(http_server_start(&http, &server->http, err));
+    *out = TAKE(server);
+    return true;
+}
+
+uint16_t server_port(const Server *server, size_t address) {
+    return http_server_port(server->http, address);
+}
+
+void server_stop(Server *server, int64_t drain_ms) {
+    if (server->http == NULL || atomic_exchange(&server->stopped, true)) return;
+    http_server_stop(server->http, drain_ms);
+}
+
+void server_free(Server **handle) {
+    if (*handle == NULL) return;
+    Server *server = TAKE(*handle);
+    server_stop(server, 0);
+    worker_pool_stop(&server->workers);
+    http_server_free(&server->http);
+    memory_free(server);
+}

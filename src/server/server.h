@@ -1,0 +1,71 @@
+// The server: the routes, who may take them, and what answers.
+//
+//   net (a loop's thread)   on_head: route, host, key, permission, readiness, body limit: cheapest checks first
+//     -> on the loop        health; writes, which are answered by the log's commit thread once durable
+//     -> status lane        own metrics, settings, reload: a worker thread of their own, so that load cannot hide them
+//     -> query lane         queries and metadata: a pool of workers behind a queue bounded in number and age
+//
+// Routes are the table routes.def; the OpenAPI document, the counters and the tests read the same rows. Everything the
+// server needs is handed in by `app` and outlives it. README.md has the picture.
+#pragma once
+
+#include "access/access.h"
+#include "ingest/ingest.h"
+#include "net/http.h"
+
+typedef struct Server Server;
+
+typedef struct ServerBuild {
+    Text version;   // "0.1.0"
+    Text revision;  // of the source; may be empty
+    Text date;
+    Text compiler;
+} ServerBuild;
+
+// What limits a query; may change while the server runs.
+typedef struct ServerQuerySettings {
+    int64_t timeout_ms;    // 0: LIMIT_QUERY_TIME_MS
+    int64_t lookback_ms;   // 0: five minutes
+    int64_t memory_bytes;  // of one query; 0: an eighth of the query budget
+    int64_t samples_max;   // 0: none
+} ServerQuerySettings;
+
+// The settings in force, as `app` knows them. Any function may be NULL; any thread calls them.
+typedef struct ServerSettings {
+    void *context;
+    void (*print)(void *context, Builder *out);  // as YAML, without secrets
+    // One setting as text, from 0 on; false behind the last.
+    bool (*at)(void *context, size_t index, Arena *arena, Text *key, Text *value);
+    bool (*reload)(void *context, Error *err);
+} ServerSettings;
+
+typedef struct ServerOptions {
+    Store *store;    // open; it may still be replaying, then all but health and status is 503
+    Access *access;
+    Clock *clock;
+    const Address *addresses;
+    size_t address_count;
+    int loop_count;    // 0: one per core
+    int worker_count;  // threads for queries; 0: one per core
+    HttpLimits limits;
+    ServerBuild build;
+    ServerQuerySettings query;
+    ServerSettings settings;
+    Text instance;       // label of our own metrics: name of this machine and port
+    int64_t started_ms;  // when the process began
+} ServerOptions;
+
+// Listens and answers from now on. FORBIDDEN when an address is not loopback and there is no API key; IN_USE when
+// it is taken.
+must_use bool server_start(const ServerOptions *options, Server **out, Error *err);
+uint16_t server_port(const Server *server, size_t address);
+
+void server_set_query(Server *server, ServerQuerySettings query);  // any thread
+
+// Stops listening, lets what is in flight end for `drain_ms`, then cancels it. Store and access must still be there:
+// writes in flight are answered by the store's commit thread.
+void server_stop(Server *server, int64_t drain_ms);
+void server_free(Server **server);  // stops at once when still running; NULL is fine
+
+// Traceo's own metrics as rows, for the tenant TENANT_SELF_NAME (the same table as GET /metrics). One thread at a time.
+void server_collect_self(Server *server, WriteBody *body, int64_t now_ms);
