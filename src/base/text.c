@@ -73,7 +73,7 @@ ptrdiff_t text_find_char(Text text, char needle) {
 Text text_slice(Text text, size_t from, size_t to) {
     to = MIN(to, text.len);
     from = MIN(from, to);
-    return (Text){text.at + from, to - from};
+    return from == 0 ? (Text){text.at, to} : (Text){text.at + from, to - from};
 }
 
 static bool is_space(char c) {
@@ -140,6 +140,7 @@ bool text_to_f64(Text text, double *out) {
 }
 
 bool text_is_utf8(Text text) {
+    if (text.len == 0) return true;
     const uint8_t *at = (const uint8_t *)text.at;
     const uint8_t *end = at + text.len;
     while (at < end) {
@@ -166,14 +167,19 @@ bool text_is_utf8(Text text) {
 }
 
 Text text_format(Arena *arena, const char *format, ...) {
+    char small[256];
     va_list args, again;
     va_start(args, format);
     va_copy(again, args);
-    int len = vsnprintf(NULL, 0, format, args);
+    int len = vsnprintf(small, sizeof small, format, args);
     va_end(args);
     assert(len >= 0);
     char *at = arena_push_raw(arena, (size_t)len + 1, 1);
-    vsnprintf(at, (size_t)len + 1, format, again);
+    if ((size_t)len < sizeof small) {
+        memcpy(at, small, (size_t)len + 1);
+    } else {
+        vsnprintf(at, (size_t)len + 1, format, again);
+    }
     va_end(again);
     return (Text){at, (size_t)len};
 }
@@ -233,11 +239,15 @@ void builder_addf(Builder *builder, const char *format, ...) {
     va_list args, again;
     va_start(args, format);
     va_copy(again, args);
-    int len = vsnprintf(NULL, 0, format, args);
+    builder_reserve(builder, 128);
+    size_t room = builder->capacity - builder->len;
+    int len = vsnprintf(builder->at + builder->len, room, format, args);
     va_end(args);
     assert(len >= 0);
-    builder_reserve(builder, (size_t)len + 1);
-    vsnprintf(builder->at + builder->len, (size_t)len + 1, format, again);
+    if ((size_t)len >= room) {
+        builder_reserve(builder, (size_t)len + 1);
+        vsnprintf(builder->at + builder->len, (size_t)len + 1, format, again);
+    }
     va_end(again);
     builder->len += (size_t)len;
 }
