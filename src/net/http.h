@@ -40,8 +40,12 @@ typedef struct HttpHandler {
     // the body is thrown away. NULL accepts all.
     bool (*on_head)(void *context, HttpExchange *exchange);
     void (*on_request)(void *context, HttpExchange *exchange);
-    // Runs on the loop, at most once, while http_respond has not yet taken effect. It may come at
-    // the same moment as an answer from another thread. NULL is fine.
+    // on_head said true, but on_request will not come: the client left, or its body was refused.
+    // Give back what on_head took. NULL is fine.
+    void (*on_drop)(void *context, HttpExchange *exchange);
+    // At most once, on the loop, between on_request (or on_head) and the answer: end it soon, then
+    // call http_respond as ever. It may run while another thread is just answering, so what it
+    // touches lies on the exchange's arena, which the loop frees only later. NULL is fine.
     void (*on_gone)(void *context, HttpExchange *exchange);
 } HttpHandler;
 

@@ -60,6 +60,7 @@ enum { HTTP_HEADER_COUNT_MAX = 128, HTTP_EMPTY_LINES_MAX = 4 };
 typedef struct HttpParseLimits {
     size_t request_line_bytes;
     size_t header_bytes;  // request line and headers together
+    size_t fields_bytes;  // headers without the request line: what a stranger may make us hold
     size_t header_count;  // at most HTTP_HEADER_COUNT_MAX
 } HttpParseLimits;
 
@@ -71,7 +72,7 @@ typedef struct HttpSpan {
 typedef struct HttpHeadParser {
     HttpRefusal refusal;  // when REFUSED
     size_t head_len;      // when DONE: bytes up to and with the empty line
-    uint32_t scanned, line;
+    uint32_t scanned, line, fields;
     bool has_request_line;
     uint8_t empty_lines;
     HttpMethod method;

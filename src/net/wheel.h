@@ -29,7 +29,7 @@ void wheel_arm(Wheel *wheel, WheelTimer *timer, int64_t deadline_ms);
 void wheel_disarm(Wheel *wheel, WheelTimer *timer);  // not armed is fine
 static inline bool wheel_is_armed(const WheelTimer *timer) { return timer->link != NULL; }
 
-// Fires everything whose deadline is at or before `now_ms`, in the order of the ticks.
+// Fires what is due: nothing before its deadline, everything at most a tick after it.
 void wheel_advance(Wheel *wheel, int64_t now_ms);
 
 // How long one may sleep, at most: milliseconds until the next slot in use, -1 when no timer is

@@ -1,0 +1,487 @@
+// The server on real loopback sockets, in one process: what clients do well, badly, slowly and not at all.
+
+#include <stdatomic.h>
+
+#include "base/test.h"
+#include "net/http.h"
+#include "net/http_client.h"
+#include "os/thread.h"
+
+// What the test's handler knows; `held` are the exchanges of /wait, answered by the test's own thread.
+typedef struct World {
+    HttpServer *server;
+    Address address;
+    Mutex lock;
+    HttpExchange *held[64];
+    int held_count;
+    _Atomic int heads, requests, gone, dropped, users_freed;
+} World;
+
+static const char user_mark[] = "user";
+static World *world_now;  // for user_free, which has no context
+
+static void free_user(void *user) {
+    if (user == user_mark) atomic_fetch_add(&world_now->users_freed, 1);
+}
+
+static void answer(HttpExchange *exchange, int status, Text text) {
+    HttpResponse response = {.status = status, .text = text};
+    http_respond(exchange, &response);
+}
+
+static bool on_head(void *context, HttpExchange *exchange) {
+    World *world = context;
+    atomic_fetch_add(&world->heads, 1);
+    exchange->user = (void *)(uintptr_t)user_mark;
+    exchange->user_free = free_user;
+    if (text_equal(exchange->head.path, TEXT("/deny"))) {
+        answer(exchange, 401, TEXT("no\n"));
+        return false;
+    }
+    if (text_equal(exchange->head.path, TEXT("/small"))) exchange->body_bytes_max = 10;
+    return true;
+}
+
+static void on_request(void *context, HttpExchange *exchange) {
+    World *world = context;
+    atomic_fetch_add(&world->requests, 1);
+    if (text_equal(exchange->head.path, TEXT("/wait"))) {
+        mutex_take(&world->lock);
+        world->held[world->held_count++] = exchange;
+        mutex_give(&world->lock);
+        return;
+    }
+    HttpHeader headers[] = {{TEXT("X-Query"), exchange->head.query}, {TEXT("X-Evil"), TEXT("a\r\nb")}};
+    HttpResponse response = {.status = 200, .headers = headers, .header_count = COUNT(headers)};
+    if (text_equal(exchange->head.path, TEXT("/big"))) {
+        builder_reserve(&response.body, 4 * MB);
+        for (size_t i = 0; i < 4 * MB / 8; i++) builder_add(&response.body, TEXT("01234567"));
+    } else {
+        builder_add(&response.body, http_method_text(exchange->head.method));
+        builder_add_char(&response.body, ':');
+        builder_add(&response.body, bytes_text(exchange->body));
+    }
+    http_respond(exchange, &response);
+}
+
+static void on_gone(void *context, HttpExchange *exchange) {
+    atomic_fetch_add(&((World *)context)->gone, 1);
+}
+
+static void on_drop(void *context, HttpExchange *exchange) {
+    atomic_fetch_add(&((World *)context)->dropped, 1);
+}
+
+static void world_open(Test *t, World *world, int loops, void (*adjust)(HttpLimits *limits)) {
+    *world = (World){0};
+    world_now = world;
+    mutex_begin(&world->lock, LOCK_WORKER_QUEUE);
+    Address any;
+    check_ok(t, address_parse(TEXT("127.0.0.1:0"), t->arena, &any, t->err));
+    HttpServerOptions options = {.clock = clock_system(), .addresses = &any, .address_count = 1, .loop_count = loops,
+                                 .limits = http_limits_default(), .handler = {world, on_head, on_request, on_drop, on_gone}};
+    if (adjust != NULL) adjust(&options.limits);
+    check_ok(t, http_server_start(&options, &world->server, t->err));
+    world->address = any;
+    world->address.port = http_server_port(world->server, 0);
+}
+
+static void world_close(World *world) {
+    http_server_stop(world->server, 200);
+    http_server_free(&world->server);
+    mutex_end(&world->lock);
+}
+
+static Socket dial(Test *t, World *world) {
+    Socket socket = SOCKET_NONE;
+    check_ok(t, socket_connect(TEXT("127.0.0.1"), world->address.port, 2000, &socket, t->err));
+    return socket;
+}
+
+static void say(Test *t, Socket socket, Text text) {
+    while (text.len > 0) {
+        SocketPart part = {text.at, text.len};
+        size_t count = 0;
+        SocketResult result = socket_write(socket, &part, 1, &count, t->err);
+        if (result == SOCKET_CLOSED) return;
+        check(t, result != SOCKET_FAILED);
+        if (result == SOCKET_AGAIN) check_ok(t, socket_wait(socket, true, 3000, t->err));
+        text = text_slice(text, count, text.len);
+    }
+}
+
+// Reads until the other side closes, or `needle` came, for 3 s at most.
+static Text hear(Test *t, Socket socket, Text needle) {
+    Builder heard = {0};
+    for (;;) {
+        char piece[4096];
+        size_t count = 0;
+        SocketResult result = socket_read(socket, piece, sizeof piece, &count, t->err);
+        if (result == SOCKET_AGAIN) {
+            if (!socket_wait(socket, false, 3000, t->err)) break;
+            continue;
+        }
+        if (result != SOCKET_DONE) break;
+        builder_add_bytes(&heard, piece, count);
+        if (needle.len > 0 && text_find(builder_text(&heard), needle) >= 0) break;
+    }
+    Text text = text_copy(builder_text(&heard), t->arena);
+    builder_free(&heard);
+    return text;
+}
+
+static bool has(Text text, Text needle) {
+    return text_find(text, needle) >= 0;
+}
+
+static size_t count_of(Text text, Text needle) {
+    size_t count = 0;
+    for (ptrdiff_t at; (at = text_find(text, needle)) >= 0; count++) text = text_slice(text, (size_t)at + needle.len, text.len);
+    return count;
+}
+
+static bool wait_for(_Atomic int *number, int want) {
+    for (int i = 0; i < 300; i++) {
+        if (atomic_load(number) >= want) return true;
+        clock_system()->sleep_ms(clock_system(), 10);
+    }
+    return false;
+}
+
+static HttpExchange *take_held(World *world) {
+    for (int i = 0; i < 300; i++) {
+        mutex_take(&world->lock);
+        HttpExchange *exchange = world->held_count > 0 ? world->held[--world->held_count] : NULL;
+        mutex_give(&world->lock);
+        if (exchange != NULL) return exchange;
+        clock_system()->sleep_ms(clock_system(), 10);
+    }
+    return NULL;
+}
+
+TEST(a_client_gets_answers_with_and_without_bodies) {
+    World world;
+    world_open(t, &world, 2, NULL);
+    HttpClientRequest request = {.host = TEXT("127.0.0.1"), .port = world.address.port, .method = TEXT("POST"),
+                                 .target = TEXT("/x?q={a=\"b\"}"), .body = TEXT("hello"), .timeout_ms = 3000};
+    HttpClientAnswer got;
+    check_ok(t, http_client_send(&request, t->arena, &got, t->err));
+    check_i64(t, 200, got.status);
+    check_text(t, TEXT("POST:hello"), got.body);
+    HttpHead head = {.headers = got.headers, .header_count = got.header_count};
+    check_text(t, TEXT("q={a=\"b\"}"), http_head_find(&head, TEXT("x-query")));
+    check_text(t, TEXT("a  b"), http_head_find(&head, TEXT("x-evil")));
+    request.method = TEXT("HEAD");
+    request.body = TEXT("");
+    check_ok(t, http_client_send(&request, t->arena, &got, t->err));
+    check_i64(t, 0, got.body.len);
+    request.method = TEXT("GET");
+    request.target = TEXT("/big");
+    check_ok(t, http_client_send(&request, t->arena, &got, t->err));
+    check_i64(t, 4 * MB, got.body.len);
+    check(t, text_ends_with(got.body, TEXT("01234567")));
+    char *large = arena_push_array(t->arena, char, 3 * MB);
+    memset(large, 'z', 3 * MB);
+    request.method = TEXT("PUT");
+    request.body = (Text){large, 3 * MB};
+    request.target = TEXT("/echo");
+    check_ok(t, http_client_send(&request, t->arena, &got, t->err));
+    check_i64(t, 3 * MB + 4, got.body.len);
+    world_close(&world);
+}
+
+TEST(pipelined_requests_are_answered_in_order_on_one_connection) {
+    World world;
+    world_open(t, &world, 1, NULL);
+    AUTO(socket_close) Socket socket = dial(t, &world);
+    AUTO(builder_free) Builder all = {0};
+    for (int i = 0; i < 1000; i++) builder_addf(&all, "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\n%04d", i);
+    builder_add(&all, TEXT("POST /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\nend\r\n1\r\n.\r\n0\r\n\r\n"));
+    say(t, socket, builder_text(&all));
+    Text heard = hear(t, socket, TEXT(""));
+    check_i64(t, 1001, count_of(heard, TEXT("HTTP/1.1 200 OK\r\n")));
+    check(t, text_ends_with(heard, TEXT("POST:end.")));
+    Text rest = heard;
+    for (int i = 0; i < 1000; i++) {
+        ptrdiff_t at = text_find(rest, text_format(t->arena, "POST:%04d", i));
+        check(t, at >= 0);
+        rest = text_slice(rest, (size_t)at + 9, rest.len);
+    }
+    world_close(&world);
+    check_i64(t, 1, world.users_freed);
+}
+
+TEST(a_request_byte_by_byte_is_understood) {
+    World world;
+    world_open(t, &world, 1, NULL);
+    AUTO(socket_close) Socket socket = dial(t, &world);
+    Text request = TEXT("POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"
+                        "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nConnection: close\r\n\r\ncd");
+    for (size_t i = 0; i < request.len; i++) {
+        say(t, socket, text_slice(request, i, i + 1));
+        if (i % 16 == 0) clock_system()->sleep_ms(clock_system(), 1);
+    }
+    Text heard = hear(t, socket, TEXT(""));
+    check(t, has(heard, TEXT("POST:ab")) && has(heard, TEXT("POST:cd")));
+    world_close(&world);
+}
+
+static void short_times(HttpLimits *limits) {
+    limits->header_time_ms = 100;
+    limits->idle_time_ms = 150;
+    limits->body_window_ms = 100;
+}
+
+TEST(slow_heads_slow_bodies_and_idle_connections_are_ended) {
+    World world;
+    world_open(t, &world, 1, short_times);
+    AUTO(socket_close) Socket head = dial(t, &world), body = dial(t, &world), idle = dial(t, &world), mute = dial(t, &world);
+    say(t, head, TEXT("GET / HTTP/1.1\r\nHost:"));
+    say(t, body, TEXT("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\nabc"));
+    say(t, idle, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
+    check(t, has(hear(t, head, TEXT("")), TEXT("HTTP/1.1 408 ")));
+    check(t, has(hear(t, body, TEXT("")), TEXT("HTTP_BODY_RATE_MIN")));
+    Text heard = hear(t, idle, TEXT(""));
+    check(t, has(heard, TEXT("200 OK")) && !has(heard, TEXT("408")));
+    check_i64(t, 0, hear(t, mute, TEXT("")).len);
+    check(t, wait_for(&world.dropped, 1));
+    world_close(&world);
+    check_i64(t, 1, world.dropped);
+}
+
+TEST(a_client_that_asks_first_is_told_to_continue_or_not) {
+    World world;
+    world_open(t, &world, 1, NULL);
+    AUTO(socket_close) Socket yes = dial(t, &world), no = dial(t, &world), large = dial(t, &world), refused = dial(t, &world);
+    say(t, yes, TEXT("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"));
+    check(t, has(hear(t, yes, TEXT("\r\n\r\n")), TEXT("HTTP/1.1 100 Continue")));
+    say(t, yes, TEXT("abc"));
+    check(t, has(hear(t, yes, TEXT("")), TEXT("POST:abc")));
+    say(t, no, TEXT("POST /small HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n"));
+    Text heard = hear(t, no, TEXT("}\n"));
+    check(t, has(heard, TEXT("HTTP/1.1 413 ")) && has(heard, TEXT("Connection: close")) && !has(heard, TEXT("100 Continue")));
+    say(t, large, TEXT("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999\r\n\r\nabc"));
+    check(t, has(hear(t, large, TEXT("}\n")), TEXT("HTTP_BODY_BYTES")));
+    say(t, refused, TEXT("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nExpect: 200-ok\r\n\r\n"));
+    check(t, has(hear(t, refused, TEXT("}\n")), TEXT("HTTP/1.1 417 ")));
+    world_close(&world);
+}
+
+TEST(a_request_refused_at_its_head_keeps_the_connection_when_its_body_is_small) {
+    World world;
+    world_open(t, &world, 1, NULL);
+    AUTO(socket_close) Socket small = dial(t, &world), large = dial(t, &world);
+    say(t, small, TEXT("POST /deny HTTP/1.1\r\nHost: h\r\nContent-Length: 30000\r\n\r\n"));
+    char *filler = arena_push_array(t->arena, char, 30000);
+    memset(filler, 'x', 30000);
+    say(t, small, (Text){filler, 30000});
+    say(t, small, TEXT("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
+    Text heard = hear(t, small, TEXT(""));
+    check(t, has(heard, TEXT("HTTP/1.1 401 ")) && has(heard, TEXT("GET:")));
+    say(t, large, TEXT("POST /deny HTTP/1.1\r\nHost: h\r\nContent-Length: 3000000\r\n\r\n"));
+    heard = hear(t, large, TEXT("no\n"));
+    check(t, has(heard, TEXT("HTTP/1.1 401 ")) && has(heard, TEXT("Connection: close")));
+    world_close(&world);
+    check_i64(t, 1, world.requests);
+}
+
+TEST(a_chunked_body_over_the_limit_is_413_before_it_is_read) {
+    World world;
+    world_open(t, &world, 1, NULL);
+    AUTO(socket_close) Socket socket = dial(t, &world);
+    say(t, socket, TEXT("POST /small HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nabcdef\r\n5\r\n"));
+    check(t, has(hear(t, socket, TEXT("}\n")), TEXT("HTTP/1.1 413 ")));
+    world_close(&world);
+}
+
+static void two_connections(HttpLimits *limits) {
+    limits->connections = 2;
+}
+
+TEST(connections_beyond_the_limit_get_a_503_and_room_comes_back) {
+    World world;
+    world_open(t, &world, 1, two_connections);
+    AUTO(socket_close) Socket a = dial(t, &world), b = dial(t, &world);
+    say(t, a, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
+    check(t, has(hear(t, a, TEXT("GET:")), TEXT("200")));
+    say(t, b, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
+    check(t, has(hear(t, b, TEXT("GET:")), TEXT("200")));
+    AUTO(socket_close) Socket c = dial(t, &world);
+    say(t, c, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
+    Text heard = hear(t, c, TEXT(""));
+    check(t, has(heard, TEXT("HTTP/1.1 503 ")) && has(heard, TEXT("Retry-After")));
+    socket_close(&a);
+    socket_close(&b);
+    socket_close(&c);
+    for (int i = 0; i < 200 && http_server_stats(world.server).connections > 0; i++) clock_system()->sleep_ms(clock_system(), 10);
+    check_i64(t, 0, http_server_stats(world.server).connections);
+    AUTO(socket_close) Socket d = dial(t, &world);
+    say(t, d, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
+    check(t, has(hear(t, d, TEXT("GET:")), TEXT("200")));
+    check_i64(t, 1, http_server_stats(world.server).connections_refused);
+    world_close(&world);
+}
+
+TEST(another_thread_answers_and_pipelined_requests_wait_for_it) {
+    World world;
+    world_open(t, &world, 2, NULL);
+    AUTO(socket_close) Socket socket = dial(t, &world);
+    say(t, socket, TEXT("GET /first HTTP/1.1\r\nHost: h\r\n\r\nGET /wait HTTP/1.1\r\nHost: h\r\n\r\nPOST /after HTTP/1.1\r\nHost: h\r\n"));
+    HttpExchange *held = take_held(&world);
+    check(t, held != NULL);
+    check(t, has(hear(t, socket, TEXT("GET:")), TEXT("200 OK")));
+    say(t, socket, TEXT("Content-Length: 2\r\nConnection: close\r\n\r\nok"));
+    clock_system()->sleep_ms(clock_system(), 20);
+    check_i64(t, 2, world.requests);
+    check_text(t, TEXT("/wait"), held->head.path);
+    check(t, !http_is_gone(held));
+    answer(held, 202, TEXT("later\n"));
+    Text heard = hear(t, socket, TEXT(""));
+    check(t, has(heard, TEXT("HTTP/1.1 202 Accepted")) && has(heard, TEXT("later\n")) && text_ends_with(heard, TEXT("POST:ok")));
+    world_close(&world);
+    check_i64(t, 0, world.gone);
+}
+
+TEST(a_client_that_leaves_while_an_answer_is_pending_is_noticed) {
+    World world;
+    world_open(t, &world, 1, NULL);
+    Socket socket = dial(t, &world);
+    say(t, socket, TEXT("GET /wait HTTP/1.1\r\nHost: h\r\n\r\n"));
+    HttpExchange *held = take_held(&world);
+    check(t, held != NULL);
+    socket_close(&socket);
+    check(t, wait_for(&world.gone, 1));
+    check(t, http_is_gone(held));
+    check_text(t, TEXT("/wait"), held->head.path);
+    answer(held, 200, TEXT("nobody hears"));
+    world_close(&world);
+    check_i64(t, 1, world.gone);
+    check_i64(t, 1, world.users_freed);
+}
+
+typedef struct Stopper {
+    World *world;
+    int64_t deadline_ms;
+} Stopper;
+
+static void stop_server(void *context) {
+    Stopper *stopper = context;
+    http_server_stop(stopper->world->server, stopper->deadline_ms);
+}
+
+TEST(draining_answers_what_is_in_flight_and_closes_the_rest) {
+    World world;
+    world_open(t, &world, 2, NULL);
+    AUTO(socket_close) Socket busy = dial(t, &world), idle = dial(t, &world);
+    say(t, idle, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
+    check(t, has(hear(t, idle, TEXT("GET:")), TEXT("200")));
+    say(t, busy, TEXT("GET /wait HTTP/1.1\r\nHost: h\r\n\r\n"));
+    HttpExchange *held = take_held(&world);
+    check(t, held != NULL);
+    Stopper stopper = {&world, 3000};
+    Thread *thread = NULL;
+    check_ok(t, thread_start("stop", stop_server, &stopper, &thread, t->err));
+    check_i64(t, 0, hear(t, idle, TEXT("")).len);
+    answer(held, 200, TEXT("in time\n"));
+    Text heard = hear(t, busy, TEXT(""));
+    check(t, has(heard, TEXT("in time")) && has(heard, TEXT("Connection: close")));
+    thread_join(&thread);
+    Socket late = SOCKET_NONE;
+    check(t, !socket_connect(TEXT("127.0.0.1"), world.address.port, 500, &late, t->err));
+    world_close(&world);
+    check_i64(t, 0, world.gone);
+}
+
+TEST(draining_cuts_what_is_left_after_the_deadline) {
+    World world;
+    world_open(t, &world, 1, NULL);
+    AUTO(socket_close) Socket busy = dial(t, &world), half = dial(t, &world);
+    say(t, busy, TEXT("GET /wait HTTP/1.1\r\nHost: h\r\n\r\n"));
+    say(t, half, TEXT("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc"));
+    HttpExchange *held = take_held(&world);
+    check(t, held != NULL && wait_for(&world.heads, 2));
+    Stopper stopper = {&world, 50};
+    Thread *thread = NULL;
+    check_ok(t, thread_start("stop", stop_server, &stopper, &thread, t->err));
+    check(t, wait_for(&world.gone, 1) && wait_for(&world.dropped, 1));
+    answer(held, 200, TEXT("too late"));
+    thread_join(&thread);
+    check_i64(t, 0, hear(t, busy, TEXT("")).len);
+    world_close(&world);
+}
+
+TEST(malformed_requests_name_what_is_wrong_and_end_the_connection) {
+    static const struct {
+        Text in;
+        Text status, word;
+    } rows[] = {
+        {TEXT_INIT("\x16\x03\x01\x02"), TEXT_INIT("400"), TEXT_INIT("control byte")},
+        {TEXT_INIT("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), TEXT_INIT("505"), TEXT_INIT("HTTP/2")},
+        {TEXT_INIT("GET / HTTP/1.1\r\n\r\n"), TEXT_INIT("400"), TEXT_INIT("Host")},
+        {TEXT_INIT("BREW / HTTP/1.1\r\nHost: h\r\n\r\n"), TEXT_INIT("501"), TEXT_INIT("method")},
+        {TEXT_INIT("GET /a/%2e%2e/b HTTP/1.1\r\nHost: h\r\n\r\n"), TEXT_INIT("400"), TEXT_INIT("segment")},
+        {TEXT_INIT("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nxyz"), TEXT_INIT("400"), TEXT_INIT("chunk")},
+    };
+    World world;
+    world_open(t, &world, 1, NULL);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        AUTO(socket_close) Socket socket = dial(t, &world);
+        say(t, socket, rows[i].in);
+        socket_shut_write(socket);
+        Text heard = hear(t, socket, TEXT(""));
+        check(t, has(heard, text_format(t->arena, "HTTP/1.1 %.*s ", TEXT_ARG(rows[i].status))));
+        check(t, has(heard, rows[i].word) && has(heard, TEXT("\"status\":\"error\"")) && has(heard, TEXT("Connection: close")));
+    }
+    check_i64(t, COUNT(rows), http_server_stats(world.server).refused);
+    world_close(&world);
+}
+
+// R5: every call fails in turn, or moves one byte. Whatever the client sees is whole or an error, and
+// the server answers the next one and stops cleanly.
+TEST(each_failing_call_ends_one_connection_at_most) {
+    enum { NUMBER_EMFILE = 24, NUMBER_ECONNRESET = 104, NUMBER_ENOBUFS = 105 };
+    static const struct {
+        SocketCall call;
+        int number;
+    } plans[] = {{SOCKET_CALL_ACCEPT, NUMBER_EMFILE}, {SOCKET_CALL_READ, NUMBER_ECONNRESET}, {SOCKET_CALL_READ, 0},
+                 {SOCKET_CALL_WRITE, NUMBER_ECONNRESET}, {SOCKET_CALL_WRITE, NUMBER_ENOBUFS}, {SOCKET_CALL_WRITE, 0}};
+    World world;
+    world_open(t, &world, 1, NULL);
+    for (size_t i = 0; i < COUNT(plans); i++) {
+        for (uint64_t nth = 1; nth <= 5; nth++) {
+            socket_fail_after(plans[i].call, nth, false, plans[i].number);
+            HttpClientRequest request = {.host = TEXT("127.0.0.1"), .port = world.address.port, .method = TEXT("POST"),
+                                         .target = TEXT("/x"), .body = TEXT("0123456789"), .timeout_ms = 2000};
+            HttpClientAnswer got = {0};
+            bool ok = http_client_send(&request, t->arena, &got, t->err);
+            socket_fail_after(plans[i].call, 0, false, 0);
+            if (ok) check_text(t, TEXT("POST:0123456789"), got.body);
+            check_ok(t, http_client_send(&request, t->arena, &got, t->err));
+            check_text(t, TEXT("POST:0123456789"), got.body);
+        }
+    }
+    check(t, http_server_stats(world.server).accept_errors >= 1);
+    // Everything in single bytes, both ways.
+    for (int call = SOCKET_CALL_READ; call <= SOCKET_CALL_WRITE; call++) {
+        socket_fail_after((SocketCall)call, 1, true, 0);
+        HttpClientRequest request = {.host = TEXT("127.0.0.1"), .port = world.address.port, .method = TEXT("POST"),
+                                     .target = TEXT("/x"), .body = TEXT("abc"), .timeout_ms = 2000};
+        HttpClientAnswer got = {0};
+        bool ok = http_client_send(&request, t->arena, &got, t->err);
+        socket_fail_after((SocketCall)call, 0, false, 0);
+        check_ok(t, ok);
+        check_text(t, TEXT("POST:abc"), got.body);
+    }
+    world_close(&world);
+}
+
+TEST_MAIN("net/http_server", CASE(a_client_gets_answers_with_and_without_bodies),
+          CASE(pipelined_requests_are_answered_in_order_on_one_connection), CASE(a_request_byte_by_byte_is_understood),
+          CASE(slow_heads_slow_bodies_and_idle_connections_are_ended), CASE(a_client_that_asks_first_is_told_to_continue_or_not),
+          CASE(a_request_refused_at_its_head_keeps_the_connection_when_its_body_is_small),
+          CASE(a_chunked_body_over_the_limit_is_413_before_it_is_read),
+          CASE(connections_beyond_the_limit_get_a_503_and_room_comes_back),
+          CASE(another_thread_answers_and_pipelined_requests_wait_for_it),
+          CASE(a_client_that_leaves_while_an_answer_is_pending_is_noticed),
+          CASE(draining_answers_what_is_in_flight_and_closes_the_rest), CASE(draining_cuts_what_is_left_after_the_deadline),
+          CASE(malformed_requests_name_what_is_wrong_and_end_the_connection), CASE(each_failing_call_ends_one_connection_at_most))
