@@ -5,14 +5,20 @@
 #pragma once
 
 #include "model/tenant.h"
-#include "os/disk.h"
+#include "os/clock.h"
 
 typedef struct Catalog Catalog;
 
-must_use bool catalog_open(Text path, Catalog **out, Error *err);  // NEWER_FORMAT for a newer schema
+// Opens or makes the database (mode 0600) and brings its tables up to date in one transaction. NEWER_FORMAT for a
+// newer schema, CORRUPT for a file that is none of ours, BUSY when another process holds it for over 5 s.
+must_use bool catalog_open(Text path, Catalog **out, Error *err);
+// Folds the WAL into the database. NULL is fine.
 void catalog_close(Catalog **catalog);
+// Where created_ms of new rows comes from; the system's clock until told otherwise. Before other threads start.
+void catalog_use_clock(Catalog *catalog, Clock *clock);
 
-// The tenant of this name, made when `create`; number 0 when it is not there.
+// The tenant of this name, made when `create` (TOO_MANY beyond LIMIT_TENANTS); number 0 when it is not there.
+// The name was checked by tenant_name_check.
 must_use bool catalog_tenant(Catalog *catalog, Text name, bool create, TenantId *out, Error *err);
 typedef struct CatalogTenant {
     TenantId id;
@@ -32,6 +38,7 @@ typedef struct CatalogKey {
     int64_t expires_ms;  // 0: never
     bool revoked;
 } CatalogKey;
+// CONFLICT when the id is taken.
 must_use bool catalog_key_add(Catalog *catalog, const CatalogKey *key, Error *err);
 must_use bool catalog_key_revoke(Catalog *catalog, Text id, bool *found, Error *err);
 must_use bool catalog_keys(Catalog *catalog, Arena *arena, CatalogKey **out, size_t *count, Error *err);
