@@ -140,7 +140,6 @@ static void run_loop(void *context) {
 // The first loop takes the port, the others share it.
 static bool listen_all(HttpLoop *loop, Error *err) {
     HttpServer *server = loop->server;
-    AUTO(arena_free) Arena arena = {0};
     loop->listeners = memory_new_array(HttpListener, MAX(server->options.address_count, (size_t)1));
     loop->listener_count = server->options.address_count;
     for (size_t i = 0; i < loop->listener_count; i++) {
