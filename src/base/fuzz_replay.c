@@ -48,7 +48,7 @@ static size_t mutate(uint8_t *at, size_t len, size_t capacity, uint64_t *random)
 
 static void run(const uint8_t *data, size_t len) {
     // An exact copy, so that a read beyond the end is seen by the address sanitizer.
-    uint8_t *exact = malloc(len == 0 ? 1 : len);
+    uint8_t *exact = calloc(1, len == 0 ? 1 : len);
     if (exact == NULL) exit(1);
     if (len > 0) memcpy(exact, data, len);
     (void)LLVMFuzzerTestOneInput(exact, len);
