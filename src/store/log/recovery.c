@@ -14,7 +14,8 @@ typedef struct Found {
     Segment segment;
     Text path;
     bool readable;          // its header or the copy of it
-    uint64_t proven;        // of the header
+    uint64_t proven;        // of the header, as the next
+    int64_t stated_bytes;   // 0 when the header cannot be read
     uint64_t void_from;     // records from here on were written again in a later segment
 } Found;
 
@@ -49,7 +50,10 @@ static bool found_begin(Log *log, Segment segment, Arena *arena, Found *out, Err
     AUTO(walk_close) Walk walk = {.disk = log->disk};
     TRY(walk_open(log->disk, out->path, segment.id, segment.first_sequence, &walk, &out->readable, err));
     out->segment.bytes = walk.file_bytes;
-    if (out->readable) out->proven = walk.header.proven_sequence;
+    if (out->readable) {
+        out->proven = walk.header.proven_sequence;
+        out->stated_bytes = walk.header.bytes;
+    }
     return true;
 }
 
@@ -121,10 +125,14 @@ static void judge_segment(Scan *scan, size_t i, size_t first_gap) {
                 MAX(found->segment.bytes - from, (int64_t)0), scan->expected < proven);
         scan->expected = next->segment.first_sequence;
     }
-    if (next == NULL && !found->readable) {
-        // It may have held any number of acknowledged records: pass over all it had room for.
-        uint64_t room = (uint64_t)found->segment.bytes / RECORD_HEADER_BYTES + 1;
-        add_gap(scan, scan->expected, scan->expected + room - 1, 0, found, 0, found->segment.bytes, true);
+    // A segment had its full size before it had its name, so a shorter one has lost its end. That may have held any
+    // number of acknowledged records: pass over all it had room for.
+    bool end_lost = !found->readable || (found->segment.bytes < found->stated_bytes && !scan->orderly);
+    if (next == NULL && end_lost) {
+        int64_t from = found->readable ? scan->cut : 0;
+        int64_t bytes = MAX(found->segment.bytes, found->stated_bytes);
+        uint64_t room = (uint64_t)MAX(bytes, LIMIT_LOG_SEGMENT_BYTES) / RECORD_HEADER_BYTES;
+        add_gap(scan, scan->expected, scan->expected + room - 1, 0, found, from, MAX(found->segment.bytes - from, (int64_t)0), true);
         scan->expected += room;
     }
 }
