@@ -58,6 +58,9 @@ void block_cursor_close(BlockCursor **cursor);
 // Appends to the columns (see series.h); times rise. Any page that does not verify is CORRUPT.
 struct SeriesColumns;
 must_use bool block_read(BlockCursor *cursor, uint32_t series, int64_t from_ms, int64_t to_ms, struct SeriesColumns *out, Error *err);
+// What each chunk of a series says without being decoded (small ones are decoded for it), in time order.
+must_use bool block_each_chunk(BlockCursor *cursor, uint32_t series, bool (*each)(void *context, const ChunkSummary *summary, Error *err),
+                               void *context, Error *err);
 // Each native histogram or exemplar of a series in the interval, in time order.
 must_use bool block_each_histogram(BlockCursor *cursor, uint32_t series, int64_t from_ms, int64_t to_ms,
                                    bool (*each)(void *context, int64_t time_ms, Bytes wire, Error *err), void *context, Error *err);

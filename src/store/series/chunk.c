@@ -5,16 +5,15 @@
 
 #include "base/assert.h"
 #include "model/sample.h"
+#include "store/series/decimal.h"
 #include "store/series/integers.h"
 
 enum {
-    DECIMALS_MAX = 14,   // digits behind the point; more digits than that are no decimals but noise
-    DOMAIN_BITS = 15,    // instead of decimals: the doubles' bits as integers
     SAMPLED_THOROUGH = 32,
     SAMPLED_FAST = 4,
 };
 
-static const double powers[DECIMALS_MAX + 1] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14};
+const double decimal_powers[DECIMALS_MAX + 1] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14};
 
 // ---- Times --------------------------------------------------------------------------------------
 
@@ -47,19 +46,7 @@ bool times_decode(Bytes encoded, size_t count, int64_t *into, size_t *used, Erro
 
 // ---- Values: doubles to integers ----------------------------------------------------------------
 
-// v as an integer over 10^decimals, when dividing gives exactly v back. Division is correctly rounded, so every
-// decimal of up to 15 digits that was ever parsed from text passes.
-static inline bool decimal_from(double value, unsigned decimals, int64_t *out) {
-    double limit = decimals == 0 ? 0x1p62 : 0x1p53;
-    double scaled = value * powers[decimals];
-    if (!(scaled > -limit && scaled < limit)) return false;
-    int64_t number = (int64_t)(scaled + (scaled < 0 ? -0.5 : 0.5));
-    *out = number;
-    return double_bits((double)number / powers[decimals]) == double_bits(value);
-}
-
-// The fewest decimals that hold the value; DOMAIN_BITS when none do.
-static unsigned decimals_of(double value) {
+unsigned decimals_of(double value) {
     int64_t number;
     // A double that is no short decimal fails at every power: ask the largest first.
     if (fabs(value) < 90.0 && !decimal_from(value, DECIMALS_MAX, &number)) return DOMAIN_BITS;
@@ -262,7 +249,7 @@ static bool values_read(Reader *reader, size_t count, double *into) {
     if (reader->failed || !integers_decode(reader, first & 15, count, (uint64_t *)into)) return false;
     if (domain != DOMAIN_BITS) {
         // In place: each integer becomes the double that its decimals say. Copies, not casts of the pointer.
-        double power = powers[domain];
+        double power = decimal_powers[domain];
         for (size_t i = 0; i < count; i++) {
             int64_t number;
             memcpy(&number, &into[i], sizeof number);

@@ -1,0 +1,389 @@
+// A block gives back what it took, chooses as the matchers say, and never answers wrong when a bit of it is.
+
+#include <stdio.h>
+
+#include "base/test.h"
+#include "store/series/block_fixture.h"
+
+typedef struct Model {
+    Labels labels;
+    int64_t *times;
+    double *values;
+    size_t count;
+} Model;
+
+typedef struct World {
+    Model *series;
+    size_t count;
+    MemoryObject memory;
+    Block *block;
+} World;
+
+static double world_value(uint64_t *random, size_t kind, size_t i) {
+    uint64_t r = test_random(random);
+    switch (kind % 6) {
+        case 0: return 5;
+        case 1: return (double)(i * 10 + r % 3);
+        case 2: return (double)(r % 10000) / 100;
+        case 3: return r % 40 == 0 ? stale_nan() : (double)(i / 9);
+        case 4: return (double)(r >> 11) * 0x1p-53;
+        default: return double_from_bits(r);
+    }
+}
+
+// Series of many shapes: shared and own clocks, gaps, one to several chunks.
+static void world_begin(Test *t, World *world, size_t count) {
+    uint64_t random = t->seed;
+    world->count = count;
+    world->series = arena_push_array(t->arena, Model, count);
+    BlockWriter *writer = block_writer_begin();
+    for (size_t s = 0; s < count; s++) {
+        Model *model = &world->series[s];
+        char name[32], instance[32], code[8];
+        snprintf(name, sizeof name, "metric_%03zu", s / 40);
+        snprintf(instance, sizeof instance, "host-%02zu:9100", s % 40);
+        snprintf(code, sizeof code, "%zu", 200 + s % 3);
+        model->labels = s % 5 == 4 ? FIXTURE_LABELS(t->arena, "__name__", name, "instance", instance)
+                                   : FIXTURE_LABELS(t->arena, "__name__", name, "instance", instance, "job", s % 2 ? "node" : "api", "z_code", code);
+        static const size_t counts[] = {0, 1, 16, 100, 480, 1024, 1025, 2500};
+        model->count = counts[s % COUNT(counts)];
+        model->times = arena_push_array(t->arena, int64_t, model->count + 1);
+        model->values = arena_push_array(t->arena, double, model->count + 1);
+        for (size_t i = 0; i < model->count; i++) {
+            model->times[i] = 1700000000000 + (int64_t)i * 15000 + (s % 7 == 3 ? (int64_t)(test_random(&random) % 9) : 0);
+            model->values[i] = world_value(&random, s / 3, i);
+        }
+        check_ok(t, block_writer_series(writer, model->labels, t->err));
+        size_t cut = model->count / 3;
+        check_ok(t, block_writer_samples(writer, model->times, model->values, cut, t->err));
+        check_ok(t, block_writer_samples(writer, model->times + cut, model->values + cut, model->count - cut, t->err));
+    }
+    Builder out = {0};
+    check_ok(t, block_writer_finish(writer, &out, t->err));
+    block_writer_free(&writer);
+    memory_object_begin(&world->memory, text_bytes(builder_text(&out)));
+    builder_free(&out);
+    check_ok(t, memory_block_open(&world->memory, &world->block, t->err));
+}
+
+static void world_end(World *world) {
+    block_unref(&world->block);
+    memory_object_end(&world->memory);
+}
+
+static void columns_end(SeriesColumns *columns) {
+    memory_free(columns->times);
+    memory_free(columns->values);
+}
+
+TEST(a_block_gives_back_what_it_took) {
+    World world;
+    world_begin(t, &world, 200);
+    BlockCursor *cursor = block_cursor_open(world.block);
+    SeriesColumns columns = {0};
+    uint64_t samples = 0;
+    for (uint32_t s = 0; s < world.count; s++) {
+        const Model *model = &world.series[s];
+        Labels labels;
+        check_ok(t, block_labels(world.block, s, t->arena, &labels, t->err));
+        check(t, labels_equal(labels, model->labels));
+        columns.count = 0;
+        check_ok(t, block_read(cursor, s, INT64_MIN, INT64_MAX, &columns, t->err));
+        check_i64(t, model->count, columns.count);
+        check(t, model->count == 0 || memcmp(columns.times, model->times, model->count * sizeof *model->times) == 0);
+        check(t, model->count == 0 || memcmp(columns.values, model->values, model->count * sizeof *model->values) == 0);
+        samples += model->count;
+    }
+    BlockFacts facts = block_facts(world.block);
+    check_i64(t, world.count, facts.series);
+    check_i64(t, samples, facts.samples);
+    check_i64(t, 1700000000000, facts.min_ms);
+    check(t, facts.max_ms >= 1700000000000 + 2499 * 15000);
+    AUTO(builder_free) Builder text = {0};
+    check_ok(t, block_inspect(world.block, true, &text, t->err));
+    check(t, text_find(builder_text(&text), TEXT("verified")) > 0);
+    block_cursor_close(&cursor);
+    columns_end(&columns);
+    world_end(&world);
+}
+
+TEST(an_interval_gives_the_samples_inside) {
+    World world;
+    world_begin(t, &world, 48);
+    BlockCursor *cursor = block_cursor_open(world.block);
+    SeriesColumns columns = {0};
+    uint64_t random = t->seed;
+    for (size_t round = 0; round < 400; round++) {
+        uint32_t s = (uint32_t)(test_random(&random) % world.count);
+        const Model *model = &world.series[s];
+        int64_t from = 1700000000000 - 20000 + (int64_t)(test_random(&random) % 38000000);
+        int64_t to = from + (int64_t)(test_random(&random) % (round % 2 ? 100000 : 30000000));
+        columns.count = 0;
+        check_ok(t, block_read(cursor, s, from, to, &columns, t->err));
+        size_t expected = 0;
+        for (size_t i = 0; i < model->count; i++) {
+            if (model->times[i] < from || model->times[i] > to) continue;
+            check(t, expected < columns.count && columns.times[expected] == model->times[i]);
+            check_same_bytes(t, &columns.values[expected], &model->values[i], sizeof(double));
+            expected++;
+        }
+        check_i64(t, expected, columns.count);
+    }
+    block_cursor_close(&cursor);
+    columns_end(&columns);
+    world_end(&world);
+}
+
+TEST(selection_agrees_with_matching_labels) {
+    World world;
+    world_begin(t, &world, 200);
+    static const struct { MatcherKind kind; const char *name, *value; } rows[][3] = {
+        {{MATCH_EQUAL, "__name__", "metric_001"}},
+        {{MATCH_EQUAL, "__name__", "metric_001"}, {MATCH_NOT_EQUAL, "job", "node"}},
+        {{MATCH_EQUAL, "job", ""}},
+        {{MATCH_NOT_EQUAL, "job", ""}},
+        {{MATCH_EQUAL, "missing", ""}},
+        {{MATCH_EQUAL, "missing", "x"}},
+        {{MATCH_REGEX, "__name__", "metric_00[13]"}, {MATCH_EQUAL, "z_code", "201"}},
+        {{MATCH_REGEX, "__name__", "metric_000|metric_004|nothing"}},
+        {{MATCH_REGEX, "instance", "host-1.*"}, {MATCH_NOT_REGEX, "job", "a.*"}},
+        {{MATCH_REGEX, "job", "api|"}},
+        {{MATCH_REGEX, "job", ".*"}, {MATCH_REGEX, "instance", ".+"}},
+        {{MATCH_NOT_REGEX, "job", ".+"}},
+        {{MATCH_NOT_REGEX, "job", ".*"}},
+        {{MATCH_NOT_REGEX, "instance", "host-0.*|host-12:9100"}, {MATCH_EQUAL, "job", "api"}},
+        {{MATCH_EQUAL, "__name__", "zzz"}},
+        {{MATCH_EQUAL, "__name__", "a"}},
+        {{MATCH_REGEX, "z_code", "(200|202)"}, {MATCH_NOT_EQUAL, "instance", "host-00:9100"}, {MATCH_NOT_EQUAL, "missing", "q"}},
+    };
+    for (size_t r = 0; r < COUNT(rows); r++) {
+        Matcher at[3];
+        Matchers matchers = {at, 0};
+        for (size_t m = 0; m < 3 && rows[r][m].name != NULL; m++) {
+            check_ok(t, matcher_make(rows[r][m].kind, text_from_cstring(rows[r][m].name), text_from_cstring(rows[r][m].value), &at[matchers.count++], t->err));
+        }
+        BlockSeriesSet set;
+        check_ok(t, block_select(world.block, matchers, t->arena, &set, t->err));
+        size_t next = 0;
+        for (uint32_t s = 0; s < world.count; s++) {
+            bool wanted = matchers_match(matchers, world.series[s].labels);
+            bool chosen = next < set.count && set.at[next] == s;
+            next += chosen;
+            if (wanted != chosen) check_failed(t, __FILE__, __LINE__, "row %zu: series %u is %s", r, s, wanted ? "missing" : "chosen");
+        }
+        check_i64(t, next, set.count);
+        for (size_t m = 0; m < matchers.count; m++) matcher_close(&at[m]);
+    }
+    world_end(&world);
+}
+
+TEST(names_and_values_are_sorted) {
+    World world;
+    world_begin(t, &world, 120);
+    Texts texts;
+    check_ok(t, block_label_names(world.block, t->arena, &texts, t->err));
+    check_i64(t, 4, texts.count);
+    check_text(t, TEXT("__name__"), texts.at[0]);
+    check_text(t, TEXT("z_code"), texts.at[3]);
+    check_ok(t, block_label_values(world.block, TEXT("instance"), t->arena, &texts, t->err));
+    check_i64(t, 40, texts.count);
+    for (size_t i = 1; i < texts.count; i++) check(t, text_compare(texts.at[i - 1], texts.at[i]) < 0);
+    check_ok(t, block_label_values(world.block, TEXT("none"), t->arena, &texts, t->err));
+    check_i64(t, 0, texts.count);
+    world_end(&world);
+}
+
+typedef struct ChunkCheck {
+    Test *t;
+    const Model *model;
+    size_t at;
+} ChunkCheck;
+
+static bool chunk_same(void *context, const ChunkSummary *summary, Error *err) {
+    ChunkCheck *c = context;
+    Test *t = c->t;
+    ChunkSummary expected = chunk_summarise(c->model->times + c->at, c->model->values + c->at, summary->count);
+    check(t, expected.first_ms == summary->first_ms && expected.last_ms == summary->last_ms && expected.count == summary->count);
+    check(t, expected.resets == summary->resets);
+    check_same_bytes(t, &expected.sum, &summary->sum, sizeof(double));
+    check_same_bytes(t, &expected.min, &summary->min, sizeof(double));
+    check_same_bytes(t, &expected.max, &summary->max, sizeof(double));
+    check_same_bytes(t, &expected.first, &summary->first, sizeof(double));
+    check_same_bytes(t, &expected.last, &summary->last, sizeof(double));
+    c->at += summary->count;
+    return true;
+}
+
+TEST(summaries_are_those_of_the_samples) {
+    World world;
+    world_begin(t, &world, 200);
+    BlockCursor *cursor = block_cursor_open(world.block);
+    for (uint32_t s = 0; s < world.count; s++) {
+        ChunkCheck context = {t, &world.series[s], 0};
+        check_ok(t, block_each_chunk(cursor, s, chunk_same, &context, t->err));
+        check_i64(t, world.series[s].count, context.at);
+    }
+    block_cursor_close(&cursor);
+    world_end(&world);
+}
+
+TEST(a_writer_refuses_disorder) {
+    BlockWriter *writer = block_writer_begin();
+    Labels b = FIXTURE_LABELS(t->arena, "__name__", "b"), a = FIXTURE_LABELS(t->arena, "__name__", "a");
+    int64_t times[] = {5, 4};
+    double values[] = {1, 2};
+    check_ok(t, block_writer_series(writer, b, t->err));
+    check_error(t, block_writer_samples(writer, times, values, 2, t->err), ERROR_BAD_INPUT);
+    check_error(t, block_writer_series(writer, a, t->err), ERROR_BAD_INPUT);
+    block_writer_free(&writer);
+}
+
+TEST(an_empty_block_is_a_block) {
+    BlockWriter *writer = block_writer_begin();
+    Builder out = {0};
+    check_ok(t, block_writer_finish(writer, &out, t->err));
+    block_writer_free(&writer);
+    MemoryObject memory;
+    memory_object_begin(&memory, text_bytes(builder_text(&out)));
+    Block *block;
+    check_ok(t, memory_block_open(&memory, &block, t->err));
+    check_i64(t, 0, block_facts(block).series);
+    BlockSeriesSet set;
+    check_ok(t, block_select(block, (Matchers){NULL, 0}, t->arena, &set, t->err));
+    check_i64(t, 0, set.count);
+    block_unref(&block);
+    memory_object_end(&memory);
+    builder_free(&out);
+}
+
+// ---- Histograms, exemplars, metadata ------------------------------------------------------------
+
+typedef struct Counter {
+    Test *t;
+    size_t seen;
+    int64_t last_ms;
+} Counter;
+
+static bool histogram_count(void *context, int64_t time_ms, Bytes wire, Error *err) {
+    Counter *counter = context;
+    check(counter->t, time_ms > counter->last_ms);
+    check_i64(counter->t, 100 + (time_ms / 1000) % 4000, wire.len);
+    for (size_t i = 0; i < wire.len; i++) check(counter->t, wire.at[i] == (uint8_t)(time_ms / 1000));
+    counter->last_ms = time_ms;
+    counter->seen++;
+    return true;
+}
+
+TEST(histograms_are_kept_over_many_pieces) {
+    BlockWriter *writer = block_writer_begin();
+    uint8_t wire[5000];
+    for (size_t s = 0; s < 3; s++) {
+        char name[2] = {(char)('a' + s), 0};
+        check_ok(t, block_writer_series(writer, FIXTURE_LABELS(t->arena, "__name__", name), t->err));
+        for (size_t i = 0; s != 1 && i < 500; i++) {
+            memset(wire, (int)(i & 255), sizeof wire);
+            check_ok(t, block_writer_histogram(writer, (int64_t)i * 1000, (Bytes){wire, 100 + i % 4000}, t->err));
+        }
+    }
+    Builder out = {0};
+    check_ok(t, block_writer_finish(writer, &out, t->err));
+    block_writer_free(&writer);
+    MemoryObject memory;
+    memory_object_begin(&memory, text_bytes(builder_text(&out)));
+    Block *block;
+    check_ok(t, memory_block_open(&memory, &block, t->err));
+    BlockCursor *cursor = block_cursor_open(block);
+    SeriesColumns columns = {0};
+    for (uint32_t s = 0; s < 3; s++) {
+        Counter counter = {t, 0, -1};
+        check_ok(t, block_each_histogram(cursor, s, INT64_MIN, INT64_MAX, histogram_count, &counter, t->err));
+        check_i64(t, s == 1 ? 0 : 500, counter.seen);
+        counter = (Counter){t, 0, -1};
+        check_ok(t, block_each_histogram(cursor, s, 100500, 300000, histogram_count, &counter, t->err));
+        check_i64(t, s == 1 ? 0 : 200, counter.seen);
+        columns.histograms = 0;
+        check_ok(t, block_read(cursor, s, 100500, 300000, &columns, t->err));
+        check_i64(t, s == 1 ? 0 : 200, columns.histograms);
+    }
+    columns_end(&columns);
+    block_cursor_close(&cursor);
+    block_unref(&block);
+    memory_object_end(&memory);
+    builder_free(&out);
+}
+
+// ---- Damage (R9) --------------------------------------------------------------------------------
+
+// Opens and reads everything; false with an error, or true with the dump.
+static bool dump_of(Bytes bytes, Builder *dump, Error *err) {
+    MemoryObject memory;
+    memory_object_begin(&memory, bytes);
+    Block *block = NULL;
+    bool good = memory_block_open(&memory, &block, err);
+    int64_t offset = 0;
+    good = good && fixture_dump(block, dump, err);
+    bool whole = good && block_verify(block, &offset, INT64_MAX, err);
+    block_unref(&block);
+    memory_object_end(&memory);
+    return whole;
+}
+
+TEST(no_flipped_bit_gives_a_wrong_answer) {
+    Builder block = {0}, expected = {0}, dump = {0};
+    check_ok(t, fixture_golden(&block, t->err));
+    check_ok(t, dump_of(text_bytes(builder_text(&block)), &expected, t->err));
+    for (size_t bit = 0; bit < block.len * 8; bit++) {
+        block.at[bit / 8] ^= (char)(1 << bit % 8);
+        builder_clear(&dump);
+        *t->err = (Error){0};
+        if (dump_of(text_bytes(builder_text(&block)), &dump, t->err)) {
+            check_failed(t, __FILE__, __LINE__, "bit %zu of byte %zu flipped and nobody noticed", bit % 8, bit / 8);
+        }
+        check(t, t->err->code == ERROR_CORRUPT || t->err->code == ERROR_NEWER_FORMAT);
+        // What was read before the error is the beginning of the truth.
+        check(t, dump.len <= expected.len && (dump.len == 0 || memcmp(dump.at, expected.at, dump.len) == 0));
+        block.at[bit / 8] ^= (char)(1 << bit % 8);
+    }
+    builder_free(&block);
+    builder_free(&expected);
+    builder_free(&dump);
+}
+
+TEST(no_cut_gives_a_short_answer) {
+    Builder block = {0}, dump = {0};
+    check_ok(t, fixture_golden(&block, t->err));
+    for (size_t len = 0; len < block.len; len++) {
+        builder_clear(&dump);
+        check_error(t, dump_of((Bytes){(const uint8_t *)block.at, len}, &dump, t->err), ERROR_CORRUPT);
+    }
+    builder_free(&block);
+    builder_free(&dump);
+}
+
+TEST(the_golden_block_is_written_and_read_as_ever) {
+    Builder block = {0};
+    check_ok(t, fixture_golden(&block, t->err));
+    const char *path = "test/golden/series/block";
+    if (getenv("TRACEO_WRITE_GOLDEN") != NULL) {
+        FILE *made = fopen(path, "wbx");
+        check(t, made != NULL && fwrite(block.at, 1, block.len, made) == block.len && fclose(made) == 0);
+    }
+    static uint8_t golden[8192];
+    FILE *file = fopen(path, "rb");
+    check(t, file != NULL);
+    size_t len = fread(golden, 1, sizeof golden, file);
+    fclose(file);
+    check_i64(t, len, block.len);
+    check_same_bytes(t, golden, block.at, len);
+    Builder dump = {0};
+    check_ok(t, dump_of((Bytes){golden, len}, &dump, t->err));
+    check(t, text_find(builder_text(&dump), TEXT("histogram 1700000030000 two")) > 0);
+    check(t, text_find(builder_text(&dump), TEXT("metadata a 2 what a is bytes")) > 0);
+    builder_free(&dump);
+    builder_free(&block);
+}
+
+TEST_MAIN("store/block", CASE(a_block_gives_back_what_it_took), CASE(an_interval_gives_the_samples_inside),
+          CASE(selection_agrees_with_matching_labels), CASE(names_and_values_are_sorted), CASE(summaries_are_those_of_the_samples),
+          CASE(a_writer_refuses_disorder), CASE(an_empty_block_is_a_block), CASE(histograms_are_kept_over_many_pieces),
+          CASE(no_flipped_bit_gives_a_wrong_answer), CASE(no_cut_gives_a_short_answer), CASE(the_golden_block_is_written_and_read_as_ever))

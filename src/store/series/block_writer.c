@@ -1,0 +1,429 @@
+// Writing a block in one pass: columns into pages as they come, then the tables as sections, then the footer.
+
+#include <zstd.h>
+
+#include "base/assert.h"
+#include "codec/crc32c.h"
+#include "os/random.h"
+#include "store/series/block_tables.h"
+#include "store/series/decimal.h"
+
+enum { ZSTD_LEVEL = 3, DEDUPLICATED_BYTES_MIN = 24 };
+
+// Where something lies: a page and an offset within its raw bytes.
+typedef struct Place {
+    uint32_t page, offset, len;
+} Place;
+
+// Histograms or exemplars of one series, gathered until they fill a piece.
+typedef struct Pieces {
+    Builder rows, directory;
+    size_t pieces;
+    uint32_t count;
+    int64_t first_ms, last_ms;
+} Pieces;
+
+struct BlockWriter {
+    Builder out;         // the object so far
+    Builder page;        // the open page
+    Builder page_rows;   // of those closed
+    uint32_t pages;
+    ZSTD_CCtx *zstd;
+    Builder peeked;      // a closed page decoded again, to compare columns
+    uint32_t peeked_page;
+
+    LabelTables labels;
+    Grouped chunks;
+    ClockTable clocks;
+    SeenTable columns;   // by content: index into places
+    ARRAY(Place) places;
+    ARRAY(BatchMetadata) metadata;
+    Arena arena;
+
+    // The series that is being written.
+    bool series_begun, row_first;
+    Builder row;
+    size_t row_chunks;
+    Place place_before;  // of the column before in this group; a lie at the group's begin
+    uint32_t clock_expected, clock_of_series;
+    Pieces histograms, exemplars;
+    int64_t last_ms;
+    bool has_samples;
+    size_t pending;
+    int64_t times[CHUNK_SAMPLES_MAX];
+    double values[CHUNK_SAMPLES_MAX];
+
+    BlockFacts facts;
+};
+
+BlockWriter *block_writer_begin(void) {
+    BlockWriter *writer = memory_new(BlockWriter);
+    HashKey key = {0};
+    // Without the kernel's randomness a hostile sender could slow us down, no more: go on.
+    if (!random_hash_key(&key, NULL)) key = (HashKey){1, 2};
+    label_tables_begin(&writer->labels, key);
+    writer->facts.min_ms = INT64_MAX;
+    writer->facts.max_ms = INT64_MIN;
+    writer->peeked_page = UINT32_MAX;
+    writer->zstd = ZSTD_createCCtx();
+    assert(writer->zstd != NULL);
+    builder_add_bytes(&writer->out, block_magic_head, BLOCK_HEAD_BYTES);
+    return writer;
+}
+
+void block_writer_free(BlockWriter **writer) {
+    if (*writer == NULL) return;
+    BlockWriter *w = *writer;
+    ZSTD_freeCCtx(w->zstd);
+    Builder *builders[] = {&w->out, &w->page, &w->page_rows, &w->peeked, &w->row, &w->histograms.rows, &w->histograms.directory,
+                           &w->exemplars.rows, &w->exemplars.directory};
+    for (size_t i = 0; i < COUNT(builders); i++) builder_free(builders[i]);
+    label_tables_free(&w->labels);
+    grouped_free(&w->chunks);
+    clock_table_free(&w->clocks);
+    seen_free(&w->columns);
+    array_free(&w->places);
+    array_free(&w->metadata);
+    arena_free(&w->arena);
+    memory_free(TAKE(*writer));
+}
+
+// ---- Pages --------------------------------------------------------------------------------------
+
+// Closes the open page: compressed when that saves 3 % or more.
+static void page_close(BlockWriter *writer) {
+    Builder *page = &writer->page;
+    if (page->len == 0) return;
+    uint64_t offset = writer->out.len;
+    builder_reserve(&writer->out, ZSTD_compressBound(page->len));
+    size_t stored = ZSTD_compressCCtx(writer->zstd, writer->out.at + offset, writer->out.capacity - offset, page->at, page->len, ZSTD_LEVEL);
+    bool zstd = !ZSTD_isError(stored) && stored < page->len - page->len * 3 / 100;
+    if (zstd) {
+        writer->out.len += stored;
+    } else {
+        stored = page->len;
+        builder_add(&writer->out, builder_text(page));
+    }
+    writer_u64(&writer->page_rows, offset);
+    writer_u32(&writer->page_rows, (uint32_t)stored);
+    writer_u32(&writer->page_rows, (uint32_t)page->len | (zstd ? PAGE_IS_ZSTD : 0));
+    writer_u32(&writer->page_rows, crc32c(0, (Bytes){(const uint8_t *)writer->out.at + offset, stored}));
+    writer->pages++;
+    builder_clear(page);
+}
+
+static Place page_add(BlockWriter *writer, Bytes bytes) {
+    assert(bytes.len <= PAGE_BYTES_MAX);
+    if (writer->page.len + bytes.len > PAGE_BYTES) page_close(writer);
+    Place place = {writer->pages, (uint32_t)writer->page.len, (uint32_t)bytes.len};
+    builder_add_bytes(&writer->page, bytes.at, bytes.len);
+    return place;
+}
+
+// The raw bytes of what was added before, from the open page or a closed one.
+static Bytes page_peek(BlockWriter *writer, Place place) {
+    const char *raw = writer->page.at;
+    if (place.page != writer->pages) {
+        Reader row = reader_begin((Bytes){(const uint8_t *)writer->page_rows.at + (size_t)place.page * PAGE_ROW_BYTES, PAGE_ROW_BYTES});
+        uint64_t offset = reader_u64(&row);
+        uint32_t stored = reader_u32(&row), raw_len = reader_u32(&row);
+        raw = writer->out.at + offset;
+        if ((raw_len & PAGE_IS_ZSTD) && writer->peeked_page != place.page) {
+            raw_len &= ~PAGE_IS_ZSTD;
+            builder_clear(&writer->peeked);
+            builder_reserve(&writer->peeked, raw_len);
+            size_t got = ZSTD_decompress(writer->peeked.at, raw_len, raw, stored);
+            assert(got == raw_len);
+            writer->peeked_page = place.page;
+        }
+        if (writer->peeked_page == place.page) raw = writer->peeked.at;
+    }
+    return (Bytes){(const uint8_t *)raw + place.offset, place.len};
+}
+
+// The place of an equal column that is there already, or of this one, added.
+static Place column_add(BlockWriter *writer, Bytes column) {
+    if (column.len < DEDUPLICATED_BYTES_MIN) return page_add(writer, column);
+    uint64_t hash = content_hash(column);
+    uint32_t index;
+    for (uint64_t at = hash; seen_next(&writer->columns, hash, &at, &index);) {
+        Place place = writer->places.at[index];
+        if (place.len == column.len && bytes_equal(page_peek(writer, place), column)) return place;
+    }
+    Place place = page_add(writer, column);
+    seen_add(&writer->columns, hash, (uint32_t)writer->places.count);
+    *array_add(&writer->places) = place;
+    return place;
+}
+
+// ---- Chunks -------------------------------------------------------------------------------------
+
+// first, last, min and max as decimals told from the first, where they are; the sum as one too when that is exact.
+static void summary_put(const ChunkSummary *summary, Builder *out) {
+    double given[4] = {summary->first, summary->last, summary->min, summary->max};
+    int64_t numbers[4], sum = 0;
+    unsigned decimals = 0;
+    for (size_t i = 0; i < 4; i++) decimals = MAX(decimals, isfinite(given[i]) ? decimals_of(given[i]) : DOMAIN_BITS);
+    bool scaled = decimals <= DECIMALS_MAX;
+    for (size_t i = 0; scaled && i < 4; i++) scaled = decimal_from(given[i], decimals, &numbers[i]);
+    if (!scaled) {
+        builder_add_char(out, DOMAIN_BITS);
+        for (size_t i = 0; i < 4; i++) writer_f64(out, given[i]);
+        writer_f64(out, summary->sum);
+        return;
+    }
+    bool sum_scaled = decimal_from(summary->sum, decimals, &sum);
+    builder_add_char(out, (char)(decimals | (sum_scaled ? SUMMARY_SUM_SCALED : 0)));
+    writer_zigzag(out, numbers[0]);
+    for (size_t i = 1; i < 4; i++) writer_zigzag(out, (int64_t)((uint64_t)numbers[i] - (uint64_t)numbers[0]));
+    // The sum is told from what it would be if every value were the first.
+    if (sum_scaled) writer_zigzag(out, (int64_t)((uint64_t)sum - (uint64_t)numbers[0] * summary->count));
+    else writer_f64(out, summary->sum);
+}
+
+static bool chunk_flush(BlockWriter *writer, Error *err) {
+    size_t count = writer->pending;
+    if (count == 0) return true;
+    writer->pending = 0;
+    uint8_t column[COLUMN_BYTES_MAX];
+    size_t len = values_encode(writer->values, count, false, column);
+    Place place = column_add(writer, (Bytes){column, len});
+    uint32_t clock;
+    TRY(clock_number(&writer->clocks, writer->times, count, writer->clock_expected, &clock, err));
+
+    ChunkSummary summary = chunk_summarise(writer->times, writer->values, count);
+    unsigned flags = clock == writer->clock_expected ? 0 : CHUNK_OTHER_CLOCK;
+    Place before = writer->place_before;
+    bool follows = place.page == before.page && place.offset == before.offset + before.len;
+    if (!follows) flags |= CHUNK_ELSEWHERE;
+    if (count >= SUMMARY_SAMPLES_MIN) flags |= CHUNK_SUMMARY | (summary.resets > 0 ? CHUNK_RESETS : 0);
+    builder_add_char(&writer->row, (char)flags);
+    if (flags & CHUNK_OTHER_CLOCK) writer_zigzag(&writer->row, (int64_t)clock - writer->clock_expected);
+    if (flags & CHUNK_ELSEWHERE) {
+        writer_varint(&writer->row, place.page);
+        writer_varint(&writer->row, place.offset);
+    }
+    writer_varint(&writer->row, place.len);
+    if (flags & CHUNK_RESETS) writer_varint(&writer->row, summary.resets);
+    if (flags & CHUNK_SUMMARY) summary_put(&summary, &writer->row);
+
+    if (writer->row_chunks == 0) writer->clock_of_series = clock;
+    writer->row_chunks++;
+    writer->clock_expected = clock + 1;
+    writer->place_before = place;
+    writer->facts.chunks++;
+    writer->facts.samples += count;
+    return true;
+}
+
+static void facts_time(BlockWriter *writer, int64_t time_ms) {
+    writer->facts.min_ms = MIN(writer->facts.min_ms, time_ms);
+    writer->facts.max_ms = MAX(writer->facts.max_ms, time_ms);
+}
+
+bool block_writer_samples(BlockWriter *writer, const int64_t *times, const double *values, size_t count, Error *err) {
+    assert(writer->series_begun);
+    if (count == 0) return true;
+    for (size_t i = 0; i < count; i++) {
+        if (writer->has_samples && times[i] <= writer->last_ms) {
+            return error_set(err, ERROR_BAD_INPUT, "time %lld of a series does not come after %lld", (long long)times[i], (long long)writer->last_ms);
+        }
+        writer->has_samples = true;
+        writer->last_ms = times[i];
+    }
+    facts_time(writer, times[0]);
+    facts_time(writer, times[count - 1]);
+    for (size_t at = 0; at < count;) {
+        size_t piece = MIN(count - at, (size_t)CHUNK_SAMPLES_MAX - writer->pending);
+        memcpy(writer->times + writer->pending, times + at, piece * sizeof *times);
+        memcpy(writer->values + writer->pending, values + at, piece * sizeof *values);
+        writer->pending += piece;
+        at += piece;
+        if (writer->pending == CHUNK_SAMPLES_MAX) TRY(chunk_flush(writer, err));
+    }
+    return true;
+}
+
+// ---- Histograms and exemplars -------------------------------------------------------------------
+
+static void piece_flush(BlockWriter *writer, Pieces *pieces) {
+    if (pieces->count == 0) return;
+    Place place = page_add(writer, text_bytes(builder_text(&pieces->rows)));
+    writer_zigzag(&pieces->directory, pieces->first_ms);
+    writer_varint(&pieces->directory, (uint64_t)pieces->last_ms - (uint64_t)pieces->first_ms);
+    writer_varint(&pieces->directory, pieces->count);
+    writer_varint(&pieces->directory, place.page);
+    writer_varint(&pieces->directory, place.offset);
+    writer_varint(&pieces->directory, place.len);
+    pieces->pieces++;
+    pieces->count = 0;
+    builder_clear(&pieces->rows);
+}
+
+// Room for one more row of `bytes`; times do not fall.
+static bool piece_row(BlockWriter *writer, Pieces *pieces, int64_t time_ms, size_t bytes, Error *err) {
+    if ((pieces->pieces > 0 || pieces->count > 0) && time_ms < pieces->last_ms) {
+        return error_set(err, ERROR_BAD_INPUT, "time %lld of a histogram or exemplar comes before %lld", (long long)time_ms, (long long)pieces->last_ms);
+    }
+    if (bytes > PAGE_BYTES_MAX - PIECE_BYTES - 64) return error_set(err, ERROR_TOO_LARGE, "a histogram or exemplar takes %zu bytes", bytes);
+    if (pieces->count > 0 && pieces->rows.len + bytes > PIECE_BYTES) piece_flush(writer, pieces);
+    if (pieces->count == 0) pieces->first_ms = time_ms;
+    writer_varint(&pieces->rows, (uint64_t)time_ms - (uint64_t)(pieces->count == 0 ? time_ms : pieces->last_ms));
+    pieces->last_ms = time_ms;
+    pieces->count++;
+    facts_time(writer, time_ms);
+    return true;
+}
+
+bool block_writer_histogram(BlockWriter *writer, int64_t time_ms, Bytes wire, Error *err) {
+    assert(writer->series_begun);
+    Pieces *pieces = &writer->histograms;
+    TRY(piece_row(writer, pieces, time_ms, wire.len, err));
+    writer_varint(&pieces->rows, wire.len);
+    builder_add_bytes(&pieces->rows, wire.at, wire.len);
+    writer->facts.histograms++;
+    return true;
+}
+
+bool block_writer_exemplar(BlockWriter *writer, int64_t time_ms, double value, Labels labels, Error *err) {
+    assert(writer->series_begun);
+    Pieces *pieces = &writer->exemplars;
+    TRY(piece_row(writer, pieces, time_ms, labels.wire.len + sizeof value, err));
+    writer_f64(&pieces->rows, value);
+    writer_varint(&pieces->rows, labels.wire.len);
+    builder_add_bytes(&pieces->rows, labels.wire.at, labels.wire.len);
+    writer->facts.exemplars++;
+    return true;
+}
+
+bool block_writer_metadata(BlockWriter *writer, const BatchMetadata *metadata, Error *err) {
+    size_t bytes = metadata->family.len + metadata->help.len + metadata->unit.len;
+    if (bytes > PAGE_BYTES / 2) return error_set(err, ERROR_TOO_LARGE, "metadata of one family takes %zu bytes", bytes);
+    *array_add(&writer->metadata) = (BatchMetadata){text_copy(metadata->family, &writer->arena), metadata->type,
+                                                    text_copy(metadata->help, &writer->arena), text_copy(metadata->unit, &writer->arena)};
+    return true;
+}
+
+// ---- Series -------------------------------------------------------------------------------------
+
+static void pieces_put(Pieces *pieces, Builder *out) {
+    if (pieces->pieces > 0) {
+        writer_varint(out, pieces->pieces);
+        builder_add(out, builder_text(&pieces->directory));
+    }
+    pieces->pieces = 0;
+    builder_clear(&pieces->directory);
+}
+
+static bool series_end(BlockWriter *writer, Error *err) {
+    if (!writer->series_begun) return true;
+    TRY(chunk_flush(writer, err));
+    piece_flush(writer, &writer->histograms);
+    piece_flush(writer, &writer->exemplars);
+    unsigned flags = (writer->histograms.pieces > 0 ? SERIES_HAS_HISTOGRAMS : 0) | (writer->exemplars.pieces > 0 ? SERIES_HAS_EXEMPLARS : 0);
+    Builder *rows = &writer->chunks.rows;
+    writer_varint(rows, writer->row_chunks << SERIES_FLAG_BITS | flags);
+    builder_add(rows, builder_text(&writer->row));
+    pieces_put(&writer->histograms, rows);
+    pieces_put(&writer->exemplars, rows);
+    // The next series is expected to begin on the clock on which this one began.
+    if (writer->row_chunks > 0) writer->clock_expected = writer->clock_of_series;
+    builder_clear(&writer->row);
+    writer->row_chunks = 0;
+    return true;
+}
+
+bool block_writer_series(BlockWriter *writer, Labels labels, Error *err) {
+    TRY(series_end(writer, err));
+    writer->series_begun = false;
+    TRY(label_tables_add(&writer->labels, labels, err));
+    TRY(grouped_row(&writer->chunks, &writer->row_first, err));
+    if (writer->row_first) {
+        writer->place_before = (Place){UINT32_MAX, 0, 0};
+        writer->clock_expected = 0;
+    }
+    writer->series_begun = true;
+    writer->has_samples = false;
+    writer->facts.series++;
+    return true;
+}
+
+// ---- The end ------------------------------------------------------------------------------------
+
+// Metadata rows have pages of their own, the last ones.
+static uint32_t metadata_finish(BlockWriter *writer) {
+    page_close(writer);
+    uint32_t first = writer->pages;
+    Builder row = {0};
+    for (size_t i = 0; i < writer->metadata.count; i++) {
+        const BatchMetadata *metadata = &writer->metadata.at[i];
+        builder_clear(&row);
+        Text texts[3] = {metadata->family, metadata->help, metadata->unit};
+        builder_add_char(&row, (char)metadata->type);
+        for (size_t k = 0; k < COUNT(texts); k++) {
+            writer_varint(&row, texts[k].len);
+            builder_add(&row, texts[k]);
+        }
+        (void)page_add(writer, text_bytes(builder_text(&row)));
+    }
+    builder_free(&row);
+    page_close(writer);
+    return first;
+}
+
+static void section_finish(BlockWriter *writer, int64_t begun, Builder *tail) {
+    Bytes section = {(const uint8_t *)writer->out.at + begun, writer->out.len - (size_t)begun};
+    writer_u64(tail, section.len);
+    for (size_t at = 0; at < section.len; at += EXTENT_BYTES) {
+        Bytes extent = {section.at + at, MIN(section.len - at, (size_t)EXTENT_BYTES)};
+        writer_u32(tail, crc32c(0, extent));
+    }
+}
+
+static void footer_finish(BlockWriter *writer, const Builder *tail) {
+    Builder *out = &writer->out;
+    builder_add(out, builder_text(tail));
+    size_t trailer = out->len;
+    writer_u64(out, trailer + BLOCK_TRAILER_BYTES);
+    writer_u32(out, (uint32_t)tail->len);
+    writer_u32(out, crc32c(0, text_bytes(builder_text(tail))));
+    writer_u32(out, BLOCK_VERSION);
+    writer_u32(out, crc32c(0, (Bytes){(const uint8_t *)out->at + trailer, 20}));
+    builder_add_bytes(out, block_magic_tail, 8);
+}
+
+static bool sections_write(BlockWriter *writer, Builder *tail, Error *err) {
+    AUTO(builder_free) Builder names = {0};
+    AUTO(grouped_free) Grouped pairs = {0};
+    AUTO(grouped_free) Grouped series = {0};
+    TRY(label_tables_finish(&writer->labels, &names, &pairs, &series, err));
+    // ORDER: sections of a block
+    const Builder *plain[SECTION_COUNT] = {&writer->page_rows, &names};
+    Grouped *grouped[SECTION_COUNT] = {NULL, NULL, &pairs, &series, &writer->chunks, &writer->clocks.rows};
+    for (size_t i = 0; i < SECTION_COUNT; i++) {
+        int64_t begun = (int64_t)writer->out.len;
+        if (grouped[i] != NULL) grouped_finish(grouped[i], &writer->out);
+        else builder_add(&writer->out, builder_text(plain[i]));
+        section_finish(writer, begun, tail);
+    }
+    return true;
+}
+
+bool block_writer_finish(BlockWriter *writer, Builder *out, Error *err) {
+    TRY(series_end(writer, err));
+    writer->series_begun = false;
+    if (writer->facts.min_ms > writer->facts.max_ms) writer->facts.min_ms = writer->facts.max_ms = 0;
+    uint32_t metadata_page = metadata_finish(writer);
+
+    AUTO(builder_free) Builder tail = {0};
+    const BlockFacts *facts = &writer->facts;
+    uint64_t numbers[] = {(uint64_t)facts->min_ms, (uint64_t)facts->max_ms, facts->series, facts->samples, facts->chunks, facts->histograms,
+                          facts->exemplars, writer->labels.pairs.count, writer->clocks.entries.count, writer->pages, metadata_page};
+    for (size_t i = 0; i < COUNT(numbers); i++) writer_u64(&tail, numbers[i]);
+    TRY(sections_write(writer, &tail, err));
+    footer_finish(writer, &tail);
+    builder_free(out);
+    *out = writer->out;
+    writer->out = (Builder){0};
+    return true;
+}
