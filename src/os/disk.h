@@ -58,7 +58,8 @@ struct Disk {
     bool (*sync_data)(Disk *disk, File *file, Error *err);  // fdatasync
     bool (*sync)(Disk *disk, File *file, Error *err);       // fsync
     // A read-only view of the whole file, valid until unmap. The bytes are not trusted. `bytes` is
-    // the size the caller expects (from a manifest): another size is CORRUPT (W17).
+    // the size the caller expects (from a manifest): another size is CORRUPT (W17). A page that cannot be read
+    // later shows zeros (W10), which the reader's checksum finds.
     bool (*map)(Disk *disk, File *file, int64_t bytes, Bytes *out, Error *err);
     void (*unmap)(Disk *disk, Bytes *view);
     // A lock of the whole file that another process cannot take (OFD); freed by close.

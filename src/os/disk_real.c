@@ -1,5 +1,7 @@
 // The disk of the operating system: each function is one system call, repeated where it was cut short.
 
+#include "os/disk.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +13,7 @@
 #include "base/array.h"
 #include "base/assert.h"
 #include "base/memory.h"
-#include "os/disk.h"
+#include "os/map_fault.h"
 
 enum { PATH_BYTES_MAX = 4096 };  // PATH_MAX of Linux, its NUL included
 
@@ -174,12 +176,16 @@ static bool real_map(Disk *disk, File *file, int64_t bytes, Bytes *out, Error *e
     }
     void *at = mmap(NULL, (size_t)bytes, PROT_READ, MAP_SHARED, file->fd, 0);
     if (at == MAP_FAILED) return fail_with(err, errno, "mapping", file->path);
+    map_fault_watch(at, (size_t)bytes);
     *out = (Bytes){at, (size_t)bytes};
     return true;
 }
 
 static void real_unmap(Disk *disk, Bytes *view) {
-    if (view->len > 0) munmap((void *)(uintptr_t)view->at, view->len);
+    if (view->len > 0) {
+        map_fault_forget(view->at);
+        munmap((void *)(uintptr_t)view->at, view->len);
+    }
     *view = BYTES_NONE;
 }
 
