@@ -77,7 +77,7 @@ static void set_interest(HttpConnection *c, bool read, bool write) {
 static void end_exchange(HttpConnection *c) {
     builder_free(&c->answer.body);
     c->answer.text = c->tail = TEXT_NONE;
-    c->answered = c->accepted = false;
+    c->answered = c->accepted = c->discarded = false;
     atomic_store(&c->answer_given, false);
     http_pool_give(&c->loop->bodies, &c->body, HTTP_POOL_BODY_MAX);
     c->body_len = 0;
@@ -199,7 +199,7 @@ static bool step_write(HttpConnection *c) {
     if (c->state == HTTP_STATE_LINGER) {
         socket_shut_write(c->source.socket);
         c->may_read = true;
-        set_deadline(c, now_ms(c) + HTTP_LINGER_MS);
+        set_deadline(c, now_ms(c) + (c->loop->draining ? HTTP_LINGER_DRAIN_MS : HTTP_LINGER_MS));
     }
     return true;
 }
@@ -270,6 +270,7 @@ static bool run_request(HttpConnection *c) {
 static bool run_refused(HttpConnection *c) {
     const HttpHead *head = &c->exchange.head;
     int64_t here = (int64_t)(c->input_len - c->input_used);
+    c->discarded = head->chunked || head->content_length > 0;
     bool can_skip = c->answered && !head->chunked && head->content_length <= HTTP_DISCARD_MAX &&
                     (!head->expect_continue || head->content_length <= here);
     if (can_skip) {
@@ -485,9 +486,9 @@ static bool step_answer(HttpConnection *c) {
 }
 
 static bool step_linger(HttpConnection *c) {
-    // Nothing more can be coming: no need to wait for their end.
-    bool clean = c->answered && c->input_used == c->input_len && !c->over_limit && !c->exchange.head.chunked &&
-                 c->exchange.head.content_length <= (int64_t)c->exchange.body.len;
+    // They asked for the end and we read all they sent: nothing can be coming that close() would answer
+    // with a reset, which could overtake our answer.
+    bool clean = c->answered && c->input_used == c->input_len && !c->exchange.head.keep_alive && !c->discarded;
     if (clean) {
         connection_free(c);
         return false;
@@ -591,7 +592,6 @@ void http_connection_begin(HttpLoop *loop, Socket socket, const char *peer, bool
     c->source = (LoopSource){socket, on_ready};
     c->timer.fire = on_timer;
     c->deadline_ms = INT64_MAX;
-    c->over_limit = over_limit;
     snprintf(c->peer, sizeof c->peer, "%s", peer);
     c->exchange.peer = text_from_cstring(c->peer);
     c->exchange.arena = &c->arena;

@@ -38,6 +38,7 @@ enum {
     HTTP_OUT_MAX = 64 * KB,        // pipelined answers are written at the latest when so many bytes wait
     HTTP_READS_PER_EVENT = 16,     // then the other connections have their turn
     HTTP_LINGER_MS = 2000,
+    HTTP_LINGER_DRAIN_MS = 250,
     HTTP_POOL_COUNT = 32,
     HTTP_POOL_BODY_MAX = 1 * MB
 };
@@ -70,7 +71,7 @@ struct HttpConnection {
     bool answered;
     bool accepted;     // on_head said true and on_request has not been called
     bool closing;      // after this answer
-    bool over_limit;   // one of those that only get their 503
+    bool discarded;    // a body was refused, some of it may still be coming
     _Atomic bool answer_given, gone;
     int64_t requests;
     int reads_left;

@@ -475,6 +475,141 @@ TEST(each_failing_call_ends_one_connection_at_most) {
     world_close(&world);
 }
 
+// A thread that keeps sending over keep-alive connections until the server goes away.
+typedef struct Sender {
+    World *world;
+    int complete, broken;
+} Sender;
+
+static void send_until_closed(void *context) {
+    Sender *sender = context;
+    Text request = TEXT("POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc");
+    Error err = {0};
+    for (;;) {
+        AUTO(socket_close) Socket socket = SOCKET_NONE;
+        if (!socket_connect(TEXT("127.0.0.1"), sender->world->address.port, 500, &socket, &err)) return;
+        bool last = false;
+        while (!last) {
+            SocketPart part = {request.at, request.len};
+            size_t count = 0, len = 0;
+            if (socket_write(socket, &part, 1, &count, &err) != SOCKET_DONE) break;
+            char piece[1024];
+            Text heard = TEXT("");
+            while (!text_ends_with(heard, TEXT("POST:abc"))) {
+                SocketResult result = socket_read(socket, piece + len, sizeof piece - len, &count, &err);
+                if (result == SOCKET_AGAIN && socket_wait(socket, false, 3000, &err)) continue;
+                if (result != SOCKET_DONE) break;
+                len += count;
+                heard = (Text){piece, len};
+            }
+            bool whole = text_ends_with(heard, TEXT("POST:abc"));
+            sender->complete += whole;
+            // Half an answer is a broken promise; none at all is a request that came too late.
+            sender->broken += !whole && len > 0;
+            last = !whole || has(heard, TEXT("Connection: close"));
+        }
+    }
+}
+
+TEST(draining_under_load_breaks_no_answer) {
+    World world;
+    world_open(t, &world, 2, NULL);
+    enum { SENDERS = 4 };
+    Sender senders[SENDERS] = {0};
+    Thread *threads[SENDERS] = {0};
+    for (size_t i = 0; i < SENDERS; i++) {
+        senders[i].world = &world;
+        check_ok(t, thread_start("send", send_until_closed, &senders[i], &threads[i], t->err));
+    }
+    check(t, wait_for(&world.requests, 1000));
+    http_server_stop(world.server, 3000);
+    int complete = 0;
+    for (size_t i = 0; i < SENDERS; i++) {
+        thread_join(&threads[i]);
+        complete += senders[i].complete;
+        check_i64(t, 0, senders[i].broken);
+    }
+    check_i64(t, world.requests, complete);
+    world_close(&world);
+}
+
+TEST(a_client_that_does_not_read_makes_the_server_wait_not_grow) {
+    World world;
+    world_open(t, &world, 1, NULL);
+    AUTO(socket_close) Socket socket = dial(t, &world);
+    for (int i = 0; i < 8; i++) say(t, socket, TEXT("GET /big HTTP/1.1\r\nHost: h\r\n\r\n"));
+    clock_system()->sleep_ms(clock_system(), 100);
+    // One answer of 4 MiB is in hand (the socket buffers may have swallowed another), the others wait unread.
+    check(t, world.requests <= 3);
+    say(t, socket, TEXT("GET /end HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
+    Text heard = hear(t, socket, TEXT(""));
+    check_i64(t, 9, count_of(heard, TEXT("HTTP/1.1 200 OK")));
+    check(t, heard.len > 8 * (size_t)(4 * MB) && text_ends_with(heard, TEXT("GET:")));
+    world_close(&world);
+}
+
+TEST(a_long_request_line_is_read_and_a_longer_one_is_414) {
+    World world;
+    world_open(t, &world, 1, NULL);
+    char *query = arena_push_array(t->arena, char, 200000);
+    memset(query, 'q', 200000);
+    for (int i = 0; i < 2; i++) {
+        AUTO(socket_close) Socket socket = dial(t, &world);
+        say(t, socket, TEXT("GET /x?"));
+        say(t, socket, (Text){query, i == 0 ? 100000 : 140000});
+        say(t, socket, TEXT(" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
+        Text heard = hear(t, socket, TEXT(""));
+        check(t, has(heard, i == 0 ? TEXT("HTTP/1.1 200 ") : TEXT("HTTP/1.1 414 ")));
+    }
+    world_close(&world);
+}
+
+TEST(a_server_whose_threads_or_ports_cannot_be_had_leaves_nothing_behind) {
+    Address any;
+    check_ok(t, address_parse(TEXT("127.0.0.1:0"), t->arena, &any, t->err));
+    HttpServerOptions options = {.clock = clock_system(), .addresses = &any, .address_count = 1, .loop_count = 2,
+                                 .limits = http_limits_default(), .handler = {NULL, NULL, on_request, NULL, NULL}};
+    HttpServer *server = NULL;
+    for (uint64_t nth = 1; nth <= 2; nth++) {
+        thread_fail_after(nth);
+        bool ok = http_server_start(&options, &server, t->err);
+        thread_fail_after(0);
+        check(t, !ok && server == NULL);
+    }
+    World world;
+    world_open(t, &world, 1, NULL);
+    options.addresses = &world.address;
+    check_error(t, http_server_start(&options, &server, t->err), ERROR_IN_USE);
+    world_close(&world);
+}
+
+// The same with an answer from elsewhere: a call that fails while it is pending must not lose the exchange.
+TEST(failing_calls_while_an_answer_is_pending_leave_no_exchange_behind) {
+    enum { NUMBER_ECONNRESET = 104 };
+    World world;
+    world_open(t, &world, 1, NULL);
+    for (int call = SOCKET_CALL_READ; call <= SOCKET_CALL_WRITE; call++) {
+        for (uint64_t nth = 1; nth <= 6; nth++) {
+            Socket socket = dial(t, &world);
+            Text request = TEXT("GET /wait HTTP/1.1\r\nHost: h\r\n\r\n");
+            SocketPart part = {request.at, request.len};
+            size_t count;
+            check(t, socket_write(socket, &part, 1, &count, t->err) == SOCKET_DONE);
+            socket_fail_after((SocketCall)call, nth, false, NUMBER_ECONNRESET);
+            clock_system()->sleep_ms(clock_system(), 5);
+            mutex_take(&world.lock);
+            HttpExchange *held = world.held_count > 0 ? world.held[--world.held_count] : NULL;
+            mutex_give(&world.lock);
+            if (held != NULL) answer(held, 200, TEXT("late\n"));
+            clock_system()->sleep_ms(clock_system(), 5);
+            socket_fail_after((SocketCall)call, 0, false, 0);
+            socket_close(&socket);
+        }
+    }
+    world_close(&world);  // returns only when every exchange was answered
+    check(t, world.users_freed >= 6);
+}
+
 TEST_MAIN("net/http_server", CASE(a_client_gets_answers_with_and_without_bodies),
           CASE(pipelined_requests_are_answered_in_order_on_one_connection), CASE(a_request_byte_by_byte_is_understood),
           CASE(slow_heads_slow_bodies_and_idle_connections_are_ended), CASE(a_client_that_asks_first_is_told_to_continue_or_not),
@@ -484,4 +619,8 @@ TEST_MAIN("net/http_server", CASE(a_client_gets_answers_with_and_without_bodies)
           CASE(another_thread_answers_and_pipelined_requests_wait_for_it),
           CASE(a_client_that_leaves_while_an_answer_is_pending_is_noticed),
           CASE(draining_answers_what_is_in_flight_and_closes_the_rest), CASE(draining_cuts_what_is_left_after_the_deadline),
-          CASE(malformed_requests_name_what_is_wrong_and_end_the_connection), CASE(each_failing_call_ends_one_connection_at_most))
+          CASE(malformed_requests_name_what_is_wrong_and_end_the_connection), CASE(each_failing_call_ends_one_connection_at_most),
+          CASE(draining_under_load_breaks_no_answer), CASE(a_client_that_does_not_read_makes_the_server_wait_not_grow),
+          CASE(a_long_request_line_is_read_and_a_longer_one_is_414),
+          CASE(a_server_whose_threads_or_ports_cannot_be_had_leaves_nothing_behind),
+          CASE(failing_calls_while_an_answer_is_pending_leave_no_exchange_behind))
