@@ -65,6 +65,15 @@ bool memory_reserve(size_t bytes, void **out, Error *err) {
     return memory_reserve_again(NULL, bytes, out, err);
 }
 
+bool memory_reserve_aligned(size_t bytes, size_t align, void **out, Error *err) {
+    void *at = NULL;
+    if (must_fail() || posix_memalign(&at, align, bytes == 0 ? align : bytes) != 0) {
+        return error_set(err, ERROR_NO_MEMORY, "%zu bytes of memory could not be had", bytes);
+    }
+    *out = at;
+    return true;
+}
+
 bool memory_reserve_again(void *at, size_t bytes, void **out, Error *err) {
     void *moved = must_fail() ? NULL : realloc(at, bytes == 0 ? 1 : bytes);
     if (moved == NULL) {

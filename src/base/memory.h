@@ -17,6 +17,7 @@ void memory_free(void *at);  // NULL is fine
 
 // Large memory: ERROR_NO_MEMORY, naming the size, when there is none. `*out` is untouched then.
 must_use bool memory_reserve(size_t bytes, void **out, Error *err);
+must_use bool memory_reserve_aligned(size_t bytes, size_t align, void **out, Error *err);  // align: a power of two
 must_use bool memory_reserve_again(void *at, size_t bytes, void **out, Error *err);  // realloc
 
 // Tests: the n-th memory_reserve from now fails (1 is the next); with `for_ever` all later ones too.

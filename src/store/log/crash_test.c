@@ -79,11 +79,12 @@ static const char *live_on(Life *life, DiskModel *model, bool *stopped) {
     if (!life_open(life, &err)) return NULL;
     if (!life_append(life, 600, &err) || !life_append(life, 5000, &err) || !life_commit(life, &err)) return NULL;
     *stopped = false;
-    if (!life_judge(life, false, &err)) return life->complaint;
+    if (!life_judge(life, false, &err)) return life->complaint != NULL ? life->complaint : "it cannot be read";
     life_close(life);
     disk_model_crash(model, CRASH_DROP_ALL, 0);
     if (!life_open(life, &err)) return "it does not open after the second crash";
-    return life_judge(life, false, &err) ? NULL : life->complaint;
+    if (life_judge(life, false, &err)) return NULL;
+    return life->complaint != NULL ? life->complaint : "it cannot be read";
 }
 
 // Judges one crash state: as it is, and with the power cut at some operations of the recovery itself.

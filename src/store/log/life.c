@@ -144,8 +144,7 @@ static bool named_by_gap(const Life *life, uint64_t sequence, bool must_be_prove
 static bool judge_all(Judge *judge, bool gaps_allowed, Error *err) {
     Life *life = judge->life;
     if (!log_replay(life->log, 0, judge_record, judge, err)) {
-        if (life->complaint == NULL) life->complaint = "replay failed";
-        return false;
+        return false;  // a complaint of judge_record, or a disk that fails
     }
     for (size_t i = 0; i < life->given.count; i++) {
         const Given *given = &life->given.at[i];

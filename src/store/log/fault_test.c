@@ -1,0 +1,142 @@
+// Each disk call and each allocation of a log's life fails once in turn, then for ever (R5, R6): the outcome is a
+// clean error or a try that works, and nothing acknowledged is lost.
+
+#include "base/memory.h"
+#include "os/disk_fault.h"
+#include "store/log/life.h"
+
+// Commits; after a full disk tries again, as the commit thread does once a second.
+static bool commit_patiently(Life *life, Error *err) {
+    for (int tries = 0; tries < 3; tries++) {
+        if (life_commit(life, err)) return true;
+        if (err->code != ERROR_DISK_FULL) return false;
+    }
+    return false;
+}
+
+static bool live(Life *life, Error *err) {
+    TRY(life_open(life, err));
+    while (log_background_now(life->log)) continue;
+    for (int round = 0; round < 5; round++) {
+        TRY(life_append(life, 9000, err));
+        TRY(life_append(life, 200, err));
+        TRY(commit_patiently(life, err));
+        if (round == 3) TRY(life_trim(life, 5, err));
+    }
+    life_close(life);
+    TRY(life_open(life, err));
+    TRY(life_append(life, 70000, err));  // more than the first buffer, more than a segment
+    TRY(commit_patiently(life, err));
+    return life_judge(life, false, err);
+}
+
+// After the faults are over: everything acknowledged is there, after kill -9 and after a power cut, and the log works.
+static void check_survives(Test *t, Life *life, DiskModel *model, const char *what, uint64_t nth) {
+    static const CrashKind kinds[] = {CRASH_KEEP_ALL, CRASH_DROP_ALL};
+    life_close(life);
+    for (size_t i = 0; i < COUNT(kinds); i++) {
+        DiskModel *copy = disk_model_copy(model);
+        disk_model_crash(copy, kinds[i], 1);
+        Life after;
+        life_copy(life, disk_model_disk(copy), &after);
+        Error err = {0};
+        bool ok = life_open(&after, &err) && life_append(&after, 500, &err) && life_commit(&after, &err) && life_judge(&after, false, &err);
+        if (!ok) check_failed(t, __FILE__, __LINE__, "%s at call %llu: %s", what, (unsigned long long)nth, err.message);
+        life_end(&after);
+        disk_model_free(&copy);
+    }
+}
+
+static void fail_disk_calls(Test *t, DiskFaultPlan plan, const char *what, uint64_t *pairs) {
+    bool finished = false;
+    for (plan.nth = 1; !finished; plan.nth++) {
+        DiskModel *model = disk_model_new();
+        DiskFault *fault = disk_fault_new(disk_model_disk(model));
+        Life life;
+        life_begin(&life, disk_fault_disk(fault));
+        disk_fault_plan(fault, plan);
+        Error err = {0};
+        bool ok = live(&life, &err);
+        finished = disk_fault_seen(fault, plan.call) < plan.nth;
+        if (!ok && err.code == ERROR_NONE) check_failed(t, __FILE__, __LINE__, "%s at call %llu fails without a reason", what, (unsigned long long)plan.nth);
+        if (!ok && finished) check_failed(t, __FILE__, __LINE__, "the life fails without a fault: %s", err.message);
+        if (life.complaint != NULL) check_failed(t, __FILE__, __LINE__, "%s at call %llu: %s", what, (unsigned long long)plan.nth, life.complaint);
+        // A full disk for a moment stops nobody for good, once the log is open.
+        bool open_before = life.log != NULL;
+        if (!ok && open_before && plan.code == ERROR_DISK_FULL && !plan.for_ever && err.code == ERROR_DISK_FULL) {
+            LogState state;
+            log_state(life.log, &state);
+            check(t, state.writable || commit_patiently(&life, &err));
+        }
+        disk_fault_plan(fault, (DiskFaultPlan){0});
+        check_survives(t, &life, model, what, plan.nth);
+        ++*pairs;
+        life_end(&life);
+        disk_fault_free(&fault);
+        disk_model_free(&model);
+    }
+}
+
+TEST(each_disk_call_fails_once_and_for_ever) {
+    static const struct {
+        DiskFaultPlan plan;
+        const char *what;
+    } rows[] = {
+        {{.code = ERROR_IO}, "IO once"},
+        {{.code = ERROR_IO, .for_ever = true}, "IO for ever"},
+        {{.code = ERROR_DISK_FULL}, "DISK_FULL once"},
+        {{.code = ERROR_DISK_FULL, .for_ever = true}, "DISK_FULL for ever"},
+        {{.call = DISK_CALL_WRITE, .code = ERROR_IO, .partial = true}, "half a write, IO"},
+        {{.call = DISK_CALL_WRITE, .code = ERROR_DISK_FULL, .partial = true}, "half a write, DISK_FULL"},
+        {{.call = DISK_CALL_WRITE, .code = ERROR_DISK_FULL, .partial = true, .for_ever = true}, "half a write, DISK_FULL for ever"},
+        {{.call = DISK_CALL_SYNC, .code = ERROR_IO, .for_ever = true}, "syncs, IO for ever"},
+    };
+    uint64_t pairs = 0;
+    for (size_t i = 0; i < COUNT(rows); i++) fail_disk_calls(t, rows[i].plan, rows[i].what, &pairs);
+    printf("# %llu calls made to fail\n", (unsigned long long)pairs);
+    check(t, pairs > 400);
+}
+
+TEST(a_sync_that_fails_loses_its_pages_and_nothing_acknowledged) {
+    bool finished = false;
+    for (uint64_t nth = 1; !finished && nth < 200; nth++) {
+        DiskModel *model = disk_model_new();
+        Life life;
+        life_begin(&life, disk_model_disk(model));
+        disk_model_fail_sync(model, nth);
+        Error err = {0};
+        bool ok = live(&life, &err);
+        check(t, life.complaint == NULL);
+        finished = ok && nth > 60;
+        check_survives(t, &life, model, "a sync that loses pages", nth);
+        life_end(&life);
+        disk_model_free(&model);
+    }
+    check(t, finished);
+}
+
+TEST(each_allocation_fails_once_and_for_ever) {
+    for (int for_ever = 0; for_ever < 2; for_ever++) {
+        bool finished = false;
+        for (uint64_t nth = 1; !finished; nth++) {
+            DiskModel *model = disk_model_new();
+            Life life;
+            life_begin(&life, disk_model_disk(model));
+            (void)memory_fail_after(nth, for_ever);
+            Error err = {0};
+            bool ok = live(&life, &err);
+            finished = memory_fail_after(0, false) < nth;
+            check(t, ok || err.code == ERROR_NO_MEMORY);
+            check(t, life.complaint == NULL || !ok);
+            check(t, ok || !finished);
+            check_survives(t, &life, model, "no memory", nth);
+            life_end(&life);
+            disk_model_free(&model);
+        }
+    }
+}
+
+TEST_MAIN("store/log/fault",
+    CASE(each_disk_call_fails_once_and_for_ever),
+    CASE(a_sync_that_fails_loses_its_pages_and_nothing_acknowledged),
+    CASE(each_allocation_fails_once_and_for_ever))
