@@ -92,7 +92,7 @@ bool disk_make_folders(Disk *disk, Text path, Error *err) {
 bool disk_buffer_take(size_t bytes, uint8_t **out, Error *err) {
     void *at = NULL;
     size_t rounded = (bytes + DISK_ALIGN - 1) & ~(size_t)(DISK_ALIGN - 1);
-    if (rounded < bytes || posix_memalign(&at, DISK_ALIGN, MAX(rounded, (size_t)DISK_ALIGN)) != 0) {
+    if (rounded < bytes || !memory_reserve_aligned(MAX(rounded, (size_t)DISK_ALIGN), DISK_ALIGN, &at, NULL)) {
         return error_set(err, ERROR_NO_MEMORY, "%zu bytes of memory for the disk could not be had", bytes);
     }
     memset(at, 0, MAX(rounded, (size_t)DISK_ALIGN));
