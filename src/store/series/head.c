@@ -1,0 +1,355 @@
+// Recognising the rows of a batch, and adding their samples.
+
+#include "store/series/head.h"
+
+#include "base/assert.h"
+#include "base/limits.h"
+
+Head *head_open(uint64_t generation, HashKey hash_key, Budget *memory, int64_t now_ms) {
+    Head *head = memory_new(Head);
+    head->generation = generation;
+    head->references = 1;
+    head->memory.budget = memory;
+    registry_begin(&head->registry, hash_key);
+    head->pages.element_bytes = sizeof(Page *);
+    side_begin(&head->side);
+    head->min_ms = INT64_MAX;
+    head->max_ms = INT64_MIN;
+    head->front_ms = INT64_MIN;
+    head->day = INT64_MIN;
+    head->first_sequence = UINT64_MAX;
+    head->born_ms = now_ms;
+    return head;
+}
+
+Head *head_ref(Head *head) {
+    atomic_fetch_add(&head->references, 1);
+    return head;
+}
+
+void head_unref(Head **head) {
+    if (*head == NULL) return;
+    Head *gone = TAKE(*head);
+    uint32_t before = atomic_fetch_sub(&gone->references, 1);
+    assert(before > 0);
+    if (before > 1) return;
+    for (uint32_t i = 0; i < gone->page_count; i++) page_close((Page **)vector_at(&gone->pages, i));
+    vector_free(&gone->pages);
+    side_end(&gone->side);
+    registry_end(&gone->registry);
+    head_memory_release_all(&gone->memory);
+    memory_free(gone);
+}
+
+int64_t head_bytes(const Head *head) {
+    return atomic_load(&head->memory.charged) + atomic_load(&head->memory.overdraft);
+}
+
+uint64_t head_series(const Head *head) {
+    return registry_count(&head->registry);
+}
+
+bool head_overlaps(const Head *head, int64_t from_ms, int64_t to_ms) {
+    return atomic_load(&head->min_ms) <= to_ms && atomic_load(&head->max_ms) >= from_ms;
+}
+
+bool head_read(Head *head, uint32_t ref, int64_t from_ms, int64_t to_ms, SeriesColumns *out, Error *err) {
+    return page_samples(head_page(head, ref), ref & (PAGE_SERIES - 1), from_ms, to_ms, out, err);
+}
+
+// ---- Resolving ------------------------------------------------------------------------------------
+
+typedef struct Miss {
+    uint32_t row;
+    bool has_last;
+    uint64_t hash;
+    Sample last;  // what the head before stored last of this series
+} Miss;
+
+typedef ARRAY(Miss) MissArray;
+
+static void miss_array_free(MissArray *misses) {
+    array_free(misses);
+}
+
+
+// The page of the series that is made next.
+static bool prepare_page(Head *head, Error *err) {
+    uint32_t number = registry_count(&head->registry) >> PAGE_BITS;
+    if (number < head->page_count) return true;
+    TRY(vector_reserve(&head->pages, number, err));
+    TRY(page_open(&head->memory, (Page **)vector_at(&head->pages, number), err));
+    head->page_count++;
+    return true;
+}
+
+// New series stop before memory ends, so that known ones have room to flow until the head is sealed.
+static bool memory_for_new(const Head *head, Error *err) {
+    for (const Budget *at = head->memory.budget; at != NULL; at = at->parent) {
+        int64_t limit = atomic_load(&at->limit), used = atomic_load(&at->used);
+        if (limit == 0 || used <= limit - limit / 8) continue;
+        return error_set(err, ERROR_NO_MEMORY,
+                         "no new series: the memory budget \"%s\" of %lld bytes is nearly used up; "
+                         "try again when the head was written out, or raise memory.limit",
+                         at->name, (long long)limit);
+    }
+    return true;
+}
+
+static bool quota_take(const Head *head, HeadQuota *quota, int64_t now_ns, Error *err) {
+    if ((int64_t)registry_count(&head->registry) >= quota->active_max) {
+        return error_set(err, ERROR_TOO_MANY, "no new series: %lld are active, the limit TENANT_SERIES_ACTIVE",
+                         (long long)quota->active_max);
+    }
+    int64_t passed_ms = (now_ns - quota->filled_ns) / 1000000;
+    if (passed_ms > 0) {
+        passed_ms = MIN(passed_ms, 1000);  // a full second is all that is saved up
+        quota->tokens = MIN(quota->tokens + quota->new_per_s * passed_ms / 1000, quota->new_per_s);
+        quota->filled_ns = now_ns;
+    }
+    if (quota->tokens < 1) {
+        return error_set(err, ERROR_TOO_MANY, "no new series: more than %lld in a second, the limit TENANT_SERIES_NEW_PER_S",
+                         (long long)quota->new_per_s);
+    }
+    quota->tokens--;
+    return true;
+}
+
+// What the head before this one stored last of the series, so that a repeat across the turn is seen.
+static bool last_before(Head *before, Bytes wire, uint64_t hash, Sample *out) {
+    uint32_t ref;
+    shared_take_read(&before->registry.lock);
+    bool found = registry_find(&before->registry, wire, hash, &ref);
+    shared_give(&before->registry.lock);
+    if (!found) return false;
+    Page *page = head_page(before, ref);
+    mutex_take(&page->lock);
+    const PageSeries *series = page_series(page, ref & (PAGE_SERIES - 1));
+    *out = (Sample){series->last_ms, series->last_value};
+    mutex_give(&page->lock);
+    return out->time_ms != INT64_MIN;
+}
+
+static bool make_series(Head *head, Bytes wire, const Miss *miss, uint32_t *out, Error *err) {
+    uint32_t ref;
+    TRY(prepare_page(head, err));
+    TRY(registry_make(&head->registry, wire, miss->hash, &ref, err));
+    page_begin_series(head_page(head, ref), ref & (PAGE_SERIES - 1), miss->has_last ? &miss->last : NULL);
+    registry_publish(&head->registry, ref, miss->hash);
+    *out = ref;
+    return true;
+}
+
+static void refuse(Batch *batch, BatchSeries *row, Verdict verdict, Error *why) {
+    AUTO(builder_free) Builder name = {0};
+    if (verdict != VERDICT_BAD_LABELS) {
+        labels_print((Labels){row->labels}, &name);
+        error_context(why, "series %.*s", (int)MIN(name.len, (size_t)200), name.at);
+    }
+    batch_refuse(batch, row, verdict, why);
+}
+
+// Each row that no series was found for: refused, found after all (another thread was faster), or made.
+static void make_missing(Head *head, HeadQuota *quota, int64_t now_ns, Batch *batch, const MissArray *misses, bool replay,
+                         HeadCounts *counts) {
+    Registry *registry = &head->registry;
+    shared_take_write(&registry->lock);
+    for (size_t i = 0; i < misses->count; i++) {
+        const Miss *miss = &misses->at[i];
+        BatchSeries *row = &batch->series.at[miss->row];
+        if (row->verdict != VERDICT_STORED) continue;
+        if (registry_find(registry, row->labels, miss->hash, &row->ref)) {
+            counts->looked_up++;
+            continue;
+        }
+        Error err = {0};
+        bool allowed = replay || (memory_for_new(head, &err) && quota_take(head, quota, now_ns, &err));
+        if (!allowed || !make_series(head, row->labels, miss, &row->ref, &err)) {
+            refuse(batch, row, VERDICT_LIMIT, &err);
+            continue;
+        }
+        counts->created++;
+    }
+    int64_t bytes = atomic_load(&registry->bytes);
+    head_memory_charge(&head->memory, bytes - head->registry_charged);
+    head->registry_charged = bytes;
+    shared_give(&registry->lock);
+}
+
+static void learn_around(Head *head, const Batch *batch, const MissArray *misses) {
+    for (size_t i = 0; i < misses->count; i++) {
+        uint32_t row = misses->at[i].row;
+        const BatchSeries *here = &batch->series.at[row];
+        if (here->verdict != VERDICT_STORED) continue;
+        if (row > 0 && here[-1].verdict == VERDICT_STORED) registry_learn(&head->registry, here[-1].ref, here->ref);
+        if (row + 1 < batch->series.count && here[1].verdict == VERDICT_STORED) {
+            registry_learn(&head->registry, here->ref, here[1].ref);
+        }
+    }
+}
+
+void head_resolve(Head *head, Head *before, HeadQuota *quota, Clock *clock, SeriesPrediction *prediction, Batch *batch,
+                  bool replay, HeadCounts *counts) {
+    Registry *registry = &head->registry;
+    uint32_t last = prediction->generation == head->generation ? prediction->last_ref : UINT32_MAX;
+    bool first = true, locked = false;
+    AUTO(miss_array_free) MissArray misses = {0};
+
+    for (size_t i = 0; i < batch->series.count; i++) {
+        BatchSeries *row = &batch->series.at[i];
+        if (row->verdict != VERDICT_STORED) continue;
+        bool guess = first || last != UINT32_MAX;
+        first = false;
+        if (guess && registry_predict(registry, last, row->labels, &row->ref)) {
+            counts->predicted++;
+            last = row->ref;
+            continue;
+        }
+        if (!locked) shared_take_read(&registry->lock);
+        locked = true;
+        uint64_t hash = registry_hash(registry, row->labels);
+        if (!registry_find(registry, row->labels, hash, &row->ref)) {
+            *array_add(&misses) = (Miss){.row = (uint32_t)i, .hash = hash};
+            last = UINT32_MAX;
+            continue;
+        }
+        counts->looked_up++;
+        if (last != UINT32_MAX) registry_learn(registry, last, row->ref);
+        last = row->ref;
+    }
+    if (locked) shared_give(&registry->lock);
+
+    if (misses.count > 0) {
+        for (size_t i = 0; i < misses.count; i++) {
+            Miss *miss = &misses.at[i];
+            BatchSeries *row = &batch->series.at[miss->row];
+            Error err = {0};
+            if (!labels_check(row->labels, &err)) {
+                refuse(batch, row, VERDICT_BAD_LABELS, &err);
+            } else if (before != NULL) {
+                miss->has_last = last_before(before, row->labels, miss->hash, &miss->last);
+            }
+        }
+        make_missing(head, quota, clock->monotonic_ns(clock), batch, &misses, replay, counts);
+        learn_around(head, batch, &misses);
+    }
+    for (size_t i = batch->series.count; i > 0; i--) {
+        if (batch->series.at[i - 1].verdict != VERDICT_STORED) continue;
+        *prediction = (SeriesPrediction){head->generation, batch->series.at[i - 1].ref};
+        break;
+    }
+}
+
+// ---- Appending ------------------------------------------------------------------------------------
+
+typedef struct Interval {
+    int64_t min_ms, max_ms;
+} Interval;
+
+static inline void interval_add(Interval *interval, int64_t time_ms) {
+    if (time_ms < interval->min_ms) interval->min_ms = time_ms;
+    if (time_ms > interval->max_ms) interval->max_ms = time_ms;
+}
+
+static void note_days(Head *head, const Batch *batch, Interval stored) {
+    int64_t first = day_of_ms(stored.min_ms), last = day_of_ms(stored.max_ms);
+    if (first == last && atomic_load_explicit(&head->day, memory_order_relaxed) == first) return;
+    side_add_day(head, first);
+    if (last != first) side_add_day(head, last);
+    int64_t day = last;
+    // More than two days are rare: a backfill. Days of refused samples do no harm.
+    for (size_t i = 0; last > first + 1 && i < batch->samples.count; i++) {
+        int64_t here = day_of_ms(batch->samples.at[i].time_ms);
+        if (here > first && here < last && here != day) side_add_day(head, day = here);
+    }
+    for (size_t i = 0; last > first + 1 && i < batch->histograms.count; i++) {
+        int64_t here = day_of_ms(batch->histograms.at[i].time_ms);
+        if (here > first && here < last) side_add_day(head, here);
+    }
+    for (size_t i = 0; last > first + 1 && i < batch->exemplars.count; i++) {
+        int64_t here = day_of_ms(batch->exemplars.at[i].time_ms);
+        if (here > first && here < last) side_add_day(head, here);
+    }
+    atomic_store_explicit(&head->day, last, memory_order_relaxed);
+}
+
+static void note_interval(Head *head, Interval stored) {
+    int64_t known = atomic_load(&head->min_ms);
+    while (stored.min_ms < known && !atomic_compare_exchange_weak(&head->min_ms, &known, stored.min_ms)) continue;
+    known = atomic_load(&head->max_ms);
+    while (stored.max_ms > known && !atomic_compare_exchange_weak(&head->max_ms, &known, stored.max_ms)) continue;
+    known = INT64_MIN;
+    atomic_compare_exchange_strong(&head->front_ms, &known, stored.max_ms);
+}
+
+static void note_sequence(Head *head, uint64_t sequence) {
+    uint64_t known = atomic_load(&head->first_sequence);
+    while (sequence < known && !atomic_compare_exchange_weak(&head->first_sequence, &known, sequence)) continue;
+    known = atomic_load(&head->last_sequence);
+    while (sequence > known && !atomic_compare_exchange_weak(&head->last_sequence, &known, sequence)) continue;
+}
+
+static void append_histograms(Head *head, Batch *batch, const BatchSeries *row, int64_t oldest_ms, Interval *stored) {
+    for (uint32_t i = 0; i < row->histogram_count; i++) {
+        const BatchHistogram *histogram = &batch->histograms.at[row->first_histogram + i];
+        Verdict verdict = VERDICT_TOO_OLD;
+        if (histogram->time_ms >= oldest_ms) verdict = side_add_histogram(head, row->ref, histogram->time_ms, histogram->wire);
+        batch->counts[verdict]++;
+        if (verdict == VERDICT_STORED) interval_add(stored, histogram->time_ms);
+    }
+}
+
+void head_append(Head *head, Batch *batch, uint64_t sequence, int64_t oldest_ms) {
+    enum { AHEAD = 12 };
+    Page *page = NULL;
+    uint32_t number = UINT32_MAX;
+    Interval stored = {INT64_MAX, INT64_MIN};
+    uint64_t counts[VERDICT_COUNT] = {0};
+    bool more = false;
+    const BatchSeries *rows = batch->series.at;
+    size_t row_count = batch->series.count;
+    for (size_t i = 0; i < row_count; i++) {
+        const BatchSeries *row = &rows[i];
+        if (i + AHEAD < row_count && rows[i + AHEAD].verdict == VERDICT_STORED) {
+            uint32_t ahead = rows[i + AHEAD].ref;
+            __builtin_prefetch(&head_page(head, ahead)->hot[ahead & (PAGE_SERIES - 1)], 1);
+        }
+        if (row->verdict != VERDICT_STORED) continue;
+        more |= row->histogram_count > 0 || row->exemplar_count > 0;
+        if (row->sample_count == 0) continue;
+        if (row->ref >> PAGE_BITS != number) {
+            if (page != NULL) mutex_give(&page->lock);
+            number = row->ref >> PAGE_BITS;
+            page = head_page(head, row->ref);
+            mutex_take(&page->lock);
+        }
+        PageSeries *series = page_series(page, row->ref & (PAGE_SERIES - 1));
+        const Sample *samples = &batch->samples.at[row->first_sample];
+        for (uint32_t k = 0; k < row->sample_count; k++) {
+            Verdict verdict = VERDICT_TOO_OLD;
+            if (likely(samples[k].time_ms >= oldest_ms)) {
+                verdict = page_add(page, series, samples[k]);
+                if (verdict == VERDICT_STORED) interval_add(&stored, samples[k].time_ms);
+            }
+            counts[verdict]++;
+        }
+    }
+    if (page != NULL) mutex_give(&page->lock);
+    for (size_t i = 0; i < VERDICT_COUNT; i++) batch->counts[i] += counts[i];
+    atomic_fetch_add(&head->samples, counts[VERDICT_STORED]);
+
+    for (size_t i = 0; more && i < row_count; i++) {
+        if (rows[i].verdict != VERDICT_STORED) continue;
+        append_histograms(head, batch, &rows[i], oldest_ms, &stored);
+        for (uint32_t k = 0; k < rows[i].exemplar_count; k++) {
+            const BatchExemplar *exemplar = &batch->exemplars.at[rows[i].first_exemplar + k];
+            if (exemplar->time_ms < oldest_ms) continue;
+            side_add_exemplar(head, rows[i].ref, exemplar);
+            interval_add(&stored, exemplar->time_ms);
+        }
+    }
+    note_sequence(head, sequence);
+    if (stored.min_ms > stored.max_ms) return;
+    note_days(head, batch, stored);
+    note_interval(head, stored);
+}

@@ -1,0 +1,350 @@
+// Merging small blocks of a day into larger ones, letting go what is past retention, and scrubbing.
+//
+// Only blocks that follow each other in the order of storing are merged: the result takes the place of the first, so who
+// was stored first still wins every time. The manifest is replaced before any file is removed (W14); a reader that
+// pins an old block keeps its mapping.
+
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "store/series/view.h"
+
+enum {
+    DAY_MS = 86400000,
+    MERGE_BLOCKS_MIN = 4,   // of one level side by side are worth the work
+    MERGE_BLOCKS_MAX = 16,
+};
+
+// ---- One merge ------------------------------------------------------------------------------------
+
+typedef struct MergeSource {
+    StoreBlock *from;
+    BlockCursor *cursor;
+    uint32_t next, count;  // series
+    Arena arena;           // of `labels`
+    Labels labels;         // of the series `next`
+} MergeSource;
+
+typedef struct Merge {
+    MergeSource *sources;  // first stored first
+    size_t source_count;
+    SeriesColumns all, one, merged;
+    Arena scratch;
+} Merge;
+
+static void merge_end(Merge *merge) {
+    for (size_t i = 0; i < merge->source_count; i++) {
+        if (merge->sources[i].cursor != NULL) block_cursor_close(&merge->sources[i].cursor);
+        arena_free(&merge->sources[i].arena);
+    }
+    memory_free(merge->sources);
+    series_columns_free(&merge->all);
+    series_columns_free(&merge->one);
+    series_columns_free(&merge->merged);
+    arena_free(&merge->scratch);
+}
+
+static bool load_labels(MergeSource *source, Error *err) {
+    arena_clear(&source->arena);
+    if (source->next == source->count) return true;
+    return block_labels(source->from->block, source->next, &source->arena, &source->labels, err);
+}
+
+// The lowest label set of all sources; none when all are at their end.
+static MergeSource *lowest(Merge *merge) {
+    MergeSource *best = NULL;
+    for (size_t i = 0; i < merge->source_count; i++) {
+        MergeSource *source = &merge->sources[i];
+        if (source->next == source->count) continue;
+        if (best == NULL || labels_compare(source->labels, best->labels) < 0) best = source;
+    }
+    return best;
+}
+
+typedef struct ExemplarAt {
+    int64_t time_ms;
+    double value;
+    Bytes labels;
+} ExemplarAt;
+
+typedef struct MergeSink {
+    Arena *arena;
+    SeriesHistogramArray histograms;
+    ARRAY(ExemplarAt) exemplars;
+} MergeSink;
+
+static bool take_histogram(void *context, int64_t time_ms, Bytes wire, Error *err) {
+    (void)err;
+    MergeSink *sink = context;
+    *array_add_on(sink->arena, &sink->histograms) = (SeriesHistogram){time_ms, bytes_copy(wire, sink->arena)};
+    return true;
+}
+
+static bool take_exemplar(void *context, int64_t time_ms, double value, Labels labels, Error *err) {
+    (void)err;
+    MergeSink *sink = context;
+    *array_add_on(sink->arena, &sink->exemplars) = (ExemplarAt){time_ms, value, bytes_copy(labels.wire, sink->arena)};
+    return true;
+}
+
+// Insertion keeps what was stored first in front of its equals.
+static bool write_histograms(MergeSink *sink, BlockWriter *writer, Error *err) {
+    SeriesHistogram *at = sink->histograms.at;
+    for (size_t i = 1; i < sink->histograms.count; i++) {
+        SeriesHistogram here = at[i];
+        size_t to = i;
+        for (; to > 0 && at[to - 1].time_ms > here.time_ms; to--) at[to] = at[to - 1];
+        at[to] = here;
+    }
+    for (size_t i = 0; i < sink->histograms.count; i++) {
+        if (i > 0 && at[i].time_ms == at[i - 1].time_ms) continue;
+        TRY(block_writer_histogram(writer, at[i].time_ms, at[i].wire, err));
+    }
+    return true;
+}
+
+static bool write_exemplars(MergeSink *sink, BlockWriter *writer, Error *err) {
+    ExemplarAt *at = sink->exemplars.at;
+    for (size_t i = 1; i < sink->exemplars.count; i++) {
+        ExemplarAt here = at[i];
+        size_t to = i;
+        for (; to > 0 && at[to - 1].time_ms > here.time_ms; to--) at[to] = at[to - 1];
+        at[to] = here;
+    }
+    for (size_t i = 0; i < sink->exemplars.count; i++) {
+        if (i > 0 && at[i].time_ms == at[i - 1].time_ms) continue;
+        TRY(block_writer_exemplar(writer, at[i].time_ms, at[i].value, (Labels){at[i].labels}, err));
+    }
+    return true;
+}
+
+// One series from every source that has it.
+static bool merge_series(Merge *merge, Labels labels, BlockWriter *writer, Error *err) {
+    MergeSink sink = {.arena = &merge->scratch};
+    merge->all.count = 0;
+    for (size_t i = 0; i < merge->source_count; i++) {
+        MergeSource *source = &merge->sources[i];
+        if (source->next == source->count || !labels_equal(source->labels, labels)) continue;
+        merge->one.count = merge->one.histograms = 0;
+        TRY(block_read(source->cursor, source->next, INT64_MIN, INT64_MAX, &merge->one, err));
+        columns_append_merged(&merge->all, &merge->one, &merge->merged);
+        TRY(block_each_histogram(source->cursor, source->next, INT64_MIN, INT64_MAX, take_histogram, &sink, err));
+        TRY(block_each_exemplar(source->cursor, source->next, INT64_MIN, INT64_MAX, take_exemplar, &sink, err));
+        source->next++;
+    }
+    TRY(block_writer_series(writer, labels, err));
+    if (merge->all.count > 0) TRY(block_writer_samples(writer, merge->all.times, merge->all.values, merge->all.count, err));
+    return write_histograms(&sink, writer, err) && write_exemplars(&sink, writer, err);
+}
+
+static bool take_metadata(void *context, const BatchMetadata *metadata, Error *err) {
+    (void)err;
+    SeriesStore *into = context;  // a store used as a map only
+    store_learn_metadata(into, metadata, 1);
+    return true;
+}
+
+// The newest metadata of all sources.
+static bool merge_metadata(SeriesStore *store, Merge *merge, BlockWriter *writer, Error *err) {
+    SeriesStore *map = memory_new(SeriesStore);
+    mutex_begin(&map->families_lock, LOCK_SERIES_SIDE);
+    map->families = map_begin(&map->families_arena, store->options.hash_key);
+    bool fine = true;
+    for (size_t i = 0; fine && i < merge->source_count; i++) {
+        fine = block_each_metadata(merge->sources[i].from->block, take_metadata, map, err);
+    }
+    fine = fine && store_write_metadata(map, 0, writer, err);
+    store_free_metadata(map);
+    memory_free(map);
+    return fine;
+}
+
+static bool merge_into(SeriesStore *store, Merge *merge, StoreBlock *out, Error *err) {
+    uint32_t level = 0;
+    AUTO(block_writer_free) BlockWriter *writer = block_writer_begin();
+    for (size_t i = 0; i < merge->source_count; i++) {
+        MergeSource *source = &merge->sources[i];
+        source->count = (uint32_t)block_facts(source->from->block).series;
+        source->cursor = block_cursor_open(source->from->block);
+        level = MAX(level, source->from->facts.level);
+        TRY(load_labels(source, err));
+    }
+    for (MergeSource *first; (first = lowest(merge)) != NULL;) {
+        arena_clear(&merge->scratch);
+        Labels labels = {bytes_copy(first->labels.wire, &merge->scratch)};
+        uint32_t before[MERGE_BLOCKS_MAX];
+        for (size_t i = 0; i < merge->source_count; i++) before[i] = merge->sources[i].next;
+        TRY(merge_series(merge, labels, writer, err));
+        for (size_t i = 0; i < merge->source_count; i++) {
+            if (merge->sources[i].next != before[i]) TRY(load_labels(&merge->sources[i], err));
+        }
+    }
+    TRY(merge_metadata(store, merge, writer, err));
+    AUTO(builder_free) Builder content = {0};
+    TRY(block_writer_finish(writer, &content, err));
+    return store_put_block(store, text_bytes(builder_text(&content)), level + 1, merge->sources[0].from->facts.order, out, err);
+}
+
+// ---- Replacing blocks -----------------------------------------------------------------------------
+
+// Replaces the blocks marked in `gone` by `made` (NULL: by nothing): manifest, then views, then files.
+static bool replace_blocks(SeriesStore *store, const bool *gone, const StoreBlock *made, Error *err) {
+    StoreBlockArray blocks = {0}, old = {0};
+    for (size_t i = 0; i < store->blocks.count; i++) *array_add(gone[i] ? &old : &blocks) = store->blocks.at[i];
+    if (made != NULL) *array_add(&blocks) = *made;
+    if (!store_write_manifest(store, &blocks, store->manifest.sealed_sequence, err)) {
+        array_free(&blocks);
+        array_free(&old);
+        return false;
+    }
+    mutex_take(&store->blocks_lock);
+    array_free(&store->blocks);
+    store->blocks = blocks;
+    mutex_give(&store->blocks_lock);
+    bool removed = true;
+    for (size_t i = 0; i < old.count; i++) {
+        AUTO(arena_free) Arena scratch = {0};
+        store_block_drop(&old.at[i]);
+        Objects *objects = store->options.objects;
+        // What stays behind is a stranger at the next start, and set aside there.
+        if (removed) removed = objects->remove(objects, store_object_name(store, old.at[i].facts.name, &scratch), err);
+    }
+    array_free(&old);
+    return removed;
+}
+
+// ---- What pays ------------------------------------------------------------------------------------
+
+static int by_day_and_order(const void *a, const void *b) {
+    const StoreBlock *first = *(StoreBlock *const *)a, *again = *(StoreBlock *const *)b;
+    int64_t day = day_of_ms(first->facts.min_ms), other = day_of_ms(again->facts.min_ms);
+    if (day != other) return day < other ? -1 : 1;
+    return (first->facts.order > again->facts.order) - (first->facts.order < again->facts.order);
+}
+
+// A run in `sorted` that is worth merging: at least four neighbours of one day and level; or all of a day that is over
+// (two hours of grace for what is still being sealed). Damaged blocks break a run.
+static bool find_run(StoreBlock **sorted, size_t count, int64_t now_ms, size_t *begin, size_t *end) {
+    for (size_t i = 0; i < count; i++) {
+        int64_t day = day_of_ms(sorted[i]->facts.min_ms);
+        uint32_t level = sorted[i]->facts.level;
+        if (sorted[i]->block == NULL) continue;
+        bool over = (day + 1) * DAY_MS + 2 * 3600 * 1000 <= now_ms;
+        size_t j = i + 1;
+        while (j < count && j - i < MERGE_BLOCKS_MAX && day_of_ms(sorted[j]->facts.min_ms) == day && sorted[j]->block != NULL &&
+               (over || sorted[j]->facts.level == level)) {
+            j++;
+        }
+        if (j - i < (over ? 2 : MERGE_BLOCKS_MIN)) continue;
+        *begin = i;
+        *end = j;
+        return true;
+    }
+    return false;
+}
+
+static bool merge_run(SeriesStore *store, StoreBlock **run, size_t count, Error *err) {
+    AUTO(merge_end) Merge merge = {.sources = memory_new_array(MergeSource, count), .source_count = count};
+    AUTO(arena_free) Arena arena = {0};
+    bool *gone = arena_push_array(&arena, bool, store->blocks.count);
+    for (size_t i = 0; i < count; i++) {
+        merge.sources[i].from = run[i];
+        gone[run[i] - store->blocks.at] = true;
+    }
+    StoreBlock made;
+    TRY(merge_into(store, &merge, &made, err));
+    // The cursors look into blocks that are about to go.
+    for (size_t i = 0; i < count; i++) block_cursor_close(&merge.sources[i].cursor);
+    if (!replace_blocks(store, gone, &made, err)) {
+        bool installed = false;
+        for (size_t i = 0; i < store->blocks.count; i++) installed |= store->blocks.at[i].block == made.block;
+        if (!installed) store_block_drop(&made);
+        return false;
+    }
+    atomic_fetch_add(&store->merges, 1);
+    return true;
+}
+
+static bool drop_before(SeriesStore *store, int64_t before_ms, Error *err) {
+    AUTO(arena_free) Arena arena = {0};
+    bool *gone = arena_push_array(&arena, bool, store->blocks.count + 1);
+    bool any = false;
+    for (size_t i = 0; i < store->blocks.count; i++) any |= gone[i] = store->blocks.at[i].facts.max_ms < before_ms;
+    return !any || replace_blocks(store, gone, NULL, err);
+}
+
+static bool merge_once(SeriesStore *store, bool *more, Error *err) {
+    Clock *clock = store->options.clock;
+    int64_t now_ms = clock->wall_ms(clock);
+    *more = false;
+    if (store->options.retention_ms > 0) TRY(drop_before(store, now_ms - store->options.retention_ms, err));
+    AUTO(arena_free) Arena arena = {0};
+    size_t count = store->blocks.count;
+    StoreBlock **sorted = arena_push_array(&arena, StoreBlock *, count + 1);
+    for (size_t i = 0; i < count; i++) sorted[i] = &store->blocks.at[i];
+    qsort(sorted, count, sizeof *sorted, by_day_and_order);
+    size_t begin, end;
+    if (!find_run(sorted, count, now_ms, &begin, &end)) return true;
+    *more = true;
+    return merge_run(store, sorted + begin, end - begin, err);
+}
+
+bool series_merge(SeriesStore *store, bool *more, Error *err) {
+    mutex_take(&store->maintain);
+    bool merged = merge_once(store, more, err);
+    mutex_give(&store->maintain);
+    return merged;
+}
+
+bool series_drop_before(SeriesStore *store, int64_t before_ms, Error *err) {
+    mutex_take(&store->maintain);
+    bool dropped = drop_before(store, before_ms, err);
+    mutex_give(&store->maintain);
+    return dropped;
+}
+
+// ---- Scrubbing ------------------------------------------------------------------------------------
+
+// Damage that a scrub finds takes the block out of views, with a warning in its place; the file stays for a repair.
+static void set_apart(SeriesStore *store, StoreBlock *block, const Error *why) {
+    mutex_take(&store->blocks_lock);
+    store_block_drop(block);
+    block->block = NULL;
+    block->why = *why;
+    mutex_give(&store->blocks_lock);
+    atomic_fetch_add(&store->corruptions, 1);
+}
+
+// Goes on where the last call stopped; a round is over when every block is through, then the next begins.
+static bool scrub(SeriesStore *store, int64_t bytes_max, Error *err) {
+    bool all_done = true;
+    for (size_t i = 0; i < store->blocks.count && bytes_max > 0; i++) {
+        StoreBlock *block = &store->blocks.at[i];
+        if (block->block == NULL || block->scrubbed >= block->facts.bytes) continue;
+        int64_t before = block->scrubbed;
+        Error why = {0};
+        bool whole = block_verify(block->block, &block->scrubbed, bytes_max, &why);
+        int64_t done = block->scrubbed - before;
+        atomic_fetch_add(&store->scrubbed_bytes, (uint64_t)done);
+        bytes_max -= done;
+        if (!whole) {
+            if (why.code != ERROR_CORRUPT) {
+                *err = why;
+                return error_context(err, "scrubbing block %.*s", TEXT_ARG(block->facts.name));
+            }
+            set_apart(store, block, &why);
+        }
+    }
+    for (size_t i = 0; i < store->blocks.count; i++) {
+        all_done &= store->blocks.at[i].block == NULL || store->blocks.at[i].scrubbed >= store->blocks.at[i].facts.bytes;
+    }
+    for (size_t i = 0; all_done && i < store->blocks.count; i++) store->blocks.at[i].scrubbed = 0;
+    return true;
+}
+
+bool series_scrub(SeriesStore *store, int64_t bytes_max, Error *err) {
+    mutex_take(&store->maintain);
+    bool fine = scrub(store, bytes_max, err);
+    mutex_give(&store->maintain);
+    return fine;
+}

@@ -1,0 +1,409 @@
+// Taking samples in, packing full tails, and reading them back while others write.
+
+#include "store/series/page.h"
+
+#include <stdlib.h>
+
+#include "base/assert.h"
+
+enum {
+    QUAD_SAMPLES = 4,
+    QUAD_BYTES = QUAD_SAMPLES * (4 + 8),
+    LATE_SAMPLES_MAX = 256,  // then they are packed
+    STRIP_COLUMN_MAX = 16 + STRIP_SAMPLES * 9,
+};
+
+typedef struct Strip {
+    uint32_t before;  // the next older one; 0: none
+    uint32_t clock;
+    uint16_t bytes;   // of the packed values that follow
+    uint8_t count;
+} Strip;
+
+typedef struct StripClock {
+    int64_t first_ms, last_ms;
+    uint16_t bytes;  // of the packed times that follow
+} StripClock;
+
+_Static_assert(sizeof(PageSeries) == 56, "less than a cache line");
+
+// ---- Memory ---------------------------------------------------------------------------------------
+
+void head_memory_charge(HeadMemory *memory, int64_t bytes) {
+    if (memory->budget != NULL && !budget_reserve(memory->budget, bytes, NULL)) {
+        atomic_fetch_add(&memory->overdraft, bytes);
+    } else {
+        atomic_fetch_add(&memory->charged, bytes);
+    }
+}
+
+bool head_memory_reserve(HeadMemory *memory, int64_t bytes, Error *err) {
+    if (memory->budget != NULL) TRY(budget_reserve(memory->budget, bytes, err));
+    atomic_fetch_add(&memory->charged, bytes);
+    return true;
+}
+
+void head_memory_release_all(HeadMemory *memory) {
+    int64_t charged = atomic_exchange(&memory->charged, 0);
+    if (memory->budget != NULL) budget_release(memory->budget, charged);
+    atomic_store(&memory->overdraft, 0);
+}
+
+bool page_open(HeadMemory *memory, Page **out, Error *err) {
+    void *page_memory, *hot;
+    int64_t bytes = (int64_t)(sizeof(Page) + PAGE_SERIES * sizeof(PageSeries));
+    TRY(head_memory_reserve(memory, bytes, err));
+    bool first = memory_reserve(sizeof(Page), &page_memory, err);
+    if (!first || !memory_reserve(PAGE_SERIES * sizeof(PageSeries), &hot, err)) {
+        if (first) memory_free(page_memory);
+        atomic_fetch_sub(&memory->charged, bytes);
+        if (memory->budget != NULL) budget_release(memory->budget, bytes);
+        return false;
+    }
+    Page *page = page_memory;
+    memset(page, 0, sizeof *page);
+    page->memory = memory;
+    page->hot = hot;
+    mutex_begin(&page->lock, LOCK_SERIES_PAGE);
+    *out = page;
+    return true;
+}
+
+void page_close(Page **page) {
+    if (*page == NULL) return;
+    Page *gone = TAKE(*page);
+    for (uint32_t i = 0; i < gone->piece_count; i++) memory_free(gone->pieces[i]);
+    memory_free(gone->pieces);
+    for (size_t i = 0; i < gone->late.count; i++) {
+        memory_free(gone->late.at[i].times);
+        memory_free(gone->late.at[i].values);
+    }
+    array_free(&gone->late);
+    memory_free(gone->hot);
+    mutex_end(&gone->lock);
+    memory_free(gone);
+}
+
+void page_begin_series(Page *page, uint32_t slot, const Sample *last) {
+    page->hot[slot] = (PageSeries){
+        .last_ms = last == NULL ? INT64_MIN : last->time_ms,
+        .last_value = last == NULL ? 0 : last->value,
+    };
+}
+
+static inline uint8_t *slab_at(const Page *page, uint32_t place) {
+    return page->pieces[place / PAGE_PIECE_BYTES] + place % PAGE_PIECE_BYTES;
+}
+
+// `bytes` at a multiple of 8; never place 0. The samples are logged already, so this may not be refused: without
+// budget it becomes overdraft, and without any memory the process ends (memory.h).
+static uint32_t slab_take(Page *page, uint32_t bytes) {
+    bytes = (bytes + 7) & ~7u;
+    if (page->piece_count == 0 || page->piece_used + bytes > PAGE_PIECE_BYTES) {
+        if (page->piece_count == page->piece_capacity) {
+            page->piece_capacity = page->piece_capacity == 0 ? 8 : page->piece_capacity * 2;
+            page->pieces = memory_resize(page->pieces, array_bytes(page->piece_capacity, sizeof *page->pieces));
+        }
+        assert(page->piece_count < UINT32_MAX / PAGE_PIECE_BYTES);
+        page->pieces[page->piece_count++] = memory_take(PAGE_PIECE_BYTES);
+        page->piece_used = page->piece_count == 1 ? 8 : 0;
+        head_memory_charge(page->memory, PAGE_PIECE_BYTES);
+    }
+    uint32_t place = (page->piece_count - 1) * PAGE_PIECE_BYTES + page->piece_used;
+    page->piece_used += bytes;
+    return place;
+}
+
+static uint32_t quad_take(Page *page) {
+    uint32_t place = page->free_quads;
+    if (place == 0) return slab_take(page, QUAD_BYTES);
+    memcpy(&page->free_quads, slab_at(page, place), sizeof page->free_quads);
+    return place;
+}
+
+static void quad_give(Page *page, uint32_t place) {
+    memcpy(slab_at(page, place), &page->free_quads, sizeof page->free_quads);
+    page->free_quads = place;
+}
+
+static inline int32_t *quad_deltas(const Page *page, uint32_t quad) { return (int32_t *)(void *)slab_at(page, quad); }
+static inline double *quad_values(const Page *page, uint32_t quad) {
+    return (double *)(void *)(slab_at(page, quad) + QUAD_SAMPLES * 4);
+}
+
+// ---- Packing --------------------------------------------------------------------------------------
+
+static uint32_t clock_write(Page *page, const int64_t *times, size_t count) {
+    uint8_t packed[STRIP_COLUMN_MAX];
+    size_t bytes = times_encode(times, count, packed);
+    assert(bytes <= sizeof packed);
+    uint32_t place = slab_take(page, (uint32_t)(sizeof(StripClock) + bytes));
+    StripClock *clock = (StripClock *)(void *)slab_at(page, place);
+    *clock = (StripClock){times[0], times[count - 1], (uint16_t)bytes};
+    memcpy(clock + 1, packed, bytes);
+    return place;
+}
+
+static void strip_write(Page *page, PageSeries *series, uint32_t clock, const double *values, size_t count) {
+    uint8_t packed[STRIP_COLUMN_MAX];
+    size_t bytes = values_encode(values, count, true, packed);
+    assert(bytes <= sizeof packed);
+    uint32_t place = slab_take(page, (uint32_t)(sizeof(Strip) + bytes));
+    Strip *strip = (Strip *)(void *)slab_at(page, place);
+    *strip = (Strip){series->strip, clock, (uint16_t)bytes, (uint8_t)count};
+    memcpy(strip + 1, packed, bytes);
+    series->strip = place;
+    series->strips++;
+}
+
+// The clock of the tail: one sealed lately with the same times, or a new one.
+static uint32_t tail_clock(Page *page, int64_t base_ms, const int32_t *deltas, uint32_t count) {
+    uint64_t mixed = (uint64_t)base_ms ^ (uint64_t)(uint32_t)deltas[count - 1] << 20 ^ (uint64_t)count << 54;
+    PageClock *known = &page->clocks[(mixed * UINT64_C(0x9e3779b97f4a7c15)) >> 60];
+    if (known->place != 0 && known->base_ms == base_ms && known->count == count &&
+        memcmp(known->deltas, deltas, count * sizeof *deltas) == 0) {
+        return known->place;
+    }
+    int64_t times[STRIP_SAMPLES];
+    for (uint32_t i = 0; i < count; i++) times[i] = base_ms + deltas[i];
+    known->place = clock_write(page, times, count);
+    known->base_ms = base_ms;
+    known->count = count;
+    memcpy(known->deltas, deltas, count * sizeof *deltas);
+    return known->place;
+}
+
+// Packs the tail into a strip. The first quad stays with the series, the others go back to the page.
+static void tail_pack(Page *page, PageSeries *series) {
+    uint32_t count = series->tail_count;
+    if (count == 0) return;
+    int32_t deltas[STRIP_SAMPLES];
+    double values[STRIP_SAMPLES];
+    for (uint32_t at = 0; at < count; at += QUAD_SAMPLES) {
+        uint32_t quad = series->quads[at / QUAD_SAMPLES];
+        memcpy(&deltas[at], quad_deltas(page, quad), QUAD_SAMPLES * sizeof *deltas);
+        memcpy(&values[at], quad_values(page, quad), QUAD_SAMPLES * sizeof *values);
+        if (at == 0) continue;
+        quad_give(page, quad);
+        series->quads[at / QUAD_SAMPLES] = 0;
+    }
+    strip_write(page, series, tail_clock(page, series->base_ms, deltas, count), values, count);
+    series->tail_count = 0;
+}
+
+void page_add_new(Page *page, PageSeries *series, Sample sample) {
+    int64_t delta;
+    if (series->tail_count == 0) {
+        series->base_ms = sample.time_ms;
+        delta = 0;
+    } else if (__builtin_sub_overflow(sample.time_ms, series->base_ms, &delta) || delta > INT32_MAX) {
+        tail_pack(page, series);
+        series->base_ms = sample.time_ms;
+        delta = 0;
+    }
+    uint32_t at = series->tail_count;
+    uint32_t *quad = &series->quads[at / QUAD_SAMPLES];
+    if (at % QUAD_SAMPLES == 0 && *quad == 0) *quad = quad_take(page);
+    quad_deltas(page, *quad)[at % QUAD_SAMPLES] = (int32_t)delta;
+    quad_values(page, *quad)[at % QUAD_SAMPLES] = sample.value;
+    series->last_ms = sample.time_ms;
+    series->last_value = sample.value;
+    series->tail_count++;
+    page->samples++;
+    if (series->tail_count == STRIP_SAMPLES) tail_pack(page, series);
+}
+
+// ---- Late samples ---------------------------------------------------------------------------------
+
+static Verdict compare_values(double stored, double given) {
+    return double_bits(stored) == double_bits(given) ? VERDICT_DUPLICATE : VERDICT_CONFLICT;
+}
+
+static bool find_in_tail(const Page *page, const PageSeries *series, int64_t time_ms, double *out) {
+    for (uint32_t i = 0; i < series->tail_count; i++) {
+        uint32_t quad = series->quads[i / QUAD_SAMPLES];
+        if (series->base_ms + quad_deltas(page, quad)[i % QUAD_SAMPLES] != time_ms) continue;
+        *out = quad_values(page, quad)[i % QUAD_SAMPLES];
+        return true;
+    }
+    return false;
+}
+
+// Decodes bytes that this process packed itself: a failure is our own bug or broken memory.
+static void strip_decode(const Page *page, const Strip *strip, const StripClock *clock, int64_t *times, double *values) {
+    (void)page;
+    Error err = {0};
+    size_t used;
+    bool whole = times_decode((Bytes){(const uint8_t *)(clock + 1), clock->bytes}, strip->count, times, &used, &err);
+    assert(whole && used == clock->bytes);
+    if (values == NULL) return;
+    whole = values_decode((Bytes){(const uint8_t *)(strip + 1), strip->bytes}, strip->count, values, &used, &err);
+    assert(whole && used == strip->bytes);
+}
+
+static bool find_in_strips(const Page *page, const PageSeries *series, int64_t time_ms, double *out) {
+    int64_t times[STRIP_SAMPLES];
+    double values[STRIP_SAMPLES];
+    for (uint32_t place = series->strip; place != 0;) {
+        const Strip *strip = (const Strip *)(const void *)slab_at(page, place);
+        const StripClock *clock = (const StripClock *)(const void *)slab_at(page, strip->clock);
+        if (time_ms >= clock->first_ms && time_ms <= clock->last_ms) {
+            strip_decode(page, strip, clock, times, values);
+            for (uint32_t i = 0; i < strip->count; i++) {
+                if (times[i] != time_ms) continue;
+                *out = values[i];
+                return true;
+            }
+        } else if (time_ms > clock->last_ms && !series->disorder) {
+            return false;  // all further strips are older still
+        }
+        place = strip->before;
+    }
+    return false;
+}
+
+// The place of the first late sample not older than `time_ms`.
+static uint32_t late_place(const PageLate *late, int64_t time_ms) {
+    uint32_t low = 0, high = late->count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (late->times[middle] < time_ms) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+static void late_pack(Page *page, PageSeries *series, PageLate *late) {
+    for (uint32_t at = 0; at < late->count; at += STRIP_SAMPLES) {
+        uint32_t count = MIN(late->count - at, (uint32_t)STRIP_SAMPLES);
+        uint32_t clock = clock_write(page, late->times + at, count);
+        strip_write(page, series, clock, late->values + at, count);
+    }
+    series->disorder = 1;
+    late->count = 0;
+}
+
+static void late_add(Page *page, PageSeries *series, Sample sample) {
+    if (series->late == 0) {
+        array_add(&page->late);
+        series->late = (uint32_t)page->late.count;
+        head_memory_charge(page->memory, (int64_t)sizeof(PageLate));
+    }
+    PageLate *late = &page->late.at[series->late - 1];
+    if (late->count == LATE_SAMPLES_MAX) late_pack(page, series, late);
+    if (late->count == late->capacity) {
+        uint32_t more = late->capacity == 0 ? 8 : late->capacity * 2;
+        head_memory_charge(page->memory, (int64_t)(more - late->capacity) * 16);
+        late->times = memory_resize(late->times, array_bytes(more, sizeof *late->times));
+        late->values = memory_resize(late->values, array_bytes(more, sizeof *late->values));
+        late->capacity = more;
+    }
+    uint32_t at = late_place(late, sample.time_ms);
+    memmove(&late->times[at + 1], &late->times[at], (late->count - at) * sizeof *late->times);
+    memmove(&late->values[at + 1], &late->values[at], (late->count - at) * sizeof *late->values);
+    late->times[at] = sample.time_ms;
+    late->values[at] = sample.value;
+    late->count++;
+    page->samples++;
+}
+
+Verdict page_add_disorder(Page *page, PageSeries *series, Sample sample) {
+    if (sample.time_ms == series->last_ms) return compare_values(series->last_value, sample.value);
+    double stored;
+    if (find_in_tail(page, series, sample.time_ms, &stored)) return compare_values(stored, sample.value);
+    if (series->late != 0) {
+        const PageLate *late = &page->late.at[series->late - 1];
+        uint32_t at = late_place(late, sample.time_ms);
+        if (at < late->count && late->times[at] == sample.time_ms) return compare_values(late->values[at], sample.value);
+    }
+    if (find_in_strips(page, series, sample.time_ms, &stored)) return compare_values(stored, sample.value);
+    late_add(page, series, sample);
+    return VERDICT_STORED;
+}
+
+// ---- Reading --------------------------------------------------------------------------------------
+
+typedef struct StripPlace {
+    const Strip *strip;
+    const StripClock *clock;
+} StripPlace;
+
+static inline void columns_push(SeriesColumns *out, int64_t time_ms, double value) {
+    out->times[out->count] = time_ms;
+    out->values[out->count++] = value;
+}
+
+static int by_time(const void *a, const void *b) {
+    const Sample *first = a, *again = b;
+    return (first->time_ms > again->time_ms) - (first->time_ms < again->time_ms);
+}
+
+// Late samples stand behind the ordered ones: sorts what was appended from `begin` on. No time stands twice.
+static void sort_columns(SeriesColumns *out, size_t begin) {
+    bool rising = true;
+    for (size_t i = begin + 1; i < out->count; i++) rising &= out->times[i - 1] < out->times[i];
+    if (rising) return;
+    size_t count = out->count - begin;
+    Sample *samples = memory_take(array_bytes(count, sizeof *samples));
+    for (size_t i = 0; i < count; i++) samples[i] = (Sample){out->times[begin + i], out->values[begin + i]};
+    qsort(samples, count, sizeof *samples, by_time);
+    for (size_t i = 0; i < count; i++) {
+        out->times[begin + i] = samples[i].time_ms;
+        out->values[begin + i] = samples[i].value;
+    }
+    memory_free(samples);
+}
+
+bool page_samples(Page *page, uint32_t slot, int64_t from_ms, int64_t to_ms, SeriesColumns *out, Error *err) {
+    (void)err;
+    StripPlace few[128], *places = few;
+    size_t place_count = 0;
+    Sample tail[STRIP_SAMPLES];
+    size_t tail_count = 0, begin = out->count;
+
+    mutex_take(&page->lock);
+    const PageSeries *series = &page->hot[slot];
+    if (series->strips > COUNT(few)) places = memory_take(array_bytes(series->strips, sizeof *places));
+    for (uint32_t place = series->strip; place != 0;) {
+        const Strip *strip = (const Strip *)(const void *)slab_at(page, place);
+        const StripClock *clock = (const StripClock *)(const void *)slab_at(page, strip->clock);
+        if (clock->last_ms < from_ms && !series->disorder) break;
+        if (clock->last_ms >= from_ms && clock->first_ms <= to_ms) places[place_count++] = (StripPlace){strip, clock};
+        place = strip->before;
+    }
+    for (uint32_t i = 0; i < series->tail_count; i++) {
+        uint32_t quad = series->quads[i / QUAD_SAMPLES];
+        int64_t time_ms = series->base_ms + quad_deltas(page, quad)[i % QUAD_SAMPLES];
+        if (time_ms < from_ms || time_ms > to_ms) continue;
+        tail[tail_count++] = (Sample){time_ms, quad_values(page, quad)[i % QUAD_SAMPLES]};
+    }
+    const PageLate *late = series->late == 0 ? NULL : &page->late.at[series->late - 1];
+    size_t late_count = late == NULL ? 0 : late->count;
+    columns_reserve(out, place_count * STRIP_SAMPLES + tail_count + late_count);
+    for (size_t i = 0; i < late_count; i++) {
+        if (late->times[i] >= from_ms && late->times[i] <= to_ms) columns_push(out, late->times[i], late->values[i]);
+    }
+    mutex_give(&page->lock);
+
+    while (place_count-- > 0) {
+        const Strip *strip = places[place_count].strip;
+        const StripClock *clock = places[place_count].clock;
+        int64_t *times = out->times + out->count;
+        double *values = out->values + out->count;
+        strip_decode(page, strip, clock, times, values);
+        if (clock->first_ms >= from_ms && clock->last_ms <= to_ms) {
+            out->count += strip->count;
+            continue;
+        }
+        for (uint32_t i = 0; i < strip->count; i++) {
+            if (times[i] >= from_ms && times[i] <= to_ms) columns_push(out, times[i], values[i]);
+        }
+    }
+    for (size_t i = 0; i < tail_count; i++) columns_push(out, tail[i].time_ms, tail[i].value);
+    sort_columns(out, begin);
+    if (places != few) memory_free(places);
+    return true;
+}

@@ -1,0 +1,86 @@
+// A page: the samples of up to PAGE_SERIES series of a head, behind one lock.
+//
+//   hot[slot]  56 B: last time and value, where tail, strips and late samples are
+//     tail     up to 16 raw samples in quads of 4: int32 time deltas, doubles        (slab)
+//     strips   a chain, newest first: 16 packed values and a reference to a clock    (slab)
+//     clock    16 packed times; series of one scrape share it                        (slab)
+//     late     samples older than the last one, sorted, raw; packed into strips when many
+//
+// The slab is pieces of 64 KiB; a place in it is a 4-byte offset. A strip and a clock never change once written
+// and live as long as the page, so a reader takes the lock only to copy the tail and the places of strips.
+// A time stands at most once in a series of a page: the first sample stored wins.
+#pragma once
+
+#include "base/budget.h"
+#include "model/batch.h"
+#include "os/thread.h"
+#include "store/series/chunk.h"
+#include "store/series/columns.h"
+
+enum { PAGE_BITS = 10, PAGE_SERIES = 1 << PAGE_BITS, PAGE_PIECE_BYTES = 64 * KB, PAGE_CLOCKS = 16 };
+
+typedef struct PageSeries {
+    int64_t last_ms;    // newest time; INT64_MIN: none
+    double last_value;
+    int64_t base_ms;    // the tail's deltas count from here
+    uint32_t quads[4];  // of the tail
+    uint32_t strip;     // newest; 0: none
+    uint32_t late;      // 1 + index into Page.late
+    uint32_t strips;    // how many
+    uint8_t tail_count;
+    uint8_t disorder;   // some strip is not newer than all before it, or a strip of late ones exists
+} PageSeries;
+
+typedef struct PageLate {
+    int64_t *times;  // rising
+    double *values;
+    uint32_t count, capacity;
+} PageLate;
+
+// What memory a head holds, charged to its budget. What the budget refuses is taken all the same when the samples are
+// in the log already, and remembered as overdraft: series_may_write refuses until it is gone.
+typedef struct HeadMemory {
+    Budget *budget;
+    _Atomic int64_t charged, overdraft;
+} HeadMemory;
+void head_memory_charge(HeadMemory *memory, int64_t bytes);
+must_use bool head_memory_reserve(HeadMemory *memory, int64_t bytes, Error *err);
+void head_memory_release_all(HeadMemory *memory);
+
+typedef struct PageClock {  // a clock sealed lately, to be shared
+    int64_t base_ms;
+    int32_t deltas[STRIP_SAMPLES];
+    uint32_t count, place;
+} PageClock;
+
+typedef struct Page {
+    Mutex lock;  // SERIES_PAGE
+    HeadMemory *memory;
+    PageSeries *hot;
+    uint8_t **pieces;
+    uint32_t piece_count, piece_capacity, piece_used;
+    uint32_t free_quads;  // a list through their first bytes
+    ARRAY(PageLate) late;
+    uint64_t samples;
+    PageClock clocks[PAGE_CLOCKS];
+} Page;
+
+must_use bool page_open(HeadMemory *memory, Page **out, Error *err);
+void page_close(Page **page);
+// A slot begins empty. `last` (NULL: none) is what the head before this one stored last.
+void page_begin_series(Page *page, uint32_t slot, const Sample *last);
+
+static inline PageSeries *page_series(Page *page, uint32_t slot) { return &page->hot[slot]; }
+
+// With the lock held. Never fails: the sample is in the log already.
+Verdict page_add_disorder(Page *page, PageSeries *series, Sample sample);
+void page_add_new(Page *page, PageSeries *series, Sample sample);
+
+static inline Verdict page_add(Page *page, PageSeries *series, Sample sample) {
+    if (unlikely(sample.time_ms <= series->last_ms)) return page_add_disorder(page, series, sample);
+    page_add_new(page, series, sample);
+    return VERDICT_STORED;
+}
+
+// Appends all samples of the slot with from <= time <= to, rising. Takes the lock for the copying only.
+must_use bool page_samples(Page *page, uint32_t slot, int64_t from_ms, int64_t to_ms, SeriesColumns *out, Error *err);

@@ -1,0 +1,284 @@
+// Recognising series and making new ones.
+
+#include "store/series/registry.h"
+
+#include "base/assert.h"
+#include "base/limits.h"
+
+_Static_assert(sizeof(RegistrySeries) == 8, "a series costs 8 bytes here");
+
+void registry_begin(Registry *registry, HashKey hash_key) {
+    *registry = (Registry){.hash_key = hash_key};
+    shared_begin(&registry->lock, LOCK_SERIES_REGISTRY);
+    registry->series.element_bytes = sizeof(RegistrySeries);
+    registry->successors.element_bytes = sizeof(uint32_t);
+    registry->ids.element_bytes = sizeof(uint32_t);
+    registry->pairs.element_bytes = sizeof(RegistryPair);
+    registry->holders.element_bytes = sizeof(RegistryHolders);
+    registry->name_map = map_begin(&registry->arena, hash_key);
+    registry->last_made = UINT32_MAX;
+}
+
+void registry_end(Registry *registry) {
+    vector_free(&registry->series);
+    vector_free(&registry->successors);
+    vector_free(&registry->ids);
+    vector_free(&registry->pairs);
+    vector_free(&registry->holders);
+    memory_free(registry->series_table.slots);
+    memory_free(registry->pair_table.slots);
+    for (size_t i = 0; i < registry->lists.count; i++) posting_list_free(&registry->lists.at[i]);
+    array_free(&registry->lists);
+    for (size_t i = 0; i < registry->names.count; i++) array_free(&registry->names.at[i].pairs);
+    array_free(&registry->names);
+    arena_free(&registry->arena);
+    shared_end(&registry->lock);
+}
+
+// ---- Comparing ------------------------------------------------------------------------------------
+
+static inline uint64_t load_8(const uint8_t *at) {
+    uint64_t word;
+    memcpy(&word, at, 8);
+    return word;
+}
+
+// memcmp without the call, for labels of 10 to 60 bytes: whole words, the last one overlapping.
+static inline bool same_bytes(const uint8_t *a, const uint8_t *b, size_t len) {
+    if (unlikely(len < 8)) return memcmp(a, b, len) == 0;
+    uint64_t difference = load_8(a + len - 8) ^ load_8(b + len - 8);
+    for (size_t at = 0; at + 8 < len; at += 8) difference |= load_8(a + at) ^ load_8(b + at);
+    return difference == 0;
+}
+
+bool registry_is(const Registry *registry, uint32_t ref, Bytes wire) {
+    const RegistrySeries *series = registry_series(registry, ref);
+    if (series->wire_len != wire.len) return false;
+    const uint32_t *ids = registry_ids(registry, series);
+    const uint8_t *at = wire.at, *end = wire.at + wire.len;
+    for (unsigned i = 0; i < series->pair_count; i++) {
+        const RegistryPair *pair = registry_pair(registry, ids[i]);
+        if (pair->len > (size_t)(end - at) || !same_bytes(pair->wire, at, pair->len)) return false;
+        at += pair->len;
+    }
+    return at == end;
+}
+
+bool registry_predict(Registry *registry, uint32_t ref, Bytes wire, uint32_t *out) {
+    uint32_t guess = 0;
+    uint32_t count = registry_count(registry);
+    if (ref < count) {
+        _Atomic uint32_t *successor = vector_at(&registry->successors, ref);
+        uint32_t next = atomic_load_explicit(successor, memory_order_acquire);
+        guess = next != 0 ? next - 1 : ref + 1;  // series come in the order in which they were made
+    }
+    // The count is read again: a successor may have been made since.
+    if (guess >= count && guess >= registry_count(registry)) return false;
+    if (!registry_is(registry, guess, wire)) return false;
+    *out = guess;
+    return true;
+}
+
+void registry_learn(Registry *registry, uint32_t before, uint32_t ref) {
+    if (before >= registry_count(registry)) return;
+    _Atomic uint32_t *successor = vector_at(&registry->successors, before);
+    uint32_t known = atomic_load_explicit(successor, memory_order_relaxed);
+    if (known == ref + 1 || (known == 0 && ref == before + 1)) return;
+    atomic_store_explicit(successor, ref + 1, memory_order_release);
+}
+
+// ---- Tables: open addressing, linear probing, at most three quarters full ---------------------------
+
+static bool table_grow(RegistryTable *table, _Atomic int64_t *bytes, Error *err) {
+    uint32_t slot_count = table->slot_count == 0 ? 64 : table->slot_count * 2;
+    void *memory;
+    TRY(memory_reserve(array_bytes(slot_count, sizeof(uint64_t)), &memory, err));
+    uint64_t *slots = memory;
+    memset(slots, 0, slot_count * sizeof *slots);
+    for (uint32_t i = 0; i < table->slot_count; i++) {
+        if (table->slots[i] == 0) continue;
+        uint32_t at = (uint32_t)(table->slots[i] >> 32) & (slot_count - 1);
+        while (slots[at] != 0) at = (at + 1) & (slot_count - 1);
+        slots[at] = table->slots[i];
+    }
+    memory_free(table->slots);
+    atomic_fetch_add(bytes, (int64_t)(slot_count - table->slot_count) * 8);
+    table->slots = slots;
+    table->slot_count = slot_count;
+    return true;
+}
+
+static bool table_prepare(RegistryTable *table, _Atomic int64_t *bytes, Error *err) {
+    if ((uint64_t)table->count * 4 < (uint64_t)table->slot_count * 3) return true;
+    return table_grow(table, bytes, err);
+}
+
+static void table_add(RegistryTable *table, uint64_t hash, uint32_t id) {
+    uint32_t mask = table->slot_count - 1;
+    uint32_t at = (uint32_t)hash & mask;
+    while (table->slots[at] != 0) at = (at + 1) & mask;
+    table->slots[at] = hash << 32 | ((uint64_t)id + 1);
+    table->count++;
+}
+
+bool registry_find(const Registry *registry, Bytes wire, uint64_t hash, uint32_t *out) {
+    const RegistryTable *table = &registry->series_table;
+    if (table->slot_count == 0) return false;
+    uint32_t mask = table->slot_count - 1;
+    for (uint32_t at = (uint32_t)hash & mask; table->slots[at] != 0; at = (at + 1) & mask) {
+        if ((uint32_t)(table->slots[at] >> 32) != (uint32_t)hash) continue;
+        uint32_t ref = (uint32_t)table->slots[at] - 1;
+        if (registry_is(registry, ref, wire)) {
+            *out = ref;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool find_pair(const Registry *registry, Bytes wire, uint64_t hash, uint32_t *out) {
+    const RegistryTable *table = &registry->pair_table;
+    if (table->slot_count == 0) return false;
+    uint32_t mask = table->slot_count - 1;
+    for (uint32_t at = (uint32_t)hash & mask; table->slots[at] != 0; at = (at + 1) & mask) {
+        if ((uint32_t)(table->slots[at] >> 32) != (uint32_t)hash) continue;
+        uint32_t id = (uint32_t)table->slots[at] - 1;
+        const RegistryPair *pair = registry_pair(registry, id);
+        if (pair->len == wire.len && memcmp(pair->wire, wire.at, wire.len) == 0) {
+            *out = id;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool registry_find_pair(const Registry *registry, Bytes wire, uint32_t *out) {
+    return find_pair(registry, wire, registry_hash(registry, wire), out);
+}
+
+// ---- Making ---------------------------------------------------------------------------------------
+
+Label registry_label_of(const RegistryPair *pair) {
+    Bytes rest = {pair->wire, pair->len};
+    Label label;
+    bool there = labels_next(&rest, &label);
+    assert(there);
+    return label;
+}
+
+static RegistryName *name_of(Registry *registry, Text name, uint32_t *index) {
+    void **known = map_put(&registry->name_map, name);
+    if (*known == NULL) {
+        RegistryName *made = array_add(&registry->names);
+        made->name = text_copy(name, &registry->arena);
+        *known = (void *)(uintptr_t)registry->names.count;
+        atomic_fetch_add(&registry->bytes, (int64_t)(sizeof *made + 2 * name.len + sizeof(MapSlot) * 2));
+    }
+    *index = (uint32_t)((uintptr_t)*known - 1);
+    return &registry->names.at[*index];
+}
+
+static bool make_pair(Registry *registry, Bytes wire, Text name, uint64_t hash, uint32_t *out, Error *err) {
+    uint32_t id = registry->pair_count;
+    TRY(vector_reserve(&registry->pairs, id, err));
+    TRY(vector_reserve(&registry->holders, id, err));
+    TRY(table_prepare(&registry->pair_table, &registry->bytes, err));
+    RegistryPair *pair = vector_at(&registry->pairs, id);
+    uint8_t *copy = arena_push_raw(&registry->arena, wire.len, 1);
+    memcpy(copy, wire.at, wire.len);
+    *pair = (RegistryPair){copy, (uint32_t)wire.len, 0};
+    RegistryName *names = name_of(registry, name, &pair->name);
+    *array_add(&names->pairs) = id;
+    names->bytes += wire.len;
+    RegistryHolders *holders = vector_at(&registry->holders, id);
+    *holders = (RegistryHolders){UINT32_MAX, 0};
+    table_add(&registry->pair_table, hash, id);
+    registry->pair_count++;
+    atomic_fetch_add(&registry->bytes, (int64_t)(wire.len + sizeof *pair + sizeof *holders + 6));
+    *out = id;
+    return true;
+}
+
+static void add_holder(Registry *registry, uint32_t pair, uint32_t ref) {
+    RegistryHolders *holders = vector_at(&registry->holders, pair);
+    int64_t taken = 0;
+    if (holders->first == UINT32_MAX) {
+        holders->first = ref;
+    } else {
+        if (holders->list == 0) {
+            PostingList *list = array_add(&registry->lists);
+            holders->list = (uint32_t)registry->lists.count;
+            taken += (int64_t)sizeof *list;
+            posting_list_add(list, holders->first, &taken);
+        }
+        posting_list_add(&registry->lists.at[holders->list - 1], ref, &taken);
+    }
+    if (taken > 0) atomic_fetch_add(&registry->bytes, taken);
+}
+
+// The pair ids of these labels; a neighbour's pair at the same place is tried before the table.
+static bool intern(Registry *registry, Bytes wire, uint32_t *ids, size_t *count, Error *err) {
+    const RegistrySeries *near = registry->last_made == UINT32_MAX ? NULL : registry_series(registry, registry->last_made);
+    const uint32_t *near_ids = near == NULL ? NULL : registry_ids(registry, near);
+    Label label;
+    *count = 0;
+    for (Bytes rest = wire;;) {
+        const uint8_t *begin = rest.at;
+        if (!labels_next(&rest, &label)) return true;
+        assert(*count < REGISTRY_PAIRS_MAX);
+        Bytes pair = {begin, (size_t)(rest.at - begin)};
+        uint32_t *id = &ids[(*count)++];
+        if (near != NULL && *count <= near->pair_count) {
+            const RegistryPair *known = registry_pair(registry, near_ids[*count - 1]);
+            if (known->len == pair.len && memcmp(known->wire, pair.at, pair.len) == 0) {
+                *id = near_ids[*count - 1];
+                continue;
+            }
+        }
+        uint64_t hash = registry_hash(registry, pair);
+        if (!find_pair(registry, pair, hash, id)) TRY(make_pair(registry, pair, label.name, hash, id, err));
+    }
+}
+
+bool registry_make(Registry *registry, Bytes wire, uint64_t hash, uint32_t *out, Error *err) {
+    uint32_t ref = registry_count(registry);
+    uint32_t ids[REGISTRY_PAIRS_MAX];
+    size_t count;
+    // Pairs made before a failure stay without holders: they match nothing and are found again by the next try.
+    TRY(intern(registry, wire, ids, &count, err));
+    TRY(vector_reserve(&registry->series, ref, err));
+    TRY(vector_reserve(&registry->successors, ref, err));
+    TRY(table_prepare(&registry->series_table, &registry->bytes, err));
+    uint32_t at;
+    TRY(vector_reserve_run(&registry->ids, &registry->id_next, (uint32_t)count, &at, err));
+    RegistrySeries *series = vector_at(&registry->series, ref);
+    *series = (RegistrySeries){at, (uint16_t)wire.len, (uint8_t)count};
+    memcpy(vector_at(&registry->ids, at), ids, count * sizeof *ids);
+    atomic_store_explicit((_Atomic uint32_t *)vector_at(&registry->successors, ref), 0, memory_order_relaxed);
+    atomic_fetch_add(&registry->bytes, (int64_t)(sizeof *series + sizeof(uint32_t) * (count + 1)));
+    *out = ref;
+    return true;
+}
+
+void registry_publish(Registry *registry, uint32_t ref, uint64_t hash) {
+    const RegistrySeries *series = registry_series(registry, ref);
+    const uint32_t *ids = registry_ids(registry, series);
+    for (unsigned i = 0; i < series->pair_count; i++) add_holder(registry, ids[i], ref);
+    table_add(&registry->series_table, hash, ref);
+    registry->last_made = ref;
+    atomic_store_explicit(&registry->count, ref + 1, memory_order_release);
+}
+
+Labels registry_labels(const Registry *registry, uint32_t ref, Arena *arena) {
+    const RegistrySeries *series = registry_series(registry, ref);
+    const uint32_t *ids = registry_ids(registry, series);
+    uint8_t *wire = arena_push_raw(arena, series->wire_len, 1);
+    size_t at = 0;
+    for (unsigned i = 0; i < series->pair_count; i++) {
+        const RegistryPair *pair = registry_pair(registry, ids[i]);
+        memcpy(wire + at, pair->wire, pair->len);
+        at += pair->len;
+    }
+    assert(at == series->wire_len);
+    return (Labels){{wire, at}};
+}

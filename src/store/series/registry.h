@@ -1,0 +1,119 @@
+// The registry of a head: which series it has, and how they are found again.
+//
+// Labels are interned as PAIRS: the canonical wire bytes of one label, stored once. A series is an array of pair ids.
+// Three ways lead to a series, each confirmed by comparing bytes:
+//   prediction   successor[ref]: who came after this series last time. No lock, no hash.
+//   table        keyed hash of the whole label bytes -> ref. Under the lock, shared.
+//   matchers     pair -> postings. Under the lock, shared.
+// Storage only grows and never moves (vector.h), so whoever holds a ref below registry_count() reads its labels
+// without a lock. New series are made under the lock, exclusive.
+#pragma once
+
+#include "base/hash.h"
+#include "base/map.h"
+#include "model/labels.h"
+#include "model/matcher.h"
+#include "os/thread.h"
+#include "store/index/postings.h"
+#include "store/series/vector.h"
+
+// SERIES_LABELS (40) with room; a run of the id vector.
+enum { REGISTRY_PAIRS_MAX = 64 };
+
+typedef struct RegistrySeries {
+    uint32_t pairs_at;  // into `ids`
+    uint16_t wire_len;  // of all label bytes
+    uint8_t pair_count;
+} RegistrySeries;
+
+typedef struct RegistryPair {
+    const uint8_t *wire;  // one label: 0a len 0a len name 12 len value
+    uint32_t len;
+    uint32_t name;        // which of `names`
+} RegistryPair;
+
+// Who has the pair: the first series inline, a list once there are two.
+typedef struct RegistryHolders {
+    uint32_t first;
+    uint32_t list;  // 1 + index into `lists`; 0: only `first`
+} RegistryHolders;
+
+typedef struct RegistryName {
+    Text name;
+    ARRAY(uint32_t) pairs;  // the ids of its values
+    uint64_t bytes;         // of their wire bytes
+} RegistryName;
+
+typedef struct RegistryTable {
+    uint64_t *slots;  // tag << 32 | id + 1; 0: free
+    uint32_t slot_count, count;
+} RegistryTable;
+
+typedef struct Registry {
+    HashKey hash_key;
+    SharedLock lock;           // SERIES_REGISTRY
+    _Atomic uint32_t count;    // series; published after their entries
+    Vector series;             // RegistrySeries
+    Vector successors;         // _Atomic uint32_t: ref + 1 of who came next; 0: not known
+    Vector ids;                // pair ids of all series, in runs
+    Vector pairs;              // RegistryPair
+    Vector holders;            // RegistryHolders, same index as `pairs`
+    uint32_t id_next, pair_count;
+    RegistryTable series_table, pair_table;
+    ARRAY(PostingList) lists;
+    ARRAY(RegistryName) names;
+    Map name_map;              // name -> 1 + index into `names`
+    Arena arena;               // wire bytes of pairs, names
+    uint32_t last_made;        // pairs of the series made last are tried first
+    _Atomic int64_t bytes;     // memory in use
+} Registry;
+
+void registry_begin(Registry *registry, HashKey hash_key);
+void registry_end(Registry *registry);
+
+static inline uint32_t registry_count(const Registry *registry) {
+    return atomic_load_explicit(&registry->count, memory_order_acquire);
+}
+
+// Are these the label bytes of series `ref`? No lock.
+bool registry_is(const Registry *registry, uint32_t ref, Bytes wire);
+
+// The predicted successor of `ref` (or of none: UINT32_MAX), when its bytes are these.
+bool registry_predict(Registry *registry, uint32_t ref, Bytes wire, uint32_t *out);
+void registry_learn(Registry *registry, uint32_t before, uint32_t ref);
+
+static inline uint64_t registry_hash(const Registry *registry, Bytes wire) {
+    return hash_keyed(registry->hash_key, wire);
+}
+// With the lock held, shared or exclusive.
+bool registry_find(const Registry *registry, Bytes wire, uint64_t hash, uint32_t *out);
+// The pair whose wire bytes these are. With the lock held.
+bool registry_find_pair(const Registry *registry, Bytes wire, uint32_t *out);
+// With the lock held exclusively, for canonical bytes (labels_check passed) that registry_find does not know. The new
+// series is not published and leaves no trace until then: the caller prepares what belongs to it, then calls registry_publish.
+must_use bool registry_make(Registry *registry, Bytes wire, uint64_t hash, uint32_t *out, Error *err);
+void registry_publish(Registry *registry, uint32_t ref, uint64_t hash);
+
+// The label bytes of a series, put together. No lock.
+Labels registry_labels(const Registry *registry, uint32_t ref, Arena *arena);
+Label registry_label_of(const RegistryPair *pair);
+
+static inline const RegistrySeries *registry_series(const Registry *registry, uint32_t ref) {
+    return vector_at(&registry->series, ref);
+}
+static inline const RegistryPair *registry_pair(const Registry *registry, uint32_t pair) {
+    return vector_at(&registry->pairs, pair);
+}
+static inline const uint32_t *registry_ids(const Registry *registry, const RegistrySeries *series) {
+    return vector_at(&registry->ids, series->pairs_at);
+}
+
+// ---- Finding (registry_select.c); each takes the lock, shared, for as short as it can -------------
+
+// The refs that every matcher matches, rising. Regular expressions run outside the lock.
+must_use bool registry_select(Registry *registry, Matchers matchers, Arena *arena, PostingSet *out, Error *err);
+void registry_label_names(Registry *registry, Arena *arena, Texts *out);              // in no order
+void registry_label_values(Registry *registry, Text name, Arena *arena, Texts *out);  // in no order
+
+// All series in labels_compare order. No lock needed when the head takes no new series any more.
+uint32_t *registry_sorted(Registry *registry, Arena *arena);

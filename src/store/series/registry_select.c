@@ -1,0 +1,180 @@
+// Matchers against a registry: pairs that match, their postings, and what is left after exclusions.
+//
+// A matcher that does not match the empty value keeps the series that have a matching pair. One that does match it
+// (an absent label counts as empty) takes away the series whose pair does not match. As Prometheus does.
+
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "store/series/registry.h"
+
+typedef struct PairIds {
+    const uint32_t *at;
+    size_t count;
+} PairIds;
+
+// The values of a name, as of now. Takes the lock.
+static PairIds pairs_of_name(Registry *registry, Text name, Arena *arena) {
+    shared_take_read(&registry->lock);
+    PairIds out = {0};
+    uintptr_t known = (uintptr_t)map_get(&registry->name_map, name);
+    if (known != 0) {
+        const RegistryName *names = &registry->names.at[known - 1];
+        uint32_t *copy = arena_push_array_raw(arena, uint32_t, names->pairs.count + 1);
+        memcpy(copy, names->pairs.at, names->pairs.count * sizeof *copy);
+        out = (PairIds){copy, names->pairs.count};
+    }
+    shared_give(&registry->lock);
+    return out;
+}
+
+static bool find_value(Registry *registry, Text name, Text value, uint32_t *out) {
+    AUTO(builder_free) Builder wire = {0};
+    labels_append(&wire, name, value);
+    shared_take_read(&registry->lock);
+    bool found = registry_find_pair(registry, text_bytes(builder_text(&wire)), out);
+    shared_give(&registry->lock);
+    return found;
+}
+
+// The pairs of the matcher's name for which matching gives `wanted`.
+static PairIds pairs_that(Registry *registry, const Matcher *matcher, bool wanted, Arena *arena) {
+    Text one = matcher->value;
+    Texts literals = {&one, 1};
+    bool few = matcher->kind == MATCH_EQUAL && wanted;
+    few |= matcher->kind == MATCH_NOT_EQUAL && !wanted;
+    if ((matcher->kind == MATCH_REGEX && wanted) || (matcher->kind == MATCH_NOT_REGEX && !wanted)) {
+        literals = regex_literals(matcher->regex);
+        few = literals.count > 0;
+    }
+    if (few) {
+        uint32_t *ids = arena_push_array_raw(arena, uint32_t, literals.count);
+        size_t count = 0;
+        for (size_t i = 0; i < literals.count; i++) {
+            count += find_value(registry, matcher->name, literals.at[i], &ids[count]) ? 1 : 0;
+        }
+        return (PairIds){ids, count};
+    }
+    PairIds all = pairs_of_name(registry, matcher->name, arena);
+    uint32_t *kept = (uint32_t *)(uintptr_t)all.at;
+    size_t count = 0;
+    for (size_t i = 0; i < all.count; i++) {
+        Label label = registry_label_of(registry_pair(registry, all.at[i]));
+        if (matcher_matches(matcher, label.value) == wanted) kept[count++] = all.at[i];
+    }
+    return (PairIds){kept, count};
+}
+
+// With the lock held.
+static PostingSet postings_of_pair(const Registry *registry, uint32_t pair, Arena *arena) {
+    const RegistryHolders *holders = vector_at(&registry->holders, pair);
+    if (holders->first == UINT32_MAX) return (PostingSet){0};
+    if (holders->list != 0) return posting_list_read(&registry->lists.at[holders->list - 1], arena);
+    uint32_t *one = arena_push(arena, uint32_t);
+    *one = holders->first;
+    return (PostingSet){one, 1};
+}
+
+static PostingSet postings_of(Registry *registry, PairIds pairs, Arena *arena) {
+    PostingSet *sets = arena_push_array_raw(arena, PostingSet, pairs.count + 1);
+    shared_take_read(&registry->lock);
+    for (size_t i = 0; i < pairs.count; i++) sets[i] = postings_of_pair(registry, pairs.at[i], arena);
+    shared_give(&registry->lock);
+    return pairs.count == 1 ? sets[0] : postings_or_many(sets, pairs.count, arena);
+}
+
+static PostingSet every_series(const Registry *registry, Arena *arena) {
+    uint32_t count = registry_count(registry);
+    uint32_t *all = arena_push_array_raw(arena, uint32_t, (size_t)count + 1);
+    for (uint32_t i = 0; i < count; i++) all[i] = i;
+    return (PostingSet){all, count};
+}
+
+bool registry_select(Registry *registry, Matchers matchers, Arena *arena, PostingSet *out, Error *err) {
+    (void)err;
+    PostingSet kept = {0};
+    bool any = false;
+    for (size_t i = 0; i < matchers.count; i++) {
+        const Matcher *matcher = &matchers.at[i];
+        if (matcher_matches(matcher, TEXT(""))) continue;
+        PostingSet set = postings_of(registry, pairs_that(registry, matcher, true, arena), arena);
+        kept = any ? postings_and(kept, set, arena) : set;
+        any = true;
+        if (kept.count == 0) break;
+    }
+    if (!any) kept = every_series(registry, arena);
+    for (size_t i = 0; i < matchers.count && kept.count > 0; i++) {
+        const Matcher *matcher = &matchers.at[i];
+        if (!matcher_matches(matcher, TEXT(""))) continue;
+        PostingSet set = postings_of(registry, pairs_that(registry, matcher, false, arena), arena);
+        kept = postings_without(kept, set, arena);
+    }
+    // A list read later may name a series that a set read earlier did not know yet; none is beyond what is published
+    // for long, and the caller asks for refs below the count only.
+    uint32_t count = registry_count(registry);
+    while (kept.count > 0 && kept.at[kept.count - 1] >= count) kept.count--;
+    *out = kept;
+    return true;
+}
+
+void registry_label_names(Registry *registry, Arena *arena, Texts *out) {
+    shared_take_read(&registry->lock);
+    Text *names = arena_push_array_raw(arena, Text, registry->names.count + 1);
+    size_t count = registry->names.count;
+    for (size_t i = 0; i < count; i++) names[i] = text_copy(registry->names.at[i].name, arena);
+    shared_give(&registry->lock);
+    *out = (Texts){names, count};
+}
+
+void registry_label_values(Registry *registry, Text name, Arena *arena, Texts *out) {
+    PairIds pairs = pairs_of_name(registry, name, arena);
+    Text *values = arena_push_array_raw(arena, Text, pairs.count + 1);
+    for (size_t i = 0; i < pairs.count; i++) {
+        values[i] = text_copy(registry_label_of(registry_pair(registry, pairs.at[i])).value, arena);
+    }
+    *out = (Texts){values, pairs.count};
+}
+
+// ---- Order ----------------------------------------------------------------------------------------
+
+typedef struct ByRank {
+    const Registry *registry;
+    const uint32_t *rank;
+} ByRank;
+
+static int compare_pairs(const void *a, const void *b, void *context) {
+    const Registry *registry = context;
+    Label label_a = registry_label_of(registry_pair(registry, *(const uint32_t *)a));
+    Label label_b = registry_label_of(registry_pair(registry, *(const uint32_t *)b));
+    int order = text_compare(label_a.name, label_b.name);
+    return order != 0 ? order : text_compare(label_a.value, label_b.value);
+}
+
+// labels_compare on ranks: pair by pair, and what ends first comes first.
+static int compare_series(const void *a, const void *b, void *context) {
+    const ByRank *by = context;
+    const RegistrySeries *series_a = registry_series(by->registry, *(const uint32_t *)a);
+    const RegistrySeries *series_b = registry_series(by->registry, *(const uint32_t *)b);
+    const uint32_t *ids_a = registry_ids(by->registry, series_a);
+    const uint32_t *ids_b = registry_ids(by->registry, series_b);
+    unsigned count_a = series_a->pair_count, count_b = series_b->pair_count;
+    unsigned common = MIN(count_a, count_b);
+    for (unsigned i = 0; i < common; i++) {
+        if (ids_a[i] == ids_b[i]) continue;
+        return by->rank[ids_a[i]] < by->rank[ids_b[i]] ? -1 : 1;
+    }
+    return (int)count_a - (int)count_b;
+}
+
+uint32_t *registry_sorted(Registry *registry, Arena *arena) {
+    uint32_t pair_count = registry->pair_count, count = registry_count(registry);
+    uint32_t *pairs = arena_push_array_raw(arena, uint32_t, (size_t)pair_count + 1);
+    for (uint32_t i = 0; i < pair_count; i++) pairs[i] = i;
+    qsort_r(pairs, pair_count, sizeof *pairs, compare_pairs, registry);
+    uint32_t *rank = arena_push_array_raw(arena, uint32_t, (size_t)pair_count + 1);
+    for (uint32_t i = 0; i < pair_count; i++) rank[pairs[i]] = i;
+    uint32_t *refs = arena_push_array_raw(arena, uint32_t, (size_t)count + 1);
+    for (uint32_t i = 0; i < count; i++) refs[i] = i;
+    qsort_r(refs, count, sizeof *refs, compare_series, &(ByRank){registry, rank});
+    return refs;
+}

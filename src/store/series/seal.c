@@ -1,0 +1,266 @@
+// Turning the head and writing turned ones out as blocks: one per UTC day, durable and verified before the manifest
+// names them, and the head let go only after that (W14).
+
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "codec/crc32c.h"
+#include "store/series/generations.h"
+
+enum { DAY_MS = 86400000 };
+
+// ---- Turning --------------------------------------------------------------------------------------
+
+static bool is_empty(const Head *head) {
+    return atomic_load(&head->last_sequence) == 0 && atomic_load(&head->first_sequence) == UINT64_MAX;
+}
+
+bool series_wants_turn(SeriesStore *store) {
+    const SeriesOptions *options = &store->options;
+    mutex_take(&store->blocks_lock);
+    AUTO(head_unref) Head *head = head_ref(store->head);
+    mutex_give(&store->blocks_lock);
+    if (is_empty(head)) return false;
+    if (head_bytes(head) >= options->head_bytes_max || atomic_load(&head->memory.overdraft) > 0) return true;
+    if (options->clock->wall_ms(options->clock) - head->born_ms >= options->head_span_ms) return true;
+    // How far the newest time moved, not how old the oldest sample is: a backfill does not turn the head at once.
+    int64_t front = atomic_load(&head->front_ms), newest = atomic_load(&head->max_ms), moved;
+    return front != INT64_MIN && !__builtin_sub_overflow(newest, front, &moved) && moved >= options->head_span_ms;
+}
+
+static bool turn(SeriesStore *store) {
+    Clock *clock = store->options.clock;
+    Head *head = head_open(store->head->generation + 1, store->options.hash_key, store->options.memory, clock->wall_ms(clock));
+    shared_take_write(&store->generation);
+    mutex_take(&store->blocks_lock);
+    *array_add(&store->turned) = store->head;
+    store->head = head;
+    mutex_give(&store->blocks_lock);
+    shared_give(&store->generation);
+    return true;
+}
+
+bool series_turn(SeriesStore *store, Error *err) {
+    (void)err;
+    mutex_take(&store->maintain);
+    bool turned = is_empty(store->head) || turn(store);
+    mutex_give(&store->maintain);
+    return turned;
+}
+
+uint64_t series_needed_sequence(SeriesStore *store) {
+    uint64_t needed = UINT64_MAX;
+    // Under `generation`, exclusive, no batch stands between its log record and its samples.
+    shared_take_write(&store->generation);
+    for (size_t i = 0; i < store->turned.count; i++) needed = MIN(needed, (uint64_t)atomic_load(&store->turned.at[i]->first_sequence));
+    needed = MIN(needed, (uint64_t)atomic_load(&store->head->first_sequence));
+    shared_give(&store->generation);
+    return needed;
+}
+
+// ---- Blocks and the manifest ----------------------------------------------------------------------
+
+bool store_put_block(SeriesStore *store, Bytes content, uint32_t level, uint64_t order, StoreBlock *out, Error *err) {
+    Objects *objects = store->options.objects;
+    AUTO(arena_free) Arena scratch = {0};
+    Text name = text_format(&store->arena, "%016llx.block", (unsigned long long)store->manifest.next_order++);
+    Text object = store_object_name(store, name, &scratch);
+    StoreBlock block = {.facts = {.name = name, .bytes = (int64_t)content.len, .crc = crc32c(0, content), .level = level, .order = order}};
+    TRY(objects->put(objects, object, content, err));
+    TRY(objects->verify(objects, object, block.facts.bytes, block.facts.crc, err));
+    TRY(block_open(objects, object, block.facts.bytes, &block.block, err));
+    BlockFacts facts = block_facts(block.block);
+    block.facts.min_ms = facts.min_ms;
+    block.facts.max_ms = facts.max_ms;
+    block.facts.series = facts.series;
+    block.facts.samples = facts.samples;
+    *out = block;
+    return true;
+}
+
+bool store_write_manifest(SeriesStore *store, const StoreBlockArray *blocks, uint64_t sealed_sequence, Error *err) {
+    Manifest manifest = {
+        .sealed_sequence = sealed_sequence,
+        .next_order = store->manifest.next_order,
+        .writes = store->manifest.writes + 1,
+    };
+    for (size_t i = 0; i < blocks->count; i++) *array_add(&manifest.blocks) = blocks->at[i].facts;
+    bool written = manifest_write(store->options.disk, store->options.folder, &manifest, err);
+    array_free(&manifest.blocks);
+    if (!written) return false;
+    store->manifest.sealed_sequence = sealed_sequence;
+    store->manifest.writes++;
+    return true;
+}
+
+// ---- Sealing --------------------------------------------------------------------------------------
+
+typedef struct Sealing {
+    SeriesStore *store;
+    Head *head;
+    const uint32_t *refs;  // in labels order
+    SeriesColumns columns;
+    StoreBlockArray made;  // opened, durable, not in the manifest yet
+    bool metadata_written;
+} Sealing;
+
+static void sealing_end(Sealing *sealing) {
+    series_columns_free(&sealing->columns);
+    for (size_t i = 0; i < sealing->made.count; i++) store_block_drop(&sealing->made.at[i]);
+    array_free(&sealing->made);
+}
+
+// The exemplars of the day, by series: rising refs, and where each begins.
+static int by_ref_and_time(const void *a, const void *b) {
+    const HeadExemplar *first = a, *again = b;
+    if (first->ref != again->ref) return first->ref < again->ref ? -1 : 1;
+    return (first->time_ms > again->time_ms) - (first->time_ms < again->time_ms);
+}
+
+static bool write_exemplars(const HeadExemplarArray *all, uint32_t ref, BlockWriter *writer, Error *err) {
+    size_t low = 0, high = all->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (all->at[middle].ref < ref) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    for (; low < all->count && all->at[low].ref == ref; low++) {
+        const HeadExemplar *exemplar = &all->at[low];
+        if (low > 0 && exemplar[-1].ref == ref && exemplar[-1].time_ms == exemplar->time_ms) continue;
+        TRY(block_writer_exemplar(writer, exemplar->time_ms, exemplar->value, (Labels){exemplar->labels}, err));
+    }
+    return true;
+}
+
+static bool has_exemplar(const HeadExemplarArray *all, uint32_t ref) {
+    HeadExemplar key = {.ref = ref, .time_ms = INT64_MIN};
+    size_t low = 0, high = all->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (by_ref_and_time(&all->at[middle], &key) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < all->count && all->at[low].ref == ref;
+}
+
+// One series' part of the day; *wrote tells whether it has any.
+static bool write_series(Sealing *sealing, uint32_t ref, int64_t from_ms, int64_t to_ms, const HeadExemplarArray *exemplars,
+                         BlockWriter *writer, bool *wrote, Error *err) {
+    Head *head = sealing->head;
+    SeriesColumns *columns = &sealing->columns;
+    columns->count = 0;
+    TRY(head_read(head, ref, from_ms, to_ms, columns, err));
+    AUTO(arena_free) Arena scratch = {0};
+    SeriesHistogramArray histograms = {0};
+    if (head->side.histograms.count > 0) side_histograms(head, ref, from_ms, to_ms, &scratch, &histograms);
+    if (columns->count == 0 && histograms.count == 0 && !has_exemplar(exemplars, ref)) return true;
+    *wrote = true;
+    TRY(block_writer_series(writer, registry_labels(&head->registry, ref, &scratch), err));
+    if (columns->count > 0) TRY(block_writer_samples(writer, columns->times, columns->values, columns->count, err));
+    for (size_t i = 0; i < histograms.count; i++) {
+        TRY(block_writer_histogram(writer, histograms.at[i].time_ms, histograms.at[i].wire, err));
+    }
+    return write_exemplars(exemplars, ref, writer, err);
+}
+
+static bool seal_day(Sealing *sealing, int64_t day, Error *err) {
+    Head *head = sealing->head;
+    SeriesStore *store = sealing->store;
+    int64_t from_ms = day * DAY_MS, to_ms = from_ms + DAY_MS - 1;
+    AUTO(arena_free) Arena scratch = {0};
+    HeadExemplarArray exemplars = {0};
+    side_exemplars(head, NULL, from_ms, to_ms, &scratch, &exemplars);
+    if (exemplars.count > 0) qsort(exemplars.at, exemplars.count, sizeof *exemplars.at, by_ref_and_time);
+    AUTO(block_writer_free) BlockWriter *writer = block_writer_begin();
+    bool wrote = false;
+    for (uint32_t i = 0; i < registry_count(&head->registry); i++) {
+        TRY(write_series(sealing, sealing->refs[i], from_ms, to_ms, &exemplars, writer, &wrote, err));
+    }
+    if (!wrote) return true;  // the day was noted for a sample that was a duplicate
+    if (!sealing->metadata_written) TRY(store_write_metadata(store, head->generation, writer, err));
+    sealing->metadata_written = true;
+    AUTO(builder_free) Builder content = {0};
+    TRY(block_writer_finish(writer, &content, err));
+    StoreBlock block;
+    TRY(store_put_block(store, text_bytes(builder_text(&content)), 0, store->manifest.next_order, &block, err));
+    *array_add(&sealing->made) = block;
+    return true;
+}
+
+// The sequence below which everything is in blocks once `head`, the oldest, is sealed.
+static uint64_t sealed_after(const SeriesStore *store, const Head *head) {
+    return MAX(store->manifest.sealed_sequence, atomic_load(&head->last_sequence) + 1);
+}
+
+// The manifest first, then views see the blocks instead of the head, in one step.
+static bool install(SeriesStore *store, Sealing *sealing, Error *err) {
+    StoreBlockArray blocks = {0};
+    for (size_t i = 0; i < store->blocks.count; i++) *array_add(&blocks) = store->blocks.at[i];
+    for (size_t i = 0; i < sealing->made.count; i++) *array_add(&blocks) = sealing->made.at[i];
+    if (!store_write_manifest(store, &blocks, sealed_after(store, sealing->head), err)) {
+        array_free(&blocks);
+        return false;
+    }
+    shared_take_write(&store->generation);  // writers look at the newest turned head
+    mutex_take(&store->blocks_lock);
+    array_free(&store->blocks);
+    store->blocks = blocks;
+    assert(store->turned.at[0] == sealing->head);
+    memmove(store->turned.at, store->turned.at + 1, (store->turned.count - 1) * sizeof(Head *));
+    store->turned.count--;
+    mutex_give(&store->blocks_lock);
+    shared_give(&store->generation);
+    array_clear(&sealing->made);  // they belong to the store now
+    head_unref(&sealing->head);
+    return true;
+}
+
+// Metadata that came without any sample waits for a block of the next head; so does its place in the log.
+static void hand_on(SeriesStore *store, Head *head) {
+    Head *next = store->turned.count > 1 ? store->turned.at[1] : store->head;
+    store_keep_metadata(store, head->generation, next->generation);
+    shared_take_write(&store->generation);
+    uint64_t first = atomic_load(&head->first_sequence);
+    if (first < atomic_load(&next->first_sequence)) atomic_store(&next->first_sequence, first);
+    if (atomic_load(&head->last_sequence) > atomic_load(&next->last_sequence)) {
+        atomic_store(&next->last_sequence, atomic_load(&head->last_sequence));
+    }
+    mutex_take(&store->blocks_lock);
+    memmove(store->turned.at, store->turned.at + 1, (store->turned.count - 1) * sizeof(Head *));
+    store->turned.count--;
+    mutex_give(&store->blocks_lock);
+    shared_give(&store->generation);
+    head_unref(&head);
+}
+
+static bool seal(SeriesStore *store, Head *head, Error *err) {
+    AUTO(arena_free) Arena arena = {0};
+    AUTO(sealing_end) Sealing sealing = {.store = store, .head = head};
+    sealing.refs = registry_sorted(&head->registry, &arena);
+    size_t days = head->side.days.count;
+    for (size_t i = 0; i < days; i++) {
+        if (!seal_day(&sealing, head->side.days.at[i], err)) return error_context(err, "sealing a head");
+    }
+    if (!sealing.metadata_written && store_has_metadata(store, head->generation)) {
+        hand_on(store, head);
+        return true;
+    }
+    TRY(install(store, &sealing, err));
+    atomic_fetch_add(&store->seals, 1);
+    return true;
+}
+
+bool series_seal(SeriesStore *store, Error *err) {
+    mutex_take(&store->maintain);
+    bool sealed = true;
+    // Oldest first, so that the sequence in the manifest never claims a head that is still in memory.
+    while (sealed && store->turned.count > 0) sealed = seal(store, store->turned.at[0], err);
+    mutex_give(&store->maintain);
+    return sealed;
+}

@@ -1,0 +1,179 @@
+// Opening views and reading samples through them: sources one after the other, merged by time.
+
+#include "store/series/view.h"
+
+#include <stdlib.h>
+
+#include "base/assert.h"
+
+// ---- Views ----------------------------------------------------------------------------------------
+
+static int by_order(const void *a, const void *b) {
+    const StoreBlock *first = *(StoreBlock *const *)a, *again = *(StoreBlock *const *)b;
+    return (first->facts.order > again->facts.order) - (first->facts.order < again->facts.order);
+}
+
+static void warn(SeriesView *view, const StoreBlock *block) {
+    AUTO(arena_free) Arena scratch = {0};
+    Text from = time_format_ms(block->facts.min_ms, &scratch), to = time_format_ms(block->facts.max_ms, &scratch);
+    *array_add_on(&view->arena, &view->warnings) =
+        text_format(&view->arena, "samples from %.*s to %.*s may be missing: block %.*s is damaged (%s)", TEXT_ARG(from),
+                    TEXT_ARG(to), TEXT_ARG(block->facts.name), block->why.message);
+}
+
+bool series_view_open(SeriesStore *store, int64_t from_ms, int64_t to_ms, SeriesView **out, Error *err) {
+    if (from_ms > to_ms) return error_set(err, ERROR_BAD_INPUT, "the interval ends before it begins");
+    SeriesView *view = memory_new(SeriesView);
+    view->store = store;
+    view->from_ms = from_ms;
+    view->to_ms = to_ms;
+    mutex_take(&store->blocks_lock);
+    size_t most = store->blocks.count + store->turned.count + 1;
+    view->sources = arena_push_array(&view->arena, ViewSource, most);
+    StoreBlock **blocks = arena_push_array(&view->arena, StoreBlock *, most);
+    size_t count = 0;
+    for (size_t i = 0; i < store->blocks.count; i++) {
+        StoreBlock *block = &store->blocks.at[i];
+        if (block->facts.min_ms > to_ms || block->facts.max_ms < from_ms) continue;
+        if (block->block == NULL) {
+            warn(view, block);
+        } else {
+            blocks[count++] = block;
+        }
+    }
+    for (size_t i = 0; i < store->gaps.count; i++) {
+        const StoreGap *gap = &store->gaps.at[i];
+        if (gap->from_ms <= to_ms && gap->to_ms >= from_ms) *array_add_on(&view->arena, &view->warnings) = gap->note;
+    }
+    qsort(blocks, count, sizeof *blocks, by_order);
+    for (size_t i = 0; i < count; i++) view->sources[view->source_count++].block = block_ref(blocks[i]->block);
+    for (size_t i = 0; i < store->turned.count; i++) {
+        Head *head = store->turned.at[i];
+        if (head_overlaps(head, from_ms, to_ms)) view->sources[view->source_count++].head = head_ref(head);
+    }
+    if (head_overlaps(store->head, from_ms, to_ms)) view->sources[view->source_count++].head = head_ref(store->head);
+    mutex_give(&store->blocks_lock);
+    *out = view;
+    return true;
+}
+
+void series_view_close(SeriesView **view) {
+    if (*view == NULL) return;
+    SeriesView *gone = TAKE(*view);
+    for (size_t i = 0; i < gone->source_count; i++) {
+        head_unref(&gone->sources[i].head);
+        if (gone->sources[i].block != NULL) block_unref(&gone->sources[i].block);
+    }
+    arena_free(&gone->arena);
+    memory_free(gone);
+}
+
+Texts series_view_warnings(const SeriesView *view) {
+    return (Texts){view->warnings.at, view->warnings.count};
+}
+
+// ---- Reading samples ------------------------------------------------------------------------------
+
+struct SeriesCursor {
+    SeriesView *view;
+    BlockCursor **blocks;  // of each source, opened when first read
+    SeriesColumns one, merged;
+};
+
+SeriesCursor *series_cursor_open(SeriesView *view) {
+    SeriesCursor *cursor = memory_new(SeriesCursor);
+    cursor->view = view;
+    cursor->blocks = memory_new_array(BlockCursor *, view->source_count);
+    return cursor;
+}
+
+void series_cursor_close(SeriesCursor **cursor) {
+    if (*cursor == NULL) return;
+    SeriesCursor *gone = TAKE(*cursor);
+    for (size_t i = 0; i < gone->view->source_count; i++) {
+        if (gone->blocks[i] != NULL) block_cursor_close(&gone->blocks[i]);
+    }
+    memory_free(gone->blocks);
+    series_columns_free(&gone->one);
+    series_columns_free(&gone->merged);
+    memory_free(gone);
+}
+
+static BlockCursor *block_cursor(SeriesCursor *cursor, uint32_t source) {
+    if (cursor->blocks[source] == NULL) cursor->blocks[source] = block_cursor_open(cursor->view->sources[source].block);
+    return cursor->blocks[source];
+}
+
+static bool read_place(SeriesCursor *cursor, FoundPlace place, int64_t from_ms, int64_t to_ms, SeriesColumns *out, Error *err) {
+    const ViewSource *source = &cursor->view->sources[place.source];
+    if (source->block != NULL) return block_read(block_cursor(cursor, place.source), place.number, from_ms, to_ms, out, err);
+    out->histograms += side_histogram_count(source->head, place.number, from_ms, to_ms);
+    return head_read(source->head, place.number, from_ms, to_ms, out, err);
+}
+
+bool series_read(SeriesCursor *cursor, const SeriesFound *series, int64_t from_ms, int64_t to_ms, SeriesColumns *out, Error *err) {
+    const FoundSources *sources = series->sources;
+    out->count = out->histograms = 0;
+    for (uint32_t i = 0; i < sources->count; i++) {
+        if (i == 0) {
+            TRY(read_place(cursor, sources->at[i], from_ms, to_ms, out, err));
+            continue;
+        }
+        SeriesColumns *one = &cursor->one;
+        one->count = one->histograms = 0;
+        TRY(read_place(cursor, sources->at[i], from_ms, to_ms, one, err));
+        out->histograms += one->histograms;
+        columns_append_merged(out, one, &cursor->merged);
+    }
+    return true;
+}
+
+// ---- Histograms -----------------------------------------------------------------------------------
+
+typedef struct HistogramSink {
+    Arena *arena;
+    SeriesHistogramArray *out;
+} HistogramSink;
+
+static bool take_histogram(void *context, int64_t time_ms, Bytes wire, Error *err) {
+    (void)err;
+    HistogramSink *sink = context;
+    *array_add_on(sink->arena, sink->out) = (SeriesHistogram){time_ms, bytes_copy(wire, sink->arena)};
+    return true;
+}
+
+static void sort_histograms(SeriesHistogramArray *all) {
+    // Insertion keeps what was stored first in front; sources are nearly always in order already.
+    for (size_t i = 1; i < all->count; i++) {
+        SeriesHistogram here = all->at[i];
+        size_t at = i;
+        for (; at > 0 && all->at[at - 1].time_ms > here.time_ms; at--) all->at[at] = all->at[at - 1];
+        all->at[at] = here;
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < all->count; i++) {
+        if (kept == 0 || all->at[kept - 1].time_ms != all->at[i].time_ms) all->at[kept++] = all->at[i];
+    }
+    all->count = kept;
+}
+
+bool series_read_histograms(SeriesCursor *cursor, const SeriesFound *series, int64_t from_ms, int64_t to_ms, Arena *arena,
+                            SeriesHistogram **out, size_t *count, Error *err) {
+    const FoundSources *sources = series->sources;
+    SeriesHistogramArray all = {0};
+    HistogramSink sink = {arena, &all};
+    for (uint32_t i = 0; i < sources->count; i++) {
+        FoundPlace place = sources->at[i];
+        const ViewSource *source = &cursor->view->sources[place.source];
+        if (source->head != NULL) {
+            side_histograms(source->head, place.number, from_ms, to_ms, arena, &all);
+        } else {
+            BlockCursor *block = block_cursor(cursor, place.source);
+            TRY(block_each_histogram(block, place.number, from_ms, to_ms, take_histogram, &sink, err));
+        }
+    }
+    sort_histograms(&all);
+    *out = all.at;
+    *count = all.count;
+    return true;
+}

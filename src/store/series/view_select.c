@@ -1,0 +1,264 @@
+// Finding series through a view: matchers in every source, equal label sets united.
+
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "store/series/view.h"
+
+typedef struct Union {
+    SeriesView *view;
+    Arena *arena;
+    Arena slots_arena;
+    uint32_t *slots;  // 1 + index into `found`; 0: free
+    size_t slot_count, series_max;
+    ARRAY(SeriesFound) found;
+} Union;
+
+static void union_end(Union *all) {
+    arena_free(&all->slots_arena);
+}
+
+static bool too_many(const Union *all, Error *err) {
+    return error_set(err, ERROR_TOO_COSTLY, "the selector matches more than %zu series; name more labels", all->series_max);
+}
+
+static uint64_t hash_of(const Union *all, Labels labels) {
+    return hash_keyed(all->view->store->options.hash_key, labels.wire);
+}
+
+static void add_place(Union *all, SeriesFound *found, FoundPlace place) {
+    FoundSources *sources = found->sources;
+    if (sources->count == sources->capacity) {
+        uint32_t capacity = MAX(sources->capacity * 2, 4u);
+        FoundPlace *at = arena_push_array_raw(all->arena, FoundPlace, capacity);
+        memcpy(at, sources->at, sources->count * sizeof *at);
+        sources->at = at;
+        sources->capacity = capacity;
+    }
+    sources->at[sources->count++] = place;
+}
+
+static void add_found(Union *all, Labels labels, FoundPlace place) {
+    struct {
+        FoundSources sources;
+        FoundPlace first;
+    } *with = arena_push_size(all->arena, sizeof *with, _Alignof(FoundSources));
+    with->first = place;
+    with->sources = (FoundSources){&with->first, 1, 1};
+    *array_add_on(all->arena, &all->found) = (SeriesFound){labels, &with->sources};
+}
+
+static void grow(Union *all) {
+    all->slot_count = all->slot_count == 0 ? 256 : all->slot_count * 2;
+    while (all->slot_count * 3 < all->found.count * 4 + 4) all->slot_count *= 2;
+    arena_clear(&all->slots_arena);
+    all->slots = arena_push_array(&all->slots_arena, uint32_t, all->slot_count);
+    for (size_t i = 0; i < all->found.count; i++) {
+        size_t at = hash_of(all, all->found.at[i].labels) & (all->slot_count - 1);
+        while (all->slots[at] != 0) at = (at + 1) & (all->slot_count - 1);
+        all->slots[at] = (uint32_t)i + 1;
+    }
+}
+
+// One series of one source. With a single source no label set comes twice, and nothing is hashed.
+static bool unite(Union *all, Labels labels, FoundPlace place, Error *err) {
+    if (all->view->source_count > 1) {
+        if (all->found.count * 4 >= all->slot_count * 3) grow(all);
+        size_t at = hash_of(all, labels) & (all->slot_count - 1);
+        for (; all->slots[at] != 0; at = (at + 1) & (all->slot_count - 1)) {
+            SeriesFound *known = &all->found.at[all->slots[at] - 1];
+            if (!labels_equal(known->labels, labels)) continue;
+            add_place(all, known, place);
+            return true;
+        }
+        all->slots[at] = (uint32_t)all->found.count + 1;
+    }
+    if (all->series_max > 0 && all->found.count >= all->series_max) return too_many(all, err);
+    add_found(all, labels, place);
+    return true;
+}
+
+static bool select_head(Union *all, uint32_t source, Matchers matchers, Error *err) {
+    Head *head = all->view->sources[source].head;
+    AUTO(arena_free) Arena scratch = {0};
+    PostingSet refs;
+    TRY(registry_select(&head->registry, matchers, &scratch, &refs, err));
+    for (size_t i = 0; i < refs.count; i++) {
+        TRY(unite(all, registry_labels(&head->registry, refs.at[i], all->arena), (FoundPlace){source, refs.at[i]}, err));
+    }
+    return true;
+}
+
+static bool select_block(Union *all, uint32_t source, Matchers matchers, Error *err) {
+    const Block *block = all->view->sources[source].block;
+    AUTO(arena_free) Arena scratch = {0};
+    BlockSeriesSet set;
+    TRY(block_select(block, matchers, &scratch, &set, err));
+    for (size_t i = 0; i < set.count; i++) {
+        Labels labels;
+        TRY(block_labels(block, set.at[i], all->arena, &labels, err));
+        TRY(unite(all, labels, (FoundPlace){source, set.at[i]}, err));
+    }
+    return true;
+}
+
+bool series_select(SeriesView *view, Matchers matchers, size_t series_max, Arena *arena, SeriesFoundList *out, Error *err) {
+    AUTO(union_end) Union all = {.view = view, .arena = arena, .series_max = series_max};
+    for (uint32_t i = 0; i < view->source_count; i++) {
+        bool one = view->sources[i].head != NULL ? select_head(&all, i, matchers, err) : select_block(&all, i, matchers, err);
+        if (!one) return false;
+    }
+    *out = (SeriesFoundList){all.found.at, all.found.count};
+    return true;
+}
+
+// ---- Names and values -----------------------------------------------------------------------------
+
+typedef ARRAY(Text) TextArray;
+
+static int by_text(const void *a, const void *b) {
+    return text_compare(*(const Text *)a, *(const Text *)b);
+}
+
+static void sort_unique(TextArray *texts, Texts *out) {
+    size_t kept = 0;
+    if (texts->count > 0) qsort(texts->at, texts->count, sizeof *texts->at, by_text);
+    for (size_t i = 0; i < texts->count; i++) {
+        if (kept == 0 || !text_equal(texts->at[kept - 1], texts->at[i])) texts->at[kept++] = texts->at[i];
+    }
+    *out = (Texts){texts->at, kept};
+}
+
+static void add_texts(TextArray *all, Texts some, Arena *arena) {
+    for (size_t i = 0; i < some.count; i++) *array_add_on(arena, all) = some.at[i];
+}
+
+// Of the series that match; `name` NULL text: the names, else the values of this name.
+static bool collect_matching(SeriesView *view, Text name, Matchers matchers, Arena *arena, TextArray *out, Error *err) {
+    AUTO(arena_free) Arena scratch = {0};
+    SeriesFoundList found;
+    TRY(series_select(view, matchers, 0, &scratch, &found, err));
+    Map seen = map_begin(&scratch, view->store->options.hash_key);
+    for (size_t i = 0; i < found.count; i++) {
+        Label label;
+        for (Bytes rest = found.at[i].labels.wire; labels_next(&rest, &label);) {
+            if (name.at != NULL && !text_equal(label.name, name)) continue;
+            Text text = name.at == NULL ? label.name : label.value;
+            void **place = map_put(&seen, text);
+            if (*place != NULL) continue;
+            *place = view;
+            *array_add_on(arena, out) = text_copy(text, arena);
+        }
+    }
+    return true;
+}
+
+bool series_label_names(SeriesView *view, Matchers matchers, Arena *arena, Texts *out, Error *err) {
+    TextArray all = {0};
+    if (matchers.count > 0) {
+        TRY(collect_matching(view, TEXT_NONE, matchers, arena, &all, err));
+    }
+    for (size_t i = 0; matchers.count == 0 && i < view->source_count; i++) {
+        Texts some = {0};
+        if (view->sources[i].head != NULL) {
+            registry_label_names(&view->sources[i].head->registry, arena, &some);
+        } else {
+            TRY(block_label_names(view->sources[i].block, arena, &some, err));
+        }
+        add_texts(&all, some, arena);
+    }
+    sort_unique(&all, out);
+    return true;
+}
+
+bool series_label_values(SeriesView *view, Text name, Matchers matchers, Arena *arena, Texts *out, Error *err) {
+    TextArray all = {0};
+    if (name.at == NULL) name = TEXT("");
+    if (matchers.count > 0) {
+        TRY(collect_matching(view, name, matchers, arena, &all, err));
+    }
+    for (size_t i = 0; matchers.count == 0 && i < view->source_count; i++) {
+        Texts some = {0};
+        if (view->sources[i].head != NULL) {
+            registry_label_values(&view->sources[i].head->registry, name, arena, &some);
+        } else {
+            TRY(block_label_values(view->sources[i].block, name, arena, &some, err));
+        }
+        add_texts(&all, some, arena);
+    }
+    sort_unique(&all, out);
+    return true;
+}
+
+// ---- Exemplars ------------------------------------------------------------------------------------
+
+typedef struct ExemplarSink {
+    Arena *arena;
+    Labels series;
+    ARRAY(SeriesExemplar) out;
+} ExemplarSink;
+
+static bool take_exemplar(void *context, int64_t time_ms, double value, Labels labels, Error *err) {
+    (void)err;
+    ExemplarSink *sink = context;
+    *array_add_on(sink->arena, &sink->out) =
+        (SeriesExemplar){sink->series, {bytes_copy(labels.wire, sink->arena)}, value, time_ms};
+    return true;
+}
+
+static bool exemplars_of_head(SeriesView *view, Head *head, Matchers matchers, ExemplarSink *sink, Error *err) {
+    AUTO(arena_free) Arena scratch = {0};
+    PostingSet refs;
+    TRY(registry_select(&head->registry, matchers, &scratch, &refs, err));
+    HeadExemplarArray some = {0};
+    side_exemplars(head, &refs, view->from_ms, view->to_ms, &scratch, &some);
+    for (size_t i = 0; i < some.count; i++) {
+        sink->series = registry_labels(&head->registry, some.at[i].ref, sink->arena);
+        TRY(take_exemplar(sink, some.at[i].time_ms, some.at[i].value, (Labels){some.at[i].labels}, err));
+    }
+    return true;
+}
+
+static void cursor_close(BlockCursor **cursor) {
+    if (*cursor != NULL) block_cursor_close(cursor);
+}
+
+static bool exemplars_of_block(SeriesView *view, const Block *block, Matchers matchers, ExemplarSink *sink, Error *err) {
+    if (block_facts(block).exemplars == 0) return true;
+    AUTO(arena_free) Arena scratch = {0};
+    BlockSeriesSet set;
+    TRY(block_select(block, matchers, &scratch, &set, err));
+    AUTO(cursor_close) BlockCursor *cursor = block_cursor_open(block);
+    for (size_t i = 0; i < set.count; i++) {
+        TRY(block_labels(block, set.at[i], sink->arena, &sink->series, err));
+        TRY(block_each_exemplar(cursor, set.at[i], view->from_ms, view->to_ms, take_exemplar, sink, err));
+    }
+    return true;
+}
+
+static int by_series_and_time(const void *a, const void *b) {
+    const SeriesExemplar *first = a, *again = b;
+    int order = labels_compare(first->series, again->series);
+    if (order != 0) return order;
+    return (first->time_ms > again->time_ms) - (first->time_ms < again->time_ms);
+}
+
+bool series_exemplars(SeriesView *view, Matchers matchers, Arena *arena, SeriesExemplar **out, size_t *count, Error *err) {
+    ExemplarSink sink = {.arena = arena};
+    for (size_t i = 0; i < view->source_count; i++) {
+        const ViewSource *source = &view->sources[i];
+        bool one = source->head != NULL ? exemplars_of_head(view, source->head, matchers, &sink, err)
+                                        : exemplars_of_block(view, source->block, matchers, &sink, err);
+        if (!one) return false;
+    }
+    SeriesExemplar *all = sink.out.at;
+    size_t kept = 0;
+    if (sink.out.count > 0) qsort(all, sink.out.count, sizeof *all, by_series_and_time);
+    for (size_t i = 0; i < sink.out.count; i++) {  // a replay after a crash may bring one again
+        if (kept > 0 && all[kept - 1].time_ms == all[i].time_ms && labels_equal(all[kept - 1].series, all[i].series)) continue;
+        all[kept++] = all[i];
+    }
+    *out = all;
+    *count = kept;
+    return true;
+}
