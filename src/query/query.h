@@ -22,6 +22,7 @@ typedef struct QueryRequest {
     int64_t start_ms, end_ms;  // equal for an instant query
     int64_t step_ms;           // 0: instant
     int64_t lookback_ms;       // 0: five minutes
+    bool delayed_names;        // metric names are dropped at the end, not by each function (Prometheus' promql-delayed-name-removal)
     QueryLimits limits;
     Budget *memory;            // of all queries; may be NULL
     Clock *clock;
@@ -45,6 +46,7 @@ typedef struct QueryResult {
     QuerySeries *series; // VECTOR: one point each; SCALAR: one row without labels; MATRIX: any
     size_t count;
     Text string;
+    int64_t time_ms;  // of the evaluation (STRING)
     Texts warnings, infos;
     QueryStats stats;
 } QueryResult;

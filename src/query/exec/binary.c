@@ -1,0 +1,285 @@
+// Binary operators: of two numbers, of a vector and a scalar, of two vectors matched by their labels.
+
+#include "query/exec/exec.h"
+
+#include <stdio.h>
+
+#include "base/assert.h"
+
+double binary_value(BinaryOp op, double left, double right) {
+    switch (op) {
+        case OP_ADD: return left + right;
+        case OP_SUB: return left - right;
+        case OP_MUL: return left * right;
+        case OP_DIV: return left / right;
+        case OP_MOD: return fmod(left, right);
+        case OP_POW: return pow(left, right);
+        case OP_ATAN2: return atan2(left, right);
+        case OP_EQ: return left == right;
+        case OP_NE: return left != right;
+        case OP_LT: return left < right;
+        case OP_LE: return left <= right;
+        case OP_GT: return left > right;
+        case OP_GE: return left >= right;
+        case OP_AND: case OP_OR: case OP_UNLESS: case OP_COUNT: break;
+    }
+    unreachable("set operators have no value");
+}
+
+// ---- A vector and a scalar --------------------------------------------------------------------------
+
+typedef struct WithScalar {
+    Operator operator;
+    Operator *vector;
+    double *scalar;
+    bool scalar_left;
+} WithScalar;
+
+static bool with_scalar_next(Operator *operator, StepBatch *out, Error *err) {
+    WithScalar *binary = (WithScalar *)operator;
+    BinaryOp op = operator->expr->as.binary.op;
+    bool filters = binary_op_is_comparison(op) && !operator->expr->as.binary.return_bool;
+    TRY(operator_next(binary->vector, out, err));
+    for (size_t i = 0; i < out->count; i++) {
+        double *values = out->at[i].values;
+        for (size_t step = 0; step < operator->steps.count; step++) {
+            double value = values[step], scalar = binary->scalar[step];
+            if (is_absent(value)) continue;
+            double result = binary->scalar_left ? binary_value(op, scalar, value) : binary_value(op, value, scalar);
+            if (!filters) {
+                values[step] = result;
+            } else if (result == 0) {
+                values[step] = ABSENT;
+            }
+        }
+        if (!filters) series_drop_name(operator->exec, &out->at[i], &operator->batch);
+    }
+    return true;
+}
+
+bool binary_scalar_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, Error *err) {
+    WithScalar *binary = operator_new(exec, WithScalar, expr, steps, with_scalar_next);
+    binary->scalar_left = expr->as.binary.left->type == VALUE_SCALAR;
+    const Expr *scalar = binary->scalar_left ? expr->as.binary.left : expr->as.binary.right;
+    const Expr *vector = binary->scalar_left ? expr->as.binary.right : expr->as.binary.left;
+    TRY(scalar_eval(exec, scalar, steps, &binary->operator.keep, &binary->scalar, err));
+    TRY(operator_open(exec, vector, steps, &binary->vector, err));
+    binary->operator.one_name = binary->vector->one_name;
+    bool filters = binary_op_is_comparison(expr->as.binary.op) && !expr->as.binary.return_bool;
+    *out = filters ? &binary->operator : unique_open(exec, &binary->operator, UNIQUE_MERGE);
+    return true;
+}
+
+// ---- Two vectors --------------------------------------------------------------------------------------
+
+typedef struct Member Member;
+struct Member {
+    const StepSeries *series;
+    Member *next;
+};
+
+// What shares one set of matching labels.
+typedef struct MatchGroup {
+    Labels labels;
+    Member *one, *many;        // in order of appearance
+    Member **one_end, **many_end;
+    uint8_t *matched;          // steps at which a one-to-one match was made
+    struct MatchGroup *next;   // all groups, in order of appearance
+} MatchGroup;
+
+typedef struct Matching {
+    Operator operator;
+    Operator *left, *right;
+    const VectorMatching *rule;
+    MatchGroup *first;
+    MatchGroup **end;
+    bool done;
+} Matching;
+
+static Labels match_labels(Exec *exec, const VectorMatching *rule, Labels labels, Arena *arena) {
+    return rule->on ? labels_keep(exec, labels, rule->labels, arena) : labels_remove(exec, labels, rule->labels, true, arena);
+}
+
+static void group_add(Matching *matching, Map *groups, StepBatch batch, bool one) {
+    Exec *exec = matching->operator.exec;
+    Arena *arena = &matching->operator.keep;
+    for (size_t i = 0; i < batch.count; i++) {
+        Labels labels = match_labels(exec, matching->rule, batch.at[i].labels, arena);
+        void **slot = map_put(groups, bytes_text(labels.wire));
+        if (*slot == NULL) {
+            MatchGroup *made = arena_push(arena, MatchGroup);
+            made->labels = labels;
+            made->one_end = &made->one;
+            made->many_end = &made->many;
+            *matching->end = made;
+            matching->end = &made->next;
+            *slot = made;
+        }
+        MatchGroup *group = *slot;
+        Member *member = arena_push(arena, Member);
+        member->series = &batch.at[i];
+        Member ***end = one ? &group->one_end : &group->many_end;
+        **end = member;
+        *end = &member->next;
+    }
+}
+
+// {a="b", c="d"}, the name inside the braces, as messages of Prometheus show it.
+static void print_in_braces(Labels labels, Builder *out) {
+    builder_add_char(out, '{');
+    Label label;
+    bool more = false;
+    for (Bytes rest = labels.wire; labels_next(&rest, &label);) {
+        builder_addf(out, "%s%.*s=\"%.*s\"", more ? ", " : "", TEXT_ARG(label.name), TEXT_ARG(label.value));
+        more = true;
+    }
+    builder_add_char(out, '}');
+}
+
+static bool refuse_duplicates(Matching *matching, const MatchGroup *group, const Member *a, const Member *b, Error *err) {
+    AUTO(builder_free) Builder text = {0};
+    bool swapped = labels_compare(a->series->labels, b->series->labels) > 0;
+    builder_add(&text, TEXT("found duplicate series for the match group "));
+    print_in_braces(group->labels, &text);
+    builder_addf(&text, " on the %s hand-side of the operation: [", matching->rule->card == CARD_ONE_TO_MANY ? "left" : "right");
+    print_in_braces((swapped ? b : a)->series->labels, &text);
+    builder_add(&text, TEXT(", "));
+    print_in_braces((swapped ? a : b)->series->labels, &text);
+    builder_add(&text, TEXT("];many-to-many matching not allowed: matching labels must be unique on one side"));
+    return error_set(err, ERROR_BAD_INPUT, "%.*s", TEXT_ARG(builder_text(&text)));
+}
+
+// On the side of "one", a group has at most one value per step, wherever the other side has any value at all.
+static bool check_one_side(Matching *matching, const MatchGroup *group, const uint8_t *many_any, Error *err) {
+    for (const Member *a = group->one; a != NULL; a = a->next) {
+        for (const Member *b = a->next; b != NULL; b = b->next) {
+            for (size_t step = 0; step < matching->operator.steps.count; step++) {
+                if (many_any[step] && !is_absent(a->series->values[step]) && !is_absent(b->series->values[step])) {
+                    return refuse_duplicates(matching, group, a, b, err);
+                }
+            }
+        }
+    }
+    return true;
+}
+
+static Labels result_labels(Matching *matching, Labels many, Labels one, Arena *arena) {
+    Exec *exec = matching->operator.exec;
+    const VectorMatching *rule = matching->rule;
+    Labels labels = many;
+    if (!binary_op_is_comparison(matching->operator.expr->as.binary.op)) labels = labels_without_name(exec, labels, arena);
+    if (rule->card == CARD_ONE_TO_ONE) {
+        return rule->on ? labels_keep(exec, labels, rule->labels, arena) : labels_remove(exec, labels, rule->labels, false, arena);
+    }
+    for (size_t i = 0; i < rule->include.count; i++) {
+        labels = labels_set(exec, labels, rule->include.at[i], labels_get(one, rule->include.at[i]), arena);
+    }
+    return labels;
+}
+
+// A step that matched but whose comparison is false: it counts as a match until all is matched. Like ABSENT, a
+// signalling NaN that no arithmetic gives.
+static const uint64_t FILTERED_BITS = STALE_NAN_BITS + 1;
+
+static bool match_pair(Matching *matching, MatchGroup *group, const StepSeries *many, const StepSeries *one, StepSeries *out, Error *err) {
+    const Expr *expr = matching->operator.expr;
+    BinaryOp op = expr->as.binary.op;
+    Steps steps = matching->operator.steps;
+    Arena *arena = &matching->operator.keep;
+    bool swapped = matching->rule->card == CARD_ONE_TO_MANY;
+    bool filters = binary_op_is_comparison(op) && !expr->as.binary.return_bool;
+    bool any = false;
+    out->values = column_new(arena, steps);
+    for (size_t step = 0; step < steps.count; step++) {
+        double left = swapped ? one->values[step] : many->values[step];
+        double right = swapped ? many->values[step] : one->values[step];
+        out->values[step] = ABSENT;
+        if (is_absent(left) || is_absent(right)) continue;
+        any = true;
+        if (matching->rule->card == CARD_ONE_TO_ONE) {
+            if (group->matched == NULL) group->matched = arena_push_array(arena, uint8_t, steps.count);
+            if (group->matched[step]) {
+                return error_set(err, ERROR_BAD_INPUT, "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)");
+            }
+            group->matched[step] = 1;
+        }
+        double value = binary_value(op, left, right);
+        if (filters) value = value != 0 ? left : double_from_bits(FILTERED_BITS);
+        out->values[step] = value;
+    }
+    if (!any) out->values = NULL;
+    return true;
+}
+
+static bool unfilter(double *values, Steps steps) {
+    bool any = false;
+    for (size_t step = 0; step < steps.count; step++) {
+        if (double_bits(values[step]) == FILTERED_BITS) values[step] = ABSENT;
+        any |= !is_absent(values[step]);
+    }
+    return any;
+}
+
+static bool match_groups(Matching *matching, const uint8_t *many_any, StepBatch *out, Error *err) {
+    Exec *exec = matching->operator.exec;
+    Arena *arena = &matching->operator.keep;
+    const Expr *expr = matching->operator.expr;
+    bool filters = binary_op_is_comparison(expr->as.binary.op) && !expr->as.binary.return_bool;
+    ARRAY(StepSeries) made = {0};
+    for (MatchGroup *group = matching->first; group != NULL; group = group->next) {
+        TRY(check_one_side(matching, group, many_any, err));
+        for (const Member *many = group->many; many != NULL; many = many->next) {
+            for (const Member *one = group->one; one != NULL; one = one->next) {
+                StepSeries series = {LABELS_NONE, many->series->drop_name, NULL};
+                TRY(match_pair(matching, group, many->series, one->series, &series, err));
+                if (series.values == NULL) continue;
+                series.labels = result_labels(matching, many->series->labels, one->series->labels, arena);
+                if (expr->as.binary.return_bool) series_drop_name(exec, &series, arena);
+                *array_add_on(arena, &made) = series;
+            }
+        }
+        TRY(exec_tick(exec, err));
+    }
+    StepBatch all = {made.at, made.count};
+    Error merged;
+    if (!series_unique(exec, &all, matching->operator.steps, UNIQUE_MERGE, arena, &merged)) {
+        return error_set(err, ERROR_BAD_INPUT, "%s", matching->rule->card == CARD_ONE_TO_ONE
+                             ? merged.message : "multiple matches for labels: grouping labels must ensure unique matches");
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < all.count; i++) {
+        if (filters && !unfilter(all.at[i].values, matching->operator.steps)) continue;
+        all.at[kept++] = all.at[i];
+    }
+    *out = (StepBatch){all.at, kept};
+    return true;
+}
+
+static bool matching_next(Operator *operator, StepBatch *out, Error *err) {
+    Matching *matching = (Matching *)operator;
+    if (matching->done) return true;
+    matching->done = true;
+    StepBatch left, right;
+    TRY(operator_collect(matching->left, &operator->keep, &left, err));
+    TRY(operator_collect(matching->right, &operator->keep, &right, err));
+    bool swapped = matching->rule->card == CARD_ONE_TO_MANY;
+    StepBatch many = swapped ? right : left, one = swapped ? left : right;
+    uint8_t *many_any = arena_push_array(&operator->keep, uint8_t, operator->steps.count);
+    for (size_t i = 0; i < many.count; i++) {
+        for (size_t step = 0; step < operator->steps.count; step++) many_any[step] |= !is_absent(many.at[i].values[step]);
+    }
+    Map groups = map_begin(&operator->keep, operator->exec->hash_key);
+    group_add(matching, &groups, one, true);
+    group_add(matching, &groups, many, false);
+    return match_groups(matching, many_any, out, err);
+}
+
+bool binary_vector_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, Error *err) {
+    Matching *matching = operator_new(exec, Matching, expr, steps, matching_next);
+    matching->rule = &expr->as.binary.matching;
+    matching->end = &matching->first;
+    TRY(operator_open(exec, expr->as.binary.left, steps, &matching->left, err));
+    TRY(operator_open(exec, expr->as.binary.right, steps, &matching->right, err));
+    *out = &matching->operator;
+    return true;
+}

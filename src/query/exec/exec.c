@@ -1,0 +1,121 @@
+// The life of a query: its operators, its limits, its annotations.
+
+#include "query/exec/exec.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/assert.h"
+
+enum { NOTES_MAX = 32, BATCH_VALUES = 16384, BATCH_ROWS_MAX = 128 };
+
+void *operator_make(Exec *exec, size_t size, const Expr *expr, Steps steps, bool (*next)(Operator *, StepBatch *, Error *)) {
+    Operator *operator = arena_push_size(exec->arena, size, _Alignof(max_align_t));
+    *operator = (Operator){.exec = exec, .expr = expr, .steps = steps, .next = next};
+    *array_add(&exec->operators) = operator;
+    return operator;
+}
+
+void exec_close(Exec *exec) {
+    for (size_t i = exec->operators.count; i > 0; i--) {
+        Operator *operator = exec->operators.at[i - 1];
+        if (operator->close != NULL) operator->close(operator);
+        arena_free(&operator->keep);
+        arena_free(&operator->batch);
+    }
+    array_free(&exec->operators);
+    array_free(&exec->warnings);
+    array_free(&exec->infos);
+    builder_free(&exec->wire);
+    if (exec->request->memory != NULL) budget_release(exec->request->memory, exec->charged);
+    exec->charged = 0;
+}
+
+// What the query holds now: the arenas of its operators, and what it added to the request's arena.
+static int64_t memory_used(const Exec *exec) {
+    int64_t bytes = (int64_t)exec->arena->bytes - exec->arena_before;
+    for (size_t i = 0; i < exec->operators.count; i++) {
+        const Operator *operator = exec->operators.at[i];
+        bytes += (int64_t)(operator->keep.bytes + operator->batch.bytes) + operator->extra_bytes;
+    }
+    return bytes;
+}
+
+bool exec_tick(Exec *exec, Error *err) {
+    const QueryRequest *request = exec->request;
+    if (request->cancelled != NULL && atomic_load(request->cancelled)) {
+        return error_set(err, ERROR_CANCELLED, "the query was cancelled");
+    }
+    if (request->clock != NULL && request->clock->monotonic_ns(request->clock) > exec->deadline_ns) {
+        return error_set(err, ERROR_TIMEOUT, "query timed out: it ran longer than its limit of time (query.time_max)");
+    }
+    int64_t used = memory_used(exec);
+    exec->memory_peak = MAX(exec->memory_peak, used);
+    if (exec->memory_max > 0 && used > exec->memory_max) {
+        return error_set(err, ERROR_TOO_COSTLY, "the query wants more than its limit of memory (%lld bytes); ask for fewer series or steps",
+                         (long long)exec->memory_max);
+    }
+    if (request->memory == NULL || used <= exec->charged) return true;
+    // In pieces of a MiB, so that small queries do not fight over the counter.
+    int64_t more = ((used - exec->charged) / MB + 1) * MB;
+    TRY(budget_reserve(request->memory, more, err));
+    exec->charged += more;
+    return true;
+}
+
+double *column_new(Arena *arena, Steps steps) {
+    return arena_push_array_raw(arena, double, steps.count);
+}
+
+void column_fill(double *column, Steps steps, double value) {
+    for (size_t i = 0; i < steps.count; i++) column[i] = value;
+}
+
+size_t batch_rows(Steps steps) {
+    size_t rows = BATCH_VALUES / steps.count;
+    return MAX((size_t)1, MIN(rows, (size_t)BATCH_ROWS_MAX));
+}
+
+bool operator_collect(Operator *operator, Arena *arena, StepBatch *out, Error *err) {
+    ARRAY(StepSeries) all = {0};
+    StepBatch batch;
+    do {
+        TRY(operator_next(operator, &batch, err));
+        for (size_t i = 0; i < batch.count; i++) {
+            StepSeries *copy = array_add_on(arena, &all);
+            copy->labels.wire = bytes_copy(batch.at[i].labels.wire, arena);
+            copy->drop_name = batch.at[i].drop_name;
+            copy->values = column_new(arena, operator->steps);
+            memcpy(copy->values, batch.at[i].values, operator->steps.count * sizeof(double));
+        }
+    } while (batch.count > 0);
+    *out = (StepBatch){all.at, all.count};
+    return true;
+}
+
+void exec_note(Exec *exec, NoteKind kind, SourceRange range, const char *format, ...) {
+    char message[400];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    SourcePlace place = source_place(exec->text, range.from);
+    Text note = text_format(exec->arena, "PromQL %s: %s (%zu:%zu)", kind == NOTE_WARNING ? "warning" : "info", message,
+                            place.line, place.column);
+    __typeof__(&exec->warnings) list = kind == NOTE_WARNING ? &exec->warnings : (void *)&exec->infos;
+    for (size_t i = 0; i < list->count; i++) {
+        if (text_equal(list->at[i], note)) return;
+    }
+    if (list->count < NOTES_MAX) *array_add(list) = note;
+}
+
+Text number_shown(double value, Arena *arena) {
+    if (isnan(value)) return TEXT("NaN");
+    if (isinf(value)) return value > 0 ? TEXT("+Inf") : TEXT("-Inf");
+    return text_format(arena, "%.6g", value);
+}
+
+void quantile_note(Exec *exec, SourceRange range, double q) {
+    Text shown = number_shown(q, exec->arena);
+    exec_note(exec, NOTE_WARNING, range, "quantile value should be between 0 and 1, got %.*s", TEXT_ARG(shown));
+}

@@ -1,0 +1,231 @@
+// Classic histograms, series with `le`: histogram_quantile and histogram_fraction, interpolated as Prometheus does.
+
+#include "query/exec/exec.h"
+
+#include <float.h>
+#include <stdlib.h>
+
+#define BUCKET_LABEL TEXT("le")
+
+typedef struct BucketSeries {
+    double bound;
+    const double *counts;  // per step, cumulative
+} BucketSeries;
+
+typedef struct Bucket {
+    double bound, count;
+} Bucket;
+
+typedef struct Group {
+    Labels labels;
+    Text name;
+    bool drop_name;
+    ARRAY(BucketSeries) series;
+    struct Group *next;
+} Group;
+
+typedef struct Histogram {
+    Operator operator;
+    Operator *inner;
+    double *params[2];  // the quantile; or lower and upper
+    bool fraction, done;
+    SourceRange buckets_range;
+} Histogram;
+
+// ---- The arithmetic of one histogram -----------------------------------------------------------------
+
+// Equal but for rounding: differences below 1e-12 of the whole are no falls.
+static bool almost_equal(double a, double b) {
+    double sum = fabs(a) + fabs(b), difference = fabs(a - b);
+    if (a == 0 || b == 0 || sum < DBL_MIN) return difference < 1e-12 * DBL_MIN;
+    return difference / fmin(sum, DBL_MAX) < 1e-12;
+}
+
+// Buckets that fall below the one before are lifted to it; true when one fell by more than rounding.
+static bool make_monotonic(Bucket *buckets, size_t count) {
+    bool forced = false;
+    double before = buckets[0].count;
+    for (size_t i = 1; i < count; i++) {
+        double now = buckets[i].count;
+        if (now == before) continue;
+        bool same = almost_equal(before, now);
+        if (same || now < before) {
+            forced |= !same;
+            buckets[i].count = before;
+        } else {
+            before = now;
+        }
+    }
+    return forced;
+}
+
+static double bucket_quantile(double q, Bucket *buckets, size_t count, bool *forced) {
+    if (isnan(q)) return NAN;
+    if (q < 0) return -INFINITY;
+    if (q > 1) return INFINITY;
+    if (!isinf(buckets[count - 1].bound) || buckets[count - 1].bound < 0) return NAN;
+    *forced = make_monotonic(buckets, count);
+    if (count < 2) return NAN;
+    double observations = buckets[count - 1].count;
+    if (observations == 0) return NAN;
+    double rank = q * observations;
+    size_t low = 0, high = count - 1;
+    while (low < high) {  // the first bucket whose count reaches the rank; NaN never does
+        size_t middle = (low + high) / 2;
+        if (buckets[middle].count >= rank) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    if (low == count - 1) return buckets[count - 2].bound;
+    if (low == 0 && buckets[0].bound <= 0) return buckets[0].bound;
+    double start = 0, inside = buckets[low].count;
+    if (low > 0) {
+        start = buckets[low - 1].bound;
+        inside -= buckets[low - 1].count;
+        rank -= buckets[low - 1].count;
+    }
+    return start + (buckets[low].bound - start) * (rank / inside);
+}
+
+// How many observations lie below `value`; interpolated inside a bucket of finite width.
+static double rank_of(double value, const Bucket *buckets, size_t count) {
+    double below = 0;
+    for (size_t i = 0; i < count; i++) {
+        double start = i > 0 ? buckets[i - 1].bound : buckets[0].bound > 0 ? 0 : -INFINITY;
+        double end = buckets[i].bound;
+        if (value <= start) return below;
+        if (value < end) {
+            if (isinf(end)) return below;
+            if (isinf(start)) return buckets[i].count;
+            return below + (buckets[i].count - below) * (value - start) / (end - start);
+        }
+        below = buckets[i].count;
+    }
+    return below;
+}
+
+static double bucket_fraction(double lower, double upper, Bucket *buckets, size_t count) {
+    if (!isinf(buckets[count - 1].bound) || buckets[count - 1].bound < 0) return NAN;
+    double observations = buckets[count - 1].count;
+    if (observations == 0 || isnan(observations) || isnan(lower) || isnan(upper)) return NAN;
+    if (lower >= upper) return 0;
+    double low = fmin(rank_of(lower, buckets, count), observations);
+    double high = fmin(rank_of(upper, buckets, count), observations);
+    return (high - low) / observations;
+}
+
+// ---- Grouping ------------------------------------------------------------------------------------------
+
+static Group *group_all(Histogram *histogram, StepBatch all) {
+    Exec *exec = histogram->operator.exec;
+    Arena *arena = &histogram->operator.keep;
+    static const Text le = TEXT_INIT("le");
+    Map groups = map_begin(arena, exec->hash_key);
+    Group *first = NULL, **end = &first;
+    for (size_t i = 0; i < all.count; i++) {
+        Text written = labels_get(all.at[i].labels, BUCKET_LABEL);
+        Text name = labels_get(all.at[i].labels, LABEL_NAME);
+        double bound;
+        if (!text_to_f64(written, &bound)) {
+            exec_note(exec, NOTE_WARNING, histogram->buckets_range,
+                      "bucket label \"le\" is missing or has a malformed value of \"%.*s\" for metric name \"%.*s\"",
+                      TEXT_ARG(text_slice(written, 0, 100)), TEXT_ARG(text_slice(name, 0, 100)));
+            continue;
+        }
+        Labels labels = labels_remove(exec, all.at[i].labels, (Texts){&le, 1}, true, arena);
+        void **slot = map_put(&groups, bytes_text(labels.wire));
+        if (*slot == NULL) {
+            Group *made = arena_push(arena, Group);
+            made->labels = labels;
+            made->name = name;
+            *end = made;
+            end = &made->next;
+            *slot = made;
+        }
+        Group *group = *slot;
+        *array_add_on(arena, &group->series) = (BucketSeries){bound, all.at[i].values};
+    }
+    return first;
+}
+
+static int by_bound(const void *a, const void *b) {
+    double left = ((const BucketSeries *)a)->bound, right = ((const BucketSeries *)b)->bound;
+    return (left > right) - (left < right);
+}
+
+// The buckets of one step, those of equal bound added up; `group->series` is sorted by bound.
+static size_t buckets_of(const Group *group, size_t step, Bucket *buckets) {
+    size_t count = 0;
+    for (size_t i = 0; i < group->series.count; i++) {
+        BucketSeries series = group->series.at[i];
+        if (is_absent(series.counts[step])) continue;
+        if (count > 0 && buckets[count - 1].bound == series.bound) {
+            buckets[count - 1].count += series.counts[step];
+        } else {
+            buckets[count++] = (Bucket){series.bound, series.counts[step]};
+        }
+    }
+    return count;
+}
+
+static void compute(Histogram *histogram, Group *group, double *out) {
+    Exec *exec = histogram->operator.exec;
+    Bucket *buckets = arena_push_array_raw(&histogram->operator.batch, Bucket, group->series.count);
+    qsort(group->series.at, group->series.count, sizeof *group->series.at, by_bound);
+    bool forced_ever = false;
+    for (size_t step = 0; step < histogram->operator.steps.count; step++) {
+        size_t count = buckets_of(group, step, buckets);
+        bool forced = false;
+        if (count == 0) {
+            out[step] = ABSENT;
+        } else if (histogram->fraction) {
+            out[step] = bucket_fraction(histogram->params[0][step], histogram->params[1][step], buckets, count);
+        } else {
+            out[step] = bucket_quantile(histogram->params[0][step], buckets, count, &forced);
+        }
+        forced_ever |= forced;
+    }
+    if (!forced_ever) return;
+    exec_note(exec, NOTE_INFO, histogram->buckets_range,
+              "input to histogram_quantile needed to be fixed for monotonicity (see "
+              "https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile) for metric name \"%.*s\"",
+              TEXT_ARG(text_slice(group->name, 0, 100)));
+}
+
+static bool histogram_next(Operator *operator, StepBatch *out, Error *err) {
+    Histogram *histogram = (Histogram *)operator;
+    if (histogram->done) return true;
+    histogram->done = true;
+    StepBatch all;
+    ARRAY(StepSeries) made = {0};
+    TRY(operator_collect(histogram->inner, &operator->keep, &all, err));
+    for (Group *group = group_all(histogram, all); group != NULL; group = group->next) {
+        double *column = column_new(&operator->keep, operator->steps);
+        compute(histogram, group, column);
+        *array_add_on(&operator->keep, &made) = (StepSeries){group->labels, group->drop_name, column};
+        arena_clear(&operator->batch);
+        TRY(exec_tick(operator->exec, err));
+    }
+    *out = (StepBatch){made.at, made.count};
+    return true;
+}
+
+bool histogram_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error *err) {
+    Histogram *histogram = operator_new(exec, Histogram, call, steps, histogram_next);
+    histogram->fraction = call->as.call.function->id == FUNCTION_HISTOGRAM_FRACTION;
+    histogram->operator.one_name = true;  // names are gone already, and groups differ in what is left
+    size_t scalars = histogram->fraction ? 2 : 1;
+    for (size_t i = 0; i < scalars; i++) {
+        TRY(scalar_eval(exec, call->as.call.args[i], steps, &histogram->operator.keep, &histogram->params[i], err));
+    }
+    for (size_t step = 0; !histogram->fraction && step < steps.count; step++) {
+        double q = histogram->params[0][step];
+        if (q >= 0 && q <= 1) continue;
+        quantile_note(exec, call->as.call.args[0]->range, q);
+    }
+    histogram->buckets_range = call->as.call.args[scalars]->range;
+    *out = &histogram->operator;
+    return operator_open(exec, call->as.call.args[scalars], steps, &histogram->inner, err);
+}

@@ -1,0 +1,85 @@
+// Label sets made from label sets, in canonical bytes from the start: what is kept is copied whole.
+
+#include "query/exec/exec.h"
+
+static bool is_meta(Text name) {
+    return text_equal(name, LABEL_NAME) || text_equal(name, TEXT("__type__")) || text_equal(name, TEXT("__unit__"));
+}
+
+static bool is_among(Text name, Texts names) {
+    for (size_t i = 0; i < names.count; i++) {
+        if (text_equal(names.at[i], name)) return true;
+    }
+    return false;
+}
+
+static Labels taken(Exec *exec, Arena *arena) {
+    return (Labels){bytes_copy(text_bytes(builder_text(&exec->wire)), arena)};
+}
+
+Labels labels_without_name(Exec *exec, Labels labels, Arena *arena) {
+    // The usual case costs nothing: the name comes first, and what follows it is already canonical.
+    Label label;
+    Bytes rest = labels.wire;
+    if (!labels_next(&rest, &label)) return labels;
+    if (text_equal(label.name, LABEL_NAME)) {
+        Bytes behind = rest;
+        bool more = labels_next(&rest, &label);
+        while (more && text_starts_with(label.name, TEXT("__")) && !is_meta(label.name)) more = labels_next(&rest, &label);
+        if (!more || !is_meta(label.name)) return (Labels){behind};
+    }
+    builder_clear(&exec->wire);
+    bool found = false;
+    for (rest = labels.wire; labels_next(&rest, &label);) {
+        if (is_meta(label.name)) {
+            found = true;
+        } else {
+            labels_append(&exec->wire, label.name, label.value);
+        }
+    }
+    return found ? taken(exec, arena) : labels;
+}
+
+Labels labels_keep(Exec *exec, Labels labels, Texts names, Arena *arena) {
+    if (names.count == 0) return LABELS_NONE;
+    builder_clear(&exec->wire);
+    Label label;
+    for (Bytes rest = labels.wire; labels_next(&rest, &label);) {
+        if (is_among(label.name, names)) labels_append(&exec->wire, label.name, label.value);
+    }
+    return taken(exec, arena);
+}
+
+Labels labels_remove(Exec *exec, Labels labels, Texts names, bool name_too, Arena *arena) {
+    builder_clear(&exec->wire);
+    Label label;
+    for (Bytes rest = labels.wire; labels_next(&rest, &label);) {
+        if ((name_too && is_meta(label.name)) || is_among(label.name, names)) continue;
+        labels_append(&exec->wire, label.name, label.value);
+    }
+    return taken(exec, arena);
+}
+
+Labels labels_set(Exec *exec, Labels labels, Text name, Text value, Arena *arena) {
+    builder_clear(&exec->wire);
+    bool placed = value.len == 0;
+    Label label;
+    for (Bytes rest = labels.wire; labels_next(&rest, &label);) {
+        int order = text_compare(label.name, name);
+        if (order >= 0 && !placed) {
+            labels_append(&exec->wire, name, value);
+            placed = true;
+        }
+        if (order != 0) labels_append(&exec->wire, label.name, label.value);
+    }
+    if (!placed) labels_append(&exec->wire, name, value);
+    return taken(exec, arena);
+}
+
+void series_drop_name(Exec *exec, StepSeries *series, Arena *arena) {
+    if (exec->request->delayed_names) {
+        series->drop_name = true;
+    } else {
+        series->labels = labels_without_name(exec, series->labels, arena);
+    }
+}

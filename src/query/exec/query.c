@@ -1,0 +1,183 @@
+// query_run: from a text to a table of series.
+
+#include "query/query.h"
+
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "os/random.h"
+#include "query/exec/exec.h"
+
+enum { LOOKBACK_MS = 300000 };
+
+// ---- Results --------------------------------------------------------------------------------------------
+
+static int by_labels(const void *a, const void *b) {
+    return labels_compare(((const QuerySeries *)a)->labels, ((const QuerySeries *)b)->labels);
+}
+
+// Does the expression itself say in which order an instant vector comes?
+static bool is_ordered(const Expr *expr) {
+    expr = expr_inner(expr);
+    if (expr->kind == EXPR_AGGREGATE) return expr->as.aggregate.op == AGG_TOPK || expr->as.aggregate.op == AGG_BOTTOMK;
+    if (expr->kind != EXPR_CALL) return false;
+    FunctionId id = expr->as.call.function->id;
+    return id == FUNCTION_SORT || id == FUNCTION_SORT_DESC || id == FUNCTION_SORT_BY_LABEL || id == FUNCTION_SORT_BY_LABEL_DESC;
+}
+
+// One column as the points it has.
+static QuerySeries series_of(Exec *exec, const StepSeries *from) {
+    QuerySeries series = {.labels = from->labels};
+    for (size_t i = 0; i < exec->steps.count; i++) series.count += !is_absent(from->values[i]);
+    int64_t *times = arena_push_array_raw(exec->arena, int64_t, series.count);
+    double *values = arena_push_array_raw(exec->arena, double, series.count);
+    size_t at = 0;
+    for (size_t i = 0; i < exec->steps.count; i++) {
+        if (is_absent(from->values[i])) continue;
+        times[at] = step_ms_at(exec->steps, i);
+        values[at++] = from->values[i];
+    }
+    series.times = times;
+    series.values = values;
+    return series;
+}
+
+static void hand_over(Exec *exec, StepBatch all, const Expr *root, QueryResult *out) {
+    bool ranged = exec->request->step_ms > 0;
+    out->type = ranged ? VALUE_MATRIX : VALUE_VECTOR;
+    out->series = arena_push_array(exec->arena, QuerySeries, all.count);
+    for (size_t i = 0; i < all.count; i++) {
+        QuerySeries series = series_of(exec, &all.at[i]);
+        if (series.count > 0) out->series[out->count++] = series;
+    }
+    if (out->count > 0 && (ranged || !is_ordered(root))) qsort(out->series, out->count, sizeof *out->series, by_labels);
+}
+
+static bool run_vector(Exec *exec, const Expr *root, QueryResult *out, Error *err) {
+    Operator *operator;
+    StepBatch all;
+    TRY(operator_open(exec, root, exec->steps, &operator, err));
+    AUTO(arena_free) Arena columns = {0};
+    TRY(operator_collect(operator, &columns, &all, err));
+    for (size_t i = 0; i < all.count; i++) {
+        Labels labels = all.at[i].labels;
+        if (all.at[i].drop_name) labels = labels_without_name(exec, labels, &columns);
+        all.at[i].labels.wire = bytes_copy(labels.wire, exec->arena);
+    }
+    TRY(series_unique(exec, &all, exec->steps, UNIQUE_MERGE, &columns, err));
+    hand_over(exec, all, root, out);
+    return true;
+}
+
+static bool run_scalar(Exec *exec, const Expr *root, QueryResult *out, Error *err) {
+    double *values;
+    TRY(scalar_eval(exec, root, exec->steps, exec->arena, &values, err));
+    int64_t *times = arena_push_array_raw(exec->arena, int64_t, exec->steps.count);
+    for (size_t i = 0; i < exec->steps.count; i++) times[i] = step_ms_at(exec->steps, i);
+    out->type = exec->request->step_ms > 0 ? VALUE_MATRIX : VALUE_SCALAR;
+    out->series = arena_push(exec->arena, QuerySeries);
+    *out->series = (QuerySeries){LABELS_NONE, times, values, exec->steps.count};
+    out->count = 1;
+    return true;
+}
+
+// A matrix as the answer of an instant query: the samples as they are stored.
+static bool run_matrix(Exec *exec, const Expr *root, QueryResult *out, Error *err) {
+    RangeSource *source;
+    TRY(range_source_open(exec, root, exec->steps, &source, err));
+    ARRAY(QuerySeries) all = {0};
+    for (;;) {
+        RangeSeries series;
+        bool more;
+        TRY(range_source_next(source, &series, &more, err));
+        if (!more) break;
+        if (series.count == 0) continue;
+        int64_t *times = arena_push_array_raw(exec->arena, int64_t, series.count);
+        double *values = arena_push_array_raw(exec->arena, double, series.count);
+        memcpy(times, series.times, series.count * sizeof *times);
+        memcpy(values, series.values, series.count * sizeof *values);
+        Labels labels = series.drop_name ? labels_without_name(exec, series.labels, exec->arena) : series.labels;
+        *array_add_on(exec->arena, &all) = (QuerySeries){{bytes_copy(labels.wire, exec->arena)}, times, values, series.count};
+    }
+    if (all.count > 0) qsort(all.at, all.count, sizeof *all.at, by_labels);
+    out->type = VALUE_MATRIX;
+    out->series = all.at;
+    out->count = all.count;
+    return true;
+}
+
+static bool run_root(Exec *exec, const Expr *root, QueryResult *out, Error *err) {
+    if (exec->request->step_ms > 0 && root->type != VALUE_SCALAR && root->type != VALUE_VECTOR) {
+        return error_set(err, ERROR_BAD_INPUT, "invalid expression type \"%.*s\" for range query, must be Scalar or instant Vector",
+                         TEXT_ARG(value_type_name(root->type)));
+    }
+    switch (root->type) {
+        case VALUE_VECTOR: return run_vector(exec, root, out, err);
+        case VALUE_SCALAR: return run_scalar(exec, root, out, err);
+        case VALUE_MATRIX: return run_matrix(exec, root, out, err);
+        case VALUE_STRING:
+            out->type = VALUE_STRING;
+            out->time_ms = exec->steps.start_ms;
+            out->string = text_copy(expr_inner(root)->as.string, exec->arena);
+            return true;
+        case VALUE_NONE: break;
+    }
+    unreachable("an expression without a type");
+}
+
+// ---- The request ------------------------------------------------------------------------------------------
+
+static bool steps_of(const QueryRequest *request, Steps *out, Error *err) {
+    if (request->step_ms < 0) return error_set(err, ERROR_BAD_INPUT, "zero or negative query resolution step widths are not accepted. Try a positive integer");
+    if (request->end_ms < request->start_ms) return error_set(err, ERROR_BAD_INPUT, "end timestamp must not be before start time");
+    if (request->step_ms == 0 && request->start_ms != request->end_ms) {
+        return error_set(err, ERROR_BAD_INPUT, "a query over an interval needs a step");
+    }
+    // Times beyond this would overflow when ranges and offsets are taken away from them.
+    const int64_t time_max = INT64_MAX / 4;
+    if (request->start_ms < -time_max || request->end_ms > time_max) {
+        return error_set(err, ERROR_BAD_INPUT, "the time of the query is out of range");
+    }
+    *out = (Steps){request->start_ms, request->step_ms, 1};
+    if (request->step_ms == 0) return true;
+    int64_t points_max = request->limits.points_max > 0 ? request->limits.points_max : LIMIT_QUERY_POINTS;
+    int64_t more = (request->end_ms - request->start_ms) / request->step_ms;
+    if (more > points_max) {
+        return error_set(err, ERROR_BAD_INPUT, "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)");
+    }
+    out->count = (size_t)more + 1;
+    return true;
+}
+
+static int64_t now_ns(const QueryRequest *request) {
+    return request->clock == NULL ? 0 : request->clock->monotonic_ns(request->clock);
+}
+
+static Texts notes_of(const Text *notes, size_t count, Arena *arena) {
+    Text *copies = arena_push_array(arena, Text, count);
+    if (count > 0) memcpy(copies, notes, count * sizeof *copies);
+    return (Texts){copies, count};
+}
+
+bool query_run(SeriesStore *store, const QueryRequest *request, Arena *arena, QueryResult *out, SourceRange *where, Error *err) {
+    *out = (QueryResult){0};
+    if (where != NULL) *where = (SourceRange){0, 0};
+    AUTO(promql_close) Promql promql = {0};
+    AUTO(exec_close) Exec exec = {
+        .store = store, .request = request, .text = request->text, .arena = arena,
+        .lookback_ms = request->lookback_ms > 0 ? request->lookback_ms : LOOKBACK_MS,
+        .memory_max = request->limits.memory_bytes, .arena_before = (int64_t)arena->bytes,
+    };
+    int64_t began_ns = now_ns(request);
+    exec.deadline_ns = began_ns + (request->limits.time_ms > 0 ? request->limits.time_ms : LIMIT_QUERY_TIME_MS) * 1000000;
+    TRY(promql_parse(request->text, arena, &promql, where, err));
+    int64_t parsed_ns = now_ns(request);
+    TRY(steps_of(request, &exec.steps, err));
+    TRY(random_hash_key(&exec.hash_key, err));
+    TRY(run_root(&exec, promql.root, out, err));
+    out->warnings = notes_of(exec.warnings.at, exec.warnings.count, arena);
+    out->infos = notes_of(exec.infos.at, exec.infos.count, arena);
+    out->stats = (QueryStats){exec.series, exec.samples, parsed_ns - began_ns, now_ns(request) - parsed_ns, exec.memory_peak};
+    return true;
+}

@@ -1,0 +1,141 @@
+// Functions over ranges: each series is read once, its kernel runs over all windows with two pointers.
+
+#include "query/exec/exec.h"
+
+#include "base/assert.h"
+
+typedef struct RangeRow {
+    FunctionId id;
+    RangeKernel kernel;
+    bool keeps_name;
+    bool uses_time;     // of evaluation: with @, steps still differ
+    int matrix;         // which argument is the matrix; the others are scalars
+} RangeRow;
+
+static const RangeRow rows[] = {
+    {FUNCTION_RATE, range_rate, false, false, 0},
+    {FUNCTION_INCREASE, range_increase, false, false, 0},
+    {FUNCTION_DELTA, range_delta, false, false, 0},
+    {FUNCTION_IRATE, range_irate, false, false, 0},
+    {FUNCTION_IDELTA, range_idelta, false, false, 0},
+    {FUNCTION_CHANGES, range_changes, false, false, 0},
+    {FUNCTION_RESETS, range_resets, false, false, 0},
+    {FUNCTION_DERIV, range_deriv, false, false, 0},
+    {FUNCTION_PREDICT_LINEAR, range_predict_linear, false, true, 0},
+    {FUNCTION_DOUBLE_EXPONENTIAL_SMOOTHING, range_smoothing, false, false, 0},
+    {FUNCTION_HOLT_WINTERS, range_smoothing, false, false, 0},
+    {FUNCTION_SUM_OVER_TIME, range_sum, false, false, 0},
+    {FUNCTION_AVG_OVER_TIME, range_avg, false, false, 0},
+    {FUNCTION_MIN_OVER_TIME, range_min, false, false, 0},
+    {FUNCTION_MAX_OVER_TIME, range_max, false, false, 0},
+    {FUNCTION_TS_OF_MIN_OVER_TIME, range_time_of_min, false, false, 0},
+    {FUNCTION_TS_OF_MAX_OVER_TIME, range_time_of_max, false, false, 0},
+    {FUNCTION_COUNT_OVER_TIME, range_count, false, false, 0},
+    {FUNCTION_PRESENT_OVER_TIME, range_present, false, false, 0},
+    {FUNCTION_FIRST_OVER_TIME, range_first, true, false, 0},
+    {FUNCTION_LAST_OVER_TIME, range_last, true, false, 0},
+    {FUNCTION_TS_OF_FIRST_OVER_TIME, range_time_of_first, false, false, 0},
+    {FUNCTION_TS_OF_LAST_OVER_TIME, range_time_of_last, false, false, 0},
+    {FUNCTION_STDDEV_OVER_TIME, range_stddev, false, false, 0},
+    {FUNCTION_STDVAR_OVER_TIME, range_stdvar, false, false, 0},
+    {FUNCTION_QUANTILE_OVER_TIME, range_quantile, false, false, 1},
+    {FUNCTION_MAD_OVER_TIME, range_mad, false, false, 0},
+};
+
+typedef struct Range {
+    Operator operator;
+    const RangeRow *row;
+    RangeSource *source;
+    SourceRange matrix_range;
+    double *params[2];
+    int64_t first_end_ms, step_ms, range_ms;
+    bool once;  // all steps see the same window: one is computed and repeated
+} Range;
+
+// A name that does not end like a counter's is worth a hint (rate and increase only).
+static void hint_counter(Range *range, Labels labels) {
+    static const Text endings[] = {TEXT_INIT("_total"), TEXT_INIT("_sum"), TEXT_INIT("_count"), TEXT_INIT("_bucket")};
+    Text name = labels_get(labels, LABEL_NAME);
+    if (name.len == 0) return;
+    for (size_t i = 0; i < COUNT(endings); i++) {
+        if (text_ends_with(name, endings[i])) return;
+    }
+    exec_note(range->operator.exec, NOTE_INFO, range->matrix_range,
+              "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \"%.*s\"", TEXT_ARG(text_slice(name, 0, 200)));
+}
+
+static bool any_present(const double *values, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (!is_absent(values[i])) return true;
+    }
+    return false;
+}
+
+static bool range_next(Operator *operator, StepBatch *out, Error *err) {
+    Range *range = (Range *)operator;
+    Exec *exec = operator->exec;
+    size_t rows_max = batch_rows(operator->steps);
+    Steps windows = operator->steps;
+    if (range->once) windows.count = 1;
+    out->at = arena_push_array_raw(&operator->batch, StepSeries, rows_max);
+    bool hints = range->row->id == FUNCTION_RATE || range->row->id == FUNCTION_INCREASE;
+    AUTO(arena_free) Arena scratch = {0};
+    while (out->count < rows_max) {
+        RangeSeries series;
+        bool more;
+        TRY(range_source_next(range->source, &series, &more, err));
+        if (!more) break;
+        double *column = column_new(&operator->batch, operator->steps);
+        RangeInput input = {series.times, series.values, series.count, range->first_end_ms, range->step_ms, range->range_ms,
+                            windows, {range->params[0], range->params[1]}, &scratch};
+        range->row->kernel(&input, column);
+        arena_clear(&scratch);
+        if (range->once) column_fill(column + 1, (Steps){0, 0, operator->steps.count - 1}, column[0]);
+        if (!any_present(column, operator->steps.count)) continue;
+        if (hints) hint_counter(range, series.labels);
+        StepSeries *made = &out->at[out->count++];
+        *made = (StepSeries){{bytes_copy(series.labels.wire, &operator->batch)}, series.drop_name, column};
+        if (!range->row->keeps_name) series_drop_name(exec, made, &operator->batch);
+    }
+    return true;
+}
+
+static bool check_smoothing(const Range *range, Error *err) {
+    for (size_t step = 0; step < range->operator.steps.count; step++) {
+        for (size_t i = 0; i < 2; i++) {
+            double factor = range->params[i][step];
+            if (factor > 0 && factor < 1) continue;
+            return error_set(err, ERROR_BAD_INPUT, "invalid %s factor. Expected: 0 < %s < 1, got: %f", i == 0 ? "smoothing" : "trend",
+                             i == 0 ? "sf" : "tf", factor);
+        }
+    }
+    return true;
+}
+
+bool range_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error *err) {
+    const RangeRow *row = NULL;
+    for (size_t i = 0; i < COUNT(rows) && row == NULL; i++) {
+        if (rows[i].id == call->as.call.function->id) row = &rows[i];
+    }
+    assert(row != NULL);
+    Range *range = operator_new(exec, Range, call, steps, range_next);
+    range->row = row;
+    const Expr *matrix = call->as.call.args[row->matrix];
+    range->matrix_range = matrix->range;
+    size_t param = 0;
+    for (size_t i = 0; i < call->as.call.arg_count; i++) {
+        if ((int)i == row->matrix) continue;
+        TRY(scalar_eval(exec, call->as.call.args[i], steps, &range->operator.keep, &range->params[param++], err));
+    }
+    if (row->kernel == range_smoothing) TRY(check_smoothing(range, err));
+    for (size_t step = 0; row->kernel == range_quantile && step < steps.count; step++) {
+        double q = range->params[0][step];
+        if (!(q >= 0 && q <= 1)) quantile_note(exec, call->as.call.args[0]->range, q);
+    }
+    TRY(range_source_open(exec, matrix, steps, &range->source, err));
+    range_windows(exec, expr_inner(matrix), steps, &range->first_end_ms, &range->step_ms, &range->range_ms);
+    range->once = range->step_ms == 0 && steps.count > 1 && param == 0 && !row->uses_time;
+    range->operator.one_name = range_source_one_name(range->source);
+    *out = row->keeps_name ? &range->operator : unique_open(exec, &range->operator, UNIQUE_STRICT);
+    return true;
+}

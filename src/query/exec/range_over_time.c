@@ -1,0 +1,221 @@
+// The `_over_time` kernels. Sums are made anew for each window, compensated, so that they never drift; extremes use a
+// monotonic queue, quantiles a sorted window that slides.
+
+#include "query/exec/exec.h"
+
+#include <stdlib.h>
+
+void range_sum(const RangeInput *in, double *out) {
+    Window window = {0};
+    for (size_t i = 0; i < in->steps.count; i++) {
+        window_move(&window, in, i);
+        out[i] = ABSENT;
+        if (window.to == window.from) continue;
+        KahanSum sum = {0};
+        for (size_t j = window.from; j < window.to; j++) kahan_add(&sum, in->values[j]);
+        out[i] = isinf(sum.sum) ? sum.sum : sum.sum + sum.rest;
+    }
+}
+
+// The plain mean of a compensated sum; when the sum overflows, the mean is updated by each value instead.
+static double mean(const double *values, size_t count) {
+    KahanSum sum = {values[0], 0};
+    bool incremental = false;
+    for (size_t i = 1; i < count; i++) {
+        double n = (double)(i + 1);
+        if (!incremental) {
+            KahanSum next = sum;
+            kahan_add(&next, values[i]);
+            if (!isinf(next.sum)) {
+                sum = next;
+                continue;
+            }
+            incremental = true;
+            sum.sum /= n - 1;
+            sum.rest /= n - 1;
+        }
+        double share = (n - 1) / n;
+        sum = (KahanSum){share * sum.sum, share * sum.rest};
+        kahan_add(&sum, values[i] / n);
+    }
+    return incremental ? sum.sum + sum.rest : sum.sum / (double)count + sum.rest / (double)count;
+}
+
+void range_avg(const RangeInput *in, double *out) {
+    Window window = {0};
+    for (size_t i = 0; i < in->steps.count; i++) {
+        window_move(&window, in, i);
+        out[i] = window.to == window.from ? ABSENT : mean(in->values + window.from, window.to - window.from);
+    }
+}
+
+static double variance(const double *values, size_t count) {
+    double n = 0;
+    KahanSum average = {0}, squares = {0};
+    for (size_t i = 0; i < count; i++) {
+        n++;
+        double delta = values[i] - (average.sum + average.rest);
+        kahan_add(&average, delta / n);
+        kahan_add(&squares, delta * (values[i] - (average.sum + average.rest)));
+    }
+    return (squares.sum + squares.rest) / n;
+}
+
+void range_stdvar(const RangeInput *in, double *out) {
+    Window window = {0};
+    for (size_t i = 0; i < in->steps.count; i++) {
+        window_move(&window, in, i);
+        out[i] = window.to == window.from ? ABSENT : variance(in->values + window.from, window.to - window.from);
+    }
+}
+
+void range_stddev(const RangeInput *in, double *out) {
+    range_stdvar(in, out);
+    for (size_t i = 0; i < in->steps.count; i++) {
+        if (!is_absent(out[i])) out[i] = sqrt(out[i]);
+    }
+}
+
+// Is `a` as good an answer as `b`, which came earlier? NaN is only ever the answer when there is nothing else; of equal
+// values the younger one wins.
+static bool at_least(double a, double b, bool largest) {
+    if (isnan(b)) return true;
+    if (isnan(a)) return false;
+    return largest ? a >= b : a <= b;
+}
+
+// queue[head … tail): places of samples, each a better answer than all behind it (a monotonic queue).
+static void extremes(const RangeInput *in, double *out, bool largest, bool time_wanted) {
+    size_t *queue = arena_push_array_raw(in->scratch, size_t, in->count + 1);
+    size_t head = 0, tail = 0, taken = 0;
+    Window window = {0};
+    for (size_t i = 0; i < in->steps.count; i++) {
+        window_move(&window, in, i);
+        for (; taken < window.to; taken++) {
+            while (tail > head && at_least(in->values[taken], in->values[queue[tail - 1]], largest)) tail--;
+            queue[tail++] = taken;
+        }
+        while (head < tail && queue[head] < window.from) head++;
+        if (window.to == window.from) {
+            out[i] = ABSENT;
+        } else {
+            out[i] = time_wanted ? (double)in->times[queue[head]] / 1000 : in->values[queue[head]];
+        }
+    }
+}
+
+void range_min(const RangeInput *in, double *out) { extremes(in, out, false, false); }
+void range_max(const RangeInput *in, double *out) { extremes(in, out, true, false); }
+void range_time_of_min(const RangeInput *in, double *out) { extremes(in, out, false, true); }
+void range_time_of_max(const RangeInput *in, double *out) { extremes(in, out, true, true); }
+
+#define EACH_WINDOW(name, value)                                     \
+    void name(const RangeInput *in, double *out) {                   \
+        Window window = {0};                                         \
+        for (size_t i = 0; i < in->steps.count; i++) {               \
+            window_move(&window, in, i);                             \
+            out[i] = window.to == window.from ? ABSENT : (value);    \
+        }                                                            \
+    }
+EACH_WINDOW(range_count, (double)(window.to - window.from))
+EACH_WINDOW(range_present, 1)
+EACH_WINDOW(range_first, in->values[window.from])
+EACH_WINDOW(range_last, in->values[window.to - 1])
+EACH_WINDOW(range_time_of_first, (double)in->times[window.from] / 1000)
+EACH_WINDOW(range_time_of_last, (double)in->times[window.to - 1] / 1000)
+#undef EACH_WINDOW
+
+// ---- Order statistics -----------------------------------------------------------------------------
+
+// NaN before everything else.
+static int by_value(const void *a, const void *b) {
+    double left = *(const double *)a, right = *(const double *)b;
+    if (isnan(left) || isnan(right)) return (int)!!isnan(right) - (int)!!isnan(left);
+    return (left > right) - (left < right);
+}
+
+void values_sort(double *values, size_t count) {
+    qsort(values, count, sizeof *values, by_value);
+}
+
+double quantile_of_sorted(double q, const double *sorted, size_t count) {
+    if (count == 0 || isnan(q)) return NAN;
+    if (q < 0) return -INFINITY;
+    if (q > 1) return INFINITY;
+    double rank = q * ((double)count - 1);
+    double below = floor(rank);
+    size_t lower = (size_t)fmax(0, below);
+    size_t upper = MIN(lower + 1, count - 1);
+    double weight = rank - below;
+    return sorted[lower] * (1 - weight) + sorted[upper] * weight;
+}
+
+// The place of the first element that does not sort before `value`.
+static size_t place_of(const double *sorted, size_t count, double value) {
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (by_value(&sorted[middle], &value) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+// A sorted copy of the window that follows it: values are inserted and taken out by binary search.
+typedef struct SortedWindow {
+    double *at;
+    size_t count, from, to;
+} SortedWindow;
+
+static void sorted_follow(SortedWindow *sorted, const RangeInput *in, Window window) {
+    if (window.from >= sorted->to) {  // nothing is shared with the window before
+        sorted->count = window.to - window.from;
+        memcpy(sorted->at, in->values + window.from, sorted->count * sizeof(double));
+        values_sort(sorted->at, sorted->count);
+    } else {
+        for (size_t i = sorted->from; i < window.from; i++) {
+            size_t place = place_of(sorted->at, sorted->count, in->values[i]);
+            memmove(sorted->at + place, sorted->at + place + 1, (sorted->count - place - 1) * sizeof(double));
+            sorted->count--;
+        }
+        for (size_t i = sorted->to; i < window.to; i++) {
+            size_t place = place_of(sorted->at, sorted->count, in->values[i]);
+            memmove(sorted->at + place + 1, sorted->at + place, (sorted->count - place) * sizeof(double));
+            sorted->at[place] = in->values[i];
+            sorted->count++;
+        }
+    }
+    sorted->from = window.from;
+    sorted->to = window.to;
+}
+
+void range_quantile(const RangeInput *in, double *out) {
+    SortedWindow sorted = {.at = arena_push_array_raw(in->scratch, double, in->count + 1)};
+    Window window = {0};
+    for (size_t i = 0; i < in->steps.count; i++) {
+        window_move(&window, in, i);
+        sorted_follow(&sorted, in, window);
+        out[i] = window.to == window.from ? ABSENT : quantile_of_sorted(in->params[0][i], sorted.at, sorted.count);
+    }
+}
+
+void range_mad(const RangeInput *in, double *out) {
+    double *sorted = arena_push_array_raw(in->scratch, double, in->count + 1);
+    Window window = {0};
+    for (size_t i = 0; i < in->steps.count; i++) {
+        window_move(&window, in, i);
+        size_t count = window.to - window.from;
+        out[i] = ABSENT;
+        if (count == 0) continue;
+        memcpy(sorted, in->values + window.from, count * sizeof(double));
+        values_sort(sorted, count);
+        double median = quantile_of_sorted(0.5, sorted, count);
+        bool any_nan = isnan(sorted[0]);
+        for (size_t j = 0; j < count; j++) sorted[j] = fabs(sorted[j] - median);
+        values_sort(sorted, count);
+        out[i] = any_nan ? NAN : quantile_of_sorted(0.5, sorted, count);
+    }
+}

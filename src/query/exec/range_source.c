@@ -1,0 +1,152 @@
+// Matrix expressions as a source of whole series: read from the store, or made by a subquery.
+
+#include "query/exec/exec.h"
+
+#include "base/assert.h"
+
+enum { SUBQUERY_STEP_MS = 60000, SUBQUERY_POINTS_MAX = 1 << 24 };
+
+struct RangeSource {
+    Operator operator;  // for its arenas and its close; never pulled
+    // Of a selector:
+    SeriesView *view;
+    SeriesCursor *cursor;
+    SeriesFoundList found;
+    size_t at;
+    SeriesColumns columns;
+    int64_t from_ms, to_ms;
+    // Of a subquery:
+    Operator *inner;
+    StepBatch batch;
+    size_t row;
+    int64_t *times;
+    double *values;
+};
+
+static void source_close(Operator *operator) {
+    RangeSource *source = (RangeSource *)operator;
+    series_columns_free(&source->columns);
+    series_cursor_close(&source->cursor);
+    series_view_close(&source->view);
+}
+
+void range_windows(const Exec *exec, const Expr *matrix, Steps steps, int64_t *first_end_ms, int64_t *step_ms, int64_t *range_ms) {
+    *range_ms = matrix->kind == EXPR_SUBQUERY ? matrix->as.subquery.range_ms : matrix->as.selector.range_ms;
+    *step_ms = matrix->at == AT_NONE ? steps.step_ms : 0;
+    int64_t moment = steps.start_ms;
+    if (matrix->at == AT_TIME) moment = matrix->at_ms;
+    if (matrix->at == AT_START) moment = exec->steps.start_ms;
+    if (matrix->at == AT_END) moment = exec->request->end_ms;
+    *first_end_ms = moment - matrix->offset_ms;
+}
+
+static bool open_selector(RangeSource *source, const Expr *matrix, Error *err) {
+    Exec *exec = source->operator.exec;
+    Matchers matchers = matrix->as.selector.matchers;
+    TRY(series_view_open(exec->store, source->from_ms, source->to_ms, &source->view, err));
+    Texts damaged = series_view_warnings(source->view);
+    for (size_t i = 0; i < damaged.count; i++) *array_add(&exec->warnings) = text_copy(damaged.at[i], exec->arena);
+    TRY(series_select(source->view, matchers, 0, &source->operator.keep, &source->found, err));
+    exec->series += source->found.count;
+    source->cursor = series_cursor_open(source->view);
+    for (size_t i = 0; i < matchers.count; i++) {
+        source->operator.one_name |= matchers.at[i].kind == MATCH_EQUAL && text_equal(matchers.at[i].name, LABEL_NAME);
+    }
+    return true;
+}
+
+// Steps of a subquery are multiples of its step, whatever the outer query's are: the first one behind `from_ms`.
+static bool open_subquery(RangeSource *source, const Expr *matrix, Error *err) {
+    Exec *exec = source->operator.exec;
+    int64_t step_ms = matrix->as.subquery.step_ms == 0 ? SUBQUERY_STEP_MS : matrix->as.subquery.step_ms;
+    int64_t before_ms = source->from_ms - 1;
+    int64_t first_ms = before_ms / step_ms * step_ms;
+    if (first_ms <= before_ms) first_ms += step_ms;
+    if (first_ms > source->to_ms) return true;  // no step falls inside: nothing
+    int64_t count = (source->to_ms - first_ms) / step_ms + 1;
+    if (count > SUBQUERY_POINTS_MAX) {
+        return error_set(err, ERROR_TOO_COSTLY, "a subquery would take %lld steps, more than %d; make its step longer",
+                         (long long)count, SUBQUERY_POINTS_MAX);
+    }
+    Steps steps = {first_ms, step_ms, (size_t)count};
+    TRY(operator_open(exec, matrix->as.subquery.expr, steps, &source->inner, err));
+    source->operator.one_name = source->inner->one_name;
+    source->times = arena_push_array_raw(&source->operator.keep, int64_t, steps.count);
+    source->values = arena_push_array_raw(&source->operator.keep, double, steps.count);
+    return true;
+}
+
+bool range_source_open(Exec *exec, const Expr *matrix, Steps steps, RangeSource **out, Error *err) {
+    matrix = expr_inner(matrix);
+    RangeSource *source = operator_new(exec, RangeSource, matrix, steps, NULL);
+    source->operator.close = source_close;
+    int64_t first_end_ms, step_ms, range_ms;
+    range_windows(exec, matrix, steps, &first_end_ms, &step_ms, &range_ms);
+    source->from_ms = first_end_ms - range_ms + 1;
+    source->to_ms = first_end_ms + (int64_t)(steps.count - 1) * step_ms;
+    *out = source;
+    return matrix->kind == EXPR_SUBQUERY ? open_subquery(source, matrix, err) : open_selector(source, matrix, err);
+}
+
+bool range_source_one_name(const RangeSource *source) {
+    return source->operator.one_name;
+}
+
+static bool next_selected(RangeSource *source, RangeSeries *out, bool *more, Error *err) {
+    Exec *exec = source->operator.exec;
+    SeriesColumns *columns = &source->columns;
+    while (source->at < source->found.count) {
+        if (source->at % 64 == 0) TRY(exec_tick(exec, err));
+        const SeriesFound *found = &source->found.at[source->at++];
+        TRY(series_read(source->cursor, found, source->from_ms, source->to_ms, columns, err));
+        if (columns->histograms > 0) {
+            return error_set(err, ERROR_UNSUPPORTED, "native histograms are stored but not evaluated yet");
+        }
+        exec->samples += columns->count;
+        source->operator.extra_bytes = (int64_t)(columns->capacity * 16);
+        if (exec->request->limits.samples_max > 0 && exec->samples > (uint64_t)exec->request->limits.samples_max) {
+            return error_set(err, ERROR_TOO_COSTLY, "query processing would load too many samples into memory in query execution (limit %lld)",
+                             (long long)exec->request->limits.samples_max);
+        }
+        size_t kept = 0;
+        for (size_t i = 0; i < columns->count; i++) {
+            if (is_stale(columns->values[i])) continue;
+            columns->times[kept] = columns->times[i];
+            columns->values[kept++] = columns->values[i];
+        }
+        if (kept == 0) continue;
+        *out = (RangeSeries){found->labels, false, columns->times, columns->values, kept};
+        *more = true;
+        return true;
+    }
+    *more = false;
+    return true;
+}
+
+static bool next_of_subquery(RangeSource *source, RangeSeries *out, bool *more, Error *err) {
+    *more = false;
+    if (source->inner == NULL) return true;
+    if (source->row == source->batch.count) {
+        TRY(operator_next(source->inner, &source->batch, err));
+        source->row = 0;
+        if (source->batch.count == 0) {
+            source->inner = NULL;
+            return true;
+        }
+    }
+    const StepSeries *series = &source->batch.at[source->row++];
+    size_t kept = 0;
+    for (size_t i = 0; i < source->inner->steps.count; i++) {
+        if (is_absent(series->values[i])) continue;
+        source->times[kept] = step_ms_at(source->inner->steps, i);
+        source->values[kept++] = series->values[i];
+    }
+    *out = (RangeSeries){series->labels, series->drop_name, source->times, source->values, kept};
+    *more = true;
+    return true;
+}
+
+bool range_source_next(RangeSource *source, RangeSeries *out, bool *more, Error *err) {
+    return source->operator.expr->kind == EXPR_SUBQUERY ? next_of_subquery(source, out, more, err)
+                                                        : next_selected(source, out, more, err);
+}

@@ -1,0 +1,96 @@
+// Instant selectors: for each step the youngest sample not older than the lookback, unless it is a stale marker.
+
+#include "query/exec/exec.h"
+
+#include "base/assert.h"
+
+typedef struct Select {
+    Operator operator;
+    SeriesView *view;
+    SeriesCursor *cursor;
+    SeriesFoundList found;
+    size_t at;
+    SeriesColumns columns;
+    int64_t first_ms, step_ms;  // the moments looked at, moved by offset and @
+    bool timestamps;            // give the times of the samples instead of their values
+} Select;
+
+static void select_close(Operator *operator) {
+    Select *select = (Select *)operator;
+    series_columns_free(&select->columns);
+    series_cursor_close(&select->cursor);
+    series_view_close(&select->view);
+}
+
+// True when any step has a value.
+static bool fill(const Select *select, double *out) {
+    const SeriesColumns *columns = &select->columns;
+    Steps steps = select->operator.steps;
+    int64_t lookback_ms = select->operator.exec->lookback_ms;
+    size_t behind = 0;  // samples [0, behind) are not younger than the moment
+    bool any = false;
+    for (size_t i = 0; i < steps.count; i++) {
+        int64_t moment = select->first_ms + (int64_t)i * select->step_ms;
+        while (behind < columns->count && columns->times[behind] <= moment) behind++;
+        out[i] = ABSENT;
+        if (behind == 0 || columns->times[behind - 1] <= moment - lookback_ms) continue;
+        double value = columns->values[behind - 1];
+        if (is_stale(value)) continue;
+        out[i] = select->timestamps ? (double)columns->times[behind - 1] / 1000 : value;
+        any = true;
+    }
+    return any;
+}
+
+static bool select_next(Operator *operator, StepBatch *out, Error *err) {
+    Select *select = (Select *)operator;
+    Exec *exec = operator->exec;
+    size_t rows = batch_rows(operator->steps);
+    out->at = arena_push_array_raw(&operator->batch, StepSeries, rows);
+    int64_t from_ms = select->first_ms - exec->lookback_ms + 1;
+    int64_t to_ms = select->first_ms + (int64_t)(operator->steps.count - 1) * select->step_ms;
+    double *column = NULL;
+    while (out->count < rows && select->at < select->found.count) {
+        const SeriesFound *found = &select->found.at[select->at++];
+        TRY(series_read(select->cursor, found, from_ms, to_ms, &select->columns, err));
+        if (select->columns.histograms > 0) {
+            return error_set(err, ERROR_UNSUPPORTED, "native histograms are stored but not evaluated yet");
+        }
+        exec->samples += select->columns.count;
+        operator->extra_bytes = (int64_t)(select->columns.capacity * 16);
+        if (exec->request->limits.samples_max > 0 && exec->samples > (uint64_t)exec->request->limits.samples_max) {
+            return error_set(err, ERROR_TOO_COSTLY, "query processing would load too many samples into memory in query execution (limit %lld)",
+                             (long long)exec->request->limits.samples_max);
+        }
+        if (column == NULL) column = column_new(&operator->batch, operator->steps);
+        if (!fill(select, column)) continue;
+        out->at[out->count++] = (StepSeries){found->labels, false, column};
+        column = NULL;
+    }
+    return true;
+}
+
+static bool has_one_name(Matchers matchers) {
+    for (size_t i = 0; i < matchers.count; i++) {
+        if (matchers.at[i].kind == MATCH_EQUAL && text_equal(matchers.at[i].name, LABEL_NAME)) return true;
+    }
+    return false;
+}
+
+bool select_open(Exec *exec, const Expr *expr, Steps steps, bool timestamps, Operator **out, Error *err) {
+    Select *select = operator_new(exec, Select, expr, steps, select_next);
+    select->operator.close = select_close;
+    select->operator.one_name = has_one_name(expr->as.selector.matchers);
+    select->timestamps = timestamps;
+    int64_t range_ms;
+    range_windows(exec, expr, steps, &select->first_ms, &select->step_ms, &range_ms);
+    int64_t last_ms = select->first_ms + (int64_t)(steps.count - 1) * select->step_ms;
+    TRY(series_view_open(exec->store, select->first_ms - exec->lookback_ms + 1, last_ms, &select->view, err));
+    Texts damaged = series_view_warnings(select->view);
+    for (size_t i = 0; i < damaged.count; i++) *array_add(&exec->warnings) = text_copy(damaged.at[i], exec->arena);
+    TRY(series_select(select->view, expr->as.selector.matchers, 0, &select->operator.keep, &select->found, err));
+    exec->series += select->found.count;
+    select->cursor = series_cursor_open(select->view);
+    *out = &select->operator;
+    return true;
+}
