@@ -153,7 +153,9 @@ static void series_row_put(const SeriesRow *row, const SeriesRow *before, bool f
         return;
     }
     uint64_t mask = 0;
-    for (size_t i = 0; i < row->count; i++) mask |= (uint64_t)(row->values[i] != before->values[i]) << i;
+    for (size_t i = 0; i < BLOCK_LABELS_MAX; i++) {
+        if (i < row->count && row->values[i] != before->values[i]) mask |= UINT64_C(1) << i;
+    }
     writer_varint(out, 0);
     writer_varint(out, mask);
     for (size_t i = 0; i < row->count; i++) {

@@ -14,10 +14,12 @@ enum {
     ENTROPY_SYMBOLS = ENTROPY_CLASSES + ENTROPY_RUNS,
     ENTROPY_CODE_BITS_MAX = 10,
     ENTROPY_NUMBERS_MAX = 1024,
+    ENTROPY_SPLIT_MIN = 128,     // from so many numbers on there are two streams
 };
 
 typedef struct EntropyPlan {
     size_t bytes;  // what entropy_encode will write
+    size_t first_bytes;  // of the first stream
     uint8_t lengths[ENTROPY_SYMBOLS];  // of the codes; 0: the symbol does not occur
 } EntropyPlan;
 
