@@ -1,0 +1,63 @@
+// A whole server for tests: a store in a folder of its own, a real loopback port, and a client. One test at a time.
+#pragma once
+
+#include "base/test.h"
+#include "net/http_client.h"
+#include "server/server.h"
+
+typedef struct TestServer {
+    Text folder;
+    Store *store;
+    Access *access;
+    Server *server;
+    IngestSender *replayer;
+    Address address;
+    uint16_t port;
+    int reloads;
+    bool reload_fails;
+} TestServer;
+
+typedef struct TestServerOptions {
+    LogDurability durability;
+    bool not_replayed;  // as while the log is still being read
+} TestServerOptions;
+
+void test_server_begin(Test *t, TestServer *world, TestServerOptions options);
+void test_server_end(Test *t, TestServer *world);
+// Ends server and store and begins them again over the same folder.
+void test_server_again(Test *t, TestServer *world);
+
+// Makes a key and puts it in force.
+Text test_server_key(Test *t, TestServer *world, Text tenant, Permissions permissions);
+
+// One request. `key` and `tenant` may be empty. `form` is a body of application/x-www-form-urlencoded.
+HttpClientAnswer test_get(Test *t, const TestServer *world, const char *target);
+HttpClientAnswer test_post_form(Test *t, const TestServer *world, const char *target, Text form);
+HttpClientAnswer test_as(Test *t, const TestServer *world, Text method, Text target, Text key, Text tenant);
+HttpClientAnswer test_send(Test *t, const TestServer *world, Text method, Text target, const HttpHeader *headers, size_t header_count,
+                           Text body);
+
+// Writes rows "name{a="b",c="d"} value" of one time through /api/v1/write.
+HttpClientAnswer test_write_bytes(Test *t, const TestServer *world, Text key, Text tenant, Text encoding, Bytes body);
+void test_write(Test *t, const TestServer *world, Text key, Text tenant, WriteBody *body);
+void test_row(Test *t, WriteBody *body, Text name, Text label, Text value, int64_t time_ms, double number);
+
+Text test_header(HttpClientAnswer answer, Text name);
+// Status and whole body.
+#define check_answer(t, stated_status, stated_body, answer)                                                      \
+    do {                                                                                                         \
+        HttpClientAnswer answer_ = (answer);                                                                     \
+        if (answer_.status != (stated_status)) {                                                                 \
+            check_failed((t), __FILE__, __LINE__, "status %d, not %d: %.*s", answer_.status, (stated_status),      \
+                         TEXT_ARG(answer_.body));                                                                \
+        }                                                                                                        \
+        check_text((t), (stated_body), answer_.body);                                                            \
+    } while (0)
+#define check_status(t, stated_status, answer)                                                                   \
+    do {                                                                                                         \
+        HttpClientAnswer answer_ = (answer);                                                                     \
+        if (answer_.status != (stated_status)) {                                                                 \
+            check_failed((t), __FILE__, __LINE__, "status %d, not %d: %.*s", answer_.status, (stated_status),      \
+                         TEXT_ARG(answer_.body));                                                                \
+        }                                                                                                        \
+    } while (0)
