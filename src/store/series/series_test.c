@@ -1,0 +1,515 @@
+// The store as a whole against the oracle: random lives, retention, metadata, histograms, exemplars, limits, damage.
+
+#include <stdlib.h>
+
+#include "store/series/series_oracle.h"
+
+// ---- Random lives ---------------------------------------------------------------------------------
+
+// Mostly the next scrape; now and then the past, an equal time, or days ago.
+static int64_t random_time(uint64_t *random, int64_t now_ms) {
+    uint64_t dice = test_random(random) % 20;
+    if (dice < 14) return now_ms + (int64_t)(test_random(random) % 3);
+    if (dice < 17) return now_ms - (int64_t)(test_random(random) % 600000);
+    if (dice < 19) return now_ms - (int64_t)(test_random(random) % 100) * 1000;
+    return now_ms - (int64_t)(test_random(random) % (3 * 86400000));
+}
+
+static void random_batch(Fixture *f, Oracle *oracle, uint64_t *random, int64_t now_ms) {
+    fixture_clear(f);
+    size_t rows = 1 + test_random(random) % ORACLE_SERIES;
+    uint32_t series = (uint32_t)(test_random(random) % ORACLE_SERIES);
+    for (size_t i = 0; i < rows; i++) {
+        oracle_row(f, series);
+        for (size_t samples = 1 + (test_random(random) % 8 == 0 ? test_random(random) % 20 : 0); samples > 0; samples--) {
+            Sample sample = {random_time(random, now_ms), oracle_value(random)};
+            fixture_sample(f, sample.time_ms, sample.value);
+            oracle_put(oracle, series, sample);
+            *array_add(&oracle->log) = (OracleWrite){f->sequence, series, sample};
+        }
+        series = test_random(random) % 8 == 0 ? (uint32_t)(test_random(random) % ORACLE_SERIES) : (series + 1) % ORACLE_SERIES;
+    }
+    fixture_write(f);
+}
+
+static void replay(Fixture *f, const Oracle *oracle) {
+    for (size_t i = 0; i < oracle->log.count; i++) {
+        const OracleWrite *write = &oracle->log.at[i];
+        if (write->sequence < f->report.sealed_sequence) continue;
+        fixture_clear(f);
+        oracle_row(f, write->series);
+        fixture_sample(f, write->sample.time_ms, write->sample.value);
+        series_write_begin(f->store);
+        series_resolve(f->store, &f->prediction, &f->batch, true);
+        series_append(f->store, &f->batch, write->sequence);
+        series_write_end(f->store);
+    }
+}
+
+static void random_step(Test *t, Fixture *f, Oracle *oracle, uint64_t *random) {
+    bool more;
+    switch (test_random(random) % 24) {
+        case 0: check_ok(t, series_turn(f->store, t->err)); break;
+        case 1:
+        case 2:
+            check_ok(t, series_turn(f->store, t->err));
+            check_ok(t, series_seal(f->store, t->err));
+            check_i64(t, UINT64_MAX, series_needed_sequence(f->store));
+            break;
+        case 3: check_ok(t, series_merge(f->store, &more, t->err)); break;
+        case 4:
+            if (test_random(random) % 4 != 0) break;
+            fixture_close(f);
+            check_ok(t, fixture_open(f, t->arena, t->err));
+            check_i64(t, 0, f->report.strangers);
+            check_i64(t, 0, f->report.blocks_damaged);
+            replay(f, oracle);
+            break;
+        default:
+            clock_advance(&f->clock, 15000);
+            random_batch(f, oracle, random, f->clock.wall_ms);
+            break;
+    }
+}
+
+static void random_life(Test *t, uint64_t seed, int steps) {
+    uint64_t random = seed;
+    Fixture f;
+    Oracle oracle = {0};
+    fixture_begin(&f, t);
+    for (int step = 0; step < steps; step++) {
+        random_step(t, &f, &oracle, &random);
+        if (step % 7 != 0) continue;
+        int64_t from_ms = FIXTURE_NOW_MS - (int64_t)(test_random(&random) % (4 * 86400000));
+        int64_t to_ms = from_ms + (int64_t)(test_random(&random) % (5 * 86400000));
+        bool narrow = test_random(&random) % 2 == 0;
+        if (!oracle_agrees(&oracle, &f, narrow ? from_ms : 0, narrow ? to_ms : INT64_MAX, t->err)) {
+            check_failed(t, __FILE__, __LINE__, "seed %llu, step %d: %s", (unsigned long long)seed, step, t->err->message);
+        }
+    }
+    oracle_free(&oracle);
+    fixture_end(&f);
+}
+
+TEST(random_lives_read_back_bit_for_bit) {
+    uint64_t random = t->seed;
+    for (int i = 0; i < 12; i++) random_life(t, test_random(&random), 300);
+}
+
+// ---- Turning, sealing, merging ----------------------------------------------------------------------
+
+static void write_steps(Fixture *f, int64_t from_ms, int steps) {
+    for (int i = 0; i < steps; i++) fixture_put(f, "m", NULL, from_ms + i * 15000, i);
+}
+
+static size_t count_samples(Test *t, Fixture *f, int64_t from_ms, int64_t to_ms) {
+    SeriesView *view = NULL;
+    SeriesFoundList found;
+    SeriesColumns columns = {0};
+    size_t count = 0;
+    check_ok(t, series_view_open(f->store, from_ms, to_ms, &view, t->err));
+    check_ok(t, series_select(view, (Matchers){0}, 0, t->arena, &found, t->err));
+    SeriesCursor *cursor = series_cursor_open(view);
+    for (size_t i = 0; i < found.count; i++) {
+        check_ok(t, series_read(cursor, &found.at[i], from_ms, to_ms, &columns, t->err));
+        count += columns.count;
+    }
+    series_columns_free(&columns);
+    series_cursor_close(&cursor);
+    series_view_close(&view);
+    return count;
+}
+
+TEST(a_head_over_midnight_becomes_a_block_per_day) {
+    Fixture f;
+    fixture_begin(&f, t);
+    write_steps(&f, FIXTURE_NOW_MS - 20 * 15000, 40);
+    check_ok(t, series_turn(f.store, t->err));
+    check_ok(t, series_seal(f.store, t->err));
+    SeriesState state;
+    series_state(f.store, &state);
+    check_i64(t, 2, state.blocks);
+    check_i64(t, 40, state.block_samples);
+    check_i64(t, 0, state.samples_in_head);
+    check_i64(t, 40, count_samples(t, &f, 0, INT64_MAX));
+    fixture_end(&f);
+}
+
+TEST(a_view_keeps_what_it_saw_through_turn_seal_and_merge) {
+    Fixture f;
+    fixture_begin(&f, t);
+    write_steps(&f, FIXTURE_NOW_MS, 30);
+    SeriesView *view = NULL;
+    SeriesFoundList found;
+    SeriesColumns columns = {0};
+    check_ok(t, series_view_open(f.store, 0, INT64_MAX, &view, t->err));
+    check_ok(t, series_select(view, (Matchers){0}, 0, t->arena, &found, t->err));
+    SeriesCursor *cursor = series_cursor_open(view);
+    for (int i = 0; i < 6; i++) {
+        check_ok(t, series_turn(f.store, t->err));
+        check_ok(t, series_seal(f.store, t->err));
+        write_steps(&f, FIXTURE_NOW_MS + (i + 1) * 30 * 15000, 30);
+        bool more = true;
+        while (more) check_ok(t, series_merge(f.store, &more, t->err));
+    }
+    check_ok(t, series_read(cursor, &found.at[0], 0, INT64_MAX, &columns, t->err));
+    check_i64(t, 30, columns.count);
+    series_cursor_close(&cursor);
+    series_view_close(&view);
+    series_columns_free(&columns);
+    check_i64(t, 210, count_samples(t, &f, 0, INT64_MAX));
+    SeriesState state;
+    series_state(f.store, &state);
+    check(t, state.merges > 0);
+    check(t, state.blocks < 6);
+    fixture_end(&f);
+}
+
+TEST(the_last_sample_is_known_across_a_turn) {
+    Fixture f;
+    fixture_begin(&f, t);
+    fixture_put(&f, "m", NULL, FIXTURE_NOW_MS, 1);
+    check_ok(t, series_turn(f.store, t->err));
+    fixture_put(&f, "m", NULL, FIXTURE_NOW_MS, 1);
+    check_i64(t, 1, f.batch.counts[VERDICT_DUPLICATE]);
+    fixture_put(&f, "m", NULL, FIXTURE_NOW_MS, 2);
+    check_i64(t, 1, f.batch.counts[VERDICT_CONFLICT]);
+    fixture_end(&f);
+}
+
+TEST(the_head_asks_to_turn_by_span_of_its_samples_and_by_age) {
+    Fixture f;
+    fixture_begin(&f, t);
+    check(t, !series_wants_turn(f.store));
+    fixture_put(&f, "m", NULL, FIXTURE_NOW_MS, 1);
+    fixture_put(&f, "m", NULL, FIXTURE_NOW_MS - 86400000, 1);  // a backfill alone is no reason
+    check(t, !series_wants_turn(f.store));
+    fixture_put(&f, "m", NULL, FIXTURE_NOW_MS + 7200000, 1);
+    check(t, series_wants_turn(f.store));
+    check_ok(t, series_turn(f.store, t->err));
+    check(t, !series_wants_turn(f.store));
+    fixture_put(&f, "m", NULL, FIXTURE_NOW_MS + 7300000, 1);
+    clock_advance(&f.clock, 7200000);
+    check(t, series_wants_turn(f.store));
+    fixture_end(&f);
+}
+
+TEST(w16_the_log_is_needed_until_the_manifest_names_the_blocks) {
+    Fixture f;
+    fixture_begin(&f, t);
+    check_i64(t, UINT64_MAX, series_needed_sequence(f.store));
+    f.sequence = 10;
+    fixture_put(&f, "m", NULL, FIXTURE_NOW_MS, 1);  // 10
+    fixture_put(&f, "m", NULL, FIXTURE_NOW_MS + 1, 1);  // 11
+    check_i64(t, 10, series_needed_sequence(f.store));
+    check_ok(t, series_turn(f.store, t->err));
+    fixture_put(&f, "m", NULL, FIXTURE_NOW_MS + 2, 1);  // 12
+    check_i64(t, 10, series_needed_sequence(f.store));
+    check_ok(t, series_seal(f.store, t->err));
+    check_i64(t, 12, series_needed_sequence(f.store));
+    fixture_close(&f);
+    check_ok(t, fixture_open(&f, t->arena, t->err));
+    check_i64(t, 12, f.report.sealed_sequence);
+    check_i64(t, 2, count_samples(t, &f, 0, INT64_MAX));
+    fixture_end(&f);
+}
+
+TEST(retention_lets_old_blocks_go_and_refuses_old_samples) {
+    Fixture f;
+    fixture_begin(&f, t);
+    fixture_close(&f);
+    f.retention_ms = 2 * 86400000;
+    check_ok(t, fixture_open(&f, t->arena, t->err));
+    fixture_put(&f, "m", NULL, FIXTURE_NOW_MS - 86400000, 1);
+    fixture_put(&f, "m", NULL, FIXTURE_NOW_MS, 2);
+    fixture_put(&f, "m", NULL, FIXTURE_NOW_MS - 3 * 86400000ll, 3);
+    check_i64(t, 1, f.batch.counts[VERDICT_TOO_OLD]);
+    check_ok(t, series_turn(f.store, t->err));
+    check_ok(t, series_seal(f.store, t->err));
+    bool more;
+    check_ok(t, series_merge(f.store, &more, t->err));
+    check_i64(t, 2, count_samples(t, &f, 0, INT64_MAX));
+    clock_advance(&f.clock, 86400000 + 1000);
+    check_ok(t, series_merge(f.store, &more, t->err));
+    check_i64(t, 1, count_samples(t, &f, 0, INT64_MAX));
+    check_ok(t, series_drop_before(f.store, FIXTURE_NOW_MS + 1, t->err));
+    check_i64(t, 0, count_samples(t, &f, 0, INT64_MAX));
+    fixture_end(&f);
+}
+
+// ---- The rest of a batch ----------------------------------------------------------------------------
+
+static void put_all_kinds(Fixture *f, int64_t time_ms) {
+    fixture_clear(f);
+    BatchSeries *row = fixture_row(f, "latency", NULL);
+    row->histogram_count = 1;
+    *array_add(&f->batch.histograms) = (BatchHistogram){time_ms, text_bytes(TEXT("\x08\x05"))};
+    row->exemplar_count = 1;
+    static const char id[] = "\x0a\x0b\x0a\x02id\x12\x05trace";
+    *array_add(&f->batch.exemplars) = (BatchExemplar){time_ms, 0.5, {(const uint8_t *)id, sizeof id - 1}};
+    *array_add(&f->batch.metadata) = (BatchMetadata){TEXT("latency"), 3, TEXT("How long."), TEXT("seconds")};
+    fixture_write(f);
+}
+
+static void check_all_kinds(Test *t, Fixture *f, size_t stated) {
+    SeriesView *view = NULL;
+    SeriesFoundList found;
+    check_ok(t, series_view_open(f->store, 0, INT64_MAX, &view, t->err));
+    check_ok(t, series_select(view, (Matchers){0}, 0, t->arena, &found, t->err));
+    check_i64(t, 1, found.count);
+    SeriesCursor *cursor = series_cursor_open(view);
+    SeriesHistogram *histograms;
+    size_t count;
+    check_ok(t, series_read_histograms(cursor, &found.at[0], 0, INT64_MAX, t->arena, &histograms, &count, t->err));
+    check_i64(t, stated, count);
+    for (size_t i = 0; i < count; i++) {
+        check_i64(t, FIXTURE_NOW_MS + (int64_t)i, histograms[i].time_ms);
+        check_text(t, TEXT("\x08\x05"), bytes_text(histograms[i].wire));
+    }
+    SeriesColumns columns = {0};
+    check_ok(t, series_read(cursor, &found.at[0], 0, INT64_MAX, &columns, t->err));
+    check_i64(t, 0, columns.count);
+    check_i64(t, stated, columns.histograms);
+    series_columns_free(&columns);
+    SeriesExemplar *exemplars;
+    check_ok(t, series_exemplars(view, (Matchers){0}, t->arena, &exemplars, &count, t->err));
+    check_i64(t, stated, count);
+    check_text(t, TEXT("trace"), labels_get(exemplars[0].labels, TEXT("id")));
+    check_text(t, TEXT("latency"), labels_get(exemplars[0].series, LABEL_NAME));
+    series_cursor_close(&cursor);
+    series_view_close(&view);
+    BatchMetadata *metadata;
+    check_ok(t, series_metadata(f->store, TEXT("latency"), t->arena, &metadata, &count, t->err));
+    check_i64(t, 1, count);
+    check_text(t, TEXT("seconds"), metadata[0].unit);
+    check_text(t, TEXT("How long."), metadata[0].help);
+    check_i64(t, 3, metadata[0].type);
+}
+
+TEST(histograms_exemplars_and_metadata_live_through_seal_merge_and_reopen) {
+    Fixture f;
+    fixture_begin(&f, t);
+    for (int i = 0; i < 5; i++) {
+        put_all_kinds(&f, FIXTURE_NOW_MS + i);
+        check_i64(t, 1, f.batch.counts[VERDICT_STORED]);
+        put_all_kinds(&f, FIXTURE_NOW_MS + i);
+        check_i64(t, 1, f.batch.counts[VERDICT_DUPLICATE]);
+        check_all_kinds(t, &f, (size_t)i + 1);
+        check_ok(t, series_turn(f.store, t->err));
+        check_ok(t, series_seal(f.store, t->err));
+        check_all_kinds(t, &f, (size_t)i + 1);
+    }
+    bool more;
+    check_ok(t, series_merge(f.store, &more, t->err));
+    check(t, more);
+    check_all_kinds(t, &f, 5);
+    fixture_close(&f);
+    check_ok(t, fixture_open(&f, t->arena, t->err));
+    check_i64(t, 0, f.report.strangers);
+    check_all_kinds(t, &f, 5);
+    fixture_end(&f);
+}
+
+TEST(metadata_without_samples_is_not_lost_with_the_log) {
+    Fixture f;
+    fixture_begin(&f, t);
+    fixture_clear(&f);
+    *array_add(&f.batch.metadata) = (BatchMetadata){TEXT("latency"), 3, TEXT("How long."), TEXT("seconds")};
+    fixture_write(&f);  // sequence 1
+    check_ok(t, series_turn(f.store, t->err));
+    check_ok(t, series_seal(f.store, t->err));
+    check_i64(t, 1, series_needed_sequence(f.store));
+    put_all_kinds(&f, FIXTURE_NOW_MS);
+    check_ok(t, series_turn(f.store, t->err));
+    check_ok(t, series_seal(f.store, t->err));
+    check_i64(t, UINT64_MAX, series_needed_sequence(f.store));
+    fixture_end(&f);
+}
+
+// ---- Limits and damage ------------------------------------------------------------------------------
+
+TEST(new_series_beyond_the_quota_are_refused_and_known_ones_flow) {
+    Fixture f;
+    fixture_begin(&f, t);
+    series_close(&f.store);
+    SeriesOptions options = fixture_options(&f);
+    options.active_series_max = 3;
+    check_ok(t, series_open(options, t->arena, &f.report, &f.store, t->err));
+    for (int i = 0; i < 5; i++) {
+        fixture_put(&f, text_format(t->arena, "m%d", i).at, NULL, FIXTURE_NOW_MS, 1);
+        check_i64(t, i < 3 ? 1 : 0, f.batch.counts[VERDICT_STORED]);
+        check_i64(t, i < 3 ? 0 : 1, f.batch.counts[VERDICT_LIMIT]);
+    }
+    check(t, text_find(text_from_cstring(f.batch.first_fault.message), TEXT("TENANT_SERIES_ACTIVE")) >= 0);
+    fixture_put(&f, "m1", NULL, FIXTURE_NOW_MS + 1, 1);
+    check_i64(t, 1, f.batch.counts[VERDICT_STORED]);
+    fixture_end(&f);
+}
+
+TEST(new_series_are_limited_in_a_second_and_welcome_in_the_next) {
+    Fixture f;
+    fixture_begin(&f, t);
+    series_close(&f.store);
+    SeriesOptions options = fixture_options(&f);
+    options.new_series_per_s = 10;
+    check_ok(t, series_open(options, t->arena, &f.report, &f.store, t->err));
+    for (int i = 0; i < 24; i++) {
+        if (i == 12) clock_advance(&f.clock, 1000);
+        fixture_put(&f, text_format(t->arena, "m%d", i).at, NULL, FIXTURE_NOW_MS, 1);
+        check_i64(t, i % 12 < 10 ? 1 : 0, f.batch.counts[VERDICT_STORED]);
+    }
+    fixture_end(&f);
+}
+
+TEST(memory_at_its_end_refuses_new_series_first_and_everything_later_without_losing_any) {
+    Fixture f;
+    fixture_begin(&f, t);
+    f.memory.limit = 3 * MB;
+    size_t stored = 0;
+    int made = 0;
+    for (; made < 200000; made++) {
+        fixture_put(&f, text_format(t->arena, "series_with_a_long_name_%d", made).at, NULL, FIXTURE_NOW_MS, 1);
+        if (f.batch.counts[VERDICT_LIMIT] > 0) break;
+        stored++;
+    }
+    check(t, made < 200000 && stored > 1000);
+    check(t, text_find(text_from_cstring(f.batch.first_fault.message), TEXT("ingest")) >= 0);
+    check_ok(t, series_may_write(f.store, t->err));
+    size_t more = 0;
+    for (int step = 1; series_may_write(f.store, t->err); step++) {
+        fixture_put(&f, text_format(t->arena, "series_with_a_long_name_%d", step % (int)stored).at, NULL, FIXTURE_NOW_MS + step, step);
+        check_i64(t, 1, f.batch.counts[VERDICT_STORED]);
+        more++;
+    }
+    check_i64(t, ERROR_NO_MEMORY, t->err->code);
+    check(t, more > 1000);
+    check(t, series_wants_turn(f.store) || f.memory.used >= f.memory.limit);
+    check_i64(t, stored + more, count_samples(t, &f, 0, INT64_MAX));
+    check_ok(t, series_turn(f.store, t->err));
+    check_ok(t, series_seal(f.store, t->err));
+    check_i64(t, 0, f.memory.used);
+    check_ok(t, series_may_write(f.store, t->err));
+    check_i64(t, stored + more, count_samples(t, &f, 0, INT64_MAX));
+    fixture_end(&f);
+}
+
+TEST(r6_each_refused_allocation_leaves_the_store_whole) {
+    for (uint64_t nth = 1; nth < 60; nth++) {
+        Fixture f;
+        fixture_begin(&f, t);
+        memory_fail_after(nth, false);
+        size_t stored = 0;
+        for (int i = 0; i < 300; i++) {
+            fixture_put(&f, text_format(t->arena, "m%d", i).at, (const char *const[]){"a", text_format(t->arena, "%d", i).at, NULL},
+                        FIXTURE_NOW_MS, 1);
+            stored += f.batch.counts[VERDICT_STORED];
+            check_i64(t, 1, f.batch.counts[VERDICT_STORED] + f.batch.counts[VERDICT_LIMIT]);
+        }
+        uint64_t seen = memory_fail_after(0, false);
+        check(t, stored >= 299);
+        check_i64(t, stored, count_samples(t, &f, 0, INT64_MAX));
+        fixture_put(&f, "m0", (const char *const[]){"a", "0", NULL}, FIXTURE_NOW_MS + 1, 1);
+        check_i64(t, 1, f.batch.counts[VERDICT_STORED]);
+        fixture_end(&f);
+        if (seen < nth) break;
+    }
+}
+
+TEST(w15_strangers_are_set_aside_and_never_read) {
+    Fixture f;
+    fixture_begin(&f, t);
+    write_steps(&f, FIXTURE_NOW_MS, 20);
+    check_ok(t, series_turn(f.store, t->err));
+    check_ok(t, series_seal(f.store, t->err));
+    check_ok(t, f.objects->put(f.objects, TEXT("7/ffff.block"), text_bytes(TEXT("not a block")), t->err));
+    fixture_close(&f);
+    check_ok(t, fixture_open(&f, t->arena, t->err));
+    check_i64(t, 1, f.report.strangers);
+    check_i64(t, 20, count_samples(t, &f, 0, INT64_MAX));
+    bool kept;
+    Disk *disk = disk_model_disk(f.model);
+    check_ok(t, disk->exists(disk, TEXT("data/tenants/7/quarantine/ffff.block"), &kept, t->err));
+    check(t, kept);
+    fixture_close(&f);
+    check_ok(t, fixture_open(&f, t->arena, t->err));
+    check_i64(t, 0, f.report.strangers);
+    fixture_end(&f);
+}
+
+TEST(r9_a_damaged_block_warns_and_the_others_answer) {
+    Fixture f;
+    fixture_begin(&f, t);
+    write_steps(&f, FIXTURE_NOW_MS, 20);
+    check_ok(t, series_turn(f.store, t->err));
+    check_ok(t, series_seal(f.store, t->err));
+    fixture_put(&f, "other", NULL, FIXTURE_NOW_MS + 86400000, 7);
+    check_ok(t, series_turn(f.store, t->err));
+    check_ok(t, series_seal(f.store, t->err));
+    fixture_close(&f);
+    AUTO(arena_free) Arena arena = {0};
+    DiskEntries entries;
+    Disk *disk = disk_model_disk(f.model);
+    check_ok(t, disk->list(disk, TEXT("data/objects/7"), &arena, &entries, t->err));
+    check_i64(t, 2, entries.count);
+    Text path = text_format(&arena, "data/objects/7/%.*s", TEXT_ARG(entries.at[0].name));
+    check(t, disk_model_flip(f.model, path, entries.at[0].bytes - 3, 2));
+    check_ok(t, fixture_open(&f, t->arena, t->err));
+    check_i64(t, 1, f.report.blocks_damaged);
+    SeriesView *view = NULL;
+    check_ok(t, series_view_open(f.store, FIXTURE_NOW_MS, FIXTURE_NOW_MS + 1000, &view, t->err));
+    check_i64(t, 1, series_view_warnings(view).count);
+    series_view_close(&view);
+    check_ok(t, series_view_open(f.store, FIXTURE_NOW_MS + 86400000, INT64_MAX, &view, t->err));
+    check_i64(t, 0, series_view_warnings(view).count);
+    series_view_close(&view);
+    check_i64(t, 1, count_samples(t, &f, FIXTURE_NOW_MS + 86400000, INT64_MAX));
+    fixture_end(&f);
+}
+
+TEST(w21_a_scrub_finds_a_flipped_bit_and_says_so) {
+    Fixture f;
+    fixture_begin(&f, t);
+    write_steps(&f, FIXTURE_NOW_MS, 400);
+    check_ok(t, series_turn(f.store, t->err));
+    check_ok(t, series_seal(f.store, t->err));
+    for (int i = 0; i < 4; i++) check_ok(t, series_scrub(f.store, 64, t->err));
+    check_ok(t, series_scrub(f.store, INT64_MAX, t->err));
+    SeriesState state;
+    series_state(f.store, &state);
+    check_i64(t, 0, state.corruptions);
+    check(t, state.scrubbed_bytes >= (uint64_t)state.block_bytes);
+    AUTO(arena_free) Arena arena = {0};
+    DiskEntries entries;
+    Disk *disk = disk_model_disk(f.model);
+    check_ok(t, disk->list(disk, TEXT("data/objects/7"), &arena, &entries, t->err));
+    Text path = text_format(&arena, "data/objects/7/%.*s", TEXT_ARG(entries.at[0].name));
+    fixture_close(&f);
+    check(t, disk_model_flip(f.model, path, 100, 5));
+    check_ok(t, fixture_open(&f, t->arena, t->err));
+    if (f.report.blocks_damaged == 0) check_ok(t, series_scrub(f.store, INT64_MAX, t->err));
+    series_state(f.store, &state);
+    check_i64(t, 1, state.corruptions + f.report.blocks_damaged);
+    SeriesView *view = NULL;
+    check_ok(t, series_view_open(f.store, FIXTURE_NOW_MS, INT64_MAX, &view, t->err));
+    check_i64(t, 1, series_view_warnings(view).count);
+    series_view_close(&view);
+    fixture_end(&f);
+}
+
+TEST_MAIN("store/series",
+          CASE(a_head_over_midnight_becomes_a_block_per_day),
+          CASE(a_view_keeps_what_it_saw_through_turn_seal_and_merge),
+          CASE(the_last_sample_is_known_across_a_turn),
+          CASE(the_head_asks_to_turn_by_span_of_its_samples_and_by_age),
+          CASE(w16_the_log_is_needed_until_the_manifest_names_the_blocks),
+          CASE(retention_lets_old_blocks_go_and_refuses_old_samples),
+          CASE(histograms_exemplars_and_metadata_live_through_seal_merge_and_reopen),
+          CASE(metadata_without_samples_is_not_lost_with_the_log),
+          CASE(new_series_beyond_the_quota_are_refused_and_known_ones_flow),
+          CASE(new_series_are_limited_in_a_second_and_welcome_in_the_next),
+          CASE(memory_at_its_end_refuses_new_series_first_and_everything_later_without_losing_any),
+          CASE(r6_each_refused_allocation_leaves_the_store_whole),
+          CASE(w15_strangers_are_set_aside_and_never_read),
+          CASE(r9_a_damaged_block_warns_and_the_others_answer),
+          CASE(w21_a_scrub_finds_a_flipped_bit_and_says_so),
+          CASE(random_lives_read_back_bit_for_bit))
