@@ -241,6 +241,18 @@ void commit_end_mark(Log *log) {
     (void)disk->sync_data(disk, log->active, NULL);
 }
 
+// Without idle moments spares have to be made all the same, a step per commit: a small segment made on the spot
+// every MiB costs more.
+static bool must_prepare(Log *log) {
+    bool half = log->active == NULL || log->active_at > log->active_header.bytes / 2 ||
+                log->active_header.bytes < log->options.segment_bytes;
+    if (!half) return false;
+    mutex_take(&log->segments_lock);
+    bool none = log->spares.count == 0;
+    mutex_give(&log->segments_lock);
+    return none;
+}
+
 // What the thread does next, decided under `buffer`.
 static bool has_work(const Log *log) {
     return !log->stopped && (log->syncing != NULL || log->first != NULL);
@@ -248,28 +260,30 @@ static bool has_work(const Log *log) {
 
 void commit_thread(void *context) {
     Log *log = context;
+    bool in_memory = log->options.durability == LOG_MEMORY;
+    int64_t pause_ms = in_memory ? MEMORY_SYNC_MS : FULL_PROBE_MS;
     mutex_take(&log->buffer);
     while (!log->stopping) {
         if (log->full) {
             (void)condition_wait_ms(&log->work, &log->buffer, FULL_PROBE_MS);
-            if (log->stopping) break;
         } else if (!has_work(log)) {
             mutex_give(&log->buffer);
             bool did = background_step(log);
             mutex_take(&log->buffer);
             if (!did && !log->stopping && !has_work(log)) {
-                // Woken by an append; otherwise now and then, to look after spares.
-                (void)condition_wait_ms(&log->work, &log->buffer, FULL_PROBE_MS);
+                // Woken by an append; otherwise now and then, to look after spares and what nobody waits for.
+                (void)condition_wait_ms(&log->work, &log->buffer, pause_ms);
             }
-            continue;
-        } else if (log->options.durability == LOG_MEMORY && log->waiting_bytes < LIMIT_LOG_GROUP_BYTES) {
-            (void)condition_wait_ms(&log->work, &log->buffer, MEMORY_SYNC_MS);
-            if (log->stopping) break;
+            if (!in_memory || !has_work(log)) continue;
+        } else if (in_memory && log->waiting_bytes < LIMIT_LOG_GROUP_BYTES) {
+            (void)condition_wait_ms(&log->work, &log->buffer, pause_ms);
         }
+        if (log->stopping) break;
         mutex_give(&log->buffer);
         Error err;
         bool did;
         bool ok = commit_one(log, &did, &err);
+        if (ok && must_prepare(log)) (void)background_step(log);
         mutex_take(&log->buffer);
         // A failure was told to whoever waits and decides, by `stopped` and `full`, what this loop does next.
         assert(ok || log->stopped || log->full);

@@ -41,6 +41,13 @@ static void stop_thread(Log *log) {
     thread_join(&log->thread);
 }
 
+// In memory mode these records were acknowledged already; only a crash may lose them.
+static void commit_rest(Log *log) {
+    Error err;
+    bool did = true;
+    while (did && commit_one(log, &did, &err)) continue;
+}
+
 // Who still waits is told that nothing will come.
 static void refuse_waiters(Log *log) {
     Error err = {0};
@@ -55,6 +62,7 @@ void log_close(Log **log_at) {
     Log *log = *log_at;
     if (log == NULL) return;
     stop_thread(log);
+    if (log->options.durability == LOG_MEMORY && log->page != NULL) commit_rest(log);
     // With records still waiting the mark would be a lie: they have their sequences already.
     if (log->page != NULL && log->syncing == NULL && log->first == NULL) commit_end_mark(log);
     refuse_waiters(log);
@@ -141,7 +149,9 @@ static bool append_in(Log *log, const LogRecord *record, uint32_t crc, size_t by
     group->records++;
     log->waiting_bytes += (int64_t)bytes;
     *sequence = log->next_sequence++;
-    condition_wake_one(&log->work);
+    // In memory mode the thread looks by itself every 100 ms, unless much has come together.
+    bool wake = log->options.durability == LOG_SYNC || log->waiting_bytes >= LIMIT_LOG_GROUP_BYTES;
+    if (wake) condition_wake_one(&log->work);
     return true;
 }
 

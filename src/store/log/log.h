@@ -67,7 +67,8 @@ typedef struct LogRecovery {
 // Opens or begins a log: finds the segments, verifies every record, cuts a torn tail durably. Damage
 // elsewhere is a gap. NEWER_FORMAT for an unknown version or record type (W23), naming file and offset.
 must_use bool log_open(LogOptions options, Arena *arena, LogRecovery *recovery, Log **out, Error *err);
-void log_close(Log **log);  // stops the commit thread; un-synced records are lost, as they were never acknowledged
+// Stops the commit thread. Un-synced records are lost, as they were never acknowledged; in memory mode they are written.
+void log_close(Log **log);
 
 // Reads every record from `first_sequence` on, in order. Views hold during the call. `each` returning
 // false stops with its error.

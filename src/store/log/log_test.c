@@ -309,6 +309,10 @@ TEST(w10_w12_a_full_disk_stops_the_log_gives_the_ballast_back_and_lets_it_go_on_
     check(t, state.writable && state.durable_sequence == acked + 2);
     check_ok(t, log_append(log, &record, &sequence, t->err));
     check_ok(t, log_commit_now(log, t->err));
+    // With plenty of space the ballast comes back too.
+    while (log_background_now(log)) continue;
+    check_ok(t, disk->exists(disk, TEXT("data/log/ballast"), &there, t->err));
+    check(t, there);
     log_close(&log);
     check_ok(t, log_open(options, t->arena, &recovery, &log, t->err));
     check(t, recovery.gap_count == 0 && recovery.next_sequence == sequence + 1);
@@ -479,6 +483,10 @@ TEST(w24_the_durability_in_force_is_stated_and_memory_answers_at_once) {
     LogState state;
     log_state(log, &state);
     check(t, state.durability == LOG_MEMORY && state.durable_sequence == sequence);
+    log_close(&log);
+    // An orderly end writes what was acknowledged.
+    check_ok(t, log_open(options, t->arena, &recovery, &log, t->err));
+    check_i64(t, 1, recovery.records);
     log_close(&log);
     stage_end(&stage);
 }
@@ -680,6 +688,29 @@ TEST(threads_append_while_one_commits_on_a_real_disk) {
     check_ok(t, disk->remove_folder(disk, folder, t->err));
 }
 
+TEST(memory_mode_syncs_by_itself) {
+    Stage stage;
+    stage_begin(&stage);
+    LogOptions options = {.disk = stage.life.disk, .clock = clock_system(), .folder = TEXT("data/log"),
+                          .durability = LOG_MEMORY, .segment_bytes = 64 * KB, .ballast_bytes = -1};
+    LogRecovery recovery;
+    Log *log = NULL;
+    check_ok(t, log_open(options, t->arena, &recovery, &log, t->err));
+    check_ok(t, log_run(log, t->err));
+    LogRecord record = {.type = LOG_RECORD_SAMPLES, .tenant = 1, .body = text_bytes(TEXT("x"))};
+    uint64_t sequence = 0;
+    for (int i = 0; i < 200; i++) check_ok(t, log_append(log, &record, &sequence, t->err));
+    LogState state = {0};
+    for (int tries = 0; tries < 200 && state.durable_sequence <= sequence; tries++) {
+        options.clock->sleep_ms(options.clock, 20);
+        log_state(log, &state);
+    }
+    check(t, state.durable_sequence == sequence + 1);
+    check(t, state.commits <= 5);
+    log_close(&log);
+    stage_end(&stage);
+}
+
 TEST_MAIN("store/log",
     CASE(w1_w2_the_first_acknowledged_record_survives_with_every_name_on_its_way),
     CASE(w3_a_prepared_segment_is_overwritten_and_does_not_grow),
@@ -704,4 +735,5 @@ TEST_MAIN("store/log",
     CASE(an_opened_and_closed_log_does_not_grow),
     CASE(the_golden_segment_is_written_and_read_as_format_md_says),
     CASE(inspect_names_damage),
+    CASE(memory_mode_syncs_by_itself),
     CASE(threads_append_while_one_commits_on_a_real_disk))
