@@ -349,6 +349,36 @@ TEST(no_flipped_bit_gives_a_wrong_answer) {
     builder_free(&dump);
 }
 
+TEST(no_random_flip_in_a_larger_block_gives_a_wrong_answer) {
+    World world;
+    world_begin(t, &world, 80);
+    AUTO(builder_free) Builder expected = {0};
+    AUTO(builder_free) Builder dump = {0};
+    AUTO(builder_free) Builder copy = {0};
+    builder_add_bytes(&copy, world.memory.at, world.memory.len);
+    check_ok(t, dump_of(text_bytes(builder_text(&copy)), &expected, t->err));
+    uint64_t random = t->seed;
+    size_t rounds = getenv("TRACEO_NIGHT") != NULL ? 20000 : 150;
+    for (size_t round = 0; round < rounds; round++) {
+        size_t bit = test_random(&random) % (copy.len * 8);
+        copy.at[bit / 8] ^= (char)(1 << bit % 8);
+        builder_clear(&dump);
+        check(t, !dump_of(text_bytes(builder_text(&copy)), &dump, t->err));
+        check(t, dump.len <= expected.len && (dump.len == 0 || memcmp(dump.at, expected.at, dump.len) == 0));
+        copy.at[bit / 8] ^= (char)(1 << bit % 8);
+    }
+    // A lost sector, and a sector of somewhere else.
+    for (size_t at = 0; at + 4096 <= copy.len; at += 4096) {
+        builder_clear(&dump);
+        memset(copy.at + at, 0, 4096);
+        check(t, !dump_of(text_bytes(builder_text(&copy)), &dump, t->err));
+        memcpy(copy.at + at, world.memory.at + (at + 4096) % (copy.len - 4096), 4096);
+        check(t, !dump_of(text_bytes(builder_text(&copy)), &dump, t->err));
+        memcpy(copy.at + at, world.memory.at + at, 4096);
+    }
+    world_end(&world);
+}
+
 TEST(no_cut_gives_a_short_answer) {
     Builder block = {0}, dump = {0};
     check_ok(t, fixture_golden(&block, t->err));
@@ -386,4 +416,4 @@ TEST(the_golden_block_is_written_and_read_as_ever) {
 TEST_MAIN("store/block", CASE(a_block_gives_back_what_it_took), CASE(an_interval_gives_the_samples_inside),
           CASE(selection_agrees_with_matching_labels), CASE(names_and_values_are_sorted), CASE(summaries_are_those_of_the_samples),
           CASE(a_writer_refuses_disorder), CASE(an_empty_block_is_a_block), CASE(histograms_are_kept_over_many_pieces),
-          CASE(no_flipped_bit_gives_a_wrong_answer), CASE(no_cut_gives_a_short_answer), CASE(the_golden_block_is_written_and_read_as_ever))
+          CASE(no_flipped_bit_gives_a_wrong_answer), CASE(no_random_flip_in_a_larger_block_gives_a_wrong_answer), CASE(no_cut_gives_a_short_answer), CASE(the_golden_block_is_written_and_read_as_ever))

@@ -8,7 +8,11 @@
 #include "store/series/block_tables.h"
 #include "store/series/decimal.h"
 
-enum { ZSTD_LEVEL = 3, DEDUPLICATED_BYTES_MIN = 24 };
+enum {
+    ZSTD_LEVEL = 3,
+    ZSTD_BYTES_MIN = 512,  // less is not worth a frame; and the golden block does not depend on zstd's version
+    DEDUPLICATED_BYTES_MIN = 24,
+};
 
 // Where something lies: a page and an offset within its raw bytes.
 typedef struct Place {
@@ -97,7 +101,7 @@ static void page_close(BlockWriter *writer) {
     uint64_t offset = writer->out.len;
     builder_reserve(&writer->out, ZSTD_compressBound(page->len));
     size_t stored = ZSTD_compressCCtx(writer->zstd, writer->out.at + offset, writer->out.capacity - offset, page->at, page->len, ZSTD_LEVEL);
-    bool zstd = !ZSTD_isError(stored) && stored < page->len - page->len * 3 / 100;
+    bool zstd = page->len >= ZSTD_BYTES_MIN && !ZSTD_isError(stored) && stored < page->len - page->len * 3 / 100;
     if (zstd) {
         writer->out.len += stored;
     } else {
