@@ -235,6 +235,7 @@ TEST(chunked_bodies) {
         {400, TEXT_INIT("5\rhello"), TEXT_INIT(""), 0},
         {400, TEXT_INIT("5\r\nhelloX\r\n"), TEXT_INIT("hello"), 0},
         {400, TEXT_INIT("5\r\nhello\n0\r\n\r\n"), TEXT_INIT("hello"), 0},
+        {400, TEXT_INIT("5\r\nhelloX\n0\r\n\r\n"), TEXT_INIT("hello"), 0},
         {400, TEXT_INIT("5;\r\nhello"), TEXT_INIT(""), 0},
         {400, TEXT_INIT("5; a\r\nhello"), TEXT_INIT(""), 0},
         {400, TEXT_INIT("5;a=\r\nhello"), TEXT_INIT(""), 0},

@@ -289,8 +289,11 @@ TEST(a_chunked_body_over_the_limit_is_413_before_it_is_read) {
     World world;
     world_open(t, &world, 1, NULL);
     AUTO(socket_close) Socket socket = dial(t, &world);
+    int64_t begin_ns = clock_system()->monotonic_ns(clock_system());
     say(t, socket, TEXT("POST /small HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nabcdef\r\n5\r\n"));
-    check(t, has(hear(t, socket, TEXT("}\n")), TEXT("HTTP/1.1 413 ")));
+    check(t, has(hear(t, socket, TEXT("")), TEXT("HTTP/1.1 413 ")));
+    // The end of the answer shows at once, not when the server stops lingering.
+    check(t, clock_system()->monotonic_ns(clock_system()) - begin_ns < 1500 * INT64_C(1000000));
     world_close(&world);
 }
 
@@ -330,14 +333,17 @@ TEST(another_thread_answers_and_pipelined_requests_wait_for_it) {
     HttpExchange *held = take_held(&world);
     check(t, held != NULL);
     check(t, has(hear(t, socket, TEXT("GET:")), TEXT("200 OK")));
-    say(t, socket, TEXT("Content-Length: 2\r\nConnection: close\r\n\r\nok"));
+    say(t, socket, TEXT("Content-Length: 2\r\n\r\nok"));
     clock_system()->sleep_ms(clock_system(), 20);
     check_i64(t, 2, world.requests);
     check_text(t, TEXT("/wait"), held->head.path);
     check(t, !http_is_gone(held));
     answer(held, 202, TEXT("later\n"));
-    Text heard = hear(t, socket, TEXT(""));
+    Text heard = hear(t, socket, TEXT("POST:ok"));
     check(t, has(heard, TEXT("HTTP/1.1 202 Accepted")) && has(heard, TEXT("later\n")) && text_ends_with(heard, TEXT("POST:ok")));
+    // Reading was paused meanwhile; it goes on.
+    say(t, socket, TEXT("GET /last HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
+    check(t, has(hear(t, socket, TEXT("")), TEXT("GET:")));
     world_close(&world);
     check_i64(t, 0, world.gone);
 }
@@ -475,6 +481,20 @@ TEST(each_failing_call_ends_one_connection_at_most) {
     world_close(&world);
 }
 
+TEST(without_descriptors_the_server_pauses_and_recovers) {
+    World world;
+    world_open(t, &world, 1, NULL);
+    socket_fail_after(SOCKET_CALL_ACCEPT, 1, true, 24 /* EMFILE */);
+    AUTO(socket_close) Socket socket = dial(t, &world);
+    say(t, socket, TEXT("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
+    clock_system()->sleep_ms(clock_system(), 350);
+    socket_fail_after(SOCKET_CALL_ACCEPT, 0, false, 0);
+    int64_t errors = http_server_stats(world.server).accept_errors;
+    check(t, errors >= 1 && errors <= 5);
+    check(t, has(hear(t, socket, TEXT("")), TEXT("GET:")));
+    world_close(&world);
+}
+
 // A thread that keeps sending over keep-alive connections until the server goes away.
 typedef struct Sender {
     World *world;
@@ -537,11 +557,16 @@ TEST(a_client_that_does_not_read_makes_the_server_wait_not_grow) {
     World world;
     world_open(t, &world, 1, NULL);
     AUTO(socket_close) Socket socket = dial(t, &world);
-    for (int i = 0; i < 8; i++) say(t, socket, TEXT("GET /big HTTP/1.1\r\nHost: h\r\n\r\n"));
-    clock_system()->sleep_ms(clock_system(), 100);
+    AUTO(builder_free) Builder all = {0};
+    for (int i = 0; i < 8; i++) builder_add(&all, TEXT("GET /big HTTP/1.1\r\nHost: h\r\n\r\n"));
+    builder_add(&all, TEXT("GET /end HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
+    say(t, socket, builder_text(&all));
+    clock_system()->sleep_ms(clock_system(), 50);
+    int64_t cpu_ns = cpu_process_ns();
+    clock_system()->sleep_ms(clock_system(), 200);
+    check(t, cpu_process_ns() - cpu_ns < 100 * INT64_C(1000000));  // it sleeps meanwhile
     // One answer of 4 MiB is in hand (the socket buffers may have swallowed another), the others wait unread.
     check(t, world.requests <= 3);
-    say(t, socket, TEXT("GET /end HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
     Text heard = hear(t, socket, TEXT(""));
     check_i64(t, 9, count_of(heard, TEXT("HTTP/1.1 200 OK")));
     check(t, heard.len > 8 * (size_t)(4 * MB) && text_ends_with(heard, TEXT("GET:")));
@@ -620,7 +645,7 @@ TEST_MAIN("net/http_server", CASE(a_client_gets_answers_with_and_without_bodies)
           CASE(a_client_that_leaves_while_an_answer_is_pending_is_noticed),
           CASE(draining_answers_what_is_in_flight_and_closes_the_rest), CASE(draining_cuts_what_is_left_after_the_deadline),
           CASE(malformed_requests_name_what_is_wrong_and_end_the_connection), CASE(each_failing_call_ends_one_connection_at_most),
-          CASE(draining_under_load_breaks_no_answer), CASE(a_client_that_does_not_read_makes_the_server_wait_not_grow),
+          CASE(without_descriptors_the_server_pauses_and_recovers), CASE(draining_under_load_breaks_no_answer), CASE(a_client_that_does_not_read_makes_the_server_wait_not_grow),
           CASE(a_long_request_line_is_read_and_a_longer_one_is_414),
           CASE(a_server_whose_threads_or_ports_cannot_be_had_leaves_nothing_behind),
           CASE(failing_calls_while_an_answer_is_pending_leave_no_exchange_behind))
