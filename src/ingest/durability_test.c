@@ -1,8 +1,10 @@
-// Every crash state of the whole write path (RELIABILITY R2), over a disk in memory.
+// Every crash state of the whole write path (RELIABILITY R2), and every failing call of disk and memory (R5, R6), over a disk in
+// memory.
 //
 // A scripted life writes batches, commits, turns heads into blocks, merges and trims. The power is cut after every operation of
 // the disk; each of several states that a real disk could then show is opened again. What was acknowledged has to be there,
-// unaltered; what nobody sent must not be. The disk's planted lies have to be caught by the very same suite.
+// unaltered; what nobody sent must not be. The disk's planted lies have to be caught by the very same suite. Then the same
+// life goes on while the 1st, 2nd, … n-th call fails, once or for ever, and keeps the same promises.
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +12,7 @@
 
 #include "base/test.h"
 #include "ingest/ingest.h"
+#include "os/disk_fault.h"
 #include "os/disk_model.h"
 
 enum { SERIES = 3, BATCHES = 14, BATCHES_PER_FLUSH = 4 };
@@ -18,8 +21,8 @@ static const int64_t BASE_MS = INT64_C(1763683200000);
 
 // What one life was promised.
 typedef struct Promises {
-    int acked;  // batches 0 … acked-1 are durable
-    int sent;   // batches 0 … sent-1 may be there
+    bool acked[BATCHES];  // these are durable
+    int sent;             // batches 0 … sent-1 may be there
 } Promises;
 
 typedef struct Life {
@@ -69,25 +72,32 @@ static bool write_batch(Life *life, Store *store, IngestSender *sender, int batc
     return outcome.first_fault.code == ERROR_NONE || error_set(err, ERROR_BAD_INPUT, "refused: %s", outcome.first_fault.message);
 }
 
-// Lives until the disk fails or the script ends.
-static bool live(Life *life, Disk *disk, Promises *promises, Error *err) {
+// One batch and what follows it; true when it was acknowledged and the housekeeping behind it worked.
+static bool live_batch(Life *life, Store *store, IngestSender *sender, Promises *promises, Error *err) {
+    int batch = promises->sent++;
+    clock_advance(&life->clock, 1000);
+    TRY(write_batch(life, store, sender, batch, err));
+    TRY(store_commit_now(store, err));
+    promises->acked[batch] = true;
+    if (batch % BATCHES_PER_FLUSH == BATCHES_PER_FLUSH - 1) TRY(store_flush(store, err));
+    return batch != BATCHES - 3 || store_maintain(store, err);
+}
+
+// Lives the whole script; stops at the first failure, or with `goes_on` tries the next batch. *err is the first failure.
+static bool live(Life *life, Disk *disk, Promises *promises, bool goes_on, Error *err) {
     AUTO(ingest_sender_free) IngestSender *sender = ingest_sender_new();
     AUTO(store_close) Store *store = NULL;
     TRY(open_store(life, disk, sender, &store, err));
-    while (promises->sent < BATCHES) {
-        int batch = promises->sent++;
-        TRY(write_batch(life, store, sender, batch, err));
-        TRY(store_commit_now(store, err));
-        promises->acked = batch + 1;
-        clock_advance(&life->clock, 1000);
-        if (batch % BATCHES_PER_FLUSH == BATCHES_PER_FLUSH - 1) TRY(store_flush(store, err));
-        if (batch == BATCHES - 3) TRY(store_maintain(store, err));
+    bool all = true;
+    while (promises->sent < BATCHES && (all || goes_on)) {
+        Error again;
+        all &= live_batch(life, store, sender, promises, all ? err : &again);
     }
-    return true;
+    return all;
 }
 
 // Reads all back. Returns a sentence about the first broken promise, or NULL.
-static const char *broken_promise(Life *life, Disk *disk, Promises promises, Arena *arena) {
+static const char *broken_promise(Life *life, Disk *disk, const Promises *promises, Arena *arena) {
     Error err = {0};
     AUTO(ingest_sender_free) IngestSender *sender = ingest_sender_new();
     AUTO(store_close) Store *store = NULL;
@@ -109,16 +119,17 @@ static const char *broken_promise(Life *life, Disk *disk, Promises promises, Are
             return text_format(arena, "read: %s", err.message).at;
         }
         if (found.count > 1) return "a series is there twice";
-        int batch = 0;
+        bool there[BATCHES] = {false};
         for (size_t s = 0; s < columns.count; s++) {
-            int at = (int)((columns.times[s] - BASE_MS) / 1000);
-            if (at >= promises.sent) return "a sample is there that nobody sent";
-            if (columns.values[s] != value_of(at, i)) return "a sample is altered";
-            if (at < batch) return "a sample is there twice";
-            if (at > batch && batch < promises.acked) break;
-            batch = at + 1;
+            int batch = (int)((columns.times[s] - BASE_MS) / 1000);
+            if (batch < 0 || batch >= promises->sent) return "a sample is there that nobody sent";
+            if (columns.values[s] != value_of(batch, i)) return "a sample is altered";
+            if (there[batch]) return "a sample is there twice";
+            there[batch] = true;
         }
-        if (batch < promises.acked) return text_format(arena, "batch %d of %d acknowledged ones is lost", batch, promises.acked).at;
+        for (int batch = 0; batch < BATCHES; batch++) {
+            if (promises->acked[batch] && !there[batch]) return text_format(arena, "batch %d was acknowledged and is lost", batch).at;
+        }
     }
     return NULL;
 }
@@ -128,7 +139,7 @@ typedef struct Tally {
     char first[600];
 } Tally;
 
-static void judge(Life *life, DiskModel *crashed, Promises promises, const char *how, Tally *tally) {
+static void judge(Life *life, DiskModel *crashed, const Promises *promises, const char *how, Tally *tally) {
     AUTO(arena_free) Arena arena = {0};
     const char *why = broken_promise(life, disk_model_disk(crashed), promises, &arena);
     tally->states++;
@@ -137,11 +148,11 @@ static void judge(Life *life, DiskModel *crashed, Promises promises, const char 
 }
 
 // One more crash while the first is being recovered from, then the check.
-static void judge_second_crash(Life *life, const DiskModel *crashed, uint64_t after, uint64_t seed, Promises promises, const char *how, Tally *tally) {
+static void judge_second_crash(Life *life, const DiskModel *crashed, uint64_t after, uint64_t seed, const Promises *promises, const char *how, Tally *tally) {
     DiskModel *second = disk_model_copy(crashed);
     disk_model_stop_at(second, disk_model_operations(second) + after);
     AUTO(arena_free) Arena arena = {0};
-    (void)broken_promise(life, disk_model_disk(second), (Promises){0, BATCHES}, &arena);
+    (void)broken_promise(life, disk_model_disk(second), &(Promises){.sent = BATCHES}, &arena);
     disk_model_crash(second, CRASH_RANDOM, seed);
     judge(life, second, promises, how, tally);
     disk_model_free(&second);
@@ -158,9 +169,9 @@ static Tally every_crash(Test *t, DiskLie lie, int random_states, uint64_t strid
         DiskModel *model = disk_model_new();
         disk_model_lie(model, lie);
         disk_model_stop_at(model, stop);
-        Promises promises = {0, 0};
+        Promises promises = {.sent = 0};
         Error err = {0};
-        bool whole_life = live(&life, disk_model_disk(model), &promises, &err);
+        bool whole_life = live(&life, disk_model_disk(model), &promises, false, &err);
         for (int kind = 0; kind < 2 + random_states; kind++) {
             DiskModel *crashed = disk_model_copy(model);
             uint64_t seed = t->seed * 1000003 + stop * 31 + (uint64_t)kind;
@@ -169,8 +180,8 @@ static Tally every_crash(Test *t, DiskLie lie, int random_states, uint64_t strid
             char how[160];
             snprintf(how, sizeof how, "cut after operation %llu, state %d (seed %llu; the life ended with: %.60s)", (unsigned long long)stop,
                      kind, (unsigned long long)seed, err.message);
-            if (kind == 2) judge_second_crash(&life, crashed, 1 + seed % 20, seed, promises, how, &tally);
-            judge(&life, crashed, promises, how, &tally);
+            if (kind == 2) judge_second_crash(&life, crashed, 1 + seed % 20, seed, &promises, how, &tally);
+            judge(&life, crashed, &promises, how, &tally);
             disk_model_free(&crashed);
         }
         disk_model_free(&model);
@@ -185,10 +196,10 @@ TEST(a_whole_life_without_a_crash_keeps_its_promises) {
     snprintf(life.catalog, sizeof life.catalog, "/tmp/traceo-durability-%d.db", (int)getpid());
     clock_manual(&life.clock, BASE_MS);
     DiskModel *model = disk_model_new();
-    Promises promises = {0, 0};
-    check_ok(t, live(&life, disk_model_disk(model), &promises, t->err));
-    check_i64(t, BATCHES, promises.acked);
-    const char *why = broken_promise(&life, disk_model_disk(model), promises, t->arena);
+    Promises promises = {.sent = 0};
+    check_ok(t, live(&life, disk_model_disk(model), &promises, false, t->err));
+    check(t, promises.acked[0] && promises.acked[BATCHES - 1]);
+    const char *why = broken_promise(&life, disk_model_disk(model), &promises, t->arena);
     if (why != NULL) check_failed(t, __FILE__, __LINE__, "%s", why);
     disk_model_free(&model);
     unlink(life.catalog);
@@ -213,5 +224,77 @@ TEST(a_disk_that_lies_about_syncing_folders_is_caught) {
     check(t, tally.broken > 0);
 }
 
+// One life on a disk that fails by plan, then a look at what is there. Returns false when the plan was never reached.
+static bool life_with_fault(Test *t, Life *life, DiskFaultPlan plan, Tally *tally) {
+    clock_manual(&life->clock, BASE_MS);
+    DiskModel *model = disk_model_new();
+    DiskFault *fault = disk_fault_new(disk_model_disk(model));
+    disk_fault_plan(fault, plan);
+    Promises promises = {.sent = 0};
+    Error err = {0};
+    (void)live(life, disk_fault_disk(fault), &promises, true, &err);
+    bool reached = disk_fault_seen(fault, plan.call) >= plan.nth;
+    char how[200];
+    snprintf(how, sizeof how, "call %d number %llu fails with %s%s%s (the life said: %.60s)", (int)plan.call, (unsigned long long)plan.nth,
+             error_code_name(plan.code), plan.for_ever ? " for ever" : "", plan.partial ? ", half written" : "", err.message);
+    disk_fault_free(&fault);
+    judge(life, model, &promises, how, tally);
+    disk_model_crash(model, CRASH_RANDOM, t->seed + plan.nth);
+    judge(life, model, &promises, how, tally);
+    disk_model_free(&model);
+    unlink(life->catalog);
+    return reached;
+}
+
+TEST(each_disk_call_may_fail_in_turn_and_nothing_acknowledged_is_lost) {
+    static const DiskFaultPlan plans[] = {
+        {.call = DISK_CALL_ANY, .code = ERROR_IO},
+        {.call = DISK_CALL_ANY, .code = ERROR_IO, .for_ever = true},
+        {.call = DISK_CALL_WRITE, .code = ERROR_DISK_FULL, .partial = true},
+        {.call = DISK_CALL_ANY, .code = ERROR_DISK_FULL, .for_ever = true},
+        {.call = DISK_CALL_SYNC, .code = ERROR_IO},
+        {.call = DISK_CALL_RENAME, .code = ERROR_IO},
+    };
+    Tally tally = {0};
+    Life life = {.t = t};
+    snprintf(life.catalog, sizeof life.catalog, "/dev/shm/traceo-faults-%d.db", (int)getpid());
+    for (size_t i = 0; i < COUNT(plans); i++) {
+        DiskFaultPlan plan = plans[i];
+        plan.nth = 1;
+        while (life_with_fault(t, &life, plan, &tally)) plan.nth++;
+        check(t, plan.nth > 5);
+    }
+    printf("# %llu states after a failing disk call\n", (unsigned long long)tally.states);
+    if (tally.broken > 0) check_failed(t, __FILE__, __LINE__, "%llu of %llu states break a promise; %s", (unsigned long long)tally.broken, (unsigned long long)tally.states, tally.first);
+}
+
+TEST(each_large_allocation_may_fail_in_turn_and_nothing_acknowledged_is_lost) {
+    Tally tally = {0};
+    Life life = {.t = t};
+    snprintf(life.catalog, sizeof life.catalog, "/dev/shm/traceo-memory-%d.db", (int)getpid());
+    for (int for_ever = 0; for_ever < 2; for_ever++) {
+        for (uint64_t nth = 1;; nth++) {
+            clock_manual(&life.clock, BASE_MS);
+            DiskModel *model = disk_model_new();
+            Promises promises = {.sent = 0};
+            Error err = {0};
+            memory_fail_after(nth, for_ever == 1);
+            (void)live(&life, disk_model_disk(model), &promises, true, &err);
+            bool reached = memory_fail_after(0, false) >= nth;
+            char how[160];
+            snprintf(how, sizeof how, "allocation %llu fails%s (the life said: %.60s)", (unsigned long long)nth, for_ever ? " for ever" : "", err.message);
+            judge(&life, model, &promises, how, &tally);
+            disk_model_free(&model);
+            unlink(life.catalog);
+            if (!reached) break;
+        }
+    }
+    printf("# %llu lives with a failing allocation\n", (unsigned long long)tally.states);
+    check(t, tally.states > 10);
+    if (tally.broken > 0) check_failed(t, __FILE__, __LINE__, "%llu of %llu states break a promise; %s", (unsigned long long)tally.broken, (unsigned long long)tally.states, tally.first);
+}
+
 TEST_MAIN("durability", CASE(a_whole_life_without_a_crash_keeps_its_promises), CASE(no_crash_state_loses_or_alters_what_was_acknowledged),
-          CASE(a_disk_that_lies_about_syncing_is_caught), CASE(a_disk_that_lies_about_syncing_folders_is_caught))
+          CASE(a_disk_that_lies_about_syncing_is_caught), CASE(a_disk_that_lies_about_syncing_folders_is_caught),
+          CASE(each_disk_call_may_fail_in_turn_and_nothing_acknowledged_is_lost),
+          CASE(each_large_allocation_may_fail_in_turn_and_nothing_acknowledged_is_lost))
