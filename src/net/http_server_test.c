@@ -377,7 +377,7 @@ static void stop_server(void *context) {
 
 TEST(draining_answers_what_is_in_flight_and_closes_the_rest) {
     World world;
-    world_open(t, &world, 2, NULL);
+    world_open(t, &world, 1, NULL);  // with two, the other loop may hear of the drain a moment later
     AUTO(socket_close) Socket busy = dial(t, &world), idle = dial(t, &world);
     say(t, idle, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
     check(t, has(hear(t, idle, TEXT("GET:")), TEXT("200")));
