@@ -27,6 +27,7 @@ static bool live(Life *life, Error *err) {
     TRY(life_open(life, err));
     TRY(life_append(life, 70000, err));  // more than the first buffer, more than a segment
     TRY(commit_patiently(life, err));
+    TRY(life_trim(life, 10, err));
     return life_judge(life, false, err);
 }
 
@@ -97,6 +98,37 @@ TEST(each_disk_call_fails_once_and_for_ever) {
     check(t, pairs > 400);
 }
 
+TEST(a_disk_of_any_size_keeps_what_it_acknowledged_and_goes_on_when_space_returns) {
+    int full = 0;
+    for (int64_t capacity = 0; capacity < 400 * KB; capacity += 2048) {
+        DiskModel *model = disk_model_new();
+        disk_model_capacity(model, MAX(capacity, (int64_t)1));
+        Life life;
+        life_begin(&life, disk_model_disk(model));
+        Error err = {0};
+        bool ok = live(&life, &err);
+        check(t, ok || err.code == ERROR_DISK_FULL);
+        full += !ok;
+        check(t, life.complaint == NULL);
+        if (!ok && life.log != NULL) {
+            check_ok(t, life_judge(&life, false, t->err));  // reading goes on
+            disk_model_capacity(model, 0);
+            check_ok(t, life_commit(&life, t->err));
+            LogState state;
+            log_state(life.log, &state);
+            // Nothing waited when the failure was told to an empty log: then the next commit finds out.
+            if (!state.writable) check_ok(t, log_commit_now(life.log, t->err));
+            check_ok(t, life_append(&life, 100, t->err));
+            check_ok(t, life_commit(&life, t->err));
+        }
+        disk_model_capacity(model, 0);
+        check_survives(t, &life, model, "a disk of KiB", (uint64_t)capacity / 1024);
+        life_end(&life);
+        disk_model_free(&model);
+    }
+    check(t, full > 20);
+}
+
 TEST(a_sync_that_fails_loses_its_pages_and_nothing_acknowledged) {
     bool finished = false;
     for (uint64_t nth = 1; !finished && nth < 200; nth++) {
@@ -138,5 +170,6 @@ TEST(each_allocation_fails_once_and_for_ever) {
 
 TEST_MAIN("store/log/fault",
     CASE(each_disk_call_fails_once_and_for_ever),
+    CASE(a_disk_of_any_size_keeps_what_it_acknowledged_and_goes_on_when_space_returns),
     CASE(a_sync_that_fails_loses_its_pages_and_nothing_acknowledged),
     CASE(each_allocation_fails_once_and_for_ever))

@@ -95,7 +95,7 @@ static bool open_spare(Log *log, int64_t bytes, Spare *out, File **file, Error *
 }
 
 // Header, its copy, sync, name, folder: in this order, and then the first record may follow (W2).
-static bool name_segment(Log *log, const SegmentHeader *header, File *file, Error *err) {
+static bool name_segment(Log *log, const SegmentHeader *header, File *file, bool *named, Error *err) {
     AUTO(arena_free) Arena arena = {0};
     Disk *disk = log->disk;
     segment_header_encode(header, log->page);
@@ -105,6 +105,7 @@ static bool name_segment(Log *log, const SegmentHeader *header, File *file, Erro
     Text from = log_path(log, segment_spare_name(header->id, &arena), &arena);
     Text to = log_path(log, segment_name(header->id, header->first_sequence, &arena), &arena);
     TRY(disk->rename(disk, from, to, err));
+    *named = true;
     if (log->plant == LOG_PLANT_NO_FOLDER_SYNC) return true;
     return disk->sync_folder(disk, log->folder, err);
 }
@@ -119,16 +120,20 @@ bool segment_begin(Log *log, uint64_t first_sequence, int64_t need, Error *err) 
     bool ok = open_spare(log, need + 2 * SEGMENT_PAGE, &spare, &file, err);
     header.id = spare.id;
     header.bytes = spare.bytes;
-    ok = ok && name_segment(log, &header, file, err);
+    bool named = false;
+    ok = ok && name_segment(log, &header, file, &named, err);
+    if (named) {
+        // Also when its folder could not be synced: a header without records is no harm, but it has to be trimmed in
+        // its turn, or it would seem to miss what was trimmed behind it.
+        mutex_take(&log->segments_lock);
+        *array_add(&log->segments) = (Segment){header.id, first_sequence, header.bytes};
+        mutex_give(&log->segments_lock);
+    }
     if (!ok) {
-        // Whichever name it has by now, no record is in it. A header without records is no harm.
         close_file(log, &file);
-        if (spare.id != 0) remove_spare(log, spare.id);
+        if (!named && spare.id != 0) remove_spare(log, spare.id);
         return error_context(err, "beginning a segment of the log");
     }
-    mutex_take(&log->segments_lock);
-    *array_add(&log->segments) = (Segment){header.id, first_sequence, header.bytes};
-    mutex_give(&log->segments_lock);
     log->active = file;
     log->active_header = header;
     log->active_at = SEGMENT_PAGE;
