@@ -24,7 +24,7 @@ struct Store {
     Mutex tenants_lock;  // TENANT_TABLE
     ARRAY(TenantPart *) tenants;
 
-    Mutex house_lock;    // SERIES_MAINTAIN: one round of housekeeping at a time
+    Mutex house_lock;    // STORE_HOUSE: one round of housekeeping at a time
     Thread *housekeeper;
     Mutex wake_lock;     // WORKER_QUEUE
     Condition wake;

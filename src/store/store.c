@@ -115,7 +115,7 @@ static void gaps_tell(Store *store) {
 bool store_open(StoreOptions options, Store **out, Error *err) {
     AUTO(store_close) Store *store = memory_new(Store);
     mutex_begin(&store->tenants_lock, LOCK_TENANT_TABLE);
-    mutex_begin(&store->house_lock, LOCK_SERIES_MAINTAIN);
+    mutex_begin(&store->house_lock, LOCK_STORE_HOUSE);
     mutex_begin(&store->wake_lock, LOCK_WORKER_QUEUE);
     condition_begin(&store->wake);
     if (options.memory_limit == 0) options.memory_limit = machine_memory_total() / 4 * 3;
