@@ -247,6 +247,7 @@ bool block_open(Objects *objects, Text name, int64_t bytes, Block **out, Error *
     TRY(trailer_open(block, &tail, err));
     TRY(tail_open(block, &tail, err));
     TRY(names_open(block, err));
+    pair_cache_begin(block);
     *out = TAKE(block);
     return true;
 }
@@ -259,6 +260,7 @@ Block *block_ref(Block *block) {
 void block_unref(Block **block) {
     Block *taken = TAKE(*block);
     if (taken == NULL || atomic_fetch_sub(&taken->refs, 1) > 1) return;
+    pair_cache_end(taken);
     if (taken->objects != NULL) taken->objects->close(taken->objects, &taken->object);
     arena_free(&taken->arena);
     memory_free(taken);

@@ -47,7 +47,10 @@ typedef enum ChunkFlag {
 } ChunkFlag;
 
 enum { SERIES_HAS_HISTOGRAMS = 1, SERIES_HAS_EXEMPLARS = 2, SERIES_FLAG_BITS = 2 };
-enum { SUMMARY_SUM_SCALED = 16 };
+enum {
+    SUMMARY_SUM_SCALED = 16,
+    SUMMARY_FLAT = 32,  // last, min and max are the first, and the sum is as if all were
+};
 
 // ---- The open block -----------------------------------------------------------------------------
 typedef struct Section {
@@ -67,6 +70,18 @@ typedef struct Shape {
     size_t count;
 } Shape;
 
+// Values of label pairs as decoded, a group at a time, so that labels of many series are not decoded over and over. Groups
+// are put in once, by whoever is first, and stay until the block closes; little memory, and none for huge dictionaries.
+typedef struct PairGroup {
+    Text values[GROUP_ROWS];
+} PairGroup;
+typedef struct PairCache {
+    PairGroup *_Atomic *groups;  // NULL: too many pairs
+    size_t group_count;
+    _Atomic int64_t bytes;
+} PairCache;
+enum { PAIR_CACHE_BYTES_MAX = 256 * KB, PAIR_CACHE_GROUPS_MAX = 4096 };
+
 struct Block {
     _Atomic int64_t refs;
     Arena arena;
@@ -83,6 +98,7 @@ struct Block {
     size_t name_count;
     Shape *shapes;
     size_t shape_count;
+    PairCache *pair_cache;
 };
 
 // CORRUPT, naming block, section and offset within the object.
@@ -123,3 +139,5 @@ void pair_walk_end(PairWalk *walk);
 
 const BlockName *block_name_find(const Block *block, Text name);
 must_use bool pair_value(const Block *block, uint32_t pair, Builder *into, Error *err);
+void pair_cache_begin(Block *block);
+void pair_cache_end(Block *block);

@@ -57,6 +57,10 @@ typedef struct ChunkRow {
     unsigned decimals;
 } ChunkRow;
 
+static uint64_t distance_read(Reader *rows, bool flat) {
+    return flat ? 0 : (uint64_t)reader_zigzag(rows);
+}
+
 static void summary_read(Reader *rows, ChunkRow *row) {
     ChunkSummary *summary = &row->summary;
     unsigned head = reader_u8(rows);
@@ -72,11 +76,12 @@ static void summary_read(Reader *rows, ChunkRow *row) {
     double power = decimal_powers[row->decimals];
     uint64_t first = (uint64_t)reader_zigzag(rows);
     summary->first = (double)(int64_t)first / power;
-    summary->last = (double)(int64_t)(first + (uint64_t)reader_zigzag(rows)) / power;
-    summary->min = (double)(int64_t)(first + (uint64_t)reader_zigzag(rows)) / power;
-    summary->max = (double)(int64_t)(first + (uint64_t)reader_zigzag(rows)) / power;
+    bool flat = head & SUMMARY_FLAT;
+    summary->last = (double)(int64_t)(first + distance_read(rows, flat)) / power;
+    summary->min = (double)(int64_t)(first + distance_read(rows, flat)) / power;
+    summary->max = (double)(int64_t)(first + distance_read(rows, flat)) / power;
     row->sum_scaled = head & SUMMARY_SUM_SCALED;
-    if (row->sum_scaled) row->sum_offset = (uint64_t)reader_zigzag(rows);
+    if (row->sum_scaled) row->sum_offset = distance_read(rows, flat);
     else summary->sum = reader_f64(rows);
     // The number of the first is needed again once the count is known.
     if (row->sum_scaled) memcpy(&summary->sum, &first, sizeof first);

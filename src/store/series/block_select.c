@@ -67,6 +67,65 @@ bool pair_value(const Block *block, uint32_t pair, Builder *into, Error *err) {
     return good;
 }
 
+void pair_cache_begin(Block *block) {
+    size_t groups = (block->pairs + GROUP_ROWS - 1) / GROUP_ROWS;
+    if (groups > PAIR_CACHE_GROUPS_MAX) return;
+    block->pair_cache = arena_push(&block->arena, PairCache);
+    block->pair_cache->group_count = groups;
+    block->pair_cache->groups = (PairGroup *_Atomic *)memory_take_zeroed(array_bytes(groups + 1, sizeof(PairGroup *)));
+}
+
+void pair_cache_end(Block *block) {
+    if (block->pair_cache == NULL) return;
+    for (size_t i = 0; i < block->pair_cache->group_count; i++) memory_free(atomic_load(&block->pair_cache->groups[i]));
+    memory_free((void *)block->pair_cache->groups);
+}
+
+// A group with its values behind it in one piece of memory.
+static bool pair_group_make(const Block *block, uint32_t group, PairGroup **out, size_t *bytes, Error *err) {
+    uint32_t first = group * GROUP_ROWS, end = MIN(first + GROUP_ROWS, block->pairs);
+    AUTO(builder_free) Builder values = {0};
+    AUTO(pair_walk_end) PairWalk walk = pair_walk_begin(block, first, end);
+    size_t ends[GROUP_ROWS], count = 0;
+    for (bool more;;) {
+        TRY(pair_walk_next(&walk, &more, err));
+        if (!more) break;
+        builder_add(&values, builder_text(&walk.value));
+        ends[count++] = values.len;
+    }
+    *bytes = sizeof(PairGroup) + values.len;
+    PairGroup *made = memory_take_zeroed(*bytes);
+    char *text = (char *)(made + 1);
+    if (values.len > 0) memcpy(text, values.at, values.len);
+    for (size_t i = 0; i < count; i++) {
+        size_t from = i == 0 ? 0 : ends[i - 1];
+        made->values[i] = (Text){text + from, ends[i] - from};
+    }
+    *out = made;
+    return true;
+}
+
+// *out NULL: not kept, decode it yourself.
+static bool pair_group(const Block *block, uint32_t group, const PairGroup **out, Error *err) {
+    PairCache *cache = block->pair_cache;
+    *out = NULL;
+    if (cache == NULL) return true;
+    PairGroup *found = atomic_load_explicit(&cache->groups[group], memory_order_acquire);
+    if (found == NULL && atomic_load_explicit(&cache->bytes, memory_order_relaxed) < PAIR_CACHE_BYTES_MAX) {
+        PairGroup *made;
+        size_t bytes;
+        TRY(pair_group_make(block, group, &made, &bytes, err));
+        if (atomic_compare_exchange_strong(&cache->groups[group], &found, made)) {
+            atomic_fetch_add_explicit(&cache->bytes, (int64_t)bytes, memory_order_relaxed);
+            found = made;
+        } else {
+            memory_free(made);  // another thread was faster
+        }
+    }
+    *out = found;
+    return true;
+}
+
 // The first pair of `name` whose value is not below `value`: by the first rows of groups, then by walking one group.
 static bool pair_lower_bound(const Block *block, const BlockName *name, Text value, uint32_t *out, Error *err) {
     uint32_t first = name->first_pair, end = first + name->pair_count;
@@ -190,6 +249,40 @@ static bool series_row(const Block *block, Reader *reader, SeriesRow *row) {
     return !reader->failed;
 }
 
+// The labels of a row; values are views into the cache, or copies on the arena.
+static bool labels_find(const Block *block, const SeriesRow *row, Arena *arena, Label *out, Error *err) {
+    for (size_t i = 0; i < row->shape->count; i++) {
+        const BlockName *name = &block->names[row->shape->names[i]];
+        if (row->values[i] >= name->pair_count) return block_corrupt(block, SECTION_SERIES, 0, "a series names a label value that is not there", err);
+        uint32_t pair = name->first_pair + (uint32_t)row->values[i];
+        out[i].name = name->name;
+        const PairGroup *group;
+        TRY(pair_group(block, pair / GROUP_ROWS, &group, err));
+        if (group != NULL) {
+            out[i].value = group->values[pair % GROUP_ROWS];
+            continue;
+        }
+        AUTO(builder_free) Builder value = {0};
+        TRY(pair_value(block, pair, &value, err));
+        out[i].value = text_copy(builder_text(&value), arena);
+    }
+    return true;
+}
+
+static Labels labels_wire(const Label *labels, size_t count, Arena *arena) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t name = labels[i].name.len, value = labels[i].value.len;
+        size_t inner = 2 + varint_len(name) + name + varint_len(value) + value;
+        bytes += 1 + varint_len(inner) + inner;
+    }
+    // A builder over memory of the arena that is large enough (with room for the longest varint), so it never grows.
+    Builder wire = {arena_push_raw(arena, bytes + 16, 1), 0, bytes + 16};
+    for (size_t i = 0; i < count; i++) labels_append(&wire, labels[i].name, labels[i].value);
+    assert(wire.len == bytes);
+    return (Labels){text_bytes(builder_text(&wire))};
+}
+
 bool block_labels(const Block *block, uint32_t series, Arena *arena, Labels *out, Error *err) {
     if (series >= block->facts.series) return error_set(err, ERROR_BAD_INPUT, "block %.*s has no series %u", TEXT_ARG(block->name), series);
     Bytes rows;
@@ -199,15 +292,9 @@ bool block_labels(const Block *block, uint32_t series, Arena *arena, Labels *out
     for (uint32_t i = 0; i <= series % GROUP_ROWS; i++) {
         if (!series_row(block, &reader, &row)) return block_corrupt(block, SECTION_SERIES, (int64_t)series / GROUP_ROWS, "the labels of a series cannot be read", err);
     }
-    AUTO(builder_free) Builder value = {0};
-    AUTO(builder_free) Builder wire = {0};
-    for (size_t i = 0; i < row.shape->count; i++) {
-        const BlockName *name = &block->names[row.shape->names[i]];
-        if (row.values[i] >= name->pair_count) return block_corrupt(block, SECTION_SERIES, 0, "a series names a label value that is not there", err);
-        TRY(pair_value(block, name->first_pair + (uint32_t)row.values[i], &value, err));
-        labels_append(&wire, name->name, builder_text(&value));
-    }
-    *out = (Labels){bytes_copy(text_bytes(builder_text(&wire)), arena)};
+    Label labels[BLOCK_LABELS_MAX];
+    TRY(labels_find(block, &row, arena, labels, err));
+    *out = labels_wire(labels, row.shape->count, arena);
     return true;
 }
 

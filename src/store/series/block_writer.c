@@ -177,11 +177,14 @@ static void summary_put(const ChunkSummary *summary, Builder *out) {
         return;
     }
     bool sum_scaled = decimal_from(summary->sum, decimals, &sum);
-    builder_add_char(out, (char)(decimals | (sum_scaled ? SUMMARY_SUM_SCALED : 0)));
+    int64_t sum_distance = (int64_t)((uint64_t)sum - (uint64_t)numbers[0] * summary->count);
+    bool flat = sum_scaled && sum_distance == 0 && numbers[1] == numbers[0] && numbers[2] == numbers[0] && numbers[3] == numbers[0];
+    builder_add_char(out, (char)(decimals | (sum_scaled ? SUMMARY_SUM_SCALED : 0) | (flat ? SUMMARY_FLAT : 0)));
     writer_zigzag(out, numbers[0]);
+    if (flat) return;
     for (size_t i = 1; i < 4; i++) writer_zigzag(out, (int64_t)((uint64_t)numbers[i] - (uint64_t)numbers[0]));
     // The sum is told from what it would be if every value were the first.
-    if (sum_scaled) writer_zigzag(out, (int64_t)((uint64_t)sum - (uint64_t)numbers[0] * summary->count));
+    if (sum_scaled) writer_zigzag(out, sum_distance);
     else writer_f64(out, summary->sum);
 }
 
