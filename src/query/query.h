@@ -52,6 +52,7 @@ typedef struct QueryResult {
 } QueryResult;
 
 // `where` gets the part of the text that an error is about, when it is about one.
+// `store` NULL: a tenant that never wrote.
 must_use bool query_run(SeriesStore *store, const QueryRequest *request, Arena *arena, QueryResult *out, SourceRange *where, Error *err);
 
 // Prometheus' JSON `data` of a result ("resultType" before "result", values as strings).

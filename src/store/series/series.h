@@ -76,6 +76,7 @@ void series_write_end(SeriesStore *store);
 
 // A view pins heads and blocks that overlap [from_ms, to_ms]. Close it soon: memory is held meanwhile.
 typedef struct SeriesView SeriesView;
+// `store` NULL: a tenant that never wrote; the view is empty.
 must_use bool series_view_open(SeriesStore *store, int64_t from_ms, int64_t to_ms, SeriesView **out, Error *err);
 void series_view_close(SeriesView **view);
 

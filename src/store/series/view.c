@@ -24,9 +24,11 @@ static void warn(SeriesView *view, const StoreBlock *block) {
 bool series_view_open(SeriesStore *store, int64_t from_ms, int64_t to_ms, SeriesView **out, Error *err) {
     if (from_ms > to_ms) return error_set(err, ERROR_BAD_INPUT, "the interval ends before it begins");
     SeriesView *view = memory_new(SeriesView);
-    view->store = store;
     view->from_ms = from_ms;
     view->to_ms = to_ms;
+    *out = view;
+    if (store == NULL) return true;
+    view->hash_key = store->options.hash_key;
     mutex_take(&store->blocks_lock);
     size_t most = store->blocks.count + store->turned.count + 1;
     view->sources = arena_push_array(&view->arena, ViewSource, most);
@@ -53,7 +55,6 @@ bool series_view_open(SeriesStore *store, int64_t from_ms, int64_t to_ms, Series
     }
     if (head_overlaps(store->head, from_ms, to_ms)) view->sources[view->source_count++].head = head_ref(store->head);
     mutex_give(&store->blocks_lock);
-    *out = view;
     return true;
 }
 

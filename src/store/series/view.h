@@ -9,7 +9,7 @@ typedef struct ViewSource {  // one of the two
 } ViewSource;
 
 struct SeriesView {
-    SeriesStore *store;
+    HashKey hash_key;
     Arena arena;
     int64_t from_ms, to_ms;
     ViewSource *sources;  // first stored first: who comes first wins a time

@@ -23,7 +23,7 @@ static bool too_many(const Union *all, Error *err) {
 }
 
 static uint64_t hash_of(const Union *all, Labels labels) {
-    return hash_keyed(all->view->store->options.hash_key, labels.wire);
+    return hash_keyed(all->view->hash_key, labels.wire);
 }
 
 static void add_place(Union *all, SeriesFound *found, FoundPlace place) {
@@ -138,7 +138,7 @@ static bool collect_matching(SeriesView *view, Text name, Matchers matchers, Are
     AUTO(arena_free) Arena scratch = {0};
     SeriesFoundList found;
     TRY(series_select(view, matchers, 0, &scratch, &found, err));
-    Map seen = map_begin(&scratch, view->store->options.hash_key);
+    Map seen = map_begin(&scratch, view->hash_key);
     for (size_t i = 0; i < found.count; i++) {
         Label label;
         for (Bytes rest = found.at[i].labels.wire; labels_next(&rest, &label);) {
