@@ -2,14 +2,6 @@
 
 #include "server/matchers.h"
 
-// Does some matcher refuse the empty value? Otherwise the selector means everything.
-static bool is_narrow(Matchers matchers) {
-    for (size_t i = 0; i < matchers.count; i++) {
-        if (!matcher_matches(&matchers.at[i], TEXT(""))) return true;
-    }
-    return false;
-}
-
 bool match_sets_read(const Request *request, bool needed, Arena *arena, MatchSets *out, Error *err) {
     *out = (MatchSets){.at = arena_push_array(arena, Promql, request->params.count + 1)};
     for (size_t i = 0; i < request->params.count; i++) {
@@ -18,9 +10,6 @@ bool match_sets_read(const Request *request, bool needed, Arena *arena, MatchSet
         if (!promql_parse_selector(request->params.at[i].value, arena, parsed, err)) {
             out->count--;
             return error_context(err, "invalid parameter \"match[]\"");
-        }
-        if (!is_narrow(parsed->root->as.selector.matchers)) {
-            return error_set(err, ERROR_BAD_INPUT, "invalid parameter \"match[]\": match[] must contain at least one non-empty matcher");
         }
     }
     if (out->count > 0 || !needed) return true;

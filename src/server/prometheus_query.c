@@ -7,12 +7,20 @@
 
 // ---- Running ------------------------------------------------------------------------------------
 
-// What is wrong with the text is bad_data and 400; what is wrong with running it is execution and 422.
+// What is wrong with the text, also that it is too long or too deep, is bad_data and 400.
+static bool text_is_bad(Error *err) {
+    err->code = ERROR_BAD_INPUT;
+    return error_context(err, "invalid parameter \"query\"");
+}
+
+// What is wrong with running it is execution and 422.
 static bool query_failed(Request *request, Error *err) {
     count_up(&request->server->counters.queries_failed, 1);
+    if (err->code == ERROR_TOO_LARGE) return text_is_bad(err);
     if (err->code != ERROR_BAD_INPUT) return false;
-    if (text_find(text_from_cstring(err->message), TEXT("parse error: ")) >= 0) {
-        return error_context(err, "invalid parameter \"query\"");
+    Text message = text_from_cstring(err->message);
+    if (text_find(message, TEXT("parse error: ")) >= 0 || text_starts_with(message, TEXT("invalid expression type "))) {
+        return text_is_bad(err);
     }
     request->fail_status = 422;
     request->fail_type = "execution";
@@ -242,7 +250,7 @@ bool serve_query_exemplars(Request *request, Error *err) {
     AUTO(promql_close) Promql parsed = {0};
     SourceRange where = {0};
     if (!promql_parse(param_text(request, TEXT("query")), &arena, &parsed, &where, err)) {
-        return error_context(err, "invalid parameter \"query\"");
+        return text_is_bad(err);
     }
     Selectors selectors = {0};
     find_selectors(parsed.root, &arena, &selectors);

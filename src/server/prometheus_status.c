@@ -95,7 +95,7 @@ bool serve_status_walreplay(Request *request, Error *err) {
     json_object_begin(&writer);
     write_number(&writer, TEXT("min"), 0);
     write_number(&writer, TEXT("max"), 100);
-    write_number(&writer, TEXT("current"), state.ready ? 100 : (int64_t)(state.replay_part * 100));
+    write_number(&writer, TEXT("current"), state.ready ? 100 : MIN((int64_t)(state.replay_part * 100), 99));
     write_pair(&writer, TEXT("state"), state.ready ? TEXT("done") : TEXT("in progress"));
     json_object_end(&writer);
     return done(&writer);
@@ -143,7 +143,7 @@ bool serve_status_tsdb(Request *request, Error *err) {
     Tenant *tenant;
     TRY(request_tenant(request, false, &tenant, err));
     AUTO(arena_free) Arena arena = {0};
-    SeriesState state = {0};
+    SeriesState state = {.head_min_ms = INT64_MAX, .head_max_ms = INT64_MIN};  // as of an empty head
     if (tenant != NULL) series_state(tenant->series, &state);
     JsonWriter writer = envelope_begin(request);
     json_object_begin(&writer);

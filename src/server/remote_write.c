@@ -72,25 +72,38 @@ static Compression compression_of(Request *request) {
 
 // ---- The answer ---------------------------------------------------------------------------------
 
+// How many were refused, and as what: "3 bad_labels, 1 conflict".
+static uint64_t count_refused(const IngestOutcome *outcome, Arena *arena, Text *out) {
+    AUTO(builder_free) Builder words = {0};
+    uint64_t refused = 0;
+    for (Verdict verdict = 0; verdict < VERDICT_COUNT; verdict++) {
+        if (verdict == VERDICT_STORED || verdict == VERDICT_DUPLICATE || outcome->counts[verdict] == 0) continue;
+        refused += outcome->counts[verdict];
+        if (words.len > 0) builder_add(&words, TEXT(", "));
+        builder_addf(&words, "%llu %.*s", (unsigned long long)outcome->counts[verdict], TEXT_ARG(verdict_name(verdict)));
+    }
+    *out = text_copy(builder_text(&words), arena);
+    return refused;
+}
+
 static void answer(Request *request) {
     const IngestOutcome *outcome = &request->outcome;
+    Text refused_as = TEXT_NONE;
+    uint64_t refused = count_refused(outcome, request->exchange->arena, &refused_as);
     request_add_header(request, TEXT("X-Traceo-Durability"),
                        request->server->durability == LOG_MEMORY ? TEXT("memory") : TEXT("sync"));
-    if (outcome->first_fault.code == ERROR_NONE) {
+    if (refused == 0 && outcome->first_fault.code == ERROR_NONE) {
         request->status = 204;
         request_answer(request);
         return;
     }
-    uint64_t refused = 0;
-    for (Verdict verdict = 0; verdict < VERDICT_COUNT; verdict++) {
-        if (verdict != VERDICT_STORED && verdict != VERDICT_DUPLICATE) refused += outcome->counts[verdict];
-    }
     // A body of new series only, over the quota: it may come again. Anything mixed must not: the good part is here.
     bool all_over_quota = refused > 0 && refused == outcome->counts[VERDICT_LIMIT] && outcome->sequence == 0;
     Error err = outcome->first_fault;
+    if (err.code == ERROR_NONE) error_set(&err, ERROR_CONFLICT, "another value is stored at the time of a sample");
     err.code = all_over_quota ? ERROR_TOO_MANY : ERROR_BAD_INPUT;
-    error_context(&err, "%llu of %llu samples were refused, the others are kept; the first", (unsigned long long)refused,
-                  (unsigned long long)outcome->samples);
+    error_context(&err, "%llu of %llu samples were refused (%.*s), the others are kept; the first", (unsigned long long)refused,
+                  (unsigned long long)outcome->samples, TEXT_ARG(refused_as));
     request_fail(request, &err);
 }
 
