@@ -7,6 +7,8 @@
 
 typedef struct Fixture {
     DiskModel *model;
+    Disk planted;     // a copy of the model's table whose sync does nothing, when `skip_sync`
+    bool skip_sync;
     Objects *objects;
     SeriesStore *store;
     ManualClock clock;
@@ -23,11 +25,23 @@ typedef struct Fixture {
 // 2026-11-21T00:00:00Z, a Saturday.
 #define FIXTURE_NOW_MS INT64_C(1795219200000)
 
+static inline bool fixture_sync_nothing(Disk *disk, File *file, Error *err) {
+    (void)disk, (void)file, (void)err;
+    return true;
+}
+
+static inline Disk *fixture_disk(Fixture *f) {
+    if (!f->skip_sync) return disk_model_disk(f->model);
+    f->planted = *disk_model_disk(f->model);
+    f->planted.sync = f->planted.sync_data = fixture_sync_nothing;
+    return &f->planted;
+}
+
 static inline SeriesOptions fixture_options(Fixture *f) {
     return (SeriesOptions){
         .objects = f->objects,
         .object_prefix = TEXT("7/"),
-        .disk = disk_model_disk(f->model),
+        .disk = fixture_disk(f),
         .folder = TEXT("data/tenants/7"),
         .clock = &f->clock.clock,
         .hash_key = {1, 2},
@@ -38,7 +52,7 @@ static inline SeriesOptions fixture_options(Fixture *f) {
 }
 
 static inline bool fixture_open(Fixture *f, Arena *arena, Error *err) {
-    TRY(objects_open_directory(disk_model_disk(f->model), TEXT("data/objects"), &f->objects, err));
+    TRY(objects_open_directory(fixture_disk(f), TEXT("data/objects"), &f->objects, err));
     f->prediction = (SeriesPrediction){0};
     return series_open(fixture_options(f), arena, &f->report, &f->store, err);
 }
