@@ -98,16 +98,22 @@ static bool tenants_open(Store *store, Error *err) {
     return true;
 }
 
-// What the log lost is told to every tenant: an answer over that time carries a warning (W6).
+// What the log lost is told to every tenant: an answer over that time carries a warning (W6). What was never
+// acknowledged, the torn end of a life that a power cut ended, is only noted.
 static void gaps_tell(Store *store) {
     for (size_t i = 0; i < store->recovery.gap_count; i++) {
         const LogGap *gap = &store->recovery.gaps[i];
         Text note = text_format(&store->arena, "the log lost records %llu to %llu to damage in %.*s at byte %lld",
                                 (unsigned long long)gap->first_sequence, (unsigned long long)gap->last_sequence,
                                 TEXT_ARG(gap->file), (long long)gap->offset);
+        if (!gap->proven) {
+            log_info("the end of the log was torn; what stood there was never acknowledged", LOG_TEXT("what", note));
+            continue;
+        }
         log_error("a part of the log could not be read and is kept apart", LOG_TEXT("what", note));
         for (size_t j = 0; j < store->tenants.count; j++) {
-            series_note_gap(store->tenants.at[j]->tenant.series, gap->first_ms, gap->last_ms, note);
+            bool sealed = gap->last_sequence < store->tenants.at[j]->sealed_sequence;
+            if (!sealed) series_note_gap(store->tenants.at[j]->tenant.series, gap->first_ms, gap->last_ms, note);
         }
     }
 }
