@@ -102,7 +102,7 @@ bool page_verify(const Block *block, uint32_t page, const PageRow *row, Error *e
                      (long long)row->offset, row->stored);
 }
 
-bool page_read(const Block *block, uint32_t page, Builder *raw, Error *err) {
+bool page_read(const Block *block, uint32_t page, PageUnpacker **unpacker, Builder *raw, Error *err) {
     PageRow row;
     TRY(page_row(block, page, &row, err));
     TRY(page_verify(block, page, &row, err));
@@ -113,13 +113,19 @@ bool page_read(const Block *block, uint32_t page, Builder *raw, Error *err) {
         builder_add_bytes(raw, stored, row.stored);
         return true;
     }
-    size_t got = ZSTD_decompress(raw->at, row.raw, stored, row.stored);
+    if (*unpacker == NULL) *unpacker = ZSTD_createDCtx();
+    if (*unpacker == NULL) return error_set(err, ERROR_NO_MEMORY, "no memory to decompress a page of a block");
+    size_t got = ZSTD_decompressDCtx(*unpacker, raw->at, row.raw, stored, row.stored);
     if (ZSTD_isError(got) || got != row.raw) {
         return error_set(err, ERROR_CORRUPT, "block %.*s, page %u at byte %lld: it does not decompress to %u bytes", TEXT_ARG(block->name), page,
                          (long long)row.offset, row.raw);
     }
     raw->len = got;
     return true;
+}
+
+void page_unpacker_free(PageUnpacker **unpacker) {
+    ZSTD_freeDCtx(TAKE(*unpacker));
 }
 
 // ---- Opening ------------------------------------------------------------------------------------

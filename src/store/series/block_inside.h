@@ -121,8 +121,10 @@ typedef struct PageRow {
 } PageRow;
 must_use bool page_row(const Block *block, uint32_t page, PageRow *out, Error *err);
 must_use bool page_verify(const Block *block, uint32_t page, const PageRow *row, Error *err);
-// Verified and decoded into `raw` (its old content goes).
-must_use bool page_read(const Block *block, uint32_t page, Builder *raw, Error *err);
+// Verified and decoded into `raw` (its old content goes). *unpacker is made at need and kept for the next page: it is 150 KB.
+typedef struct ZSTD_DCtx_s PageUnpacker;
+must_use bool page_read(const Block *block, uint32_t page, PageUnpacker **unpacker, Builder *raw, Error *err);
+void page_unpacker_free(PageUnpacker **unpacker);  // NULL is fine
 
 // A walk over label pairs in order of name and value: value and posting set of each.
 typedef struct PairWalk {

@@ -17,6 +17,7 @@ struct BlockCursor {
     const Block *block;
     uint32_t page;  // one up; 0: none
     Builder raw;
+    PageUnpacker *unpacker;
     KeptClock clocks[CLOCKS_KEPT];
 };
 
@@ -29,6 +30,7 @@ BlockCursor *block_cursor_open(const Block *block) {
 void block_cursor_close(BlockCursor **cursor) {
     if (*cursor == NULL) return;
     builder_free(&(*cursor)->raw);
+    page_unpacker_free(&(*cursor)->unpacker);
     memory_free(TAKE(*cursor));
 }
 
@@ -225,7 +227,7 @@ static bool clock_times(BlockCursor *cursor, uint32_t number, const ClockRow *ro
 static bool place_bytes(BlockCursor *cursor, Place place, Bytes *out, Error *err) {
     if (cursor->page != place.page + 1) {
         cursor->page = 0;
-        TRY(page_read(cursor->block, place.page, &cursor->raw, err));
+        TRY(page_read(cursor->block, place.page, &cursor->unpacker, &cursor->raw, err));
         cursor->page = place.page + 1;
     }
     if (place.offset > cursor->raw.len || place.len > cursor->raw.len - place.offset) {
@@ -402,8 +404,9 @@ bool block_each_chunk(BlockCursor *cursor, uint32_t series, bool (*each)(void *c
 
 bool block_each_metadata(const Block *block, bool (*each)(void *context, const BatchMetadata *metadata, Error *err), void *context, Error *err) {
     AUTO(builder_free) Builder raw = {0};
+    AUTO(page_unpacker_free) PageUnpacker *unpacker = NULL;
     for (uint32_t page = block->metadata_page; page < block->pages; page++) {
-        TRY(page_read(block, page, &raw, err));
+        TRY(page_read(block, page, &unpacker, &raw, err));
         Reader rows = reader_begin(text_bytes(builder_text(&raw)));
         while (reader_left(&rows) > 0) {
             BatchMetadata metadata = {.type = reader_u8(&rows)};
