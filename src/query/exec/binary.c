@@ -66,7 +66,7 @@ bool binary_scalar_open(Exec *exec, const Expr *expr, Steps steps, Operator **ou
     TRY(operator_open(exec, vector, steps, &binary->vector, err));
     binary->operator.one_name = binary->vector->one_name;
     bool filters = binary_op_is_comparison(expr->as.binary.op) && !expr->as.binary.return_bool;
-    *out = filters ? &binary->operator : unique_open(exec, &binary->operator, UNIQUE_MERGE);
+    *out = filters ? &binary->operator : unique_open(exec, &binary->operator);
     return true;
 }
 
@@ -242,7 +242,7 @@ static bool match_groups(Matching *matching, const uint8_t *many_any, StepBatch 
     }
     StepBatch all = {made.at, made.count};
     Error merged;
-    if (!series_unique(exec, &all, matching->operator.steps, UNIQUE_MERGE, arena, &merged)) {
+    if (!series_unique(exec, &all, matching->operator.steps, arena, &merged)) {
         return error_set(err, ERROR_BAD_INPUT, "%s", matching->rule->card == CARD_ONE_TO_ONE
                              ? merged.message : "multiple matches for labels: grouping labels must ensure unique matches");
     }

@@ -106,7 +106,7 @@ must_use bool scalar_eval(Exec *exec, const Expr *expr, Steps steps, Arena *aren
 
 Labels labels_without_name(Exec *exec, Labels labels, Arena *arena);  // nor __type__ and __unit__
 Labels labels_keep(Exec *exec, Labels labels, Texts names, Arena *arena);
-Labels labels_remove(Exec *exec, Labels labels, Texts names, bool name_too, Arena *arena);
+Labels labels_remove(Exec *exec, Labels labels, Texts names, bool name_too, Arena *arena);  // `__name__` too
 Labels labels_set(Exec *exec, Labels labels, Text name, Text value, Arena *arena);  // an empty value removes
 void series_drop_name(Exec *exec, StepSeries *series, Arena *arena);  // now, or marked for later
 
@@ -129,10 +129,9 @@ must_use bool binary_scalar_open(Exec *exec, const Expr *expr, Steps steps, Oper
 must_use bool binary_vector_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, Error *err);
 must_use bool set_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, Error *err);
 
-// Puts equal label sets together: where they have values at one step, or (strict) at all, it is an error.
-typedef enum UniqueKind { UNIQUE_MERGE, UNIQUE_STRICT } UniqueKind;
-Operator *unique_open(Exec *exec, Operator *inner, UniqueKind kind);
-must_use bool series_unique(Exec *exec, StepBatch *batch, Steps steps, UniqueKind kind, Arena *arena, Error *err);
+// Puts equal label sets together; where two of them have values at one step, it is an error.
+Operator *unique_open(Exec *exec, Operator *inner);
+must_use bool series_unique(Exec *exec, StepBatch *batch, Steps steps, Arena *arena, Error *err);
 
 // ---- Arithmetic shared by several ------------------------------------------------------------------
 

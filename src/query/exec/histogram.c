@@ -134,7 +134,7 @@ static Group *group_all(Histogram *histogram, StepBatch all) {
                       TEXT_ARG(text_slice(written, 0, 100)), TEXT_ARG(text_slice(name, 0, 100)));
             continue;
         }
-        Labels labels = labels_remove(exec, all.at[i].labels, (Texts){&le, 1}, true, arena);
+        Labels labels = labels_remove(exec, all.at[i].labels, (Texts){&le, 1}, false, arena);
         void **slot = map_put(&groups, bytes_text(labels.wire));
         if (*slot == NULL) {
             Group *made = arena_push(arena, Group);
@@ -145,6 +145,7 @@ static Group *group_all(Histogram *histogram, StepBatch all) {
             *slot = made;
         }
         Group *group = *slot;
+        group->drop_name |= all.at[i].drop_name;
         *array_add_on(arena, &group->series) = (BucketSeries){bound, all.at[i].values};
     }
     return first;
@@ -204,7 +205,9 @@ static bool histogram_next(Operator *operator, StepBatch *out, Error *err) {
     for (Group *group = group_all(histogram, all); group != NULL; group = group->next) {
         double *column = column_new(&operator->keep, operator->steps);
         compute(histogram, group, column);
-        *array_add_on(&operator->keep, &made) = (StepSeries){group->labels, group->drop_name, column};
+        StepSeries *series = array_add_on(&operator->keep, &made);
+        *series = (StepSeries){group->labels, group->drop_name, column};
+        series_drop_name(operator->exec, series, &operator->keep);
         arena_clear(&operator->batch);
         TRY(exec_tick(operator->exec, err));
     }
@@ -215,7 +218,6 @@ static bool histogram_next(Operator *operator, StepBatch *out, Error *err) {
 bool histogram_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error *err) {
     Histogram *histogram = operator_new(exec, Histogram, call, steps, histogram_next);
     histogram->fraction = call->as.call.function->id == FUNCTION_HISTOGRAM_FRACTION;
-    histogram->operator.one_name = true;  // names are gone already, and groups differ in what is left
     size_t scalars = histogram->fraction ? 2 : 1;
     for (size_t i = 0; i < scalars; i++) {
         TRY(scalar_eval(exec, call->as.call.args[i], steps, &histogram->operator.keep, &histogram->params[i], err));
@@ -226,6 +228,8 @@ bool histogram_open(Exec *exec, const Expr *call, Steps steps, Operator **out, E
         quantile_note(exec, call->as.call.args[0]->range, q);
     }
     histogram->buckets_range = call->as.call.args[scalars]->range;
-    *out = &histogram->operator;
-    return operator_open(exec, call->as.call.args[scalars], steps, &histogram->inner, err);
+    TRY(operator_open(exec, call->as.call.args[scalars], steps, &histogram->inner, err));
+    histogram->operator.one_name = histogram->inner->one_name;
+    *out = unique_open(exec, &histogram->operator);
+    return true;
 }

@@ -85,6 +85,6 @@ bool label_function_open(Exec *exec, const Expr *call, Steps steps, Operator **o
         relabel->sources = (Texts){sources, count};
     }
     TRY(operator_open(exec, call->as.call.args[0], steps, &relabel->inner, err));
-    *out = unique_open(exec, &relabel->operator, UNIQUE_MERGE);
+    *out = unique_open(exec, &relabel->operator);
     return true;
 }

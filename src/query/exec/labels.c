@@ -54,7 +54,7 @@ Labels labels_remove(Exec *exec, Labels labels, Texts names, bool name_too, Aren
     builder_clear(&exec->wire);
     Label label;
     for (Bytes rest = labels.wire; labels_next(&rest, &label);) {
-        if ((name_too && is_meta(label.name)) || is_among(label.name, names)) continue;
+        if ((name_too && text_equal(label.name, LABEL_NAME)) || is_among(label.name, names)) continue;
         labels_append(&exec->wire, label.name, label.value);
     }
     return taken(exec, arena);

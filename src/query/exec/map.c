@@ -84,7 +84,7 @@ bool map_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error *
         column_fill(map->params[0], steps, 1);
     }
     map->operator.one_name = map->inner->one_name;
-    *out = unique_open(exec, &map->operator, UNIQUE_MERGE);
+    *out = unique_open(exec, &map->operator);
     return true;
 }
 
@@ -94,6 +94,6 @@ bool unary_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, Error
     map->value = negated;
     TRY(operator_open(exec, expr->as.unary.expr, steps, &map->inner, err));
     map->operator.one_name = map->inner->one_name;
-    *out = unique_open(exec, &map->operator, UNIQUE_STRICT);
+    *out = unique_open(exec, &map->operator);
     return true;
 }

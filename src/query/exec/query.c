@@ -65,7 +65,7 @@ static bool run_vector(Exec *exec, const Expr *root, QueryResult *out, Error *er
         if (all.at[i].drop_name) labels = labels_without_name(exec, labels, &columns);
         all.at[i].labels.wire = bytes_copy(labels.wire, exec->arena);
     }
-    TRY(series_unique(exec, &all, exec->steps, UNIQUE_MERGE, &columns, err));
+    TRY(series_unique(exec, &all, exec->steps, &columns, err));
     hand_over(exec, all, root, out);
     return true;
 }

@@ -136,6 +136,6 @@ bool range_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error
     range_windows(exec, expr_inner(matrix), steps, &range->first_end_ms, &range->step_ms, &range->range_ms);
     range->once = range->step_ms == 0 && steps.count > 1 && param == 0 && !row->uses_time;
     range->operator.one_name = range_source_one_name(range->source);
-    *out = row->keeps_name ? &range->operator : unique_open(exec, &range->operator, UNIQUE_STRICT);
+    *out = row->keeps_name ? &range->operator : unique_open(exec, &range->operator);
     return true;
 }

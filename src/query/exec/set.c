@@ -86,6 +86,6 @@ bool set_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, Error *
     TRY(operator_open(exec, expr->as.binary.left, steps, &set->left, err));
     TRY(operator_open(exec, expr->as.binary.right, steps, &set->right, err));
     set->operator.one_name = !is_or && set->left->one_name;
-    *out = is_or ? unique_open(exec, &set->operator, UNIQUE_MERGE) : &set->operator;
+    *out = is_or ? unique_open(exec, &set->operator) : &set->operator;
     return true;
 }

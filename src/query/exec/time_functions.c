@@ -118,7 +118,7 @@ bool date_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error 
         TRY(operator_open(exec, call->as.call.args[0], steps, &moments->inner, err));
         moments->operator.one_name = moments->inner->one_name;
     }
-    *out = unique_open(exec, &moments->operator, UNIQUE_MERGE);
+    *out = unique_open(exec, &moments->operator);
     return true;
 }
 
@@ -141,6 +141,6 @@ bool timestamp_open(Exec *exec, const Expr *call, Steps steps, Operator **out, E
     Nameless *nameless = operator_new(exec, Nameless, call, steps, nameless_next);
     TRY(select_open(exec, argument, steps, true, &nameless->inner, err));
     nameless->operator.one_name = nameless->inner->one_name;
-    *out = unique_open(exec, &nameless->operator, UNIQUE_MERGE);
+    *out = unique_open(exec, &nameless->operator);
     return true;
 }

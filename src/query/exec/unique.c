@@ -2,11 +2,7 @@
 
 #include "query/exec/exec.h"
 
-static bool refuse(Error *err) {
-    return error_set(err, ERROR_BAD_INPUT, "vector cannot contain metrics with the same labelset");
-}
-
-bool series_unique(Exec *exec, StepBatch *batch, Steps steps, UniqueKind kind, Arena *arena, Error *err) {
+bool series_unique(Exec *exec, StepBatch *batch, Steps steps, Arena *arena, Error *err) {
     Map seen = map_begin(arena, exec->hash_key);
     size_t kept = 0;
     for (size_t i = 0; i < batch->count; i++) {
@@ -18,11 +14,12 @@ bool series_unique(Exec *exec, StepBatch *batch, Steps steps, UniqueKind kind, A
             *slot = &batch->at[kept++];
             continue;
         }
-        if (kind == UNIQUE_STRICT) return refuse(err);
         first->drop_name |= series->drop_name;
         for (size_t step = 0; step < steps.count; step++) {
             if (is_absent(series->values[step])) continue;
-            if (!is_absent(first->values[step])) return refuse(err);
+            if (!is_absent(first->values[step])) {
+                return error_set(err, ERROR_BAD_INPUT, "vector cannot contain metrics with the same labelset");
+            }
             first->values[step] = series->values[step];
         }
     }
@@ -33,7 +30,6 @@ bool series_unique(Exec *exec, StepBatch *batch, Steps steps, UniqueKind kind, A
 typedef struct Unique {
     Operator operator;
     Operator *inner;
-    UniqueKind kind;
     bool done;
 } Unique;
 
@@ -42,14 +38,13 @@ static bool unique_next(Operator *operator, StepBatch *out, Error *err) {
     if (unique->done) return true;
     unique->done = true;
     TRY(operator_collect(unique->inner, &operator->keep, out, err));
-    return series_unique(operator->exec, out, operator->steps, unique->kind, &operator->keep, err);
+    return series_unique(operator->exec, out, operator->steps, &operator->keep, err);
 }
 
-Operator *unique_open(Exec *exec, Operator *inner, UniqueKind kind) {
+Operator *unique_open(Exec *exec, Operator *inner) {
     // With delayed names nothing is dropped yet; the result is looked at once, at the end.
     if (exec->request->delayed_names || inner->one_name) return inner;
     Unique *unique = operator_new(exec, Unique, inner->expr, inner->steps, unique_next);
     unique->inner = inner;
-    unique->kind = kind;
     return &unique->operator;
 }

@@ -26,12 +26,13 @@ static bool check_call(Parser *parser, Expr *expr) {
         return parser_fail(parser, expr->range, "expected at most %zu argument(s) in call to \"%.*s\", got %zu", most,
                            TEXT_ARG(name), given);
     }
+    // Before its arguments: the second one of info() may be a selector that is refused elsewhere.
+    if (!function->supported) {
+        return parser_unsupported(parser, expr->range, text_format(parser->arena, "the function %.*s", TEXT_ARG(name)).at);
+    }
     Text context = text_format(parser->arena, "call to function \"%.*s\"", TEXT_ARG(name));
     for (size_t i = 0; i < given; i++) {
         TRY(check_type(parser, expr->as.call.args[i], function->takes[MIN(i, most - 1)], context.at));
-    }
-    if (!function->supported) {
-        return parser_unsupported(parser, expr->range, text_format(parser->arena, "the function %.*s", TEXT_ARG(name)).at);
     }
     expr->type = function->result;
     return true;
@@ -102,11 +103,21 @@ static bool check_subquery(Parser *parser, Expr *expr) {
     return true;
 }
 
+// A selector that every series matches is a mistake.
+static bool check_selector(Parser *parser, Expr *expr) {
+    Matchers matchers = expr->as.selector.matchers;
+    expr->type = expr->as.selector.range_ms > 0 ? VALUE_MATRIX : VALUE_VECTOR;
+    for (size_t i = 0; i < matchers.count; i++) {
+        if (!matcher_matches(&matchers.at[i], TEXT(""))) return true;
+    }
+    return parser_fail(parser, expr->range, "vector selector must contain at least one non-empty matcher");
+}
+
 bool check_expr(Parser *parser, Expr *expr) {
     switch (expr->kind) {
         case EXPR_NUMBER: expr->type = VALUE_SCALAR; return true;
         case EXPR_STRING: expr->type = VALUE_STRING; return true;
-        case EXPR_SELECTOR: expr->type = expr->as.selector.range_ms > 0 ? VALUE_MATRIX : VALUE_VECTOR; return true;
+        case EXPR_SELECTOR: return check_selector(parser, expr);
         case EXPR_SUBQUERY: return check_subquery(parser, expr);
         case EXPR_CALL: return check_call(parser, expr);
         case EXPR_AGGREGATE: return check_aggregate(parser, expr);

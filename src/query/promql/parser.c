@@ -387,7 +387,10 @@ static bool parse_expr_inside(Parser *parser, int power_min, Expr **out) {
     for (;;) {
         const BinaryRow *row = binary_row(parser);
         if (row == NULL || row->power < power_min) break;
+        SourceRange sign = parser->token.range;
         TRY(parser_advance(parser));
+        bool trims = (row->op == OP_LT || row->op == OP_GT) && parser->token.kind == TOKEN_DIV && parser->token.range.from == sign.to;
+        if (trims) return parser_unsupported(parser, sign, "the trim operators </ and >/");
         Expr *expr = parser_node(parser, EXPR_BINARY, left->range.from);
         expr->as.binary.op = row->op;
         TRY(parse_binary_modifiers(parser, expr));

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "query/promql/ast.h"
+#include "query/promql/functions.h"  // the table, for help and completion
 
 typedef struct Promql {
     Text text;

@@ -131,6 +131,9 @@ static const Refused refused[] = {
     {"foo offset (5m)", NULL, ERROR_UNSUPPORTED},
     {"rate(foo[5m] smoothed)", NULL, ERROR_UNSUPPORTED},
     {"a + fill(0) b", NULL, ERROR_UNSUPPORTED},
+    {"a </ 1", "1:3: the trim operators </ and >/: known to PromQL, but this version cannot do it yet", ERROR_UNSUPPORTED},
+    {"a < / 1", NULL, ERROR_BAD_INPUT},
+    {"info(a, {b=~\".*\"})", NULL, ERROR_UNSUPPORTED},
 };
 
 TEST(what_is_refused_says_what_and_where) {

@@ -91,10 +91,7 @@ bool parse_selector(Parser *parser, const Token *name, Expr **out) {
     }
     *out = parser_node(parser, EXPR_SELECTOR, from);
     (*out)->as.selector.matchers = (Matchers){matchers.at, matchers.count};
-    for (size_t i = 0; i < matchers.count; i++) {
-        if (!matcher_matches(&matchers.at[i], TEXT(""))) return true;
-    }
-    return parser_fail(parser, (*out)->range, "vector selector must contain at least one non-empty matcher");
+    return true;
 }
 
 // ---- Durations and times --------------------------------------------------------------------------

@@ -1,0 +1,20 @@
+// Series and points as scripts write them: `name{a="b"} 1 2+3x4 _ stale {{…}}`. Tests only.
+#pragma once
+
+#include "model/labels.h"
+
+typedef enum PointKind { POINT_VALUE, POINT_NONE, POINT_STALE, POINT_HISTOGRAM } PointKind;
+
+typedef struct Point {
+    PointKind kind;
+    double value;
+} Point;
+
+typedef struct Points {
+    Point *at;
+    size_t count;
+} Points;
+
+// Cuts the series from the front of a line; the rest are its points. An empty text when the line begins with a number.
+Text points_cut_series(Text *line);
+must_use bool points_parse(Text text, Arena *arena, Points *out, Error *err);
