@@ -5,6 +5,7 @@
 #pragma once
 
 #include "app/settings.h"
+#include "server/server.h"
 
 typedef struct AppOptions {
     const Settings *settings;
@@ -12,6 +13,7 @@ typedef struct AppOptions {
     // Makes the settings again from file, environment and flags; the arena is the application's.
     bool (*settings_again)(void *context, Arena *arena, Settings *out, Error *err);
     void *context;
+    ServerBuild build;
     bool quiet;        // no start-up lines on standard output
 } AppOptions;
 

@@ -70,6 +70,24 @@ ptrdiff_t text_find_char(Text text, char needle) {
     return found == NULL ? -1 : found - text.at;
 }
 
+size_t text_distance(Text a, Text b) {
+    enum { LEN_MAX = 60, FAR = 1000 };
+    size_t row[LEN_MAX + 1];
+    if (a.len > LEN_MAX || b.len > LEN_MAX) return FAR;
+    for (size_t j = 0; j <= b.len; j++) row[j] = j;
+    for (size_t i = 1; i <= a.len; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b.len; j++) {
+            size_t replaced = diagonal + (a.at[i - 1] != b.at[j - 1]);
+            diagonal = row[j];
+            size_t added = MIN(row[j], row[j - 1]) + 1;
+            row[j] = MIN(replaced, added);
+        }
+    }
+    return row[b.len];
+}
+
 Text text_slice(Text text, size_t from, size_t to) {
     to = MIN(to, text.len);
     from = MIN(from, to);

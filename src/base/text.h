@@ -55,6 +55,9 @@ bool text_ends_with(Text text, Text suffix);
 ptrdiff_t text_find(Text text, Text needle);
 ptrdiff_t text_find_char(Text text, char needle);
 
+// Levenshtein's distance, for "did you mean": how many bytes differ. Texts over 60 bytes are far from everything.
+size_t text_distance(Text a, Text b);
+
 Text text_slice(Text text, size_t from, size_t to);  // clamped to the text
 Text text_trim(Text text);                           // ASCII white space on both sides
 

@@ -130,6 +130,15 @@ Text process_program_path(Arena *arena) {
     return len < 0 ? TEXT_NONE : text_copy((Text){path, (size_t)len}, arena);
 }
 
+Text process_folder(Arena *arena) {
+    char path[4096];
+    return getcwd(path, sizeof path) == NULL ? TEXT_NONE : text_copy(text_from_cstring(path), arena);
+}
+
+void process_end_now(int code) {
+    _exit(code);
+}
+
 Text machine_name(Arena *arena) {
     struct utsname name;
     return uname(&name) == 0 ? text_copy(text_from_cstring(name.nodename), arena) : TEXT_NONE;
@@ -173,6 +182,10 @@ void stream_write_err(Text text) {
 
 bool stream_read_in(int64_t bytes_max, Builder *out, Error *err) {
     return read_all(STDIN_FILENO, "the standard input", bytes_max, out, err);
+}
+
+bool stream_in_is_terminal(void) {
+    return isatty(STDIN_FILENO) == 1;
 }
 
 bool stream_out_is_terminal(void) {

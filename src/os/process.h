@@ -12,6 +12,8 @@ int64_t process_files_max(void);
 int64_t process_files_raise(void);  // soft limit to hard limit; returns it
 int64_t process_id(void);
 Text process_program_path(Arena *arena);
+Text process_folder(Arena *arena);  // the working directory
+_Noreturn void process_end_now(int code);  // nothing is closed or written any more
 Text machine_name(Arena *arena);  // hostname
 Text machine_kernel(Arena *arena);  // "Linux 6.1.0-28-amd64 x86_64"
 
@@ -30,6 +32,7 @@ must_use bool stream_write_out(Text text, Error *err);
 void stream_write_err(Text text);
 must_use bool stream_read_in(int64_t bytes_max, Builder *out, Error *err);  // all of standard input
 bool stream_out_is_terminal(void);
+bool stream_in_is_terminal(void);
 
 // A small file of /proc or /sys, whole; for reading the host's own state. Missing is NOT_FOUND.
 must_use bool process_read_file(const char *path, Builder *out, Error *err);

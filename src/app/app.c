@@ -1,0 +1,263 @@
+// Building the parts from the ground up, running them, and taking them down in reverse.
+//
+// The main thread waits for signals. The log is replayed on a thread of its own, so that the server already answers
+// "replaying" and a signal can stop it; when it is done the collectors start.
+
+#include "app/app.h"
+
+#include "app/collect.h"
+#include "app/in_force.h"
+#include "base/log.h"
+#include "os/process.h"
+#include "os/random.h"
+#include "os/thread.h"
+
+enum {
+    KEYS_EVERY_MS = 2000,    // how soon a key made or revoked by `traceo key` is known
+    SIGNAL_EVERY_MS = 100,   // how soon a second signal is seen while stopping
+    INTERRUPTED_CODE = 130,  // exit code when a second signal ended it at once
+};
+
+typedef struct App {
+    const AppOptions *options;
+    const Settings *settings;  // those it began with
+    Arena arena;
+    Clock *clock;
+    int64_t started_ms, started_ns;
+    Address address;
+    InForce in_force;
+    Store *store;
+    Access *access;
+    Server *server;
+    Collector *collector;
+    IngestSender *replayer;
+    Thread *replay, *watcher;
+    _Atomic bool stopping;       // the replay gives up
+    _Atomic bool stopped;        // the watcher ends
+    _Atomic bool replay_failed;  // with `replay_error`
+    Error replay_error;
+    bool keys_unreadable;
+} App;
+
+// ---- The program's own log ------------------------------------------------------------------------
+
+static void log_write(void *context, Text line) {
+    (void)context;
+    stream_write_err(line);
+}
+
+static int64_t log_now(void *context) {
+    Clock *clock = context;
+    return clock->wall_ms(clock);
+}
+
+static void log_begin(App *app) {
+    log_set_sink((LogSink){
+        .write = log_write,
+        .now_ms = log_now,
+        .context = app->clock,
+        .format = (LogFormat)settings_number(app->settings, SETTING_LOG_FORMAT),
+        .level = (LogLevel)settings_number(app->settings, SETTING_LOG_LEVEL),
+    });
+}
+
+// ---- Building -----------------------------------------------------------------------------------
+
+static bool open_store(App *app, Error *err) {
+    StoreOptions options = {
+        .disk = disk_real(),
+        .clock = app->clock,
+        .folder = settings_text(app->settings, SETTING_DATA),
+        .durability = (LogDurability)settings_number(app->settings, SETTING_DURABILITY),
+        .memory_limit = settings_number(app->settings, SETTING_MEMORY_LIMIT),
+        .retention_ms = settings_number(app->settings, SETTING_RETENTION),
+        .head_span_ms = settings_number(app->settings, SETTING_HEAD_SPAN),
+        .log_bytes_max = settings_number(app->settings, SETTING_LOG_BYTES),
+    };
+    TRY(random_hash_key(&options.hash_key, err));
+    return store_open(options, &app->store, err);
+}
+
+static bool start_server(App *app, Error *err) {
+    ServerOptions options = {
+        .store = app->store,
+        .access = app->access,
+        .clock = app->clock,
+        .addresses = &app->address,
+        .address_count = 1,
+        .loop_count = (int)settings_number(app->settings, SETTING_SERVER_LOOPS),
+        .worker_count = (int)settings_number(app->settings, SETTING_SERVER_WORKERS),
+        .limits = http_limits_default(),
+        .build = app->options->build,
+        .query = in_force_query(app->settings),
+        .settings = in_force_faces(&app->in_force),
+        .instance = text_format(&app->arena, "%.*s:%u", TEXT_ARG(machine_name(&app->arena)), (unsigned)app->address.port),
+        .started_ms = app->started_ms,
+    };
+    TRY(server_start(&options, &app->server, err));
+    in_force_set_server(&app->in_force, app->server);
+    return true;
+}
+
+static bool start_collector(App *app, Error *err) {
+    bool host = settings_number(app->settings, SETTING_HOST_ENABLED) != 0;
+    CollectorOptions options = {
+        .store = app->store,
+        .server = app->server,
+        .clock = app->clock,
+        .host_interval_ms = host ? settings_number(app->settings, SETTING_HOST_INTERVAL) : 0,
+        .self_interval_ms = settings_number(app->settings, SETTING_SELF_INTERVAL),
+    };
+    return collector_start(options, &app->collector, err);
+}
+
+// ---- Replay, then ready ---------------------------------------------------------------------------
+
+static Text data_folder(App *app) {
+    Text folder = settings_text(app->settings, SETTING_DATA);
+    if (text_starts_with(folder, TEXT("/"))) return folder;
+    return text_format(&app->arena, "%.*s/%.*s", TEXT_ARG(process_folder(&app->arena)), TEXT_ARG(folder));
+}
+
+// What a newcomer needs now, and nothing else.
+static void say_ready(App *app, double seconds) {
+    uint16_t port = server_port(app->server, 0);
+    Text host = text_slice(app->address.text, 0, app->address.text.len);
+    while (host.len > 0 && host.at[host.len - 1] != ':') host.len--;
+    bool everywhere = text_equal(host, TEXT("0.0.0.0:")) || text_equal(host, TEXT("[::]:"));
+    if (everywhere) host = TEXT("127.0.0.1:");
+    AUTO(builder_free) Builder out = {0};
+    builder_addf(&out, "Traceo %.*s, ready after %.2f s\n", TEXT_ARG(app->options->build.version), seconds);
+    builder_addf(&out, "  URL    http://%.*s%u\n", TEXT_ARG(host), (unsigned)port);
+    builder_addf(&out, "  Data   %.*s\n", TEXT_ARG(data_folder(app)));
+    bool standard = port == 4310 && text_equal(host, TEXT("127.0.0.1:"));
+    bool collected = settings_number(app->settings, SETTING_HOST_ENABLED) != 0;
+    builder_addf(&out, "  Ask    traceo query %s", collected ? "node_load1" : "'1 + 1'");
+    if (!standard) builder_addf(&out, " --server http://%.*s%u", TEXT_ARG(host), (unsigned)port);
+    if (access_has_keys(app->access)) builder_add(&out, TEXT("  (with --key or TRACEO_KEY)"));
+    builder_add(&out, TEXT("\n"));
+    Error ignored;
+    (void)!stream_write_out(builder_text(&out), &ignored);
+}
+
+// StoreReplay: gives up between two records when asked to stop.
+static bool replay_record(void *context, Store *store, const LogRecord *record, Error *err) {
+    App *app = context;
+    if (atomic_load_explicit(&app->stopping, memory_order_relaxed)) return error_set(err, ERROR_CANCELLED, "asked to stop");
+    return ingest_replay(app->replayer, store, record, err);
+}
+
+static bool become_ready(App *app, Error *err) {
+    TRY(store_replay(app->store, replay_record, app, err));
+    TRY(store_run(app->store, err));
+    TRY(start_collector(app, err));
+    double seconds = (double)(app->clock->monotonic_ns(app->clock) - app->started_ns) / 1e9;
+    StoreState state;
+    store_state(app->store, &state);
+    log_info("ready", LOG_TEXT("listen", app->address.text), LOG_TEXT("data", settings_text(app->settings, SETTING_DATA)),
+             LOG_I64("replayed_records", state.replayed_records), LOG_F64("seconds", seconds));
+    if (!app->options->quiet) say_ready(app, seconds);
+    return true;
+}
+
+static void replay_run(void *context) {
+    App *app = context;
+    if (become_ready(app, &app->replay_error)) return;
+    atomic_store(&app->replay_failed, true);
+    // Asked to stop already: another signal would look like a second wish.
+    if (!atomic_load(&app->stopping)) signals_raise(SIGNAL_STOP);
+}
+
+// ---- Waiting ------------------------------------------------------------------------------------
+
+// Keys are made and revoked by another process, straight in the catalogue: looking is simpler than being told.
+static void look_at_keys(App *app) {
+    Error err = {0};
+    bool ok = access_reload(app->access, &err);
+    if (!ok && !app->keys_unreadable) log_error("the API keys could not be read again; the old ones stay in force", LOG_ERR(&err));
+    app->keys_unreadable = !ok;
+}
+
+static void reload(App *app) {
+    Error err = {0};
+    look_at_keys(app);
+    if (in_force_reload(&app->in_force, &err)) {
+        log_info("settings reloaded");
+    } else {
+        log_error("settings not reloaded; the old ones stay in force", LOG_ERR(&err));
+    }
+}
+
+static void wait_for_stop(App *app) {
+    for (;;) {
+        switch (signals_wait(KEYS_EVERY_MS)) {
+            case SIGNAL_STOP: return;
+            case SIGNAL_RELOAD: reload(app); break;
+            case SIGNAL_NONE: look_at_keys(app); break;
+        }
+    }
+}
+
+// Whoever asks twice does not want to wait. What was acknowledged is durable already.
+static void watch_run(void *context) {
+    App *app = context;
+    while (!atomic_load(&app->stopped)) {
+        if (signals_wait(SIGNAL_EVERY_MS) != SIGNAL_STOP) continue;
+        log_warn("asked again: stopping at once");
+        process_end_now(INTERRUPTED_CODE);
+    }
+}
+
+// ---- The whole ----------------------------------------------------------------------------------
+
+static void app_stop(App *app) {
+    atomic_store(&app->stopping, true);
+    Error ignored;
+    if (app->server != NULL && !thread_start("watcher", watch_run, app, &app->watcher, &ignored)) app->watcher = NULL;
+    if (app->server != NULL) server_stop(app->server, settings_number(app->settings, SETTING_SERVER_DRAIN));
+    thread_join(&app->replay);
+    collector_stop(&app->collector);
+    if (app->server != NULL) in_force_set_server(&app->in_force, NULL);
+    server_free(&app->server);
+    access_close(&app->access);
+    store_close(&app->store);
+    ingest_sender_free(&app->replayer);
+    atomic_store(&app->stopped, true);
+    thread_join(&app->watcher);
+}
+
+static bool app_build_and_wait(App *app, Error *err) {
+    TRY(address_parse(settings_text(app->settings, SETTING_LISTEN), &app->arena, &app->address, err));
+    TRY(signals_begin(err));
+    process_files_raise();
+    TRY(open_store(app, err));
+    TRY(access_open(store_catalog(app->store), app->clock, &app->access, err));
+    TRY(start_server(app, err));
+    app->replayer = ingest_sender_new();
+    TRY(thread_start("replay", replay_run, app, &app->replay, err));
+    wait_for_stop(app);
+    log_info("stopping");
+    return true;
+}
+
+bool app_run(const AppOptions *options, Error *err) {
+    App *app = memory_new(App);
+    app->options = options;
+    app->settings = options->settings;
+    app->clock = clock_system();
+    app->started_ms = app->clock->wall_ms(app->clock);
+    app->started_ns = app->clock->monotonic_ns(app->clock);
+    in_force_begin(&app->in_force, options);
+    log_begin(app);
+    bool ok = app_build_and_wait(app, err);
+    app_stop(app);
+    if (ok && atomic_load(&app->replay_failed) && app->replay_error.code != ERROR_CANCELLED) {
+        *err = app->replay_error;
+        ok = false;
+    }
+    if (ok) log_info("stopped");
+    in_force_end(&app->in_force);
+    arena_free(&app->arena);
+    memory_free(app);
+    return ok;
+}
