@@ -115,7 +115,7 @@ static size_t packed_put(const Line *line, uint64_t *residuals, uint8_t *into) {
 
 // The median of a few evenly spread residuals.
 static uint64_t median_of_some(const uint64_t *residuals, size_t count) {
-    int64_t some[MEDIAN_SAMPLES];
+    int64_t some[MEDIAN_SAMPLES] = {0};
     size_t taken = MIN(count, (size_t)MEDIAN_SAMPLES);
     for (size_t i = 0; i < taken; i++) {
         int64_t value = (int64_t)residuals[i * count / taken];
