@@ -1,4 +1,4 @@
-// Health, readiness, reload, and the page at the root.
+// Health, readiness, reload, flush, and the page at the root.
 
 #include "base/log.h"
 #include "server/serve.h"
@@ -48,6 +48,13 @@ bool serve_reload(Request *request, Error *err) {
     log_info("reloaded", LOG_TEXT("key", request->identity.key_id));
     plain(request);
     builder_add(&request->body, TEXT("Reloaded.\n"));
+    return true;
+}
+
+bool serve_flush(Request *request, Error *err) {
+    TRY(store_flush(request->server->options.store, err));
+    plain(request);
+    builder_add(&request->body, TEXT("Flushed.\n"));
     return true;
 }
 

@@ -10,6 +10,7 @@ bool serve_root(Request *request, Error *err);
 bool serve_healthy(Request *request, Error *err);
 bool serve_ready(Request *request, Error *err);
 bool serve_reload(Request *request, Error *err);
+bool serve_flush(Request *request, Error *err);
 
 // prometheus_query.c
 bool serve_query(Request *request, Error *err);
