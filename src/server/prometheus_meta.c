@@ -11,16 +11,34 @@ typedef struct Lookup {
     MatchSets sets;
     SeriesView *view;  // NULL: the tenant never wrote
     uint64_t limit;
+    Budget *budget;     // of all queries
+    int64_t charged;    // there
+    int64_t memory_max; // of one query
 } Lookup;
 
 static void lookup_end(Lookup *lookup) {
     series_view_close(&lookup->view);
     match_sets_close(&lookup->sets);
     arena_free(&lookup->arena);
+    if (lookup->charged > 0) budget_release(lookup->budget, lookup->charged);
+}
+
+// The lists found so far, and as much again for the answer, count as memory of a query.
+static bool lookup_charge(Lookup *lookup, Error *err) {
+    int64_t bytes = (int64_t)lookup->arena.bytes * 2;
+    if (lookup->memory_max > 0 && bytes > lookup->memory_max) {
+        return error_set(err, ERROR_TOO_COSTLY, "the list would take more memory than one query may (query.memory, %lld bytes); name more labels",
+                         (long long)lookup->memory_max);
+    }
+    TRY(budget_reserve(lookup->budget, bytes - lookup->charged, err));
+    lookup->charged = bytes;
+    return true;
 }
 
 static bool lookup_begin(Request *request, bool needs_match, Lookup *lookup, Error *err) {
     int64_t from_ms, to_ms;
+    lookup->budget = store_query_budget(request->server->options.store);
+    lookup->memory_max = atomic_load(&request->server->query_memory_bytes);
     TRY(param_limit(request, TEXT("limit"), &lookup->limit, err));
     TRY(param_span(request, &from_ms, &to_ms, err));
     TRY(match_sets_read(request, needs_match, &lookup->arena, &lookup->sets, err));
@@ -48,11 +66,16 @@ static int by_labels(const void *a, const void *b) {
     return labels_compare(*(const Labels *)a, *(const Labels *)b);
 }
 
+// What a series takes at the least while it is listed: its labels, twice, and where it was found.
+enum { SERIES_BYTES_MIN = 128 };
+
 // Sorted, each once.
 static bool find_series(Lookup *lookup, Request *request, LabelsArray *out, Error *err) {
+    size_t series_max = (size_t)(lookup->memory_max / SERIES_BYTES_MIN);
     for (size_t i = 0; i < lookup->sets.count; i++) {
         SeriesFoundList found;
-        TRY(series_select(lookup->view, match_set_matchers(&lookup->sets, i), 0, &lookup->arena, &found, err));
+        TRY(series_select(lookup->view, match_set_matchers(&lookup->sets, i), series_max, &lookup->arena, &found, err));
+        TRY(lookup_charge(lookup, err));
         for (size_t j = 0; j < found.count; j++) *array_add_on(&lookup->arena, out) = found.at[j].labels;
         if (atomic_load(&request->cancelled)) return error_set(err, ERROR_CANCELLED, "the client went away");
     }
@@ -100,6 +123,7 @@ static bool find_all_texts(Lookup *lookup, Text name, Texts *out, Error *err) {
     for (size_t i = 0; i < lookup->sets.count; i++) {
         Texts found;
         TRY(find_texts(lookup, name, match_set_matchers(&lookup->sets, i), &found, err));
+        TRY(lookup_charge(lookup, err));
         for (size_t j = 0; j < found.count; j++) *array_add_on(&lookup->arena, &all) = found.at[j];
     }
     if (all.count > 1) qsort(all.at, all.count, sizeof *all.at, by_text);
@@ -116,6 +140,7 @@ static bool answer_texts(Request *request, Text name, Error *err) {
     TRY(lookup_begin(request, false, &lookup, err));
     Texts found = {0};
     if (lookup.view != NULL) TRY(find_all_texts(&lookup, name, &found, err));
+    TRY(lookup_charge(&lookup, err));
     Texts warnings = lookup_warnings(&lookup, &found.count);
     JsonWriter writer = envelope_begin(request);
     json_array_begin(&writer);

@@ -81,6 +81,24 @@ static Texts with_warning(Texts warnings, Text more, Arena *arena) {
     return (Texts){all, warnings.count + 1};
 }
 
+// About how many bytes the answer will have. Labels are about as long in JSON as on the wire, with quotes and commas.
+static int64_t answer_bytes(const QueryResult *result) {
+    enum { POINT_BYTES = 32, SERIES_BYTES = 64 };
+    int64_t bytes = (int64_t)result->string.len;
+    for (size_t i = 0; i < result->count; i++) {
+        bytes += SERIES_BYTES + (int64_t)result->series[i].labels.wire.len * 3 / 2 + (int64_t)result->series[i].count * POINT_BYTES;
+    }
+    return bytes;
+}
+
+// The answer is held whole until it is sent, so it is memory of the query too.
+static bool answer_fits(Request *request, const QueryResult *result, Error *err) {
+    int64_t bytes = answer_bytes(result), most = atomic_load(&request->server->query_memory_bytes);
+    if (most == 0 || bytes <= most) return true;
+    return error_set(err, ERROR_TOO_COSTLY, "the answer would take about %lld bytes, more memory than one query may (query.memory, %lld bytes)",
+                     (long long)bytes, (long long)most);
+}
+
 static bool answer_result(Request *request, QueryResult *result, Arena *arena, Error *err) {
     uint64_t limit;
     TRY(param_limit(request, TEXT("limit"), &limit, err));
@@ -89,6 +107,7 @@ static bool answer_result(Request *request, QueryResult *result, Arena *arena, E
         result->count = (size_t)limit;
         result->warnings = with_warning(result->warnings, TEXT("results truncated due to limit"), arena);
     }
+    TRY(answer_fits(request, result, err));
     JsonWriter writer = envelope_begin(request);
     query_write_json(result, &writer);
     if (param_text(request, TEXT("stats")).len > 0) {
