@@ -193,6 +193,9 @@ void head_resolve(Head *head, Head *before, HeadQuota *quota, Clock *clock, Seri
     Registry *registry = &head->registry;
     uint32_t last = prediction->generation == head->generation ? prediction->last_ref : UINT32_MAX;
     bool first = true, locked = false;
+    RegistryTrail trail;
+    trail.rows[0].count = trail.rows[1].count = 0;
+    trail.last = 0;
     AUTO(miss_array_free) MissArray misses = {0};
 
     for (size_t i = 0; i < batch->series.count; i++) {
@@ -200,7 +203,7 @@ void head_resolve(Head *head, Head *before, HeadQuota *quota, Clock *clock, Seri
         if (row->verdict != VERDICT_STORED) continue;
         bool guess = first || last != UINT32_MAX;
         first = false;
-        if (guess && registry_predict(registry, last, row->labels, &row->ref)) {
+        if (guess && registry_predict(registry, &trail, last, row->labels, &row->ref)) {
             counts->predicted++;
             last = row->ref;
             continue;

@@ -64,7 +64,38 @@ bool registry_is(const Registry *registry, uint32_t ref, Bytes wire) {
     return at == end;
 }
 
-bool registry_predict(Registry *registry, uint32_t ref, Bytes wire, uint32_t *out) {
+// registry_is with the help of the row before; a match becomes the row before of the next.
+static bool is_after(const Registry *registry, RegistryTrail *trail, uint32_t ref, Bytes wire) {
+    const RegistrySeries *series = registry_series(registry, ref);
+    if (series->wire_len != wire.len) return false;
+    const uint32_t *ids = registry_ids(registry, series);
+    __typeof__(&trail->rows[0]) before = &trail->rows[trail->last], here = &trail->rows[trail->last ^ 1];
+    uint32_t count = series->pair_count, shared = MIN(count, before->count), at = 0;
+    for (uint32_t i = 0; i < count;) {
+        here->at[i] = at;
+        if (i < shared && ids[i] == before->ids[i]) {
+            uint32_t end = i + 1, begin = before->at[i];
+            for (; end < shared && ids[end] == before->ids[end]; end++) here->at[end] = at + before->at[end] - begin;
+            uint32_t len = before->at[end] - begin;
+            if (len > wire.len - at || memcmp(before->wire + begin, wire.at + at, len) != 0) return false;
+            at += len;
+            i = end;
+            continue;
+        }
+        const RegistryPair *pair = registry_pair(registry, ids[i]);
+        if (pair->len > wire.len - at || !same_bytes(pair->wire, wire.at + at, pair->len)) return false;
+        at += pair->len;
+        i++;
+    }
+    here->at[count] = at;
+    here->count = count;
+    here->ids = ids;
+    here->wire = wire.at;
+    trail->last ^= 1;
+    return at == wire.len;
+}
+
+bool registry_predict(Registry *registry, RegistryTrail *trail, uint32_t ref, Bytes wire, uint32_t *out) {
     uint32_t guess = 0;
     uint32_t count = registry_count(registry);
     if (ref < count) {
@@ -74,7 +105,7 @@ bool registry_predict(Registry *registry, uint32_t ref, Bytes wire, uint32_t *ou
     }
     // The count is read again: a successor may have been made since.
     if (guess >= count && guess >= registry_count(registry)) return false;
-    if (!registry_is(registry, guess, wire)) return false;
+    if (!is_after(registry, trail, guess, wire)) return false;
     *out = guess;
     return true;
 }

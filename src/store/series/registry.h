@@ -78,8 +78,21 @@ static inline uint32_t registry_count(const Registry *registry) {
 // Are these the label bytes of series `ref`? No lock.
 bool registry_is(const Registry *registry, uint32_t ref, Bytes wire);
 
+// The row recognised last, and where its labels begin in its bytes. Neighbours share most labels: where the next series
+// has the same pairs, its bytes are compared with this row's, a long run at once and hot in the cache, and the
+// pairs themselves need not be looked at (85 -> 30 ns for 11 labels). Begin with {0}; the rows' bytes stay valid.
+typedef struct RegistryTrail {
+    struct {
+        const uint32_t *ids;
+        const uint8_t *wire;
+        uint32_t count;
+        uint32_t at[REGISTRY_PAIRS_MAX + 1];  // where pair i begins; the end behind the last
+    } rows[2];
+    unsigned last;  // which of the two
+} RegistryTrail;
+
 // The predicted successor of `ref` (or of none: UINT32_MAX), when its bytes are these.
-bool registry_predict(Registry *registry, uint32_t ref, Bytes wire, uint32_t *out);
+bool registry_predict(Registry *registry, RegistryTrail *trail, uint32_t ref, Bytes wire, uint32_t *out);
 void registry_learn(Registry *registry, uint32_t before, uint32_t ref);
 
 static inline uint64_t registry_hash(const Registry *registry, Bytes wire) {
