@@ -1,0 +1,178 @@
+// query_run as its callers see it: shapes of answers, limits, budgets, annotations, random queries.
+
+#include "codec/json.h"
+#include "os/disk.h"
+#include "query/exec/query_generate.h"
+
+static void begin(Test *t, ScriptStore *store) {
+    check_ok(t, generate_store(store, t->arena, t->err));
+}
+
+static Text json_of(Test *t, ScriptStore *store, QueryRequest request) {
+    QueryResult result;
+    Builder out = {0};
+    check_ok(t, query_run(store->store, &request, t->arena, &result, NULL, t->err));
+    JsonWriter writer = json_writer_begin(&out);
+    query_write_json(&result, &writer);
+    Text text = text_copy(builder_text(&out), t->arena);
+    builder_free(&out);
+    return text;
+}
+
+#define INSTANT(query, time) ((QueryRequest){.text = TEXT(query), .start_ms = (time), .end_ms = (time)})
+
+TEST(answers_have_the_shapes_of_prometheus) {
+    ScriptStore store;
+    begin(t, &store);
+    check_text(t, TEXT("{\"resultType\":\"scalar\",\"result\":[60.5,\"3\"]}"), json_of(t, &store, INSTANT("1 + 2", 60500)));
+    check_text(t, TEXT("{\"resultType\":\"string\",\"result\":[60,\"a\\\"b\"]}"), json_of(t, &store, INSTANT("\"a\\\"b\"", 60000)));
+    check_text(t, TEXT("{\"resultType\":\"vector\",\"result\":[{\"metric\":{\"__name__\":\"h\",\"a\":\"1\",\"b\":\"x\"},\"value\":[60,\"6\"]}]}"),
+               json_of(t, &store, INSTANT("h", 60000)));
+    check_text(t, TEXT("{\"resultType\":\"vector\",\"result\":[]}"), json_of(t, &store, INSTANT("nothing", 60000)));
+    check_text(t, TEXT("{\"resultType\":\"vector\",\"result\":[{\"metric\":{},\"value\":[60,\"+Inf\"]}]}"), json_of(t, &store, INSTANT("vector(1/0)", 60000)));
+    check_text(t, TEXT("{\"resultType\":\"vector\",\"result\":[{\"metric\":{\"a\":\"1\"},\"value\":[60,\"NaN\"]}]}"),
+               json_of(t, &store, INSTANT("sum by (a) (g{a=\"1\"} @ 60)", 60000)));
+    check_text(t, TEXT("{\"resultType\":\"matrix\",\"result\":[{\"metric\":{\"__name__\":\"h\",\"a\":\"1\",\"b\":\"x\"},\"values\":[[30,\"4\"],[60,\"6\"]]}]}"),
+               json_of(t, &store, INSTANT("h[1m]", 60000)));
+    QueryRequest ranged = {.text = TEXT("-h"), .start_ms = 0, .end_ms = 30500, .step_ms = 15250};
+    check_text(t, TEXT("{\"resultType\":\"matrix\",\"result\":[{\"metric\":{\"a\":\"1\",\"b\":\"x\"},\"values\":[[0,\"-2\"],[15.25,\"-2\"],[30.5,\"-4\"]]}]}"),
+               json_of(t, &store, ranged));
+    ranged.text = TEXT("time()");
+    check_text(t, TEXT("{\"resultType\":\"matrix\",\"result\":[{\"metric\":{},\"values\":[[0,\"0\"],[15.25,\"15.25\"],[30.5,\"30.5\"]]}]}"),
+               json_of(t, &store, ranged));
+    script_store_close(&store);
+}
+
+static void check_refused(Test *t, ScriptStore *store, QueryRequest request, ErrorCode code, const char *message) {
+    QueryResult result;
+    *t->err = (Error){0};
+    bool ran = query_run(store->store, &request, t->arena, &result, NULL, t->err);
+    if (ran) check_failed(t, __FILE__, __LINE__, "\"%.*s\" ran", TEXT_ARG(request.text));
+    if (t->err->code != code) check_failed(t, __FILE__, __LINE__, "%s (%s)", t->err->message, error_code_name(t->err->code));
+    if (text_find(text_from_cstring(t->err->message), text_from_cstring(message)) < 0) {
+        check_failed(t, __FILE__, __LINE__, "\"%s\" does not say \"%s\"", t->err->message, message);
+    }
+}
+
+TEST(limits_are_kept_and_named) {
+    ScriptStore store;
+    begin(t, &store);
+    QueryRequest ranged = {.text = TEXT("h"), .start_ms = 0, .end_ms = 11001000, .step_ms = 1000};
+    check_refused(t, &store, ranged, ERROR_BAD_INPUT, "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)");
+    ranged.end_ms = 11000000;
+    check(t, json_of(t, &store, ranged).len > 1000);
+    ranged.limits.points_max = 10;
+    check_refused(t, &store, ranged, ERROR_BAD_INPUT, "exceeded maximum resolution");
+    ranged.limits = (QueryLimits){.samples_max = 10};
+    check_refused(t, &store, ranged, ERROR_TOO_COSTLY, "too many samples");
+    ranged.text = TEXT("rate(c_total[5m])");
+    check_refused(t, &store, ranged, ERROR_TOO_COSTLY, "too many samples");
+    ranged.limits = (QueryLimits){.memory_bytes = 100000};
+    check_refused(t, &store, ranged, ERROR_TOO_COSTLY, "limit of memory");
+    ranged.end_ms = -1;
+    check_refused(t, &store, ranged, ERROR_BAD_INPUT, "end timestamp must not be before start time");
+    check_refused(t, &store, (QueryRequest){.text = TEXT("h[5m]"), .end_ms = 1000, .step_ms = 1000}, ERROR_BAD_INPUT,
+                  "invalid expression type \"range vector\" for range query");
+    check_refused(t, &store, INSTANT("sum_over_time(h[100000d:1ms])", 0), ERROR_TOO_COSTLY, "subquery");
+    check_refused(t, &store, INSTANT("h", INT64_MAX), ERROR_BAD_INPUT, "out of range");
+    check_refused(t, &store, INSTANT("sum by (code", 0), ERROR_BAD_INPUT, "1:13: parse error");
+    script_store_close(&store);
+}
+
+TEST(memory_is_charged_to_the_budget_and_given_back) {
+    ScriptStore store;
+    begin(t, &store);
+    Budget budget = {.name = "queries", .limit = 64 * MB};
+    QueryRequest ranged = {.text = TEXT("topk(5, {__name__=~\".+\"})"), .start_ms = 0, .end_ms = 10000000, .step_ms = 1000, .memory = &budget};
+    QueryResult result;
+    check_ok(t, query_run(store.store, &ranged, t->arena, &result, NULL, t->err));
+    check(t, result.stats.memory_peak_bytes > 12 * 10001 * 8);
+    check_i64(t, 12, result.stats.series);
+    check(t, result.stats.samples > 500);
+    check_i64(t, 0, atomic_load(&budget.used));
+    budget.limit = 10;
+    check_error(t, query_run(store.store, &ranged, t->arena, &result, NULL, t->err), ERROR_NO_MEMORY);
+    check_i64(t, 0, atomic_load(&budget.used));
+    script_store_close(&store);
+}
+
+static int64_t a_second_later(Clock *clock) {
+    int64_t *ns = clock->context;
+    return *ns += 1000000000;
+}
+
+TEST(time_and_cancelling_stop_a_query) {
+    ScriptStore store;
+    begin(t, &store);
+    int64_t ns = 0;
+    Clock clock = {.context = &ns, .monotonic_ns = a_second_later};
+    QueryRequest request = INSTANT("sum(h) + sum(g) + sum(c_total) + sum(l_bucket)", 60000);
+    request.clock = &clock;
+    request.limits.time_ms = 3000;
+    check_refused(t, &store, request, ERROR_TIMEOUT, "timed out");
+    _Atomic bool cancelled = true;
+    request = INSTANT("sum(h)", 60000);
+    request.cancelled = &cancelled;
+    check_refused(t, &store, request, ERROR_CANCELLED, "cancelled");
+    script_store_close(&store);
+}
+
+TEST(native_histograms_are_refused_never_left_out) {
+    ScriptStore store;
+    begin(t, &store);
+    check_ok(t, script_load(&store, TEXT("n{a=\"1\"} {{count:1}}x5\n"), 30000, false, t->arena, t->err));
+    check_refused(t, &store, INSTANT("n", 60000), ERROR_UNSUPPORTED, "native histograms");
+    check_refused(t, &store, INSTANT("rate(n[5m])", 60000), ERROR_UNSUPPORTED, "native histograms");
+    check_refused(t, &store, INSTANT("count({__name__=~\"h|n\"})", 60000), ERROR_UNSUPPORTED, "native histograms");
+    script_store_close(&store);
+}
+
+static void check_generated(Test *t, ScriptStore *store, Bytes bytes, size_t *ran_count) {
+    AUTO(arena_free) Arena arena = {0};
+    AUTO(builder_free) Builder query = {0};
+    bool ran;
+    Text why;
+    generate_query(bytes, &query);
+    if (!generate_check(store, builder_text(&query), &arena, &ran, &why)) {
+        check_failed(t, __FILE__, __LINE__, "%.*s\n  %.*s", TEXT_ARG(builder_text(&query)), TEXT_ARG(why));
+    }
+    *ran_count += ran;
+}
+
+TEST(random_queries_say_the_same_as_instants_and_as_steps) {
+    ScriptStore store;
+    begin(t, &store);
+    uint64_t random = t->seed;
+    size_t ran = 0;
+    for (size_t i = 0; i < 4000; i++) {
+        uint64_t seed[8];
+        for (size_t j = 0; j < COUNT(seed); j++) seed[j] = test_random(&random);
+        check_generated(t, &store, (Bytes){(const uint8_t *)seed, sizeof seed}, &ran);
+    }
+    check(t, ran > 1500);
+    script_store_close(&store);
+}
+
+TEST(the_seeds_of_other_fuzzers_find_nothing) {
+    Text folder = test_data_folder(t, "promql/fuzz-seeds");
+    DiskEntries entries;
+    ScriptStore store;
+    begin(t, &store);
+    check_ok(t, disk_real()->list(disk_real(), folder, t->arena, &entries, t->err));
+    size_t ran = 0;
+    for (size_t i = 0; i < entries.count; i++) {
+        Bytes content;
+        check_ok(t, disk_read_whole(disk_real(), text_format(t->arena, "%.*s/%.*s", TEXT_ARG(folder), TEXT_ARG(entries.at[i].name)), MB,
+                                    t->arena, &content, t->err));
+        for (size_t from = 0; from < content.len; from += 7) {
+            check_generated(t, &store, (Bytes){content.at + from, content.len - from}, &ran);
+        }
+    }
+    check(t, ran > 50);
+    script_store_close(&store);
+}
+
+TEST_MAIN("query", CASE(answers_have_the_shapes_of_prometheus), CASE(limits_are_kept_and_named),
+          CASE(memory_is_charged_to_the_budget_and_given_back), CASE(time_and_cancelling_stop_a_query),
+          CASE(native_histograms_are_refused_never_left_out), CASE(random_queries_say_the_same_as_instants_and_as_steps),
+          CASE(the_seeds_of_other_fuzzers_find_nothing))
