@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "codec/json.h"
 #include "codec/protobuf.h"
+#include "os/disk_fault.h"
 #include "server/test_server.h"
 
 // A time well in the past, so that answers are the same every day.
@@ -482,6 +483,131 @@ TEST(relaxed_durability_is_named_in_every_answer_to_a_write) {
     test_server_end(t, &world);
 }
 
+// ---- Exemplars, failing disks, limits ---------------------------------------------------------------
+
+// A WriteRequest of one series with one sample and two exemplars.
+static Bytes request_with_exemplars(Test *t) {
+    Builder out = {0};
+    size_t series = protobuf_begin(&out, 1);
+    Label labels[] = {{TEXT("__name__"), TEXT("seen_total")}, {TEXT("job"), TEXT("x")}};
+    for (size_t i = 0; i < COUNT(labels); i++) {
+        size_t label = protobuf_begin(&out, 1);
+        protobuf_add_text(&out, 1, labels[i].name);
+        protobuf_add_text(&out, 2, labels[i].value);
+        protobuf_end(&out, label);
+    }
+    size_t sample = protobuf_begin(&out, 2);
+    protobuf_add_double(&out, 1, 5);
+    protobuf_add_varint(&out, 2, (uint64_t)T0_MS);
+    protobuf_end(&out, sample);
+    for (uint64_t i = 0; i < 2; i++) {
+        size_t exemplar = protobuf_begin(&out, 3);
+        size_t label = protobuf_begin(&out, 1);
+        protobuf_add_text(&out, 1, TEXT("trace_id"));
+        protobuf_add_text(&out, 2, i == 0 ? TEXT("abc") : TEXT("def"));
+        protobuf_end(&out, label);
+        protobuf_add_double(&out, 2, 0.5 + (double)i);
+        protobuf_add_varint(&out, 3, (uint64_t)T0_MS + i * 500);
+        protobuf_end(&out, exemplar);
+    }
+    protobuf_end(&out, series);
+    Bytes copy = bytes_copy(text_bytes(builder_text(&out)), t->arena);
+    builder_free(&out);
+    return copy;
+}
+
+TEST(exemplars_come_back_with_their_series) {
+    TestServer world;
+    begin(t, &world);
+    Bytes body = packed(t, request_with_exemplars(t), COMPRESSION_SNAPPY);
+    check_status(t, 204, test_write_bytes(t, &world, TEXT_NONE, TEXT_NONE, TEXT("snappy"), body));
+    Text both = TEXT("{\"status\":\"success\",\"data\":[{\"seriesLabels\":{\"__name__\":\"seen_total\",\"job\":\"x\"},\"exemplars\":["
+                     "{\"labels\":{\"trace_id\":\"abc\"},\"value\":\"0.5\",\"timestamp\":1760000000},"
+                     "{\"labels\":{\"trace_id\":\"def\"},\"value\":\"1.5\",\"timestamp\":1760000000.5}]}]}");
+    // Found by two selectors of one expression, told once.
+    check_answer(t, 200, both, test_get(t, &world, "/api/v1/query_exemplars?query=rate(seen_total[5m])/sum(seen_total{job=\"x\"})"));
+    check_answer(t, 200, both, test_get(t, &world, "/api/v1/query_exemplars?query=seen_total&start=1760000000&end=1760000001"));
+    Text second = test_get(t, &world, "/api/v1/query_exemplars?query=seen_total&start=1760000000.1&end=1760000001").body;
+    check(t, text_find(second, TEXT("def")) > 0 && text_find(second, TEXT("abc")) < 0);
+    check_answer(t, 200, TEXT("{\"status\":\"success\",\"data\":[]}"), test_get(t, &world, "/api/v1/query_exemplars?query=other"));
+    test_server_end(t, &world);
+}
+
+// The disk fails in this way from now on; what comes of a write?
+static HttpClientAnswer write_on_bad_disk(Test *t, TestServer *world, DiskFault *fault, DiskFaultPlan plan, Text name) {
+    Label label = {TEXT("__name__"), name};
+    Bytes body = packed(t, request_of(t, &label, 1, T0_MS, 1), COMPRESSION_SNAPPY);
+    disk_fault_plan(fault, plan);
+    return test_write_bytes(t, world, TEXT_NONE, TEXT_NONE, TEXT("snappy"), body);
+}
+
+TEST(a_disk_that_fails_acknowledges_nothing_and_goes_on_reading) {
+    DiskFault *fault = disk_fault_new(disk_real());
+    TestServer world;
+    test_server_begin(t, &world, (TestServerOptions){.disk = disk_fault_disk(fault)});
+    write_some(t, &world, TEXT_NONE, TEXT_NONE);
+    DiskFaultPlan plan = {.call = DISK_CALL_WRITE, .nth = 1, .for_ever = true, .code = ERROR_IO};
+    HttpClientAnswer first = write_on_bad_disk(t, &world, fault, plan, TEXT("lost"));
+    check_status(t, 500, first);
+    check(t, text_starts_with(first.body, TEXT("{\"status\":\"error\",\"errorType\":\"internal\"")));
+    // The failure is final: also when the disk says that it works again, until a restart.
+    disk_fault_plan(fault, (DiskFaultPlan){0});
+    Label label = {TEXT("__name__"), TEXT("lost_too")};
+    Bytes body = packed(t, request_of(t, &label, 1, T0_MS, 1), COMPRESSION_SNAPPY);
+    check_status(t, 500, test_write_bytes(t, &world, TEXT_NONE, TEXT_NONE, TEXT("snappy"), body));
+    check_status(t, 200, test_get(t, &world, "/api/v1/query?query=up&time=1760000030"));
+    check(t, text_find(test_get(t, &world, "/metrics").body, TEXT("\ntraceo_log_writable 0\n")) > 0);
+    test_server_again(t, &world);
+    check_all_answers(t, &world);
+    write_some(t, &world, TEXT_NONE, TEXT_NONE);
+    test_server_end(t, &world);
+    disk_fault_free(&fault);
+}
+
+TEST(a_full_disk_is_507_and_says_when_to_come_again) {
+    DiskFault *fault = disk_fault_new(disk_real());
+    TestServer world;
+    test_server_begin(t, &world, (TestServerOptions){.disk = disk_fault_disk(fault)});
+    write_some(t, &world, TEXT_NONE, TEXT_NONE);
+    DiskFaultPlan plan = {.call = DISK_CALL_WRITE, .nth = 1, .for_ever = true, .code = ERROR_DISK_FULL};
+    HttpClientAnswer full = write_on_bad_disk(t, &world, fault, plan, TEXT("no_room"));
+    check_status(t, 507, full);
+    uint64_t seconds = 0;
+    check(t, text_to_u64(test_header(full, TEXT("Retry-After")), &seconds) && seconds >= 5 && seconds <= 15);
+    check_status(t, 200, test_get(t, &world, "/api/v1/query?query=up&time=1760000030"));
+    // When there is room again, writes go on by themselves.
+    disk_fault_plan(fault, (DiskFaultPlan){0});
+    int status = 0;
+    for (int i = 0; i < 100 && status != 204; i++) {
+        Label label = {TEXT("__name__"), TEXT("room_again")};
+        Bytes body = packed(t, request_of(t, &label, 1, T0_MS, 1), COMPRESSION_SNAPPY);
+        status = test_write_bytes(t, &world, TEXT_NONE, TEXT_NONE, TEXT("snappy"), body).status;
+        if (status != 204) clock_system()->sleep_ms(clock_system(), 50);
+    }
+    check_i64(t, 204, status);
+    test_server_end(t, &world);
+    disk_fault_free(&fault);
+}
+
+TEST(answers_that_would_be_too_large_are_refused_by_name) {
+    TestServer world;
+    test_server_begin(t, &world, (TestServerOptions){.durability = LOG_MEMORY, .query = {.memory_bytes = 200000}});
+    WriteBody body = {0};
+    for (int i = 0; i < 3000; i++) {
+        test_row(t, &body, TEXT("many"), TEXT("number"), text_format(t->arena, "%d", i), T0_MS, i);
+    }
+    test_write(t, &world, TEXT_NONE, TEXT_NONE, &body);
+    const char *targets[] = {"/api/v1/query?query=many&time=1760000000", "/api/v1/series?match[]=many",
+                             "/api/v1/label/number/values?match[]=many"};
+    for (size_t i = 0; i < COUNT(targets); i++) {
+        HttpClientAnswer answer = test_get(t, &world, targets[i]);
+        if (answer.status != 422) check_failed(t, __FILE__, __LINE__, "%s: %d", targets[i], answer.status);
+    }
+    check_status(t, 200, test_get(t, &world, "/api/v1/query?query=count(many{number=~\"1.\"})&time=1760000000"));
+    check(t, text_find(test_get(t, &world, "/metrics").body, TEXT("\ntraceo_memory_queries_bytes 0\n")) > 0);
+    test_server_end(t, &world);
+}
+
 // ---- Tenants ----------------------------------------------------------------------------------------
 
 TEST(one_tenant_never_sees_what_is_anothers) {
@@ -666,6 +792,8 @@ TEST_MAIN("server", CASE(what_is_written_can_be_asked_for_in_every_way), CASE(wh
           CASE(rows_that_are_wrong_are_refused_with_the_reason), CASE(bodies_that_are_wrong_are_refused_and_change_nothing),
           CASE(content_types_are_checked_before_the_body), CASE(the_first_bytes_say_how_a_body_is_packed),
           CASE(good_rows_beside_bad_ones_are_kept), CASE(relaxed_durability_is_named_in_every_answer_to_a_write),
+          CASE(exemplars_come_back_with_their_series), CASE(a_disk_that_fails_acknowledges_nothing_and_goes_on_reading),
+          CASE(a_full_disk_is_507_and_says_when_to_come_again), CASE(answers_that_would_be_too_large_are_refused_by_name),
           CASE(one_tenant_never_sees_what_is_anothers), CASE(asking_makes_no_tenant),
           CASE(while_the_log_is_replayed_health_answers_and_queries_wait), CASE(a_reload_that_fails_says_why),
           CASE(own_metrics_count_what_happened), CASE(own_metrics_can_be_stored_and_asked_for),

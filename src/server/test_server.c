@@ -45,7 +45,7 @@ static bool settings_reload(void *context, Error *err) {
 
 static void start(Test *t, TestServer *world, TestServerOptions options) {
     StoreOptions store = {
-        .disk = disk_real(),
+        .disk = options.disk == NULL ? disk_real() : options.disk,
         .clock = clock_system(),
         .folder = world->folder,
         .durability = options.durability,
@@ -71,6 +71,7 @@ static void start(Test *t, TestServer *world, TestServerOptions options) {
         .worker_count = 2,
         .limits = http_limits_default(),
         .build = {TEXT("0.1.0"), TEXT("abc123"), TEXT("2026-11-21"), TEXT("gcc")},
+        .query = options.query,
         .settings = {world, settings_print, settings_at, settings_reload},
         .instance = TEXT("test:4310"),
         .started_ms = clock_system()->wall_ms(clock_system()),

@@ -20,6 +20,8 @@ typedef struct TestServer {
 typedef struct TestServerOptions {
     LogDurability durability;
     bool not_replayed;  // as while the log is still being read
+    Disk *disk;         // NULL: the real one
+    ServerQuerySettings query;
 } TestServerOptions;
 
 void test_server_begin(Test *t, TestServer *world, TestServerOptions options);
