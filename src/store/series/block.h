@@ -19,6 +19,7 @@ void block_writer_free(BlockWriter **writer);
 
 // Series in rising labels_compare order, each once. Times rise strictly within a series.
 must_use bool block_writer_series(BlockWriter *writer, Labels labels, Error *err);
+// In pieces as they come; after an error the writer is only good for freeing.
 must_use bool block_writer_samples(BlockWriter *writer, const int64_t *times, const double *values, size_t count, Error *err);
 must_use bool block_writer_histogram(BlockWriter *writer, int64_t time_ms, Bytes wire, Error *err);
 must_use bool block_writer_exemplar(BlockWriter *writer, int64_t time_ms, double value, Labels labels, Error *err);
@@ -35,7 +36,8 @@ typedef struct BlockFacts {
     int64_t bytes;
 } BlockFacts;
 
-// Opens an object that the manifest states; footer and index sections are verified here, pages when first read.
+// Opens an object that the manifest states. Footer and label names are verified here, other sections when first touched (64 KiB at
+// a time), pages whenever they are read. What is resident is small: names, a byte per 64 KiB, and at most 256 KiB of label values.
 must_use bool block_open(Objects *objects, Text name, int64_t bytes, Block **out, Error *err);
 Block *block_ref(Block *block);
 void block_unref(Block **block);  // NULL is fine
