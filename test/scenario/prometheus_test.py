@@ -111,7 +111,8 @@ remote_write:
 def compare(tap, traceo_port, prometheus_port, begun):
     # Between two scrapes of a second each, and long enough ago that everything has been sent.
     end = math.floor(time.time()) - 5 + 0.0137
-    start = max(begun + 12, end - 20)
+    # Well after the first scrape: at a counter's birth 3.x extrapolates less than 2.42 does (see docs/conformance.md).
+    start = max(begun + 18, end - 20)
     for line in QUERIES.read_text().splitlines():
         if not line or line.startswith("#"):
             continue
@@ -135,7 +136,7 @@ def compare(tap, traceo_port, prometheus_port, begun):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("traceo")
-    parser.add_argument("--seconds", type=int, default=40)
+    parser.add_argument("--seconds", type=int, default=45)
     options = parser.parse_args()
     tap = Tap()
     if not shutil.which("prometheus") or not shutil.which("prometheus-node-exporter"):
