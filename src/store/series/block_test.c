@@ -4,6 +4,7 @@
 
 #include "base/test.h"
 #include "store/series/block_fixture.h"
+#include "store/series/block_inside.h"
 
 typedef struct Model {
     Labels labels;
@@ -227,6 +228,36 @@ TEST(summaries_are_those_of_the_samples) {
     world_end(&world);
 }
 
+TEST(series_that_began_later_share_clocks_from_the_next_round_time_on) {
+    enum { SAMPLES = 5760 };
+    BlockWriter *writer = block_writer_begin();
+    int64_t *times = arena_push_array(t->arena, int64_t, SAMPLES);
+    double *values = arena_push_array(t->arena, double, SAMPLES);
+    uint64_t random = t->seed;
+    for (size_t i = 0; i < SAMPLES; i++) times[i] = 1699920000000 + (int64_t)i * 15000 + (int64_t)(test_random(&random) % 7);
+    static const size_t begins[] = {0, 100, 963, 3000};
+    for (size_t s = 0; s < COUNT(begins); s++) {
+        char name[2] = {(char)('a' + s), 0};
+        check_ok(t, block_writer_series(writer, FIXTURE_LABELS(t->arena, "__name__", name), t->err));
+        check_ok(t, block_writer_samples(writer, times + begins[s], values, SAMPLES - begins[s], t->err));
+    }
+    Builder out = {0};
+    check_ok(t, block_writer_finish(writer, &out, t->err));
+    block_writer_free(&writer);
+    MemoryObject memory;
+    memory_object_begin(&memory, text_bytes(builder_text(&out)));
+    Block *block;
+    check_ok(t, memory_block_open(&memory, &block, t->err));
+    // Six clocks of four hours, or five and a longer last one; and one more per series that began later.
+    check(t, block->clocks <= 6 + 3);
+    check(t, block_facts(block).chunks >= 6 + 6 + 5 + 3 - 4);
+    AUTO(builder_free) Builder text = {0};
+    check_ok(t, block_inspect(block, true, &text, t->err));
+    block_unref(&block);
+    memory_object_end(&memory);
+    builder_free(&out);
+}
+
 TEST(a_writer_refuses_disorder) {
     BlockWriter *writer = block_writer_begin();
     Labels b = FIXTURE_LABELS(t->arena, "__name__", "b"), a = FIXTURE_LABELS(t->arena, "__name__", "a");
@@ -415,5 +446,5 @@ TEST(the_golden_block_is_written_and_read_as_ever) {
 
 TEST_MAIN("store/block", CASE(a_block_gives_back_what_it_took), CASE(an_interval_gives_the_samples_inside),
           CASE(selection_agrees_with_matching_labels), CASE(names_and_values_are_sorted), CASE(summaries_are_those_of_the_samples),
-          CASE(a_writer_refuses_disorder), CASE(an_empty_block_is_a_block), CASE(histograms_are_kept_over_many_pieces),
+          CASE(series_that_began_later_share_clocks_from_the_next_round_time_on), CASE(a_writer_refuses_disorder), CASE(an_empty_block_is_a_block), CASE(histograms_are_kept_over_many_pieces),
           CASE(no_flipped_bit_gives_a_wrong_answer), CASE(no_random_flip_in_a_larger_block_gives_a_wrong_answer), CASE(no_cut_gives_a_short_answer), CASE(the_golden_block_is_written_and_read_as_ever))

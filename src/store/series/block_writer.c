@@ -188,10 +188,23 @@ static void summary_put(const ChunkSummary *summary, Builder *out) {
     else writer_f64(out, summary->sum);
 }
 
-static bool chunk_flush(BlockWriter *writer, Error *err) {
-    size_t count = writer->pending;
+// Where to cut a full buffer: at a round time, so that series of one clock that began at different times are cut at the
+// same places and share their clocks from the next one on. Round is 15 minutes doubled as often as a chunk can hold it.
+static size_t chunk_cut(const int64_t *times, size_t count) {
+    enum { ROUND_MS = 15 * 60 * 1000 };
+    uint64_t span = (uint64_t)times[count - 1] - (uint64_t)times[0];
+    uint64_t step = span / (count - 1), round_ms = ROUND_MS;
+    if (step == 0 || step > INT64_MAX / CHUNK_SAMPLES_MAX / 4 || times[0] < 0 || round_ms / step > CHUNK_SAMPLES_MAX) return count;
+    while (round_ms * 2 / step <= CHUNK_SAMPLES_MAX) round_ms *= 2;
+    int64_t boundary = times[count - 1] - times[count - 1] % (int64_t)round_ms;
+    size_t cut = count;
+    while (cut > 0 && times[cut - 1] >= boundary) cut--;
+    return cut == 0 ? count : cut;
+}
+
+// Makes a chunk of the first `count` samples that wait.
+static bool chunk_flush(BlockWriter *writer, size_t count, Error *err) {
     if (count == 0) return true;
-    writer->pending = 0;
     uint8_t column[COLUMN_BYTES_MAX];
     size_t len = values_encode(writer->values, count, false, column);
     Place place = column_add(writer, (Bytes){column, len});
@@ -220,6 +233,9 @@ static bool chunk_flush(BlockWriter *writer, Error *err) {
     writer->place_before = place;
     writer->facts.chunks++;
     writer->facts.samples += count;
+    writer->pending -= count;
+    memmove(writer->times, writer->times + count, writer->pending * sizeof *writer->times);
+    memmove(writer->values, writer->values + count, writer->pending * sizeof *writer->values);
     return true;
 }
 
@@ -241,12 +257,13 @@ bool block_writer_samples(BlockWriter *writer, const int64_t *times, const doubl
     facts_time(writer, times[0]);
     facts_time(writer, times[count - 1]);
     for (size_t at = 0; at < count;) {
+        // A full buffer is cut only when more comes, so that what fits one chunk is one.
+        if (writer->pending == CHUNK_SAMPLES_MAX) TRY(chunk_flush(writer, chunk_cut(writer->times, writer->pending), err));
         size_t piece = MIN(count - at, (size_t)CHUNK_SAMPLES_MAX - writer->pending);
         memcpy(writer->times + writer->pending, times + at, piece * sizeof *times);
         memcpy(writer->values + writer->pending, values + at, piece * sizeof *values);
         writer->pending += piece;
         at += piece;
-        if (writer->pending == CHUNK_SAMPLES_MAX) TRY(chunk_flush(writer, err));
     }
     return true;
 }
@@ -324,7 +341,7 @@ static void pieces_put(Pieces *pieces, Builder *out) {
 
 static bool series_end(BlockWriter *writer, Error *err) {
     if (!writer->series_begun) return true;
-    TRY(chunk_flush(writer, err));
+    TRY(chunk_flush(writer, writer->pending, err));
     piece_flush(writer, &writer->histograms);
     piece_flush(writer, &writer->exemplars);
     unsigned flags = (writer->histograms.pieces > 0 ? SERIES_HAS_HISTOGRAMS : 0) | (writer->exemplars.pieces > 0 ? SERIES_HAS_EXEMPLARS : 0);
