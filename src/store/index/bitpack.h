@@ -6,7 +6,9 @@
 
 #include "base/text.h"
 
-static inline size_t bitpack_bytes(size_t count, unsigned width) { return (count * width + 7) / 8; }
+static inline size_t bitpack_bytes(size_t count, unsigned width) {
+    return (count * width + 7) / 8;
+}
 
 // How many bits a number needs; 0 for 0.
 static inline unsigned bit_length(uint64_t value) {

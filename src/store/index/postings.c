@@ -8,8 +8,8 @@
 
 enum {
     BLOCK_DELTAS = 128,
-    GALLOP_RATIO = 16,        // a set this many times larger is searched, not walked
-    BITMAP_SPARSENESS = 64,   // more than one number in so many: a bitmap beats merging
+    GALLOP_RATIO = 16,       // a set this many times larger is searched, not walked
+    BITMAP_SPARSENESS = 64,  // more than one number in so many: a bitmap beats merging
     LIST_BYTES_MIN = 8,
 };
 
@@ -28,8 +28,10 @@ static size_t gallop(PostingSet set, size_t from, uint32_t number) {
     high = MIN(high, set.count);
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (set.at[middle] < number) low = middle + 1;
-        else high = middle;
+        if (set.at[middle] < number)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low;
 }
@@ -74,7 +76,8 @@ PostingSet postings_or(PostingSet a, PostingSet b, Arena *arena) {
     return out;
 }
 
-static PostingSet or_by_bitmap(const PostingSet *sets, size_t count, uint32_t least, uint32_t most, size_t total, Arena *arena) {
+static PostingSet or_by_bitmap(const PostingSet *sets, size_t count, uint32_t least, uint32_t most,
+                               size_t total, Arena *arena) {
     size_t words = (most - least) / 64 + 1;
     uint64_t *bitmap = memory_new_array(uint64_t, words);
     for (size_t s = 0; s < count; s++) {
@@ -106,7 +109,8 @@ PostingSet postings_or_many(const PostingSet *sets, size_t count, Arena *arena) 
         total += sets[i].count;
     }
     if (total == 0) return (PostingSet){0};
-    if (total >= (most - least) / BITMAP_SPARSENESS) return or_by_bitmap(sets, count, least, most, total, arena);
+    if (total >= (most - least) / BITMAP_SPARSENESS)
+        return or_by_bitmap(sets, count, least, most, total, arena);
     // Sparse: halves are merged, so each number moves as often as the logarithm of the number of sets.
     PostingSet low = postings_or_many(sets, count / 2, arena);
     PostingSet high = postings_or_many(sets + count / 2, count - count / 2, arena);
@@ -118,8 +122,10 @@ PostingSet postings_without(PostingSet a, PostingSet b, Arena *arena) {
     PostingSet out = set_begin(a.count, arena);
     bool jump = b.count / GALLOP_RATIO > a.count;
     for (size_t i = 0, k = 0; i < a.count; i++) {
-        if (jump) k = gallop(b, k, a.at[i]);
-        else while (k < b.count && b.at[k] < a.at[i]) k++;
+        if (jump)
+            k = gallop(b, k, a.at[i]);
+        else
+            while (k < b.count && b.at[k] < a.at[i]) k++;
         if (k == b.count || b.at[k] != a.at[i]) out.at[out.count++] = a.at[i];
     }
     return out;
@@ -152,13 +158,14 @@ void postings_encode(PostingSet set, Builder *out) {
     }
 }
 
-bool postings_decode(Bytes encoded, uint32_t limit, Arena *arena, PostingSet *out, size_t *used, Error *err) {
+bool postings_decode(Bytes encoded, uint32_t limit, Arena *arena, PostingSet *out, size_t *used,
+                     Error *err) {
     Reader reader = reader_begin(encoded);
     uint64_t count = reader_varint(&reader);
     // Width 0 packs 128 numbers into a byte: more than that would be a lie, found before memory is taken.
     if (reader.failed || count > limit || count > 1 + (uint64_t)encoded.len * BLOCK_DELTAS) {
-        return error_set(err, ERROR_CORRUPT, "a posting set states %llu of %u series in %zu bytes", (unsigned long long)count,
-                         limit, encoded.len);
+        return error_set(err, ERROR_CORRUPT, "a posting set states %llu of %u series in %zu bytes",
+                         (unsigned long long)count, limit, encoded.len);
     }
     PostingSet set = set_begin(count, arena);
     uint64_t number = count > 0 ? reader_varint(&reader) : 0, gaps[BLOCK_DELTAS];
@@ -177,8 +184,9 @@ bool postings_decode(Bytes encoded, uint32_t limit, Arena *arena, PostingSet *ou
         if (number < limit) set.count += block;
     }
     if (reader.failed || set.count < count) {
-        return error_set(err, ERROR_CORRUPT, "a posting set of %llu breaks off after %zu (below %u)", (unsigned long long)count,
-                         set.count, limit);
+        return error_set(err, ERROR_CORRUPT,
+                         "a posting set of %llu breaks off after %zu (below %u)",
+                         (unsigned long long)count, set.count, limit);
     }
     *out = set;
     *used = encoded.len - reader_left(&reader);

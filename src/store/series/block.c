@@ -8,10 +8,12 @@
 
 enum { TAIL_NUMBERS = 11, GROUP_OFFSET_BYTES = 4 };
 
-bool block_corrupt(const Block *block, SectionKind section, int64_t at, const char *why, Error *err) {
+bool block_corrupt(const Block *block, SectionKind section, int64_t at, const char *why,
+                   Error *err) {
     int64_t offset = section < SECTION_COUNT ? block->sections[section].offset + at : at;
     return error_set(err, ERROR_CORRUPT, "block %.*s, %s at byte %lld: %s", TEXT_ARG(block->name),
-                     section < SECTION_COUNT ? section_names[section] : "footer", (long long)offset, why);
+                     section < SECTION_COUNT ? section_names[section] : "footer", (long long)offset,
+                     why);
 }
 
 static bool footer_corrupt(const Block *block, const char *why, Error *err) {
@@ -23,22 +25,26 @@ static bool footer_corrupt(const Block *block, const char *why, Error *err) {
 static bool extent_verify(const Block *block, SectionKind kind, size_t extent, Error *err) {
     const Section *section = &block->sections[kind];
     int64_t from = (int64_t)extent * EXTENT_BYTES;
-    Bytes bytes = {block->bytes.at + section->offset + from, (size_t)MIN(section->len - from, (int64_t)EXTENT_BYTES)};
+    Bytes bytes = {block->bytes.at + section->offset + from,
+                   (size_t)MIN(section->len - from, (int64_t)EXTENT_BYTES)};
     uint32_t stated;
     memcpy(&stated, section->checksums.at + extent * sizeof stated, sizeof stated);
-    if (crc32c(0, bytes) != stated) return block_corrupt(block, kind, from, "the checksum does not fit", err);
+    if (crc32c(0, bytes) != stated)
+        return block_corrupt(block, kind, from, "the checksum does not fit", err);
     atomic_store_explicit(&section->seen[extent], 1, memory_order_release);
     return true;
 }
 
-bool section_bytes(const Block *block, SectionKind kind, int64_t from, int64_t len, Bytes *out, Error *err) {
+bool section_bytes(const Block *block, SectionKind kind, int64_t from, int64_t len, Bytes *out,
+                   Error *err) {
     const Section *section = &block->sections[kind];
     if (from < 0 || len < 0 || from > section->len || len > section->len - from) {
         return block_corrupt(block, kind, from, "a place outside of the section is asked for", err);
     }
     *out = (Bytes){block->bytes.at + section->offset + from, (size_t)len};
     if (len == 0) return true;
-    for (size_t extent = (size_t)from / EXTENT_BYTES; extent <= (size_t)(from + len - 1) / EXTENT_BYTES; extent++) {
+    for (size_t extent = (size_t)from / EXTENT_BYTES;
+         extent <= (size_t)(from + len - 1) / EXTENT_BYTES; extent++) {
         if (atomic_load_explicit(&section->seen[extent], memory_order_acquire)) continue;
         TRY(extent_verify(block, kind, extent, err));
     }
@@ -47,13 +53,17 @@ bool section_bytes(const Block *block, SectionKind kind, int64_t from, int64_t l
 
 uint64_t section_rows(const Block *block, SectionKind kind) {
     switch (kind) {
-        case SECTION_PAIRS: return block->pairs;
+        case SECTION_PAIRS:
+            return block->pairs;
         case SECTION_SERIES:
-        case SECTION_CHUNKS: return block->facts.series;
-        case SECTION_CLOCKS: return block->clocks;
+        case SECTION_CHUNKS:
+            return block->facts.series;
+        case SECTION_CLOCKS:
+            return block->clocks;
         case SECTION_PAGES:
         case SECTION_NAMES:
-        case SECTION_COUNT: break;
+        case SECTION_COUNT:
+            break;
     }
     return 0;
 }
@@ -62,18 +72,21 @@ static uint64_t groups_of(uint64_t rows) {
     return (rows + GROUP_ROWS - 1) / GROUP_ROWS;
 }
 
-bool section_group(const Block *block, SectionKind kind, uint64_t rows, uint64_t group, Bytes *out, Error *err) {
+bool section_group(const Block *block, SectionKind kind, uint64_t rows, uint64_t group, Bytes *out,
+                   Error *err) {
     uint64_t groups = groups_of(rows);
     assert(group < groups);
     int64_t rows_len = block->sections[kind].len - (int64_t)(groups * GROUP_OFFSET_BYTES);
     int64_t at = rows_len + (int64_t)(group * GROUP_OFFSET_BYTES);
     bool last = group + 1 == groups;
     Bytes offsets;
-    TRY(section_bytes(block, kind, at, last ? GROUP_OFFSET_BYTES : 2 * GROUP_OFFSET_BYTES, &offsets, err));
+    TRY(section_bytes(block, kind, at, last ? GROUP_OFFSET_BYTES : 2 * GROUP_OFFSET_BYTES, &offsets,
+                      err));
     Reader reader = reader_begin(offsets);
     int64_t from = reader_u32(&reader);
     int64_t to = last ? rows_len : (int64_t)reader_u32(&reader);
-    if (from > to || to > rows_len) return block_corrupt(block, kind, at, "the offset of a group lies outside", err);
+    if (from > to || to > rows_len)
+        return block_corrupt(block, kind, at, "the offset of a group lies outside", err);
     return section_bytes(block, kind, from, to - from, out, err);
 }
 
@@ -81,28 +94,33 @@ bool section_group(const Block *block, SectionKind kind, uint64_t rows, uint64_t
 
 bool page_row(const Block *block, uint32_t page, PageRow *out, Error *err) {
     int64_t at = (int64_t)page * PAGE_ROW_BYTES;
-    if (page >= block->pages) return block_corrupt(block, SECTION_PAGES, at, "there is no page of that number", err);
+    if (page >= block->pages)
+        return block_corrupt(block, SECTION_PAGES, at, "there is no page of that number", err);
     Bytes row;
     TRY(section_bytes(block, SECTION_PAGES, at, PAGE_ROW_BYTES, &row, err));
     Reader reader = reader_begin(row);
     uint64_t offset = reader_u64(&reader);
     uint32_t stored = reader_u32(&reader), raw = reader_u32(&reader);
-    *out = (PageRow){(int64_t)offset, stored, raw & ~PAGE_IS_ZSTD, reader_u32(&reader), (raw & PAGE_IS_ZSTD) != 0};
+    *out = (PageRow){(int64_t)offset, stored, raw & ~PAGE_IS_ZSTD, reader_u32(&reader),
+                     (raw & PAGE_IS_ZSTD) != 0};
     uint64_t end = (uint64_t)block->sections[SECTION_PAGES].offset;
-    if (offset < BLOCK_HEAD_BYTES || offset > end || stored > end - offset || stored == 0 || out->raw > PAGE_BYTES_MAX ||
-        (!out->zstd && out->raw != stored)) {
+    if (offset < BLOCK_HEAD_BYTES || offset > end || stored > end - offset || stored == 0 ||
+        out->raw > PAGE_BYTES_MAX || (!out->zstd && out->raw != stored)) {
         return block_corrupt(block, SECTION_PAGES, at, "the page it states cannot be", err);
     }
     return true;
 }
 
 bool page_verify(const Block *block, uint32_t page, const PageRow *row, Error *err) {
-    if (crc32c(0, (Bytes){block->bytes.at + row->offset, row->stored}) == row->checksum) return true;
-    return error_set(err, ERROR_CORRUPT, "block %.*s, page %u at byte %lld (%u bytes): the checksum does not fit", TEXT_ARG(block->name), page,
-                     (long long)row->offset, row->stored);
+    if (crc32c(0, (Bytes){block->bytes.at + row->offset, row->stored}) == row->checksum)
+        return true;
+    return error_set(err, ERROR_CORRUPT,
+                     "block %.*s, page %u at byte %lld (%u bytes): the checksum does not fit",
+                     TEXT_ARG(block->name), page, (long long)row->offset, row->stored);
 }
 
-bool page_read(const Block *block, uint32_t page, PageUnpacker **unpacker, Builder *raw, Error *err) {
+bool page_read(const Block *block, uint32_t page, PageUnpacker **unpacker, Builder *raw,
+               Error *err) {
     PageRow row;
     TRY(page_row(block, page, &row, err));
     TRY(page_verify(block, page, &row, err));
@@ -114,11 +132,13 @@ bool page_read(const Block *block, uint32_t page, PageUnpacker **unpacker, Build
         return true;
     }
     if (*unpacker == NULL) *unpacker = ZSTD_createDCtx();
-    if (*unpacker == NULL) return error_set(err, ERROR_NO_MEMORY, "no memory to decompress a page of a block");
+    if (*unpacker == NULL)
+        return error_set(err, ERROR_NO_MEMORY, "no memory to decompress a page of a block");
     size_t got = ZSTD_decompressDCtx(*unpacker, raw->at, row.raw, stored, row.stored);
     if (ZSTD_isError(got) || got != row.raw) {
-        return error_set(err, ERROR_CORRUPT, "block %.*s, page %u at byte %lld: it does not decompress to %u bytes", TEXT_ARG(block->name), page,
-                         (long long)row.offset, row.raw);
+        return error_set(err, ERROR_CORRUPT,
+                         "block %.*s, page %u at byte %lld: it does not decompress to %u bytes",
+                         TEXT_ARG(block->name), page, (long long)row.offset, row.raw);
     }
     raw->len = got;
     return true;
@@ -134,24 +154,33 @@ void page_unpacker_free(PageUnpacker **unpacker) {
 static bool trailer_open(Block *block, Reader *tail, Error *err) {
     int64_t size = (int64_t)block->bytes.len;
     block->tail_offset = size;
-    if (size < BLOCK_HEAD_BYTES + BLOCK_TRAILER_BYTES) return footer_corrupt(block, "too short for a block", err);
+    if (size < BLOCK_HEAD_BYTES + BLOCK_TRAILER_BYTES)
+        return footer_corrupt(block, "too short for a block", err);
     Bytes trailer = {block->bytes.at + size - BLOCK_TRAILER_BYTES, BLOCK_TRAILER_BYTES};
     block->tail_offset = size - BLOCK_TRAILER_BYTES;
-    if (memcmp(block->bytes.at, block_magic_head, BLOCK_HEAD_BYTES) != 0) return block_corrupt(block, SECTION_COUNT, 0, "it does not begin as a block", err);
-    if (memcmp(trailer.at + 24, block_magic_tail, 8) != 0) return footer_corrupt(block, "it does not end as a block", err);
+    if (memcmp(block->bytes.at, block_magic_head, BLOCK_HEAD_BYTES) != 0)
+        return block_corrupt(block, SECTION_COUNT, 0, "it does not begin as a block", err);
+    if (memcmp(trailer.at + 24, block_magic_tail, 8) != 0)
+        return footer_corrupt(block, "it does not end as a block", err);
     Reader reader = reader_begin(trailer);
     uint64_t stated_size = reader_u64(&reader);
-    uint32_t tail_len = reader_u32(&reader), tail_crc = reader_u32(&reader), version = reader_u32(&reader);
-    if (reader_u32(&reader) != crc32c(0, (Bytes){trailer.at, 20})) return footer_corrupt(block, "the checksum of the trailer does not fit", err);
+    uint32_t tail_len = reader_u32(&reader), tail_crc = reader_u32(&reader),
+             version = reader_u32(&reader);
+    if (reader_u32(&reader) != crc32c(0, (Bytes){trailer.at, 20}))
+        return footer_corrupt(block, "the checksum of the trailer does not fit", err);
     if (version > BLOCK_VERSION) {
-        return error_set(err, ERROR_NEWER_FORMAT, "block %.*s has version %u; this Traceo reads up to %d: use a newer one", TEXT_ARG(block->name), version,
-                         BLOCK_VERSION);
+        return error_set(err, ERROR_NEWER_FORMAT,
+                         "block %.*s has version %u; this Traceo reads up to %d: use a newer one",
+                         TEXT_ARG(block->name), version, BLOCK_VERSION);
     }
-    if (version == 0 || stated_size != (uint64_t)size) return footer_corrupt(block, "it states another size", err);
-    if (tail_len > size - BLOCK_HEAD_BYTES - BLOCK_TRAILER_BYTES) return footer_corrupt(block, "the tail is longer than the block", err);
+    if (version == 0 || stated_size != (uint64_t)size)
+        return footer_corrupt(block, "it states another size", err);
+    if (tail_len > size - BLOCK_HEAD_BYTES - BLOCK_TRAILER_BYTES)
+        return footer_corrupt(block, "the tail is longer than the block", err);
     block->tail_offset -= tail_len;
     Bytes bytes = {block->bytes.at + block->tail_offset, tail_len};
-    if (crc32c(0, bytes) != tail_crc) return footer_corrupt(block, "the checksum of the tail does not fit", err);
+    if (crc32c(0, bytes) != tail_crc)
+        return footer_corrupt(block, "the checksum of the tail does not fit", err);
     *tail = reader_begin(bytes);
     return true;
 }
@@ -162,22 +191,26 @@ static bool sections_open(Block *block, Reader *tail, Error *err) {
     for (SectionKind kind = 0; kind < SECTION_COUNT; kind++) {
         Section *section = &block->sections[kind];
         uint64_t len = reader_u64(tail);
-        if (tail->failed || len > (uint64_t)(block->tail_offset - BLOCK_HEAD_BYTES - total)) return footer_corrupt(block, "a section is longer than the block", err);
+        if (tail->failed || len > (uint64_t)(block->tail_offset - BLOCK_HEAD_BYTES - total))
+            return footer_corrupt(block, "a section is longer than the block", err);
         section->len = (int64_t)len;
         section->extents = (len + EXTENT_BYTES - 1) / EXTENT_BYTES;
         section->checksums = reader_take(tail, section->extents * sizeof(uint32_t));
         section->seen = arena_push_array(&block->arena, _Atomic uint8_t, section->extents + 1);
         total += section->len;
     }
-    if (tail->failed || reader_left(tail) != 0) return footer_corrupt(block, "the tail has another length", err);
+    if (tail->failed || reader_left(tail) != 0)
+        return footer_corrupt(block, "the tail has another length", err);
     int64_t at = block->tail_offset - total;
     for (SectionKind kind = 0; kind < SECTION_COUNT; kind++) {
         block->sections[kind].offset = at;
         at += block->sections[kind].len;
         uint64_t groups = groups_of(section_rows(block, kind));
-        if ((int64_t)(groups * GROUP_OFFSET_BYTES) > block->sections[kind].len) return block_corrupt(block, kind, 0, "too short for its groups", err);
+        if ((int64_t)(groups * GROUP_OFFSET_BYTES) > block->sections[kind].len)
+            return block_corrupt(block, kind, 0, "too short for its groups", err);
     }
-    if (block->sections[SECTION_PAGES].len != (int64_t)block->pages * PAGE_ROW_BYTES) return block_corrupt(block, SECTION_PAGES, 0, "another number of pages", err);
+    if (block->sections[SECTION_PAGES].len != (int64_t)block->pages * PAGE_ROW_BYTES)
+        return block_corrupt(block, SECTION_PAGES, 0, "another number of pages", err);
     return true;
 }
 
@@ -185,39 +218,51 @@ static bool tail_open(Block *block, Reader *tail, Error *err) {
     uint64_t numbers[TAIL_NUMBERS];
     for (size_t i = 0; i < COUNT(numbers); i++) numbers[i] = reader_u64(tail);
     BlockFacts *facts = &block->facts;
-    *facts = (BlockFacts){(int64_t)numbers[0], (int64_t)numbers[1], numbers[2], numbers[3], numbers[4], numbers[5], numbers[6], (int64_t)block->bytes.len};
+    *facts = (BlockFacts){
+        (int64_t)numbers[0], (int64_t)numbers[1], numbers[2], numbers[3],
+        numbers[4],          numbers[5],          numbers[6], (int64_t)block->bytes.len};
     // Each counted thing takes a byte at least, so the size bounds them all.
     for (size_t i = 7; i < COUNT(numbers); i++) {
-        if (numbers[i] > block->bytes.len || numbers[i] > UINT32_MAX) return footer_corrupt(block, "it counts more than it can hold", err);
+        if (numbers[i] > block->bytes.len || numbers[i] > UINT32_MAX)
+            return footer_corrupt(block, "it counts more than it can hold", err);
     }
-    if (facts->series > block->bytes.len || facts->series >= UINT32_MAX || facts->min_ms > facts->max_ms) return footer_corrupt(block, "its facts cannot be", err);
+    if (facts->series > block->bytes.len || facts->series >= UINT32_MAX ||
+        facts->min_ms > facts->max_ms)
+        return footer_corrupt(block, "its facts cannot be", err);
     block->pairs = (uint32_t)numbers[7];
     block->clocks = (uint32_t)numbers[8];
     block->pages = (uint32_t)numbers[9];
     block->metadata_page = (uint32_t)numbers[10];
-    if (block->metadata_page > block->pages) return footer_corrupt(block, "its metadata lies behind the last page", err);
+    if (block->metadata_page > block->pages)
+        return footer_corrupt(block, "its metadata lies behind the last page", err);
     block->metadata_pages = block->pages - block->metadata_page;
     return sections_open(block, tail, err);
 }
 
 static bool shapes_open(Block *block, Reader *reader, Error *err) {
     uint64_t count = reader_varint(reader);
-    if (reader->failed || count > reader_left(reader)) return block_corrupt(block, SECTION_NAMES, 0, "more shapes than bytes", err);
+    if (reader->failed || count > reader_left(reader))
+        return block_corrupt(block, SECTION_NAMES, 0, "more shapes than bytes", err);
     block->shapes = arena_push_array(&block->arena, Shape, count + 1);
     block->shape_count = count;
     for (uint64_t i = 0; i < count; i++) {
         Shape *shape = &block->shapes[i];
         uint64_t names = reader_varint(reader);
-        if (reader->failed || names > BLOCK_LABELS_MAX) return block_corrupt(block, SECTION_NAMES, 0, "a shape has too many labels", err);
+        if (reader->failed || names > BLOCK_LABELS_MAX)
+            return block_corrupt(block, SECTION_NAMES, 0, "a shape has too many labels", err);
         shape->names = arena_push_array(&block->arena, uint32_t, names + 1);
         shape->count = names;
         for (uint64_t k = 0; k < names; k++) {
             uint64_t name = reader_varint(reader);
-            if (reader->failed || name >= block->name_count || (k > 0 && name <= shape->names[k - 1])) return block_corrupt(block, SECTION_NAMES, 0, "a shape names what is not there", err);
+            if (reader->failed || name >= block->name_count ||
+                (k > 0 && name <= shape->names[k - 1]))
+                return block_corrupt(block, SECTION_NAMES, 0, "a shape names what is not there",
+                                     err);
             shape->names[k] = (uint32_t)name;
         }
     }
-    if (reader_left(reader) != 0) return block_corrupt(block, SECTION_NAMES, 0, "bytes are left over", err);
+    if (reader_left(reader) != 0)
+        return block_corrupt(block, SECTION_NAMES, 0, "bytes are left over", err);
     return true;
 }
 
@@ -226,29 +271,37 @@ static bool names_open(Block *block, Error *err) {
     TRY(section_bytes(block, SECTION_NAMES, 0, block->sections[SECTION_NAMES].len, &bytes, err));
     Reader reader = reader_begin(bytes);
     uint64_t count = reader_varint(&reader), pairs = 0;
-    if (reader.failed || count > bytes.len) return block_corrupt(block, SECTION_NAMES, 0, "more names than bytes", err);
+    if (reader.failed || count > bytes.len)
+        return block_corrupt(block, SECTION_NAMES, 0, "more names than bytes", err);
     block->names = arena_push_array(&block->arena, BlockName, count + 1);
     block->name_count = count;
     for (uint64_t i = 0; i < count; i++) {
         Bytes name = reader_take(&reader, reader_varint(&reader));
         uint64_t pair_count = reader_varint(&reader);
         bool sorted = i == 0 || text_compare(block->names[i - 1].name, bytes_text(name)) < 0;
-        if (reader.failed || !sorted || pair_count == 0 || pair_count > block->pairs - pairs) return block_corrupt(block, SECTION_NAMES, 0, "names or their pairs are out of order", err);
+        if (reader.failed || !sorted || pair_count == 0 || pair_count > block->pairs - pairs)
+            return block_corrupt(block, SECTION_NAMES, 0, "names or their pairs are out of order",
+                                 err);
         block->names[i] = (BlockName){bytes_text(name), (uint32_t)pairs, (uint32_t)pair_count};
         pairs += pair_count;
     }
-    if (pairs != block->pairs) return block_corrupt(block, SECTION_NAMES, 0, "the names have another number of pairs", err);
+    if (pairs != block->pairs)
+        return block_corrupt(block, SECTION_NAMES, 0, "the names have another number of pairs",
+                             err);
     return shapes_open(block, &reader, err);
 }
 
 bool block_open(Objects *objects, Text name, int64_t bytes, Block **out, Error *err) {
-    AUTO(block_unref) Block *block = memory_new(Block);
+    AUTO(block_unref)
+    Block *block = memory_new(Block);
     atomic_init(&block->refs, 1);
     block->name = text_copy(name, &block->arena);
     TRY(objects->open(objects, name, bytes, &block->object, err));
     block->objects = objects;  // from here on there is something to close
     block->bytes = block->object.bytes;
-    if ((int64_t)block->bytes.len != bytes) return error_set(err, ERROR_CORRUPT, "block %.*s has %zu bytes, not %lld", TEXT_ARG(name), block->bytes.len, (long long)bytes);
+    if ((int64_t)block->bytes.len != bytes)
+        return error_set(err, ERROR_CORRUPT, "block %.*s has %zu bytes, not %lld", TEXT_ARG(name),
+                         block->bytes.len, (long long)bytes);
     Reader tail = {0};
     TRY(trailer_open(block, &tail, err));
     TRY(tail_open(block, &tail, err));

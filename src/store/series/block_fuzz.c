@@ -52,10 +52,12 @@ static void checksums_mend(Builder *block) {
         uint64_t offset;
         memcpy(&offset, section + page, 8);
         uint32_t stored = take_u32(section + page + 8);
-        if (offset <= block->len && stored <= block->len - offset) put_crc(section + page + 16, (Bytes){at + offset, stored});
+        if (offset <= block->len && stored <= block->len - offset)
+            put_crc(section + page + 16, (Bytes){at + offset, stored});
     }
     section_row = tail + 88;
-    for (size_t i = 0; i < SECTION_COUNT; section += lens[i], i++, section_row += 12) put_crc(section_row + 8, (Bytes){section, lens[i]});
+    for (size_t i = 0; i < SECTION_COUNT; section += lens[i], i++, section_row += 12)
+        put_crc(section_row + 8, (Bytes){section, lens[i]});
     put_crc(trailer + 12, (Bytes){tail, tail_len});
     put_crc(trailer + 20, (Bytes){trailer, 20});
 }
@@ -70,9 +72,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (size_t i = 0; i + 4 <= size && i < 64; i += 4) {
         size_t place = (data[i] | (size_t)data[i + 1] << 8) % block.len;
         char *byte = &block.at[block.len - 1 - place];
-        if (data[i + 3] % 3 == 0) *byte = (char)data[i + 2];
-        else if (data[i + 3] % 3 == 1) *byte ^= (char)(1 << data[i + 2] % 8);
-        else *byte = (char)(*byte + (int8_t)data[i + 2]);
+        if (data[i + 3] % 3 == 0)
+            *byte = (char)data[i + 2];
+        else if (data[i + 3] % 3 == 1)
+            *byte ^= (char)(1 << data[i + 2] % 8);
+        else
+            *byte = (char)(*byte + (int8_t)data[i + 2]);
     }
     checksums_mend(&block);
     read_whole(text_bytes(builder_text(&block)));

@@ -11,14 +11,14 @@ enum {
     BLOCK_VERSION = 1,
     BLOCK_HEAD_BYTES = 8,
     BLOCK_TRAILER_BYTES = 32,
-    PAGE_BYTES = 64 * KB,            // a page is closed before it would pass this
-    PAGE_BYTES_MAX = 256 * KB,       // unless one thing alone is larger
+    PAGE_BYTES = 64 * KB,       // a page is closed before it would pass this
+    PAGE_BYTES_MAX = 256 * KB,  // unless one thing alone is larger
     PAGE_ROW_BYTES = 20,
-    PIECE_BYTES = 32 * KB,           // histograms and exemplars of a series are cut after so many
-    GROUP_ROWS = 16,                 // rows that are told from each other; one offset per group
-    EXTENT_BYTES = 64 * KB,          // of a section, per checksum
+    PIECE_BYTES = 32 * KB,   // histograms and exemplars of a series are cut after so many
+    GROUP_ROWS = 16,         // rows that are told from each other; one offset per group
+    EXTENT_BYTES = 64 * KB,  // of a section, per checksum
     BLOCK_LABELS_MAX = 64,
-    SUMMARY_SAMPLES_MIN = 32,        // smaller chunks are summarised by decoding them
+    SUMMARY_SAMPLES_MIN = 32,  // smaller chunks are summarised by decoding them
 };
 
 static const char block_magic_head[] = "TRcBLOCK";
@@ -35,13 +35,14 @@ typedef enum SectionKind {
     SECTION_COUNT
 } SectionKind;
 
-static const char *const section_names[SECTION_COUNT] __attribute__((unused)) = {"pages", "names", "pairs", "series", "chunks", "clocks"};
+static const char *const section_names[SECTION_COUNT]
+    __attribute__((unused)) = {"pages", "names", "pairs", "series", "chunks", "clocks"};
 
 enum { PAGE_IS_ZSTD = 1u << 31 };  // in the raw length of a page
 
 typedef enum ChunkFlag {
-    CHUNK_OTHER_CLOCK = 1,   // not the clock that was expected: its distance follows
-    CHUNK_ELSEWHERE = 2,     // not right behind the column before: page and offset follow
+    CHUNK_OTHER_CLOCK = 1,  // not the clock that was expected: its distance follows
+    CHUNK_ELSEWHERE = 2,    // not right behind the column before: page and offset follow
     CHUNK_SUMMARY = 4,
     CHUNK_RESETS = 8,
 } ChunkFlag;
@@ -55,8 +56,8 @@ enum {
 // ---- The open block -----------------------------------------------------------------------------
 typedef struct Section {
     int64_t offset, len;
-    Bytes checksums;         // 4 bytes per extent, inside the tail
-    _Atomic uint8_t *seen;   // per extent: verified before
+    Bytes checksums;        // 4 bytes per extent, inside the tail
+    _Atomic uint8_t *seen;  // per extent: verified before
     size_t extents;
 } Section;
 
@@ -102,13 +103,16 @@ struct Block {
 };
 
 // CORRUPT, naming block, section and offset within the object.
-bool block_corrupt(const Block *block, SectionKind section, int64_t at, const char *why, Error *err);
+bool block_corrupt(const Block *block, SectionKind section, int64_t at, const char *why,
+                   Error *err);
 
 // `len` bytes of a section, verified the first time their extents are touched.
-must_use bool section_bytes(const Block *block, SectionKind kind, int64_t from, int64_t len, Bytes *out, Error *err);
+must_use bool section_bytes(const Block *block, SectionKind kind, int64_t from, int64_t len,
+                            Bytes *out, Error *err);
 
 // The rows of group `group` of a section of `rows` rows.
-must_use bool section_group(const Block *block, SectionKind kind, uint64_t rows, uint64_t group, Bytes *out, Error *err);
+must_use bool section_group(const Block *block, SectionKind kind, uint64_t rows, uint64_t group,
+                            Bytes *out, Error *err);
 
 // How many rows a grouped section has.
 uint64_t section_rows(const Block *block, SectionKind kind);
@@ -123,7 +127,8 @@ must_use bool page_row(const Block *block, uint32_t page, PageRow *out, Error *e
 must_use bool page_verify(const Block *block, uint32_t page, const PageRow *row, Error *err);
 // Verified and decoded into `raw` (its old content goes). *unpacker is made at need and kept for the next page: it is 150 KB.
 typedef struct ZSTD_DCtx_s PageUnpacker;
-must_use bool page_read(const Block *block, uint32_t page, PageUnpacker **unpacker, Builder *raw, Error *err);
+must_use bool page_read(const Block *block, uint32_t page, PageUnpacker **unpacker, Builder *raw,
+                        Error *err);
 void page_unpacker_free(PageUnpacker **unpacker);  // NULL is fine
 
 // A walk over label pairs in order of name and value: value and posting set of each.
@@ -131,8 +136,8 @@ typedef struct PairWalk {
     const Block *block;
     uint32_t next, end;
     Reader rows;
-    Builder value;    // free it with pair_walk_end
-    Bytes postings;   // encoded
+    Builder value;   // free it with pair_walk_end
+    Bytes postings;  // encoded
 } PairWalk;
 PairWalk pair_walk_begin(const Block *block, uint32_t first, uint32_t end);
 // *more false behind the last one.

@@ -45,7 +45,7 @@ typedef struct Directory {
     Reader rows;
     uint32_t clock_expected;
     Place before;
-    unsigned flags;       // of the series
+    unsigned flags;  // of the series
     uint64_t chunks_left;
 } Directory;
 
@@ -83,8 +83,10 @@ static void summary_read(Reader *rows, ChunkRow *row) {
     summary->min = (double)(int64_t)(first + distance_read(rows, flat)) / power;
     summary->max = (double)(int64_t)(first + distance_read(rows, flat)) / power;
     row->sum_scaled = head & SUMMARY_SUM_SCALED;
-    if (row->sum_scaled) row->sum_offset = distance_read(rows, flat);
-    else summary->sum = reader_f64(rows);
+    if (row->sum_scaled)
+        row->sum_offset = distance_read(rows, flat);
+    else
+        summary->sum = reader_f64(rows);
     // The number of the first is needed again once the count is known.
     if (row->sum_scaled) memcpy(&summary->sum, &first, sizeof first);
 }
@@ -93,7 +95,8 @@ static void summary_complete(ChunkRow *row) {
     if (!row->sum_scaled) return;
     uint64_t first;
     memcpy(&first, &row->summary.sum, sizeof first);
-    row->summary.sum = (double)(int64_t)(first * row->summary.count + row->sum_offset) / decimal_powers[row->decimals];
+    row->summary.sum = (double)(int64_t)(first * row->summary.count + row->sum_offset) /
+                       decimal_powers[row->decimals];
 }
 
 static bool chunk_row(const Block *block, Directory *directory, ChunkRow *row) {
@@ -102,7 +105,8 @@ static bool chunk_row(const Block *block, Directory *directory, ChunkRow *row) {
     unsigned flags = reader_u8(rows);
     uint64_t clock = directory->clock_expected;
     if (flags & CHUNK_OTHER_CLOCK) clock += (uint64_t)reader_zigzag(rows);
-    uint64_t page = directory->before.page, offset = (uint64_t)directory->before.offset + directory->before.len;
+    uint64_t page = directory->before.page,
+             offset = (uint64_t)directory->before.offset + directory->before.len;
     if (flags & CHUNK_ELSEWHERE) {
         page = reader_varint(rows);
         offset = reader_varint(rows);
@@ -111,7 +115,9 @@ static bool chunk_row(const Block *block, Directory *directory, ChunkRow *row) {
     row->summary.resets = flags & CHUNK_RESETS ? (uint32_t)reader_varint(rows) : 0;
     row->has_summary = flags & CHUNK_SUMMARY;
     if (row->has_summary) summary_read(rows, row);
-    if (rows->failed || clock >= block->clocks || page >= block->pages || offset > PAGE_BYTES_MAX || len > PAGE_BYTES_MAX) return false;
+    if (rows->failed || clock >= block->clocks || page >= block->pages || offset > PAGE_BYTES_MAX ||
+        len > PAGE_BYTES_MAX)
+        return false;
     row->clock = (uint32_t)clock;
     row->place = (Place){(uint32_t)page, (uint32_t)offset, (uint32_t)len};
     directory->clock_expected = row->clock + 1;
@@ -138,7 +144,9 @@ static bool piece_row(const Block *block, Reader *rows, PieceRow *row) {
     row->last_ms = (int64_t)((uint64_t)row->first_ms + reader_varint(rows));
     row->count = reader_varint(rows);
     uint64_t page = reader_varint(rows), offset = reader_varint(rows), len = reader_varint(rows);
-    if (rows->failed || page >= block->pages || offset > PAGE_BYTES_MAX || len > PAGE_BYTES_MAX || row->count > len) return false;
+    if (rows->failed || page >= block->pages || offset > PAGE_BYTES_MAX || len > PAGE_BYTES_MAX ||
+        row->count > len)
+        return false;
     row->place = (Place){(uint32_t)page, (uint32_t)offset, (uint32_t)len};
     return true;
 }
@@ -163,8 +171,10 @@ static bool directory_walk(const Block *block, Directory *directory, uint32_t sk
             if (first) clock_first = row.clock;
         }
         directory->clock_expected = clock_first;
-        if ((directory->flags & SERIES_HAS_HISTOGRAMS) && !pieces_skip(block, &directory->rows)) return false;
-        if ((directory->flags & SERIES_HAS_EXEMPLARS) && !pieces_skip(block, &directory->rows)) return false;
+        if ((directory->flags & SERIES_HAS_HISTOGRAMS) && !pieces_skip(block, &directory->rows))
+            return false;
+        if ((directory->flags & SERIES_HAS_EXEMPLARS) && !pieces_skip(block, &directory->rows))
+            return false;
     }
 }
 
@@ -174,11 +184,14 @@ static bool directory_corrupt(const Block *block, uint32_t series, Error *err) {
 }
 
 static bool directory_open(const Block *block, uint32_t series, Directory *out, Error *err) {
-    if (series >= block->facts.series) return error_set(err, ERROR_BAD_INPUT, "block %.*s has no series %u", TEXT_ARG(block->name), series);
+    if (series >= block->facts.series)
+        return error_set(err, ERROR_BAD_INPUT, "block %.*s has no series %u", TEXT_ARG(block->name),
+                         series);
     Bytes rows;
     TRY(section_group(block, SECTION_CHUNKS, block->facts.series, series / GROUP_ROWS, &rows, err));
     *out = (Directory){.rows = reader_begin(rows), .before = {UINT32_MAX, 0, 0}};
-    if (!directory_walk(block, out, series % GROUP_ROWS)) return directory_corrupt(block, series, err);
+    if (!directory_walk(block, out, series % GROUP_ROWS))
+        return directory_corrupt(block, series, err);
     return true;
 }
 
@@ -200,7 +213,8 @@ static bool clock_row(const Block *block, uint32_t number, ClockRow *row, Error 
         row->last_ms = (int64_t)((uint64_t)row->first_ms + reader_varint(&reader));
         row->column = reader_take(&reader, reader_varint(&reader));
         row->count = (uint32_t)count;
-        if (reader.failed || count == 0 || count > CHUNK_SAMPLES_MAX || row->first_ms > row->last_ms) {
+        if (reader.failed || count == 0 || count > CHUNK_SAMPLES_MAX ||
+            row->first_ms > row->last_ms) {
             return block_corrupt(block, SECTION_CLOCKS, 0, "a clock cannot be read", err);
         }
     }
@@ -208,16 +222,20 @@ static bool clock_row(const Block *block, uint32_t number, ClockRow *row, Error 
 }
 
 // The times of a clock, rising and between the first and last that its row states.
-static bool clock_times(BlockCursor *cursor, uint32_t number, const ClockRow *row, const int64_t **out, Error *err) {
+static bool clock_times(BlockCursor *cursor, uint32_t number, const ClockRow *row,
+                        const int64_t **out, Error *err) {
     KeptClock *kept = &cursor->clocks[number % CLOCKS_KEPT];
     *out = kept->times;
     if (kept->number == number + 1) return true;
     kept->number = 0;
     size_t used;
     TRY(times_decode(row->column, row->count, kept->times, &used, err));
-    bool good = used == row->column.len && kept->times[0] == row->first_ms && kept->times[row->count - 1] == row->last_ms;
+    bool good = used == row->column.len && kept->times[0] == row->first_ms &&
+                kept->times[row->count - 1] == row->last_ms;
     for (uint32_t i = 1; i < row->count; i++) good &= kept->times[i] > kept->times[i - 1];
-    if (!good) return block_corrupt(cursor->block, SECTION_CLOCKS, 0, "the times of a clock contradict its row", err);
+    if (!good)
+        return block_corrupt(cursor->block, SECTION_CLOCKS, 0,
+                             "the times of a clock contradict its row", err);
     kept->number = number + 1;
     return true;
 }
@@ -231,18 +249,23 @@ static bool place_bytes(BlockCursor *cursor, Place place, Bytes *out, Error *err
         cursor->page = place.page + 1;
     }
     if (place.offset > cursor->raw.len || place.len > cursor->raw.len - place.offset) {
-        return block_corrupt(cursor->block, SECTION_CHUNKS, 0, "a column lies outside of its page", err);
+        return block_corrupt(cursor->block, SECTION_CHUNKS, 0, "a column lies outside of its page",
+                             err);
     }
     *out = (Bytes){(const uint8_t *)cursor->raw.at + place.offset, place.len};
     return true;
 }
 
-static bool column_values(BlockCursor *cursor, const ChunkRow *chunk, size_t count, double *into, Error *err) {
+static bool column_values(BlockCursor *cursor, const ChunkRow *chunk, size_t count, double *into,
+                          Error *err) {
     Bytes column;
     TRY(place_bytes(cursor, chunk->place, &column, err));
     size_t used;
-    if (!values_decode(column, count, into, &used, err)) return error_context(err, "block %.*s, page %u at %u", TEXT_ARG(cursor->block->name), chunk->place.page, chunk->place.offset);
-    if (used != column.len) return block_corrupt(cursor->block, SECTION_CHUNKS, 0, "a column has another length", err);
+    if (!values_decode(column, count, into, &used, err))
+        return error_context(err, "block %.*s, page %u at %u", TEXT_ARG(cursor->block->name),
+                             chunk->place.page, chunk->place.offset);
+    if (used != column.len)
+        return block_corrupt(cursor->block, SECTION_CHUNKS, 0, "a column has another length", err);
     return true;
 }
 
@@ -251,7 +274,8 @@ static void columns_reserve(SeriesColumns *columns, size_t more) {
     if (needed <= columns->capacity) return;
     size_t capacity = MAX(needed, columns->capacity + columns->capacity / 2 + COLUMNS_GROWTH_MIN);
     columns->times = memory_resize(columns->times, array_bytes(capacity, sizeof *columns->times));
-    columns->values = memory_resize(columns->values, array_bytes(capacity, sizeof *columns->values));
+    columns->values =
+        memory_resize(columns->values, array_bytes(capacity, sizeof *columns->values));
     columns->capacity = capacity;
 }
 
@@ -260,13 +284,16 @@ static size_t times_lower_bound(const int64_t *times, size_t count, int64_t time
     size_t low = 0, high = count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (times[middle] < time_ms) low = middle + 1;
-        else high = middle;
+        if (times[middle] < time_ms)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low;
 }
 
-static bool chunk_read(BlockCursor *cursor, const ChunkRow *chunk, const ClockRow *clock, int64_t from_ms, int64_t to_ms, SeriesColumns *out, Error *err) {
+static bool chunk_read(BlockCursor *cursor, const ChunkRow *chunk, const ClockRow *clock,
+                       int64_t from_ms, int64_t to_ms, SeriesColumns *out, Error *err) {
     const int64_t *times;
     TRY(clock_times(cursor, chunk->clock, clock, &times, err));
     size_t count = clock->count;
@@ -292,7 +319,8 @@ typedef struct PieceVisitor {
     size_t counted;
 } PieceVisitor;
 
-static bool piece_visit(BlockCursor *cursor, const PieceRow *piece, PieceVisitor *visitor, bool exemplars, Error *err) {
+static bool piece_visit(BlockCursor *cursor, const PieceRow *piece, PieceVisitor *visitor,
+                        bool exemplars, Error *err) {
     // Counting alone needs no bytes when the whole piece lies inside.
     bool counts_only = visitor->histogram == NULL && visitor->exemplar == NULL;
     if (counts_only && piece->first_ms >= visitor->from_ms && piece->last_ms <= visitor->to_ms) {
@@ -313,59 +341,77 @@ static bool piece_visit(BlockCursor *cursor, const PieceRow *piece, PieceVisitor
         if (rows.failed) break;
         if (time_ms < visitor->from_ms || time_ms > visitor->to_ms) continue;
         visitor->counted++;
-        if (visitor->histogram != NULL) good = visitor->histogram(visitor->context, time_ms, wire, err);
-        if (visitor->exemplar != NULL) good = visitor->exemplar(visitor->context, time_ms, value, (Labels){wire}, err);
+        if (visitor->histogram != NULL)
+            good = visitor->histogram(visitor->context, time_ms, wire, err);
+        if (visitor->exemplar != NULL)
+            good = visitor->exemplar(visitor->context, time_ms, value, (Labels){wire}, err);
     }
-    if (good && (rows.failed || reader_left(&rows) != 0)) good = block_corrupt(cursor->block, SECTION_CHUNKS, 0, "histograms or exemplars cannot be read", err);
+    if (good && (rows.failed || reader_left(&rows) != 0))
+        good = block_corrupt(cursor->block, SECTION_CHUNKS, 0,
+                             "histograms or exemplars cannot be read", err);
     arena_free(&arena);
     return good;
 }
 
-static bool pieces_visit(BlockCursor *cursor, Reader *rows, PieceVisitor *visitor, bool exemplars, Error *err) {
+static bool pieces_visit(BlockCursor *cursor, Reader *rows, PieceVisitor *visitor, bool exemplars,
+                         Error *err) {
     uint64_t count = reader_varint(rows);
     for (uint64_t i = 0; i < count; i++) {
         PieceRow piece;
-        if (!piece_row(cursor->block, rows, &piece)) return block_corrupt(cursor->block, SECTION_CHUNKS, 0, "a piece of histograms cannot be read", err);
+        if (!piece_row(cursor->block, rows, &piece))
+            return block_corrupt(cursor->block, SECTION_CHUNKS, 0,
+                                 "a piece of histograms cannot be read", err);
         if (piece.last_ms < visitor->from_ms || piece.first_ms > visitor->to_ms) continue;
         TRY(piece_visit(cursor, &piece, visitor, exemplars, err));
     }
     return true;
 }
 
-static bool series_pieces(BlockCursor *cursor, uint32_t series, PieceVisitor *visitor, bool exemplars, Error *err) {
+static bool series_pieces(BlockCursor *cursor, uint32_t series, PieceVisitor *visitor,
+                          bool exemplars, Error *err) {
     Directory directory;
     TRY(directory_open(cursor->block, series, &directory, err));
     ChunkRow chunk;
     while (directory.chunks_left > 0) {
-        if (!chunk_row(cursor->block, &directory, &chunk)) return directory_corrupt(cursor->block, series, err);
+        if (!chunk_row(cursor->block, &directory, &chunk))
+            return directory_corrupt(cursor->block, series, err);
     }
     if (directory.flags & SERIES_HAS_HISTOGRAMS) {
         if (!exemplars) return pieces_visit(cursor, &directory.rows, visitor, false, err);
-        if (!pieces_skip(cursor->block, &directory.rows)) return directory_corrupt(cursor->block, series, err);
+        if (!pieces_skip(cursor->block, &directory.rows))
+            return directory_corrupt(cursor->block, series, err);
     }
-    if (exemplars && (directory.flags & SERIES_HAS_EXEMPLARS)) return pieces_visit(cursor, &directory.rows, visitor, true, err);
+    if (exemplars && (directory.flags & SERIES_HAS_EXEMPLARS))
+        return pieces_visit(cursor, &directory.rows, visitor, true, err);
     return true;
 }
 
 bool block_each_histogram(BlockCursor *cursor, uint32_t series, int64_t from_ms, int64_t to_ms,
-                          bool (*each)(void *context, int64_t time_ms, Bytes wire, Error *err), void *context, Error *err) {
-    PieceVisitor visitor = {.from_ms = from_ms, .to_ms = to_ms, .histogram = each, .context = context};
+                          bool (*each)(void *context, int64_t time_ms, Bytes wire, Error *err),
+                          void *context, Error *err) {
+    PieceVisitor visitor = {
+        .from_ms = from_ms, .to_ms = to_ms, .histogram = each, .context = context};
     return series_pieces(cursor, series, &visitor, false, err);
 }
 
 bool block_each_exemplar(BlockCursor *cursor, uint32_t series, int64_t from_ms, int64_t to_ms,
-                         bool (*each)(void *context, int64_t time_ms, double value, Labels labels, Error *err), void *context, Error *err) {
-    PieceVisitor visitor = {.from_ms = from_ms, .to_ms = to_ms, .exemplar = each, .context = context};
+                         bool (*each)(void *context, int64_t time_ms, double value, Labels labels,
+                                      Error *err),
+                         void *context, Error *err) {
+    PieceVisitor visitor = {
+        .from_ms = from_ms, .to_ms = to_ms, .exemplar = each, .context = context};
     return series_pieces(cursor, series, &visitor, true, err);
 }
 
-bool block_read(BlockCursor *cursor, uint32_t series, int64_t from_ms, int64_t to_ms, SeriesColumns *out, Error *err) {
+bool block_read(BlockCursor *cursor, uint32_t series, int64_t from_ms, int64_t to_ms,
+                SeriesColumns *out, Error *err) {
     Directory directory;
     TRY(directory_open(cursor->block, series, &directory, err));
     while (directory.chunks_left > 0) {
         ChunkRow chunk;
         ClockRow clock;
-        if (!chunk_row(cursor->block, &directory, &chunk)) return directory_corrupt(cursor->block, series, err);
+        if (!chunk_row(cursor->block, &directory, &chunk))
+            return directory_corrupt(cursor->block, series, err);
         TRY(clock_row(cursor->block, chunk.clock, &clock, err));
         if (clock.last_ms < from_ms || clock.first_ms > to_ms) continue;
         TRY(chunk_read(cursor, &chunk, &clock, from_ms, to_ms, out, err));
@@ -377,13 +423,16 @@ bool block_read(BlockCursor *cursor, uint32_t series, int64_t from_ms, int64_t t
     return true;
 }
 
-bool block_each_chunk(BlockCursor *cursor, uint32_t series, bool (*each)(void *context, const ChunkSummary *summary, Error *err), void *context, Error *err) {
+bool block_each_chunk(BlockCursor *cursor, uint32_t series,
+                      bool (*each)(void *context, const ChunkSummary *summary, Error *err),
+                      void *context, Error *err) {
     Directory directory;
     TRY(directory_open(cursor->block, series, &directory, err));
     while (directory.chunks_left > 0) {
         ChunkRow chunk;
         ClockRow clock;
-        if (!chunk_row(cursor->block, &directory, &chunk)) return directory_corrupt(cursor->block, series, err);
+        if (!chunk_row(cursor->block, &directory, &chunk))
+            return directory_corrupt(cursor->block, series, err);
         TRY(clock_row(cursor->block, chunk.clock, &clock, err));
         if (chunk.has_summary) {
             chunk.summary.first_ms = clock.first_ms;
@@ -402,9 +451,13 @@ bool block_each_chunk(BlockCursor *cursor, uint32_t series, bool (*each)(void *c
     return true;
 }
 
-bool block_each_metadata(const Block *block, bool (*each)(void *context, const BatchMetadata *metadata, Error *err), void *context, Error *err) {
-    AUTO(builder_free) Builder raw = {0};
-    AUTO(page_unpacker_free) PageUnpacker *unpacker = NULL;
+bool block_each_metadata(const Block *block,
+                         bool (*each)(void *context, const BatchMetadata *metadata, Error *err),
+                         void *context, Error *err) {
+    AUTO(builder_free)
+    Builder raw = {0};
+    AUTO(page_unpacker_free)
+    PageUnpacker *unpacker = NULL;
     for (uint32_t page = block->metadata_page; page < block->pages; page++) {
         TRY(page_read(block, page, &unpacker, &raw, err));
         Reader rows = reader_begin(text_bytes(builder_text(&raw)));
@@ -413,7 +466,9 @@ bool block_each_metadata(const Block *block, bool (*each)(void *context, const B
             metadata.family = bytes_text(reader_take(&rows, reader_varint(&rows)));
             metadata.help = bytes_text(reader_take(&rows, reader_varint(&rows)));
             metadata.unit = bytes_text(reader_take(&rows, reader_varint(&rows)));
-            if (rows.failed) return error_set(err, ERROR_CORRUPT, "block %.*s, page %u: metadata cannot be read", TEXT_ARG(block->name), page);
+            if (rows.failed)
+                return error_set(err, ERROR_CORRUPT, "block %.*s, page %u: metadata cannot be read",
+                                 TEXT_ARG(block->name), page);
             TRY(each(context, &metadata, err));
         }
     }

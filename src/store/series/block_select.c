@@ -11,8 +11,10 @@ const BlockName *block_name_find(const Block *block, Text name) {
         size_t middle = low + (high - low) / 2;
         int order = text_compare(block->names[middle].name, name);
         if (order == 0) return &block->names[middle];
-        if (order < 0) low = middle + 1;
-        else high = middle;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return NULL;
 }
@@ -24,7 +26,8 @@ static bool pair_row(PairWalk *walk, Error *err) {
     uint64_t shared = reader_varint(&walk->rows);
     Bytes rest = reader_take(&walk->rows, reader_varint(&walk->rows));
     walk->postings = reader_take(&walk->rows, reader_varint(&walk->rows));
-    if (walk->rows.failed || shared > walk->value.len) return block_corrupt(walk->block, SECTION_PAIRS, 0, "a label pair cannot be read", err);
+    if (walk->rows.failed || shared > walk->value.len)
+        return block_corrupt(walk->block, SECTION_PAIRS, 0, "a label pair cannot be read", err);
     walk->value.len = shared;
     builder_add_bytes(&walk->value, rest.at, rest.len);
     return true;
@@ -32,7 +35,8 @@ static bool pair_row(PairWalk *walk, Error *err) {
 
 static bool walk_group(PairWalk *walk, uint32_t pair, Error *err) {
     Bytes rows;
-    TRY(section_group(walk->block, SECTION_PAIRS, walk->block->pairs, pair / GROUP_ROWS, &rows, err));
+    TRY(section_group(walk->block, SECTION_PAIRS, walk->block->pairs, pair / GROUP_ROWS, &rows,
+                      err));
     walk->rows = reader_begin(rows);
     builder_clear(&walk->value);
     return true;
@@ -72,20 +76,25 @@ void pair_cache_begin(Block *block) {
     if (groups > PAIR_CACHE_GROUPS_MAX) return;
     block->pair_cache = arena_push(&block->arena, PairCache);
     block->pair_cache->group_count = groups;
-    block->pair_cache->groups = (PairGroup *_Atomic *)memory_take_zeroed(array_bytes(groups + 1, sizeof(PairGroup *)));
+    block->pair_cache->groups =
+        (PairGroup * _Atomic *)memory_take_zeroed(array_bytes(groups + 1, sizeof(PairGroup *)));
 }
 
 void pair_cache_end(Block *block) {
     if (block->pair_cache == NULL) return;
-    for (size_t i = 0; i < block->pair_cache->group_count; i++) memory_free(atomic_load(&block->pair_cache->groups[i]));
+    for (size_t i = 0; i < block->pair_cache->group_count; i++)
+        memory_free(atomic_load(&block->pair_cache->groups[i]));
     memory_free((void *)block->pair_cache->groups);
 }
 
 // A group with its values behind it in one piece of memory.
-static bool pair_group_make(const Block *block, uint32_t group, PairGroup **out, size_t *bytes, Error *err) {
+static bool pair_group_make(const Block *block, uint32_t group, PairGroup **out, size_t *bytes,
+                            Error *err) {
     uint32_t first = group * GROUP_ROWS, end = MIN(first + GROUP_ROWS, block->pairs);
-    AUTO(builder_free) Builder values = {0};
-    AUTO(pair_walk_end) PairWalk walk = pair_walk_begin(block, first, end);
+    AUTO(builder_free)
+    Builder values = {0};
+    AUTO(pair_walk_end)
+    PairWalk walk = pair_walk_begin(block, first, end);
     size_t ends[GROUP_ROWS], count = 0;
     for (bool more;;) {
         TRY(pair_walk_next(&walk, &more, err));
@@ -111,7 +120,8 @@ static bool pair_group(const Block *block, uint32_t group, const PairGroup **out
     *out = NULL;
     if (cache == NULL) return true;
     PairGroup *found = atomic_load_explicit(&cache->groups[group], memory_order_acquire);
-    if (found == NULL && atomic_load_explicit(&cache->bytes, memory_order_relaxed) < PAIR_CACHE_BYTES_MAX) {
+    if (found == NULL &&
+        atomic_load_explicit(&cache->bytes, memory_order_relaxed) < PAIR_CACHE_BYTES_MAX) {
         PairGroup *made;
         size_t bytes;
         TRY(pair_group_make(block, group, &made, &bytes, err));
@@ -127,17 +137,23 @@ static bool pair_group(const Block *block, uint32_t group, const PairGroup **out
 }
 
 // The first pair of `name` whose value is not below `value`: by the first rows of groups, then by walking one group.
-static bool pair_lower_bound(const Block *block, const BlockName *name, Text value, uint32_t *out, Error *err) {
+static bool pair_lower_bound(const Block *block, const BlockName *name, Text value, uint32_t *out,
+                             Error *err) {
     uint32_t first = name->first_pair, end = first + name->pair_count;
-    uint32_t low = first / GROUP_ROWS, high = (end - 1) / GROUP_ROWS;  // the bound lies in groups low … high, or at the end
-    AUTO(builder_free) Builder scratch = {0};
+    uint32_t low = first / GROUP_ROWS,
+             high = (end - 1) / GROUP_ROWS;  // the bound lies in groups low … high, or at the end
+    AUTO(builder_free)
+    Builder scratch = {0};
     while (low < high) {
         uint32_t middle = low + (high - low + 1) / 2;
         TRY(pair_value(block, middle * GROUP_ROWS, &scratch, err));
-        if (text_compare(builder_text(&scratch), value) < 0) low = middle;
-        else high = middle - 1;
+        if (text_compare(builder_text(&scratch), value) < 0)
+            low = middle;
+        else
+            high = middle - 1;
     }
-    AUTO(pair_walk_end) PairWalk walk = pair_walk_begin(block, MAX(first, low * GROUP_ROWS), end);
+    AUTO(pair_walk_end)
+    PairWalk walk = pair_walk_begin(block, MAX(first, low * GROUP_ROWS), end);
     for (bool more;;) {
         TRY(pair_walk_next(&walk, &more, err));
         if (!more || text_compare(builder_text(&walk.value), value) >= 0) {
@@ -154,17 +170,22 @@ typedef ARRAY(PostingSet) SetArray;
 static bool set_add(const Block *block, Bytes postings, Arena *arena, SetArray *sets, Error *err) {
     size_t used;
     PostingSet *set = array_add_on(arena, sets);
-    if (!postings_decode(postings, (uint32_t)block->facts.series, arena, set, &used, err) || used != postings.len) {
-        if (err != NULL && err->code == ERROR_CORRUPT) return error_context(err, "block %.*s, pairs", TEXT_ARG(block->name));
+    if (!postings_decode(postings, (uint32_t)block->facts.series, arena, set, &used, err) ||
+        used != postings.len) {
+        if (err != NULL && err->code == ERROR_CORRUPT)
+            return error_context(err, "block %.*s, pairs", TEXT_ARG(block->name));
         return block_corrupt(block, SECTION_PAIRS, 0, "a posting set has another length", err);
     }
     return true;
 }
 
-static bool set_of_value(const Block *block, const BlockName *name, Text value, Arena *arena, SetArray *sets, Error *err) {
+static bool set_of_value(const Block *block, const BlockName *name, Text value, Arena *arena,
+                         SetArray *sets, Error *err) {
     uint32_t pair;
     TRY(pair_lower_bound(block, name, value, &pair, err));
-    AUTO(pair_walk_end) PairWalk walk = pair_walk_begin(block, pair, MIN(pair + 1, name->first_pair + name->pair_count));
+    AUTO(pair_walk_end)
+    PairWalk walk =
+        pair_walk_begin(block, pair, MIN(pair + 1, name->first_pair + name->pair_count));
     bool more;
     TRY(pair_walk_next(&walk, &more, err));
     if (!more || !text_equal(builder_text(&walk.value), value)) return true;
@@ -172,27 +193,36 @@ static bool set_of_value(const Block *block, const BlockName *name, Text value, 
 }
 
 // The sets of all values of a name for which the matcher answers `wanted`.
-static bool sets_scanned(const Block *block, const BlockName *name, const Matcher *matcher, bool wanted, Arena *arena, SetArray *sets, Error *err) {
-    Text prefix = matcher->regex != NULL && (matcher->kind == MATCH_REGEX) == wanted ? regex_prefix(matcher->regex) : TEXT_NONE;
+static bool sets_scanned(const Block *block, const BlockName *name, const Matcher *matcher,
+                         bool wanted, Arena *arena, SetArray *sets, Error *err) {
+    Text prefix = matcher->regex != NULL && (matcher->kind == MATCH_REGEX) == wanted
+                      ? regex_prefix(matcher->regex)
+                      : TEXT_NONE;
     uint32_t first = name->first_pair;
     if (prefix.len > 0) TRY(pair_lower_bound(block, name, prefix, &first, err));
-    AUTO(pair_walk_end) PairWalk walk = pair_walk_begin(block, first, name->first_pair + name->pair_count);
+    AUTO(pair_walk_end)
+    PairWalk walk = pair_walk_begin(block, first, name->first_pair + name->pair_count);
     for (bool more;;) {
         TRY(pair_walk_next(&walk, &more, err));
         if (!more) return true;
         Text value = builder_text(&walk.value);
         if (prefix.len > 0 && !text_starts_with(value, prefix)) return true;
-        if (matcher_matches(matcher, value) == wanted) TRY(set_add(block, walk.postings, arena, sets, err));
+        if (matcher_matches(matcher, value) == wanted)
+            TRY(set_add(block, walk.postings, arena, sets, err));
     }
 }
 
-static bool matcher_sets(const Block *block, const BlockName *name, const Matcher *matcher, bool wanted, Arena *arena, SetArray *sets, Error *err) {
-    bool literal = (matcher->kind == MATCH_EQUAL && wanted) || (matcher->kind == MATCH_NOT_EQUAL && !wanted);
+static bool matcher_sets(const Block *block, const BlockName *name, const Matcher *matcher,
+                         bool wanted, Arena *arena, SetArray *sets, Error *err) {
+    bool literal =
+        (matcher->kind == MATCH_EQUAL && wanted) || (matcher->kind == MATCH_NOT_EQUAL && !wanted);
     if (literal) return set_of_value(block, name, matcher->value, arena, sets, err);
-    bool positive_regex = (matcher->kind == MATCH_REGEX && wanted) || (matcher->kind == MATCH_NOT_REGEX && !wanted);
+    bool positive_regex =
+        (matcher->kind == MATCH_REGEX && wanted) || (matcher->kind == MATCH_NOT_REGEX && !wanted);
     Texts literals = positive_regex ? regex_literals(matcher->regex) : (Texts){NULL, 0};
     if (literals.count == 0) return sets_scanned(block, name, matcher, wanted, arena, sets, err);
-    for (size_t i = 0; i < literals.count; i++) TRY(set_of_value(block, name, literals.at[i], arena, sets, err));
+    for (size_t i = 0; i < literals.count; i++)
+        TRY(set_of_value(block, name, literals.at[i], arena, sets, err));
     return true;
 }
 
@@ -201,7 +231,8 @@ static bool matcher_is_everything(const Matcher *matcher) {
 }
 
 // A matcher that takes the empty value also takes series without the label: it is a subtraction.
-static bool matcher_apply(const Block *block, const Matcher *matcher, bool subtract, Arena *arena, PostingSet *set, Error *err) {
+static bool matcher_apply(const Block *block, const Matcher *matcher, bool subtract, Arena *arena,
+                          PostingSet *set, Error *err) {
     const BlockName *name = block_name_find(block, matcher->name);
     SetArray sets = {0};
     if (name != NULL) TRY(matcher_sets(block, name, matcher, !subtract, arena, &sets, err));
@@ -210,8 +241,10 @@ static bool matcher_apply(const Block *block, const Matcher *matcher, bool subtr
     return true;
 }
 
-bool block_select(const Block *block, Matchers matchers, Arena *arena, BlockSeriesSet *out, Error *err) {
-    PostingSet set = {arena_push_array_raw(arena, uint32_t, block->facts.series + 1), block->facts.series};
+bool block_select(const Block *block, Matchers matchers, Arena *arena, BlockSeriesSet *out,
+                  Error *err) {
+    PostingSet set = {arena_push_array_raw(arena, uint32_t, block->facts.series + 1),
+                      block->facts.series};
     for (uint32_t i = 0; i < set.count; i++) set.at[i] = i;
     // Those that choose first, those that take away from what they chose after.
     for (int pass = 0; pass < 2; pass++) {
@@ -250,10 +283,13 @@ static bool series_row(const Block *block, Reader *reader, SeriesRow *row) {
 }
 
 // The labels of a row; values are views into the cache, or copies on the arena.
-static bool labels_find(const Block *block, const SeriesRow *row, Arena *arena, Label *out, Error *err) {
+static bool labels_find(const Block *block, const SeriesRow *row, Arena *arena, Label *out,
+                        Error *err) {
     for (size_t i = 0; i < row->shape->count; i++) {
         const BlockName *name = &block->names[row->shape->names[i]];
-        if (row->values[i] >= name->pair_count) return block_corrupt(block, SECTION_SERIES, 0, "a series names a label value that is not there", err);
+        if (row->values[i] >= name->pair_count)
+            return block_corrupt(block, SECTION_SERIES, 0,
+                                 "a series names a label value that is not there", err);
         uint32_t pair = name->first_pair + (uint32_t)row->values[i];
         out[i].name = name->name;
         const PairGroup *group;
@@ -262,7 +298,8 @@ static bool labels_find(const Block *block, const SeriesRow *row, Arena *arena, 
             out[i].value = group->values[pair % GROUP_ROWS];
             continue;
         }
-        AUTO(builder_free) Builder value = {0};
+        AUTO(builder_free)
+        Builder value = {0};
         TRY(pair_value(block, pair, &value, err));
         out[i].value = text_copy(builder_text(&value), arena);
     }
@@ -284,13 +321,17 @@ static Labels labels_wire(const Label *labels, size_t count, Arena *arena) {
 }
 
 bool block_labels(const Block *block, uint32_t series, Arena *arena, Labels *out, Error *err) {
-    if (series >= block->facts.series) return error_set(err, ERROR_BAD_INPUT, "block %.*s has no series %u", TEXT_ARG(block->name), series);
+    if (series >= block->facts.series)
+        return error_set(err, ERROR_BAD_INPUT, "block %.*s has no series %u", TEXT_ARG(block->name),
+                         series);
     Bytes rows;
     TRY(section_group(block, SECTION_SERIES, block->facts.series, series / GROUP_ROWS, &rows, err));
     Reader reader = reader_begin(rows);
     SeriesRow row = {0};
     for (uint32_t i = 0; i <= series % GROUP_ROWS; i++) {
-        if (!series_row(block, &reader, &row)) return block_corrupt(block, SECTION_SERIES, (int64_t)series / GROUP_ROWS, "the labels of a series cannot be read", err);
+        if (!series_row(block, &reader, &row))
+            return block_corrupt(block, SECTION_SERIES, (int64_t)series / GROUP_ROWS,
+                                 "the labels of a series cannot be read", err);
     }
     Label labels[BLOCK_LABELS_MAX];
     TRY(labels_find(block, &row, arena, labels, err));
@@ -300,7 +341,8 @@ bool block_labels(const Block *block, uint32_t series, Arena *arena, Labels *out
 
 bool block_label_names(const Block *block, Arena *arena, Texts *out, Error *err) {
     Text *names = arena_push_array(arena, Text, block->name_count + 1);
-    for (size_t i = 0; i < block->name_count; i++) names[i] = text_copy(block->names[i].name, arena);
+    for (size_t i = 0; i < block->name_count; i++)
+        names[i] = text_copy(block->names[i].name, arena);
     *out = (Texts){names, block->name_count};
     return true;
 }
@@ -311,7 +353,9 @@ bool block_label_values(const Block *block, Text name, Arena *arena, Texts *out,
     if (found == NULL) return true;
     Text *values = arena_push_array(arena, Text, found->pair_count);
     size_t count = 0;
-    AUTO(pair_walk_end) PairWalk walk = pair_walk_begin(block, found->first_pair, found->first_pair + found->pair_count);
+    AUTO(pair_walk_end)
+    PairWalk walk =
+        pair_walk_begin(block, found->first_pair, found->first_pair + found->pair_count);
     for (bool more;;) {
         TRY(pair_walk_next(&walk, &more, err));
         if (!more) break;

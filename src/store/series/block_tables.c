@@ -12,7 +12,9 @@ bool grouped_row(Grouped *grouped, bool *first, Error *err) {
     *first = grouped->count % GROUP_ROWS == 0;
     grouped->count++;
     if (!*first) return true;
-    if (grouped->rows.len > UINT32_MAX) return error_set(err, ERROR_TOO_LARGE, "a section of the block passes 4 GiB; write smaller blocks");
+    if (grouped->rows.len > UINT32_MAX)
+        return error_set(err, ERROR_TOO_LARGE,
+                         "a section of the block passes 4 GiB; write smaller blocks");
     *array_add(&grouped->offsets) = (uint32_t)grouped->rows.len;
     return true;
 }
@@ -35,7 +37,8 @@ void label_tables_begin(LabelTables *tables, HashKey hash_key) {
 }
 
 void label_tables_free(LabelTables *tables) {
-    for (size_t i = 0; i < tables->pairs.count; i++) posting_list_free(&tables->pairs.at[i]->series);
+    for (size_t i = 0; i < tables->pairs.count; i++)
+        posting_list_free(&tables->pairs.at[i]->series);
     array_free(&tables->names);
     array_free(&tables->pairs);
     array_free(&tables->series_pairs);
@@ -74,12 +77,15 @@ static uint32_t pair_number(LabelTables *tables, Label label) {
 bool label_tables_add(LabelTables *tables, Labels labels, Error *err) {
     Labels last = {text_bytes(builder_text(&tables->last_labels))};
     if (labels_count(labels) > BLOCK_LABELS_MAX) {
-        return error_set(err, ERROR_TOO_LARGE, "a series has more than %d labels", BLOCK_LABELS_MAX);
+        return error_set(err, ERROR_TOO_LARGE, "a series has more than %d labels",
+                         BLOCK_LABELS_MAX);
     }
     uint32_t series = (uint32_t)tables->series_first.count;
-    if (series == UINT32_MAX) return error_set(err, ERROR_TOO_LARGE, "a block holds fewer than 2^32 series");
+    if (series == UINT32_MAX)
+        return error_set(err, ERROR_TOO_LARGE, "a block holds fewer than 2^32 series");
     if (series > 0 && labels_compare(last, labels) >= 0) {
-        return error_set(err, ERROR_BAD_INPUT, "series %u of a block does not come after the one before it", series);
+        return error_set(err, ERROR_BAD_INPUT,
+                         "series %u of a block does not come after the one before it", series);
     }
     *array_add(&tables->series_first) = tables->series_pairs.count;
 
@@ -89,7 +95,8 @@ bool label_tables_add(LabelTables *tables, Labels labels, Error *err) {
     size_t count = 0;
     Bytes last_rest = last.wire;
     for (Bytes rest = labels.wire; labels_next(&rest, &label); count++) {
-        bool known = labels_next(&last_rest, &before) && text_equal(before.name, label.name) && text_equal(before.value, label.value);
+        bool known = labels_next(&last_rest, &before) && text_equal(before.name, label.name) &&
+                     text_equal(before.value, label.value);
         uint32_t number = known ? tables->last_pairs[count] : pair_number(tables, label);
         tables->last_pairs[count] = number;
         *array_add(&tables->series_pairs) = number;
@@ -123,7 +130,9 @@ static bool pairs_finish(Pair *const *sorted, size_t count, Grouped *out, Error 
         if (!good) break;
         Text value = sorted[i]->value;
         size_t shared = 0;
-        while (!first && shared < MIN(before.len, value.len) && before.at[shared] == value.at[shared]) shared++;
+        while (!first && shared < MIN(before.len, value.len) &&
+               before.at[shared] == value.at[shared])
+            shared++;
         writer_varint(&out->rows, shared);
         writer_varint(&out->rows, value.len - shared);
         builder_add(&out->rows, text_slice(value, shared, value.len));
@@ -146,7 +155,8 @@ typedef struct SeriesRow {
 } SeriesRow;
 
 // Against the row before: the same names mean a mask of the places that changed, and how far.
-static void series_row_put(const SeriesRow *row, const SeriesRow *before, bool first, Builder *out) {
+static void series_row_put(const SeriesRow *row, const SeriesRow *before, bool first,
+                           Builder *out) {
     if (first || row->shape != before->shape) {
         writer_varint(out, (uint64_t)row->shape + 1);
         for (size_t i = 0; i < row->count; i++) writer_varint(out, row->values[i]);
@@ -164,8 +174,9 @@ static void series_row_put(const SeriesRow *row, const SeriesRow *before, bool f
 }
 
 // The section of names: the names with their first pairs, then the shapes (lists of names) that series have.
-static void names_finish(const LabelTables *tables, const uint32_t *order, const uint32_t *pair_counts, const Builder *shapes,
-                         size_t shape_count, Builder *out) {
+static void names_finish(const LabelTables *tables, const uint32_t *order,
+                         const uint32_t *pair_counts, const Builder *shapes, size_t shape_count,
+                         Builder *out) {
     writer_varint(out, tables->names.count);
     for (size_t i = 0; i < tables->names.count; i++) {
         Text name = tables->names.at[order[i]];
@@ -177,11 +188,14 @@ static void names_finish(const LabelTables *tables, const uint32_t *order, const
     builder_add(out, builder_text(shapes));
 }
 
-bool label_tables_finish(LabelTables *tables, Builder *names, Grouped *pairs, Grouped *series, Error *err) {
+bool label_tables_finish(LabelTables *tables, Builder *names, Grouped *pairs, Grouped *series,
+                         Error *err) {
     size_t name_count = tables->names.count, pair_count = tables->pairs.count;
     Arena *arena = &tables->arena;
-    uint32_t *order = arena_push_array(arena, uint32_t, name_count + 1), *rank = arena_push_array(arena, uint32_t, name_count + 1);
-    uint32_t *pair_counts = arena_push_array(arena, uint32_t, name_count + 1), *first_pair = arena_push_array(arena, uint32_t, name_count + 1);
+    uint32_t *order = arena_push_array(arena, uint32_t, name_count + 1),
+             *rank = arena_push_array(arena, uint32_t, name_count + 1);
+    uint32_t *pair_counts = arena_push_array(arena, uint32_t, name_count + 1),
+             *first_pair = arena_push_array(arena, uint32_t, name_count + 1);
     for (uint32_t i = 0; i < name_count; i++) order[i] = i;
     if (name_count > 0) qsort_r(order, name_count, sizeof *order, text_by_order, tables->names.at);
     for (uint32_t i = 0; i < name_count; i++) rank[order[i]] = i;
@@ -197,15 +211,18 @@ bool label_tables_finish(LabelTables *tables, Builder *names, Grouped *pairs, Gr
     TRY(pairs_finish(sorted, pair_count, pairs, err));
 
     // Shapes are few: found by the bytes of their lists.
-    AUTO(builder_free) Builder shapes = {0};
-    AUTO(builder_free) Builder key = {0};
+    AUTO(builder_free)
+    Builder shapes = {0};
+    AUTO(builder_free)
+    Builder key = {0};
     Map shape_map = map_begin(arena, tables->pair_map.hash_key);
     size_t shape_count = 0, series_count = tables->series_first.count;
     SeriesRow rows[2] = {0};
     for (size_t s = 0; s < series_count; s++) {
         SeriesRow *row = &rows[s % 2], *before = &rows[1 - s % 2];
         size_t from = tables->series_first.at[s];
-        size_t to = s + 1 < series_count ? tables->series_first.at[s + 1] : tables->series_pairs.count;
+        size_t to =
+            s + 1 < series_count ? tables->series_first.at[s + 1] : tables->series_pairs.count;
         row->count = to - from;
         builder_clear(&key);
         writer_varint(&key, row->count);
@@ -251,10 +268,12 @@ static void seen_place(SeenTable *table, uint64_t hash, uint32_t value) {
 
 void seen_add(SeenTable *table, uint64_t hash, uint32_t value) {
     if ((table->count + 1) * 2 > table->slot_count) {
-        SeenTable larger = {.slot_count = MAX(table->slot_count * 2, (size_t)64), .count = table->count};
+        SeenTable larger = {.slot_count = MAX(table->slot_count * 2, (size_t)64),
+                            .count = table->count};
         larger.slots = memory_new_array(Seen, larger.slot_count);
         for (size_t i = 0; i < table->slot_count; i++) {
-            if (table->slots[i].hash != 0) seen_place(&larger, table->slots[i].hash, table->slots[i].value);
+            if (table->slots[i].hash != 0)
+                seen_place(&larger, table->slots[i].hash, table->slots[i].value);
         }
         memory_free(table->slots);
         *table = larger;
@@ -292,7 +311,8 @@ static bool clock_is(const ClockTable *table, uint32_t number, const int64_t *ti
     return memcmp(decoded, times, count * sizeof *times) == 0;
 }
 
-bool clock_number(ClockTable *table, const int64_t *times, size_t count, uint32_t guess, uint32_t *out, Error *err) {
+bool clock_number(ClockTable *table, const int64_t *times, size_t count, uint32_t guess,
+                  uint32_t *out, Error *err) {
     *out = guess;
     if (guess < table->entries.count && clock_is(table, guess, times, count)) return true;
     uint64_t hash = content_hash((Bytes){(const uint8_t *)times, count * sizeof *times});

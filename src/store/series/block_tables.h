@@ -30,7 +30,7 @@ typedef struct LabelTables {
     Map name_map, pair_map;  // values: number + 1 as a pointer
     ARRAY(Text) names;
     ARRAY(Pair *) pairs;
-    ARRAY(uint32_t) series_pairs;   // of all series, one after the other
+    ARRAY(uint32_t) series_pairs;  // of all series, one after the other
     ARRAY(size_t) series_first;
     Builder last_labels, key;
     uint32_t last_pairs[BLOCK_LABELS_MAX];
@@ -41,7 +41,8 @@ void label_tables_begin(LabelTables *tables, HashKey hash_key);
 void label_tables_free(LabelTables *tables);
 must_use bool label_tables_add(LabelTables *tables, Labels labels, Error *err);
 // Appends the three sections; *shapes for the footer.
-must_use bool label_tables_finish(LabelTables *tables, Builder *names, Grouped *pairs, Grouped *series, Error *err);
+must_use bool label_tables_finish(LabelTables *tables, Builder *names, Grouped *pairs,
+                                  Grouped *series, Error *err);
 
 // ---- Clocks and equal columns -------------------------------------------------------------------
 // A hash of our own data, to find what may be equal; equality is always confirmed by the bytes.
@@ -73,5 +74,6 @@ typedef struct ClockTable {
     SeenTable seen;
 } ClockTable;
 // The number of the clock with these times, made when new; `guess` is tried first.
-must_use bool clock_number(ClockTable *table, const int64_t *times, size_t count, uint32_t guess, uint32_t *out, Error *err);
+must_use bool clock_number(ClockTable *table, const int64_t *times, size_t count, uint32_t guess,
+                           uint32_t *out, Error *err);
 void clock_table_free(ClockTable *table);

@@ -10,7 +10,8 @@
 
 enum {
     ZSTD_LEVEL = 3,
-    ZSTD_BYTES_MIN = 512,  // less is not worth a frame; and the golden block does not depend on zstd's version
+    ZSTD_BYTES_MIN =
+        512,  // less is not worth a frame; and the golden block does not depend on zstd's version
     DEDUPLICATED_BYTES_MIN = 24,
 };
 
@@ -28,18 +29,18 @@ typedef struct Pieces {
 } Pieces;
 
 struct BlockWriter {
-    Builder out;         // the object so far
-    Builder page;        // the open page
-    Builder page_rows;   // of those closed
+    Builder out;        // the object so far
+    Builder page;       // the open page
+    Builder page_rows;  // of those closed
     uint32_t pages;
     ZSTD_CCtx *zstd;
-    Builder peeked;      // a closed page decoded again, to compare columns
+    Builder peeked;  // a closed page decoded again, to compare columns
     uint32_t peeked_page;
 
     LabelTables labels;
     Grouped chunks;
     ClockTable clocks;
-    SeenTable columns;   // by content: index into places
+    SeenTable columns;  // by content: index into places
     ARRAY(Place) places;
     ARRAY(BatchMetadata) metadata;
     Arena arena;
@@ -79,8 +80,15 @@ void block_writer_free(BlockWriter **writer) {
     if (*writer == NULL) return;
     BlockWriter *w = *writer;
     ZSTD_freeCCtx(w->zstd);
-    Builder *builders[] = {&w->out, &w->page, &w->page_rows, &w->peeked, &w->row, &w->histograms.rows, &w->histograms.directory,
-                           &w->exemplars.rows, &w->exemplars.directory};
+    Builder *builders[] = {&w->out,
+                           &w->page,
+                           &w->page_rows,
+                           &w->peeked,
+                           &w->row,
+                           &w->histograms.rows,
+                           &w->histograms.directory,
+                           &w->exemplars.rows,
+                           &w->exemplars.directory};
     for (size_t i = 0; i < COUNT(builders); i++) builder_free(builders[i]);
     label_tables_free(&w->labels);
     grouped_free(&w->chunks);
@@ -100,8 +108,11 @@ static void page_close(BlockWriter *writer) {
     if (page->len == 0) return;
     uint64_t offset = writer->out.len;
     builder_reserve(&writer->out, ZSTD_compressBound(page->len));
-    size_t stored = ZSTD_compressCCtx(writer->zstd, writer->out.at + offset, writer->out.capacity - offset, page->at, page->len, ZSTD_LEVEL);
-    bool zstd = page->len >= ZSTD_BYTES_MIN && !ZSTD_isError(stored) && stored < page->len - page->len * 3 / 100;
+    size_t stored =
+        ZSTD_compressCCtx(writer->zstd, writer->out.at + offset, writer->out.capacity - offset,
+                          page->at, page->len, ZSTD_LEVEL);
+    bool zstd = page->len >= ZSTD_BYTES_MIN && !ZSTD_isError(stored) &&
+                stored < page->len - page->len * 3 / 100;
     if (zstd) {
         writer->out.len += stored;
     } else {
@@ -111,7 +122,8 @@ static void page_close(BlockWriter *writer) {
     writer_u64(&writer->page_rows, offset);
     writer_u32(&writer->page_rows, (uint32_t)stored);
     writer_u32(&writer->page_rows, (uint32_t)page->len | (zstd ? PAGE_IS_ZSTD : 0));
-    writer_u32(&writer->page_rows, crc32c(0, (Bytes){(const uint8_t *)writer->out.at + offset, stored}));
+    writer_u32(&writer->page_rows,
+               crc32c(0, (Bytes){(const uint8_t *)writer->out.at + offset, stored}));
     writer->pages++;
     builder_clear(page);
 }
@@ -128,7 +140,9 @@ static Place page_add(BlockWriter *writer, Bytes bytes) {
 static Bytes page_peek(BlockWriter *writer, Place place) {
     const char *raw = writer->page.at;
     if (place.page != writer->pages) {
-        Reader row = reader_begin((Bytes){(const uint8_t *)writer->page_rows.at + (size_t)place.page * PAGE_ROW_BYTES, PAGE_ROW_BYTES});
+        Reader row = reader_begin(
+            (Bytes){(const uint8_t *)writer->page_rows.at + (size_t)place.page * PAGE_ROW_BYTES,
+                    PAGE_ROW_BYTES});
         uint64_t offset = reader_u64(&row);
         uint32_t stored = reader_u32(&row), raw_len = reader_u32(&row);
         raw = writer->out.at + offset;
@@ -167,7 +181,8 @@ static void summary_put(const ChunkSummary *summary, Builder *out) {
     double given[4] = {summary->first, summary->last, summary->min, summary->max};
     int64_t numbers[4], sum = 0;
     unsigned decimals = 0;
-    for (size_t i = 0; i < 4; i++) decimals = MAX(decimals, isfinite(given[i]) ? decimals_of(given[i]) : DOMAIN_BITS);
+    for (size_t i = 0; i < 4; i++)
+        decimals = MAX(decimals, isfinite(given[i]) ? decimals_of(given[i]) : DOMAIN_BITS);
     bool scaled = decimals <= DECIMALS_MAX;
     for (size_t i = 0; scaled && i < 4; i++) scaled = decimal_from(given[i], decimals, &numbers[i]);
     if (!scaled) {
@@ -178,14 +193,19 @@ static void summary_put(const ChunkSummary *summary, Builder *out) {
     }
     bool sum_scaled = decimal_from(summary->sum, decimals, &sum);
     int64_t sum_distance = (int64_t)((uint64_t)sum - (uint64_t)numbers[0] * summary->count);
-    bool flat = sum_scaled && sum_distance == 0 && numbers[1] == numbers[0] && numbers[2] == numbers[0] && numbers[3] == numbers[0];
-    builder_add_char(out, (char)(decimals | (sum_scaled ? SUMMARY_SUM_SCALED : 0) | (flat ? SUMMARY_FLAT : 0)));
+    bool flat = sum_scaled && sum_distance == 0 && numbers[1] == numbers[0] &&
+                numbers[2] == numbers[0] && numbers[3] == numbers[0];
+    builder_add_char(
+        out, (char)(decimals | (sum_scaled ? SUMMARY_SUM_SCALED : 0) | (flat ? SUMMARY_FLAT : 0)));
     writer_zigzag(out, numbers[0]);
     if (flat) return;
-    for (size_t i = 1; i < 4; i++) writer_zigzag(out, (int64_t)((uint64_t)numbers[i] - (uint64_t)numbers[0]));
+    for (size_t i = 1; i < 4; i++)
+        writer_zigzag(out, (int64_t)((uint64_t)numbers[i] - (uint64_t)numbers[0]));
     // The sum is told from what it would be if every value were the first.
-    if (sum_scaled) writer_zigzag(out, sum_distance);
-    else writer_f64(out, summary->sum);
+    if (sum_scaled)
+        writer_zigzag(out, sum_distance);
+    else
+        writer_f64(out, summary->sum);
 }
 
 // Where to cut a full buffer: at a round time, so that series of one clock that began at different times are cut at the
@@ -194,7 +214,9 @@ static size_t chunk_cut(const int64_t *times, size_t count) {
     enum { ROUND_MS = 15 * 60 * 1000 };
     uint64_t span = (uint64_t)times[count - 1] - (uint64_t)times[0];
     uint64_t step = span / (count - 1), round_ms = ROUND_MS;
-    if (step == 0 || step > INT64_MAX / CHUNK_SAMPLES_MAX / 4 || times[0] < 0 || round_ms / step > CHUNK_SAMPLES_MAX) return count;
+    if (step == 0 || step > INT64_MAX / CHUNK_SAMPLES_MAX / 4 || times[0] < 0 ||
+        round_ms / step > CHUNK_SAMPLES_MAX)
+        return count;
     while (round_ms * 2 / step <= CHUNK_SAMPLES_MAX) round_ms *= 2;
     int64_t boundary = times[count - 1] - times[count - 1] % (int64_t)round_ms;
     size_t cut = count;
@@ -216,9 +238,11 @@ static bool chunk_flush(BlockWriter *writer, size_t count, Error *err) {
     Place before = writer->place_before;
     bool follows = place.page == before.page && place.offset == before.offset + before.len;
     if (!follows) flags |= CHUNK_ELSEWHERE;
-    if (count >= SUMMARY_SAMPLES_MIN) flags |= CHUNK_SUMMARY | (summary.resets > 0 ? CHUNK_RESETS : 0);
+    if (count >= SUMMARY_SAMPLES_MIN)
+        flags |= CHUNK_SUMMARY | (summary.resets > 0 ? CHUNK_RESETS : 0);
     builder_add_char(&writer->row, (char)flags);
-    if (flags & CHUNK_OTHER_CLOCK) writer_zigzag(&writer->row, (int64_t)clock - writer->clock_expected);
+    if (flags & CHUNK_OTHER_CLOCK)
+        writer_zigzag(&writer->row, (int64_t)clock - writer->clock_expected);
     if (flags & CHUNK_ELSEWHERE) {
         writer_varint(&writer->row, place.page);
         writer_varint(&writer->row, place.offset);
@@ -244,12 +268,14 @@ static void facts_time(BlockWriter *writer, int64_t time_ms) {
     writer->facts.max_ms = MAX(writer->facts.max_ms, time_ms);
 }
 
-bool block_writer_samples(BlockWriter *writer, const int64_t *times, const double *values, size_t count, Error *err) {
+bool block_writer_samples(BlockWriter *writer, const int64_t *times, const double *values,
+                          size_t count, Error *err) {
     assert(writer->series_begun);
     if (count == 0) return true;
     for (size_t i = 0; i < count; i++) {
         if (writer->has_samples && times[i] <= writer->last_ms) {
-            return error_set(err, ERROR_BAD_INPUT, "time %lld of a series does not come after %lld", (long long)times[i], (long long)writer->last_ms);
+            return error_set(err, ERROR_BAD_INPUT, "time %lld of a series does not come after %lld",
+                             (long long)times[i], (long long)writer->last_ms);
         }
         writer->has_samples = true;
         writer->last_ms = times[i];
@@ -258,7 +284,8 @@ bool block_writer_samples(BlockWriter *writer, const int64_t *times, const doubl
     facts_time(writer, times[count - 1]);
     for (size_t at = 0; at < count;) {
         // A full buffer is cut only when more comes, so that what fits one chunk is one.
-        if (writer->pending == CHUNK_SAMPLES_MAX) TRY(chunk_flush(writer, chunk_cut(writer->times, writer->pending), err));
+        if (writer->pending == CHUNK_SAMPLES_MAX)
+            TRY(chunk_flush(writer, chunk_cut(writer->times, writer->pending), err));
         size_t piece = MIN(count - at, (size_t)CHUNK_SAMPLES_MAX - writer->pending);
         memcpy(writer->times + writer->pending, times + at, piece * sizeof *times);
         memcpy(writer->values + writer->pending, values + at, piece * sizeof *values);
@@ -285,14 +312,19 @@ static void piece_flush(BlockWriter *writer, Pieces *pieces) {
 }
 
 // Room for one more row of `bytes`; times do not fall.
-static bool piece_row(BlockWriter *writer, Pieces *pieces, int64_t time_ms, size_t bytes, Error *err) {
+static bool piece_row(BlockWriter *writer, Pieces *pieces, int64_t time_ms, size_t bytes,
+                      Error *err) {
     if ((pieces->pieces > 0 || pieces->count > 0) && time_ms < pieces->last_ms) {
-        return error_set(err, ERROR_BAD_INPUT, "time %lld of a histogram or exemplar comes before %lld", (long long)time_ms, (long long)pieces->last_ms);
+        return error_set(err, ERROR_BAD_INPUT,
+                         "time %lld of a histogram or exemplar comes before %lld",
+                         (long long)time_ms, (long long)pieces->last_ms);
     }
-    if (bytes > PAGE_BYTES_MAX - PIECE_BYTES - 64) return error_set(err, ERROR_TOO_LARGE, "a histogram or exemplar takes %zu bytes", bytes);
+    if (bytes > PAGE_BYTES_MAX - PIECE_BYTES - 64)
+        return error_set(err, ERROR_TOO_LARGE, "a histogram or exemplar takes %zu bytes", bytes);
     if (pieces->count > 0 && pieces->rows.len + bytes > PIECE_BYTES) piece_flush(writer, pieces);
     if (pieces->count == 0) pieces->first_ms = time_ms;
-    writer_varint(&pieces->rows, (uint64_t)time_ms - (uint64_t)(pieces->count == 0 ? time_ms : pieces->last_ms));
+    writer_varint(&pieces->rows,
+                  (uint64_t)time_ms - (uint64_t)(pieces->count == 0 ? time_ms : pieces->last_ms));
     pieces->last_ms = time_ms;
     pieces->count++;
     facts_time(writer, time_ms);
@@ -309,7 +341,8 @@ bool block_writer_histogram(BlockWriter *writer, int64_t time_ms, Bytes wire, Er
     return true;
 }
 
-bool block_writer_exemplar(BlockWriter *writer, int64_t time_ms, double value, Labels labels, Error *err) {
+bool block_writer_exemplar(BlockWriter *writer, int64_t time_ms, double value, Labels labels,
+                           Error *err) {
     assert(writer->series_begun);
     Pieces *pieces = &writer->exemplars;
     TRY(piece_row(writer, pieces, time_ms, labels.wire.len + sizeof value, err));
@@ -322,9 +355,11 @@ bool block_writer_exemplar(BlockWriter *writer, int64_t time_ms, double value, L
 
 bool block_writer_metadata(BlockWriter *writer, const BatchMetadata *metadata, Error *err) {
     size_t bytes = metadata->family.len + metadata->help.len + metadata->unit.len;
-    if (bytes > PAGE_BYTES / 2) return error_set(err, ERROR_TOO_LARGE, "metadata of one family takes %zu bytes", bytes);
-    *array_add(&writer->metadata) = (BatchMetadata){text_copy(metadata->family, &writer->arena), metadata->type,
-                                                    text_copy(metadata->help, &writer->arena), text_copy(metadata->unit, &writer->arena)};
+    if (bytes > PAGE_BYTES / 2)
+        return error_set(err, ERROR_TOO_LARGE, "metadata of one family takes %zu bytes", bytes);
+    *array_add(&writer->metadata) = (BatchMetadata){
+        text_copy(metadata->family, &writer->arena), metadata->type,
+        text_copy(metadata->help, &writer->arena), text_copy(metadata->unit, &writer->arena)};
     return true;
 }
 
@@ -344,7 +379,8 @@ static bool series_end(BlockWriter *writer, Error *err) {
     TRY(chunk_flush(writer, writer->pending, err));
     piece_flush(writer, &writer->histograms);
     piece_flush(writer, &writer->exemplars);
-    unsigned flags = (writer->histograms.pieces > 0 ? SERIES_HAS_HISTOGRAMS : 0) | (writer->exemplars.pieces > 0 ? SERIES_HAS_EXEMPLARS : 0);
+    unsigned flags = (writer->histograms.pieces > 0 ? SERIES_HAS_HISTOGRAMS : 0) |
+                     (writer->exemplars.pieces > 0 ? SERIES_HAS_EXEMPLARS : 0);
     Builder *rows = &writer->chunks.rows;
     writer_varint(rows, writer->row_chunks << SERIES_FLAG_BITS | flags);
     builder_add(rows, builder_text(&writer->row));
@@ -417,17 +453,23 @@ static void footer_finish(BlockWriter *writer, const Builder *tail) {
 }
 
 static bool sections_write(BlockWriter *writer, Builder *tail, Error *err) {
-    AUTO(builder_free) Builder names = {0};
-    AUTO(grouped_free) Grouped pairs = {0};
-    AUTO(grouped_free) Grouped series = {0};
+    AUTO(builder_free)
+    Builder names = {0};
+    AUTO(grouped_free)
+    Grouped pairs = {0};
+    AUTO(grouped_free)
+    Grouped series = {0};
     TRY(label_tables_finish(&writer->labels, &names, &pairs, &series, err));
     // ORDER: sections of a block
     const Builder *plain[SECTION_COUNT] = {&writer->page_rows, &names};
-    Grouped *grouped[SECTION_COUNT] = {NULL, NULL, &pairs, &series, &writer->chunks, &writer->clocks.rows};
+    Grouped *grouped[SECTION_COUNT] = {
+        NULL, NULL, &pairs, &series, &writer->chunks, &writer->clocks.rows};
     for (size_t i = 0; i < SECTION_COUNT; i++) {
         int64_t begun = (int64_t)writer->out.len;
-        if (grouped[i] != NULL) grouped_finish(grouped[i], &writer->out);
-        else builder_add(&writer->out, builder_text(plain[i]));
+        if (grouped[i] != NULL)
+            grouped_finish(grouped[i], &writer->out);
+        else
+            builder_add(&writer->out, builder_text(plain[i]));
         section_finish(writer, begun, tail);
     }
     return true;
@@ -436,13 +478,24 @@ static bool sections_write(BlockWriter *writer, Builder *tail, Error *err) {
 bool block_writer_finish(BlockWriter *writer, Builder *out, Error *err) {
     TRY(series_end(writer, err));
     writer->series_begun = false;
-    if (writer->facts.min_ms > writer->facts.max_ms) writer->facts.min_ms = writer->facts.max_ms = 0;
+    if (writer->facts.min_ms > writer->facts.max_ms)
+        writer->facts.min_ms = writer->facts.max_ms = 0;
     uint32_t metadata_page = metadata_finish(writer);
 
-    AUTO(builder_free) Builder tail = {0};
+    AUTO(builder_free)
+    Builder tail = {0};
     const BlockFacts *facts = &writer->facts;
-    uint64_t numbers[] = {(uint64_t)facts->min_ms, (uint64_t)facts->max_ms, facts->series, facts->samples, facts->chunks, facts->histograms,
-                          facts->exemplars, writer->labels.pairs.count, writer->clocks.entries.count, writer->pages, metadata_page};
+    uint64_t numbers[] = {(uint64_t)facts->min_ms,
+                          (uint64_t)facts->max_ms,
+                          facts->series,
+                          facts->samples,
+                          facts->chunks,
+                          facts->histograms,
+                          facts->exemplars,
+                          writer->labels.pairs.count,
+                          writer->clocks.entries.count,
+                          writer->pages,
+                          metadata_page};
     for (size_t i = 0; i < COUNT(numbers); i++) writer_u64(&tail, numbers[i]);
     TRY(sections_write(writer, &tail, err));
     footer_finish(writer, &tail);

@@ -13,7 +13,8 @@ enum {
     SAMPLED_FAST = 4,
 };
 
-const double decimal_powers[DECIMALS_MAX + 1] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14};
+const double decimal_powers[DECIMALS_MAX + 1] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6, 1e7,
+                                                 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14};
 
 // ---- Times --------------------------------------------------------------------------------------
 
@@ -26,7 +27,8 @@ size_t times_encode(const int64_t *times, size_t count, uint8_t *into) {
     Reader reader = reader_begin((Bytes){into + 1, len - 1});
     bool same = integers_decode(&reader, into[0], count, (uint64_t *)again) &&
                 reader_left(&reader) == 0 && memcmp(again, times, count * sizeof *times) == 0;
-    assert(same);  // integers are exact by construction; a difference is our bug and must not reach the disk
+    assert(
+        same);  // integers are exact by construction; a difference is our bug and must not reach the disk
     return len;
 }
 
@@ -37,8 +39,11 @@ bool times_decode(Bytes encoded, size_t count, int64_t *into, size_t *used, Erro
     }
     Reader reader = reader_begin(encoded);
     unsigned kind = reader_u8(&reader);
-    if (count > CHUNK_SAMPLES_MAX || reader.failed || !integers_decode(&reader, kind, count, (uint64_t *)into)) {
-        return error_set(err, ERROR_CORRUPT, "a column of %zu times (kind %u, %zu bytes) cannot be decoded", count, kind, encoded.len);
+    if (count > CHUNK_SAMPLES_MAX || reader.failed ||
+        !integers_decode(&reader, kind, count, (uint64_t *)into)) {
+        return error_set(err, ERROR_CORRUPT,
+                         "a column of %zu times (kind %u, %zu bytes) cannot be decoded", count,
+                         kind, encoded.len);
     }
     *used = encoded.len - reader_left(&reader);
     return true;
@@ -72,7 +77,8 @@ static void scale_to(const double *values, size_t count, unsigned domain, Scaled
     int64_t last = 0;
     for (size_t i = 0; i < count; i++) {
         int64_t number = (int64_t)double_bits(values[i]);
-        bool fits = domain == DOMAIN_BITS ? !is_stale(values[i]) : decimal_from(values[i], domain, &number);
+        bool fits =
+            domain == DOMAIN_BITS ? !is_stale(values[i]) : decimal_from(values[i], domain, &number);
         if (!fits) {
             out->odd_are_stale &= is_stale(values[i]);
             out->odd[out->odd_count++] = (uint16_t)i;
@@ -155,7 +161,8 @@ static size_t raw_put(const double *values, size_t count, uint8_t *into) {
 }
 
 // `into` has room for twice the longest column. SIZE_MAX when there are too many odd values.
-static size_t scaled_put(const double *values, size_t count, const Scaled *scaled, bool fast, uint8_t *into) {
+static size_t scaled_put(const double *values, size_t count, const Scaled *scaled, bool fast,
+                         uint8_t *into) {
     if (scaled->odd_count * 4 > count + 12) return SIZE_MAX;
     size_t len = scaled->odd_count == 0 ? 0 : odd_put(values, scaled, into);
     IntegersEffort effort = fast ? INTEGERS_FAST : INTEGERS_THOROUGH;
@@ -175,7 +182,8 @@ static bool comes_back(Bytes encoded, const double *values, size_t count) {
 static size_t constant_put(double value, uint8_t *into) {
     int64_t number;
     unsigned domain = isfinite(value) ? decimals_of(value) : DOMAIN_BITS;
-    if (domain == DOMAIN_BITS || !decimal_from(value, domain, &number)) number = (int64_t)double_bits(value);
+    if (domain == DOMAIN_BITS || !decimal_from(value, domain, &number))
+        number = (int64_t)double_bits(value);
     size_t len = integers_encode((const uint64_t *)&number, 1, INTEGERS_FAST, into);
     into[0] |= (uint8_t)(domain << 4);
     return len;
@@ -211,7 +219,8 @@ size_t values_encode(const double *values, size_t count, bool fast, uint8_t *int
         best = len;
         found = true;
     }
-    if (!found || !comes_back((Bytes){into, best}, values, count)) return raw_put(values, count, into);
+    if (!found || !comes_back((Bytes){into, best}, values, count))
+        return raw_put(values, count, into);
     return best;
 }
 
@@ -246,7 +255,8 @@ static bool values_read(Reader *reader, size_t count, double *into) {
         first = reader_u8(reader);
     }
     unsigned domain = first >> 4;
-    if (reader->failed || !integers_decode(reader, first & 15, count, (uint64_t *)into)) return false;
+    if (reader->failed || !integers_decode(reader, first & 15, count, (uint64_t *)into))
+        return false;
     if (domain != DOMAIN_BITS) {
         // In place: each integer becomes the double that its decimals say. Copies, not casts of the pointer.
         double power = decimal_powers[domain];
@@ -269,8 +279,9 @@ bool values_decode(Bytes encoded, size_t count, double *into, size_t *used, Erro
     }
     Reader reader = reader_begin(encoded);
     if (!values_read(&reader, count, into)) {
-        return error_set(err, ERROR_CORRUPT, "a column of %zu values (first byte %02x, %zu bytes) cannot be decoded", count,
-                         encoded.len > 0 ? encoded.at[0] : 0u, encoded.len);
+        return error_set(err, ERROR_CORRUPT,
+                         "a column of %zu values (first byte %02x, %zu bytes) cannot be decoded",
+                         count, encoded.len > 0 ? encoded.at[0] : 0u, encoded.len);
     }
     *used = encoded.len - reader_left(&reader);
     return true;
@@ -279,8 +290,13 @@ bool values_decode(Bytes encoded, size_t count, double *into, size_t *used, Erro
 ChunkSummary chunk_summarise(const int64_t *times, const double *values, size_t count) {
     ChunkSummary summary = {0};
     if (count == 0) return summary;
-    summary = (ChunkSummary){.first_ms = times[0], .last_ms = times[count - 1], .count = (uint32_t)count,
-                             .min = INFINITY, .max = -INFINITY, .first = values[0], .last = values[count - 1]};
+    summary = (ChunkSummary){.first_ms = times[0],
+                             .last_ms = times[count - 1],
+                             .count = (uint32_t)count,
+                             .min = INFINITY,
+                             .max = -INFINITY,
+                             .first = values[0],
+                             .last = values[count - 1]};
     double before = NAN;
     for (size_t i = 0; i < count; i++) {
         double value = values[i];

@@ -20,7 +20,8 @@ static inline Step step_at(const uint64_t *numbers, size_t count, size_t at) {
         while (at + run < count && numbers[at + run] == 0) run++;
         if (run >= (1u << ENTROPY_RUN_LOG_MIN)) {
             unsigned log = bit_length(run) - 1;
-            return (Step){ENTROPY_CLASSES + log - ENTROPY_RUN_LOG_MIN, log, run - ((size_t)1 << log), run};
+            return (Step){ENTROPY_CLASSES + log - ENTROPY_RUN_LOG_MIN, log,
+                          run - ((size_t)1 << log), run};
         }
         return (Step){0, 0, 0, 1};
     }
@@ -55,7 +56,8 @@ static unsigned lengths_make(const uint32_t *counts, uint8_t *lengths) {
     for (; all < 2 * leaves - 1; all++) {
         uint32_t sum = 0;
         for (unsigned child = 0; child < 2; child++) {
-            bool take_leaf = leaf < leaves && (inner == all || nodes[leaf].count <= nodes[inner].count);
+            bool take_leaf =
+                leaf < leaves && (inner == all || nodes[leaf].count <= nodes[inner].count);
             Node *node = take_leaf ? &nodes[leaf++] : &nodes[inner++];
             sum += node->count;
             node->parent = (uint16_t)all;
@@ -125,7 +127,8 @@ bool entropy_plan(const uint64_t *numbers, size_t count, EntropyPlan *plan) {
         for (unsigned i = 0; i < ENTROPY_SYMBOLS; i++) flat[i] = flat[i] == 0 ? 0 : flat[i] / 2 + 1;
     }
     for (unsigned i = 0; i < ENTROPY_SYMBOLS; i++) {
-        for (unsigned stream = 0; stream < 2; stream++) bits[stream] += (size_t)counts[stream][i] * plan->lengths[i];
+        for (unsigned stream = 0; stream < 2; stream++)
+            bits[stream] += (size_t)counts[stream][i] * plan->lengths[i];
     }
     plan->first_bytes = (bits[0] + 7) / 8;
     plan->bytes = table_bytes(extent_of(plan->lengths)) + plan->first_bytes + (bits[1] + 7) / 8;
@@ -175,7 +178,8 @@ static inline void bits_put(BitWriter *writer, uint64_t bits, unsigned count) {
     }
 }
 
-static void stream_put(const EntropyPlan *plan, const uint16_t *codes, const uint64_t *numbers, size_t count, BitWriter *writer) {
+static void stream_put(const EntropyPlan *plan, const uint16_t *codes, const uint64_t *numbers,
+                       size_t count, BitWriter *writer) {
     for (size_t at = 0; at < count;) {
         Step step = step_at(numbers, count, at);
         bits_put(writer, codes[step.symbol], plan->lengths[step.symbol]);
@@ -187,7 +191,8 @@ static void stream_put(const EntropyPlan *plan, const uint16_t *codes, const uin
     if (writer->filled > 0) bits_put(writer, 0, 8 - writer->filled);
 }
 
-size_t entropy_encode(const EntropyPlan *plan, const uint64_t *numbers, size_t count, uint8_t *into) {
+size_t entropy_encode(const EntropyPlan *plan, const uint64_t *numbers, size_t count,
+                      uint8_t *into) {
     uint16_t codes[ENTROPY_SYMBOLS] = {0};
     bool sound = codes_make(plan->lengths, codes);
     assert(sound);
@@ -195,8 +200,10 @@ size_t entropy_encode(const EntropyPlan *plan, const uint64_t *numbers, size_t c
     uint16_t shape = (uint16_t)(extent.lowest | (extent.classes - 1) << 6 | extent.runs << 12);
     memcpy(into, &shape, sizeof shape);
     BitWriter writer = {into + sizeof shape, 0, 0};
-    for (unsigned i = 0; i < extent.classes; i++) bits_put(&writer, plan->lengths[extent.lowest + i], 4);
-    for (unsigned i = 0; i < extent.runs; i++) bits_put(&writer, plan->lengths[ENTROPY_CLASSES + i], 4);
+    for (unsigned i = 0; i < extent.classes; i++)
+        bits_put(&writer, plan->lengths[extent.lowest + i], 4);
+    for (unsigned i = 0; i < extent.runs; i++)
+        bits_put(&writer, plan->lengths[ENTROPY_CLASSES + i], 4);
     if (writer.filled > 0) bits_put(&writer, 0, 8 - writer.filled);
 
     size_t first = first_count(count);
@@ -217,8 +224,8 @@ size_t entropy_encode(const EntropyPlan *plan, const uint64_t *numbers, size_t c
 typedef struct Entry {
     uint8_t code_bits;  // 0: no such code
     uint8_t raw_bits;
-    uint8_t one;        // 1 when an implied highest bit stands above the raw bits
-    uint8_t special;    // 1: a run of zeros, or no such code
+    uint8_t one;      // 1 when an implied highest bit stands above the raw bits
+    uint8_t special;  // 1: a run of zeros, or no such code
 } Entry;
 
 typedef struct Table {
@@ -229,7 +236,8 @@ typedef struct Table {
 static bool table_make(Reader *reader, Table *table) {
     unsigned shape = reader_u16(reader);
     Extent extent = {shape & 63, (shape >> 6 & 63) + 1, shape >> 12};
-    if (extent.lowest + extent.classes > ENTROPY_CLASSES || extent.runs > ENTROPY_RUNS) return false;
+    if (extent.lowest + extent.classes > ENTROPY_CLASSES || extent.runs > ENTROPY_RUNS)
+        return false;
     Bytes nibbles = reader_take(reader, (extent.classes + extent.runs + 1) / 2);
     if (reader->failed) return false;
 
@@ -238,7 +246,8 @@ static bool table_make(Reader *reader, Table *table) {
     for (unsigned i = 0; i < extent.classes + extent.runs; i++) {
         unsigned length = nibbles.at[i / 2] >> (i % 2 * 4) & 15;
         if (length > ENTROPY_CODE_BITS_MAX) return false;
-        lengths[i < extent.classes ? extent.lowest + i : ENTROPY_CLASSES + i - extent.classes] = (uint8_t)length;
+        lengths[i < extent.classes ? extent.lowest + i : ENTROPY_CLASSES + i - extent.classes] =
+            (uint8_t)length;
         longest = MAX(longest, length);
     }
     uint16_t codes[ENTROPY_SYMBOLS];
@@ -250,9 +259,12 @@ static bool table_make(Reader *reader, Table *table) {
         if (length == 0) continue;
         bool run = symbol >= ENTROPY_CLASSES;
         Entry entry = {(uint8_t)length, 0, symbol > 0, run};
-        if (run) entry.raw_bits = (uint8_t)(symbol - ENTROPY_CLASSES + ENTROPY_RUN_LOG_MIN);
-        else entry.raw_bits = (uint8_t)(symbol > 0 ? symbol - 1 : 0);
-        for (unsigned at = codes[symbol]; at < 1u << longest; at += 1u << length) table->entries[at] = entry;
+        if (run)
+            entry.raw_bits = (uint8_t)(symbol - ENTROPY_CLASSES + ENTROPY_RUN_LOG_MIN);
+        else
+            entry.raw_bits = (uint8_t)(symbol > 0 ? symbol - 1 : 0);
+        for (unsigned at = codes[symbol]; at < 1u << longest; at += 1u << length)
+            table->entries[at] = entry;
     }
     return true;
 }
@@ -329,7 +341,8 @@ static bool stream_finish(const Table *table, BitReader *bits) {
 }
 
 // Both streams in turn, as long as both have steps: two chains of waiting instead of one.
-static always_inline_ bool streams_run_inline(const Table *table, BitReader *first, BitReader *second) {
+static always_inline_ bool streams_run_inline(const Table *table, BitReader *first,
+                                              BitReader *second) {
     uint64_t mask = (UINT64_C(1) << table->bits) - 1;
     BitReader a = *first, b = *second;
     while (step_is_safe(&a) && step_is_safe(&b)) {
@@ -346,12 +359,15 @@ static bool streams_run_anywhere(const Table *table, BitReader *first, BitReader
 
 #ifdef __x86_64__
 // Shifts by a variable take one step instead of three where BMI2 is.
-__attribute__((target("bmi,bmi2"))) static bool streams_run_bmi2(const Table *table, BitReader *first, BitReader *second) {
+__attribute__((target("bmi,bmi2"))) static bool streams_run_bmi2(const Table *table,
+                                                                 BitReader *first,
+                                                                 BitReader *second) {
     return streams_run_inline(table, first, second);
 }
 
 static bool streams_run(const Table *table, BitReader *first, BitReader *second) {
-    return __builtin_cpu_supports("bmi2") ? streams_run_bmi2(table, first, second) : streams_run_anywhere(table, first, second);
+    return __builtin_cpu_supports("bmi2") ? streams_run_bmi2(table, first, second)
+                                          : streams_run_anywhere(table, first, second);
 }
 #else
 static bool streams_run(const Table *table, BitReader *first, BitReader *second) {
@@ -371,7 +387,9 @@ bool entropy_decode(Reader *reader, size_t count, uint64_t *into) {
         second = (BitReader){reader->at, 0, reader_left(reader), into + first, into + count};
     }
     BitReader bits = {first_bytes.at, 0, first_bytes.len, into, into + first};
-    if (first == count) return stream_finish(&table, &bits) && reader_take(reader, (bits.bit + 7) / 8).at != NULL;
-    return streams_run(&table, &bits, &second) && stream_finish(&table, &bits) && (bits.bit + 7) / 8 == first_bytes.len &&
-           stream_finish(&table, &second) && reader_take(reader, (second.bit + 7) / 8).at != NULL;
+    if (first == count)
+        return stream_finish(&table, &bits) && reader_take(reader, (bits.bit + 7) / 8).at != NULL;
+    return streams_run(&table, &bits, &second) && stream_finish(&table, &bits) &&
+           (bits.bit + 7) / 8 == first_bytes.len && stream_finish(&table, &second) &&
+           reader_take(reader, (second.bit + 7) / 8).at != NULL;
 }

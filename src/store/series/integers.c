@@ -19,8 +19,8 @@ enum {
     STARTS_MAX = 2,
     MEDIAN_SAMPLES = 31,
     ESTIMATE_SAMPLES = 128,
-    CODED_GAIN = 16,         // packed columns decode four times as fast: the code has to save 1/16
-    CODED_COUNT_MIN = 24,   // below, the code's table costs more than it saves
+    CODED_GAIN = 16,       // packed columns decode four times as fast: the code has to save 1/16
+    CODED_COUNT_MIN = 24,  // below, the code's table costs more than it saves
     UNSIGNED_FLAG = 4,
 };
 
@@ -28,7 +28,7 @@ typedef struct Line {
     unsigned order;
     size_t start_count;
     uint64_t starts[STARTS_MAX];
-    size_t count;  // of the residuals
+    size_t count;            // of the residuals
     uint64_t least, spread;  // signed minimum, and maximum - minimum
 } Line;
 
@@ -49,7 +49,8 @@ static inline size_t put_zigzag(uint8_t *into, uint64_t value) {
 }
 
 // The residuals of one order, with their spread.
-static Line line_make(const uint64_t *numbers, size_t count, unsigned order, uint64_t step, uint64_t *residuals) {
+static Line line_make(const uint64_t *numbers, size_t count, unsigned order, uint64_t step,
+                      uint64_t *residuals) {
     Line line = {.order = order, .starts = {numbers[0], 0}};
     switch (order) {
         case 0:
@@ -93,7 +94,8 @@ static size_t line_head_bytes(const Line *line, uint64_t base) {
     return bytes;
 }
 
-static size_t line_head_put(const Line *line, unsigned kind, unsigned shape, uint64_t base, uint8_t *into) {
+static size_t line_head_put(const Line *line, unsigned kind, unsigned shape, uint64_t base,
+                            uint8_t *into) {
     into[0] = (uint8_t)kind;
     into[1] = (uint8_t)(line->order | shape);
     size_t len = 2;
@@ -102,7 +104,8 @@ static size_t line_head_put(const Line *line, unsigned kind, unsigned shape, uin
 }
 
 static size_t packed_bytes(const Line *line) {
-    return line_head_bytes(line, line->least) + bitpack_bytes(line->count, bit_length(line->spread));
+    return line_head_bytes(line, line->least) +
+           bitpack_bytes(line->count, bit_length(line->spread));
 }
 
 static size_t packed_put(const Line *line, uint64_t *residuals, uint8_t *into) {
@@ -127,13 +130,15 @@ static uint64_t median_of_some(const uint64_t *residuals, size_t count) {
 }
 
 // About how many bits the class code would take, from some of the residuals: the entropy of the classes and the raw bits.
-static double coded_bits_estimate(const uint64_t *residuals, size_t count, uint64_t base, bool above) {
+static double coded_bits_estimate(const uint64_t *residuals, size_t count, uint64_t base,
+                                  bool above) {
     uint32_t counts[64] = {0}, taken = 0;
     size_t stride = count / ESTIMATE_SAMPLES + 1;
     for (size_t i = 0; i < count; i += stride, taken++) {
         uint64_t distance = residuals[i] - base;
         uint64_t number = above ? distance : zigzag_encode((int64_t)distance);
-        counts[63 - __builtin_clzll(number << 1 | 1)]++;  // the bit length without a branch; below 2^63
+        counts[63 -
+               __builtin_clzll(number << 1 | 1)]++;  // the bit length without a branch; below 2^63
     }
     double bits = 0, total = (double)taken;
     for (unsigned length = 0; length < COUNT(counts); length++) {
@@ -168,7 +173,8 @@ typedef struct Coded {
     uint64_t numbers[CHUNK_SAMPLES_MAX];
 } Coded;
 
-static void coded_try(const Line *line, const uint64_t *residuals, uint64_t base, unsigned shape, Coded *out) {
+static void coded_try(const Line *line, const uint64_t *residuals, uint64_t base, unsigned shape,
+                      Coded *out) {
     for (size_t i = 0; i < line->count; i++) {
         uint64_t distance = residuals[i] - base;
         out->numbers[i] = shape == UNSIGNED_FLAG ? distance : zigzag_encode((int64_t)distance);
@@ -195,7 +201,8 @@ static unsigned orders_possible(size_t count, IntegersEffort effort) {
     return effort == INTEGERS_FAST ? 3 : ORDERS;
 }
 
-static size_t lines_encode(const uint64_t *numbers, size_t count, IntegersEffort effort, uint8_t *into) {
+static size_t lines_encode(const uint64_t *numbers, size_t count, IntegersEffort effort,
+                           uint8_t *into) {
     uint64_t residuals[CHUNK_SAMPLES_MAX];
     uint64_t step = 0;
     Line best = {0}, best_coded = {0};
@@ -212,7 +219,8 @@ static size_t lines_encode(const uint64_t *numbers, size_t count, IntegersEffort
         }
         if (effort == INTEGERS_FAST || count < CODED_COUNT_MIN) continue;
         if (order == 1) step = step_choose(numbers, count, residuals);
-        double estimate = coded_bits_estimate(residuals, line.count, median_of_some(residuals, line.count), false);
+        double estimate = coded_bits_estimate(residuals, line.count,
+                                              median_of_some(residuals, line.count), false);
         if (estimate < bits) {
             best_coded = line;
             bits = estimate;
@@ -221,7 +229,8 @@ static size_t lines_encode(const uint64_t *numbers, size_t count, IntegersEffort
     if (bits / 8 < (double)(bytes - bytes / CODED_GAIN)) {
         Line line = line_make(numbers, count, best_coded.order, step, residuals);
         uint64_t median = median_of_some(residuals, line.count);
-        bool above = coded_bits_estimate(residuals, line.count, line.least, true) < coded_bits_estimate(residuals, line.count, median, false);
+        bool above = coded_bits_estimate(residuals, line.count, line.least, true) <
+                     coded_bits_estimate(residuals, line.count, median, false);
         Coded coded;
         coded_try(&line, residuals, above ? line.least : median, above ? UNSIGNED_FLAG : 0, &coded);
         if (coded.bytes < bytes - bytes / CODED_GAIN) return coded_put(&line, &coded, into);
@@ -265,7 +274,8 @@ static bool is_steady(const uint64_t *numbers, size_t count) {
     return true;
 }
 
-size_t integers_encode(const uint64_t *numbers, size_t count, IntegersEffort effort, uint8_t *into) {
+size_t integers_encode(const uint64_t *numbers, size_t count, IntegersEffort effort,
+                       uint8_t *into) {
     assert(count > 0 && count <= CHUNK_SAMPLES_MAX);
     if (count == 1 || is_steady(numbers, count)) {
         uint64_t step = count == 1 ? 0 : numbers[1] - numbers[0];
@@ -282,21 +292,24 @@ size_t integers_encode(const uint64_t *numbers, size_t count, IntegersEffort eff
     for (size_t i = 0; i < count; i++) {
         int64_t distance = (int64_t)(numbers[i] - numbers[0]);
         // Only 2^63 divides into something that has no sign; it cannot be told from its negative and need not be.
-        scaled[i] = divisor > INT64_MAX ? (uint64_t)(distance != 0) : (uint64_t)(distance / (int64_t)divisor);
+        scaled[i] = divisor > INT64_MAX ? (uint64_t)(distance != 0)
+                                        : (uint64_t)(distance / (int64_t)divisor);
     }
     into[0] = COLUMN_SCALED;
     size_t len = 1 + put_zigzag(into + 1, numbers[0]);
     len += put_varint(into + len, divisor);
     uint8_t inner[COLUMN_BYTES_MAX];
     size_t inner_len = integers_encode(scaled, count, effort, inner);
-    if (inner[0] == COLUMN_SCALED || len + inner_len > 1 + count * 8) return lines_encode(numbers, count, effort, into);
+    if (inner[0] == COLUMN_SCALED || len + inner_len > 1 + count * 8)
+        return lines_encode(numbers, count, effort, into);
     memcpy(into + len, inner, inner_len);
     return len + inner_len;
 }
 
 // ---- Decoding -----------------------------------------------------------------------------------
 
-static void line_undo(unsigned order, const uint64_t *starts, uint64_t base, size_t count, uint64_t *numbers) {
+static void line_undo(unsigned order, const uint64_t *starts, uint64_t base, size_t count,
+                      uint64_t *numbers) {
     uint64_t last, slope;
     switch (order) {
         case 0:
@@ -338,7 +351,8 @@ static bool lines_decode(Reader *reader, unsigned kind, size_t count, uint64_t *
         if (reader->failed) return false;
         bitunpack(bits, coded, width, into + skipped);
     } else {
-        if (shape >> 2 > 1 || reader->failed || !entropy_decode(reader, coded, into + skipped)) return false;
+        if (shape >> 2 > 1 || reader->failed || !entropy_decode(reader, coded, into + skipped))
+            return false;
         if (!(shape & UNSIGNED_FLAG)) {
             for (size_t i = skipped; i < count; i++) into[i] = (uint64_t)zigzag_decode(into[i]);
         }
@@ -370,7 +384,9 @@ bool integers_decode(Reader *reader, unsigned kind, size_t count, uint64_t *into
             uint64_t first = (uint64_t)reader_zigzag(reader);
             uint64_t divisor = reader_varint(reader);
             unsigned inner = reader_u8(reader);
-            if (reader->failed || inner == COLUMN_SCALED || !integers_decode(reader, inner, count, into)) return false;
+            if (reader->failed || inner == COLUMN_SCALED ||
+                !integers_decode(reader, inner, count, into))
+                return false;
             for (size_t i = 0; i < count; i++) into[i] = first + into[i] * divisor;
             return true;
         }
