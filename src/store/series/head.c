@@ -188,40 +188,85 @@ static void learn_around(Head *head, const Batch *batch, const MissArray *misses
     }
 }
 
-void head_resolve(Head *head, Head *before, HeadQuota *quota, Clock *clock, SeriesPrediction *prediction, Batch *batch,
-                  bool replay, HeadCounts *counts) {
+// Rows that nothing predicts, in groups: from `*at` on until the group is full; `before` is the series of the row in front. Returns the series of the last one found.
+static uint32_t look_up_group(Head *head, uint32_t before, Batch *batch, size_t *at, MissArray *misses, HeadCounts *counts) {
     Registry *registry = &head->registry;
-    uint32_t last = prediction->generation == head->generation ? prediction->last_ref : UINT32_MAX;
-    bool first = true, locked = false;
+    Bytes wires[REGISTRY_GROUP];
+    uint64_t hashes[REGISTRY_GROUP];
+    uint32_t rows[REGISTRY_GROUP], refs[REGISTRY_GROUP];
+    size_t count = 0;
+    for (; *at < batch->series.count && count < REGISTRY_GROUP; (*at)++) {
+        const BatchSeries *row = &batch->series.at[*at];
+        if (row->verdict != VERDICT_STORED) continue;
+        rows[count] = (uint32_t)*at;
+        wires[count] = row->labels;
+        hashes[count++] = registry_hash(registry, row->labels);
+    }
+    registry_find_group(registry, wires, hashes, count, refs);
+    for (size_t i = 0; i < count; i++) {
+        batch->series.at[rows[i]].ref = refs[i];
+        if (refs[i] == UINT32_MAX) {
+            *array_add(misses) = (Miss){.row = rows[i], .hash = hashes[i]};
+        } else {
+            counts->looked_up++;
+            // The order may be a new one that stays.
+            if (before != UINT32_MAX) registry_learn(registry, before, refs[i]);
+        }
+        before = refs[i];
+    }
+    return before;
+}
+
+// Rows whose series is known get it; the others are left in `misses`. Predictions first; a sender whose order they do not
+// know (a few failures in a row) is looked up in groups, and predicted again from each group's end.
+static void find_known(Head *head, uint32_t last, Batch *batch, MissArray *misses, HeadCounts *counts) {
+    enum { FAILURES_MAX = 3 };
+    Registry *registry = &head->registry;
     RegistryTrail trail;
     trail.rows[0].count = trail.rows[1].count = 0;
     trail.last = 0;
-    AUTO(miss_array_free) MissArray misses = {0};
-
-    for (size_t i = 0; i < batch->series.count; i++) {
+    bool first = true, locked = false;
+    for (size_t i = 0, failures = 0; i < batch->series.count;) {
         BatchSeries *row = &batch->series.at[i];
-        if (row->verdict != VERDICT_STORED) continue;
-        bool guess = first || last != UINT32_MAX;
-        first = false;
-        if (guess && registry_predict(registry, &trail, last, row->labels, &row->ref)) {
-            counts->predicted++;
-            last = row->ref;
+        if (row->verdict != VERDICT_STORED) {
+            i++;
             continue;
         }
+        if ((first || last != UINT32_MAX) && registry_predict(registry, &trail, last, row->labels, &row->ref)) {
+            counts->predicted++;
+            failures = 0;
+            last = row->ref;
+            first = false;
+            i++;
+            continue;
+        }
+        first = false;
         if (!locked) shared_take_read(&registry->lock);
         locked = true;
-        uint64_t hash = registry_hash(registry, row->labels);
-        if (!registry_find(registry, row->labels, hash, &row->ref)) {
-            *array_add(&misses) = (Miss){.row = (uint32_t)i, .hash = hash};
-            last = UINT32_MAX;
+        if (failures >= FAILURES_MAX) {
+            last = look_up_group(head, last, batch, &i, misses, counts);
             continue;
         }
-        counts->looked_up++;
-        if (last != UINT32_MAX) registry_learn(registry, last, row->ref);
-        last = row->ref;
+        failures++;
+        uint64_t hash = registry_hash(registry, row->labels);
+        if (registry_find(registry, row->labels, hash, &row->ref)) {
+            counts->looked_up++;
+            if (last != UINT32_MAX) registry_learn(registry, last, row->ref);
+            last = row->ref;
+        } else {
+            *array_add(misses) = (Miss){.row = (uint32_t)i, .hash = hash};
+            last = UINT32_MAX;
+        }
+        i++;
     }
     if (locked) shared_give(&registry->lock);
+}
 
+void head_resolve(Head *head, Head *before, HeadQuota *quota, Clock *clock, SeriesPrediction *prediction, Batch *batch,
+                  bool replay, HeadCounts *counts) {
+    uint32_t last = prediction->generation == head->generation ? prediction->last_ref : UINT32_MAX;
+    AUTO(miss_array_free) MissArray misses = {0};
+    find_known(head, last, batch, &misses, counts);
     if (misses.count > 0) {
         for (size_t i = 0; i < misses.count; i++) {
             Miss *miss = &misses.at[i];

@@ -167,6 +167,33 @@ bool registry_find(const Registry *registry, Bytes wire, uint64_t hash, uint32_t
     return false;
 }
 
+void registry_find_group(const Registry *registry, const Bytes *wires, const uint64_t *hashes, size_t count, uint32_t *refs) {
+    assert(count <= REGISTRY_GROUP);
+    const RegistryTable *table = &registry->series_table;
+    for (size_t i = 0; i < count; i++) refs[i] = UINT32_MAX;
+    if (table->slot_count == 0) return;
+    uint32_t mask = table->slot_count - 1;
+    for (size_t i = 0; i < count; i++) __builtin_prefetch(&table->slots[(uint32_t)hashes[i] & mask]);
+    for (size_t i = 0; i < count; i++) {
+        // The first slot with the tag is nearly always the one; registry_find looks again and compares.
+        uint32_t at = (uint32_t)hashes[i] & mask;
+        while (table->slots[at] != 0 && (uint32_t)(table->slots[at] >> 32) != (uint32_t)hashes[i]) at = (at + 1) & mask;
+        if (table->slots[at] != 0) {
+            refs[i] = (uint32_t)table->slots[at] - 1;
+            __builtin_prefetch(registry_series(registry, refs[i]));
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (refs[i] == UINT32_MAX) continue;
+        const uint32_t *ids = registry_ids(registry, registry_series(registry, refs[i]));
+        __builtin_prefetch(ids);
+        __builtin_prefetch(ids + 15);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (refs[i] != UINT32_MAX && !registry_find(registry, wires[i], hashes[i], &refs[i])) refs[i] = UINT32_MAX;
+    }
+}
+
 static bool find_pair(const Registry *registry, Bytes wire, uint64_t hash, uint32_t *out) {
     const RegistryTable *table = &registry->pair_table;
     if (table->slot_count == 0) return false;
