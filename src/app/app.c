@@ -78,7 +78,15 @@ static bool open_store(App *app, Error *err) {
     return store_open(options, &app->store, err);
 }
 
+// The loops share their port (SO_REUSEPORT), and so another Traceo of the same user could share it too and take half of
+// the requests. Alone nobody gets a port that is taken.
+static bool port_is_free(App *app, Error *err) {
+    AUTO(socket_close) Socket probe = SOCKET_NONE;
+    return app->address.port == 0 || socket_listen(app->address, false, &probe, err);
+}
+
 static bool start_server(App *app, Error *err) {
+    TRY(port_is_free(app, err));
     ServerOptions options = {
         .store = app->store,
         .access = app->access,

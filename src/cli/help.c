@@ -6,7 +6,7 @@
 #include "cli/run.h"
 #include "query/promql/promql.h"
 
-enum { WIDTH = 80, NAME_WIDTH = 24 };
+enum { WIDTH = 80, COMMAND_WIDTH = 14, FLAG_WIDTH = 24 };
 
 // Words of `text` from column `at` on, wrapped with a margin of `margin`.
 static void add_wrapped(Builder *out, Text text, size_t at, size_t margin) {
@@ -30,15 +30,15 @@ static void add_wrapped(Builder *out, Text text, size_t at, size_t margin) {
 }
 
 // "  name      explanation", the explanation on a line of its own behind a long name.
-static void add_row(Builder *out, Text name, Text help) {
+static void add_row(Builder *out, Text name, Text help, size_t width) {
     builder_addf(out, "  %.*s", TEXT_ARG(name));
     size_t at = 2 + text_columns(name);
-    if (at + 2 > NAME_WIDTH) {
+    if (at + 2 > width) {
         builder_add_char(out, '\n');
         at = 0;
     }
-    for (; at < NAME_WIDTH; at++) builder_add_char(out, ' ');
-    add_wrapped(out, help, NAME_WIDTH, NAME_WIDTH);
+    for (; at < width; at++) builder_add_char(out, ' ');
+    add_wrapped(out, help, width, width);
 }
 
 static void add_examples(Builder *out, Text examples) {
@@ -51,7 +51,17 @@ static void add_flag(Builder *out, const Flag *flag) {
     int len = snprintf(name, sizeof name, "%s%c%s--%.*s%s%.*s", flag->letter != 0 ? "-" : "", flag->letter != 0 ? flag->letter : ' ',
                        flag->letter != 0 ? ", " : "   ", TEXT_ARG(flag->name), flag->argument.len > 0 ? " " : "", TEXT_ARG(flag->argument));
     Text text = {name, (size_t)MIN(len, (int)sizeof name - 1)};
-    add_row(out, text, flag->help);
+    add_row(out, text, flag->help, FLAG_WIDTH);
+}
+
+static void add_settings(Builder *out) {
+    AUTO(arena_free) Arena arena = {0};
+    builder_add(out, TEXT("\nSettings (defaults in brackets):\n"));
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        const SettingRow *row = &setting_rows[i];
+        Text name = text_format(&arena, "    --%.*s", TEXT_ARG(row->key));
+        add_row(out, name, text_format(&arena, "%.*s [%.*s]", TEXT_ARG(row->help), TEXT_ARG(row->standard)), FLAG_WIDTH);
+    }
 }
 
 static void print_command(const Command *command, Builder *out) {
@@ -67,13 +77,17 @@ static void print_command(const Command *command, Builder *out) {
     for (size_t i = 0; i < FLAG_COUNT; i++) {
         if (flags[i].commands & 1u << (command - commands)) add_flag(out, &flags[i]);
     }
-    if (command->settings) builder_add(out, TEXT("  and every setting, as --memory.limit 1GiB: see `traceo help settings`\n"));
+    if (command == &commands[COMMAND_SERVE]) {
+        add_settings(out);
+    } else if (command->settings) {
+        builder_add(out, TEXT("  and every setting, as --memory.limit 1GiB: see `traceo help settings`\n"));
+    }
 }
 
 static void print_program(Builder *out) {
     builder_add(out, TEXT("Traceo keeps metrics and answers queries in PromQL.\n\nUsage: traceo [COMMAND] [ARGUMENTS] [FLAGS]\n\nCommands:\n"));
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        if (commands[i].shown) add_row(out, commands[i].name, commands[i].help);
+        if (commands[i].shown) add_row(out, commands[i].name, commands[i].help, COMMAND_WIDTH);
     }
     builder_add(out, TEXT("\nFirst steps:\n"
                           "  traceo                              run the server, collecting this machine's metrics\n"
