@@ -314,7 +314,6 @@ bool series_top(SeriesStore *store, SeriesTopKind kind, size_t limit, Arena *are
 }
 
 bool series_inspect_block(Disk *disk, Text path, bool verify_all, Builder *out, Error *err) {
-    AUTO(arena_free) Arena arena = {0};
     ptrdiff_t slash = -1;
     for (size_t i = 0; i < path.len; i++) slash = path.at[i] == '/' ? (ptrdiff_t)i : slash;
     Text folder = slash < 0 ? TEXT(".") : text_slice(path, 0, (size_t)slash);

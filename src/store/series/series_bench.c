@@ -37,6 +37,7 @@ typedef struct Run {
     SeriesPrediction prediction;
     HeadCounts counts;
     Batch batch;
+    Builder body;  // label bytes of the batch side by side, as a decoder leaves them
     int64_t ns;
     uint64_t samples;
 } Run;
@@ -50,6 +51,11 @@ static void write_batch(Run *run) {
 }
 
 static void add_row(Run *run, Bytes labels, Sample sample) {
+    if (run->body.capacity == 0) builder_reserve(&run->body, ROWS * 512);
+    if (run->batch.series.count == 0) builder_clear(&run->body);
+    size_t at = run->body.len;
+    builder_add_bytes(&run->body, labels.at, labels.len);
+    labels.at = (const uint8_t *)run->body.at + at;
     *array_add(&run->batch.series) = (BatchSeries){.labels = labels, .first_sample = (uint32_t)run->batch.samples.count, .sample_count = 1};
     *array_add(&run->batch.samples) = sample;
 }
@@ -97,6 +103,7 @@ static void open_run(Run *run) {
 static void close_run(Run *run) {
     head_unref(&run->head);
     batch_free(&run->batch);
+    builder_free(&run->body);
 }
 
 static void read_all(Run *run, uint32_t series) {
