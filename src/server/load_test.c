@@ -9,9 +9,19 @@
 
 #define T0_MS INT64_C(1760000000000)
 
-// A query of several seconds, in several operators: eleven thousand windows of three thousand points, each sorted.
-#define SLOW  "quantile_over_time(0.5,vector(1)[3000s:1s])"
-#define HEAVY "/api/v1/query_range?start=0&end=11000&step=1&query=" SLOW "%2B" SLOW "%2B" SLOW "%2B" SLOW "%2B" SLOW "%2B" SLOW
+// A query that takes its time: two thousand series over eleven thousand steps, ten times.
+#define SUM   "sum(last_over_time(many[4h]))"
+#define HEAVY "/api/v1/query_range?start=1760000000&end=1760011000&step=1&query=" SUM "%2B" SUM "%2B" SUM "%2B" SUM "%2B" SUM "%2B" \
+              SUM "%2B" SUM "%2B" SUM "%2B" SUM "%2B" SUM
+enum { SERIES = 2000 };
+
+static void write_many(Test *t, const TestServer *world) {
+    WriteBody body = {0};
+    for (int i = 0; i < SERIES; i++) {
+        test_row(t, &body, TEXT("many"), TEXT("number"), text_format(t->arena, "%d", i), T0_MS, i);
+    }
+    test_write(t, world, TEXT_NONE, TEXT_NONE, &body);
+}
 
 // A request on a socket of its own, sent but not waited for.
 static Socket send_only(Test *t, const TestServer *world, const char *target) {
@@ -114,6 +124,7 @@ TEST(many_clients_write_and_read_their_own_writes) {
 TEST(a_query_ends_when_its_client_leaves) {
     TestServer world;
     test_server_begin(t, &world, (TestServerOptions){.durability = LOG_MEMORY, .query = {.timeout_ms = 600000}});
+    write_many(t, &world);
     Socket sockets[2];
     for (size_t i = 0; i < COUNT(sockets); i++) sockets[i] = send_only(t, &world, HEAVY);
     wait_for_metric(t, &world, "traceo_queries_total", 2);
@@ -126,7 +137,8 @@ TEST(a_query_ends_when_its_client_leaves) {
 
 TEST(a_query_that_takes_too_long_is_stopped_and_says_so) {
     TestServer world;
-    test_server_begin(t, &world, (TestServerOptions){.durability = LOG_MEMORY, .query = {.timeout_ms = 50}});
+    test_server_begin(t, &world, (TestServerOptions){.durability = LOG_MEMORY, .query = {.timeout_ms = 20}});
+    write_many(t, &world);
     HttpClientAnswer answer = test_get(t, &world, HEAVY);
     check_status(t, 503, answer);
     check(t, text_starts_with(answer.body, TEXT("{\"status\":\"error\",\"errorType\":\"timeout\"")));
@@ -140,6 +152,7 @@ TEST(a_house_full_of_queries_refuses_more_and_still_shows_itself) {
     enum { MANY = 300, MAY_WAIT = 256 };
     TestServer world;
     test_server_begin(t, &world, (TestServerOptions){.durability = LOG_MEMORY});
+    write_many(t, &world);
     Socket *sockets = arena_push_array(t->arena, Socket, MANY);
     for (size_t i = 0; i < MANY; i++) sockets[i] = send_only(t, &world, HEAVY);
     // Two run and 256 wait; the last ones were refused at once.
@@ -162,6 +175,7 @@ TEST(a_house_full_of_queries_refuses_more_and_still_shows_itself) {
 TEST(a_stop_ends_what_runs_and_answers_it) {
     TestServer world;
     test_server_begin(t, &world, (TestServerOptions){.durability = LOG_MEMORY, .query = {.timeout_ms = 600000}});
+    write_many(t, &world);
     Socket running = send_only(t, &world, HEAVY);
     wait_for_metric(t, &world, "traceo_queries_total", 1);
     Clock *clock = clock_system();
