@@ -66,9 +66,16 @@ bool store_put_block(SeriesStore *store, Bytes content, uint32_t level, uint64_t
     Text name = text_format(&store->arena, "%016llx.block", (unsigned long long)store->manifest.next_order++);
     Text object = store_object_name(store, name, &scratch);
     StoreBlock block = {.facts = {.name = name, .bytes = (int64_t)content.len, .crc = crc32c(0, content), .level = level, .order = order}};
-    TRY(objects->put(objects, object, content, err));
-    TRY(objects->verify(objects, object, block.facts.bytes, block.facts.crc, err));
-    TRY(block_open(objects, object, block.facts.bytes, &block.block, err));
+    bool there = objects->put(objects, object, content, err) &&
+                 objects->verify(objects, object, block.facts.bytes, block.facts.crc, err) &&
+                 block_open(objects, object, block.facts.bytes, &block.block, err);
+    if (!there) {
+        // No manifest names it yet. What cannot be removed either is set aside at the next start.
+        Error ignored = {0};
+        bool removed = objects->remove(objects, object, &ignored);
+        (void)removed;
+        return false;
+    }
     BlockFacts facts = block_facts(block.block);
     block.facts.min_ms = facts.min_ms;
     block.facts.max_ms = facts.max_ms;
@@ -239,18 +246,34 @@ static void hand_on(SeriesStore *store, Head *head) {
     head_unref(&head);
 }
 
+// Blocks of a head that could not be sealed whole; no manifest names them, and the next try makes new ones.
+static void abandon(Sealing *sealing) {
+    Objects *objects = sealing->store->options.objects;
+    for (size_t i = 0; i < sealing->made.count; i++) {
+        AUTO(arena_free) Arena scratch = {0};
+        store_block_drop(&sealing->made.at[i]);
+        Error ignored = {0};
+        bool removed = objects->remove(objects, store_object_name(sealing->store, sealing->made.at[i].facts.name, &scratch), &ignored);
+        (void)removed;
+    }
+    array_clear(&sealing->made);
+}
+
 static bool seal(SeriesStore *store, Head *head, Error *err) {
     AUTO(arena_free) Arena arena = {0};
     AUTO(sealing_end) Sealing sealing = {.store = store, .head = head};
     sealing.refs = registry_sorted(&head->registry, &arena);
     size_t days = head->side.days.count;
     for (size_t i = 0; i < days; i++) {
-        if (!seal_day(&sealing, head->side.days.at[i], err)) return error_context(err, "sealing a head");
+        if (seal_day(&sealing, head->side.days.at[i], err)) continue;
+        abandon(&sealing);
+        return error_context(err, "sealing a head");
     }
     if (!sealing.metadata_written && store_has_metadata(store, head->generation)) {
         hand_on(store, head);
         return true;
     }
+    // When the manifest could not be written it may be on the disk all the same: the blocks stay, the head too.
     TRY(install(store, &sealing, err));
     atomic_fetch_add(&store->seals, 1);
     return true;

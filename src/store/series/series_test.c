@@ -496,6 +496,89 @@ TEST(w21_a_scrub_finds_a_flipped_bit_and_says_so) {
     fixture_end(&f);
 }
 
+static size_t count_objects(Test *t, Fixture *f) {
+    AUTO(arena_free) Arena arena = {0};
+    DiskEntries entries;
+    check_ok(t, f->objects->list(f->objects, TEXT("7/"), &arena, &entries, t->err));
+    return entries.count;
+}
+
+TEST(a_full_disk_leaves_the_head_and_no_rubbish_and_the_next_seal_succeeds) {
+    Fixture f;
+    fixture_begin(&f, t);
+    write_steps(&f, FIXTURE_NOW_MS - 50 * 15000, 100);  // two days: the first block may still fit
+    check_ok(t, series_turn(f.store, t->err));
+    for (int64_t capacity = 64; capacity < 1500; capacity += 100) {
+        disk_model_capacity(f.model, capacity);
+        *t->err = (Error){0};
+        if (series_seal(f.store, t->err)) break;
+        check_i64(t, ERROR_DISK_FULL, t->err->code);
+        check_i64(t, 100, count_samples(t, &f, 0, INT64_MAX));
+        check_i64(t, 1, series_needed_sequence(f.store));
+    }
+    disk_model_capacity(f.model, 0);
+    check_ok(t, series_seal(f.store, t->err));
+    check_i64(t, UINT64_MAX, series_needed_sequence(f.store));
+    check_i64(t, 100, count_samples(t, &f, 0, INT64_MAX));
+    SeriesState state;
+    series_state(f.store, &state);
+    check_i64(t, 2, state.blocks);
+    fixture_close(&f);
+    check_ok(t, fixture_open(&f, t->arena, t->err));
+    check_i64(t, 2, count_objects(t, &f));
+    check_i64(t, 100, count_samples(t, &f, 0, INT64_MAX));
+    fixture_end(&f);
+}
+
+TEST(r9_no_flipped_bit_of_any_file_gives_a_wrong_or_silently_short_answer) {
+    Fixture f;
+    Oracle oracle = {0};
+    uint64_t random = t->seed;
+    fixture_begin(&f, t);
+    for (int i = 0; i < 12; i++) {
+        clock_advance(&f.clock, 15000);
+        random_batch(&f, &oracle, &random, f.clock.wall_ms);
+        if (i % 4 == 3) check_ok(t, series_turn(f.store, t->err));
+    }
+    check_ok(t, series_seal(f.store, t->err));
+    fixture_close(&f);
+    AUTO(arena_free) Arena arena = {0};
+    Disk *disk = disk_model_disk(f.model);
+    DiskEntries entries;
+    check_ok(t, disk->list(disk, TEXT("data/objects/7"), &arena, &entries, t->err));
+    int refused = 0, warned = 0, failed = 0, equal = 0;
+    for (int i = 0; i < 400; i++) {
+        size_t pick = test_random(&random) % (entries.count + 1);
+        Text path = TEXT("data/tenants/7/MANIFEST");
+        int64_t bytes = 200;
+        if (pick < entries.count) {
+            path = text_format(&arena, "data/objects/7/%.*s", TEXT_ARG(entries.at[pick].name));
+            bytes = entries.at[pick].bytes;
+        }
+        Fixture hurt = {.model = disk_model_copy(f.model), .memory = {.name = "ingest"}, .sequence = 1};
+        clock_manual(&hurt.clock, f.clock.wall_ms);
+        check(t, disk_model_flip(hurt.model, path, (int64_t)(test_random(&random) % (uint64_t)bytes), (unsigned)(test_random(&random) % 8)));
+        Error err = {0};
+        SeriesView *view = NULL;
+        if (!fixture_open(&hurt, &arena, &err)) {
+            refused++;
+        } else {
+            check_ok(t, series_view_open(hurt.store, 0, INT64_MAX, &view, t->err));
+            bool agrees = oracle_agrees(&oracle, &hurt, 0, INT64_MAX, &err);
+            bool warns = series_view_warnings(view).count > 0;
+            series_view_close(&view);
+            bool decoding = !agrees && text_find(text_from_cstring(err.file), TEXT("series_oracle")) < 0;
+            if (!agrees && !warns && !decoding) check_failed(t, __FILE__, __LINE__, "flip %d of %.*s: %s", i, TEXT_ARG(path), err.message);
+            agrees ? equal++ : warns ? warned++ : failed++;
+        }
+        fixture_end(&hurt);
+    }
+    printf("# %d stores refused, %d answers warned, %d failed, %d equal\n", refused, warned, failed, equal);
+    check(t, refused > 0 && warned + failed > 50);
+    oracle_free(&oracle);
+    fixture_end(&f);
+}
+
 TEST_MAIN("store/series",
           CASE(a_head_over_midnight_becomes_a_block_per_day),
           CASE(a_view_keeps_what_it_saw_through_turn_seal_and_merge),
@@ -512,4 +595,6 @@ TEST_MAIN("store/series",
           CASE(w15_strangers_are_set_aside_and_never_read),
           CASE(r9_a_damaged_block_warns_and_the_others_answer),
           CASE(w21_a_scrub_finds_a_flipped_bit_and_says_so),
+          CASE(a_full_disk_leaves_the_head_and_no_rubbish_and_the_next_seal_succeeds),
+          CASE(r9_no_flipped_bit_of_any_file_gives_a_wrong_or_silently_short_answer),
           CASE(random_lives_read_back_bit_for_bit))
