@@ -66,7 +66,7 @@ bool param_duration_ms_needed(const Request *request, Text name, int64_t *out, E
     Text text = param_text(request, name);
     double seconds;
     if (text_to_f64(text, &seconds) && !isnan(seconds)) {
-        if (fabs(seconds) > (double)(PARAM_TIME_MAX / 1000)) {
+        if (fabs(seconds) * 1e9 >= (double)INT64_MAX) {
             error_set(err, ERROR_BAD_INPUT, "cannot parse \"%.*s\" to a valid duration. It overflows int64", TEXT_ARG(text));
             return bad(name, err);
         }

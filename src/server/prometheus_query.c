@@ -47,7 +47,7 @@ static bool request_begin(Request *request, QueryRequest *query, Error *err) {
 }
 
 static double seconds(int64_t ns) {
-    return (double)ns * 1e-9;
+    return (double)ns / 1e9;
 }
 
 static void write_timing(JsonWriter *writer, Text name, int64_t ns) {

@@ -77,8 +77,8 @@ static void snapshot_take(Server *server, Snapshot *s) {
     *s = (Snapshot){
         .server = server,
         .http = http_server_stats(server->http),
-        .cpu_s = (double)cpu_process_ns() * 1e-9,
-        .started_s = (double)server->options.started_ms * 1e-3,
+        .cpu_s = (double)cpu_process_ns() / 1e9,
+        .started_s = (double)server->options.started_ms / 1e3,
         .resident = process_memory_resident(),
         .files_open = process_files_open(),
         .files_max = process_files_max(),
@@ -214,7 +214,7 @@ static void write_durations(const Snapshot *s, Sink *sink, const SelfRow *row) {
             if (i < COUNTER_BUCKET_COUNT) labels[1].value = text_format(sink->arena, "%g", counter_buckets_s[i]);
             sink->value(sink, row, TEXT("_bucket"), labels, COUNT(labels), (double)sum);
         }
-        sink->value(sink, row, TEXT("_sum"), labels, 1, (double)counted(&counters->nanoseconds[lane]) * 1e-9);
+        sink->value(sink, row, TEXT("_sum"), labels, 1, (double)counted(&counters->nanoseconds[lane]) / 1e9);
         sink->value(sink, row, TEXT("_count"), labels, 1, (double)sum);
     }
 }
