@@ -146,29 +146,11 @@ static bool find_by_key(Text key, SettingId *out) {
     return false;
 }
 
-// Levenshtein's distance, for texts as short as keys; more than 60 bytes count as far away.
-static size_t distance(Text a, Text b) {
-    size_t row[64];
-    if (a.len > 60 || b.len > 60) return 100;
-    for (size_t j = 0; j <= b.len; j++) row[j] = j;
-    for (size_t i = 1; i <= a.len; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b.len; j++) {
-            size_t replaced = diagonal + (a.at[i - 1] != b.at[j - 1]);
-            diagonal = row[j];
-            size_t added = MIN(row[j], row[j - 1]) + 1;
-            row[j] = MIN(replaced, added);
-        }
-    }
-    return row[b.len];
-}
-
 static bool unknown_key(Text key, Error *err) {
     Text nearest = TEXT_NONE;
-    size_t best = 5;
+    size_t best = MIN((size_t)5, key.len / 2 + 1);  // "a" is no slip of "data"
     for (size_t i = 0; i < SETTING_COUNT; i++) {
-        size_t far = distance(key, setting_rows[i].key);
+        size_t far = text_distance(key, setting_rows[i].key);
         if (far < best) {
             best = far;
             nearest = setting_rows[i].key;

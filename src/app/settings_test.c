@@ -40,7 +40,7 @@ TEST(a_fault_in_a_file_is_named_with_its_line_and_a_suggestion) {
         {TEXT_INIT("server.loops: -1\n"), "is not a whole number"},
         {TEXT_INIT("- a\n"), "settings are expected"},
         {TEXT_INIT("listen: [a, b]\n"), "a plain value is expected"},
-        {TEXT_INIT("a: b: c\n"), "not YAML"},
+        {TEXT_INIT("listen: b: c\n"), "not YAML"},
         {TEXT_INIT("listen: \"\"\n"), "empty"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {

@@ -49,9 +49,9 @@ static bool read_range(const Call *call, int64_t now_ms, Asked *out, Error *err)
     }
     if (out->start_ms > out->end_ms) return error_set(err, ERROR_BAD_INPUT, "the range ends before it starts");
     out->step_ms = step_for(out->end_ms - out->start_ms);
-    if (step.at != NULL) return distance_parse(step, &out->step_ms, err);
-    // Points at whole steps: two calls show the same ones.
-    out->start_ms -= out->start_ms % out->step_ms;
+    if (step.at != NULL) TRY(distance_parse(step, &out->step_ms, err));
+    // Points at whole steps: two calls show the same ones. A start that was named is kept.
+    if (start.at == NULL) out->start_ms -= out->start_ms % out->step_ms;
     return true;
 }
 
