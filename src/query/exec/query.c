@@ -26,55 +26,56 @@ static bool is_ordered(const Expr *expr) {
     return id == FUNCTION_SORT || id == FUNCTION_SORT_DESC || id == FUNCTION_SORT_BY_LABEL || id == FUNCTION_SORT_BY_LABEL_DESC;
 }
 
-// One column as the points it has.
-static QuerySeries series_of(Exec *exec, const StepSeries *from) {
-    QuerySeries series = {.labels = from->labels};
-    for (size_t i = 0; i < exec->steps.count; i++) series.count += !is_absent(from->values[i]);
-    int64_t *times = arena_push_array_raw(exec->arena, int64_t, series.count);
-    double *values = arena_push_array_raw(exec->arena, double, series.count);
+// One column as the points it has, drawn together in place. `times` are those of all steps; most series have them all
+// and share them.
+static QuerySeries series_of(Exec *exec, const StepSeries *from, const int64_t *times) {
+    QuerySeries series = {.labels = from->labels, .times = times, .values = from->values};
+    size_t steps = exec->steps.count, missing = 0;
+    for (size_t i = 0; i < steps; i++) missing += is_absent(from->values[i]);
+    series.count = steps - missing;
+    if (missing == 0) return series;
+    int64_t *own = arena_push_array_raw(exec->arena, int64_t, series.count);
     size_t at = 0;
-    for (size_t i = 0; i < exec->steps.count; i++) {
+    for (size_t i = 0; i < steps; i++) {
         if (is_absent(from->values[i])) continue;
-        times[at] = step_ms_at(exec->steps, i);
-        values[at++] = from->values[i];
+        own[at] = times[i];
+        from->values[at++] = from->values[i];
     }
-    series.times = times;
-    series.values = values;
+    series.times = own;
     return series;
 }
 
-static void hand_over(Exec *exec, StepBatch all, const Expr *root, QueryResult *out) {
-    bool ranged = exec->request->step_ms > 0;
-    out->type = ranged ? VALUE_MATRIX : VALUE_VECTOR;
-    out->series = arena_push_array(exec->arena, QuerySeries, all.count);
-    for (size_t i = 0; i < all.count; i++) {
-        QuerySeries series = series_of(exec, &all.at[i]);
-        if (series.count > 0) out->series[out->count++] = series;
-    }
-    if (out->count > 0 && (ranged || !is_ordered(root))) qsort(out->series, out->count, sizeof *out->series, by_labels);
+static int64_t *times_of(Exec *exec) {
+    int64_t *times = arena_push_array_raw(exec->arena, int64_t, exec->steps.count);
+    for (size_t i = 0; i < exec->steps.count; i++) times[i] = step_ms_at(exec->steps, i);
+    return times;
 }
 
 static bool run_vector(Exec *exec, const Expr *root, QueryResult *out, Error *err) {
     Operator *operator;
     StepBatch all;
     TRY(operator_open(exec, root, exec->steps, &operator, err));
-    AUTO(arena_free) Arena columns = {0};
-    TRY(operator_collect(operator, &columns, &all, err));
+    TRY(operator_collect(operator, exec->arena, &all, err));
     for (size_t i = 0; i < all.count; i++) {
-        Labels labels = all.at[i].labels;
-        if (all.at[i].drop_name) labels = labels_without_name(exec, labels, &columns);
-        all.at[i].labels.wire = bytes_copy(labels.wire, exec->arena);
+        if (all.at[i].drop_name) all.at[i].labels = labels_without_name(exec, all.at[i].labels, exec->arena);
     }
-    TRY(series_unique(exec, &all, exec->steps, &columns, err));
-    hand_over(exec, all, root, out);
-    return true;
+    TRY(series_unique(exec, &all, exec->steps, &operator->keep, err));
+    bool ranged = exec->request->step_ms > 0;
+    int64_t *times = times_of(exec);
+    out->type = ranged ? VALUE_MATRIX : VALUE_VECTOR;
+    out->series = arena_push_array(exec->arena, QuerySeries, all.count);
+    for (size_t i = 0; i < all.count; i++) {
+        QuerySeries series = series_of(exec, &all.at[i], times);
+        if (series.count > 0) out->series[out->count++] = series;
+    }
+    if (out->count > 0 && (ranged || !is_ordered(root))) qsort(out->series, out->count, sizeof *out->series, by_labels);
+    return exec_tick(exec, err);
 }
 
 static bool run_scalar(Exec *exec, const Expr *root, QueryResult *out, Error *err) {
     double *values;
     TRY(scalar_eval(exec, root, exec->steps, exec->arena, &values, err));
-    int64_t *times = arena_push_array_raw(exec->arena, int64_t, exec->steps.count);
-    for (size_t i = 0; i < exec->steps.count; i++) times[i] = step_ms_at(exec->steps, i);
+    int64_t *times = times_of(exec);
     out->type = exec->request->step_ms > 0 ? VALUE_MATRIX : VALUE_SCALAR;
     out->series = arena_push(exec->arena, QuerySeries);
     *out->series = (QuerySeries){LABELS_NONE, times, values, exec->steps.count};
