@@ -93,6 +93,47 @@ TEST(w25_equal_repeats_add_nothing_and_others_are_refused) {
     fixture_end(&f);
 }
 
+static void check_interval(Test *t, Fixture *f, int from, int to) {
+    Builder stated = {0};
+    builder_add(&stated, TEXT("m:"));
+    for (int i = from; i <= to; i++) builder_addf(&stated, " %d=%d", i * 1000, i);
+    builder_add(&stated, TEXT("\n"));
+    check_text(t, builder_text(&stated), fixture_read(f, t, (Matchers){0}, from * 1000, to * 1000));
+    builder_free(&stated);
+}
+
+TEST(every_interval_has_both_its_ends) {
+    Fixture f;
+    fixture_begin(&f, t);
+    for (int i = 0; i < 40; i++) fixture_put(&f, "m", NULL, 1000 * i, i);
+    for (int from = 0; from < 40; from++) {
+        for (int to = from; to < 40; to += 3) check_interval(t, &f, from, to);
+    }
+    fixture_end(&f);
+}
+
+TEST(a_backfill_in_falling_order_is_stored_once_and_read_in_order) {
+    Fixture f;
+    fixture_begin(&f, t);
+    enum { SAMPLES = 900 };
+    for (int i = SAMPLES - 20; i < SAMPLES; i++) fixture_put(&f, "m", NULL, 1000 * i, i);
+    for (int i = SAMPLES - 21; i >= 0; i--) {
+        fixture_put(&f, "m", NULL, 1000 * i, i);
+        check_i64(t, 1, f.batch.counts[VERDICT_STORED]);
+    }
+    for (int i = 0; i < SAMPLES; i += 7) {
+        fixture_put(&f, "m", NULL, 1000 * i, i);
+        check_i64(t, 1, f.batch.counts[VERDICT_DUPLICATE]);
+        fixture_put(&f, "m", NULL, 1000 * i, -1);
+        check_i64(t, 1, f.batch.counts[VERDICT_CONFLICT]);
+    }
+    for (int from = 0; from < SAMPLES; from += 83) {
+        for (int to = from; to < SAMPLES; to += 59) check_interval(t, &f, from, to);
+    }
+    check_interval(t, &f, 0, SAMPLES - 1);
+    fixture_end(&f);
+}
+
 TEST(matchers_mean_what_prometheus_means) {
     Fixture f;
     fixture_begin(&f, t);
@@ -169,6 +210,8 @@ TEST_MAIN("store/head",
           CASE(what_is_written_is_read_at_once),
           CASE(many_samples_pass_from_tail_to_strips_and_back),
           CASE(w25_equal_repeats_add_nothing_and_others_are_refused),
+          CASE(every_interval_has_both_its_ends),
+          CASE(a_backfill_in_falling_order_is_stored_once_and_read_in_order),
           CASE(matchers_mean_what_prometheus_means),
           CASE(labels_that_are_not_canonical_are_refused_and_the_rest_stored),
           CASE(names_and_values_are_sorted_and_unique))

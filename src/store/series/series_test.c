@@ -466,6 +466,20 @@ TEST(r9_a_damaged_block_warns_and_the_others_answer) {
     fixture_end(&f);
 }
 
+TEST(a_gap_in_the_log_is_a_warning_over_its_interval_only) {
+    Fixture f;
+    fixture_begin(&f, t);
+    series_note_gap(f.store, 1000, 2000, TEXT("a part of the log is damaged"));
+    static const int64_t intervals[][3] = {{0, 999, 0}, {0, 1000, 1}, {1500, 1600, 1}, {2000, 9000, 1}, {2001, 9000, 0}};
+    for (size_t i = 0; i < COUNT(intervals); i++) {
+        SeriesView *view = NULL;
+        check_ok(t, series_view_open(f.store, intervals[i][0], intervals[i][1], &view, t->err));
+        check_i64(t, intervals[i][2], series_view_warnings(view).count);
+        series_view_close(&view);
+    }
+    fixture_end(&f);
+}
+
 TEST(w21_a_scrub_finds_a_flipped_bit_and_says_so) {
     Fixture f;
     fixture_begin(&f, t);
@@ -594,6 +608,7 @@ TEST_MAIN("store/series",
           CASE(r6_each_refused_allocation_leaves_the_store_whole),
           CASE(w15_strangers_are_set_aside_and_never_read),
           CASE(r9_a_damaged_block_warns_and_the_others_answer),
+          CASE(a_gap_in_the_log_is_a_warning_over_its_interval_only),
           CASE(w21_a_scrub_finds_a_flipped_bit_and_says_so),
           CASE(a_full_disk_leaves_the_head_and_no_rubbish_and_the_next_seal_succeeds),
           CASE(r9_no_flipped_bit_of_any_file_gives_a_wrong_or_silently_short_answer),
