@@ -212,6 +212,73 @@ TEST(every_route_asks_for_a_key_and_for_its_permission) {
     test_server_end(t, &keys->server);
 }
 
+// The same path in other spellings must not become a public one, nor one that is asked for less.
+TEST(no_spelling_of_a_path_walks_past_the_key) {
+    static const char *const spellings[] = {
+        "//api/v1/query?query=1", "/api//v1/query?query=1", "/./api/v1/query?query=1", "/api/v1/../v1/query?query=1",
+        "/-/ready/../../api/v1/query?query=1", "/-/ready/..%2f..%2fapi/v1/query?query=1", "/-/ready%2f..%2f..%2fapi%2fv1%2fquery?query=1",
+        "/-/ready/%2e%2e/%2e%2e/api/v1/query?query=1", "/-/ready;/api/v1/query?query=1", "/api/v1/query;x=/-/ready?query=1",
+        "/API/V1/QUERY?query=1", "/api/v1/query/?query=1", "/api/v1/query%20?query=1", "/api/v1/query%00?query=1",
+        "/api/v1/query%2f?query=1", "/%61pi/v1/query?query=1", "/api/v1/%71uery?query=1", "/api%2fv1%2fquery?query=1",
+        "/api%252fv1%252fquery?query=1", "/prometheus//-/ready/api/v1/query?query=1", "/prometheus/../api/v1/query?query=1",
+        "/prometheus/prometheus/-/ready/../api/v1/query", "\\api\\v1\\query?query=1", "/-/healthy/", "/-/healthy/api/v1/query?query=1",
+        "/-/healthyx", "/-/", "/-", "/metrics/", "/metrics%2f", "/./metrics", "/prometheus/metrics", "/?/-/ready",
+        "http://localhost/api/v1/query?query=1", "http://localhost/metrics", "/api/v1/query?query=1#/-/ready", "*",
+    };
+    TestServer world;
+    test_server_begin(t, &world, (TestServerOptions){.durability = LOG_MEMORY});
+    test_server_key(t, &world, TEXT("acme"), PERMISSION_ALL);
+    const char *methods[] = {"GET", "POST", "HEAD", "PUT", "OPTIONS"};
+    for (size_t i = 0; i < COUNT(spellings); i++) {
+        for (size_t m = 0; m < COUNT(methods); m++) {
+            int status = test_as(t, &world, text_from_cstring(methods[m]), text_from_cstring(spellings[i]), TEXT_NONE, TEXT_NONE).status;
+            if (status != 401 && status != 400) check_failed(t, __FILE__, __LINE__, "%s %s: %d", methods[m], spellings[i], status);
+        }
+    }
+    test_server_end(t, &world);
+}
+
+// ---- Nonsense -----------------------------------------------------------------------------------
+
+typedef struct Nonsense {
+    TestServer server;
+    size_t asked;
+} Nonsense;
+
+static void try_nonsense(Test *t, void *context, const Route *route, Text method, Text path) {
+    static const char *const values[] = {
+        "",      "0",      "-1",    "NaN",  "Inf",   "1e400", "99999999999999999999", "-9223372036854775808", "%00", "%ff%fe", "%F0%9F%98%80",
+        "1h1h",  "((((((", "{",     "up{",  "a%3D~b", "%22",  "2025-13-45T99:99:99Z", "1970-01-01T00:00:00%2B99:99", "up%5B5m%5D", "%23", "1%2B",
+    };
+    Nonsense *nonsense = context;
+    Text word;
+    if (route->needs == PERMISSION_PUBLIC || route->id == ROUTE_WRITE) return;
+    for (Text rest = route->parameters; text_cut(&rest, ' ', &word);) {
+        if (text_ends_with(word, TEXT("!"))) word.len--;
+        if (word.len == 0) continue;
+        for (size_t i = 0; i < COUNT(values); i++) {
+            // The others are right, so that the one is looked at.
+            Text target = text_format(t->arena, "%.*s?%.*s=%s&query=up&match[]=up&start=1&end=2&step=1", TEXT_ARG(path), TEXT_ARG(word), values[i]);
+            int status = test_send(t, &nonsense->server, method, target, NULL, 0, TEXT_NONE).status;
+            bool fine = status == 200 || status == 400 || status == 413 || status == 422;
+            if (!fine) check_failed(t, __FILE__, __LINE__, "%.*s %.*s: %d", TEXT_ARG(method), TEXT_ARG(target), status);
+            nonsense->asked++;
+        }
+    }
+}
+
+TEST(nonsense_in_any_parameter_is_never_our_fault) {
+    Nonsense *nonsense = arena_push(t->arena, Nonsense);
+    test_server_begin(t, &nonsense->server, (TestServerOptions){.durability = LOG_MEMORY});
+    WriteBody body = {0};
+    test_row(t, &body, TEXT("up"), TEXT("a"), TEXT("b"), 1500, 1);
+    test_write(t, &nonsense->server, TEXT_NONE, TEXT_NONE, &body);
+    for_each_route(t, try_nonsense, nonsense);
+    check(t, nonsense->asked > 1000);
+    check_status(t, 200, test_get(t, &nonsense->server, "/-/ready"));
+    test_server_end(t, &nonsense->server);
+}
+
 TEST(a_refusal_says_how_to_come_in_and_is_the_same_for_all) {
     TestServer world;
     test_server_begin(t, &world, (TestServerOptions){.durability = LOG_MEMORY});
@@ -295,6 +362,7 @@ TEST_MAIN("server/routes", CASE(every_route_is_complete_and_in_its_place), CASE(
           CASE(parameters_are_sorted_and_explained), CASE(every_path_finds_its_row_and_no_other_does),
           CASE(every_error_has_a_status_that_says_who_must_act), CASE(own_metrics_are_sorted_named_and_explained),
           CASE(escaped_label_names_are_read_as_prometheus_reads_them), CASE(every_route_asks_for_a_key_and_for_its_permission),
+          CASE(no_spelling_of_a_path_walks_past_the_key), CASE(nonsense_in_any_parameter_is_never_our_fault),
           CASE(a_refusal_says_how_to_come_in_and_is_the_same_for_all), CASE(without_keys_pages_of_other_sites_cannot_reach_in),
           CASE(a_wrong_method_is_told_the_right_ones), CASE(every_answer_carries_the_headers_that_keep_browsers_safe),
           CASE(the_openapi_document_has_every_route_and_parameter))
