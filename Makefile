@@ -52,6 +52,7 @@ night: setup-check ## the long suites: crash states, kill -9, bit rot, fuzzing
 	@tools/run_tests --night
 
 install: build ## install the binary, the manual page and completions (DESTDIR, PREFIX)
+	@ninja -C $(RELEASE) --quiet src/cli/traceo.1 src/cli/traceo.bash src/cli/_traceo
 	@DESTDIR=$(abspath $(DESTDIR)) meson install -C $(RELEASE) --no-rebuild
 
 clean: ## remove what was built (not the data)

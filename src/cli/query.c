@@ -102,7 +102,10 @@ static ExitCode print_answer(const Asked *asked, Text body, Arena *arena, Error 
     } else if (!query_print(json_get(root, TEXT("data")), asked->format, arena, &out, &rows, err)) {
         return CODE_FAILED;
     }
-    if (rows == 0) say("", TEXT("no series matches; to see the names there are: traceo query 'count by (__name__) ({__name__!=\"\"})'"));
+    if (rows == 0) {
+        say(asked->is_range ? "no series matches in that time" : "no series with a recent sample matches",
+            TEXT("; to see the names there are: traceo query 'count by (__name__) ({__name__!=\"\"})'"));
+    }
     return call_print(builder_text(&out), err);
 }
 

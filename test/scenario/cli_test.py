@@ -109,7 +109,7 @@ def first_minutes(tap, house):
     code, out, err = house.run("query", "shelf_books", "--since", "2m", "--step", "10s")
     tap.check(code == OK and out.count("shelf_books{") == 2 and "  4.5" in out, "and over time", out + err)
     code, out, err = house.run("query", "no_such_thing")
-    tap.check((code, out) == (OK, "") and "no series matches" in err, "an empty answer says what to try", err)
+    tap.check((code, out) == (OK, "") and "no series with a recent sample matches" in err, "an empty answer says what to try", err)
     code, out, err = house.run("query", "up", "--tenant", "traceo", "-o", "json")
     tap.check(code == OK and "success" in out, "another tenant can be asked", err)
 
