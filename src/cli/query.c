@@ -33,7 +33,7 @@ typedef struct Asked {
 static bool read_range(const Call *call, int64_t now_ms, Asked *out, Error *err) {
     Text since = call_flag(call, FLAG_SINCE), start = call_flag(call, FLAG_START), end = call_flag(call, FLAG_END);
     Text step = call_flag(call, FLAG_STEP);
-    out->end_ms = now_ms;
+    out->end_ms = (now_ms + 999) / 1000 * 1000;  // a whole second, and what was just stored is in it
     if (end.at != NULL) TRY(moment_parse(end, now_ms, &out->end_ms, err));
     if (since.at != NULL && start.at != NULL) {
         return error_set(err, ERROR_BAD_INPUT, "--since and --start both say where the range begins; give one of them");
@@ -50,8 +50,8 @@ static bool read_range(const Call *call, int64_t now_ms, Asked *out, Error *err)
     if (out->start_ms > out->end_ms) return error_set(err, ERROR_BAD_INPUT, "the range ends before it starts");
     out->step_ms = step_for(out->end_ms - out->start_ms);
     if (step.at != NULL) TRY(distance_parse(step, &out->step_ms, err));
-    // Points at whole steps: two calls show the same ones. A start that was named is kept.
-    if (start.at == NULL) out->start_ms -= out->start_ms % out->step_ms;
+    // The last point stands at the end: what is newest is what people want to see. A start that was named is kept.
+    if (start.at == NULL) out->start_ms = out->end_ms - (out->end_ms - out->start_ms) / out->step_ms * out->step_ms;
     return true;
 }
 
