@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 
 #include "base/budget.h"
-#include "query/promql/ast.h"
+#include "query/promql/promql.h"
 #include "store/series/series.h"
 
 typedef struct QueryLimits {

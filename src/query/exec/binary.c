@@ -150,14 +150,16 @@ static bool refuse_duplicates(Matching *matching, const MatchGroup *group, const
 }
 
 // On the side of "one", a group has at most one value per step, wherever the other side has any value at all.
-static bool check_one_side(Matching *matching, const MatchGroup *group, const uint8_t *many_any, Error *err) {
-    for (const Member *a = group->one; a != NULL; a = a->next) {
-        for (const Member *b = a->next; b != NULL; b = b->next) {
-            for (size_t step = 0; step < matching->operator.steps.count; step++) {
-                if (many_any[step] && !is_absent(a->series->values[step]) && !is_absent(b->series->values[step])) {
-                    return refuse_duplicates(matching, group, a, b, err);
-                }
-            }
+// `owners` is scratch, one per step.
+static bool check_one_side(Matching *matching, const MatchGroup *group, const uint8_t *many_any, const Member **owners, Error *err) {
+    size_t steps = matching->operator.steps.count;
+    if (group->one == NULL || group->one->next == NULL) return true;
+    memset(owners, 0, steps * sizeof *owners);
+    for (const Member *member = group->one; member != NULL; member = member->next) {
+        for (size_t step = 0; step < steps; step++) {
+            if (!many_any[step] || is_absent(member->series->values[step])) continue;
+            if (owners[step] != NULL) return refuse_duplicates(matching, group, owners[step], member, err);
+            owners[step] = member;
         }
     }
     return true;
@@ -181,6 +183,7 @@ static Labels result_labels(Matching *matching, Labels many, Labels one, Arena *
 // signalling NaN that no arithmetic gives.
 static const uint64_t FILTERED_BITS = STALE_NAN_BITS + 1;
 
+// `out->values` is a column to fill; NULL afterwards when the two have no step in common.
 static bool match_pair(Matching *matching, MatchGroup *group, const StepSeries *many, const StepSeries *one, StepSeries *out, Error *err) {
     const Expr *expr = matching->operator.expr;
     BinaryOp op = expr->as.binary.op;
@@ -189,7 +192,6 @@ static bool match_pair(Matching *matching, MatchGroup *group, const StepSeries *
     bool swapped = matching->rule->card == CARD_ONE_TO_MANY;
     bool filters = binary_op_is_comparison(op) && !expr->as.binary.return_bool;
     bool any = false;
-    out->values = column_new(arena, steps);
     for (size_t step = 0; step < steps.count; step++) {
         double left = swapped ? one->values[step] : many->values[step];
         double right = swapped ? many->values[step] : one->values[step];
@@ -226,25 +228,28 @@ static bool match_groups(Matching *matching, const uint8_t *many_any, StepBatch 
     const Expr *expr = matching->operator.expr;
     bool filters = binary_op_is_comparison(expr->as.binary.op) && !expr->as.binary.return_bool;
     ARRAY(StepSeries) made = {0};
+    const Member **owners = arena_push_array(arena, const Member *, matching->operator.steps.count);
+    double *column = NULL;
     for (MatchGroup *group = matching->first; group != NULL; group = group->next) {
-        TRY(check_one_side(matching, group, many_any, err));
+        TRY(check_one_side(matching, group, many_any, owners, err));
         for (const Member *many = group->many; many != NULL; many = many->next) {
             for (const Member *one = group->one; one != NULL; one = one->next) {
-                StepSeries series = {LABELS_NONE, many->series->drop_name, NULL};
+                if (column == NULL) column = column_new(arena, matching->operator.steps);
+                StepSeries series = {LABELS_NONE, many->series->drop_name, column};
                 TRY(match_pair(matching, group, many->series, one->series, &series, err));
                 if (series.values == NULL) continue;
+                column = NULL;
                 series.labels = result_labels(matching, many->series->labels, one->series->labels, arena);
                 if (expr->as.binary.return_bool) series_drop_name(exec, &series, arena);
                 *array_add_on(arena, &made) = series;
             }
+            TRY(exec_tick(exec, err));
         }
-        TRY(exec_tick(exec, err));
     }
     StepBatch all = {made.at, made.count};
-    Error merged;
-    if (!series_unique(exec, &all, matching->operator.steps, arena, &merged)) {
-        return error_set(err, ERROR_BAD_INPUT, "%s", matching->rule->card == CARD_ONE_TO_ONE
-                             ? merged.message : "multiple matches for labels: grouping labels must ensure unique matches");
+    if (!series_unique(exec, &all, matching->operator.steps, arena, err)) {
+        if (matching->rule->card == CARD_ONE_TO_ONE) return false;
+        return error_set(err, ERROR_BAD_INPUT, "multiple matches for labels: grouping labels must ensure unique matches");
     }
     size_t kept = 0;
     for (size_t i = 0; i < all.count; i++) {

@@ -8,7 +8,6 @@
 
 #include "base/map.h"
 #include "model/sample.h"
-#include "query/promql/functions.h"
 #include "query/promql/promql.h"
 #include "query/query.h"
 

@@ -175,6 +175,7 @@ bool query_run(SeriesStore *store, const QueryRequest *request, Arena *arena, Qu
     TRY(promql_parse(request->text, arena, &promql, where, err));
     int64_t parsed_ns = now_ns(request);
     TRY(steps_of(request, &exec.steps, err));
+    TRY(promql_resolve(&promql, request->step_ms, request->end_ms - request->start_ms, where, err));
     TRY(random_hash_key(&exec.hash_key, err));
     TRY(run_root(&exec, promql.root, out, err));
     out->warnings = notes_of(exec.warnings.at, exec.warnings.count, arena);

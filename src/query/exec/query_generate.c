@@ -5,7 +5,7 @@
 #include <math.h>
 
 #include "model/sample.h"
-#include "query/promql/functions.h"
+#include "query/promql/promql.h"
 
 bool generate_store(ScriptStore *store, Arena *arena, Error *err) {
     TRY(script_store_open(store, arena, err));

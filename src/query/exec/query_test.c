@@ -79,6 +79,27 @@ TEST(limits_are_kept_and_named) {
     script_store_close(&store);
 }
 
+TEST(the_deepest_trees_run) {
+    ScriptStore store;
+    begin(t, &store);
+    static const struct { const char *open, *close; size_t times; } shapes[] = {
+        {"(", ")", 120}, {"-", "", 120}, {"abs(", ")", 120}, {"sum(", ")", 120}, {"h + ", "", 900}, {"h or ", "", 900}, {"1 + ", "", 900},
+        {"max_over_time(", "[1m:30s])", 20},
+    };
+    for (size_t i = 0; i < COUNT(shapes); i++) {
+        Builder text = {0};
+        for (size_t j = 0; j < shapes[i].times; j++) builder_add(&text, text_from_cstring(shapes[i].open));
+        builder_add(&text, TEXT("h"));
+        for (size_t j = 0; j < shapes[i].times; j++) builder_add(&text, text_from_cstring(shapes[i].close));
+        QueryRequest request = {.text = builder_text(&text), .start_ms = 600000, .end_ms = 600000};
+        QueryResult result;
+        check_ok(t, query_run(store.store, &request, t->arena, &result, NULL, t->err));
+        check_i64(t, 1, result.count);
+        builder_free(&text);
+    }
+    script_store_close(&store);
+}
+
 TEST(memory_is_charged_to_the_budget_and_given_back) {
     ScriptStore store;
     begin(t, &store);
@@ -172,7 +193,7 @@ TEST(the_seeds_of_other_fuzzers_find_nothing) {
     script_store_close(&store);
 }
 
-TEST_MAIN("query", CASE(answers_have_the_shapes_of_prometheus), CASE(limits_are_kept_and_named),
+TEST_MAIN("query", CASE(answers_have_the_shapes_of_prometheus), CASE(limits_are_kept_and_named), CASE(the_deepest_trees_run),
           CASE(memory_is_charged_to_the_budget_and_given_back), CASE(time_and_cancelling_stop_a_query),
           CASE(native_histograms_are_refused_never_left_out), CASE(random_queries_say_the_same_as_instants_and_as_steps),
           CASE(the_seeds_of_other_fuzzers_find_nothing))

@@ -61,11 +61,13 @@ struct Expr {
         struct {
             Matchers matchers;  // `__name__` included, first when it stood in front; regexes belong to the parse
             int64_t range_ms;   // 0: instant
+            Expr *range_given;  // a duration that depends on the query's step or length; NULL: range_ms is known
         } selector;
         struct {
             Expr *expr;
             int64_t range_ms;
             int64_t step_ms;  // 0: the default resolution
+            Expr *range_given, *step_given;  // as above
         } subquery;
         struct {
             const struct Function *function;
@@ -95,6 +97,7 @@ struct Expr {
     } as;
     // Of selectors and subqueries:
     int64_t offset_ms;
+    Expr *offset_given;  // as above
     AtKind at;
     int64_t at_ms;
 };
@@ -107,6 +110,11 @@ Text value_type_name(ValueType type);  // "instant vector", "range vector", "sca
 static inline bool binary_op_is_comparison(BinaryOp op) { return op >= OP_EQ && op <= OP_GE; }
 static inline bool binary_op_is_set(BinaryOp op) { return op >= OP_AND && op <= OP_UNLESS; }
 static inline bool aggregate_op_has_param(AggregateOp op) { return op >= AGG_TOPK; }
+
+// A range selector, `up[5m]`, and not an instant one.
+static inline bool selector_has_range(const Expr *expr) {
+    return expr->as.selector.range_ms > 0 || expr->as.selector.range_given != NULL;
+}
 
 // The expression inside any number of parentheses.
 static inline const Expr *expr_inner(const Expr *expr) {

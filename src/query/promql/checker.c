@@ -106,7 +106,7 @@ static bool check_subquery(Parser *parser, Expr *expr) {
 // A selector that every series matches is a mistake.
 static bool check_selector(Parser *parser, Expr *expr) {
     Matchers matchers = expr->as.selector.matchers;
-    expr->type = expr->as.selector.range_ms > 0 ? VALUE_MATRIX : VALUE_VECTOR;
+    expr->type = selector_has_range(expr) ? VALUE_MATRIX : VALUE_VECTOR;
     for (size_t i = 0; i < matchers.count; i++) {
         if (!matcher_matches(&matchers.at[i], TEXT(""))) return true;
     }

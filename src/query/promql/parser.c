@@ -79,13 +79,23 @@ Expr *parser_node(Parser *parser, ExprKind kind, uint32_t from) {
     return expr;
 }
 
-// Records that `child` hangs below `expr`; too deep a tree is refused, because later steps recurse over it.
-static bool adopt(Parser *parser, Expr *expr, const Expr *child) {
+bool parser_adopt(Parser *parser, Expr *expr, const Expr *child) {
     expr->depth = MAX(expr->depth, child->depth + 1);
     if (expr->depth <= LIMIT_QUERY_DEPTH) return true;
     if (parser->where != NULL) *parser->where = child->range;
     return error_set(parser->err, ERROR_TOO_LARGE, "the query's tree is deeper than QUERY_DEPTH (%lld)",
                      (long long)LIMIT_QUERY_DEPTH);
+}
+
+bool parser_enter(Parser *parser) {
+    if (parser->depth++ < LIMIT_NESTING_QUERY) return true;
+    if (parser->where != NULL) *parser->where = parser->token.range;
+    return error_set(parser->err, ERROR_TOO_LARGE, "the query is nested deeper than NESTING_QUERY (%lld)",
+                     (long long)LIMIT_NESTING_QUERY);
+}
+
+void parser_leave(Parser *parser) {
+    parser->depth--;
 }
 
 // ---- Binary operators -----------------------------------------------------------------------------
@@ -225,7 +235,7 @@ static bool parse_call(Parser *parser, Token name, Expr **out) {
     expr->as.call.function = function;
     expr->as.call.args = args.at;
     expr->as.call.arg_count = args.count;
-    for (size_t i = 0; i < args.count; i++) TRY(adopt(parser, expr, args.at[i]));
+    for (size_t i = 0; i < args.count; i++) TRY(parser_adopt(parser, expr, args.at[i]));
     *out = expr;
     return true;
 }
@@ -255,7 +265,7 @@ static bool parse_aggregate(Parser *parser, Token name, AggregateOp op, Expr **o
     }
     expr->as.aggregate.expr = args.at[args.count - 1];
     if (wanted == 2) expr->as.aggregate.param = args.at[0];
-    for (size_t i = 0; i < args.count; i++) TRY(adopt(parser, expr, args.at[i]));
+    for (size_t i = 0; i < args.count; i++) TRY(parser_adopt(parser, expr, args.at[i]));
     *out = expr;
     return true;
 }
@@ -337,7 +347,7 @@ static bool parse_primary(Parser *parser, Expr **out) {
             TRY(parser_expect(parser, TOKEN_RIGHT_PAREN, "paren expression", NULL));
             *out = parser_node(parser, EXPR_PAREN, token.range.from);
             (*out)->as.paren = inner;
-            return adopt(parser, *out, inner);
+            return parser_adopt(parser, *out, inner);
         }
         case TOKEN_LEFT_BRACE:
             return parse_selector(parser, NULL, out);
@@ -372,7 +382,7 @@ static bool parse_unary(Parser *parser, Expr **out) {
     *out = parser_node(parser, EXPR_UNARY, sign.range.from);
     (*out)->as.unary.negative = negative;
     (*out)->as.unary.expr = operand;
-    return adopt(parser, *out, operand);
+    return parser_adopt(parser, *out, operand);
 }
 
 // expr -> prefix {operator modifiers expr};  prefix -> unary | primary {postfix}
@@ -397,8 +407,8 @@ static bool parse_expr_inside(Parser *parser, int power_min, Expr **out) {
         expr->as.binary.left = left;
         TRY(parse_expr(parser, row->right ? row->power : row->power + 1, &expr->as.binary.right));
         expr->range.to = expr->as.binary.right->range.to;
-        TRY(adopt(parser, expr, left));
-        TRY(adopt(parser, expr, expr->as.binary.right));
+        TRY(parser_adopt(parser, expr, left));
+        TRY(parser_adopt(parser, expr, expr->as.binary.right));
         left = expr;
     }
     *out = left;
@@ -406,14 +416,9 @@ static bool parse_expr_inside(Parser *parser, int power_min, Expr **out) {
 }
 
 static bool parse_expr(Parser *parser, int power_min, Expr **out) {
-    if (parser->depth >= LIMIT_NESTING_QUERY) {
-        if (parser->where != NULL) *parser->where = parser->token.range;
-        return error_set(parser->err, ERROR_TOO_LARGE, "the query is nested deeper than NESTING_QUERY (%lld)",
-                         (long long)LIMIT_NESTING_QUERY);
-    }
-    parser->depth++;
+    TRY(parser_enter(parser));
     bool parsed = parse_expr_inside(parser, power_min, out);
-    parser->depth--;
+    parser_leave(parser);
     return parsed;
 }
 

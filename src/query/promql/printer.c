@@ -70,10 +70,23 @@ static void print_names(Texts names, Builder *out) {
     builder_add_char(out, ')');
 }
 
+static void print_duration(const Expr *given, int64_t ms, Builder *out) {
+    if (given != NULL) {
+        promql_print(given, out);
+    } else if (ms > 0) {
+        duration_print_ms(ms, out);
+    }
+}
+
 static void print_moved(const Expr *expr, Builder *out) {
     if (expr->at == AT_TIME) builder_addf(out, " @ %s%lld.%03lld", expr->at_ms < 0 ? "-" : "", (long long)(llabs(expr->at_ms) / 1000), (long long)(llabs(expr->at_ms) % 1000));
     if (expr->at == AT_START) builder_add(out, TEXT(" @ start()"));
     if (expr->at == AT_END) builder_add(out, TEXT(" @ end()"));
+    if (expr->offset_given != NULL) {
+        builder_add(out, TEXT(" offset "));
+        promql_print(expr->offset_given, out);
+        return;
+    }
     if (expr->offset_ms == 0) return;
     builder_add(out, TEXT(" offset "));
     if (expr->offset_ms < 0) builder_add_char(out, '-');
@@ -101,9 +114,9 @@ static void print_selector(const Expr *expr, Builder *out) {
         }
         builder_add_char(out, '}');
     }
-    if (expr->as.selector.range_ms > 0) {
+    if (selector_has_range(expr)) {
         builder_add_char(out, '[');
-        duration_print_ms(expr->as.selector.range_ms, out);
+        print_duration(expr->as.selector.range_given, expr->as.selector.range_ms, out);
         builder_add_char(out, ']');
     }
     print_moved(expr, out);
@@ -167,9 +180,9 @@ void promql_print(const Expr *expr, Builder *out) {
         case EXPR_SUBQUERY:
             promql_print(expr->as.subquery.expr, out);
             builder_add_char(out, '[');
-            duration_print_ms(expr->as.subquery.range_ms, out);
+            print_duration(expr->as.subquery.range_given, expr->as.subquery.range_ms, out);
             builder_add_char(out, ':');
-            if (expr->as.subquery.step_ms > 0) duration_print_ms(expr->as.subquery.step_ms, out);
+            print_duration(expr->as.subquery.step_given, expr->as.subquery.step_ms, out);
             builder_add_char(out, ']');
             print_moved(expr, out);
             return;
@@ -229,8 +242,13 @@ static bool calls_equal(const Expr *a, const Expr *b) {
     return true;
 }
 
+static bool durations_equal(const Expr *given_a, int64_t a_ms, const Expr *given_b, int64_t b_ms) {
+    return given_a == NULL && given_b == NULL ? a_ms == b_ms : optional_equal(given_a, given_b);
+}
+
 bool expr_equal(const Expr *a, const Expr *b) {
-    if (a->kind != b->kind || a->type != b->type || a->offset_ms != b->offset_ms || a->at != b->at || a->at_ms != b->at_ms) {
+    if (!durations_equal(a->offset_given, a->offset_ms, b->offset_given, b->offset_ms)) return false;
+    if (a->kind != b->kind || a->type != b->type || a->at != b->at || a->at_ms != b->at_ms) {
         return false;
     }
     switch (a->kind) {
@@ -238,10 +256,14 @@ bool expr_equal(const Expr *a, const Expr *b) {
             return (isnan(a->as.number) && isnan(b->as.number)) || double_bits(a->as.number) == double_bits(b->as.number);
         case EXPR_STRING: return text_equal(a->as.string, b->as.string);
         case EXPR_SELECTOR:
-            return a->as.selector.range_ms == b->as.selector.range_ms &&
+            return durations_equal(a->as.selector.range_given, a->as.selector.range_ms, b->as.selector.range_given,
+                                   b->as.selector.range_ms) &&
                    matchers_equal(a->as.selector.matchers, b->as.selector.matchers);
         case EXPR_SUBQUERY:
-            return a->as.subquery.range_ms == b->as.subquery.range_ms && a->as.subquery.step_ms == b->as.subquery.step_ms &&
+            return durations_equal(a->as.subquery.range_given, a->as.subquery.range_ms, b->as.subquery.range_given,
+                                   b->as.subquery.range_ms) &&
+                   durations_equal(a->as.subquery.step_given, a->as.subquery.step_ms, b->as.subquery.step_given,
+                                   b->as.subquery.step_ms) &&
                    expr_equal(a->as.subquery.expr, b->as.subquery.expr);
         case EXPR_CALL: return calls_equal(a, b);
         case EXPR_AGGREGATE:

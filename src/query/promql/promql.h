@@ -17,6 +17,9 @@ typedef struct Promql {
 
 // `text` must outlive the tree (names are views into it). On failure nothing is left to close.
 must_use bool promql_parse(Text text, Arena *arena, Promql *out, SourceRange *where, Error *err);
+// Durations may be written with step() and range(), which only a query knows: `foo[step() * 2]`. Puts the numbers in; to
+// be called once before the tree is run. BAD_INPUT when one is not positive where it has to be.
+must_use bool promql_resolve(Promql *promql, int64_t step_ms, int64_t length_ms, SourceRange *where, Error *err);
 void promql_close(Promql *promql);  // works with AUTO; a zeroed one is fine
 
 // A series selector alone, as in match[]: `up`, `{job="x"}`, `up{job=~"a|b"}`.

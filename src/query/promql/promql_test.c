@@ -44,6 +44,12 @@ static const Accepted accepted[] = {
     {"foo @ 1.5 offset 5m", "foo @ 1.500 offset 5m", VALUE_VECTOR},
     {"foo offset 5m @ end()", "foo @ end() offset 5m", VALUE_VECTOR},
     {"foo @ -7", "foo @ -7.000", VALUE_VECTOR},
+    {"foo[5m * (2 + 1)]", "foo[15m]", VALUE_MATRIX},
+    {"foo[-5m + 2 ^ 3 * 1m] offset -(2 * 3)", "foo[3m] offset -6s", VALUE_MATRIX},
+    {"foo[STEP() * 2 + 1m]", "foo[step() * 2 + 60]", VALUE_MATRIX},
+    {"foo offset -(range() - 1)", "foo offset -(range() - 1)", VALUE_VECTOR},
+    {"foo[max_of(step(), 1m):min_of(step(), 5s)] offset step()", "foo[max_of(step(), 60):min_of(step(), 5)] offset step()", VALUE_MATRIX},
+    {"foo offset 2 ^ 2", "foo offset 2s ^ 2", VALUE_VECTOR},
     {"rate(foo[5m])[1h:]", "rate(foo[5m])[1h:]", VALUE_MATRIX},
     {"max_over_time(rate(foo[5m])[1h:30s] @ start())", "max_over_time(rate(foo[5m])[1h:30s] @ start())", VALUE_VECTOR},
     {"SUM by (a, b,) (foo)", "sum by (a, b) (foo)", VALUE_VECTOR},
@@ -127,8 +133,11 @@ static const Refused refused[] = {
     {"foo $ bar", "1:5: parse error: unexpected character: \"$\"", ERROR_BAD_INPUT},
     {"histogram_sum(foo)", NULL, ERROR_UNSUPPORTED},
     {"info(foo)", NULL, ERROR_UNSUPPORTED},
-    {"foo[5m * 2]", NULL, ERROR_UNSUPPORTED},
-    {"foo offset (5m)", NULL, ERROR_UNSUPPORTED},
+    {"foo[5m - 10m]", "1:5: parse error: duration must be greater than 0", ERROR_BAD_INPUT},
+    {"foo[1 / 0]", "1:5: parse error: duration out of range", ERROR_BAD_INPUT},
+    {"foo[abs(1)]", NULL, ERROR_BAD_INPUT},
+    {"foo[1 +]", NULL, ERROR_BAD_INPUT},
+    {"foo offset (1", NULL, ERROR_BAD_INPUT},
     {"rate(foo[5m] smoothed)", NULL, ERROR_UNSUPPORTED},
     {"a + fill(0) b", NULL, ERROR_UNSUPPORTED},
     {"a </ 1", "1:3: the trim operators </ and >/: known to PromQL, but this version cannot do it yet", ERROR_UNSUPPORTED},
@@ -150,7 +159,7 @@ TEST(what_is_refused_says_what_and_where) {
 }
 
 TEST(depth_is_limited_in_every_direction) {
-    static const char *const beginnings[] = {"(", "-", "abs(", "sum(", "1^", "foo{", "foo[", "1+", "a or "};
+    static const char *const beginnings[] = {"(", "-", "abs(", "sum(", "1^", "foo{", "foo[", "foo[(", "foo[1+", "foo[-", "1+", "a or "};
     for (size_t i = 0; i < COUNT(beginnings); i++) {
         AUTO(builder_free) Builder text = {0};
         for (size_t j = 0; j < 100000; j++) builder_add(&text, text_from_cstring(beginnings[i]));

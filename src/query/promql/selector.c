@@ -96,69 +96,44 @@ bool parse_selector(Parser *parser, const Token *name, Expr **out) {
 
 // ---- Durations and times --------------------------------------------------------------------------
 
-static bool seconds_to_ms(Parser *parser, SourceRange range, double seconds, int64_t *out) {
-    double ms = round(seconds * 1000);
-    if (!(ms >= -9.2e15 && ms <= 9.2e15)) return parser_fail(parser, range, "duration out of range");
-    *out = (int64_t)ms;
-    return true;
-}
-
-// A number of seconds or a duration; anything else that could begin one is a duration expression.
-static bool parse_duration(Parser *parser, const char *context, int64_t *out) {
-    Token token = parser->token;
-    if (token.kind == TOKEN_DURATION) {
-        if (!duration_parse_ms(token.text, out, parser->err)) {
-            return parser_fail(parser, token.range, "%s", parser->err->message);
-        }
-    } else if (token.kind == TOKEN_NUMBER) {
-        double seconds;
-        if (!lexer_number(token.text, &seconds)) return parser_fail(parser, token.range, "error parsing number");
-        TRY(seconds_to_ms(parser, token.range, seconds, out));
-    } else if (token.kind == TOKEN_LEFT_PAREN || token.kind == TOKEN_NAME || token.kind == TOKEN_ADD || token.kind == TOKEN_SUB) {
-        return parser_unsupported(parser, token.range, "duration expressions");
-    } else {
-        return parser_unexpected(parser, context, "number or duration");
-    }
-    return parser_advance(parser);
-}
-
-static bool parse_positive_duration(Parser *parser, const char *context, int64_t *out) {
+static bool parse_positive_duration(Parser *parser, const char *context, int64_t *out, Expr **given) {
     SourceRange range = parser->token.range;
-    TRY(parse_duration(parser, context, out));
-    bool more = parser->token.kind == TOKEN_ADD || parser->token.kind == TOKEN_SUB || parser->token.kind == TOKEN_MUL ||
-                parser->token.kind == TOKEN_DIV || parser->token.kind == TOKEN_MOD || parser->token.kind == TOKEN_POW;
-    if (more) return parser_unsupported(parser, range, "duration expressions");
-    if (*out <= 0) return parser_fail(parser, range, "duration must be greater than 0");
+    TRY(parse_duration_expr(parser, context, out, given));
+    if (*given == NULL && *out <= 0) return parser_fail(parser, range, "duration must be greater than 0");
     return true;
 }
 
-// range -> '[' duration ']' | '[' duration ':' [duration] ']'
+// range -> '[' duration ']' | '[' duration ':' [duration] ']'    (durations may be calculated)
 static bool parse_range(Parser *parser, Expr **expr) {
     Expr *inner = *expr;
     SourceRange bracket = parser->token.range;
     TRY(parser_advance(parser));
     int64_t range_ms, step_ms = 0;
-    TRY(parse_positive_duration(parser, "subquery or range selector", &range_ms));
+    Expr *range_given, *step_given = NULL;
+    TRY(parse_positive_duration(parser, "subquery or range selector", &range_ms, &range_given));
     if (parser->token.kind != TOKEN_COLON) {
         SourceRange closing = parser->token.range;
         TRY(parser_expect(parser, TOKEN_RIGHT_BRACKET, "subquery or range", "\":\" or \"]\""));
-        if (inner->kind != EXPR_SELECTOR || inner->as.selector.range_ms != 0) {
+        if (inner->kind != EXPR_SELECTOR || selector_has_range(inner)) {
             return parser_fail(parser, bracket, "ranges only allowed for vector selectors");
         }
-        if (inner->offset_ms != 0) return parser_fail(parser, bracket, "no offset modifiers allowed before range");
+        if (inner->offset_ms != 0 || inner->offset_given != NULL) return parser_fail(parser, bracket, "no offset modifiers allowed before range");
         if (inner->at != AT_NONE) return parser_fail(parser, bracket, "no @ modifiers allowed before range");
         inner->as.selector.range_ms = range_ms;
+        inner->as.selector.range_given = range_given;
         inner->range.to = closing.to;
         return true;
     }
     TRY(parser_advance(parser));
-    if (parser->token.kind != TOKEN_RIGHT_BRACKET) TRY(parse_positive_duration(parser, "subquery selector", &step_ms));
+    if (parser->token.kind != TOKEN_RIGHT_BRACKET) TRY(parse_positive_duration(parser, "subquery selector", &step_ms, &step_given));
     TRY(parser_expect(parser, TOKEN_RIGHT_BRACKET, "subquery selector", "\"]\""));
     *expr = parser_node(parser, EXPR_SUBQUERY, inner->range.from);
-    (*expr)->depth = inner->depth + 1;
+    TRY(parser_adopt(parser, *expr, inner));
     (*expr)->as.subquery.expr = inner;
     (*expr)->as.subquery.range_ms = range_ms;
     (*expr)->as.subquery.step_ms = step_ms;
+    (*expr)->as.subquery.range_given = range_given;
+    (*expr)->as.subquery.step_given = step_given;
     return true;
 }
 
@@ -166,7 +141,7 @@ static bool can_be_moved(const Expr *expr) {
     return expr->kind == EXPR_SELECTOR || expr->kind == EXPR_SUBQUERY;
 }
 
-// offset -> 'offset' ['+' | '-'] duration
+// offset -> 'offset' operand
 static bool parse_offset(Parser *parser, Expr *expr, bool *given) {
     SourceRange range = parser->token.range;
     TRY(parser_advance(parser));
@@ -175,10 +150,7 @@ static bool parse_offset(Parser *parser, Expr *expr, bool *given) {
                                           "selector or a subquery");
     }
     if (*given) return parser_fail(parser, range, "offset may not be set multiple times");
-    bool negative = parser->token.kind == TOKEN_SUB;
-    if (negative || parser->token.kind == TOKEN_ADD) TRY(parser_advance(parser));
-    TRY(parse_duration(parser, "offset", &expr->offset_ms));
-    if (negative) expr->offset_ms = -expr->offset_ms;
+    TRY(parse_duration_operand(parser, "offset", &expr->offset_ms, &expr->offset_given));
     expr->range.to = parser->last.to;
     *given = true;
     return true;
@@ -206,7 +178,8 @@ static bool parse_at(Parser *parser, Expr *expr) {
             return parser_fail(parser, token.range, "timestamp out of bounds for @ modifier: %.*s", TEXT_ARG(token.text));
         }
         if (token.kind != TOKEN_NUMBER && token.kind != TOKEN_DURATION) return parser_unexpected(parser, "@", "timestamp");
-        TRY(parse_duration(parser, "@", &expr->at_ms));
+        Expr *given;
+        TRY(parse_duration_operand(parser, "@", &expr->at_ms, &given));
         if (negative) expr->at_ms = -expr->at_ms;
         expr->at = AT_TIME;
     }
