@@ -138,6 +138,7 @@ static void say_ready(App *app, double seconds) {
     builder_addf(&out, "Traceo %.*s, ready after %.2f s\n", TEXT_ARG(app->options->build.version), seconds);
     builder_addf(&out, "  URL    http://%.*s%u\n", TEXT_ARG(host), (unsigned)port);
     builder_addf(&out, "  Data   %.*s\n", TEXT_ARG(data_folder(app)));
+    if (app->options->config_path.len > 0) builder_addf(&out, "  Config %.*s\n", TEXT_ARG(app->options->config_path));
     bool standard = port == 4310 && text_equal(host, TEXT("127.0.0.1:"));
     bool collected = settings_number(app->settings, SETTING_HOST_ENABLED) != 0;
     builder_addf(&out, "  Ask    traceo query %s", collected ? "node_load1" : "'1 + 1'");

@@ -9,7 +9,7 @@
 
 typedef struct AppOptions {
     const Settings *settings;
-    Text config_path;  // read again at a reload; empty when there is none
+    Text config_path;  // for the start-up lines; empty when there is none
     // Makes the settings again from file, environment and flags; the arena is the application's.
     bool (*settings_again)(void *context, Arena *arena, Settings *out, Error *err);
     void *context;

@@ -144,6 +144,17 @@ TEST(every_limit_has_a_reason_and_a_unit) {
     }
 }
 
+TEST(a_distance_counts_the_letters_that_differ) {
+    check_i64(t, 0, text_distance(TEXT(""), TEXT("")));
+    check_i64(t, 3, text_distance(TEXT(""), TEXT("abc")));
+    check_i64(t, 2, text_distance(TEXT("qurey"), TEXT("query")));
+    check_i64(t, 1, text_distance(TEXT("serv"), TEXT("serve")));
+    check_i64(t, 3, text_distance(TEXT("kitten"), TEXT("sitting")));
+    char wide[61];
+    memset(wide, 'a', sizeof wide);
+    check(t, text_distance((Text){wide, 61}, TEXT("a")) > 100 && text_distance((Text){wide, 60}, TEXT("a")) == 59);
+}
+
 static Builder lines;
 static void keep_line(void *context, Text line) {
     (void)context;
@@ -173,4 +184,5 @@ TEST_MAIN("base", CASE(an_arena_gives_zeroed_aligned_memory), CASE(an_arena_goes
           CASE(numbers_are_read_strictly), CASE(utf8_is_told_from_other_bytes), CASE(cutting_gives_every_part_once),
           CASE(siphash_matches_its_vector), CASE(a_map_finds_what_was_put), CASE(an_array_grows_and_keeps_its_elements),
           CASE(a_budget_refuses_what_passes_it_or_its_parent), CASE(large_memory_fails_when_told_to),
-          CASE(every_limit_has_a_reason_and_a_unit), CASE(a_log_line_cannot_be_forged))
+          CASE(every_limit_has_a_reason_and_a_unit), CASE(a_log_line_cannot_be_forged),
+          CASE(a_distance_counts_the_letters_that_differ))

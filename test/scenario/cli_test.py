@@ -171,6 +171,7 @@ def reloads(tap, house):
     path = house.folder / "traceo.yaml"
     path.write_text("query.timeout: 30s\n")
     house.start("--config", "traceo.yaml")
+    tap.check("Config traceo.yaml" in (house.folder / "out").read_text(), "the start-up lines name the file of settings")
 
     def timeout():
         status = subprocess.run(["python3", "-c", "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())",
