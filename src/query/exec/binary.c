@@ -222,29 +222,73 @@ static bool unfilter(double *values, Steps steps) {
     return any;
 }
 
+typedef ARRAY(StepSeries) Made;
+
+// One pair of a group; `*column` is a column to use, taken when the pair has a result.
+static bool match_into(Matching *matching, MatchGroup *group, const StepSeries *many, const StepSeries *one, double **column,
+                       Made *made, Error *err) {
+    Exec *exec = matching->operator.exec;
+    Arena *arena = &matching->operator.keep;
+    if (*column == NULL) *column = column_new(arena, matching->operator.steps);
+    StepSeries series = {LABELS_NONE, many->drop_name, *column};
+    TRY(match_pair(matching, group, many, one, &series, err));
+    if (series.values == NULL) return true;
+    *column = NULL;
+    series.labels = result_labels(matching, many->labels, one->labels, arena);
+    if (matching->operator.expr->as.binary.return_bool) series_drop_name(exec, &series, arena);
+    *array_add_on(arena, made) = series;
+    return true;
+}
+
+// What stands in for the members of one side where none has a value: the labels are those of the group.
+static void filler_make(Matching *matching, const MatchGroup *group, const Member *members, double value, StepSeries *filler) {
+    Steps steps = matching->operator.steps;
+    filler->labels = group->labels;
+    column_fill(filler->values, steps, value);
+    for (const Member *member = members; member != NULL; member = member->next) {
+        for (size_t step = 0; step < steps.count; step++) {
+            if (!is_absent(member->series->values[step])) filler->values[step] = ABSENT;
+        }
+    }
+}
+
+// fill_left stands in for the side of "many" and fill_right for that of "one", also with group_right, where these are
+// the other way round: so Prometheus has it (its fill-modifier.test), and answers must not differ.
+static bool match_fillers(Matching *matching, MatchGroup *group, StepSeries *filler, double **column, Made *made, Error *err) {
+    const VectorMatching *rule = matching->rule;
+    if (rule->fills_right) {
+        filler_make(matching, group, group->one, rule->fill_right, filler);
+        for (const Member *many = group->many; many != NULL; many = many->next) {
+            TRY(match_into(matching, group, many->series, filler, column, made, err));
+        }
+    }
+    if (rule->fills_left) {
+        filler_make(matching, group, group->many, rule->fill_left, filler);
+        for (const Member *one = group->one; one != NULL; one = one->next) {
+            TRY(match_into(matching, group, filler, one->series, column, made, err));
+        }
+    }
+    return true;
+}
+
 static bool match_groups(Matching *matching, const uint8_t *many_any, StepBatch *out, Error *err) {
     Exec *exec = matching->operator.exec;
     Arena *arena = &matching->operator.keep;
     const Expr *expr = matching->operator.expr;
     bool filters = binary_op_is_comparison(expr->as.binary.op) && !expr->as.binary.return_bool;
-    ARRAY(StepSeries) made = {0};
+    Made made = {0};
     const Member **owners = arena_push_array(arena, const Member *, matching->operator.steps.count);
+    StepSeries filler = {LABELS_NONE, false, column_new(arena, matching->operator.steps)};
     double *column = NULL;
     for (MatchGroup *group = matching->first; group != NULL; group = group->next) {
         TRY(check_one_side(matching, group, many_any, owners, err));
         for (const Member *many = group->many; many != NULL; many = many->next) {
             for (const Member *one = group->one; one != NULL; one = one->next) {
-                if (column == NULL) column = column_new(arena, matching->operator.steps);
-                StepSeries series = {LABELS_NONE, many->series->drop_name, column};
-                TRY(match_pair(matching, group, many->series, one->series, &series, err));
-                if (series.values == NULL) continue;
-                column = NULL;
-                series.labels = result_labels(matching, many->series->labels, one->series->labels, arena);
-                if (expr->as.binary.return_bool) series_drop_name(exec, &series, arena);
-                *array_add_on(arena, &made) = series;
+                TRY(match_into(matching, group, many->series, one->series, &column, &made, err));
             }
             TRY(exec_tick(exec, err));
         }
+        TRY(match_fillers(matching, group, &filler, &column, &made, err));
     }
     StepBatch all = {made.at, made.count};
     if (!series_unique(exec, &all, matching->operator.steps, arena, err)) {
@@ -270,6 +314,7 @@ static bool matching_next(Operator *operator, StepBatch *out, Error *err) {
     bool swapped = matching->rule->card == CARD_ONE_TO_MANY;
     StepBatch many = swapped ? right : left, one = swapped ? left : right;
     uint8_t *many_any = arena_push_array(&operator->keep, uint8_t, operator->steps.count);
+    if (matching->rule->fills_left) memset(many_any, 1, operator->steps.count);
     for (size_t i = 0; i < many.count; i++) {
         for (size_t step = 0; step < operator->steps.count; step++) many_any[step] |= !is_absent(many.at[i].values[step]);
     }

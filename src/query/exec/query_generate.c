@@ -120,6 +120,7 @@ static void make_binary(Generator *g, int depth) {
         bool matched = builder_text(g->out).at[g->out->len - 2] == ')';
         if (matched && !set) PICK(g, "", "group_left () ", "group_right () ", "group_left (c) ");
     }
+    if (shape != 1 && shape != 2 && !set) PICK(g, "", "", "", "fill (0) ", "fill_left (1) ", "fill_right (NaN) ");
     if (shape == 2) make_scalar(g, depth - 1); else make_vector(g, depth - 1);
     builder_add_char(g->out, ')');
 }

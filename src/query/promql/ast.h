@@ -41,6 +41,8 @@ typedef struct VectorMatching {
     bool on;        // on (true) or ignoring (false)
     Texts labels;   // of on / ignoring
     Texts include;  // of group_left / group_right
+    bool fills_left, fills_right;   // fill(v), fill_left(v), fill_right(v): what stands in for a missing side
+    double fill_left, fill_right;
 } VectorMatching;
 
 typedef struct SourceRange {

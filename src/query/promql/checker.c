@@ -69,6 +69,9 @@ static bool check_binary(Parser *parser, Expr *expr) {
         return parser_fail(parser, expr->range, "set operator \"%.*s\" not allowed in binary scalar expression",
                            TEXT_ARG(binary_op_name(op)));
     }
+    if (!vectors && (matching->fills_left || matching->fills_right)) {
+        return parser_fail(parser, expr->range, "filling in missing series only allowed between instant vectors");
+    }
     if (!vectors && expr->as.binary.matching_given) {
         return parser_fail(parser, expr->range, "vector matching only allowed between instant vectors");
     }

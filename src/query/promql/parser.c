@@ -163,7 +163,40 @@ static bool parse_label_list(Parser *parser, Texts *out) {
     return parser_advance(parser);
 }
 
-// modifiers -> ['bool'] [('on' | 'ignoring') labels [('group_left' | 'group_right') [labels]]]
+// fills -> {('fill' | 'fill_left' | 'fill_right') '(' ['+' | '-'] number ')'}; a metric may bear these names as well
+static bool parse_fills(Parser *parser, Expr *expr) {
+    static const char *const words[] = {"fill", "fill_left", "fill_right"};
+    VectorMatching *matching = &expr->as.binary.matching;
+    for (;;) {
+        size_t word = 0;
+        while (word < COUNT(words) && !parser_at_word(parser, words[word])) word++;
+        Lexer ahead = parser->lexer;
+        if (word == COUNT(words) || lexer_next(&ahead).kind != TOKEN_LEFT_PAREN) return true;
+        SourceRange range = parser->token.range;
+        if (binary_op_is_set(expr->as.binary.op)) {
+            return parser_fail(parser, range, "filling in missing series not allowed for set operators");
+        }
+        if ((word != 2 && matching->fills_left) || (word != 1 && matching->fills_right)) {
+            return parser_fail(parser, range, "fill modifier may not be set multiple times for one side");
+        }
+        TRY(parser_advance(parser));
+        TRY(parser_advance(parser));
+        bool negative = parser->token.kind == TOKEN_SUB;
+        if (negative || parser->token.kind == TOKEN_ADD) TRY(parser_advance(parser));
+        double value;
+        bool number = parser->token.kind == TOKEN_NUMBER || parser_at_word(parser, "inf") || parser_at_word(parser, "nan");
+        if (!number || !lexer_number(parser->token.text, &value)) return parser_unexpected(parser, "fill modifier", "number");
+        if (negative) value = -value;
+        TRY(parser_advance(parser));
+        TRY(parser_expect(parser, TOKEN_RIGHT_PAREN, "fill modifier", "\")\""));
+        if (word != 2) matching->fills_left = true;
+        if (word != 2) matching->fill_left = value;
+        if (word != 1) matching->fills_right = true;
+        if (word != 1) matching->fill_right = value;
+    }
+}
+
+// modifiers -> ['bool'] [('on' | 'ignoring') labels [('group_left' | 'group_right') [labels]]] fills
 static bool parse_binary_modifiers(Parser *parser, Expr *expr) {
     VectorMatching *matching = &expr->as.binary.matching;
     if (binary_op_is_set(expr->as.binary.op)) matching->card = CARD_MANY_TO_MANY;
@@ -190,13 +223,7 @@ static bool parse_binary_modifiers(Parser *parser, Expr *expr) {
             if (parser->token.kind == TOKEN_LEFT_PAREN) TRY(parse_label_list(parser, &matching->include));
         }
     }
-    if (parser_at_word(parser, "fill") || parser_at_word(parser, "fill_left") || parser_at_word(parser, "fill_right")) {
-        Lexer ahead = parser->lexer;
-        if (lexer_next(&ahead).kind == TOKEN_LEFT_PAREN) {
-            return parser_unsupported(parser, parser->token.range, "the fill modifiers of binary operators");
-        }
-    }
-    return true;
+    return parse_fills(parser, expr);
 }
 
 // ---- Expressions ----------------------------------------------------------------------------------

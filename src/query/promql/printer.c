@@ -143,6 +143,23 @@ static void print_aggregate(const Expr *expr, Builder *out) {
     print_arguments(has_param ? args : args + 1, has_param ? 2 : 1, out);
 }
 
+static void print_number(double value, Builder *out) {
+    char digits[NUMBER_TEXT_MAX];
+    if (isnan(value)) {
+        builder_add(out, TEXT("NaN"));
+    } else if (isinf(value)) {
+        builder_add(out, value > 0 ? TEXT("Inf") : TEXT("-Inf"));
+    } else {
+        builder_add_bytes(out, digits, number_format_shortest(value, digits));
+    }
+}
+
+static void print_fill(const char *word, double value, Builder *out) {
+    builder_addf(out, " %s(", word);
+    print_number(value, out);
+    builder_add_char(out, ')');
+}
+
 static void print_binary(const Expr *expr, Builder *out) {
     const VectorMatching *matching = &expr->as.binary.matching;
     promql_print(expr->as.binary.left, out);
@@ -157,19 +174,10 @@ static void print_binary(const Expr *expr, Builder *out) {
             print_names(matching->include, out);
         }
     }
+    if (matching->fills_left) print_fill("fill_left", matching->fill_left, out);
+    if (matching->fills_right) print_fill("fill_right", matching->fill_right, out);
     builder_add_char(out, ' ');
     promql_print(expr->as.binary.right, out);
-}
-
-static void print_number(double value, Builder *out) {
-    char digits[NUMBER_TEXT_MAX];
-    if (isnan(value)) {
-        builder_add(out, TEXT("NaN"));
-    } else if (isinf(value)) {
-        builder_add(out, value > 0 ? TEXT("Inf") : TEXT("-Inf"));
-    } else {
-        builder_add_bytes(out, digits, number_format_shortest(value, digits));
-    }
 }
 
 void promql_print(const Expr *expr, Builder *out) {
@@ -226,7 +234,15 @@ static bool matchers_equal(Matchers a, Matchers b) {
     return true;
 }
 
+static bool numbers_equal(double a, double b) {
+    return (isnan(a) && isnan(b)) || double_bits(a) == double_bits(b);
+}
+
 static bool matchings_equal(const VectorMatching *a, const VectorMatching *b) {
+    if (a->fills_left != b->fills_left || a->fills_right != b->fills_right || !numbers_equal(a->fill_left, b->fill_left) ||
+        !numbers_equal(a->fill_right, b->fill_right)) {
+        return false;
+    }
     return a->card == b->card && a->on == b->on && names_equal(a->labels, b->labels) && names_equal(a->include, b->include);
 }
 
@@ -253,7 +269,7 @@ bool expr_equal(const Expr *a, const Expr *b) {
     }
     switch (a->kind) {
         case EXPR_NUMBER:
-            return (isnan(a->as.number) && isnan(b->as.number)) || double_bits(a->as.number) == double_bits(b->as.number);
+            return numbers_equal(a->as.number, b->as.number);
         case EXPR_STRING: return text_equal(a->as.string, b->as.string);
         case EXPR_SELECTOR:
             return durations_equal(a->as.selector.range_given, a->as.selector.range_ms, b->as.selector.range_given,
