@@ -9,6 +9,7 @@
 The .def files are read as they stand, so no binary is needed.
 """
 
+import os
 import pathlib
 import re
 import shutil
@@ -18,7 +19,7 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SECTION = re.compile(r"(<!-- made by tools/docs\.py: ([a-z_]+) -->\n)(.*?)(<!-- end -->)", re.S)
 RULES = 25  # W1 to W25 of docs/durability.md
-# Measured on a machine and written by `make bench` and the script runner; not every checkout has them yet.
+# Written by the programs that measure (`make bench`, the script runner): not checked here, and not in every checkout.
 MEASURED = {"docs/benchmarks.md", "docs/conformance.md"}
 
 
@@ -101,6 +102,9 @@ def table(head, rows):
     return "\n".join(lines) + "\n"
 
 
+VALUES = {"VECTOR": "instant vector", "MATRIX": "range vector", "SCALAR": "scalar", "STRING": "string"}
+
+
 class Tables:
     """The .def files below `root`, each read once; a method per section."""
 
@@ -156,13 +160,13 @@ class Tables:
         rows = []
         for _, name, result, takes, optional, many, state, _, _, text in self.function_rows:
             if state == "NOW":
-                rows.append([code(f"{name}({self.takes(takes, optional, many)})"), result.lower(), cell_text(text)])
+                rows.append([code(f"{name}({self.takes(takes, optional, many)})"), VALUES[result], cell_text(text)])
         return table(["function", "gives", "what it does"], rows)
 
     @staticmethod
     def takes(takes, optional, many):
-        words = [word.strip().lower() for word in takes.removeprefix("TAKES(").removesuffix(")").split(",")]
-        words = [word for word in words if word != "none"]
+        words = [word.strip() for word in takes.removeprefix("TAKES(").removesuffix(")").split(",")]
+        words = [VALUES[word] for word in words if word != "NONE"]
         first_optional = len(words) - int(optional)
         shown = [f"[{word}]" if i >= first_optional else word for i, word in enumerate(words)]
         return ", ".join(shown + (["…"] if many == "MANY" else []))
@@ -199,7 +203,7 @@ class Tables:
 def pages_of(root):
     """The manual: README and ARCHITECTURE at the root, and the pages of docs/."""
     pages = [root / "README.md", root / "ARCHITECTURE.md", *sorted((root / "docs").glob("*.md"))]
-    return [page for page in pages if page.exists()]
+    return [page for page in pages if page.exists() and str(page.relative_to(root)) not in MEASURED]
 
 
 def with_sections(text, tables):
@@ -245,10 +249,10 @@ def dead_links(root, tables):
             if re.match(r"[a-z]+:", target):
                 continue
             path, _, anchor = target.partition("#")
-            there = page if path == "" else page.parent / path
-            if not there.exists():
+            there = page if path == "" else pathlib.Path(os.path.normpath(page.parent / path))
+            if not there.exists() and os.path.relpath(there, root) not in MEASURED:
                 faults.append(f"{page.relative_to(root)}: links to {target}, which does not exist")
-            elif anchor and anchor not in [anchor_of(line) for line in re.findall(r"^#+ (.*)$", there.read_text(), re.M)]:
+            elif anchor and there.exists() and anchor not in [anchor_of(line) for line in re.findall(r"^#+ (.*)$", there.read_text(), re.M)]:
                 faults.append(f"{page.relative_to(root)}: links to {target}, but there is no such heading")
     return faults
 
