@@ -19,6 +19,7 @@ typedef struct Push {
     int64_t now_ms;
     WriteBody body;
     uint64_t samples, requests;
+    Error refused;  // of the first request of which rows were refused; the others go on
 } Push;
 
 static void push_end(Push *push) {
@@ -81,8 +82,15 @@ static ExitCode send_body(Push *push, Error *err) {
                      builder_text(&packed), &arena, &answer, err)) {
         return client_code(err);
     }
-    if (answer.status / 100 != 2) return client_refused(&push->client, &answer, err);
-    push->samples += push->body.rows;
+    if (answer.status == 400) {
+        // Rows that the server will never take (a value that contradicts one already stored, a time too old); it keeps the
+        // others of the request and says how many.
+        if (push->refused.code == ERROR_NONE) client_refused(&push->client, &answer, &push->refused);
+    } else if (answer.status / 100 != 2) {
+        return client_refused(&push->client, &answer, err);
+    } else {
+        push->samples += push->body.rows;
+    }
     push->requests++;
     write_body_clear(&push->body);
     return CODE_OK;
@@ -121,6 +129,11 @@ ExitCode command_push(Call *call, Error *err) {
     if (code != CODE_OK) {
         if (push.samples > 0) error_context(err, "after %llu samples were stored", (unsigned long long)push.samples);
         return code;
+    }
+    if (push.refused.code != ERROR_NONE) {
+        *err = push.refused;
+        if (push.requests > 1) error_context(err, "in the first of %llu requests that was not taken whole", (unsigned long long)push.requests);
+        return CODE_FAILED;
     }
     AUTO(builder_free) Builder line = {0};
     builder_addf(&line, "stored: %llu %s\n", (unsigned long long)push.samples, push.samples == 1 ? "sample" : "samples");
