@@ -63,6 +63,13 @@ bool exec_tick(Exec *exec, Error *err) {
     return true;
 }
 
+size_t exec_series_max(const Exec *exec) {
+    int64_t bytes = exec->memory_max;
+    int64_t budget = exec->request->memory == NULL ? 0 : atomic_load(&exec->request->memory->limit);
+    if (bytes == 0 || (budget > 0 && budget < bytes)) bytes = budget;
+    return bytes == 0 ? 0 : (size_t)MAX((int64_t)1, bytes / (int64_t)sizeof(SeriesFound));
+}
+
 double *column_new(Arena *arena, Steps steps) {
     return arena_push_array_raw(arena, double, steps.count);
 }

@@ -81,6 +81,9 @@ static inline bool operator_next(Operator *operator, StepBatch *out, Error *err)
     return exec_tick(operator->exec, err) && operator->next(operator, out, err);
 }
 
+// How many series one selector may find: a list longer than the memory allowed is not even begun. 0: no end.
+size_t exec_series_max(const Exec *exec);
+
 double *column_new(Arena *arena, Steps steps);  // not filled
 void column_fill(double *column, Steps steps, double value);
 size_t batch_rows(Steps steps);  // how many series make a batch that stays in the cache

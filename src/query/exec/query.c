@@ -129,6 +129,16 @@ static bool run_root(Exec *exec, const Expr *root, QueryResult *out, Error *err)
 
 // ---- The request ------------------------------------------------------------------------------------------
 
+// 11000 as "11,000".
+static void add_with_commas(int64_t number, Builder *out) {
+    if (number >= 1000) {
+        add_with_commas(number / 1000, out);
+        builder_addf(out, ",%03d", (int)(number % 1000));
+    } else {
+        builder_add_i64(out, number);
+    }
+}
+
 static bool steps_of(const QueryRequest *request, Steps *out, Error *err) {
     if (request->step_ms < 0) return error_set(err, ERROR_BAD_INPUT, "zero or negative query resolution step widths are not accepted. Try a positive integer");
     if (request->end_ms < request->start_ms) return error_set(err, ERROR_BAD_INPUT, "end timestamp must not be before start time");
@@ -140,12 +150,18 @@ static bool steps_of(const QueryRequest *request, Steps *out, Error *err) {
     if (request->start_ms < -time_max || request->end_ms > time_max) {
         return error_set(err, ERROR_BAD_INPUT, "the time of the query is out of range");
     }
+    if (request->lookback_ms < 0 || request->lookback_ms > time_max) {
+        return error_set(err, ERROR_BAD_INPUT, "the lookback of the query is out of range");
+    }
     *out = (Steps){request->start_ms, request->step_ms, 1};
     if (request->step_ms == 0) return true;
     int64_t points_max = request->limits.points_max > 0 ? request->limits.points_max : LIMIT_QUERY_POINTS;
     int64_t more = (request->end_ms - request->start_ms) / request->step_ms;
     if (more > points_max) {
-        return error_set(err, ERROR_BAD_INPUT, "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)");
+        AUTO(builder_free) Builder shown = {0};
+        add_with_commas(points_max, &shown);
+        return error_set(err, ERROR_BAD_INPUT, "exceeded maximum resolution of %.*s points per timeseries. Try decreasing the query resolution (?step=XX)",
+                         TEXT_ARG(builder_text(&shown)));
     }
     out->count = (size_t)more + 1;
     return true;

@@ -62,13 +62,16 @@ TEST(limits_are_kept_and_named) {
     ranged.end_ms = 11000000;
     check(t, json_of(t, &store, ranged).len > 1000);
     ranged.limits.points_max = 10;
-    check_refused(t, &store, ranged, ERROR_BAD_INPUT, "exceeded maximum resolution");
+    check_refused(t, &store, ranged, ERROR_BAD_INPUT, "exceeded maximum resolution of 10 points");
     ranged.limits = (QueryLimits){.samples_max = 10};
     check_refused(t, &store, ranged, ERROR_TOO_COSTLY, "too many samples");
     ranged.text = TEXT("rate(c_total[5m])");
     check_refused(t, &store, ranged, ERROR_TOO_COSTLY, "too many samples");
     ranged.limits = (QueryLimits){.memory_bytes = 100000};
     check_refused(t, &store, ranged, ERROR_TOO_COSTLY, "limit of memory");
+    ranged.limits = (QueryLimits){.memory_bytes = 100};
+    ranged.text = TEXT("count({__name__=~\".+\"})");
+    check_refused(t, &store, ranged, ERROR_TOO_COSTLY, "");
     ranged.end_ms = -1;
     check_refused(t, &store, ranged, ERROR_BAD_INPUT, "end timestamp must not be before start time");
     check_refused(t, &store, (QueryRequest){.text = TEXT("h[5m]"), .end_ms = 1000, .step_ms = 1000}, ERROR_BAD_INPUT,
@@ -76,6 +79,30 @@ TEST(limits_are_kept_and_named) {
     check_refused(t, &store, INSTANT("sum_over_time(h[100000d:1ms])", 0), ERROR_TOO_COSTLY, "subquery");
     check_refused(t, &store, INSTANT("h", INT64_MAX), ERROR_BAD_INPUT, "out of range");
     check_refused(t, &store, INSTANT("sum by (code", 0), ERROR_BAD_INPUT, "1:13: parse error");
+    script_store_close(&store);
+}
+
+TEST(the_ends_of_time_are_no_harm) {
+    ScriptStore store;
+    begin(t, &store);
+    static const char *const queries[] = {
+        "h offset 9e12", "h offset -9e12", "h @ 9e12", "h @ -9e12 offset 9e12", "max_over_time(h[9e12])", "rate(h[9e12] offset -9e12)",
+        "rate(h[9e12] @ -9e12)", "max_over_time(h[9e12:9e12])", "max_over_time(h[1m:9e12] offset -9e12)", "predict_linear(h[9e12], 9e300)",
+        "year(vector(9e18)) + hour(vector(-9e18)) + month(vector(Inf))", "round(h, 0) + round(h, 5e-324) + h % 0",
+        "topk(9e18, h)", "quantile(-Inf, h)", "limit_ratio(1e300, h)",
+    };
+    static const int64_t times[] = {0, -1, INT64_MAX / 4, -(INT64_MAX / 4), 600000};
+    for (size_t i = 0; i < COUNT(queries); i++) {
+        for (size_t j = 0; j < COUNT(times); j++) {
+            QueryRequest request = {.text = text_from_cstring(queries[i]), .start_ms = times[j], .end_ms = times[j]};
+            QueryResult result;
+            check_ok(t, query_run(store.store, &request, t->arena, &result, NULL, t->err));
+            request.start_ms -= 1;
+            request.step_ms = INT64_MAX;
+            bool ran = query_run(store.store, &request, t->arena, &result, NULL, t->err);
+            check(t, ran || t->err->code == ERROR_BAD_INPUT);
+        }
+    }
     script_store_close(&store);
 }
 
@@ -111,7 +138,7 @@ TEST(memory_is_charged_to_the_budget_and_given_back) {
     check_i64(t, 12, result.stats.series);
     check(t, result.stats.samples > 500);
     check_i64(t, 0, atomic_load(&budget.used));
-    budget.limit = 10;
+    budget.limit = 2000;
     check_error(t, query_run(store.store, &ranged, t->arena, &result, NULL, t->err), ERROR_NO_MEMORY);
     check_i64(t, 0, atomic_load(&budget.used));
     script_store_close(&store);
@@ -193,7 +220,7 @@ TEST(the_seeds_of_other_fuzzers_find_nothing) {
     script_store_close(&store);
 }
 
-TEST_MAIN("query", CASE(answers_have_the_shapes_of_prometheus), CASE(limits_are_kept_and_named), CASE(the_deepest_trees_run),
+TEST_MAIN("query", CASE(answers_have_the_shapes_of_prometheus), CASE(limits_are_kept_and_named), CASE(the_ends_of_time_are_no_harm), CASE(the_deepest_trees_run),
           CASE(memory_is_charged_to_the_budget_and_given_back), CASE(time_and_cancelling_stop_a_query),
           CASE(native_histograms_are_refused_never_left_out), CASE(random_queries_say_the_same_as_instants_and_as_steps),
           CASE(the_seeds_of_other_fuzzers_find_nothing))

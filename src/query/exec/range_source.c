@@ -46,7 +46,7 @@ static bool open_selector(RangeSource *source, const Expr *matrix, Error *err) {
     TRY(series_view_open(exec->store, source->from_ms, source->to_ms, &source->view, err));
     Texts damaged = series_view_warnings(source->view);
     for (size_t i = 0; i < damaged.count; i++) *array_add(&exec->warnings) = text_copy(damaged.at[i], exec->arena);
-    TRY(series_select(source->view, matchers, 0, &source->operator.keep, &source->found, err));
+    TRY(series_select(source->view, matchers, exec_series_max(exec), &source->operator.keep, &source->found, err));
     exec->series += source->found.count;
     source->cursor = series_cursor_open(source->view);
     for (size_t i = 0; i < matchers.count; i++) {

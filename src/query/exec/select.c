@@ -88,7 +88,7 @@ bool select_open(Exec *exec, const Expr *expr, Steps steps, bool timestamps, Ope
     TRY(series_view_open(exec->store, select->first_ms - exec->lookback_ms + 1, last_ms, &select->view, err));
     Texts damaged = series_view_warnings(select->view);
     for (size_t i = 0; i < damaged.count; i++) *array_add(&exec->warnings) = text_copy(damaged.at[i], exec->arena);
-    TRY(series_select(select->view, expr->as.selector.matchers, 0, &select->operator.keep, &select->found, err));
+    TRY(series_select(select->view, expr->as.selector.matchers, exec_series_max(exec), &select->operator.keep, &select->found, err));
     exec->series += select->found.count;
     select->cursor = series_cursor_open(select->view);
     *out = &select->operator;
