@@ -150,7 +150,10 @@ TEST(all_that_is_no_valid_key_gets_one_and_the_same_answer) {
     wrong[key.len - 1] = wrong[key.len - 1] == '0' ? '1' : '0';
     char *unknown = text_to_cstring(key, t->arena);
     unknown[8] = unknown[8] == '0' ? '1' : '0';
+    char *joined = text_to_cstring(key, t->arena);
+    joined[KEY_PREFIX.len + KEY_ID_TEXT] = '-';
     Text bearer[] = {
+        text_from_cstring(joined),
         TEXT(""),
         TEXT("traceo_"),
         text_from_cstring(wrong),

@@ -119,6 +119,48 @@ TEST(many_clients_write_and_read_their_own_writes) {
     test_server_end(t, &world);
 }
 
+// One connection, as of a proxy, carries the writes of several tenants in turn.
+TEST(one_connection_may_carry_several_tenants) {
+    static const char *const tenants[] = {"alpha", "beta", "alpha", "gamma", "beta"};
+    TestServer world;
+    test_server_begin(t, &world, (TestServerOptions){.durability = LOG_MEMORY});
+    Socket socket = SOCKET_NONE;
+    check_ok(t, socket_connect(TEXT("127.0.0.1"), world.port, 5000, &socket, t->err));
+    for (size_t i = 0; i < COUNT(tenants); i++) {
+        WriteBody body = {0};
+        Builder packed = {0}, request = {0};
+        test_row(t, &body, text_format(t->arena, "of_%s", tenants[i]), TEXT("n"), text_format(t->arena, "%zu", i), T0_MS, 1);
+        check_ok(t, compress_bytes(COMPRESSION_SNAPPY, 0, text_bytes(builder_text(&body.bytes)), &packed, t->err));
+        builder_addf(&request, "POST /api/v1/write HTTP/1.1\r\nHost: localhost\r\nX-Scope-OrgID: %s\r\nContent-Length: %zu\r\n\r\n",
+                     tenants[i], packed.len);
+        builder_add(&request, builder_text(&packed));
+        SocketPart part = {request.at, request.len};
+        size_t sent = 0;
+        check(t, socket_write(socket, &part, 1, &sent, t->err) == SOCKET_DONE && sent == request.len);
+        builder_free(&packed);
+        builder_free(&request);
+        write_body_free(&body);
+        // The whole answer is read: it has no body.
+        Builder answer = {0};
+        while (!text_ends_with(builder_text(&answer), TEXT("\r\n\r\n"))) {
+            char buffer[512];
+            size_t got = 0;
+            SocketResult result = socket_read(socket, buffer, sizeof buffer, &got, t->err);
+            if (result == SOCKET_AGAIN) check_ok(t, socket_wait(socket, false, 5000, t->err));
+            check(t, result == SOCKET_DONE || result == SOCKET_AGAIN);
+            if (result == SOCKET_DONE) builder_add_bytes(&answer, buffer, got);
+        }
+        check(t, text_starts_with(builder_text(&answer), TEXT("HTTP/1.1 204")));
+        builder_free(&answer);
+    }
+    socket_close(&socket);
+    for (size_t i = 0; i < COUNT(tenants); i++) {
+        Text names = test_as(t, &world, TEXT("GET"), TEXT("/api/v1/label/__name__/values"), TEXT_NONE, text_from_cstring(tenants[i])).body;
+        check_text(t, text_format(t->arena, "{\"status\":\"success\",\"data\":[\"of_%s\"]}", tenants[i]), names);
+    }
+    test_server_end(t, &world);
+}
+
 // ---- Queries that are too many or too long ------------------------------------------------------------
 
 TEST(a_query_ends_when_its_client_leaves) {
@@ -234,6 +276,6 @@ TEST(a_flood_of_strangers_does_not_fill_the_log_and_no_secret_enters_it) {
     mutex_end(&lines.lock);
 }
 
-TEST_MAIN("server/load", CASE(many_clients_write_and_read_their_own_writes), CASE(a_query_ends_when_its_client_leaves),
+TEST_MAIN("server/load", CASE(many_clients_write_and_read_their_own_writes), CASE(one_connection_may_carry_several_tenants), CASE(a_query_ends_when_its_client_leaves),
           CASE(a_query_that_takes_too_long_is_stopped_and_says_so), CASE(a_house_full_of_queries_refuses_more_and_still_shows_itself),
           CASE(a_stop_ends_what_runs_and_answers_it), CASE(a_flood_of_strangers_does_not_fill_the_log_and_no_secret_enters_it))
