@@ -592,6 +592,37 @@ TEST(a_full_disk_is_507_and_says_when_to_come_again) {
     disk_fault_free(&fault);
 }
 
+// The store's clock stands still, so what a second may bring is used up for good.
+TEST(beyond_the_quota_only_new_series_are_refused) {
+    ManualClock clock;
+    clock_manual(&clock, T0_MS);
+    TestServer world;
+    test_server_begin(t, &world, (TestServerOptions){.durability = LOG_MEMORY, .store_clock = &clock.clock});
+    WriteBody body = {0};
+    for (int64_t i = 0; i <= LIMIT_TENANT_SERIES_NEW_PER_S; i++) {
+        test_row(t, &body, TEXT("many"), TEXT("n"), text_format(t->arena, "%lld", (long long)i), T0_MS, 1);
+    }
+    Bytes many = packed(t, text_bytes(builder_text(&body.bytes)), COMPRESSION_SNAPPY);
+    write_body_free(&body);
+    // One too many among the others: they are kept, and the whole must not come again.
+    HttpClientAnswer mixed = test_write_bytes(t, &world, TEXT_NONE, TEXT_NONE, TEXT("snappy"), many);
+    check_status(t, 400, mixed);
+    check(t, text_find(mixed.body, TEXT("1 of 100001 samples were refused (1 limit), the others are kept; the first: series many")) > 0);
+    check(t, text_find(mixed.body, TEXT("TENANT_SERIES_NEW_PER_S")) > 0);
+    // Nothing but new series: it may come again later.
+    Label fresh[] = {{TEXT("__name__"), TEXT("fresh")}}, known[] = {{TEXT("__name__"), TEXT("many")}, {TEXT("n"), TEXT("7")}};
+    Bytes new_body = packed(t, request_of(t, fresh, 1, T0_MS, 1), COMPRESSION_SNAPPY);
+    HttpClientAnswer refused = test_write_bytes(t, &world, TEXT_NONE, TEXT_NONE, TEXT("snappy"), new_body);
+    check_status(t, 429, refused);
+    check(t, test_header(refused, TEXT("Retry-After")).len > 0);
+    // What is known flows on.
+    Bytes known_body = packed(t, request_of(t, known, 2, T0_MS + 1000, 2), COMPRESSION_SNAPPY);
+    check_status(t, 204, test_write_bytes(t, &world, TEXT_NONE, TEXT_NONE, TEXT("snappy"), known_body));
+    clock_advance(&clock, 1000);
+    check_status(t, 204, test_write_bytes(t, &world, TEXT_NONE, TEXT_NONE, TEXT("snappy"), new_body));
+    test_server_end(t, &world);
+}
+
 TEST(answers_that_would_be_too_large_are_refused_by_name) {
     TestServer world;
     test_server_begin(t, &world, (TestServerOptions){.durability = LOG_MEMORY, .query = {.memory_bytes = 200000}});
@@ -796,7 +827,8 @@ TEST_MAIN("server", CASE(what_is_written_can_be_asked_for_in_every_way), CASE(wh
           CASE(content_types_are_checked_before_the_body), CASE(the_first_bytes_say_how_a_body_is_packed),
           CASE(good_rows_beside_bad_ones_are_kept), CASE(relaxed_durability_is_named_in_every_answer_to_a_write),
           CASE(exemplars_come_back_with_their_series), CASE(a_disk_that_fails_acknowledges_nothing_and_goes_on_reading),
-          CASE(a_full_disk_is_507_and_says_when_to_come_again), CASE(answers_that_would_be_too_large_are_refused_by_name),
+          CASE(a_full_disk_is_507_and_says_when_to_come_again), CASE(beyond_the_quota_only_new_series_are_refused),
+          CASE(answers_that_would_be_too_large_are_refused_by_name),
           CASE(one_tenant_never_sees_what_is_anothers), CASE(asking_makes_no_tenant),
           CASE(while_the_log_is_replayed_health_answers_and_queries_wait), CASE(a_reload_that_fails_says_why),
           CASE(own_metrics_count_what_happened), CASE(own_metrics_can_be_stored_and_asked_for),

@@ -46,7 +46,7 @@ static bool settings_reload(void *context, Error *err) {
 static void start(Test *t, TestServer *world, TestServerOptions options) {
     StoreOptions store = {
         .disk = options.disk == NULL ? disk_real() : options.disk,
-        .clock = clock_system(),
+        .clock = options.store_clock == NULL ? clock_system() : options.store_clock,
         .folder = world->folder,
         .durability = options.durability,
         .memory_limit = 512 * MB,

@@ -21,6 +21,7 @@ typedef struct TestServerOptions {
     LogDurability durability;
     bool not_replayed;  // as while the log is still being read
     Disk *disk;         // NULL: the real one
+    Clock *store_clock; // NULL: the system's
     ServerQuerySettings query;
 } TestServerOptions;
 
