@@ -13,7 +13,7 @@
 #include "os/thread.h"
 
 enum {
-    KEYS_EVERY_MS = 2000,    // how soon a key made or revoked by `traceo key` is known
+    LOOK_EVERY_MS = 2000,    // how soon a key made or revoked by `traceo key` is known; lines of a long replay
     SIGNAL_EVERY_MS = 100,   // how soon a second signal is seen while stopping
     INTERRUPTED_CODE = 130,  // exit code when a second signal ended it at once
 };
@@ -197,12 +197,23 @@ static void reload(App *app) {
     }
 }
 
+// A long replay says how far it is.
+static void look_at_replay(App *app) {
+    StoreState state;
+    store_state(app->store, &state);
+    if (state.ready) return;
+    log_info("replaying the log", LOG_I64("percent", state.replay_part * 100), LOG_I64("records", state.replayed_records));
+}
+
 static void wait_for_stop(App *app) {
     for (;;) {
-        switch (signals_wait(KEYS_EVERY_MS)) {
+        switch (signals_wait(LOOK_EVERY_MS)) {
             case SIGNAL_STOP: return;
             case SIGNAL_RELOAD: reload(app); break;
-            case SIGNAL_NONE: look_at_keys(app); break;
+            case SIGNAL_NONE:
+                look_at_replay(app);
+                look_at_keys(app);
+                break;
         }
     }
 }
@@ -232,6 +243,7 @@ static void app_stop(App *app) {
     store_close(&app->store);
     ingest_sender_free(&app->replayer);
     atomic_store(&app->stopped, true);
+    if (app->watcher != NULL) signals_raise(SIGNAL_NONE);  // wakes it
     thread_join(&app->watcher);
 }
 
