@@ -124,6 +124,12 @@ class Tables:
         self.family_rows = rows_of(src / "ingest/host/families.def", "FAMILY")
         self.metric_rows = rows_of(src / "server/self_metrics.def", "METRIC") + rows_of(src / "server/self_metrics.def", "FAMILY")
 
+        parser = "\n".join(path.read_text() for path in sorted((src / "query/promql").glob("*.c")))
+        self.refused = sorted({text for call in re.findall(r"return parser_unsupported\((.*?);", parser, re.S)
+                               for text in re.findall(r'"([^"]*)"', call) if " " in text and "%" not in text})
+        tests = "\n".join(path.read_text() for path in src.glob("**/*_test.c"))
+        self.test_variables = set(re.findall(r'"(TRACEO_[A-Z_]+)"', tests))
+
     def settings(self):
         rows = [[code(key), code(standard), cell_text(unit).replace(" ", " \\| ") if kind == "CHOICE" else cell_text(unit),
                  "yes" if reload == "true" else "at start", cell_text(text)]
@@ -174,6 +180,9 @@ class Tables:
     def functions_later(self):
         names = [code(row[1]) for row in self.function_rows if row[6] == "LATER"]
         return (", ".join(names) if names else "none") + "\n"
+
+    def language_later(self):
+        return "".join(f"- {cell_text(text)}\n" for text in self.refused)
 
     def routes(self):
         permission = {identity: text for identity, text, _ in self.permission_rows}
@@ -335,7 +344,8 @@ def unknown_calls(root, tables):
 def unknown_names(root, tables):
     """Own metrics, settings as variables, and routes that pages name."""
     metrics = {row[0] for row in tables.metric_rows}
-    variables = {"TRACEO_" + row[1].upper().replace(".", "__") for row in tables.setting_rows} | {"TRACEO_KEY", "TRACEO_SERVER"}
+    variables = {"TRACEO_" + row[1].upper().replace(".", "__") for row in tables.setting_rows} 
+    variables |= {"TRACEO_KEY", "TRACEO_SERVER"} | tables.test_variables
     routes = [re.sub(r"\\\{\w+\\\}", "[^/`]+", re.escape(row[2])) for row in tables.route_rows]
     faults = []
     for page in pages_of(root):
