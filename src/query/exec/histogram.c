@@ -1,9 +1,11 @@
-// Classic histograms, series with `le`: histogram_quantile and histogram_fraction, interpolated as Prometheus does.
+// Classic histograms, series with `le`: histogram_quantile(s) and histogram_fraction, interpolated as Prometheus does.
 
 #include "query/exec/exec.h"
 
 #include <float.h>
 #include <stdlib.h>
+
+#include "codec/number.h"
 
 #define BUCKET_LABEL TEXT("le")
 
@@ -27,8 +29,10 @@ typedef struct Group {
 typedef struct Histogram {
     Operator operator;
     Operator *inner;
-    double *params[2];  // the quantile; or lower and upper
-    bool fraction, done;
+    double **params;  // the quantile, or several; or lower and upper
+    size_t quantiles; // 0: a fraction
+    Text label;       // of histogram_quantiles: names the quantile; NULL otherwise
+    bool done;
     SourceRange buckets_range;
 } Histogram;
 
@@ -171,7 +175,7 @@ static size_t buckets_of(const Group *group, size_t step, Bucket *buckets) {
     return count;
 }
 
-static void compute(Histogram *histogram, Group *group, double *out) {
+static void compute(Histogram *histogram, Group *group, size_t quantile, double *out) {
     Exec *exec = histogram->operator.exec;
     Bucket *buckets = arena_push_array_raw(&histogram->operator.batch, Bucket, group->series.count);
     qsort(group->series.at, group->series.count, sizeof *group->series.at, by_bound);
@@ -181,10 +185,10 @@ static void compute(Histogram *histogram, Group *group, double *out) {
         bool forced = false;
         if (count == 0) {
             out[step] = ABSENT;
-        } else if (histogram->fraction) {
+        } else if (histogram->quantiles == 0) {
             out[step] = bucket_fraction(histogram->params[0][step], histogram->params[1][step], buckets, count);
         } else {
-            out[step] = bucket_quantile(histogram->params[0][step], buckets, count, &forced);
+            out[step] = bucket_quantile(histogram->params[quantile][step], buckets, count, &forced);
         }
         forced_ever |= forced;
     }
@@ -195,6 +199,18 @@ static void compute(Histogram *histogram, Group *group, double *out) {
               TEXT_ARG(text_slice(group->name, 0, 100)));
 }
 
+// The quantile as OpenMetrics writes numbers: 0.5, 1.0, NaN, +Inf.
+static void label_quantile(Histogram *histogram, StepSeries *series, double quantile) {
+    char digits[400 + 2];
+    size_t len = number_format_f64(quantile, digits);
+    if (isfinite(quantile) && memchr(digits, '.', len) == NULL) {
+        digits[len++] = '.';
+        digits[len++] = '0';
+    }
+    Operator *operator = &histogram->operator;
+    series->labels = labels_set(operator->exec, series->labels, histogram->label, (Text){digits, len}, &operator->keep);
+}
+
 static bool histogram_next(Operator *operator, StepBatch *out, Error *err) {
     Histogram *histogram = (Histogram *)operator;
     if (histogram->done) return true;
@@ -203,33 +219,59 @@ static bool histogram_next(Operator *operator, StepBatch *out, Error *err) {
     ARRAY(StepSeries) made = {0};
     TRY(operator_collect(histogram->inner, &operator->keep, &all, err));
     for (Group *group = group_all(histogram, all); group != NULL; group = group->next) {
-        double *column = column_new(&operator->keep, operator->steps);
-        compute(histogram, group, column);
-        StepSeries *series = array_add_on(&operator->keep, &made);
-        *series = (StepSeries){group->labels, group->drop_name, column};
-        series_drop_name(operator->exec, series, &operator->keep);
-        arena_clear(&operator->batch);
+        for (size_t i = 0; i < MAX(histogram->quantiles, (size_t)1); i++) {
+            double *column = column_new(&operator->keep, operator->steps);
+            compute(histogram, group, i, column);
+            StepSeries *series = array_add_on(&operator->keep, &made);
+            *series = (StepSeries){group->labels, group->drop_name, column};
+            if (histogram->label.at != NULL) label_quantile(histogram, series, histogram->params[i][0]);
+            series_drop_name(operator->exec, series, &operator->keep);
+            arena_clear(&operator->batch);
+        }
         TRY(exec_tick(operator->exec, err));
     }
     *out = (StepBatch){made.at, made.count};
     return true;
 }
 
+// Warns of quantiles outside [0, 1]; with a label for each, a quantile may not change from step to step.
+static bool check_quantiles(const Histogram *histogram, const Expr *const *args, Error *err) {
+    Steps steps = histogram->operator.steps;
+    for (size_t i = 0; i < histogram->quantiles; i++) {
+        const double *values = histogram->params[i];
+        for (size_t step = 0; step < steps.count; step++) {
+            if (!(values[step] >= 0 && values[step] <= 1)) quantile_note(histogram->operator.exec, args[i]->range, values[step]);
+            bool same = values[step] == values[0] || (isnan(values[step]) && isnan(values[0]));
+            if (same || histogram->label.at == NULL) continue;
+            return error_set(err, ERROR_UNSUPPORTED, "histogram_quantiles: a quantile that changes over time is not evaluated yet");
+        }
+    }
+    return true;
+}
+
 bool histogram_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error *err) {
     Histogram *histogram = operator_new(exec, Histogram, call, steps, histogram_next);
-    histogram->fraction = call->as.call.function->id == FUNCTION_HISTOGRAM_FRACTION;
-    size_t scalars = histogram->fraction ? 2 : 1;
-    for (size_t i = 0; i < scalars; i++) {
-        TRY(scalar_eval(exec, call->as.call.args[i], steps, &histogram->operator.keep, &histogram->params[i], err));
+    FunctionId id = call->as.call.function->id;
+    const Expr *const *args = (const Expr *const *)call->as.call.args;
+    bool several = id == FUNCTION_HISTOGRAM_QUANTILES;
+    size_t first = several ? 2 : 0, count = several ? call->as.call.arg_count - 2 : call->as.call.arg_count - 1;
+    const Expr *buckets = several ? args[0] : args[count];
+    histogram->quantiles = id == FUNCTION_HISTOGRAM_FRACTION ? 0 : count;
+    histogram->params = arena_push_array(&histogram->operator.keep, double *, count);
+    for (size_t i = 0; i < count; i++) {
+        TRY(scalar_eval(exec, args[first + i], steps, &histogram->operator.keep, &histogram->params[i], err));
     }
-    for (size_t step = 0; !histogram->fraction && step < steps.count; step++) {
-        double q = histogram->params[0][step];
-        if (q >= 0 && q <= 1) continue;
-        quantile_note(exec, call->as.call.args[0]->range, q);
+    if (several) {
+        histogram->label = expr_inner(args[1])->as.string;
+        if (histogram->label.len == 0 || !text_is_utf8(histogram->label)) {
+            return error_set(err, ERROR_BAD_INPUT, "invalid label name in histogram_quantiles(): %.*s",
+                             TEXT_ARG(text_slice(histogram->label, 0, 64)));
+        }
     }
-    histogram->buckets_range = call->as.call.args[scalars]->range;
-    TRY(operator_open(exec, call->as.call.args[scalars], steps, &histogram->inner, err));
-    histogram->operator.one_name = histogram->inner->one_name;
+    TRY(check_quantiles(histogram, args + first, err));
+    histogram->buckets_range = buckets->range;
+    TRY(operator_open(exec, buckets, steps, &histogram->inner, err));
+    histogram->operator.one_name = histogram->inner->one_name && !several;
     *out = unique_open(exec, &histogram->operator);
     return true;
 }

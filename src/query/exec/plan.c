@@ -13,7 +13,8 @@ static CallOpen call_open(const Function *function) {
         case FUNCTION_VECTOR: return vector_open;
         case FUNCTION_TIMESTAMP: return timestamp_open;
         case FUNCTION_LABEL_REPLACE: case FUNCTION_LABEL_JOIN: return label_function_open;
-        case FUNCTION_HISTOGRAM_QUANTILE: case FUNCTION_HISTOGRAM_FRACTION: return histogram_open;
+        case FUNCTION_HISTOGRAM_QUANTILE: case FUNCTION_HISTOGRAM_QUANTILES: case FUNCTION_HISTOGRAM_FRACTION:
+            return histogram_open;
         case FUNCTION_SORT: case FUNCTION_SORT_DESC: case FUNCTION_SORT_BY_LABEL: case FUNCTION_SORT_BY_LABEL_DESC:
             return sort_open;
         case FUNCTION_MINUTE: case FUNCTION_HOUR: case FUNCTION_DAY_OF_MONTH: case FUNCTION_DAY_OF_WEEK:
