@@ -165,7 +165,6 @@ static void finish(AggregateOp op, Group *group, size_t steps) {
     }
 }
 
-// A name that is still to be dropped goes for the group when any member drops it.
 static bool any_value(const double *values, size_t steps) {
     for (size_t i = 0; i < steps; i++) {
         if (!is_absent(values[i])) return true;
@@ -182,6 +181,7 @@ static bool fold_all(Aggregate *aggregate, Error *err) {
         for (size_t i = 0; i < batch.count; i++) {
             if (!any_value(batch.at[i].values, steps)) continue;
             Group *group = group_of(aggregate, batch.at[i].labels);
+            // A name that is still to be dropped goes for the group when any member drops it.
             group->drop_name |= batch.at[i].drop_name;
             fold(group, batch.at[i].values, steps);
         }

@@ -107,13 +107,21 @@ void exec_note(Exec *exec, NoteKind kind, SourceRange range, const char *format,
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
     SourcePlace place = source_place(exec->text, range.from);
+    ArenaMark before = arena_mark(exec->arena);  // most notes are repeated for every series, and given back
     Text note = text_format(exec->arena, "PromQL %s: %s (%zu:%zu)", kind == NOTE_WARNING ? "warning" : "info", message,
                             place.line, place.column);
     __typeof__(&exec->warnings) list = kind == NOTE_WARNING ? &exec->warnings : (void *)&exec->infos;
     for (size_t i = 0; i < list->count; i++) {
-        if (text_equal(list->at[i], note)) return;
+        if (text_equal(list->at[i], note)) {
+            arena_reset_to(exec->arena, before);
+            return;
+        }
     }
-    if (list->count < NOTES_MAX) *array_add(list) = note;
+    if (list->count < NOTES_MAX) {
+        *array_add(list) = note;
+    } else {
+        arena_reset_to(exec->arena, before);
+    }
 }
 
 Text number_shown(double value, Arena *arena) {
