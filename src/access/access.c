@@ -56,7 +56,8 @@ static void key_take(const CatalogKey *from, Arena *arena, AccessKey *to) {
     if (!permissions_parse(from->permissions, &to->permissions, &err) ||
         (!any_tenant && !tenant_name_check(from->tenant, &err))) {
         to->revoked = true;
-        log_warn("an API key is not understood and opens nothing", LOG_TEXT("key", from->id), LOG_ERR(&err));
+        log_warn("an API key is not understood and opens nothing", LOG_TEXT("key", from->id),
+                 LOG_ERR(&err));
     }
 }
 
@@ -64,7 +65,8 @@ static bool key_table_read(Catalog *catalog, KeyTable **out, Error *err) {
     AUTO(key_table_free) KeyTable *table = memory_new(KeyTable);
     AUTO(arena_free) Arena scratch = {0};
     CatalogKey *rows = NULL;
-    if (!catalog_keys(catalog, &scratch, &rows, &table->count, err)) return error_context(err, "reading the API keys");
+    if (!catalog_keys(catalog, &scratch, &rows, &table->count, err))
+        return error_context(err, "reading the API keys");
     table->at = arena_push_array(&table->arena, AccessKey, table->count + 1);
     for (size_t i = 0; i < table->count; i++) key_take(&rows[i], &table->arena, &table->at[i]);
     if (table->count > 1) qsort(table->at, table->count, sizeof *table->at, by_id);
@@ -94,7 +96,8 @@ bool access_reload(Access *access, Error *err) {
     TRY(key_table_read(access->catalog, &fresh, err));
     if (access->has_keys && fresh->count == 0) {
         // Keys are revoked, never removed; an empty table now means another catalogue, not an open house.
-        return error_set(err, ERROR_CORRUPT, "the catalogue has lost its API keys; the old ones stay in force");
+        return error_set(err, ERROR_CORRUPT,
+                         "the catalogue has lost its API keys; the old ones stay in force");
     }
     shared_take_write(&access->lock);
     KeyTable *old = access->keys;
@@ -112,7 +115,8 @@ bool access_has_keys(Access *access) {
 bool access_allows_address(Access *access, const Address *address, Error *err) {
     if (address->loopback || access_has_keys(access)) return true;
     return error_set(err, ERROR_FORBIDDEN,
-                     "will not listen on %.*s: there is no API key yet, so anyone could read and write; make one first with "
+                     "will not listen on %.*s: there is no API key yet, so anyone could read and "
+                     "write; make one first with "
                      "`traceo key add`, or listen on 127.0.0.1",
                      TEXT_ARG(address->text));
 }
@@ -142,8 +146,9 @@ static bool is_loopback_v4(Text host) {
 bool access_allows_host(Access *access, Text host) {
     if (access_has_keys(access)) return true;
     Text name = host_without_port(host);
-    return name.len == 0 || text_equal_ignore_case(name, TEXT("localhost")) || text_equal(name, TEXT("::1")) ||
-           text_ends_with(name, TEXT(".localhost")) || is_loopback_v4(name);
+    return name.len == 0 || text_equal_ignore_case(name, TEXT("localhost")) ||
+           text_equal(name, TEXT("::1")) || text_ends_with(name, TEXT(".localhost")) ||
+           is_loopback_v4(name);
 }
 
 // ---- Who asks? ----------------------------------------------------------------------------------
@@ -162,10 +167,12 @@ static const AccessKey *key_table_find(const KeyTable *table, Text id) {
 }
 
 // What is hashed in place of a key that is missing or malformed, so that it costs what a wrong one costs.
-static const char no_secret[KEY_SECRET_TEXT + 1] = "0000000000000000000000000000000000000000000000000000000000000000";
+static const char no_secret[KEY_SECRET_TEXT + 1] =
+    "0000000000000000000000000000000000000000000000000000000000000000";
 
 // The caller holds the lock. NULL: not a valid key.
-static const AccessKey *key_verify(const Access *access, const AccessRequest *request, Arena *arena, Error *err) {
+static const AccessKey *key_verify(const Access *access, const AccessRequest *request, Arena *arena,
+                                   Error *err) {
     static const uint8_t no_hash[KEY_HASH_BYTES];
     Text text = TEXT_NONE;
     KeyText key = {TEXT_NONE, {no_secret, KEY_SECRET_TEXT}};
@@ -177,7 +184,8 @@ static const AccessKey *key_verify(const Access *access, const AccessRequest *re
     if (!key_hash(key.secret, hash, err)) return NULL;
     bool equal = key_hash_equal(hash, found != NULL ? found->secret_hash : no_hash);
     if (!well_formed || found == NULL || !equal || found->revoked) return NULL;
-    bool expired = found->expires_ms != 0 && found->expires_ms <= access->clock->wall_ms(access->clock);
+    bool expired =
+        found->expires_ms != 0 && found->expires_ms <= access->clock->wall_ms(access->clock);
     return expired ? NULL : found;
 }
 
@@ -190,13 +198,15 @@ static bool tenant_choose(Text of_key, Text asked, Text *out, Error *err) {
     }
     if (!tenant_name_check(asked, err)) return error_context(err, "X-Scope-OrgID");
     if (!any && !text_equal(of_key, asked)) {
-        return error_set(err, ERROR_FORBIDDEN, "this key does not open the tenant that X-Scope-OrgID names");
+        return error_set(err, ERROR_FORBIDDEN,
+                         "this key does not open the tenant that X-Scope-OrgID names");
     }
     *out = asked;
     return true;
 }
 
-bool access_identify(Access *access, const AccessRequest *request, Arena *arena, Identity *out, Error *err) {
+bool access_identify(Access *access, const AccessRequest *request, Arena *arena, Identity *out,
+                     Error *err) {
     Identity found = {.permissions = PERMISSION_ALL};
     Text tenant = TEXT("*");
     if (access_has_keys(access)) {
@@ -213,7 +223,9 @@ bool access_identify(Access *access, const AccessRequest *request, Arena *arena,
             if (err != NULL) *err = inner;
             return false;
         }
-        if (key == NULL) return error_set(err, ERROR_UNAUTHENTICATED, "a valid API key is needed: Authorization: Bearer traceo_…");
+        if (key == NULL)
+            return error_set(err, ERROR_UNAUTHENTICATED,
+                             "a valid API key is needed: Authorization: Bearer traceo_…");
     }
     TRY(tenant_choose(tenant, request->tenant, &tenant, err));
     found.tenant = text_copy(tenant, arena);
@@ -225,7 +237,8 @@ bool access_permits(const Identity *identity, Permissions needs, Error *err) {
     Permissions missing = needs & ~identity->permissions;
     if (missing == 0) return true;
     AUTO(arena_free) Arena arena = {0};
-    return error_set(err, ERROR_FORBIDDEN, "this key lacks the permission %.*s", TEXT_ARG(permissions_print(missing, &arena)));
+    return error_set(err, ERROR_FORBIDDEN, "this key lacks the permission %.*s",
+                     TEXT_ARG(permissions_print(missing, &arena)));
 }
 
 // ---- Making keys --------------------------------------------------------------------------------
@@ -240,9 +253,12 @@ static Text hex_of(const uint8_t *bytes, size_t len, Arena *arena) {
     return (Text){into, len * 2};
 }
 
-bool access_key_make(Catalog *catalog, Clock *clock, AccessKeyOptions options, Arena *arena, Text *out, Error *err) {
+bool access_key_make(Catalog *catalog, Clock *clock, AccessKeyOptions options, Arena *arena,
+                     Text *out, Error *err) {
     if (!text_equal(options.tenant, TEXT("*"))) TRY(tenant_name_check(options.tenant, err));
-    if (options.permissions == 0) return error_set(err, ERROR_BAD_INPUT, "a key without permissions opens nothing; name at least one");
+    if (options.permissions == 0)
+        return error_set(err, ERROR_BAD_INPUT,
+                         "a key without permissions opens nothing; name at least one");
     uint8_t id_bytes[KEY_ID_BYTES], secret_bytes[KEY_SECRET_BYTES];
     TRY(random_bytes(id_bytes, sizeof id_bytes, err));
     TRY(random_bytes(secret_bytes, sizeof secret_bytes, err));

@@ -68,16 +68,17 @@ typedef struct AccessRequest {
 } AccessRequest;
 
 typedef struct Identity {
-    Text tenant;   // whose data; valid name
+    Text tenant;  // whose data; valid name
     Permissions permissions;
-    Text key_id;   // empty: anonymous
+    Text key_id;  // empty: anonymous
 } Identity;
 
 // Finds out who asks; texts of `out` are copied to `arena`.
 //   UNAUTHENTICATED  no key, or one that is malformed, unknown, wrong, expired or revoked: the same message and work for all
 //   FORBIDDEN        X-Scope-OrgID names another tenant than the key's
 //   BAD_INPUT        X-Scope-OrgID is no tenant's name
-must_use bool access_identify(Access *access, const AccessRequest *request, Arena *arena, Identity *out, Error *err);
+must_use bool access_identify(Access *access, const AccessRequest *request, Arena *arena,
+                              Identity *out, Error *err);
 
 // FORBIDDEN, naming the missing permission, unless the identity has all that are needed.
 must_use bool access_permits(const Identity *identity, Permissions needs, Error *err);
@@ -85,12 +86,13 @@ must_use bool access_permits(const Identity *identity, Permissions needs, Error 
 // ---- Making keys ----------------------------------------------------------------------------------
 
 typedef struct AccessKeyOptions {
-    Text name;            // a note for people
-    Text tenant;          // a tenant's name, or "*"
+    Text name;    // a note for people
+    Text tenant;  // a tenant's name, or "*"
     Permissions permissions;
-    int64_t expires_ms;   // 0: never
+    int64_t expires_ms;  // 0: never
 } AccessKeyOptions;
 
 // Makes a key, keeps its hash in the catalogue, and gives its text, which is shown once and never again. It is in
 // force after the next access_reload.
-must_use bool access_key_make(Catalog *catalog, Clock *clock, AccessKeyOptions options, Arena *arena, Text *out, Error *err);
+must_use bool access_key_make(Catalog *catalog, Clock *clock, AccessKeyOptions options,
+                              Arena *arena, Text *out, Error *err);

@@ -22,10 +22,12 @@ static void world_begin(Test *t, World *world) {
     if (base.len == 0) base = TEXT("/tmp");
     uint64_t number = 0;
     check_ok(t, random_bytes(&number, sizeof number, t->err));
-    *world = (World){.folder = text_format(t->arena, "%.*s/traceo-access-%016llx", TEXT_ARG(base), (unsigned long long)number)};
+    *world = (World){.folder = text_format(t->arena, "%.*s/traceo-access-%016llx", TEXT_ARG(base),
+                                           (unsigned long long)number)};
     clock_manual(&world->clock, NOW_MS);
     check_ok(t, disk_make_folders(disk_real(), world->folder, t->err));
-    check_ok(t, catalog_open(text_format(t->arena, "%.*s/catalog.db", TEXT_ARG(world->folder)), &world->catalog, t->err));
+    check_ok(t, catalog_open(text_format(t->arena, "%.*s/catalog.db", TEXT_ARG(world->folder)),
+                             &world->catalog, t->err));
     check_ok(t, access_open(world->catalog, &world->clock.clock, &world->access, t->err));
 }
 
@@ -36,16 +38,22 @@ static void world_end(Test *t, World *world) {
     DiskEntries entries;
     check_ok(t, disk->list(disk, world->folder, t->arena, &entries, t->err));
     for (size_t i = 0; i < entries.count; i++) {
-        Text path = text_format(t->arena, "%.*s/%.*s", TEXT_ARG(world->folder), TEXT_ARG(entries.at[i].name));
+        Text path = text_format(t->arena, "%.*s/%.*s", TEXT_ARG(world->folder),
+                                TEXT_ARG(entries.at[i].name));
         check_ok(t, disk->remove(disk, path, t->err));
     }
     check_ok(t, disk->remove_folder(disk, world->folder, t->err));
 }
 
-static Text make_key(Test *t, World *world, Text tenant, Permissions permissions, int64_t expires_ms) {
-    AccessKeyOptions options = {.name = TEXT("test"), .tenant = tenant, .permissions = permissions, .expires_ms = expires_ms};
+static Text make_key(Test *t, World *world, Text tenant, Permissions permissions,
+                     int64_t expires_ms) {
+    AccessKeyOptions options = {.name = TEXT("test"),
+                                .tenant = tenant,
+                                .permissions = permissions,
+                                .expires_ms = expires_ms};
     Text key = TEXT_NONE;
-    check_ok(t, access_key_make(world->catalog, &world->clock.clock, options, t->arena, &key, t->err));
+    check_ok(t,
+             access_key_make(world->catalog, &world->clock.clock, options, t->arena, &key, t->err));
     check_ok(t, access_reload(world->access, t->err));
     return key;
 }
@@ -63,8 +71,10 @@ static Text base64(Test *t, Text from) {
     size_t len = 0;
     for (size_t i = 0; i < from.len; i += 3) {
         uint32_t bits = 0;
-        for (size_t j = 0; j < 3; j++) bits = bits << 8 | (i + j < from.len ? (uint8_t)from.at[i + j] : 0);
-        for (size_t j = 0; j < 4; j++) into[len++] = i + j > from.len ? '=' : digits[bits >> (18 - 6 * j) & 63];
+        for (size_t j = 0; j < 3; j++)
+            bits = bits << 8 | (i + j < from.len ? (uint8_t)from.at[i + j] : 0);
+        for (size_t j = 0; j < 4; j++)
+            into[len++] = i + j > from.len ? '=' : digits[bits >> (18 - 6 * j) & 63];
     }
     return (Text){into, len};
 }
@@ -96,16 +106,19 @@ TEST(without_any_key_only_names_of_loopback_are_answered) {
         const char *host;
         bool allowed;
     } rows[] = {
-        {"localhost", true},       {"LocalHost:4310", true},  {"127.0.0.1:4310", true},      {"127.8.9.10", true},
-        {"[::1]:4310", true},      {"", true},                {"traceo.localhost", true},    {"evil.example:4310", false},
-        {"127.evil.example", false}, {"127.0.0.1.example", false}, {"localhost.example", false}, {"10.0.0.1", false},
-        {"[::2]:4310", false},     {"127.0.0.256", false},    {"127.0.0", false},            {"notlocalhost", false},
+        {"localhost", true},          {"LocalHost:4310", true},     {"127.0.0.1:4310", true},
+        {"127.8.9.10", true},         {"[::1]:4310", true},         {"", true},
+        {"traceo.localhost", true},   {"evil.example:4310", false}, {"127.evil.example", false},
+        {"127.0.0.1.example", false}, {"localhost.example", false}, {"10.0.0.1", false},
+        {"[::2]:4310", false},        {"127.0.0.256", false},       {"127.0.0", false},
+        {"notlocalhost", false},
     };
     World world;
     world_begin(t, &world);
     for (size_t i = 0; i < COUNT(rows); i++) {
         bool allowed = access_allows_host(world.access, text_from_cstring(rows[i].host));
-        if (allowed != rows[i].allowed) check_failed(t, __FILE__, __LINE__, "Host %s", rows[i].host);
+        if (allowed != rows[i].allowed)
+            check_failed(t, __FILE__, __LINE__, "Host %s", rows[i].host);
     }
     make_key(t, &world, TEXT("*"), PERMISSION_ALL, 0);
     check(t, access_allows_host(world.access, TEXT("traceo.example")));
@@ -170,10 +183,17 @@ TEST(all_that_is_no_valid_key_gets_one_and_the_same_answer) {
         if (i == 0) message = text_copy(text_from_cstring(t->err->message), t->arena);
         check_text(t, message, text_from_cstring(t->err->message));
     }
-    Text schemes[] = {TEXT("Bearer"), TEXT("Basic"), TEXT("Basic !!!!"), TEXT("Basic AAA"), TEXT("Digest x"), TEXT("Basic OjpAAAA"), key};
+    Text schemes[] = {TEXT("Bearer"),
+                      TEXT("Basic"),
+                      TEXT("Basic !!!!"),
+                      TEXT("Basic AAA"),
+                      TEXT("Digest x"),
+                      TEXT("Basic OjpAAAA"),
+                      key};
     for (size_t i = 0; i < COUNT(schemes); i++) {
         AccessRequest request = {.authorization = schemes[i]};
-        check_error(t, access_identify(world.access, &request, t->arena, &who, t->err), ERROR_UNAUTHENTICATED);
+        check_error(t, access_identify(world.access, &request, t->arena, &who, t->err),
+                    ERROR_UNAUTHENTICATED);
         check_text(t, message, text_from_cstring(t->err->message));
     }
     check_ok(t, identify(t, &world, key, TEXT_NONE, &who));
@@ -214,20 +234,24 @@ TEST(the_header_only_narrows_what_the_key_opens) {
         const char *of_key, *header, *gives;
         ErrorCode code;
     } rows[] = {
-        {"acme", NULL, "acme", ERROR_NONE},     {"acme", "acme", "acme", ERROR_NONE},   {"acme", "other", NULL, ERROR_FORBIDDEN},
-        {"acme", "default", NULL, ERROR_FORBIDDEN}, {"acme", "a/b", NULL, ERROR_BAD_INPUT}, {"acme", "acme|other", NULL, ERROR_BAD_INPUT},
-        {"*", NULL, "default", ERROR_NONE},     {"*", "other", "other", ERROR_NONE},    {"*", "..", NULL, ERROR_BAD_INPUT},
-        {"*", "*", NULL, ERROR_BAD_INPUT},      {"acme", "ACME", NULL, ERROR_FORBIDDEN}, {"acme", "", "acme", ERROR_NONE},
+        {"acme", NULL, "acme", ERROR_NONE},       {"acme", "acme", "acme", ERROR_NONE},
+        {"acme", "other", NULL, ERROR_FORBIDDEN}, {"acme", "default", NULL, ERROR_FORBIDDEN},
+        {"acme", "a/b", NULL, ERROR_BAD_INPUT},   {"acme", "acme|other", NULL, ERROR_BAD_INPUT},
+        {"*", NULL, "default", ERROR_NONE},       {"*", "other", "other", ERROR_NONE},
+        {"*", "..", NULL, ERROR_BAD_INPUT},       {"*", "*", NULL, ERROR_BAD_INPUT},
+        {"acme", "ACME", NULL, ERROR_FORBIDDEN},  {"acme", "", "acme", ERROR_NONE},
     };
     World world;
     world_begin(t, &world);
-    Text keys[2] = {make_key(t, &world, TEXT("acme"), PERMISSION_ALL, 0), make_key(t, &world, TEXT("*"), PERMISSION_ALL, 0)};
+    Text keys[2] = {make_key(t, &world, TEXT("acme"), PERMISSION_ALL, 0),
+                    make_key(t, &world, TEXT("*"), PERMISSION_ALL, 0)};
     for (size_t i = 0; i < COUNT(rows); i++) {
         Identity who = {0};
         Text key = keys[rows[i].of_key[0] == '*'];
         bool known = identify(t, &world, key, text_from_cstring(rows[i].header), &who);
         if (known != (rows[i].code == ERROR_NONE) || t->err->code != rows[i].code) {
-            check_failed(t, __FILE__, __LINE__, "key of %s, header %s: %s", rows[i].of_key, rows[i].header, t->err->message);
+            check_failed(t, __FILE__, __LINE__, "key of %s, header %s: %s", rows[i].of_key,
+                         rows[i].header, t->err->message);
         }
         if (known) check_text(t, text_from_cstring(rows[i].gives), who.tenant);
     }
@@ -238,8 +262,11 @@ TEST(a_permission_that_is_missing_is_named) {
     Identity reader = {.permissions = PERMISSION_READ_METRICS};
     check_ok(t, access_permits(&reader, PERMISSION_READ_METRICS, t->err));
     check_ok(t, access_permits(&reader, PERMISSION_PUBLIC, t->err));
-    check_error(t, access_permits(&reader, PERMISSION_WRITE_METRICS | PERMISSION_READ_METRICS, t->err), ERROR_FORBIDDEN);
-    check_text(t, TEXT("this key lacks the permission write_metrics"), text_from_cstring(t->err->message));
+    check_error(t,
+                access_permits(&reader, PERMISSION_WRITE_METRICS | PERMISSION_READ_METRICS, t->err),
+                ERROR_FORBIDDEN);
+    check_text(t, TEXT("this key lacks the permission write_metrics"),
+               text_from_cstring(t->err->message));
     for (size_t i = 0; i < PERMISSION_COUNT; i++) {
         Identity all_but_one = {.permissions = PERMISSION_ALL & ~(1u << i)};
         check_error(t, access_permits(&all_but_one, 1u << i, t->err), ERROR_FORBIDDEN);
@@ -250,7 +277,8 @@ TEST(permissions_are_words_and_a_table) {
     Permissions parsed = 0;
     for (size_t i = 0; i < PERMISSION_COUNT; i++) {
         check(t, permission_rows[i].name.len > 0 && permission_rows[i].help.len > 10);
-        for (size_t j = 0; j < i; j++) check(t, !text_equal(permission_rows[i].name, permission_rows[j].name));
+        for (size_t j = 0; j < i; j++)
+            check(t, !text_equal(permission_rows[i].name, permission_rows[j].name));
     }
     Text all = permissions_print(PERMISSION_ALL, t->arena);
     check_text(t, TEXT("read_metrics,write_metrics,read_status,admin"), all);
@@ -259,7 +287,8 @@ TEST(permissions_are_words_and_a_table) {
     check_ok(t, permissions_parse(TEXT("read_metrics, admin"), &parsed, t->err));
     check(t, parsed == (PERMISSION_READ_METRICS | PERMISSION_ADMIN));
     check_error(t, permissions_parse(TEXT("read_metrics,root"), &parsed, t->err), ERROR_BAD_INPUT);
-    check_error(t, permissions_parse(TEXT("read_metrics,,admin"), &parsed, t->err), ERROR_BAD_INPUT);
+    check_error(t, permissions_parse(TEXT("read_metrics,,admin"), &parsed, t->err),
+                ERROR_BAD_INPUT);
 }
 
 TEST(a_key_of_permissions_from_a_newer_version_opens_nothing) {
@@ -268,7 +297,10 @@ TEST(a_key_of_permissions_from_a_newer_version_opens_nothing) {
     uint8_t hash[KEY_HASH_BYTES];
     Text secret = TEXT("00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff");
     check_ok(t, key_hash(secret, hash, t->err));
-    CatalogKey row = {.id = TEXT("0123456789abcdef"), .tenant = TEXT("*"), .permissions = TEXT("read_metrics,fly"), .created_ms = 1};
+    CatalogKey row = {.id = TEXT("0123456789abcdef"),
+                      .tenant = TEXT("*"),
+                      .permissions = TEXT("read_metrics,fly"),
+                      .created_ms = 1};
     memcpy(row.secret_hash, hash, sizeof hash);
     check_ok(t, catalog_key_add(world.catalog, &row, t->err));
     check_ok(t, access_reload(world.access, t->err));
@@ -281,7 +313,8 @@ TEST(a_key_of_permissions_from_a_newer_version_opens_nothing) {
 TEST(keys_are_of_random_bytes_and_kept_as_hashes_only) {
     World world;
     world_begin(t, &world);
-    Text first = make_key(t, &world, TEXT("acme"), PERMISSION_ADMIN, 0), second = make_key(t, &world, TEXT("acme"), PERMISSION_ADMIN, 0);
+    Text first = make_key(t, &world, TEXT("acme"), PERMISSION_ADMIN, 0),
+         second = make_key(t, &world, TEXT("acme"), PERMISSION_ADMIN, 0);
     KeyText a, b;
     check(t, key_split(first, &a) && key_split(second, &b));
     check(t, !text_equal(a.id, b.id) && !text_equal(a.secret, b.secret));
@@ -290,7 +323,8 @@ TEST(keys_are_of_random_bytes_and_kept_as_hashes_only) {
     check_ok(t, disk_read_whole(disk_real(), path, 64 * MB, t->arena, &file, t->err));
     check(t, text_find(bytes_text(file), a.secret) < 0);
     Text log_path = text_format(t->arena, "%.*s/catalog.db-wal", TEXT_ARG(world.folder));
-    if (disk_read_whole(disk_real(), log_path, 64 * MB, t->arena, &file, t->err)) check(t, text_find(bytes_text(file), a.secret) < 0);
+    if (disk_read_whole(disk_real(), log_path, 64 * MB, t->arena, &file, t->err))
+        check(t, text_find(bytes_text(file), a.secret) < 0);
     // SHA-256 of "abc", the first example of FIPS 180-4.
     uint8_t hash[KEY_HASH_BYTES];
     check_ok(t, key_hash(TEXT("abc"), hash, t->err));
@@ -306,23 +340,32 @@ TEST(randomness_that_fails_makes_no_key) {
     Text key = TEXT_NONE;
     for (uint64_t nth = 1; nth <= 2; nth++) {
         random_fail_after(nth);
-        bool made = access_key_make(world.catalog, &world.clock.clock, options, t->arena, &key, t->err);
+        bool made =
+            access_key_make(world.catalog, &world.clock.clock, options, t->arena, &key, t->err);
         random_fail_after(0);
         check(t, !made && key.len == 0);
     }
     check_ok(t, access_reload(world.access, t->err));
     check(t, !access_has_keys(world.access));
     options.permissions = 0;
-    check_error(t, access_key_make(world.catalog, &world.clock.clock, options, t->arena, &key, t->err), ERROR_BAD_INPUT);
+    check_error(t,
+                access_key_make(world.catalog, &world.clock.clock, options, t->arena, &key, t->err),
+                ERROR_BAD_INPUT);
     options = (AccessKeyOptions){.tenant = TEXT("no/such"), .permissions = PERMISSION_ALL};
-    check_error(t, access_key_make(world.catalog, &world.clock.clock, options, t->arena, &key, t->err), ERROR_BAD_INPUT);
+    check_error(t,
+                access_key_make(world.catalog, &world.clock.clock, options, t->arena, &key, t->err),
+                ERROR_BAD_INPUT);
     world_end(t, &world);
 }
 
 TEST_MAIN("access", CASE(without_any_key_everyone_may_do_everything_on_loopback),
-          CASE(without_any_key_only_names_of_loopback_are_answered), CASE(a_key_is_found_wherever_clients_put_it),
-          CASE(all_that_is_no_valid_key_gets_one_and_the_same_answer), CASE(a_key_ends_when_its_time_is_over),
-          CASE(revoking_the_last_key_does_not_open_the_door), CASE(the_header_only_narrows_what_the_key_opens),
+          CASE(without_any_key_only_names_of_loopback_are_answered),
+          CASE(a_key_is_found_wherever_clients_put_it),
+          CASE(all_that_is_no_valid_key_gets_one_and_the_same_answer),
+          CASE(a_key_ends_when_its_time_is_over),
+          CASE(revoking_the_last_key_does_not_open_the_door),
+          CASE(the_header_only_narrows_what_the_key_opens),
           CASE(a_permission_that_is_missing_is_named), CASE(permissions_are_words_and_a_table),
-          CASE(a_key_of_permissions_from_a_newer_version_opens_nothing), CASE(keys_are_of_random_bytes_and_kept_as_hashes_only),
+          CASE(a_key_of_permissions_from_a_newer_version_opens_nothing),
+          CASE(keys_are_of_random_bytes_and_kept_as_hashes_only),
           CASE(randomness_that_fails_makes_no_key))

@@ -65,7 +65,9 @@ static bool is_hex(Text text) {
 }
 
 bool key_split(Text text, KeyText *out) {
-    if (text.len != KEY_PREFIX.len + KEY_ID_TEXT + 1 + KEY_SECRET_TEXT || !text_starts_with(text, KEY_PREFIX)) return false;
+    if (text.len != KEY_PREFIX.len + KEY_ID_TEXT + 1 + KEY_SECRET_TEXT ||
+        !text_starts_with(text, KEY_PREFIX))
+        return false;
     Text rest = text_slice(text, KEY_PREFIX.len, text.len);
     out->id = text_slice(rest, 0, KEY_ID_TEXT);
     out->secret = text_slice(rest, KEY_ID_TEXT + 1, rest.len);
@@ -74,7 +76,9 @@ bool key_split(Text text, KeyText *out) {
 
 bool key_hash(Text secret, uint8_t into[KEY_HASH_BYTES], Error *err) {
     unsigned int len = 0;
-    if (EVP_Digest(secret.at, secret.len, into, &len, EVP_sha256(), NULL) == 1 && len == KEY_HASH_BYTES) return true;
+    if (EVP_Digest(secret.at, secret.len, into, &len, EVP_sha256(), NULL) == 1 &&
+        len == KEY_HASH_BYTES)
+        return true;
     return error_set(err, ERROR_NO_MEMORY, "libcrypto could not compute SHA-256");
 }
 

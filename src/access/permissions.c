@@ -17,8 +17,8 @@ bool permissions_parse(Text text, Permissions *out, Error *err) {
         while (at < PERMISSION_COUNT && !text_equal(permission_rows[at].name, word)) at++;
         if (at == PERMISSION_COUNT) {
             AUTO(arena_free) Arena arena = {0};
-            return error_set(err, ERROR_BAD_INPUT, "\"%.*s\" is no permission; there are %.*s", TEXT_ARG(word),
-                             TEXT_ARG(permissions_print(PERMISSION_ALL, &arena)));
+            return error_set(err, ERROR_BAD_INPUT, "\"%.*s\" is no permission; there are %.*s",
+                             TEXT_ARG(word), TEXT_ARG(permissions_print(PERMISSION_ALL, &arena)));
         }
         found |= 1u << at;
     }

@@ -14,7 +14,8 @@ void counters_request(Counters *counters, const Route *route, int status, int64_
     count_up(&counters->requests[route == NULL ? ROUTE_COUNT : route->id][at], 1);
     if (route == NULL) return;
     size_t bucket = 0;
-    while (bucket < COUNTER_BUCKET_COUNT && (double)took_ns * 1e-9 > counter_buckets_s[bucket]) bucket++;
+    while (bucket < COUNTER_BUCKET_COUNT && (double)took_ns * 1e-9 > counter_buckets_s[bucket])
+        bucket++;
     count_up(&counters->seconds[route->lane][bucket], 1);
     count_up(&counters->nanoseconds[route->lane], (uint64_t)MAX(took_ns, 0));
 }

@@ -15,8 +15,9 @@ extern const int counter_statuses[COUNTER_STATUS_COUNT];
 extern const double counter_buckets_s[COUNTER_BUCKET_COUNT];
 
 typedef struct Counters {
-    _Atomic uint64_t requests[ROUTE_COUNT + 1][COUNTER_STATUS_COUNT];  // the last row: paths that are no route
-    _Atomic uint64_t seconds[LANE_COUNT][COUNTER_BUCKET_COUNT + 1];    // not cumulative
+    _Atomic uint64_t
+        requests[ROUTE_COUNT + 1][COUNTER_STATUS_COUNT];  // the last row: paths that are no route
+    _Atomic uint64_t seconds[LANE_COUNT][COUNTER_BUCKET_COUNT + 1];  // not cumulative
     _Atomic uint64_t nanoseconds[LANE_COUNT];
     _Atomic uint64_t samples[VERDICT_COUNT];
     _Atomic uint64_t writes_failed;

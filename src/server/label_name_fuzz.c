@@ -19,7 +19,8 @@ static void escape(Text name, Builder *out) {
     builder_add(out, TEXT("U__"));
     for (size_t at = 0; at < name.len;) {
         uint32_t point = next_point(name, &at);
-        bool plain = (point >= 'a' && point <= 'z') || (point >= 'A' && point <= 'Z') || (point >= '0' && point <= '9') || point == ':';
+        bool plain = (point >= 'a' && point <= 'z') || (point >= 'A' && point <= 'Z') ||
+                     (point >= '0' && point <= '9') || point == ':';
         if (plain) {
             builder_add_char(out, (char)point);
         } else if (point == '_') {

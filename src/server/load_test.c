@@ -10,9 +10,10 @@
 #define T0_MS INT64_C(1760000000000)
 
 // A query that takes its time: two thousand series over eleven thousand steps, ten times.
-#define SUM   "sum(last_over_time(many[4h]))"
-#define HEAVY "/api/v1/query_range?start=1760000000&end=1760011000&step=1&query=" SUM "%2B" SUM "%2B" SUM "%2B" SUM "%2B" SUM "%2B" \
-              SUM "%2B" SUM "%2B" SUM "%2B" SUM "%2B" SUM
+#define SUM "sum(last_over_time(many[4h]))"
+#define HEAVY                                                                                   \
+    "/api/v1/query_range?start=1760000000&end=1760011000&step=1&query=" SUM "%2B" SUM "%2B" SUM \
+    "%2B" SUM "%2B" SUM "%2B" SUM "%2B" SUM "%2B" SUM "%2B" SUM "%2B" SUM
 enum { SERIES = 2000 };
 
 static void write_many(Test *t, const TestServer *world) {
@@ -89,12 +90,17 @@ static void client_run(void *context) {
         Text name = text_format(t->arena, "client_%d", client->number);
         test_row(t, &body, name, TEXT("round"), text_format(t->arena, "%d", i), T0_MS, i);
         Builder packed = {0};
-        if (!compress_bytes(COMPRESSION_SNAPPY, 0, text_bytes(builder_text(&body.bytes)), &packed, t->err)) return;
-        int written = test_write_bytes(t, client->world, TEXT_NONE, TEXT_NONE, TEXT("snappy"), text_bytes(builder_text(&packed))).status;
+        if (!compress_bytes(COMPRESSION_SNAPPY, 0, text_bytes(builder_text(&body.bytes)), &packed,
+                            t->err))
+            return;
+        int written = test_write_bytes(t, client->world, TEXT_NONE, TEXT_NONE, TEXT("snappy"),
+                                       text_bytes(builder_text(&packed)))
+                          .status;
         builder_free(&packed);
         write_body_free(&body);
         // What was acknowledged is there at once.
-        Text target = text_format(t->arena, "/api/v1/query?query=count(%.*s)&time=1760000000", TEXT_ARG(name));
+        Text target = text_format(t->arena, "/api/v1/query?query=count(%.*s)&time=1760000000",
+                                  TEXT_ARG(name));
         Text expected = text_format(t->arena, "[1760000000,\"%d\"]", i + 1);
         Text seen = test_get(t, client->world, text_to_cstring(target, t->arena)).body;
         client->answered += written == 204 && text_find(seen, expected) > 0;
@@ -108,7 +114,8 @@ TEST(many_clients_write_and_read_their_own_writes) {
     Thread *threads[CLIENTS];
     for (int i = 0; i < CLIENTS; i++) {
         clients[i] = (Client){.world = &world, .number = i};
-        clients[i].test = (Test){.name = "client", .arena = &clients[i].arena, .err = &clients[i].err};
+        clients[i].test =
+            (Test){.name = "client", .arena = &clients[i].arena, .err = &clients[i].err};
         check_ok(t, thread_start("client", client_run, &clients[i], &threads[i], t->err));
     }
     for (int i = 0; i < CLIENTS; i++) {
@@ -129,14 +136,19 @@ TEST(one_connection_may_carry_several_tenants) {
     for (size_t i = 0; i < COUNT(tenants); i++) {
         WriteBody body = {0};
         Builder packed = {0}, request = {0};
-        test_row(t, &body, text_format(t->arena, "of_%s", tenants[i]), TEXT("n"), text_format(t->arena, "%zu", i), T0_MS, 1);
-        check_ok(t, compress_bytes(COMPRESSION_SNAPPY, 0, text_bytes(builder_text(&body.bytes)), &packed, t->err));
-        builder_addf(&request, "POST /api/v1/write HTTP/1.1\r\nHost: localhost\r\nX-Scope-OrgID: %s\r\nContent-Length: %zu\r\n\r\n",
+        test_row(t, &body, text_format(t->arena, "of_%s", tenants[i]), TEXT("n"),
+                 text_format(t->arena, "%zu", i), T0_MS, 1);
+        check_ok(t, compress_bytes(COMPRESSION_SNAPPY, 0, text_bytes(builder_text(&body.bytes)),
+                                   &packed, t->err));
+        builder_addf(&request,
+                     "POST /api/v1/write HTTP/1.1\r\nHost: localhost\r\nX-Scope-OrgID: "
+                     "%s\r\nContent-Length: %zu\r\n\r\n",
                      tenants[i], packed.len);
         builder_add(&request, builder_text(&packed));
         SocketPart part = {request.at, request.len};
         size_t sent = 0;
-        check(t, socket_write(socket, &part, 1, &sent, t->err) == SOCKET_DONE && sent == request.len);
+        check(t,
+              socket_write(socket, &part, 1, &sent, t->err) == SOCKET_DONE && sent == request.len);
         builder_free(&packed);
         builder_free(&request);
         write_body_free(&body);
@@ -155,8 +167,12 @@ TEST(one_connection_may_carry_several_tenants) {
     }
     socket_close(&socket);
     for (size_t i = 0; i < COUNT(tenants); i++) {
-        Text names = test_as(t, &world, TEXT("GET"), TEXT("/api/v1/label/__name__/values"), TEXT_NONE, text_from_cstring(tenants[i])).body;
-        check_text(t, text_format(t->arena, "{\"status\":\"success\",\"data\":[\"of_%s\"]}", tenants[i]), names);
+        Text names = test_as(t, &world, TEXT("GET"), TEXT("/api/v1/label/__name__/values"),
+                             TEXT_NONE, text_from_cstring(tenants[i]))
+                         .body;
+        check_text(
+            t, text_format(t->arena, "{\"status\":\"success\",\"data\":[\"of_%s\"]}", tenants[i]),
+            names);
     }
     test_server_end(t, &world);
 }
@@ -165,25 +181,29 @@ TEST(one_connection_may_carry_several_tenants) {
 
 TEST(a_query_ends_when_its_client_leaves) {
     TestServer world;
-    test_server_begin(t, &world, (TestServerOptions){.durability = LOG_MEMORY, .query = {.timeout_ms = 600000}});
+    test_server_begin(
+        t, &world, (TestServerOptions){.durability = LOG_MEMORY, .query = {.timeout_ms = 600000}});
     write_many(t, &world);
     Socket sockets[2];
     for (size_t i = 0; i < COUNT(sockets); i++) sockets[i] = send_only(t, &world, HEAVY);
     wait_for_metric(t, &world, "traceo_queries_total", 2);
     check_status(t, 200, test_get(t, &world, "/-/healthy"));
     for (size_t i = 0; i < COUNT(sockets); i++) socket_close(&sockets[i]);
-    wait_for_metric(t, &world, "traceo_http_requests_total{code=\"499\",handler=\"/api/v1/query_range\"}", 2);
+    wait_for_metric(t, &world,
+                    "traceo_http_requests_total{code=\"499\",handler=\"/api/v1/query_range\"}", 2);
     check_status(t, 200, test_get(t, &world, "/api/v1/query?query=1"));
     test_server_end(t, &world);
 }
 
 TEST(a_query_that_takes_too_long_is_stopped_and_says_so) {
     TestServer world;
-    test_server_begin(t, &world, (TestServerOptions){.durability = LOG_MEMORY, .query = {.timeout_ms = 20}});
+    test_server_begin(t, &world,
+                      (TestServerOptions){.durability = LOG_MEMORY, .query = {.timeout_ms = 20}});
     write_many(t, &world);
     HttpClientAnswer answer = test_get(t, &world, HEAVY);
     check_status(t, 503, answer);
-    check(t, text_starts_with(answer.body, TEXT("{\"status\":\"error\",\"errorType\":\"timeout\"")));
+    check(t,
+          text_starts_with(answer.body, TEXT("{\"status\":\"error\",\"errorType\":\"timeout\"")));
     // The client may ask for less than the server allows, never for more.
     server_set_query(world.server, (ServerQuerySettings){.timeout_ms = 600000});
     check_status(t, 503, test_get(t, &world, HEAVY "&timeout=20ms"));
@@ -200,7 +220,9 @@ TEST(a_house_full_of_queries_refuses_more_and_still_shows_itself) {
     // Two run and 256 wait; the last ones were refused at once.
     size_t refused = 0;
     for (size_t i = 0; i < MANY; i++) {
-        if (socket_wait(sockets[i], false, i == 0 ? 200 : 1, t->err) && read_status(t, sockets[i], 1000) == 503) refused++;
+        if (socket_wait(sockets[i], false, i == 0 ? 200 : 1, t->err) &&
+            read_status(t, sockets[i], 1000) == 503)
+            refused++;
     }
     check(t, refused >= (MANY - MAY_WAIT) / 2);
     check_status(t, 200, test_get(t, &world, "/-/ready"));
@@ -216,7 +238,8 @@ TEST(a_house_full_of_queries_refuses_more_and_still_shows_itself) {
 
 TEST(a_stop_ends_what_runs_and_answers_it) {
     TestServer world;
-    test_server_begin(t, &world, (TestServerOptions){.durability = LOG_MEMORY, .query = {.timeout_ms = 600000}});
+    test_server_begin(
+        t, &world, (TestServerOptions){.durability = LOG_MEMORY, .query = {.timeout_ms = 600000}});
     write_many(t, &world);
     Socket running = send_only(t, &world, HEAVY);
     wait_for_metric(t, &world, "traceo_queries_total", 1);
@@ -246,7 +269,8 @@ static void take_line(void *context, Text line) {
 
 static size_t count_of(Text text, Text needle) {
     size_t count = 0;
-    for (ptrdiff_t at; (at = text_find(text, needle)) >= 0; count++) text = text_slice(text, (size_t)at + needle.len, text.len);
+    for (ptrdiff_t at; (at = text_find(text, needle)) >= 0; count++)
+        text = text_slice(text, (size_t)at + needle.len, text.len);
     return count;
 }
 
@@ -261,7 +285,9 @@ TEST(a_flood_of_strangers_does_not_fill_the_log_and_no_secret_enters_it) {
     Clock *clock = clock_system();
     int64_t began_ns = clock->monotonic_ns(clock);
     for (int i = 0; i < STRANGERS; i++) {
-        check_status(t, 401, test_as(t, &world, TEXT("GET"), TEXT("/api/v1/query?query=secret_query"), TEXT("hunter2\x80"), TEXT_NONE));
+        check_status(t, 401,
+                     test_as(t, &world, TEXT("GET"), TEXT("/api/v1/query?query=secret_query"),
+                             TEXT("hunter2\x80"), TEXT_NONE));
     }
     check_status(t, 403, test_as(t, &world, TEXT("POST"), TEXT("/-/reload"), key, TEXT_NONE));
     int64_t seconds = (clock->monotonic_ns(clock) - began_ns) / 1000000000 + 2;
@@ -276,6 +302,9 @@ TEST(a_flood_of_strangers_does_not_fill_the_log_and_no_secret_enters_it) {
     mutex_end(&lines.lock);
 }
 
-TEST_MAIN("server/load", CASE(many_clients_write_and_read_their_own_writes), CASE(one_connection_may_carry_several_tenants), CASE(a_query_ends_when_its_client_leaves),
-          CASE(a_query_that_takes_too_long_is_stopped_and_says_so), CASE(a_house_full_of_queries_refuses_more_and_still_shows_itself),
-          CASE(a_stop_ends_what_runs_and_answers_it), CASE(a_flood_of_strangers_does_not_fill_the_log_and_no_secret_enters_it))
+TEST_MAIN("server/load", CASE(many_clients_write_and_read_their_own_writes),
+          CASE(one_connection_may_carry_several_tenants), CASE(a_query_ends_when_its_client_leaves),
+          CASE(a_query_that_takes_too_long_is_stopped_and_says_so),
+          CASE(a_house_full_of_queries_refuses_more_and_still_shows_itself),
+          CASE(a_stop_ends_what_runs_and_answers_it),
+          CASE(a_flood_of_strangers_does_not_fill_the_log_and_no_secret_enters_it))

@@ -2,7 +2,8 @@
 
 #include "server/matchers.h"
 
-bool match_sets_read(const Request *request, bool needed, Arena *arena, MatchSets *out, Error *err) {
+bool match_sets_read(const Request *request, bool needed, Arena *arena, MatchSets *out,
+                     Error *err) {
     *out = (MatchSets){.at = arena_push_array(arena, Promql, request->params.count + 1)};
     for (size_t i = 0; i < request->params.count; i++) {
         if (!text_equal(request->params.at[i].key, TEXT("match[]"))) continue;

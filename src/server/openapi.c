@@ -13,7 +13,8 @@ static void write_info(JsonWriter *writer, const ServerBuild *build) {
     json_object_begin(writer);
     pair(writer, TEXT("title"), TEXT("Traceo"));
     pair(writer, TEXT("version"), build->version);
-    pair(writer, TEXT("description"), TEXT("Metrics behind the HTTP API of Prometheus, every path also under its prefix."));
+    pair(writer, TEXT("description"),
+         TEXT("Metrics behind the HTTP API of Prometheus, every path also under its prefix."));
     json_object_end(writer);
 }
 
@@ -21,8 +22,10 @@ static void write_security_schemes(JsonWriter *writer) {
     json_key(writer, TEXT("components"));
     json_object_begin(writer);
     json_key(writer, TEXT("securitySchemes"));
-    json_raw(writer, TEXT("{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"},\"basic\":{\"type\":\"http\",\"scheme\":\"basic\"},"
-                          "\"apiKey\":{\"type\":\"apiKey\",\"in\":\"header\",\"name\":\"X-API-Key\"}}"));
+    json_raw(writer,
+             TEXT("{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"},\"basic\":{\"type\":"
+                  "\"http\",\"scheme\":\"basic\"},"
+                  "\"apiKey\":{\"type\":\"apiKey\",\"in\":\"header\",\"name\":\"X-API-Key\"}}"));
     json_object_end(writer);
 }
 
@@ -62,7 +65,8 @@ static void write_parameters(JsonWriter *writer, const Route *route) {
     json_key(writer, TEXT("parameters"));
     json_array_begin(writer);
     if (text_find_char(route->path, '{') >= 0) {
-        json_raw(writer, TEXT("{\"name\":\"name\",\"in\":\"path\",\"required\":true,\"schema\":{\"type\":\"string\"}}"));
+        json_raw(writer, TEXT("{\"name\":\"name\",\"in\":\"path\",\"required\":true,\"schema\":{"
+                              "\"type\":\"string\"}}"));
     }
     Text word;
     for (Text rest = route->parameters; text_cut(&rest, ' ', &word);) {
@@ -78,7 +82,9 @@ static void write_responses(JsonWriter *writer, const Route *route) {
     json_object_begin(writer);
     bool writes = route->id == ROUTE_WRITE;
     json_key(writer, writes ? TEXT("204") : TEXT("200"));
-    json_raw(writer, writes ? TEXT("{\"description\":\"Stored as durably as X-Traceo-Durability says.\"}") : TEXT("{\"description\":\"Done.\"}"));
+    json_raw(writer,
+             writes ? TEXT("{\"description\":\"Stored as durably as X-Traceo-Durability says.\"}")
+                    : TEXT("{\"description\":\"Done.\"}"));
     json_key(writer, TEXT("default"));
     json_raw(writer, TEXT("{\"description\":\"status, errorType and error say what is wrong.\"}"));
     json_object_end(writer);
@@ -88,11 +94,13 @@ static void write_responses(JsonWriter *writer, const Route *route) {
 static void write_operation_id(JsonWriter *writer, const Route *route, HttpMethod method) {
     AUTO(builder_free) Builder id = {0};
     Text method_text = http_method_text(method);
-    for (size_t i = 0; i < method_text.len; i++) builder_add_char(&id, (char)(method_text.at[i] | 0x20));
+    for (size_t i = 0; i < method_text.len; i++)
+        builder_add_char(&id, (char)(method_text.at[i] | 0x20));
     for (size_t i = 0; i < route->path.len; i++) {
         char c = route->path.at[i];
         bool letter = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
-        if (letter || (id.len > 0 && id.at[id.len - 1] != '_')) builder_add_char(&id, letter ? c : '_');
+        if (letter || (id.len > 0 && id.at[id.len - 1] != '_'))
+            builder_add_char(&id, letter ? c : '_');
     }
     pair(writer, TEXT("operationId"), builder_text(&id));
 }
@@ -107,7 +115,8 @@ static void write_security(JsonWriter *writer, const Route *route, Arena *arena)
     pair(writer, TEXT("x-permission"), permissions_print(route->needs, arena));
 }
 
-static void write_operation(JsonWriter *writer, const Route *route, HttpMethod method, Arena *arena) {
+static void write_operation(JsonWriter *writer, const Route *route, HttpMethod method,
+                            Arena *arena) {
     json_object_begin(writer);
     write_operation_id(writer, route, method);
     pair(writer, TEXT("summary"), route->help);
@@ -152,7 +161,8 @@ bool serve_openapi(Request *request, Error *err) {
     write_info(&writer, &request->server->options.build);
     json_key(&writer, TEXT("paths"));
     json_object_begin(&writer);
-    for (size_t i = 0; i < ROUTE_COUNT; i++) write_path(&writer, &routes[i], request->exchange->arena);
+    for (size_t i = 0; i < ROUTE_COUNT; i++)
+        write_path(&writer, &routes[i], request->exchange->arena);
     json_object_end(&writer);
     write_security_schemes(&writer);
     json_object_end(&writer);

@@ -34,7 +34,8 @@ static bool time_from_extreme(Text text, int64_t *out) {
         *out = PARAM_TIME_MIN;
         return true;
     }
-    if (text_equal(text, TEXT("+292277025-08-18T07:12:54.999999999Z")) || text_equal(text, TEXT("292277025-08-18T07:12:54.999999999Z"))) {
+    if (text_equal(text, TEXT("+292277025-08-18T07:12:54.999999999Z")) ||
+        text_equal(text, TEXT("292277025-08-18T07:12:54.999999999Z"))) {
         *out = PARAM_TIME_MAX;
         return true;
     }
@@ -43,7 +44,8 @@ static bool time_from_extreme(Text text, int64_t *out) {
 
 bool param_time_needed(const Request *request, Text name, int64_t *out, Error *err) {
     Text text = param_text(request, name);
-    if (time_from_float(text, out) || time_parse_ms(text, out) || time_from_extreme(text, out)) return true;
+    if (time_from_float(text, out) || time_parse_ms(text, out) || time_from_extreme(text, out))
+        return true;
     error_set(err, ERROR_BAD_INPUT, "cannot parse \"%.*s\" to a valid timestamp", TEXT_ARG(text));
     return bad(name, err);
 }
@@ -67,7 +69,9 @@ bool param_duration_ms_needed(const Request *request, Text name, int64_t *out, E
     double seconds;
     if (text_to_f64(text, &seconds) && !isnan(seconds)) {
         if (fabs(seconds) * 1e9 >= (double)INT64_MAX) {
-            error_set(err, ERROR_BAD_INPUT, "cannot parse \"%.*s\" to a valid duration. It overflows int64", TEXT_ARG(text));
+            error_set(err, ERROR_BAD_INPUT,
+                      "cannot parse \"%.*s\" to a valid duration. It overflows int64",
+                      TEXT_ARG(text));
             return bad(name, err);
         }
         // The product is rounded at the nanosecond first: 0.29 s is 290 ms, although 0.29 * 1000 is a little less.
@@ -80,7 +84,8 @@ bool param_duration_ms_needed(const Request *request, Text name, int64_t *out, E
     return bad(name, err);
 }
 
-bool param_duration_ms(const Request *request, Text name, int64_t otherwise, int64_t *out, Error *err) {
+bool param_duration_ms(const Request *request, Text name, int64_t otherwise, int64_t *out,
+                       Error *err) {
     *out = otherwise;
     return param_text(request, name).len == 0 || param_duration_ms_needed(request, name, out, err);
 }

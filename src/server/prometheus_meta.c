@@ -11,9 +11,9 @@ typedef struct Lookup {
     MatchSets sets;
     SeriesView *view;  // NULL: the tenant never wrote
     uint64_t limit;
-    Budget *budget;     // of all queries
-    int64_t charged;    // there
-    int64_t memory_max; // of one query
+    Budget *budget;      // of all queries
+    int64_t charged;     // there
+    int64_t memory_max;  // of one query
 } Lookup;
 
 static void lookup_end(Lookup *lookup) {
@@ -27,7 +27,9 @@ static void lookup_end(Lookup *lookup) {
 static bool lookup_charge(Lookup *lookup, Error *err) {
     int64_t bytes = (int64_t)lookup->arena.bytes * 2;
     if (lookup->memory_max > 0 && bytes > lookup->memory_max) {
-        return error_set(err, ERROR_TOO_COSTLY, "the list would take more memory than one query may (query.memory, %lld bytes); name more labels",
+        return error_set(err, ERROR_TOO_COSTLY,
+                         "the list would take more memory than one query may (query.memory, %lld "
+                         "bytes); name more labels",
                          (long long)lookup->memory_max);
     }
     TRY(budget_reserve(lookup->budget, bytes - lookup->charged, err));
@@ -74,10 +76,13 @@ static bool find_series(Lookup *lookup, Request *request, LabelsArray *out, Erro
     size_t series_max = (size_t)(lookup->memory_max / SERIES_BYTES_MIN);
     for (size_t i = 0; i < lookup->sets.count; i++) {
         SeriesFoundList found;
-        TRY(series_select(lookup->view, match_set_matchers(&lookup->sets, i), series_max, &lookup->arena, &found, err));
+        TRY(series_select(lookup->view, match_set_matchers(&lookup->sets, i), series_max,
+                          &lookup->arena, &found, err));
         TRY(lookup_charge(lookup, err));
-        for (size_t j = 0; j < found.count; j++) *array_add_on(&lookup->arena, out) = found.at[j].labels;
-        if (atomic_load(&request->cancelled)) return error_set(err, ERROR_CANCELLED, "the client went away");
+        for (size_t j = 0; j < found.count; j++)
+            *array_add_on(&lookup->arena, out) = found.at[j].labels;
+        if (atomic_load(&request->cancelled))
+            return error_set(err, ERROR_CANCELLED, "the client went away");
     }
     if (out->count > 1) qsort(out->at, out->count, sizeof *out->at, by_labels);
     size_t kept = 0;
@@ -111,14 +116,16 @@ static int by_text(const void *a, const void *b) {
 
 // Of one selector; a label's values, or the names of labels when `name` has no bytes.
 static bool find_texts(Lookup *lookup, Text name, Matchers matchers, Texts *out, Error *err) {
-    if (name.len > 0) return series_label_values(lookup->view, name, matchers, &lookup->arena, out, err);
+    if (name.len > 0)
+        return series_label_values(lookup->view, name, matchers, &lookup->arena, out, err);
     return series_label_names(lookup->view, matchers, &lookup->arena, out, err);
 }
 
 // Of all selectors together: sorted, each once.
 static bool find_all_texts(Lookup *lookup, Text name, Texts *out, Error *err) {
     if (lookup->sets.count == 0) return find_texts(lookup, name, (Matchers){0}, out, err);
-    if (lookup->sets.count == 1) return find_texts(lookup, name, match_set_matchers(&lookup->sets, 0), out, err);
+    if (lookup->sets.count == 1)
+        return find_texts(lookup, name, match_set_matchers(&lookup->sets, 0), out, err);
     ARRAY(Text) all = {0};
     for (size_t i = 0; i < lookup->sets.count; i++) {
         Texts found;
@@ -157,7 +164,8 @@ bool serve_labels(Request *request, Error *err) {
 bool serve_label_values(Request *request, Error *err) {
     Text name = label_name_unescape(request->name, request->exchange->arena);
     if (name.len == 0 || !text_is_utf8(name)) {
-        return error_set(err, ERROR_BAD_INPUT, "invalid label name: \"%.*s\"", TEXT_ARG(request->name));
+        return error_set(err, ERROR_BAD_INPUT, "invalid label name: \"%.*s\"",
+                         TEXT_ARG(request->name));
     }
     return answer_texts(request, name, err);
 }
@@ -166,8 +174,8 @@ bool serve_label_values(Request *request, Error *err) {
 
 // ORDER: prometheus.MetricMetadata.MetricType.
 static const Text metric_types[] = {
-    TEXT_INIT("unknown"), TEXT_INIT("counter"), TEXT_INIT("gauge"),    TEXT_INIT("histogram"), TEXT_INIT("gaugehistogram"),
-    TEXT_INIT("summary"), TEXT_INIT("info"),    TEXT_INIT("stateset"),
+    TEXT_INIT("unknown"),        TEXT_INIT("counter"), TEXT_INIT("gauge"), TEXT_INIT("histogram"),
+    TEXT_INIT("gaugehistogram"), TEXT_INIT("summary"), TEXT_INIT("info"),  TEXT_INIT("stateset"),
 };
 
 static void write_metadata(JsonWriter *writer, const BatchMetadata *metadata) {
@@ -190,7 +198,9 @@ bool serve_metadata(Request *request, Error *err) {
     AUTO(arena_free) Arena arena = {0};
     BatchMetadata *found = NULL;
     size_t count = 0;
-    if (tenant != NULL) TRY(series_metadata(tenant->series, param_text(request, TEXT("metric")), &arena, &found, &count, err));
+    if (tenant != NULL)
+        TRY(series_metadata(tenant->series, param_text(request, TEXT("metric")), &arena, &found,
+                            &count, err));
 
     JsonWriter writer = envelope_begin(request);
     json_object_begin(&writer);

@@ -19,7 +19,8 @@ static bool query_failed(Request *request, Error *err) {
     if (err->code == ERROR_TOO_LARGE) return text_is_bad(err);
     if (err->code != ERROR_BAD_INPUT) return false;
     Text message = text_from_cstring(err->message);
-    if (text_find(message, TEXT("parse error: ")) >= 0 || text_starts_with(message, TEXT("invalid expression type "))) {
+    if (text_find(message, TEXT("parse error: ")) >= 0 ||
+        text_starts_with(message, TEXT("invalid expression type "))) {
         return text_is_bad(err);
     }
     request->fail_status = 422;
@@ -37,9 +38,11 @@ static bool request_begin(Request *request, QueryRequest *query, Error *err) {
         .clock = server->options.clock,
         .cancelled = &request->cancelled,
     };
-    TRY(param_duration_ms(request, TEXT("lookback_delta"), atomic_load(&server->query_lookback_ms), &query->lookback_ms, err));
+    TRY(param_duration_ms(request, TEXT("lookback_delta"), atomic_load(&server->query_lookback_ms),
+                          &query->lookback_ms, err));
     TRY(param_duration_ms(request, TEXT("timeout"), timeout_max_ms, &query->limits.time_ms, err));
-    if (query->limits.time_ms <= 0 || query->limits.time_ms > timeout_max_ms) query->limits.time_ms = timeout_max_ms;
+    if (query->limits.time_ms <= 0 || query->limits.time_ms > timeout_max_ms)
+        query->limits.time_ms = timeout_max_ms;
     query->limits.memory_bytes = atomic_load(&server->query_memory_bytes);
     query->limits.samples_max = atomic_load(&server->query_samples_max);
     if (query->lookback_ms < 0) query->lookback_ms = 0;
@@ -86,7 +89,8 @@ static int64_t answer_bytes(const QueryResult *result) {
     enum { POINT_BYTES = 32, SERIES_BYTES = 64 };
     int64_t bytes = (int64_t)result->string.len;
     for (size_t i = 0; i < result->count; i++) {
-        bytes += SERIES_BYTES + (int64_t)result->series[i].labels.wire.len * 3 / 2 + (int64_t)result->series[i].count * POINT_BYTES;
+        bytes += SERIES_BYTES + (int64_t)result->series[i].labels.wire.len * 3 / 2 +
+                 (int64_t)result->series[i].count * POINT_BYTES;
     }
     return bytes;
 }
@@ -95,7 +99,9 @@ static int64_t answer_bytes(const QueryResult *result) {
 static bool answer_fits(Request *request, const QueryResult *result, Error *err) {
     int64_t bytes = answer_bytes(result), most = atomic_load(&request->server->query_memory_bytes);
     if (most == 0 || bytes <= most) return true;
-    return error_set(err, ERROR_TOO_COSTLY, "the answer would take about %lld bytes, more memory than one query may (query.memory, %lld bytes)",
+    return error_set(err, ERROR_TOO_COSTLY,
+                     "the answer would take about %lld bytes, more memory than one query may "
+                     "(query.memory, %lld bytes)",
                      (long long)bytes, (long long)most);
 }
 
@@ -105,7 +111,8 @@ static bool answer_result(Request *request, QueryResult *result, Arena *arena, E
     bool has_rows = result->type == VALUE_VECTOR || result->type == VALUE_MATRIX;
     if (has_rows && limit > 0 && result->count > limit) {
         result->count = (size_t)limit;
-        result->warnings = with_warning(result->warnings, TEXT("results truncated due to limit"), arena);
+        result->warnings =
+            with_warning(result->warnings, TEXT("results truncated due to limit"), arena);
     }
     TRY(answer_fits(request, result, err));
     JsonWriter writer = envelope_begin(request);
@@ -128,7 +135,8 @@ static bool run_query(Request *request, const QueryRequest *query, Error *err) {
     AUTO(arena_free) Arena arena = {0};
     QueryResult result = {0};
     SourceRange where = {0};
-    if (!query_run(tenant == NULL ? NULL : tenant->series, query, &arena, &result, &where, err)) return query_failed(request, err);
+    if (!query_run(tenant == NULL ? NULL : tenant->series, query, &arena, &result, &where, err))
+        return query_failed(request, err);
     count_up(&counters->query_samples, result.stats.samples);
     count_up(&counters->query_ns, (uint64_t)MAX(result.stats.run_ns, 0));
     return answer_result(request, &result, &arena, err);
@@ -154,17 +162,20 @@ bool serve_query_range(Request *request, Error *err) {
     TRY(param_time_needed(request, TEXT("start"), &start_ms, err));
     TRY(param_time_needed(request, TEXT("end"), &end_ms, err));
     if (end_ms < start_ms) {
-        return error_set(err, ERROR_BAD_INPUT, "invalid parameter \"end\": end timestamp must not be before start time");
+        return error_set(err, ERROR_BAD_INPUT,
+                         "invalid parameter \"end\": end timestamp must not be before start time");
     }
     TRY(param_duration_ms_needed(request, TEXT("step"), &step_ms, err));
     if (step_ms <= 0) {
         return error_set(err, ERROR_BAD_INPUT,
-                         "invalid parameter \"step\": zero or negative query resolution step widths are not accepted. Try a positive "
+                         "invalid parameter \"step\": zero or negative query resolution step "
+                         "widths are not accepted. Try a positive "
                          "integer");
     }
     if ((end_ms - start_ms) / step_ms > LIMIT_QUERY_POINTS) {
         return error_set(err, ERROR_BAD_INPUT,
-                         "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution "
+                         "exceeded maximum resolution of 11,000 points per timeseries. Try "
+                         "decreasing the query resolution "
                          "(?step=XX)");
     }
     TRY(request_begin(request, &query, err));
@@ -182,10 +193,15 @@ typedef ARRAY(const Expr *) Selectors;
 static void find_selectors(const Expr *expr, Arena *arena, Selectors *out) {
     if (expr == NULL) return;
     switch (expr->kind) {
-        case EXPR_SELECTOR: *array_add_on(arena, out) = expr; break;
-        case EXPR_SUBQUERY: find_selectors(expr->as.subquery.expr, arena, out); break;
+        case EXPR_SELECTOR:
+            *array_add_on(arena, out) = expr;
+            break;
+        case EXPR_SUBQUERY:
+            find_selectors(expr->as.subquery.expr, arena, out);
+            break;
         case EXPR_CALL:
-            for (size_t i = 0; i < expr->as.call.arg_count; i++) find_selectors(expr->as.call.args[i], arena, out);
+            for (size_t i = 0; i < expr->as.call.arg_count; i++)
+                find_selectors(expr->as.call.args[i], arena, out);
             break;
         case EXPR_AGGREGATE:
             find_selectors(expr->as.aggregate.expr, arena, out);
@@ -195,10 +211,15 @@ static void find_selectors(const Expr *expr, Arena *arena, Selectors *out) {
             find_selectors(expr->as.binary.left, arena, out);
             find_selectors(expr->as.binary.right, arena, out);
             break;
-        case EXPR_UNARY: find_selectors(expr->as.unary.expr, arena, out); break;
-        case EXPR_PAREN: find_selectors(expr->as.paren, arena, out); break;
+        case EXPR_UNARY:
+            find_selectors(expr->as.unary.expr, arena, out);
+            break;
+        case EXPR_PAREN:
+            find_selectors(expr->as.paren, arena, out);
+            break;
         case EXPR_NUMBER:
-        case EXPR_STRING: break;
+        case EXPR_STRING:
+            break;
     }
 }
 
@@ -214,14 +235,16 @@ static int by_series_and_time(const void *left, const void *right) {
     return a->value < b->value ? -1 : a->value > b->value;
 }
 
-static bool exemplars_of(SeriesView *view, const Selectors *selectors, int64_t from_ms, int64_t to_ms, Arena *arena, Exemplars *out,
-                         Error *err) {
+static bool exemplars_of(SeriesView *view, const Selectors *selectors, int64_t from_ms,
+                         int64_t to_ms, Arena *arena, Exemplars *out, Error *err) {
     for (size_t i = 0; i < selectors->count; i++) {
         SeriesExemplar *found;
         size_t count;
-        TRY(series_exemplars(view, selectors->at[i]->as.selector.matchers, arena, &found, &count, err));
+        TRY(series_exemplars(view, selectors->at[i]->as.selector.matchers, arena, &found, &count,
+                             err));
         for (size_t j = 0; j < count; j++) {
-            if (found[j].time_ms >= from_ms && found[j].time_ms <= to_ms) *array_add_on(arena, out) = found[j];
+            if (found[j].time_ms >= from_ms && found[j].time_ms <= to_ms)
+                *array_add_on(arena, out) = found[j];
         }
     }
     if (out->count > 1) qsort(out->at, out->count, sizeof *out->at, by_series_and_time);
@@ -253,7 +276,8 @@ static void write_exemplars(JsonWriter *writer, const Exemplars *exemplars) {
         json_key(writer, TEXT("exemplars"));
         json_array_begin(writer);
         for (; i < exemplars->count && labels_equal(exemplars->at[i].series, series); i++) {
-            if (i > 0 && by_series_and_time(&exemplars->at[i - 1], &exemplars->at[i]) == 0) continue;
+            if (i > 0 && by_series_and_time(&exemplars->at[i - 1], &exemplars->at[i]) == 0)
+                continue;
             write_exemplar(writer, &exemplars->at[i]);
         }
         json_array_end(writer);

@@ -30,12 +30,14 @@ bool serve_status_buildinfo(Request *request, Error *err) {
     JsonWriter writer = envelope_begin(request);
     json_object_begin(&writer);
     write_pair(&writer, TEXT("version"), API_VERSION);
-    write_pair(&writer, TEXT("revision"), text_format(arena, "traceo-%.*s%s%.*s", TEXT_ARG(build->version),
-                                                      build->revision.len > 0 ? "-" : "", TEXT_ARG(build->revision)));
+    write_pair(&writer, TEXT("revision"),
+               text_format(arena, "traceo-%.*s%s%.*s", TEXT_ARG(build->version),
+                           build->revision.len > 0 ? "-" : "", TEXT_ARG(build->revision)));
     write_pair(&writer, TEXT("branch"), TEXT(""));
     write_pair(&writer, TEXT("buildUser"), TEXT(""));
     write_pair(&writer, TEXT("buildDate"), build->date);
-    write_pair(&writer, TEXT("goVersion"), TEXT(""));  // clients expect the member; there is no Go here
+    write_pair(&writer, TEXT("goVersion"),
+               TEXT(""));  // clients expect the member; there is no Go here
     json_object_end(&writer);
     return done(&writer);
 }
@@ -59,7 +61,8 @@ bool serve_status_flags(Request *request, Error *err) {
     JsonWriter writer = envelope_begin(request);
     json_object_begin(&writer);
     Text key, value;
-    for (size_t i = 0; settings->at != NULL && settings->at(settings->context, i, &arena, &key, &value); i++) {
+    for (size_t i = 0;
+         settings->at != NULL && settings->at(settings->context, i, &arena, &key, &value); i++) {
         write_pair(&writer, key, value);
     }
     json_object_end(&writer);
@@ -76,11 +79,13 @@ bool serve_status_runtimeinfo(Request *request, Error *err) {
     JsonWriter writer = envelope_begin(request);
     json_object_begin(&writer);
     write_pair(&writer, TEXT("startTime"), time_format_ms(options->started_ms, &arena));
-    write_pair(&writer, TEXT("serverTime"), time_format_ms(options->clock->wall_ms(options->clock), &arena));
+    write_pair(&writer, TEXT("serverTime"),
+               time_format_ms(options->clock->wall_ms(options->clock), &arena));
     write_pair(&writer, TEXT("hostname"), machine_name(&arena));
     json_key(&writer, TEXT("reloadConfigSuccess"));
     json_bool(&writer, atomic_load(&request->server->reload_ok));
-    write_pair(&writer, TEXT("lastConfigTime"), time_format_ms(atomic_load(&request->server->reloaded_ms), &arena));
+    write_pair(&writer, TEXT("lastConfigTime"),
+               time_format_ms(atomic_load(&request->server->reloaded_ms), &arena));
     write_number(&writer, TEXT("timeSeriesCount"), (int64_t)series.series_active);
     write_number(&writer, TEXT("corruptionCount"), (int64_t)series.corruptions);
     json_object_end(&writer);
@@ -95,7 +100,8 @@ bool serve_status_walreplay(Request *request, Error *err) {
     json_object_begin(&writer);
     write_number(&writer, TEXT("min"), 0);
     write_number(&writer, TEXT("max"), 100);
-    write_number(&writer, TEXT("current"), state.ready ? 100 : MIN((int64_t)(state.replay_part * 100), 99));
+    write_number(&writer, TEXT("current"),
+                 state.ready ? 100 : MIN((int64_t)(state.replay_part * 100), 99));
     write_pair(&writer, TEXT("state"), state.ready ? TEXT("done") : TEXT("in progress"));
     json_object_end(&writer);
     return done(&writer);
@@ -139,11 +145,13 @@ bool serve_status_tsdb(Request *request, Error *err) {
     uint64_t limit;
     TRY(param_limit(request, TEXT("limit"), &limit, err));
     if (limit == 0) limit = TOP_DEFAULT;
-    if (limit > TOP_MAX) return error_set(err, ERROR_BAD_INPUT, "invalid parameter \"limit\": at most %d", TOP_MAX);
+    if (limit > TOP_MAX)
+        return error_set(err, ERROR_BAD_INPUT, "invalid parameter \"limit\": at most %d", TOP_MAX);
     Tenant *tenant;
     TRY(request_tenant(request, false, &tenant, err));
     AUTO(arena_free) Arena arena = {0};
-    SeriesState state = {.head_min_ms = INT64_MAX, .head_max_ms = INT64_MIN};  // as of an empty head
+    SeriesState state = {.head_min_ms = INT64_MAX,
+                         .head_max_ms = INT64_MIN};  // as of an empty head
     if (tenant != NULL) series_state(tenant->series, &state);
     JsonWriter writer = envelope_begin(request);
     json_object_begin(&writer);
@@ -151,7 +159,9 @@ bool serve_status_tsdb(Request *request, Error *err) {
     for (size_t i = 0; i < COUNT(tops); i++) {
         SeriesTop *rows = NULL;
         size_t count = 0;
-        if (tenant != NULL) TRY(series_top(tenant->series, tops[i].kind, (size_t)limit, &arena, &rows, &count, err));
+        if (tenant != NULL)
+            TRY(series_top(tenant->series, tops[i].kind, (size_t)limit, &arena, &rows, &count,
+                           err));
         write_top(&writer, tops[i].name, rows, count);
     }
     json_object_end(&writer);
@@ -179,7 +189,8 @@ bool serve_alerts(Request *request, Error *err) {
 
 bool serve_targets(Request *request, Error *err) {
     (void)err;
-    return answer_raw(request, TEXT("{\"activeTargets\":[],\"droppedTargets\":[],\"droppedTargetCounts\":{}}"));
+    return answer_raw(
+        request, TEXT("{\"activeTargets\":[],\"droppedTargets\":[],\"droppedTargetCounts\":{}}"));
 }
 
 bool serve_alertmanagers(Request *request, Error *err) {

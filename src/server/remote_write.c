@@ -43,18 +43,23 @@ bool check_remote_write(Request *request, Error *err) {
     Text rest = http_header(request->exchange, TEXT("Content-Type")), media = TEXT_NONE;
     Text encoding = http_header(request->exchange, TEXT("Content-Encoding"));
     Compression ignored;
-    if (rest.len > 0 && text_cut(&rest, ';', &media) && !text_equal_ignore_case(text_trim(media), TEXT("application/x-protobuf"))) {
+    if (rest.len > 0 && text_cut(&rest, ';', &media) &&
+        !text_equal_ignore_case(text_trim(media), TEXT("application/x-protobuf"))) {
         return request_refuse(request, 415, "bad_data", err, ERROR_UNSUPPORTED,
-                              "remote write is application/x-protobuf, not \"%.*s\"", TEXT_ARG(text_trim(media)));
+                              "remote write is application/x-protobuf, not \"%.*s\"",
+                              TEXT_ARG(text_trim(media)));
     }
     Text proto = proto_of(rest);
     if (proto.len > 0 && !text_equal(proto, TEXT("prometheus.WriteRequest"))) {
-        return request_refuse(request, 415, "bad_data", err, ERROR_UNSUPPORTED,
-                              "this version takes remote write 1.0 (proto=prometheus.WriteRequest), not \"%.*s\"", TEXT_ARG(proto));
+        return request_refuse(
+            request, 415, "bad_data", err, ERROR_UNSUPPORTED,
+            "this version takes remote write 1.0 (proto=prometheus.WriteRequest), not \"%.*s\"",
+            TEXT_ARG(proto));
     }
     if (!compression_from_name(encoding, &ignored)) {
         return request_refuse(request, 415, "bad_data", err, ERROR_UNSUPPORTED,
-                              "the body may be snappy, zstd or gzip, not \"%.*s\"", TEXT_ARG(encoding));
+                              "the body may be snappy, zstd or gzip, not \"%.*s\"",
+                              TEXT_ARG(encoding));
     }
     return true;
 }
@@ -77,10 +82,13 @@ static uint64_t count_refused(const IngestOutcome *outcome, Arena *arena, Text *
     AUTO(builder_free) Builder words = {0};
     uint64_t refused = 0;
     for (Verdict verdict = 0; verdict < VERDICT_COUNT; verdict++) {
-        if (verdict == VERDICT_STORED || verdict == VERDICT_DUPLICATE || outcome->counts[verdict] == 0) continue;
+        if (verdict == VERDICT_STORED || verdict == VERDICT_DUPLICATE ||
+            outcome->counts[verdict] == 0)
+            continue;
         refused += outcome->counts[verdict];
         if (words.len > 0) builder_add(&words, TEXT(", "));
-        builder_addf(&words, "%llu %.*s", (unsigned long long)outcome->counts[verdict], TEXT_ARG(verdict_name(verdict)));
+        builder_addf(&words, "%llu %.*s", (unsigned long long)outcome->counts[verdict],
+                     TEXT_ARG(verdict_name(verdict)));
     }
     *out = text_copy(builder_text(&words), arena);
     return refused;
@@ -98,12 +106,15 @@ static void answer(Request *request) {
         return;
     }
     // A body of new series only, over the quota: it may come again. Anything mixed must not: the good part is here.
-    bool all_over_quota = refused > 0 && refused == outcome->counts[VERDICT_LIMIT] && outcome->sequence == 0;
+    bool all_over_quota =
+        refused > 0 && refused == outcome->counts[VERDICT_LIMIT] && outcome->sequence == 0;
     Error err = outcome->first_fault;
-    if (err.code == ERROR_NONE) error_set(&err, ERROR_CONFLICT, "another value is stored at the time of a sample");
+    if (err.code == ERROR_NONE)
+        error_set(&err, ERROR_CONFLICT, "another value is stored at the time of a sample");
     err.code = all_over_quota ? ERROR_TOO_MANY : ERROR_BAD_INPUT;
-    error_context(&err, "%llu of %llu samples were refused (%.*s), the others are kept; the first", (unsigned long long)refused,
-                  (unsigned long long)outcome->samples, TEXT_ARG(refused_as));
+    error_context(&err, "%llu of %llu samples were refused (%.*s), the others are kept; the first",
+                  (unsigned long long)refused, (unsigned long long)outcome->samples,
+                  TEXT_ARG(refused_as));
     request_fail(request, &err);
 }
 
@@ -132,12 +143,13 @@ bool serve_remote_write(Request *request, Error *err) {
     Tenant *tenant;
     TRY(tenant_of(request, writer, &tenant, err));
     int64_t now_ms = server->options.clock->wall_ms(server->options.clock);
-    if (!ingest_remote_write(server->options.store, tenant, writer->sender, compression_of(request), request->exchange->body, now_ms,
-                             &request->outcome, err)) {
+    if (!ingest_remote_write(server->options.store, tenant, writer->sender, compression_of(request),
+                             request->exchange->body, now_ms, &request->outcome, err)) {
         count_up(&server->counters.writes_failed, 1);
         return false;
     }
-    for (size_t i = 0; i < VERDICT_COUNT; i++) count_up(&server->counters.samples[i], request->outcome.counts[i]);
+    for (size_t i = 0; i < VERDICT_COUNT; i++)
+        count_up(&server->counters.samples[i], request->outcome.counts[i]);
     if (request->outcome.sequence == 0) {
         answer(request);
     } else {

@@ -20,17 +20,17 @@ typedef struct Request {
     const Route *route;  // NULL: no such path
     Text name;           // what {name} of the route stood for
     Identity identity;
-    UrlPairs params;     // of a form body, then of the query string
+    UrlPairs params;  // of a form body, then of the query string
     _Atomic bool cancelled;
     WorkerJob job;
-    int64_t waited_ns;   // in the queue
+    int64_t waited_ns;  // in the queue
 
-    int status;          // 200 unless set
-    Text content_type;   // JSON unless set
-    Builder body;        // heap; taken over by the answer
+    int status;         // 200 unless set
+    Text content_type;  // JSON unless set
+    Builder body;       // heap; taken over by the answer
     HttpHeader headers[REQUEST_HEADERS_MAX];
     size_t header_count;
-    int fail_status;     // when set, request_fail uses these instead of errors.def
+    int fail_status;  // when set, request_fail uses these instead of errors.def
     const char *fail_type;
 
     // A write that waits for the log.
@@ -49,8 +49,8 @@ JsonWriter envelope_begin(Request *request);
 void envelope_end(JsonWriter *writer, Texts warnings, Texts infos);
 
 // Fails with a status and errorType of its own, where the code's row in errors.def does not say it.
-bool request_refuse(Request *request, int status, const char *type, Error *err, ErrorCode code, const char *format, ...)
-    printf_like(6, 7);
+bool request_refuse(Request *request, int status, const char *type, Error *err, ErrorCode code,
+                    const char *format, ...) printf_like(6, 7);
 
 // HTTP status and errorType of a code.
 typedef struct ErrorStatus {
@@ -66,9 +66,11 @@ Text param_text(const Request *request, Text name);
 
 // Each is BAD_INPUT with Prometheus' own words (`invalid parameter "time": cannot parse …`). When the parameter is
 // missing, `*out` is `otherwise`; param_*_needed have no otherwise.
-must_use bool param_time(const Request *request, Text name, int64_t otherwise, int64_t *out, Error *err);
+must_use bool param_time(const Request *request, Text name, int64_t otherwise, int64_t *out,
+                         Error *err);
 must_use bool param_time_needed(const Request *request, Text name, int64_t *out, Error *err);
-must_use bool param_duration_ms(const Request *request, Text name, int64_t otherwise, int64_t *out, Error *err);
+must_use bool param_duration_ms(const Request *request, Text name, int64_t otherwise, int64_t *out,
+                                Error *err);
 must_use bool param_duration_ms_needed(const Request *request, Text name, int64_t *out, Error *err);
 must_use bool param_limit(const Request *request, Text name, uint64_t *out, Error *err);  // 0: none
 

@@ -30,7 +30,8 @@ void request_add_header(Request *request, Text name, Text value) {
 // Does the client take gzip (RFC 9110, 12.5.3)? A weight of zero is a no.
 static bool accepts_gzip(const Request *request) {
     Text item;
-    for (Text rest = http_header(request->exchange, TEXT("Accept-Encoding")); text_cut(&rest, ',', &item);) {
+    for (Text rest = http_header(request->exchange, TEXT("Accept-Encoding"));
+         text_cut(&rest, ',', &item);) {
         Text coding;
         if (!text_cut(&item, ';', &coding)) continue;
         if (!text_equal_ignore_case(text_trim(coding), TEXT("gzip"))) continue;
@@ -46,12 +47,15 @@ static bool accepts_gzip(const Request *request) {
 
 // On a worker's thread only: a loop does not spend its time on it.
 static void compress_answer(Request *request) {
-    if (request->route == NULL || request->route->lane == LANE_LOOP || request->body.len < GZIP_BYTES_MIN) return;
+    if (request->route == NULL || request->route->lane == LANE_LOOP ||
+        request->body.len < GZIP_BYTES_MIN)
+        return;
     request_add_header(request, TEXT("Vary"), TEXT("Accept-Encoding"));
     if (!accepts_gzip(request)) return;
     Builder packed = {0};
     Error ignored;
-    if (!compress_bytes(COMPRESSION_GZIP, GZIP_LEVEL, text_bytes(builder_text(&request->body)), &packed, &ignored)) {
+    if (!compress_bytes(COMPRESSION_GZIP, GZIP_LEVEL, text_bytes(builder_text(&request->body)),
+                        &packed, &ignored)) {
         builder_free(&packed);  // no memory for it: the plain answer is as good
         return;
     }
@@ -64,7 +68,8 @@ static void compress_answer(Request *request) {
 
 // Clients that are refused together must not come back together: the base, ±50 %.
 static Text retry_after(Request *request, int64_t base_s) {
-    uint64_t draw = hash_id(atomic_fetch_add_explicit(&request->server->spread, 1, memory_order_relaxed));
+    uint64_t draw =
+        hash_id(atomic_fetch_add_explicit(&request->server->spread, 1, memory_order_relaxed));
     int64_t least = MAX(base_s / 2, 1);
     int64_t seconds = least + (int64_t)(draw % (uint64_t)(base_s + 1));
     return text_format(request->exchange->arena, "%lld", (long long)seconds);
@@ -74,19 +79,23 @@ static void send(Request *request, int status) {
     Server *server = request->server;
     HttpExchange *exchange = request->exchange;
     if (request->body.len > 0) {
-        Text type = request->content_type.at == NULL ? TEXT("application/json") : request->content_type;
+        Text type =
+            request->content_type.at == NULL ? TEXT("application/json") : request->content_type;
         request_add_header(request, TEXT("Content-Type"), type);
     }
     request_add_header(request, TEXT("X-Content-Type-Options"), TEXT("nosniff"));
-    request_add_header(request, TEXT("Content-Security-Policy"),
-                       TEXT("default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"));
+    request_add_header(
+        request, TEXT("Content-Security-Policy"),
+        TEXT("default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"));
     request_add_header(request, TEXT("Referrer-Policy"), TEXT("no-referrer"));
     request_add_header(request, TEXT("Cache-Control"), TEXT("no-store"));
     if (status == 429 || status == 503 || status == 507) {
-        request_add_header(request, TEXT("Retry-After"), retry_after(request, status == 503 ? 4 : 10));
+        request_add_header(request, TEXT("Retry-After"),
+                           retry_after(request, status == 503 ? 4 : 10));
     }
     Clock *clock = server->options.clock;
-    counters_request(&server->counters, request->route, status, clock->monotonic_ns(clock) - exchange->started_ns);
+    counters_request(&server->counters, request->route, status,
+                     clock->monotonic_ns(clock) - exchange->started_ns);
     HttpResponse response = {
         .status = status,
         .headers = request->headers,
@@ -117,12 +126,14 @@ void request_fail(Request *request, const Error *err) {
     json_object_end(&writer);
     request->content_type = TEXT_NONE;
     if (status.status == 401) {
-        request_add_header(request, TEXT("WWW-Authenticate"), TEXT("Bearer realm=\"traceo\", Basic realm=\"traceo\""));
+        request_add_header(request, TEXT("WWW-Authenticate"),
+                           TEXT("Bearer realm=\"traceo\", Basic realm=\"traceo\""));
     }
     send(request, status.status);
 }
 
-bool request_refuse(Request *request, int status, const char *type, Error *err, ErrorCode code, const char *format, ...) {
+bool request_refuse(Request *request, int status, const char *type, Error *err, ErrorCode code,
+                    const char *format, ...) {
     char message[ERROR_MESSAGE_MAX];
     va_list args;
     va_start(args, format);

@@ -18,9 +18,20 @@ const FamilyRow families[FAMILY_COUNT] = {
 };
 
 const Route routes[ROUTE_COUNT] = {
-#define ROUTE(id, methods, path, family, permission, lane, ready, body_max, check, serve, parameters, help)             \
-    {ROUTE_##id, methods, TEXT_INIT(path), FAMILY_##family, PERMISSION_##permission, LANE_##lane, ready, body_max, \
-     check, serve, TEXT_INIT(parameters), TEXT_INIT(help)},
+#define ROUTE(id, methods, path, family, permission, lane, ready, body_max, check, serve, \
+              parameters, help)                                                           \
+    {ROUTE_##id,                                                                          \
+     methods,                                                                             \
+     TEXT_INIT(path),                                                                     \
+     FAMILY_##family,                                                                     \
+     PERMISSION_##permission,                                                             \
+     LANE_##lane,                                                                         \
+     ready,                                                                               \
+     body_max,                                                                            \
+     check,                                                                               \
+     serve,                                                                               \
+     TEXT_INIT(parameters),                                                               \
+     TEXT_INIT(help)},
 #include "server/routes.def"
 #undef ROUTE
 };

@@ -18,7 +18,9 @@ typedef struct FamilyRow {
 extern const FamilyRow families[FAMILY_COUNT];
 
 typedef enum RouteId {
-#define ROUTE(id, methods, path, family, permission, lane, ready, body_max, check, serve, parameters, help) ROUTE_##id,
+#define ROUTE(id, methods, path, family, permission, lane, ready, body_max, check, serve, \
+              parameters, help)                                                           \
+    ROUTE_##id,
 #include "server/routes.def"
 #undef ROUTE
     ROUTE_COUNT

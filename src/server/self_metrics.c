@@ -100,7 +100,8 @@ typedef struct Sink Sink;
 struct Sink {
     void (*begin)(Sink *sink, const SelfRow *row);
     // `suffix`: "_bucket", "_sum", "_count" of a histogram, else empty. Labels are sorted by name.
-    void (*value)(Sink *sink, const SelfRow *row, Text suffix, const Label *labels, size_t label_count, double value);
+    void (*value)(Sink *sink, const SelfRow *row, Text suffix, const Label *labels,
+                  size_t label_count, double value);
     Builder *text;    // of the text sink
     WriteBody *body;  // of the other
     int64_t now_ms;
@@ -109,12 +110,13 @@ struct Sink {
     Arena *arena;
 };
 
-static const Text kind_names[] = {
-    [SELF_COUNTER] = TEXT_INIT("counter"), [SELF_GAUGE] = TEXT_INIT("gauge"), [SELF_HISTOGRAM] = TEXT_INIT("histogram")};
+static const Text kind_names[] = {[SELF_COUNTER] = TEXT_INIT("counter"),
+                                  [SELF_GAUGE] = TEXT_INIT("gauge"),
+                                  [SELF_HISTOGRAM] = TEXT_INIT("histogram")};
 
 static void text_begin(Sink *sink, const SelfRow *row) {
-    builder_addf(sink->text, "# HELP %.*s %.*s\n# TYPE %.*s %.*s\n", TEXT_ARG(row->name), TEXT_ARG(row->help), TEXT_ARG(row->name),
-                 TEXT_ARG(kind_names[row->kind]));
+    builder_addf(sink->text, "# HELP %.*s %.*s\n# TYPE %.*s %.*s\n", TEXT_ARG(row->name),
+                 TEXT_ARG(row->help), TEXT_ARG(row->name), TEXT_ARG(kind_names[row->kind]));
 }
 
 // A backslash, a quote and an end of line are escaped.
@@ -129,7 +131,8 @@ static void add_label_value(Builder *out, Text value) {
     }
 }
 
-static void text_value(Sink *sink, const SelfRow *row, Text suffix, const Label *labels, size_t label_count, double value) {
+static void text_value(Sink *sink, const SelfRow *row, Text suffix, const Label *labels,
+                       size_t label_count, double value) {
     Builder *out = sink->text;
     builder_add(out, row->name);
     builder_add(out, suffix);
@@ -149,20 +152,26 @@ static void text_value(Sink *sink, const SelfRow *row, Text suffix, const Label 
 // ORDER: prometheus.MetricMetadata.MetricType.
 static uint8_t metadata_type(SelfKind kind) {
     switch (kind) {
-        case SELF_COUNTER: return 1;
-        case SELF_GAUGE: return 2;
-        case SELF_HISTOGRAM: return 3;
+        case SELF_COUNTER:
+            return 1;
+        case SELF_GAUGE:
+            return 2;
+        case SELF_HISTOGRAM:
+            return 3;
     }
     unreachable("every kind of metric has a type");
 }
 
 static void body_begin(Sink *sink, const SelfRow *row) {
-    if (sink->with_metadata) write_body_add_metadata(sink->body, row->name, metadata_type(row->kind), row->help, TEXT(""));
+    if (sink->with_metadata)
+        write_body_add_metadata(sink->body, row->name, metadata_type(row->kind), row->help,
+                                TEXT(""));
 }
 
 enum { OWN_LABELS = 3, LABELS_MAX = 8 };  // name, job, instance, and those of the row
 
-static void body_value(Sink *sink, const SelfRow *row, Text suffix, const Label *labels, size_t label_count, double value) {
+static void body_value(Sink *sink, const SelfRow *row, Text suffix, const Label *labels,
+                       size_t label_count, double value) {
     assert(label_count + OWN_LABELS <= LABELS_MAX);
     ArenaMark mark = arena_mark(sink->arena);
     Label all[LABELS_MAX] = {
@@ -182,8 +191,9 @@ static void body_value(Sink *sink, const SelfRow *row, Text suffix, const Label 
 
 static void write_build(const Snapshot *s, Sink *sink, const SelfRow *row) {
     const ServerBuild *build = &s->server->options.build;
-    Label labels[] = {
-        {TEXT("compiler"), build->compiler}, {TEXT("revision"), build->revision}, {TEXT("version"), build->version}};
+    Label labels[] = {{TEXT("compiler"), build->compiler},
+                      {TEXT("revision"), build->revision},
+                      {TEXT("version"), build->version}};
     sink->value(sink, row, TEXT(""), labels, COUNT(labels), 1);
 }
 
@@ -193,15 +203,18 @@ static void write_requests(const Snapshot *s, Sink *sink, const SelfRow *row) {
             uint64_t count = counted(&s->server->counters.requests[route][i]);
             if (count == 0) continue;
             int status = counter_statuses[i];
-            Label labels[] = {{TEXT("code"), status == 0 ? TEXT("other") : text_format(sink->arena, "%d", status)},
-                              {TEXT("handler"), route == ROUTE_COUNT ? TEXT("none") : routes[route].path}};
+            Label labels[] = {
+                {TEXT("code"),
+                 status == 0 ? TEXT("other") : text_format(sink->arena, "%d", status)},
+                {TEXT("handler"), route == ROUTE_COUNT ? TEXT("none") : routes[route].path}};
             sink->value(sink, row, TEXT(""), labels, COUNT(labels), (double)count);
         }
     }
 }
 
-static const Text lane_names[LANE_COUNT] = {
-    [LANE_LOOP] = TEXT_INIT("loop"), [LANE_STATUS] = TEXT_INIT("status"), [LANE_QUERY] = TEXT_INIT("query")};
+static const Text lane_names[LANE_COUNT] = {[LANE_LOOP] = TEXT_INIT("loop"),
+                                            [LANE_STATUS] = TEXT_INIT("status"),
+                                            [LANE_QUERY] = TEXT_INIT("query")};
 
 static void write_durations(const Snapshot *s, Sink *sink, const SelfRow *row) {
     const Counters *counters = &s->server->counters;
@@ -211,10 +224,12 @@ static void write_durations(const Snapshot *s, Sink *sink, const SelfRow *row) {
         for (size_t i = 0; i <= COUNTER_BUCKET_COUNT; i++) {
             sum += counted(&counters->seconds[lane][i]);
             labels[1].value = TEXT("+Inf");
-            if (i < COUNTER_BUCKET_COUNT) labels[1].value = text_format(sink->arena, "%g", counter_buckets_s[i]);
+            if (i < COUNTER_BUCKET_COUNT)
+                labels[1].value = text_format(sink->arena, "%g", counter_buckets_s[i]);
             sink->value(sink, row, TEXT("_bucket"), labels, COUNT(labels), (double)sum);
         }
-        sink->value(sink, row, TEXT("_sum"), labels, 1, (double)counted(&counters->nanoseconds[lane]) / 1e9);
+        sink->value(sink, row, TEXT("_sum"), labels, 1,
+                    (double)counted(&counters->nanoseconds[lane]) / 1e9);
         sink->value(sink, row, TEXT("_count"), labels, 1, (double)sum);
     }
 }
@@ -222,7 +237,8 @@ static void write_durations(const Snapshot *s, Sink *sink, const SelfRow *row) {
 static void write_samples(const Snapshot *s, Sink *sink, const SelfRow *row) {
     for (Verdict verdict = 0; verdict < VERDICT_COUNT; verdict++) {
         Label label = {TEXT("verdict"), verdict_name(verdict)};
-        sink->value(sink, row, TEXT(""), &label, 1, (double)counted(&s->server->counters.samples[verdict]));
+        sink->value(sink, row, TEXT(""), &label, 1,
+                    (double)counted(&s->server->counters.samples[verdict]));
     }
 }
 
@@ -230,8 +246,8 @@ static void write_samples(const Snapshot *s, Sink *sink, const SelfRow *row) {
 
 static void write_all(const Snapshot *s, Sink *sink) {
     const SelfRow *row = self_rows;
-#define METRIC(name, kind, expression, help)                                      \
-    sink->begin(sink, row);                                                       \
+#define METRIC(name, kind, expression, help) \
+    sink->begin(sink, row);                  \
     sink->value(sink, row++, TEXT(""), NULL, 0, (double)(expression));
 #define FAMILY(name, kind, write, help) \
     sink->begin(sink, row);             \

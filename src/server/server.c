@@ -9,8 +9,8 @@
 #include "server/request.h"
 
 enum {
-    QUERY_QUEUE_MAX = 256,        // queries that wait
-    QUERY_AGE_MAX_MS = 10000,     // longer, and the client is assumed to have given up
+    QUERY_QUEUE_MAX = 256,     // queries that wait
+    QUERY_AGE_MAX_MS = 10000,  // longer, and the client is assumed to have given up
     REFUSED_LOGGED_PER_S = 5,
 };
 
@@ -31,9 +31,11 @@ static void log_refused(Request *request, const Error *err) {
     Server *server = request->server;
     count_up(&server->counters.auth_refused, 1);
     int64_t second = server->options.clock->wall_ms(server->options.clock) / 1000;
-    if (atomic_exchange(&server->refused_second, second) != second) atomic_store(&server->refused_in_second, 0);
+    if (atomic_exchange(&server->refused_second, second) != second)
+        atomic_store(&server->refused_in_second, 0);
     if (atomic_fetch_add(&server->refused_in_second, 1) >= REFUSED_LOGGED_PER_S) return;
-    log_warn("a request was refused", LOG_TEXT("peer", request->exchange->peer), LOG_TEXT("path", request->exchange->head.path),
+    log_warn("a request was refused", LOG_TEXT("peer", request->exchange->peer),
+             LOG_TEXT("path", request->exchange->head.path),
              LOG_TEXT("key", request->identity.key_id), LOG_ERR(err));
 }
 
@@ -47,7 +49,8 @@ static bool origin_allowed(Request *request, Error *err) {
     HttpExchange *exchange = request->exchange;
     if (!access_allows_host(request->server->options.access, exchange->head.host)) {
         return error_set(err, ERROR_FORBIDDEN,
-                         "the Host header is \"%.*s\", and without API keys only names of loopback are answered; use localhost, "
+                         "the Host header is \"%.*s\", and without API keys only names of loopback "
+                         "are answered; use localhost, "
                          "or make a key with `traceo key add`",
                          TEXT_ARG(exchange->head.host));
     }
@@ -64,7 +67,8 @@ static bool identify(Request *request, Error *err) {
         .api_key = http_header(exchange, TEXT("X-API-Key")),
         .tenant = http_header(exchange, TEXT("X-Scope-OrgID")),
     };
-    return access_identify(request->server->options.access, &asks, exchange->arena, &request->identity, err);
+    return access_identify(request->server->options.access, &asks, exchange->arena,
+                           &request->identity, err);
 }
 
 // Who is not known learns nothing, not even which paths exist.
@@ -76,16 +80,19 @@ static bool may_pass(Request *request, Error *err) {
     TRY(origin_allowed(request, err));
     TRY(identify(request, err));
     if (route == NULL) {
-        return error_set(err, ERROR_NOT_FOUND, "there is nothing at %.*s; see /api/v1/openapi.json", TEXT_ARG(exchange->head.path));
+        return error_set(err, ERROR_NOT_FOUND, "there is nothing at %.*s; see /api/v1/openapi.json",
+                         TEXT_ARG(exchange->head.path));
     }
     if (!method_known) {
         request_add_header(request, TEXT("Allow"), route_methods_text(route, exchange->arena));
-        return request_refuse(request, 405, "bad_data", err, ERROR_BAD_INPUT, "%.*s is not possible here",
+        return request_refuse(request, 405, "bad_data", err, ERROR_BAD_INPUT,
+                              "%.*s is not possible here",
                               TEXT_ARG(http_method_text(exchange->head.method)));
     }
     TRY(access_permits(&request->identity, route->needs, err));
     if (route->needs_ready && !server_is_ready(request->server)) {
-        return error_set(err, ERROR_BUSY, "the log is still being replayed; see /-/ready for the progress");
+        return error_set(err, ERROR_BUSY,
+                         "the log is still being replayed; see /-/ready for the progress");
     }
     return route->check == NULL || route->check(request, err);
 }
@@ -101,7 +108,8 @@ static bool on_head(void *context, HttpExchange *exchange) {
         exchange->body_bytes_max = request->route->body_max;
         return true;
     }
-    if (err.code == ERROR_UNAUTHENTICATED || err.code == ERROR_FORBIDDEN) log_refused(request, &err);
+    if (err.code == ERROR_UNAUTHENTICATED || err.code == ERROR_FORBIDDEN)
+        log_refused(request, &err);
     request_fail(request, &err);
     return false;
 }
@@ -112,11 +120,14 @@ static bool on_head(void *context, HttpExchange *exchange) {
 static bool params_read(Request *request, Error *err) {
     HttpExchange *exchange = request->exchange;
     UrlPairs query, form = {0};
-    if (!url_pairs_parse(exchange->head.query, exchange->arena, &query, err)) return error_context(err, "query string");
+    if (!url_pairs_parse(exchange->head.query, exchange->arena, &query, err))
+        return error_context(err, "query string");
     Text type = http_header(exchange, TEXT("Content-Type")), media;
-    bool is_form = exchange->head.method == HTTP_POST && text_cut(&type, ';', &media) &&
-                   text_equal_ignore_case(text_trim(media), TEXT("application/x-www-form-urlencoded"));
-    if (is_form && !url_pairs_parse(bytes_text(exchange->body), exchange->arena, &form, err)) return error_context(err, "form body");
+    bool is_form =
+        exchange->head.method == HTTP_POST && text_cut(&type, ';', &media) &&
+        text_equal_ignore_case(text_trim(media), TEXT("application/x-www-form-urlencoded"));
+    if (is_form && !url_pairs_parse(bytes_text(exchange->body), exchange->arena, &form, err))
+        return error_context(err, "form body");
     if (form.count == 0) {
         request->params = query;
         return true;
@@ -144,7 +155,8 @@ static void run_on_worker(WorkerJob *job, int64_t waited_ns, bool expired) {
     request->waited_ns = waited_ns;
     Error err = {0};
     if (expired) {
-        error_set(&err, ERROR_BUSY, "waited %lld ms without being served; try again shortly", (long long)(waited_ns / 1000000));
+        error_set(&err, ERROR_BUSY, "waited %lld ms without being served; try again shortly",
+                  (long long)(waited_ns / 1000000));
         request_fail(request, &err);
     } else if (atomic_load(&request->cancelled)) {
         error_set(&err, ERROR_CANCELLED, "the client went away");
@@ -167,7 +179,8 @@ static void on_request(void *context, HttpExchange *exchange) {
         return;
     }
     request->job.run = run_on_worker;
-    if (!worker_pool_add(server->workers, &request->job, request->route->lane == LANE_STATUS, &err)) request_fail(request, &err);
+    if (!worker_pool_add(server->workers, &request->job, request->route->lane == LANE_STATUS, &err))
+        request_fail(request, &err);
 }
 
 static void on_gone(void *context, HttpExchange *exchange) {
@@ -181,7 +194,8 @@ static void on_gone(void *context, HttpExchange *exchange) {
 void server_set_query(Server *server, ServerQuerySettings query) {
     Budget *budget = store_query_budget(server->options.store);
     int64_t share = atomic_load(&budget->limit) / 8;
-    atomic_store(&server->query_timeout_ms, query.timeout_ms > 0 ? query.timeout_ms : LIMIT_QUERY_TIME_MS);
+    atomic_store(&server->query_timeout_ms,
+                 query.timeout_ms > 0 ? query.timeout_ms : LIMIT_QUERY_TIME_MS);
     atomic_store(&server->query_lookback_ms, query.lookback_ms);
     atomic_store(&server->query_memory_bytes, query.memory_bytes > 0 ? query.memory_bytes : share);
     atomic_store(&server->query_samples_max, query.samples_max);
@@ -216,7 +230,10 @@ bool server_start(const ServerOptions *options, Server **out, Error *err) {
         .address_count = options->address_count,
         .loop_count = options->loop_count > 0 ? options->loop_count : thread_core_count(),
         .limits = options->limits,
-        .handler = {.context = server, .on_head = on_head, .on_request = on_request, .on_gone = on_gone},
+        .handler = {.context = server,
+                    .on_head = on_head,
+                    .on_request = on_request,
+                    .on_gone = on_gone},
     };
     TRY(http_server_start(&http, &server->http, err));
     *out = TAKE(server);

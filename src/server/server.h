@@ -40,7 +40,7 @@ typedef struct ServerSettings {
 } ServerSettings;
 
 typedef struct ServerOptions {
-    Store *store;    // open; it may still be replaying, then all but health and status is 503
+    Store *store;  // open; it may still be replaying, then all but health and status is 503
     Access *access;
     Clock *clock;
     const Address *addresses;

@@ -12,7 +12,8 @@ static void remove_all(Test *t, Text folder) {
     DiskEntries entries;
     check_ok(t, disk->list(disk, folder, t->arena, &entries, t->err));
     for (size_t i = 0; i < entries.count; i++) {
-        Text path = text_format(t->arena, "%.*s/%.*s", TEXT_ARG(folder), TEXT_ARG(entries.at[i].name));
+        Text path =
+            text_format(t->arena, "%.*s/%.*s", TEXT_ARG(folder), TEXT_ARG(entries.at[i].name));
         if (entries.at[i].is_folder) {
             remove_all(t, path);
         } else {
@@ -38,7 +39,8 @@ static bool settings_at(void *context, size_t index, Arena *arena, Text *key, Te
 
 static bool settings_reload(void *context, Error *err) {
     TestServer *world = context;
-    if (world->reload_fails) return error_set(err, ERROR_BAD_INPUT, "traceo.yaml:1: unknown setting \"lisen\"");
+    if (world->reload_fails)
+        return error_set(err, ERROR_BAD_INPUT, "traceo.yaml:1: unknown setting \"lisen\"");
     world->reloads++;
     return true;
 }
@@ -93,7 +95,8 @@ void test_server_begin(Test *t, TestServer *world, TestServerOptions options) {
     if (base.len == 0) base = TEXT("/tmp");
     uint64_t number = 0;
     check_ok(t, random_bytes(&number, sizeof number, t->err));
-    *world = (TestServer){.folder = text_format(t->arena, "%.*s/traceo-server-%016llx", TEXT_ARG(base), (unsigned long long)number)};
+    *world = (TestServer){.folder = text_format(t->arena, "%.*s/traceo-server-%016llx",
+                                                TEXT_ARG(base), (unsigned long long)number)};
     start(t, world, options);
 }
 
@@ -110,15 +113,16 @@ void test_server_again(Test *t, TestServer *world) {
 Text test_server_key(Test *t, TestServer *world, Text tenant, Permissions permissions) {
     AccessKeyOptions options = {.name = TEXT("test"), .tenant = tenant, .permissions = permissions};
     Text key = TEXT_NONE;
-    check_ok(t, access_key_make(store_catalog(world->store), clock_system(), options, t->arena, &key, t->err));
+    check_ok(t, access_key_make(store_catalog(world->store), clock_system(), options, t->arena,
+                                &key, t->err));
     check_ok(t, access_reload(world->access, t->err));
     return key;
 }
 
 // ---- The client ---------------------------------------------------------------------------------
 
-HttpClientAnswer test_send(Test *t, const TestServer *world, Text method, Text target, const HttpHeader *headers, size_t header_count,
-                           Text body) {
+HttpClientAnswer test_send(Test *t, const TestServer *world, Text method, Text target,
+                           const HttpHeader *headers, size_t header_count, Text body) {
     HttpClientRequest request = {
         .host = TEXT("127.0.0.1"),
         .port = world->port,
@@ -139,42 +143,51 @@ HttpClientAnswer test_get(Test *t, const TestServer *world, const char *target) 
 }
 
 HttpClientAnswer test_post_form(Test *t, const TestServer *world, const char *target, Text form) {
-    HttpHeader header = {TEXT("Content-Type"), TEXT("application/x-www-form-urlencoded; charset=utf-8")};
+    HttpHeader header = {TEXT("Content-Type"),
+                         TEXT("application/x-www-form-urlencoded; charset=utf-8")};
     return test_send(t, world, TEXT("POST"), text_from_cstring(target), &header, 1, form);
 }
 
 static size_t credentials(Test *t, Text key, Text tenant, HttpHeader *into) {
     size_t count = 0;
-    if (key.len > 0) into[count++] = (HttpHeader){TEXT("Authorization"), text_format(t->arena, "Bearer %.*s", TEXT_ARG(key))};
+    if (key.len > 0)
+        into[count++] = (HttpHeader){TEXT("Authorization"),
+                                     text_format(t->arena, "Bearer %.*s", TEXT_ARG(key))};
     if (tenant.len > 0) into[count++] = (HttpHeader){TEXT("X-Scope-OrgID"), tenant};
     return count;
 }
 
-HttpClientAnswer test_as(Test *t, const TestServer *world, Text method, Text target, Text key, Text tenant) {
+HttpClientAnswer test_as(Test *t, const TestServer *world, Text method, Text target, Text key,
+                         Text tenant) {
     HttpHeader headers[2];
     size_t count = credentials(t, key, tenant, headers);
     return test_send(t, world, method, target, headers, count, TEXT_NONE);
 }
 
-HttpClientAnswer test_write_bytes(Test *t, const TestServer *world, Text key, Text tenant, Text encoding, Bytes body) {
+HttpClientAnswer test_write_bytes(Test *t, const TestServer *world, Text key, Text tenant,
+                                  Text encoding, Bytes body) {
     HttpHeader headers[5];
     size_t count = credentials(t, key, tenant, headers);
     headers[count++] = (HttpHeader){TEXT("Content-Type"), TEXT("application/x-protobuf")};
     if (encoding.len > 0) headers[count++] = (HttpHeader){TEXT("Content-Encoding"), encoding};
     headers[count++] = (HttpHeader){TEXT("X-Prometheus-Remote-Write-Version"), TEXT("0.1.0")};
-    return test_send(t, world, TEXT("POST"), TEXT("/api/v1/write"), headers, count, bytes_text(body));
+    return test_send(t, world, TEXT("POST"), TEXT("/api/v1/write"), headers, count,
+                     bytes_text(body));
 }
 
 void test_write(Test *t, const TestServer *world, Text key, Text tenant, WriteBody *body) {
     Builder packed = {0};
-    check_ok(t, compress_bytes(COMPRESSION_SNAPPY, 0, text_bytes(builder_text(&body->bytes)), &packed, t->err));
-    HttpClientAnswer answer = test_write_bytes(t, world, key, tenant, TEXT("snappy"), text_bytes(builder_text(&packed)));
+    check_ok(t, compress_bytes(COMPRESSION_SNAPPY, 0, text_bytes(builder_text(&body->bytes)),
+                               &packed, t->err));
+    HttpClientAnswer answer =
+        test_write_bytes(t, world, key, tenant, TEXT("snappy"), text_bytes(builder_text(&packed)));
     builder_free(&packed);
     write_body_free(body);
     check_answer(t, 204, TEXT(""), answer);
 }
 
-void test_row(Test *t, WriteBody *body, Text name, Text label, Text value, int64_t time_ms, double number) {
+void test_row(Test *t, WriteBody *body, Text name, Text label, Text value, int64_t time_ms,
+              double number) {
     Label labels[] = {{LABEL_NAME, name}, {label, value}};
     Labels made;
     check_ok(t, labels_make(labels, label.len > 0 ? 2 : 1, t->arena, &made, t->err));

@@ -19,9 +19,9 @@ typedef struct TestServer {
 
 typedef struct TestServerOptions {
     LogDurability durability;
-    bool not_replayed;  // as while the log is still being read
-    Disk *disk;         // NULL: the real one
-    Clock *store_clock; // NULL: the system's
+    bool not_replayed;   // as while the log is still being read
+    Disk *disk;          // NULL: the real one
+    Clock *store_clock;  // NULL: the system's
     ServerQuerySettings query;
 } TestServerOptions;
 
@@ -36,31 +36,34 @@ Text test_server_key(Test *t, TestServer *world, Text tenant, Permissions permis
 // One request. `key` and `tenant` may be empty. `form` is a body of application/x-www-form-urlencoded.
 HttpClientAnswer test_get(Test *t, const TestServer *world, const char *target);
 HttpClientAnswer test_post_form(Test *t, const TestServer *world, const char *target, Text form);
-HttpClientAnswer test_as(Test *t, const TestServer *world, Text method, Text target, Text key, Text tenant);
-HttpClientAnswer test_send(Test *t, const TestServer *world, Text method, Text target, const HttpHeader *headers, size_t header_count,
-                           Text body);
+HttpClientAnswer test_as(Test *t, const TestServer *world, Text method, Text target, Text key,
+                         Text tenant);
+HttpClientAnswer test_send(Test *t, const TestServer *world, Text method, Text target,
+                           const HttpHeader *headers, size_t header_count, Text body);
 
 // Writes rows "name{a="b",c="d"} value" of one time through /api/v1/write.
-HttpClientAnswer test_write_bytes(Test *t, const TestServer *world, Text key, Text tenant, Text encoding, Bytes body);
+HttpClientAnswer test_write_bytes(Test *t, const TestServer *world, Text key, Text tenant,
+                                  Text encoding, Bytes body);
 void test_write(Test *t, const TestServer *world, Text key, Text tenant, WriteBody *body);
-void test_row(Test *t, WriteBody *body, Text name, Text label, Text value, int64_t time_ms, double number);
+void test_row(Test *t, WriteBody *body, Text name, Text label, Text value, int64_t time_ms,
+              double number);
 
 Text test_header(HttpClientAnswer answer, Text name);
 // Status and whole body.
-#define check_answer(t, stated_status, stated_body, answer)                                                      \
-    do {                                                                                                         \
-        HttpClientAnswer answer_ = (answer);                                                                     \
-        if (answer_.status != (stated_status)) {                                                                 \
-            check_failed((t), __FILE__, __LINE__, "status %d, not %d: %.*s", answer_.status, (stated_status),      \
-                         TEXT_ARG(answer_.body));                                                                \
-        }                                                                                                        \
-        check_text((t), (stated_body), answer_.body);                                                            \
+#define check_answer(t, stated_status, stated_body, answer)                                  \
+    do {                                                                                     \
+        HttpClientAnswer answer_ = (answer);                                                 \
+        if (answer_.status != (stated_status)) {                                             \
+            check_failed((t), __FILE__, __LINE__, "status %d, not %d: %.*s", answer_.status, \
+                         (stated_status), TEXT_ARG(answer_.body));                           \
+        }                                                                                    \
+        check_text((t), (stated_body), answer_.body);                                        \
     } while (0)
-#define check_status(t, stated_status, answer)                                                                   \
-    do {                                                                                                         \
-        HttpClientAnswer answer_ = (answer);                                                                     \
-        if (answer_.status != (stated_status)) {                                                                 \
-            check_failed((t), __FILE__, __LINE__, "status %d, not %d: %.*s", answer_.status, (stated_status),      \
-                         TEXT_ARG(answer_.body));                                                                \
-        }                                                                                                        \
+#define check_status(t, stated_status, answer)                                               \
+    do {                                                                                     \
+        HttpClientAnswer answer_ = (answer);                                                 \
+        if (answer_.status != (stated_status)) {                                             \
+            check_failed((t), __FILE__, __LINE__, "status %d, not %d: %.*s", answer_.status, \
+                         (stated_status), TEXT_ARG(answer_.body));                           \
+        }                                                                                    \
     } while (0)

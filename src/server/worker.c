@@ -68,7 +68,8 @@ static WorkerJob *next_job(Worker *worker, bool *expired) {
             WorkerJob *oldest = pool->queue.slots[pool->queue.first];
             *expired = pool->stopping || job_is_old(pool, oldest, now_ns);
             bool crowded = pool->queue.count > pool->queue.max / 2;
-            return *expired || !crowded ? queue_take_oldest(&pool->queue) : queue_take_newest(&pool->queue);
+            return *expired || !crowded ? queue_take_oldest(&pool->queue)
+                                        : queue_take_newest(&pool->queue);
         }
         if (pool->stopping) return NULL;
         condition_wait(worker->urgent_only ? &pool->urgent_work : &pool->work, &pool->lock);
@@ -87,7 +88,8 @@ static void worker_run(void *context) {
             pool->state.running++;
         }
         mutex_give(&pool->lock);
-        job->run(job, pool->options.clock->monotonic_ns(pool->options.clock) - job->queued_ns, expired);
+        job->run(job, pool->options.clock->monotonic_ns(pool->options.clock) - job->queued_ns,
+                 expired);
         mutex_take(&pool->lock);
         if (!expired) {
             pool->state.running--;

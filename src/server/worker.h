@@ -21,9 +21,9 @@ struct WorkerJob {
 
 typedef struct WorkerOptions {
     Clock *clock;
-    int threads;          // 0: one per core
-    size_t queue_max;     // jobs that may wait
-    int64_t age_max_ms;   // longer is expired
+    int threads;         // 0: one per core
+    size_t queue_max;    // jobs that may wait
+    int64_t age_max_ms;  // longer is expired
 } WorkerOptions;
 
 typedef struct WorkerState {

@@ -41,7 +41,8 @@ static void wait_running(WorkerPool *pool, uint64_t wanted) {
 TEST(every_job_runs_once) {
     enum { JOBS = 500 };
     WorkerPool *pool = NULL;
-    WorkerOptions options = {.clock = clock_system(), .threads = 3, .queue_max = JOBS, .age_max_ms = 60000};
+    WorkerOptions options = {
+        .clock = clock_system(), .threads = 3, .queue_max = JOBS, .age_max_ms = 60000};
     check_ok(t, worker_pool_start(options, &pool, t->err));
     Job *jobs = arena_push_array(t->arena, Job, JOBS);
     for (size_t i = 0; i < JOBS; i++) {
@@ -57,9 +58,11 @@ TEST(every_job_runs_once) {
 TEST(a_full_queue_refuses_but_what_is_urgent_passes) {
     _Atomic int gate = 0;
     WorkerPool *pool = NULL;
-    WorkerOptions options = {.clock = clock_system(), .threads = 1, .queue_max = 4, .age_max_ms = 60000};
+    WorkerOptions options = {
+        .clock = clock_system(), .threads = 1, .queue_max = 4, .age_max_ms = 60000};
     check_ok(t, worker_pool_start(options, &pool, t->err));
-    Job running = {.job.run = run, .gate = &gate}, waiting[4] = {0}, more = {.job.run = run}, urgent = {.job.run = run};
+    Job running = {.job.run = run, .gate = &gate}, waiting[4] = {0}, more = {.job.run = run},
+        urgent = {.job.run = run};
     check_ok(t, worker_pool_add(pool, &running.job, false, t->err));
     wait_running(pool, 1);
     for (size_t i = 0; i < COUNT(waiting); i++) {
@@ -82,7 +85,8 @@ TEST(a_full_queue_refuses_but_what_is_urgent_passes) {
 TEST(a_short_queue_is_first_come_and_a_crowded_one_newest_first) {
     _Atomic int gate = 0, order = 0;
     WorkerPool *pool = NULL;
-    WorkerOptions options = {.clock = clock_system(), .threads = 1, .queue_max = 6, .age_max_ms = 60000};
+    WorkerOptions options = {
+        .clock = clock_system(), .threads = 1, .queue_max = 6, .age_max_ms = 60000};
     check_ok(t, worker_pool_start(options, &pool, t->err));
     Job running = {.job.run = run, .gate = &gate}, waiting[6] = {0};
     check_ok(t, worker_pool_add(pool, &running.job, false, t->err));
@@ -104,9 +108,11 @@ TEST(who_waited_too_long_is_handed_back_unserved) {
     ManualClock clock;
     clock_manual(&clock, 1790000000000);
     WorkerPool *pool = NULL;
-    WorkerOptions options = {.clock = &clock.clock, .threads = 1, .queue_max = 8, .age_max_ms = 100};
+    WorkerOptions options = {
+        .clock = &clock.clock, .threads = 1, .queue_max = 8, .age_max_ms = 100};
     check_ok(t, worker_pool_start(options, &pool, t->err));
-    Job running = {.job.run = run, .gate = &gate}, late = {.job.run = run}, fresh = {.job.run = run};
+    Job running = {.job.run = run, .gate = &gate}, late = {.job.run = run},
+        fresh = {.job.run = run};
     check_ok(t, worker_pool_add(pool, &running.job, false, t->err));
     wait_running(pool, 1);
     check_ok(t, worker_pool_add(pool, &late.job, false, t->err));
@@ -122,9 +128,11 @@ TEST(who_waited_too_long_is_handed_back_unserved) {
 TEST(stopping_hands_back_what_waits) {
     _Atomic int gate = 0;
     WorkerPool *pool = NULL;
-    WorkerOptions options = {.clock = clock_system(), .threads = 1, .queue_max = 8, .age_max_ms = 60000};
+    WorkerOptions options = {
+        .clock = clock_system(), .threads = 1, .queue_max = 8, .age_max_ms = 60000};
     check_ok(t, worker_pool_start(options, &pool, t->err));
-    Job first = {.job.run = run, .gate = &gate}, second = {.job.run = run, .gate = &gate}, third = {.job.run = run, .gate = &gate};
+    Job first = {.job.run = run, .gate = &gate}, second = {.job.run = run, .gate = &gate},
+        third = {.job.run = run, .gate = &gate};
     check_ok(t, worker_pool_add(pool, &first.job, false, t->err));
     wait_running(pool, 1);
     check_ok(t, worker_pool_add(pool, &second.job, true, t->err));
@@ -138,7 +146,8 @@ TEST(stopping_hands_back_what_waits) {
 TEST(threads_that_cannot_be_had_are_an_error_and_leave_nothing) {
     for (uint64_t nth = 1; nth <= 3; nth++) {
         WorkerPool *pool = NULL;
-        WorkerOptions options = {.clock = clock_system(), .threads = 2, .queue_max = 8, .age_max_ms = 100};
+        WorkerOptions options = {
+            .clock = clock_system(), .threads = 2, .queue_max = 8, .age_max_ms = 100};
         thread_fail_after(nth);
         bool started = worker_pool_start(options, &pool, t->err);
         thread_fail_after(0);
@@ -146,6 +155,8 @@ TEST(threads_that_cannot_be_had_are_an_error_and_leave_nothing) {
     }
 }
 
-TEST_MAIN("server/worker", CASE(every_job_runs_once), CASE(a_full_queue_refuses_but_what_is_urgent_passes),
-          CASE(a_short_queue_is_first_come_and_a_crowded_one_newest_first), CASE(who_waited_too_long_is_handed_back_unserved),
-          CASE(stopping_hands_back_what_waits), CASE(threads_that_cannot_be_had_are_an_error_and_leave_nothing))
+TEST_MAIN("server/worker", CASE(every_job_runs_once),
+          CASE(a_full_queue_refuses_but_what_is_urgent_passes),
+          CASE(a_short_queue_is_first_come_and_a_crowded_one_newest_first),
+          CASE(who_waited_too_long_is_handed_back_unserved), CASE(stopping_hands_back_what_waits),
+          CASE(threads_that_cannot_be_had_are_an_error_and_leave_nothing))
