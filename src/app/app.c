@@ -18,6 +18,8 @@ enum {
     INTERRUPTED_CODE = 130,  // exit code when a second signal ended it at once
 };
 
+static const int64_t MEMORY_LIMIT_MIN = 32 * MB;
+
 typedef struct App {
     const AppOptions *options;
     const Settings *settings;  // those it began with
@@ -64,12 +66,17 @@ static void log_begin(App *app) {
 // ---- Building -----------------------------------------------------------------------------------
 
 static bool open_store(App *app, Error *err) {
+    int64_t memory = settings_number(app->settings, SETTING_MEMORY_LIMIT);
+    if (memory > 0 && memory < MEMORY_LIMIT_MIN) {
+        return error_set(err, ERROR_BAD_INPUT, "memory.limit is %lld bytes; with less than %lld MiB nothing could be stored or asked",
+                         (long long)memory, (long long)(MEMORY_LIMIT_MIN / MB));
+    }
     StoreOptions options = {
         .disk = disk_real(),
         .clock = app->clock,
         .folder = settings_text(app->settings, SETTING_DATA),
         .durability = (LogDurability)settings_number(app->settings, SETTING_DURABILITY),
-        .memory_limit = settings_number(app->settings, SETTING_MEMORY_LIMIT),
+        .memory_limit = memory,
         .retention_ms = settings_number(app->settings, SETTING_RETENTION),
         .head_span_ms = settings_number(app->settings, SETTING_HEAD_SPAN),
         .log_bytes_max = settings_number(app->settings, SETTING_LOG_BYTES),
@@ -86,6 +93,7 @@ static bool port_is_free(App *app, Error *err) {
 }
 
 static bool start_server(App *app, Error *err) {
+    TRY(access_allows_address(app->access, &app->address, err));
     TRY(port_is_free(app, err));
     ServerOptions options = {
         .store = app->store,

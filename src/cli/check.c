@@ -22,10 +22,18 @@ static ExitCode check_query(Call *call, Error *err) {
     return call_print(builder_text(&out), err);
 }
 
+// What the table of settings cannot know about a value.
+static bool check_values(const Call *call, const Settings *settings, Error *err) {
+    Address address;
+    const SettingValue *listen = &settings->values[SETTING_LISTEN];
+    return address_parse(listen->text, call->arena, &address, err) || error_context(err, "%.*s: listen", TEXT_ARG(listen->from));
+}
+
 static ExitCode check_file(Call *call, Text path, Error *err) {
     Settings settings;
     settings_begin(&settings, call->arena);
     if (!config_read(path, &settings, err)) return err->code == ERROR_BAD_INPUT || err->code == ERROR_TOO_LARGE ? CODE_PROBLEMS : CODE_FAILED;
+    if (!check_values(call, &settings, err)) return CODE_PROBLEMS;
     return call_print(text_format(call->arena, "%.*s: fine\n", TEXT_ARG(path)), err);
 }
 
@@ -33,6 +41,7 @@ static ExitCode check_file(Call *call, Text path, Error *err) {
 static ExitCode check_effective(Call *call, Error *err) {
     Settings settings;
     if (!settings_load(call, call->arena, &settings, err)) return err->code == ERROR_BAD_INPUT ? CODE_PROBLEMS : CODE_FAILED;
+    if (!check_values(call, &settings, err)) return CODE_PROBLEMS;
     AUTO(builder_free) Builder out = {0};
     settings_print(&settings, &out);
     return call_print(builder_text(&out), err);

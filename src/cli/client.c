@@ -14,7 +14,7 @@ bool client_begin(const Call *call, Client *out, Error *err) {
     if (out->key.at == NULL) out->key = environment_get("TRACEO_KEY");
     // People write 127.0.0.1:4310 as they see it elsewhere.
     if (text_find(out->server, TEXT("://")) < 0) out->server = text_format(call->arena, "http://%.*s", TEXT_ARG(out->server));
-    while (text_ends_with(out->server, TEXT("/"))) out->server.len--;
+    while (text_ends_with(out->server, TEXT("/")) && !text_ends_with(out->server, TEXT("://"))) out->server.len--;
     HttpClientRequest probe = {0};
     return http_client_url(out->server, &probe, err);
 }

@@ -58,7 +58,8 @@ static Nearest nearest_begin(Text wanted) {
     return (Nearest){.wanted = wanted, .distance = SIZE_MAX};
 }
 
-static bool unknown_flag(const Command *command, Text name, Error *err) {
+static bool unknown_flag(const Command *command, Text name, bool is_long, Error *err) {
+    const char *hyphens = is_long ? "--" : "-";
     unsigned bit = 1u << (command - commands);
     Nearest nearest = nearest_begin(name);
     for (size_t i = 0; i < FLAG_COUNT; i++) {
@@ -66,11 +67,11 @@ static bool unknown_flag(const Command *command, Text name, Error *err) {
     }
     for (size_t i = 0; command->settings && i < SETTING_COUNT; i++) nearest_try(&nearest, setting_rows[i].key);
     if (nearest.found.at != NULL) {
-        return error_set(err, ERROR_BAD_INPUT, "%.*s has no flag --%.*s; did you mean --%.*s?", TEXT_ARG(command->name),
-                         TEXT_ARG(name), TEXT_ARG(nearest.found));
+        return error_set(err, ERROR_BAD_INPUT, "%.*s has no flag %s%.*s; did you mean --%.*s?", TEXT_ARG(command->name),
+                         hyphens, TEXT_ARG(name), TEXT_ARG(nearest.found));
     }
-    return error_set(err, ERROR_BAD_INPUT, "%.*s has no flag --%.*s; `traceo help %.*s` lists them", TEXT_ARG(command->name),
-                     TEXT_ARG(name), TEXT_ARG(command->name));
+    return error_set(err, ERROR_BAD_INPUT, "%.*s has no flag %s%.*s; `traceo help %.*s` lists them", TEXT_ARG(command->name),
+                     hyphens, TEXT_ARG(name), TEXT_ARG(command->name));
 }
 
 // ---- Parsing ------------------------------------------------------------------------------------
@@ -115,7 +116,7 @@ static bool take_flag(Call *call, Words *words, Text word, Error *err) {
     const Flag *flag = flag_find(call->command, name);
     if (flag != NULL && !is_long && name.at[0] != flag->letter) flag = NULL;
     bool setting = flag == NULL && is_long && is_setting(call->command, name, call->arena);
-    if (flag == NULL && !setting) return unknown_flag(call->command, name, err);
+    if (flag == NULL && !setting) return unknown_flag(call->command, name, is_long, err);
     bool is_switch = flag != NULL && flag->argument.len == 0;
     if (is_switch && value.at != NULL) {
         return error_set(err, ERROR_BAD_INPUT, "--%.*s takes no value", TEXT_ARG(flag->name));
@@ -192,7 +193,7 @@ static void say(const char *prefix, const Error *err) {
     stream_write_err(builder_text(&line));
 }
 
-static bool unknown_command(Text name, Error *err) {
+bool command_unknown(Text name, Error *err) {
     Nearest nearest = nearest_begin(name);
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         if (commands[i].shown) nearest_try(&nearest, commands[i].name);
@@ -226,7 +227,7 @@ static ExitCode run_words(Texts words, Arena *arena, Error *err) {
     if (first.len == 0 || first.at[0] == '-') return run_command(&commands[COMMAND_SERVE], words, arena, err);
     const Command *command = command_find(first);
     if (command == NULL) {
-        unknown_command(first, err);
+        (void)!command_unknown(first, err);
         return CODE_USAGE;
     }
     return run_command(command, rest, arena, err);

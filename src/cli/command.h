@@ -66,6 +66,7 @@ extern const Command commands[COMMAND_COUNT];  // sorted by name
 extern const Flag flags[FLAG_COUNT];           // sorted by name
 
 const Command *command_find(Text name);  // NULL when there is none
+must_use bool command_unknown(Text name, Error *err);  // false: says that there is no such command, and which one was meant
 
 // ---- A call -------------------------------------------------------------------------------------
 

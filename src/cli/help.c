@@ -254,7 +254,7 @@ ExitCode command_help(Call *call, Error *err) {
         help_print(command, &out);
     } else {
         const Function *function = function_find(name);
-        if (function == NULL) return call_usage(call, err, "there is no help about \"%.*s\"", TEXT_ARG(name));
+        if (function == NULL) return command_unknown(name, err) ? CODE_OK : CODE_USAGE;
         builder_addf(&out, "%.*s(%.*s) -> %s\n%.*s\n  %.*s\n", TEXT_ARG(function->name), TEXT_ARG(takes_text(function, call->arena)),
                      value_names[function->result], TEXT_ARG(function->help), TEXT_ARG(function->example));
         if (!function->supported) builder_add(&out, TEXT("Not here yet: asked for, it is a clear error.\n"));

@@ -140,6 +140,11 @@ def mistakes(tap, house):
         tap.check(code == expected and 'bad.yaml:3: unknown setting "memory.limt"' in err, f"{command[0]} names file and line", (code, err))
     code, out, err = house.run("check", "query", "rate(x)")
     tap.check(code == PROBLEMS and "expected" in err, "a query can be checked without a server", (code, err))
+    code, out, err = house.run("serve", "--memory.limit", "1MiB", "--data", "small")
+    tap.check(code == FAILED and "memory.limit" in err, "a memory limit that cannot work is refused", err)
+    (house.folder / "bad.yaml").write_text("listen: here\n")
+    code, out, err = house.run("check", "bad.yaml")
+    tap.check(code == PROBLEMS and "bad.yaml:1: listen: here: an address is ADDR:PORT" in err, "a wrong address is found by check", err)
     with open("/dev/full", "w") as full:
         done = subprocess.run([TRACEO, "help"], stdout=full, stderr=subprocess.PIPE, env=ENVIRONMENT)
     tap.check(done.returncode == FAILED, "output that cannot be written is a failure", done)
