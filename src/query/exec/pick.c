@@ -56,21 +56,25 @@ typedef struct Candidate {
     size_t member;
 } Candidate;
 
-// Does `a` rank before `b`? NaN ranks last; of equals the one that came first ranks first.
-static bool ranks_before(Candidate a, Candidate b, bool largest) {
-    if (isnan(a.value) || isnan(b.value)) {
-        if (isnan(a.value) && isnan(b.value)) return a.member < b.member;
-        return isnan(b.value);
-    }
-    if (a.value != b.value) return largest ? a.value > b.value : a.value < b.value;
-    return a.member < b.member;
+typedef struct Ranking {
+    const Group *group;
+    bool largest;
+} Ranking;
+
+// Does `a` rank before `b`? NaN ranks last. Equals rank by their labels, so that an answer does not depend on the order
+// in which series come.
+static bool ranks_before(Candidate a, Candidate b, const Ranking *ranking) {
+    bool equal = a.value == b.value || (isnan(a.value) && isnan(b.value));
+    if (equal) return labels_compare(ranking->group->members.at[a.member]->labels, ranking->group->members.at[b.member]->labels) < 0;
+    if (isnan(a.value) || isnan(b.value)) return isnan(b.value);
+    return ranking->largest ? a.value > b.value : a.value < b.value;
 }
 
-static void sift_down(Candidate *heap, size_t count, size_t at, bool largest) {
+static void sift_down(Candidate *heap, size_t count, size_t at, const Ranking *ranking) {
     for (;;) {
         size_t worst = at;
         for (size_t child = 2 * at + 1; child <= 2 * at + 2 && child < count; child++) {
-            if (ranks_before(heap[worst], heap[child], largest)) worst = child;
+            if (ranks_before(heap[worst], heap[child], ranking)) worst = child;
         }
         if (worst == at) return;
         Candidate moved = heap[at];
@@ -80,15 +84,15 @@ static void sift_down(Candidate *heap, size_t count, size_t at, bool largest) {
     }
 }
 
-static int by_rank_largest(const void *a, const void *b) {
-    return ranks_before(*(const Candidate *)a, *(const Candidate *)b, true) ? -1 : 1;
-}
-static int by_rank_smallest(const void *a, const void *b) {
-    return ranks_before(*(const Candidate *)a, *(const Candidate *)b, false) ? -1 : 1;
+static int by_rank(const void *a, const void *b, void *ranking) {
+    const Candidate *left = a, *right = b;
+    if (left->member == right->member) return 0;
+    return ranks_before(*left, *right, ranking) ? -1 : 1;
 }
 
 // The k best of one step, best first; returns how many.
 static size_t best_of(const Group *group, size_t step, size_t k, bool largest, Candidate *heap) {
+    Ranking ranking = {group, largest};
     size_t count = 0;
     for (size_t i = 0; i < group->members.count; i++) {
         Candidate candidate = {group->members.at[i]->values[step], i};
@@ -96,13 +100,13 @@ static size_t best_of(const Group *group, size_t step, size_t k, bool largest, C
         if (count < k) {
             heap[count++] = candidate;
             if (count < k) continue;
-            for (size_t at = count / 2; at > 0; at--) sift_down(heap, count, at - 1, largest);
-        } else if (ranks_before(candidate, heap[0], largest)) {
+            for (size_t at = count / 2; at > 0; at--) sift_down(heap, count, at - 1, &ranking);
+        } else if (ranks_before(candidate, heap[0], &ranking)) {
             heap[0] = candidate;
-            sift_down(heap, count, 0, largest);
+            sift_down(heap, count, 0, &ranking);
         }
     }
-    if (count > 0) qsort(heap, count, sizeof *heap, largest ? by_rank_largest : by_rank_smallest);
+    if (count > 0) qsort_r(heap, count, sizeof *heap, by_rank, &ranking);
     return count;
 }
 
