@@ -54,12 +54,12 @@ static void judge_times(Batch *batch, BatchSeries *series, Bounds bounds) {
     }
 }
 
-// An exemplar beyond its limits is dropped, its samples stay: Prometheus does the same.
+// An exemplar beyond its limits or malformed is dropped, its samples stay: Prometheus does the same.
 static void judge_exemplars(Batch *batch, BatchSeries *series, Bounds bounds) {
     uint32_t kept = 0;
     BatchExemplar *exemplars = batch->exemplars.at + series->first_exemplar;
     for (uint32_t i = 0; i < series->exemplar_count; i++) {
-        bool fits = (int64_t)exemplars[i].labels.len <= 2 * LIMIT_EXEMPLAR_LABELS_BYTES + 64;
+        bool fits = labels_check_exemplar(exemplars[i].labels, NULL);
         if (fits && inside(bounds, exemplars[i].time_ms)) exemplars[kept++] = exemplars[i];
     }
     series->exemplar_count = kept;
@@ -77,12 +77,21 @@ static void judge_metadata(Batch *batch) {
     batch->metadata.count = kept;
 }
 
+static Bounds bounds_of(const Batch *batch) {
+    return (Bounds){batch->arrival_ms - LIMIT_SAMPLE_AGE_PAST_MS, batch->arrival_ms + LIMIT_SAMPLE_AGE_FUTURE_MS};
+}
+
 void admit(Batch *batch) {
-    Bounds bounds = {batch->arrival_ms - LIMIT_SAMPLE_AGE_PAST_MS, batch->arrival_ms + LIMIT_SAMPLE_AGE_FUTURE_MS};
-    for (size_t i = 0; i < batch->series.count; i++) {
+    Bounds bounds = bounds_of(batch);
+    for (size_t i = 0; i < batch->series.count; i++) judge_times(batch, &batch->series.at[i], bounds);
+    admit_beside(batch);
+}
+
+void admit_beside(Batch *batch) {
+    Bounds bounds = bounds_of(batch);
+    for (size_t i = 0; batch->exemplars.count > 0 && i < batch->series.count; i++) {
         BatchSeries *series = &batch->series.at[i];
-        judge_times(batch, series, bounds);
-        if (unlikely(series->exemplar_count > 0)) judge_exemplars(batch, series, bounds);
+        if (series->exemplar_count > 0) judge_exemplars(batch, series, bounds);
     }
     judge_metadata(batch);
 }

@@ -107,6 +107,7 @@ bool ingest_replay(void *context, Store *store, const LogRecord *record, Error *
     if (!decode(sender, compression, record->body, record->arrival_ms, err)) {
         return error_context(err, "decoding log record %llu", (unsigned long long)record->sequence);
     }
+    admit_beside(&sender->batch);
     bool done = store_write_again(store, tenant, record, prediction_for(sender, tenant), &sender->batch, err);
     let_go(sender);
     return done;

@@ -97,6 +97,40 @@ TEST(exemplars_and_metadata_beyond_their_limits_are_left_out) {
     write_body_free(&body);
 }
 
-TEST_MAIN("ingest", CASE(rows_come_out_as_they_were_written), CASE(labels_written_in_several_places_are_brought_together),
+// Found by test/scenario/limits_test.py: the first question for such an exemplar ended the server, after every restart.
+TEST(exemplars_with_labels_that_cannot_be_read_are_left_out) {
+    static const struct { Text labels; bool kept; } rows[] = {
+        {TEXT_INIT("\x0a\x06\x0a\x01" "a\x12\x01" "1"), true},
+        {TEXT_INIT("\x0a\x06\x0a\x01" "b\x12\x01" "1\x0a\x06\x0a\x01" "a\x12\x01" "1"), true},  // in any order
+        {TEXT_INIT(""), true},
+        {TEXT_INIT("\x0a\x06\x0a\x01" "a\x12\x01" "1\x0a\x06\x0a\x01" "a\x12\x01" "2"), false},
+        {TEXT_INIT("\x0a\x06\x0a\x01" "a\x12\x01" "\xff"), false},
+        {TEXT_INIT("\x0a\x05\x0a\x00\x12\x01" "1"), false},
+        {TEXT_INIT("\x0a\x03" "abc"), false},
+    };
+    AUTO(builder_free) Builder body = {0};
+    size_t series = protobuf_begin(&body, 1);
+    builder_add_bytes(&body, named(t, "m").wire.at, named(t, "m").wire.len);
+    size_t expected = 0;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        size_t exemplar = protobuf_begin(&body, 3);
+        builder_add(&body, rows[i].labels);
+        protobuf_add_varint(&body, 3, 1763683200000);
+        protobuf_end(&body, exemplar);
+        expected += rows[i].kept;
+    }
+    protobuf_end(&body, series);
+    Batch batch = {.arrival_ms = INT64_C(1763683200000)};
+    check_ok(t, write_request_decode(text_bytes(builder_text(&body)), t->arena, &batch, t->err));
+    check_i64(t, COUNT(rows), batch.series.at[0].exemplar_count);
+    admit_beside(&batch);
+    check_i64(t, expected, batch.series.at[0].exemplar_count);
+    for (uint32_t i = 0; i < batch.series.at[0].exemplar_count; i++) {
+        check_i64(t, (i + 1) % 3, labels_count((Labels){batch.exemplars.at[i].labels}));
+    }
+    batch_free(&batch);
+}
+
+TEST_MAIN("ingest", CASE(exemplars_with_labels_that_cannot_be_read_are_left_out), CASE(rows_come_out_as_they_were_written), CASE(labels_written_in_several_places_are_brought_together),
           CASE(every_truncation_is_refused_or_a_whole_number_of_rows), CASE(times_outside_the_limits_refuse_their_row_and_no_other),
           CASE(exemplars_and_metadata_beyond_their_limits_are_left_out))

@@ -26,6 +26,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         }
         assert(samples == batch.samples.count);
         admit(&batch);
+        for (size_t i = 0; i < batch.series.count; i++) {
+            for (uint32_t k = 0; k < batch.series.at[i].exemplar_count; k++) {
+                Label label;
+                for (Bytes rest = batch.exemplars.at[batch.series.at[i].first_exemplar + k].labels; labels_next(&rest, &label);) continue;
+            }
+        }
     }
     batch_free(&batch);
     arena_free(&scratch);

@@ -113,6 +113,33 @@ bool labels_check(Bytes wire, Error *err) {
     return true;
 }
 
+// Is the name among the labels that stand before `end`? They are known to be whole.
+static bool stands_before(const uint8_t *at, const uint8_t *end, Text name) {
+    Label label;
+    while (at < end && take_label(&at, end, &label)) {
+        if (text_equal(label.name, name)) return true;
+    }
+    return false;
+}
+
+bool labels_check_exemplar(Bytes wire, Error *err) {
+    // Small enough to look for a repeated name by walking again; the limit counts characters, a character has up to four bytes.
+    if ((int64_t)wire.len > 4 * LIMIT_EXEMPLAR_LABELS_BYTES) {
+        return error_set(err, ERROR_TOO_LARGE, "the labels of an exemplar take %zu bytes, more than EXEMPLAR_LABELS_BYTES allows", wire.len);
+    }
+    const uint8_t *at = wire.at, *end = wire.at + wire.len;
+    while (at < end) {
+        const uint8_t *begin = at;
+        Label label;
+        if (!take_label(&at, end, &label)) return error_set(err, ERROR_BAD_INPUT, "a label of an exemplar is not a name and a value in protobuf");
+        if (label.name.len == 0 || !text_is_utf8(label.name) || !text_is_utf8(label.value)) {
+            return error_set(err, ERROR_BAD_INPUT, "a label of an exemplar has no name or is not UTF-8");
+        }
+        if (stands_before(wire.at, begin, label.name)) return error_set(err, ERROR_BAD_INPUT, "a label of an exemplar stands twice");
+    }
+    return true;
+}
+
 static void add_len(Builder *out, size_t len) {
     writer_varint(out, len);
 }

@@ -40,6 +40,11 @@ Text labels_get(Labels labels, Text name);  // {NULL, 0} when absent
 // be any UTF-8 (Prometheus 3); `__name__` must not be missing.
 must_use bool labels_check(Bytes wire, Error *err);
 
+// The labels of an exemplar as a sender wrote them: the same protobuf and UTF-8, but no metric name is needed, they may
+// stand in any order (OpenTelemetry's collector sends trace_id before span_id) and values may be empty. What passes can
+// be walked with labels_next.
+must_use bool labels_check_exemplar(Bytes wire, Error *err);
+
 // Canonical bytes from any labels: sorts a copy, drops empty values. A repeated name is BAD_INPUT.
 must_use bool labels_make(const Label *at, size_t count, Arena *arena, Labels *out, Error *err);
 // The same onto a builder, for labels that are known to be sorted and unique.

@@ -338,6 +338,7 @@ static bool piece_visit(BlockCursor *cursor, const PieceRow *piece, PieceVisitor
         time_ms = (int64_t)((uint64_t)time_ms + reader_varint(&rows));
         double value = exemplars ? reader_f64(&rows) : 0;
         Bytes wire = reader_take(&rows, reader_varint(&rows));
+        if (exemplars && !labels_check_exemplar(wire, NULL)) rows.failed = true;
         if (rows.failed) break;
         if (time_ms < visitor->from_ms || time_ms > visitor->to_ms) continue;
         visitor->counted++;
