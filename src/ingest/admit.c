@@ -14,6 +14,12 @@ static inline bool inside(Bounds bounds, int64_t time_ms) {
 }
 
 static void refuse_time(Batch *batch, BatchSeries *series, Bounds bounds, int64_t time_ms) {
+    bool old = time_ms < bounds.from_ms;
+    Verdict verdict = old ? VERDICT_TOO_OLD : VERDICT_TOO_NEW;
+    if (batch->first_fault.code != ERROR_NONE) {
+        batch_refuse(batch, series, verdict, NULL);
+        return;
+    }
     AUTO(builder_free) Builder name = {0};
     Error why, ignored;
     if (labels_check(series->labels, &ignored)) {
@@ -22,12 +28,11 @@ static void refuse_time(Batch *batch, BatchSeries *series, Bounds bounds, int64_
         builder_add(&name, TEXT("(labels not readable)"));
     }
     Text shown = text_slice(builder_text(&name), 0, 200);
-    bool old = time_ms < bounds.from_ms;
     error_set(&why, ERROR_BAD_INPUT,
               "%.*s: a sample at %lld ms is %s (accepted: %lld to %lld, limit %s); check the sender's clock and unit",
               TEXT_ARG(shown), (long long)time_ms, old ? "too old" : "too far in the future", (long long)bounds.from_ms,
               (long long)bounds.to_ms, old ? "SAMPLE_AGE_PAST_MS" : "SAMPLE_AGE_FUTURE_MS");
-    batch_refuse(batch, series, old ? VERDICT_TOO_OLD : VERDICT_TOO_NEW, &why);
+    batch_refuse(batch, series, verdict, &why);
 }
 
 static void judge_times(Batch *batch, BatchSeries *series, Bounds bounds) {

@@ -52,14 +52,15 @@ static SeriesPrediction *prediction_for(IngestSender *sender, const Tenant *tena
     return &sender->prediction;
 }
 
-// After a very large body the memory is given back: a connection must not hold 64 MiB for one burst.
+// After a very large body, good or bad, the memory is given back: a connection must not hold 64 MiB for one burst.
 static void let_go(IngestSender *sender) {
     if (sender->body.capacity > BODY_KEPT_BYTES) builder_free(&sender->body);
-    if (sender->batch.samples.capacity * sizeof(Sample) > BODY_KEPT_BYTES) batch_free(&sender->batch);
+    if (batch_bytes_kept(&sender->batch) > BODY_KEPT_BYTES) batch_free(&sender->batch);
+    if (sender->scratch.bytes > BODY_KEPT_BYTES) arena_free(&sender->scratch);
 }
 
-static bool ingest(Store *store, Tenant *tenant, IngestSender *sender, LogRecordType type, Compression compression, Bytes body,
-                   int64_t arrival_ms, IngestOutcome *out, Error *err) {
+static bool ingest_whole(Store *store, Tenant *tenant, IngestSender *sender, LogRecordType type, Compression compression, Bytes body,
+                         int64_t arrival_ms, IngestOutcome *out, Error *err) {
     *out = (IngestOutcome){0};
     TRY(decode(sender, compression, body, arrival_ms, err));
     Batch *batch = &sender->batch;
@@ -72,8 +73,14 @@ static bool ingest(Store *store, Tenant *tenant, IngestSender *sender, LogRecord
     }
     memcpy(out->counts, batch->counts, sizeof out->counts);
     out->first_fault = batch->first_fault;
-    let_go(sender);
     return true;
+}
+
+static bool ingest(Store *store, Tenant *tenant, IngestSender *sender, LogRecordType type, Compression compression, Bytes body,
+                   int64_t arrival_ms, IngestOutcome *out, Error *err) {
+    bool done = ingest_whole(store, tenant, sender, type, compression, body, arrival_ms, out, err);
+    let_go(sender);
+    return done;
 }
 
 bool ingest_remote_write(Store *store, Tenant *tenant, IngestSender *sender, Compression compression, Bytes body,

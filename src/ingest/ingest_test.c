@@ -131,6 +131,28 @@ TEST(exemplars_with_labels_that_cannot_be_read_are_left_out) {
     batch_free(&batch);
 }
 
-TEST_MAIN("ingest", CASE(exemplars_with_labels_that_cannot_be_read_are_left_out), CASE(rows_come_out_as_they_were_written), CASE(labels_written_in_several_places_are_brought_together),
+static Bytes repeated(Test *t, const char *piece, size_t times) {
+    size_t len = strlen(piece) + 1;  // the pieces end in a zero length
+    uint8_t *at = arena_push_raw(t->arena, len * times, 1);
+    for (size_t i = 0; i < times; i++) memcpy(at + i * len, piece, len);
+    return (Bytes){at, len * times};
+}
+
+// Found by test/scenario/limits_test.py: 3 MB on the wire took 2.5 GB and a loop for 19 s.
+TEST(a_body_of_countless_empty_rows_is_too_large_or_nothing) {
+    enum { MANY = 4 * 1024 * 1024 };
+    static const struct { const char *piece; bool fits; } bodies[] = {{"\x0a", true}, {"\x1a", true}, {"\x0a\x02\x12", false}, {"\x0a\x02\x1a", false}};
+    for (size_t i = 0; i < COUNT(bodies); i++) {
+        Batch batch = {0};
+        bool decoded = write_request_decode(repeated(t, bodies[i].piece, MANY), t->arena, &batch, t->err);
+        check(t, decoded == bodies[i].fits);
+        check(t, decoded || (t->err->code == ERROR_TOO_LARGE && strstr(t->err->message, "WRITE_BATCH_BYTES") != NULL));
+        check(t, !decoded || (batch.series.count == 0 && batch.metadata.count == 0));
+        check(t, (int64_t)batch_bytes_kept(&batch) <= 3 * LIMIT_WRITE_BATCH_BYTES);
+        batch_free(&batch);
+    }
+}
+
+TEST_MAIN("ingest", CASE(a_body_of_countless_empty_rows_is_too_large_or_nothing), CASE(exemplars_with_labels_that_cannot_be_read_are_left_out), CASE(rows_come_out_as_they_were_written), CASE(labels_written_in_several_places_are_brought_together),
           CASE(every_truncation_is_refused_or_a_whole_number_of_rows), CASE(times_outside_the_limits_refuse_their_row_and_no_other),
           CASE(exemplars_and_metadata_beyond_their_limits_are_left_out))

@@ -31,6 +31,19 @@ static bool malformed(Error *err, const char *what, size_t row) {
     return error_set(err, ERROR_BAD_INPUT, "malformed protobuf in %s of time series %zu", what, row + 1);
 }
 
+// Asked now and then, as a body of nothing but tags would become twenty-five times as large.
+enum { FIELDS_PER_LOOK = 256 };
+
+static bool batch_fits(const Batch *batch, Error *err) {
+    size_t bytes = batch->series.count * sizeof(BatchSeries) + batch->samples.count * sizeof(Sample) +
+                   batch->histograms.count * sizeof(BatchHistogram) + batch->exemplars.count * sizeof(BatchExemplar) +
+                   batch->metadata.count * sizeof(BatchMetadata);
+    if ((int64_t)bytes <= LIMIT_WRITE_BATCH_BYTES) return true;
+    return error_set(err, ERROR_TOO_LARGE,
+                     "the rows of this body take more than %lld bytes of memory (limit WRITE_BATCH_BYTES); send smaller bodies",
+                     (long long)LIMIT_WRITE_BATCH_BYTES);
+}
+
 // Sample { double value = 1; int64 timestamp = 2; }
 static bool decode_sample(Bytes bytes, Sample *out) {
     Reader reader = reader_begin(bytes);
@@ -126,7 +139,8 @@ static bool decode_series(Bytes bytes, Arena *scratch, Batch *batch, Error *err)
 
     ProtobufField field;
     bool scattered = false;
-    while (protobuf_next(&reader, &field)) {
+    for (size_t fields = 1; protobuf_next(&reader, &field); fields++) {
+        if (unlikely(fields % FIELDS_PER_LOOK == 0)) TRY(batch_fits(batch, err));
         if (field.type != WIRE_BYTES) continue;
         switch (field.number) {
             case SERIES_LABELS: scattered = true; break;
@@ -151,6 +165,8 @@ static bool decode_series(Bytes bytes, Arena *scratch, Batch *batch, Error *err)
     }
     if (reader.failed) return malformed(err, "the fields", row);
     if (unlikely(scattered)) series->labels = gather_labels(bytes, scratch);
+    // Prometheus makes no series of labels alone either.
+    if (unlikely(series->sample_count + series->histogram_count + series->exemplar_count == 0)) batch->series.count--;
     return true;
 }
 
@@ -166,13 +182,15 @@ static bool decode_metadata(Bytes bytes, Batch *batch, Error *err) {
         if (field.number == METADATA_UNIT) metadata->unit = bytes_text(field.bytes);
     }
     if (reader.failed) return error_set(err, ERROR_BAD_INPUT, "malformed protobuf in metadata %zu", batch->metadata.count);
+    if (metadata->family.len == 0) batch->metadata.count--;  // of nothing
     return true;
 }
 
 bool write_request_decode(Bytes body, Arena *scratch, Batch *batch, Error *err) {
     Reader reader = reader_begin(body);
     ProtobufField field;
-    while (protobuf_next(&reader, &field)) {
+    for (size_t fields = 1; protobuf_next(&reader, &field); fields++) {
+        if (unlikely(fields % FIELDS_PER_LOOK == 0)) TRY(batch_fits(batch, err));
         if (field.type != WIRE_BYTES) continue;
         if (field.number == REQUEST_TIMESERIES) {
             TRY(decode_series(field.bytes, scratch, batch, err));

@@ -23,6 +23,12 @@ void batch_free(Batch *batch) {
     array_free(&batch->metadata);
 }
 
+size_t batch_bytes_kept(const Batch *batch) {
+    return batch->series.capacity * sizeof(BatchSeries) + batch->samples.capacity * sizeof(Sample) +
+           batch->histograms.capacity * sizeof(BatchHistogram) + batch->exemplars.capacity * sizeof(BatchExemplar) +
+           batch->metadata.capacity * sizeof(BatchMetadata);
+}
+
 void batch_refuse(Batch *batch, BatchSeries *series, Verdict verdict, const Error *why) {
     assert(verdict != VERDICT_STORED);
     if (series->verdict != VERDICT_STORED) return;

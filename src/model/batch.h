@@ -61,8 +61,11 @@ typedef struct Batch {
 
 void batch_clear(Batch *batch);  // keeps the memory
 void batch_free(Batch *batch);
+size_t batch_bytes_kept(const Batch *batch);  // what batch_free would give back
 
-// Refuses a row: sets its verdict, counts its samples, keeps the first reason.
+
+// Refuses a row: sets its verdict, counts its samples, keeps the first reason. `why` may be NULL, and should be once
+// first_fault is known: a body of a million bad rows must not cost a million messages.
 void batch_refuse(Batch *batch, BatchSeries *series, Verdict verdict, const Error *why);
 
 Text verdict_name(Verdict verdict);  // "duplicate", for our own metrics' label

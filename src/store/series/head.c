@@ -140,7 +140,16 @@ static bool make_series(Head *head, Bytes wire, const Miss *miss, uint32_t *out,
     return true;
 }
 
+// Where the reason of a refusal goes: nowhere once the first one is known.
+static Error *reason_wanted(const Batch *batch, Error *err) {
+    return batch->first_fault.code == ERROR_NONE ? err : NULL;
+}
+
 static void refuse(Batch *batch, BatchSeries *row, Verdict verdict, Error *why) {
+    if (why == NULL) {
+        batch_refuse(batch, row, verdict, NULL);
+        return;
+    }
     AUTO(builder_free) Builder name = {0};
     if (verdict != VERDICT_BAD_LABELS) {
         labels_print((Labels){row->labels}, &name);
@@ -162,10 +171,10 @@ static void make_missing(Head *head, HeadQuota *quota, int64_t now_ns, Batch *ba
             counts->looked_up++;
             continue;
         }
-        Error err = {0};
-        bool allowed = replay || (memory_for_new(head, &err) && quota_take(head, quota, now_ns, &err));
-        if (!allowed || !make_series(head, row->labels, miss, &row->ref, &err)) {
-            refuse(batch, row, VERDICT_LIMIT, &err);
+        Error first, *err = reason_wanted(batch, &first);
+        bool allowed = replay || (memory_for_new(head, err) && quota_take(head, quota, now_ns, err));
+        if (!allowed || !make_series(head, row->labels, miss, &row->ref, err)) {
+            refuse(batch, row, VERDICT_LIMIT, err);
             continue;
         }
         counts->created++;
@@ -271,9 +280,9 @@ void head_resolve(Head *head, Head *before, HeadQuota *quota, Clock *clock, Seri
         for (size_t i = 0; i < misses.count; i++) {
             Miss *miss = &misses.at[i];
             BatchSeries *row = &batch->series.at[miss->row];
-            Error err = {0};
-            if (!labels_check(row->labels, &err)) {
-                refuse(batch, row, VERDICT_BAD_LABELS, &err);
+            Error first, *err = reason_wanted(batch, &first);
+            if (!labels_check(row->labels, err)) {
+                refuse(batch, row, VERDICT_BAD_LABELS, err);
             } else if (before != NULL) {
                 miss->has_last = last_before(before, row->labels, miss->hash, &miss->last);
             }
