@@ -27,7 +27,7 @@ static bool seal_heads(Store *store, bool all, Error *err) {
     TRY(store_tenants(store, &arena, &tenants, &count, err));
     LogState state;
     log_state(store->log, &state);
-    all |= state.bytes > store->options.log_bytes_max;
+    all |= store->seal_soon || state.bytes > store->options.log_bytes_max;
     bool sealed = false;
     for (size_t i = 0; i < count; i++) {
         SeriesStore *series = tenants[i]->series;
@@ -38,6 +38,7 @@ static bool seal_heads(Store *store, bool all, Error *err) {
         TRY(store_still_ours(store, err));
         if (!series_seal(series, err)) return error_context(err, "sealing tenant %.*s", TEXT_ARG(tenants[i]->name));
     }
+    if (all) store->seal_soon = false;
     if (!sealed) return true;
     atomic_store(&store->last_seal_ms, store->options.clock->wall_ms(store->options.clock));
     return trim_log(store, err);

@@ -30,6 +30,8 @@ struct Store {
     Condition wake;
     bool stopping;
 
+    bool seal_soon;      // the log is long from many starts; under house_lock once the threads run
+
     _Atomic bool ready;
     _Atomic uint64_t replayed_records;
     _Atomic uint64_t replay_position;   // the sequence that was replayed last

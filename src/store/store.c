@@ -9,7 +9,7 @@
 #include "os/random.h"
 #include "store/parts.h"
 
-enum { INSTANCE_BYTES = 16 };
+enum { INSTANCE_BYTES = 16, SEGMENTS_AT_START_MAX = 4 };
 
 // ---- Opening ------------------------------------------------------------------------------------
 
@@ -185,6 +185,11 @@ bool store_replay(Store *store, StoreReplay replay, void *context, Error *err) {
     if (from == UINT64_MAX) from = store->recovery.first_sequence;
     Replaying replaying = {store, replay, context};
     if (!log_replay(store->log, from, replay_one, &replaying, err)) return error_context(err, "replaying the log");
+    // Every start begins a segment, and the next start reads them all, however little they hold: after a few short
+    // lives the heads go to blocks at once, and the segments with them.
+    LogState state;
+    log_state(store->log, &state);
+    store->seal_soon = state.segments > SEGMENTS_AT_START_MAX;
     atomic_store(&store->ready, true);
     return true;
 }
