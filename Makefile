@@ -5,12 +5,13 @@ RELEASE := build/release
 CHECK   := build/check
 DATA    ?= traceo-data
 LISTEN  ?= 127.0.0.1:4310
+PREFIX  ?= /usr/local
 JOBS    ?= $(shell nproc)
 # make test SANITIZE=1: under AddressSanitizer and UndefinedBehaviorSanitizer
 SANITIZE ?=
 # make test ONLY=chunk: only the tests whose name contains it
 ONLY    ?=
-export TRACEO_DATA ?= $(abspath ../shared/data)
+export TRACEO_TEST_DATA ?= $(abspath ../shared/data)
 
 .PHONY: help build run test tidy format fuzz bench night clean install setup setup-check
 .DEFAULT_GOAL := build
@@ -52,6 +53,7 @@ night: setup-check ## the long suites: crash states, kill -9, bit rot, fuzzing
 	@tools/run_tests --night
 
 install: build ## install the binary, the manual page and completions (DESTDIR, PREFIX)
+	@meson configure $(RELEASE) -Dprefix=$(PREFIX)
 	@ninja -C $(RELEASE) --quiet src/cli/traceo.1 src/cli/traceo.bash src/cli/_traceo
 	@DESTDIR=$(abspath $(DESTDIR)) meson install -C $(RELEASE) --no-rebuild
 

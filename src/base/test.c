@@ -51,7 +51,7 @@ _Noreturn void test_skip(Test *t, const char *reason) {
 }
 
 Text test_data_folder(Test *t, const char *sub) {
-    const char *root = getenv("TRACEO_DATA");
+    const char *root = getenv("TRACEO_TEST_DATA");
     if (root == NULL) root = "../shared/data";
     Text folder = text_format(t->arena, "%s/%s", root, sub);
     if (access(folder.at, R_OK) != 0) test_skip(t, text_format(t->arena, "%s is not there", folder.at).at);

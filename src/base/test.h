@@ -41,7 +41,7 @@ int test_run(const char *group, const TestCase *cases, size_t count, int argc, c
 // The rest of the test is skipped, and the reason printed.
 _Noreturn void test_skip(Test *t, const char *reason);
 
-// The folder of other people's conformance cases (TRACEO_DATA, else ../shared/data), or a skip.
+// The folder of other people's conformance cases (TRACEO_TEST_DATA, else ../shared/data), or a skip.
 Text test_data_folder(Test *t, const char *sub);
 
 // A small fast generator for random tests (xorshift64*).

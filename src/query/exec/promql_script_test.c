@@ -1,4 +1,4 @@
-// Runs test scripts: our own in test/promql, and those of Prometheus where they lie (TRACEO_DATA/promql/tests).
+// Runs test scripts: our own in test/promql, and those of Prometheus where they lie (TRACEO_TEST_DATA/promql/tests).
 //
 //   test_query_promql_script                      both, as tests
 //   test_query_promql_script --markdown           the table of docs/conformance.md on stdout
@@ -129,7 +129,7 @@ static int print_markdown(void) {
     AUTO(arena_free) Arena arena = {0};
     Error err = {0};
     DiskEntries scripts;
-    const char *root = getenv("TRACEO_DATA");
+    const char *root = getenv("TRACEO_TEST_DATA");
     Text folder = text_format(&arena, "%s/promql/tests", root == NULL ? "../shared/data" : root);
     if (!list_scripts(folder, &arena, &scripts, &err)) {
         fprintf(stderr, "%s\n", err.message);

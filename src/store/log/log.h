@@ -18,7 +18,7 @@ typedef struct Log Log;
 // Types of records; numbers once used are never reused.
 typedef enum LogRecordType {
     LOG_RECORD_REMOTE_WRITE_1 = 1,  // a remote write 1.0 body, snappy as received
-    LOG_RECORD_SAMPLES = 2,         // own batch format of ingest (host collector, push)
+    LOG_RECORD_SAMPLES = 2,         // the same, not compressed
 } LogRecordType;
 
 typedef enum LogDurability {
