@@ -181,8 +181,7 @@ bool labels_make(const Label *at, size_t count, Arena *arena, Labels *out, Error
     return true;
 }
 
-// Go's %q for what PromQL prints: quotes, backslashes and control characters escaped.
-static void print_quoted(Text text, Builder *out) {
+void label_print_quoted(Text text, Builder *out) {
     builder_add_char(out, '"');
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.at[i];
@@ -204,7 +203,7 @@ static void print_quoted(Text text, Builder *out) {
     builder_add_char(out, '"');
 }
 
-static bool is_plain_name(Text name, bool colon_allowed) {
+bool label_name_is_plain(Text name, bool colon_allowed) {
     for (size_t i = 0; i < name.len; i++) {
         char c = name.at[i];
         bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (colon_allowed && c == ':');
@@ -215,26 +214,26 @@ static bool is_plain_name(Text name, bool colon_allowed) {
 
 void labels_print(Labels labels, Builder *out) {
     Text name = labels_get(labels, LABEL_NAME);
-    bool plain = is_plain_name(name, true);
+    bool plain = label_name_is_plain(name, true);
     if (plain) builder_add(out, name);
     bool any = false;
     Label label;
     if (name.at != NULL && !plain) {
         builder_add_char(out, '{');
-        print_quoted(name, out);
+        label_print_quoted(name, out);
         any = true;
     }
     for (Bytes rest = labels.wire; labels_next(&rest, &label);) {
         if (text_equal(label.name, LABEL_NAME)) continue;
         builder_add(out, any ? TEXT(", ") : TEXT("{"));
         any = true;
-        if (is_plain_name(label.name, false)) {
+        if (label_name_is_plain(label.name, false)) {
             builder_add(out, label.name);
         } else {
-            print_quoted(label.name, out);
+            label_print_quoted(label.name, out);
         }
         builder_add_char(out, '=');
-        print_quoted(label.value, out);
+        label_print_quoted(label.value, out);
     }
     if (any) {
         builder_add_char(out, '}');

@@ -52,6 +52,10 @@ void labels_append(Builder *out, Text name, Text value);
 
 // As PromQL writes it: `name{a="b", "utf-8 name"="c"}`.
 void labels_print(Labels labels, Builder *out);
+// Its pieces: a text in double quotes, with quotes, backslashes and control characters escaped; and whether a name needs
+// none (letters, digits, `_`, and `:` where a metric stands).
+void label_print_quoted(Text text, Builder *out);
+bool label_name_is_plain(Text name, bool colon_allowed);
 
 // Byte order of name, value, name, value, …: the order in which results are listed.
 int labels_compare(Labels a, Labels b);

@@ -10,35 +10,6 @@
 
 // ---- Printing -------------------------------------------------------------------------------------
 
-static void print_string(Text text, Builder *out) {
-    builder_add_char(out, '"');
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.at[i];
-        if (c == '"' || c == '\\') {
-            builder_add_char(out, '\\');
-            builder_add_char(out, (char)c);
-        } else if (c == '\n') {
-            builder_add(out, TEXT("\\n"));
-        } else if (c == '\t') {
-            builder_add(out, TEXT("\\t"));
-        } else if (c < 0x20 || c == 0x7f) {
-            builder_addf(out, "\\x%02x", c);
-        } else {
-            builder_add_char(out, (char)c);
-        }
-    }
-    builder_add_char(out, '"');
-}
-
-static bool is_plain(Text name, bool colon) {
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.at[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (colon && c == ':');
-        if (!letter && !(i > 0 && c >= '0' && c <= '9')) return false;
-    }
-    return name.len > 0;
-}
-
 // Words that mean something else where a metric name could stand; all are written in braces instead.
 static bool is_word_of_the_language(Text name) {
     static const char *const words[] = {
@@ -54,10 +25,10 @@ static bool is_word_of_the_language(Text name) {
 }
 
 static void print_name(Text name, Builder *out) {
-    if (is_plain(name, false)) {
+    if (label_name_is_plain(name, false)) {
         builder_add(out, name);
     } else {
-        print_string(name, out);
+        label_print_quoted(name, out);
     }
 }
 
@@ -98,7 +69,7 @@ static void print_selector(const Expr *expr, Builder *out) {
     Matchers matchers = expr->as.selector.matchers;
     size_t first = 0;
     bool named = matchers.count > 0 && matchers.at[0].kind == MATCH_EQUAL && text_equal(matchers.at[0].name, LABEL_NAME) &&
-                 is_plain(matchers.at[0].value, true) && !is_word_of_the_language(matchers.at[0].value);
+                 label_name_is_plain(matchers.at[0].value, true) && !is_word_of_the_language(matchers.at[0].value);
     for (size_t i = 1; i < matchers.count; i++) {
         // A name in front forbids a second one behind it.
         if (matchers.at[i].kind == MATCH_EQUAL && text_equal(matchers.at[i].name, LABEL_NAME)) named = false;
@@ -110,7 +81,7 @@ static void print_selector(const Expr *expr, Builder *out) {
             if (i > first) builder_add(out, TEXT(", "));
             print_name(matchers.at[i].name, out);
             builder_add(out, kinds[matchers.at[i].kind]);
-            print_string(matchers.at[i].value, out);
+            label_print_quoted(matchers.at[i].value, out);
         }
         builder_add_char(out, '}');
     }
@@ -183,7 +154,7 @@ static void print_binary(const Expr *expr, Builder *out) {
 void promql_print(const Expr *expr, Builder *out) {
     switch (expr->kind) {
         case EXPR_NUMBER: print_number(expr->as.number, out); return;
-        case EXPR_STRING: print_string(expr->as.string, out); return;
+        case EXPR_STRING: label_print_quoted(expr->as.string, out); return;
         case EXPR_SELECTOR: print_selector(expr, out); return;
         case EXPR_SUBQUERY:
             promql_print(expr->as.subquery.expr, out);
