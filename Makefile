@@ -51,6 +51,7 @@ bench: setup-check build ## Traceo, prometheus and victoria-metrics on the same 
 
 night: setup-check ## the long suites: crash states, kill -9, bit rot, fuzzing
 	@tools/run_tests --night
+	@for name in $$(ls test/corpus); do tools/fuzz $$name $(or $(SECONDS),300) || exit 1; done
 
 install: build ## install the binary, the manual page and completions (DESTDIR, PREFIX)
 	@meson configure $(RELEASE) -Dprefix=$(PREFIX)
