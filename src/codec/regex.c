@@ -149,7 +149,7 @@ bool regex_expand(const Regex *regex, Text text, Text replacement, Arena *arena,
     // The replacement may name a long group often: the result is a label value, and bounded like a query.
     AUTO(builder_free) Builder result = {0};
     Text rest = replacement, before, name;
-    while (rest.len > 0) {
+    while (rest.len > 0 && result.len <= (size_t)LIMIT_QUERY_TEXT_BYTES) {
         ptrdiff_t dollar = text_find_char(rest, '$');
         before = dollar < 0 ? rest : text_slice(rest, 0, (size_t)dollar);
         builder_add(&result, before);
@@ -163,9 +163,9 @@ bool regex_expand(const Regex *regex, Text text, Text replacement, Arena *arena,
         } else {
             builder_add_char(&result, '$');
         }
-        if (result.len > (size_t)LIMIT_QUERY_TEXT_BYTES) {
-            return error_set(err, ERROR_TOO_LARGE, "a replacement grows beyond %d bytes (limit QUERY_TEXT_BYTES)", (int)LIMIT_QUERY_TEXT_BYTES);
-        }
+    }
+    if (result.len > (size_t)LIMIT_QUERY_TEXT_BYTES) {
+        return error_set(err, ERROR_TOO_LARGE, "a replacement grows beyond %d bytes (limit QUERY_TEXT_BYTES)", (int)LIMIT_QUERY_TEXT_BYTES);
     }
     *out = text_copy(builder_text(&result), arena);
     return true;

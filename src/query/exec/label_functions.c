@@ -2,6 +2,8 @@
 
 #include "query/exec/exec.h"
 
+#include "base/limits.h"
+
 typedef struct Relabel {
     Operator operator;
     Operator *inner;
@@ -27,7 +29,7 @@ static bool replaced(Relabel *relabel, Labels labels, Text *value, Error *err) {
 
 static Text joined(Relabel *relabel, Labels labels) {
     AUTO(builder_free) Builder out = {0};
-    for (size_t i = 0; i < relabel->sources.count; i++) {
+    for (size_t i = 0; i < relabel->sources.count && out.len <= (size_t)LIMIT_QUERY_TEXT_BYTES; i++) {
         if (i > 0) builder_add(&out, relabel->separator);
         builder_add(&out, labels_get(labels, relabel->sources.at[i]));
     }
@@ -45,6 +47,10 @@ static bool relabel_next(Operator *operator, StepBatch *out, Error *err) {
             if (value.at == NULL) continue;
         } else {
             value = joined(relabel, series->labels);
+            // As regex_expand has it: each label_join may repeat the one below it many times.
+            if (value.len > (size_t)LIMIT_QUERY_TEXT_BYTES) {
+                return error_set(err, ERROR_TOO_LARGE, "label_join() grows a label beyond %d bytes (limit QUERY_TEXT_BYTES)", (int)LIMIT_QUERY_TEXT_BYTES);
+            }
         }
         series->labels = labels_set(operator->exec, series->labels, relabel->target, value, &operator->batch);
         if (text_equal(relabel->target, LABEL_NAME)) series->drop_name = false;  // a new name is meant to stay
