@@ -105,7 +105,7 @@ static bool quota_take(const Head *head, HeadQuota *quota, int64_t now_ns, Error
     if (passed_ms > 0) {
         passed_ms = MIN(passed_ms, 1000);  // a full second is all that is saved up
         quota->tokens = MIN(quota->tokens + quota->new_per_s * passed_ms / 1000, quota->new_per_s);
-        quota->filled_ns = now_ns;
+        quota->filled_ns = now_ns - (now_ns - quota->filled_ns) % 1000000;  // what is less than a millisecond counts next time
     }
     if (quota->tokens < 1) {
         return error_set(err, ERROR_TOO_MANY, "no new series: more than %lld in a second, the limit TENANT_SERIES_NEW_PER_S",
@@ -271,8 +271,21 @@ static void find_known(Head *head, uint32_t last, Batch *batch, MissArray *misse
     if (locked) shared_give(&registry->lock);
 }
 
+static int64_t row_newest_ms(const Batch *batch, const BatchSeries *row) {
+    int64_t newest = INT64_MIN;
+    for (uint32_t i = 0; i < row->sample_count; i++) newest = MAX(newest, batch->samples.at[row->first_sample + i].time_ms);
+    for (uint32_t i = 0; i < row->histogram_count; i++) newest = MAX(newest, batch->histograms.at[row->first_histogram + i].time_ms);
+    for (uint32_t i = 0; i < row->exemplar_count; i++) newest = MAX(newest, batch->exemplars.at[row->first_exemplar + i].time_ms);
+    return newest;
+}
+
+static void too_old(Error *err, int64_t time_ms, int64_t oldest_ms) {
+    error_set(err, ERROR_OUT_OF_ORDER, "a sample at %lld ms is older than the retention, which reaches back to %lld", (long long)time_ms,
+              (long long)oldest_ms);
+}
+
 void head_resolve(Head *head, Head *before, HeadQuota *quota, Clock *clock, SeriesPrediction *prediction, Batch *batch,
-                  bool replay, HeadCounts *counts) {
+                  int64_t oldest_ms, bool replay, HeadCounts *counts) {
     uint32_t last = prediction->generation == head->generation ? prediction->last_ref : UINT32_MAX;
     AUTO(miss_array_free) MissArray misses = {0};
     find_known(head, last, batch, &misses, counts);
@@ -283,6 +296,11 @@ void head_resolve(Head *head, Head *before, HeadQuota *quota, Clock *clock, Seri
             Error first, *err = reason_wanted(batch, &first);
             if (!labels_check(row->labels, err)) {
                 refuse(batch, row, VERDICT_BAD_LABELS, err);
+            } else if (!replay && row_newest_ms(batch, row) < oldest_ms) {
+                // Exemplars that are too old are left out without a word.
+                bool exemplars_only = row->sample_count + row->histogram_count == 0;
+                if (err != NULL) too_old(err, row_newest_ms(batch, row), oldest_ms);
+                refuse(batch, row, VERDICT_TOO_OLD, exemplars_only ? NULL : err);
             } else if (before != NULL) {
                 miss->has_last = last_before(before, row->labels, miss->hash, &miss->last);
             }
@@ -346,6 +364,19 @@ static void note_sequence(Head *head, uint64_t sequence) {
     while (sequence > known && !atomic_compare_exchange_weak(&head->last_sequence, &known, sequence)) continue;
 }
 
+// The first sample of a good row that is not kept is named; the row stands, as others of it may be stored.
+static void note_fault(Batch *batch, const BatchSeries *row, int64_t time_ms, int64_t oldest_ms) {
+    if (batch->first_fault.code != ERROR_NONE) return;
+    AUTO(builder_free) Builder name = {0};
+    labels_print((Labels){row->labels}, &name);
+    if (time_ms < oldest_ms) {
+        too_old(&batch->first_fault, time_ms, oldest_ms);
+    } else {
+        error_set(&batch->first_fault, ERROR_CONFLICT, "another value is stored at %lld ms", (long long)time_ms);
+    }
+    error_context(&batch->first_fault, "series %.*s", (int)MIN(name.len, (size_t)200), name.at);
+}
+
 static void append_histograms(Head *head, Batch *batch, const BatchSeries *row, int64_t oldest_ms, Interval *stored) {
     for (uint32_t i = 0; i < row->histogram_count; i++) {
         const BatchHistogram *histogram = &batch->histograms.at[row->first_histogram + i];
@@ -353,6 +384,7 @@ static void append_histograms(Head *head, Batch *batch, const BatchSeries *row, 
         if (histogram->time_ms >= oldest_ms) verdict = side_add_histogram(head, row->ref, histogram->time_ms, histogram->wire);
         batch->counts[verdict]++;
         if (verdict == VERDICT_STORED) interval_add(stored, histogram->time_ms);
+        if (unlikely(verdict > VERDICT_DUPLICATE)) note_fault(batch, row, histogram->time_ms, oldest_ms);
     }
 }
 
@@ -388,6 +420,7 @@ void head_append(Head *head, Batch *batch, uint64_t sequence, int64_t oldest_ms)
                 verdict = page_add(page, series, samples[k]);
                 if (verdict == VERDICT_STORED) interval_add(&stored, samples[k].time_ms);
             }
+            if (unlikely(verdict > VERDICT_DUPLICATE)) note_fault(batch, row, samples[k].time_ms, oldest_ms);
             counts[verdict]++;
         }
     }

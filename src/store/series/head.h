@@ -70,9 +70,10 @@ Head *head_open(uint64_t generation, HashKey hash_key, Budget *memory, int64_t n
 Head *head_ref(Head *head);
 void head_unref(Head **head);  // NULL is fine
 
-// See series_resolve. `before` (NULL: none) is the head before this one.
+// See series_resolve. `before` (NULL: none) is the head before this one. No series is made for rows of which nothing is as
+// young as `oldest_ms`: they are TOO_OLD.
 void head_resolve(Head *head, Head *before, HeadQuota *quota, Clock *clock, SeriesPrediction *prediction, Batch *batch,
-                  bool replay, HeadCounts *counts);
+                  int64_t oldest_ms, bool replay, HeadCounts *counts);
 // See series_append; samples below `oldest_ms` are TOO_OLD.
 void head_append(Head *head, Batch *batch, uint64_t sequence, int64_t oldest_ms);
 

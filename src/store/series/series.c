@@ -190,22 +190,22 @@ void series_write_end(SeriesStore *store) {
     shared_give(&store->generation);
 }
 
-void series_resolve(SeriesStore *store, SeriesPrediction *prediction, Batch *batch, bool replay) {
-    // The newest turned head is the one before; it goes away only with `generation` held exclusively.
-    Head *before = store->turned.count == 0 ? NULL : store->turned.at[store->turned.count - 1];
-    HeadCounts counts = {0};
-    head_resolve(store->head, before, &store->quota, store->options.clock, prediction, batch, replay, &counts);
-    atomic_fetch_add_explicit(&store->predicted, counts.predicted, memory_order_relaxed);
-    atomic_fetch_add_explicit(&store->looked_up, counts.looked_up, memory_order_relaxed);
-    atomic_fetch_add_explicit(&store->created, counts.created, memory_order_relaxed);
-}
-
 static int64_t oldest_welcome(const SeriesStore *store) {
     int64_t retention_ms = store->options.retention_ms;
     int64_t oldest = INT64_MIN + 1;  // INT64_MIN itself means "no sample yet"
     if (retention_ms == 0) return oldest;
     Clock *clock = store->options.clock;
     return MAX(oldest, clock->wall_ms(clock) - retention_ms);
+}
+
+void series_resolve(SeriesStore *store, SeriesPrediction *prediction, Batch *batch, bool replay) {
+    // The newest turned head is the one before; it goes away only with `generation` held exclusively.
+    Head *before = store->turned.count == 0 ? NULL : store->turned.at[store->turned.count - 1];
+    HeadCounts counts = {0};
+    head_resolve(store->head, before, &store->quota, store->options.clock, prediction, batch, oldest_welcome(store), replay, &counts);
+    atomic_fetch_add_explicit(&store->predicted, counts.predicted, memory_order_relaxed);
+    atomic_fetch_add_explicit(&store->looked_up, counts.looked_up, memory_order_relaxed);
+    atomic_fetch_add_explicit(&store->created, counts.created, memory_order_relaxed);
 }
 
 void series_append(SeriesStore *store, Batch *batch, uint64_t sequence) {

@@ -44,7 +44,7 @@ typedef struct Run {
 
 static void write_batch(Run *run) {
     int64_t begin = cpu_thread_ns();
-    head_resolve(run->head, NULL, &run->quota, clock_system(), &run->prediction, &run->batch, false, &run->counts);
+    head_resolve(run->head, NULL, &run->quota, clock_system(), &run->prediction, &run->batch, INT64_MIN + 1, false, &run->counts);
     head_append(run->head, &run->batch, 1, INT64_MIN + 1);
     run->ns += cpu_thread_ns() - begin;
     run->samples += run->batch.samples.count;

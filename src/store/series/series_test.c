@@ -224,6 +224,15 @@ TEST(retention_lets_old_blocks_go_and_refuses_old_samples) {
     fixture_put(&f, "m", NULL, FIXTURE_NOW_MS, 2);
     fixture_put(&f, "m", NULL, FIXTURE_NOW_MS - 3 * 86400000ll, 3);
     check_i64(t, 1, f.batch.counts[VERDICT_TOO_OLD]);
+    check(t, text_find(text_from_cstring(f.batch.first_fault.message), TEXT("series m: a sample at")) == 0);
+    // Nothing is made for a series of which nothing is kept.
+    fixture_put(&f, "never", NULL, FIXTURE_NOW_MS - 3 * 86400000ll, 3);
+    check_i64(t, 1, f.batch.counts[VERDICT_TOO_OLD]);
+    SeriesState state;
+    series_state(f.store, &state);
+    check_i64(t, 1, state.series_active);
+    fixture_put(&f, "m", NULL, FIXTURE_NOW_MS, 7);
+    check_i64(t, ERROR_CONFLICT, f.batch.first_fault.code);
     check_ok(t, series_turn(f.store, t->err));
     check_ok(t, series_seal(f.store, t->err));
     bool more;
