@@ -3,7 +3,7 @@
 
     limits_test.py TRACEO [--only part]
 
-Parts, each a function below: bodies, rows, lengths, http, slow, queries, quota, keys. After every bad request a `Guard`
+Parts, each a function below: bodies, rows, lengths, http, idle, queries, answers, metadata, tenants, slow, replay, quota, keys. After every bad request a `Guard`
 looks: a known series can be written and asked for, no series came or went, memory did not grow beyond a margin, the
 answer took about a second at most. Bombs and broken messages are built here by hand, byte by byte.
 """
@@ -698,6 +698,78 @@ def queries(tap, guard):
               beside.failed[:5])
 
 
+def answers(tap, guard):
+    """Clients that ask for much and do not read it, or ask without end."""
+    server, at_ms = guard.server, guard.at_ms
+    everything = urllib.parse.quote('{__name__=~"wide|guard|text",n!="1"}')
+    head = f"GET /api/v1/query_range?query={everything}&start={at_ms // 1000 - 10}&end={at_ms // 1000}&step=1 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    held = []
+    try:
+        before = guard.memory("VmRSS")
+        for _ in range(20):
+            peer = socket.create_connection(("127.0.0.1", server.port))
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            peer.settimeout(1)
+            try:
+                peer.sendall(head * 200)
+            except OSError:
+                pass
+            held.append(peer)
+        time.sleep(1)
+        problem, grown = guard.alive(), guard.memory("VmRSS") - before
+        tap.check(problem is None and grown < 200 * MB, "clients that ask again and again and read nothing cost little", f"{problem}, {grown // MB} MiB")
+    finally:
+        for peer in held:
+            peer.close()
+    many = b"GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20_000
+    answer = talk(server.port, many + b"BAD\r\n\r\n", 10, lambda raw: b" 400 " in raw[-2000:])
+    tap.check(answer.count == 20_001, "20,000 requests in one go are answered, the bad one behind them is refused", answer.count)
+
+
+def metadata(tap, guard):
+    """More families than METADATA_FAMILIES, in one body and again."""
+    flood = lambda from_: snappy(b"".join(field(3, b"\x08\x01" + field(2, b"family_%07d" % i) + field(4, b"h" * 20)) for i in range(from_, from_ + 150_000)))
+    bodies_ = [flood(0), flood(150_000)]
+    guard.all_refused("more metadata than METADATA_FAMILIES is left out", [
+        (f"body {i}", lambda body=body: post(guard.server.port, body, WRITE_HEADERS), "") for i, body in enumerate(bodies_)], 204, margin=200 * MB)
+    status, body = guard.server.get("/api/v1/metadata")
+    families = len(json.loads(body)["data"])
+    tap.check(status == 200 and families <= 100_000, "no more families than METADATA_FAMILIES are kept", families)
+
+
+def tenants(tap, guard):
+    """Names of tenants come from a header, and become folders."""
+    names = ["..", "../x", "a/b", "a\\b", ".", "a" * 300, "", " ", "a|b", "con\t", "ä", "%2e%2e", "a,b", "*", "-rf", "traceo/../x"]
+    row = snappy(series({"__name__": "m"}, [(guard.at_ms, 1.0)]))
+    folder = pathlib.Path(guard.server.folder)
+    before = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_dir()}
+    bad = []
+    for name in names:
+        answer = post(guard.server.port, row, {**WRITE_HEADERS, "X-Scope-OrgID": name})
+        if answer.status not in (204, 400, 403) or (answer.status == 204 and re.search(r"[./\\|*% ]", name.strip())):
+            bad.append(f"{name!r}: {answer}")
+    after = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_dir()}
+    outside = [path for path in after - before if not path.startswith("data/")]
+    tap.check(not bad and not outside, "names of tenants that are none are refused", "\n".join(bad + outside))
+    guard.series = guard.count_series()
+
+
+def replay(tap, guard):
+    """After kill -9 the log, which holds much of what was sent, gives the same again."""
+    known, before = f"guard@{guard.at_ms / 1000}", guard.count_series()
+    value = guard.server.query(known, guard.at_ms / 1000)["result"][0]["value"][1]
+    families = guard.server.get("/api/v1/metadata")[1]
+    exemplars = guard.server.get("/api/v1/query_exemplars?query=hanger&start=0&end=9999999999")
+    guard.server.kill()
+    guard.server.start()
+    guard.connection = guard.server.connect()
+    tap.check(guard.server.query(known, guard.at_ms / 1000)["result"][0]["value"][1] == value, "after kill -9 the known series is as it was")
+    tap.check(guard.count_series() == before, "after kill -9 there are as many series", f"{before} before, {guard.count_series()} after")
+    tap.check(guard.server.get("/api/v1/query_exemplars?query=hanger&start=0&end=9999999999") == exemplars and
+              len(guard.server.get("/api/v1/metadata")[1]) == len(families), "after kill -9 exemplars and metadata are as they were")
+    tap.check(guard.alive() is None, "and it goes on")
+
+
 # ---- Quotas -------------------------------------------------------------------------------------
 
 
@@ -867,7 +939,7 @@ def main():
     parser.add_argument("--only", default="", help="a part's name")
     options = parser.parse_args()
     tap = Tap()
-    parts = [bodies, rows, lengths, http, idle, queries]
+    parts = [bodies, rows, lengths, http, idle, queries, answers, metadata, tenants]
     server = Server("--query.samples", "20000", "--query.timeout", f"{QUERY_TIMEOUT_S}s")
     try:
         server.start()
@@ -881,6 +953,8 @@ def main():
                 print(f"# {part.__name__} took {time.monotonic() - begun:.1f} s")
         if options.only in "slow":
             slow.report(tap)
+        if options.only in "replay":
+            replay(tap, guard)
         if not options.only:
             tap.check(server.stop() == 0, "the server ends well after all of it", server.tail())
     finally:
