@@ -47,7 +47,7 @@ bool exec_tick(Exec *exec, Error *err) {
         return error_set(err, ERROR_CANCELLED, "the query was cancelled");
     }
     if (request->clock != NULL && request->clock->monotonic_ns(request->clock) > exec->deadline_ns) {
-        return error_set(err, ERROR_TIMEOUT, "query timed out: it ran longer than its limit of time (query.time_max)");
+        return error_set(err, ERROR_TIMEOUT, "query timed out: it ran longer than its limit of time (query.timeout)");
     }
     int64_t used = memory_used(exec);
     exec->memory_peak = MAX(exec->memory_peak, used);

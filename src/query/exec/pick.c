@@ -20,8 +20,18 @@ typedef struct Pick {
     double *param;
     Text label;  // of count_values
     Group *first;
+    size_t looked_at;  // values since the last tick
     bool done;
 } Pick;
+
+// One group may hold all series: limits are looked at after so many values, not after so many groups.
+static bool pick_tick(Pick *pick, size_t values, Error *err) {
+    enum { VALUES_MAX = 1 << 16 };
+    pick->looked_at += values;
+    if (pick->looked_at < VALUES_MAX) return true;
+    pick->looked_at = 0;
+    return exec_tick(pick->operator.exec, err);
+}
 
 static Labels group_labels(Pick *pick, Labels series, Arena *arena) {
     const Expr *expr = pick->operator.expr;
@@ -132,13 +142,14 @@ static size_t share_of(const Group *group, size_t step, double ratio, Candidate 
 }
 
 // Chooses members step by step; what is not chosen becomes absent. For a single step `order` gets the chosen in rank.
-static void choose(Pick *pick, Group *group, StepBatch *order) {
+static bool choose(Pick *pick, Group *group, StepBatch *order, Error *err) {
     Arena *scratch = &pick->operator.batch;
     AggregateOp op = pick->operator.expr->as.aggregate.op;
     size_t members = group->members.count, steps = pick->operator.steps.count;
     Candidate *chosen = arena_push_array(scratch, Candidate, members);
     uint8_t *stays = arena_push_array(scratch, uint8_t, members);
     for (size_t step = 0; step < steps; step++) {
+        TRY(pick_tick(pick, members, err));
         double param = pick->param[step];
         size_t k = op == AGG_LIMIT_RATIO || param < 1 ? 0 : param >= (double)members ? members : (size_t)param;
         size_t count = op == AGG_LIMIT_RATIO ? share_of(group, step, param, chosen)
@@ -152,6 +163,7 @@ static void choose(Pick *pick, Group *group, StepBatch *order) {
         }
         for (size_t i = 0; steps == 1 && i < count; i++) order->at[order->count++] = *group->members.at[chosen[i].member];
     }
+    return true;
 }
 
 static bool any_value(const double *values, size_t steps) {
@@ -165,7 +177,7 @@ static bool choose_all(Pick *pick, StepBatch all, StepBatch *out, Error *err) {
     size_t steps = pick->operator.steps.count;
     StepBatch order = {arena_push_array_raw(&pick->operator.keep, StepSeries, all.count), 0};
     for (Group *group = pick->first; group != NULL; group = group->next) {
-        choose(pick, group, &order);
+        TRY(choose(pick, group, &order, err));
         arena_clear(&pick->operator.batch);
         TRY(exec_tick(pick->operator.exec, err));
     }
@@ -186,6 +198,7 @@ static bool quantile_all(Pick *pick, StepBatch *out, Error *err) {
         double *sorted = arena_push_array_raw(&pick->operator.batch, double, group->members.count);
         double *column = column_new(arena, steps);
         for (size_t step = 0; step < steps.count; step++) {
+            TRY(pick_tick(pick, group->members.count, err));
             size_t count = 0;
             for (size_t i = 0; i < group->members.count; i++) {
                 if (!is_absent(group->members.at[i]->values[step])) sorted[count++] = group->members.at[i]->values[step];
@@ -221,6 +234,7 @@ static bool count_values_all(Pick *pick, StepBatch *out, Error *err) {
                     Labels labels = labels_set(exec, group->labels, pick->label, shown, &pick->operator.batch);
                     void **slot = map_put(&counted, bytes_text(labels.wire));
                     if (*slot == NULL) {
+                        TRY(exec_tick(exec, err));  // each value that is new costs a column
                         StepSeries *series = arena_push(arena, StepSeries);
                         *series = (StepSeries){{bytes_copy(labels.wire, arena)}, group->drop_name, column_new(arena, steps)};
                         column_fill(series->values, steps, ABSENT);

@@ -144,6 +144,26 @@ TEST(memory_is_charged_to_the_budget_and_given_back) {
     script_store_close(&store);
 }
 
+// Series of which a window finds too little cost no column each, and each value that count_values names does.
+TEST(memory_follows_what_is_answered) {
+    ScriptStore store;
+    begin(t, &store);
+    Builder lines = {0};
+    for (int i = 0; i < 300; i++) builder_addf(&lines, "lonely_total{n=\"%d\"} %d\n", i, i);
+    check_ok(t, script_load(&store, builder_text(&lines), 30000, false, t->arena, t->err));
+    builder_free(&lines);
+    QueryRequest ranged = {.text = TEXT("rate(lonely_total[1m])"), .end_ms = 10000000, .step_ms = 1000, .limits = {.memory_bytes = 4 * MB}};
+    QueryResult result;
+    check_ok(t, query_run(store.store, &ranged, t->arena, &result, NULL, t->err));
+    check_i64(t, 0, result.count);
+    check_i64(t, 300, result.stats.series);
+    ranged.text = TEXT("count_values(\"t\", vector(time()))");
+    size_t before = t->arena->bytes;
+    check_refused(t, &store, ranged, ERROR_TOO_COSTLY, "limit of memory");
+    check(t, t->arena->bytes - before < 8 * MB);
+    script_store_close(&store);
+}
+
 static int64_t a_second_later(Clock *clock) {
     int64_t *ns = clock->context;
     return *ns += 1000000000;
@@ -157,7 +177,7 @@ TEST(time_and_cancelling_stop_a_query) {
     QueryRequest request = INSTANT("sum(h) + sum(g) + sum(c_total) + sum(l_bucket)", 60000);
     request.clock = &clock;
     request.limits.time_ms = 3000;
-    check_refused(t, &store, request, ERROR_TIMEOUT, "timed out");
+    check_refused(t, &store, request, ERROR_TIMEOUT, "(query.timeout)");
     _Atomic bool cancelled = true;
     request = INSTANT("sum(h)", 60000);
     request.cancelled = &cancelled;
@@ -221,6 +241,6 @@ TEST(the_seeds_of_other_fuzzers_find_nothing) {
 }
 
 TEST_MAIN("query", CASE(answers_have_the_shapes_of_prometheus), CASE(limits_are_kept_and_named), CASE(the_ends_of_time_are_no_harm), CASE(the_deepest_trees_run),
-          CASE(memory_is_charged_to_the_budget_and_given_back), CASE(time_and_cancelling_stop_a_query),
+          CASE(memory_is_charged_to_the_budget_and_given_back), CASE(memory_follows_what_is_answered), CASE(time_and_cancelling_stop_a_query),
           CASE(native_histograms_are_refused_never_left_out), CASE(random_queries_say_the_same_as_instants_and_as_steps),
           CASE(the_seeds_of_other_fuzzers_find_nothing))

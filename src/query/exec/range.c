@@ -80,12 +80,13 @@ static bool range_next(Operator *operator, StepBatch *out, Error *err) {
     out->at = arena_push_array_raw(&operator->batch, StepSeries, rows_max);
     bool hints = range->row->id == FUNCTION_RATE || range->row->id == FUNCTION_INCREASE;
     AUTO(arena_free) Arena scratch = {0};
+    double *column = NULL;  // kept for the next series where one gave nothing
     while (out->count < rows_max) {
         RangeSeries series;
         bool more;
         TRY(range_source_next(range->source, &series, &more, err));
         if (!more) break;
-        double *column = column_new(&operator->batch, operator->steps);
+        if (column == NULL) column = column_new(&operator->batch, operator->steps);
         RangeInput input = {series.times, series.values, series.count, range->first_end_ms, range->step_ms, range->range_ms,
                             windows, {range->params[0], range->params[1]}, &scratch};
         range->row->kernel(&input, column);
@@ -95,6 +96,7 @@ static bool range_next(Operator *operator, StepBatch *out, Error *err) {
         if (hints) hint_counter(range, series.labels);
         StepSeries *made = &out->at[out->count++];
         *made = (StepSeries){{bytes_copy(series.labels.wire, &operator->batch)}, series.drop_name, column};
+        column = NULL;
         if (!range->row->keeps_name) series_drop_name(exec, made, &operator->batch);
     }
     return true;

@@ -51,6 +51,7 @@ static bool select_next(Operator *operator, StepBatch *out, Error *err) {
     int64_t to_ms = select->first_ms + (int64_t)(operator->steps.count - 1) * select->step_ms;
     double *column = NULL;
     while (out->count < rows && select->at < select->found.count) {
+        if (select->at % 64 == 0) TRY(exec_tick(exec, err));
         const SeriesFound *found = &select->found.at[select->at++];
         TRY(series_read(select->cursor, found, from_ms, to_ms, &select->columns, err));
         if (select->columns.histograms > 0) {
