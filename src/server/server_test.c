@@ -167,6 +167,25 @@ TEST(forms_are_read_from_the_body_and_before_the_url) {
     test_server_end(t, &world);
 }
 
+// As deep as a tree may be, on the stack that a worker really has.
+TEST(the_deepest_queries_run_on_a_worker) {
+    TestServer world;
+    test_server_begin(t, &world, (TestServerOptions){.query = {.memory_bytes = 128 * MB}});
+    write_some(t, &world, TEXT_NONE, TEXT_NONE);
+    static const struct { const char *term; int times; } deep[] = {
+        {"1%2B", 990}, {"up%20or%20", 990}, {"up%2B", 990}, {"up*on(instance)group_left()", 990}};
+    for (size_t i = 0; i < COUNT(deep); i++) {
+        Builder form = {0};
+        builder_add(&form, TEXT("time=1760000030&query="));
+        for (int j = 0; j < deep[i].times; j++) builder_add(&form, text_from_cstring(deep[i].term));
+        builder_add(&form, TEXT("up"));
+        HttpClientAnswer answer = test_post_form(t, &world, "/api/v1/query", builder_text(&form));
+        builder_free(&form);
+        check_status(t, 200, answer);
+    }
+    test_server_end(t, &world);
+}
+
 TEST(limits_cut_with_a_warning) {
     TestServer world;
     begin(t, &world);
@@ -979,7 +998,7 @@ TEST(a_server_without_keys_does_not_listen_beyond_loopback) {
 
 TEST_MAIN("server", CASE(what_is_written_can_be_asked_for_in_every_way),
           CASE(what_was_acknowledged_is_there_after_a_restart),
-          CASE(forms_are_read_from_the_body_and_before_the_url), CASE(limits_cut_with_a_warning),
+          CASE(forms_are_read_from_the_body_and_before_the_url), CASE(the_deepest_queries_run_on_a_worker), CASE(limits_cut_with_a_warning),
           CASE(figures_about_a_query_stand_inside_its_data),
           CASE(large_answers_are_packed_for_those_who_ask),
           CASE(wrong_questions_are_answered_in_the_words_of_prometheus),
