@@ -94,6 +94,23 @@ static uint64_t count_refused(const IngestOutcome *outcome, Arena *arena, Text *
     return refused;
 }
 
+// What is wrong with the first row refused, where nothing below has said it.
+static void first_fault(const IngestOutcome *outcome, Error *out) {
+    static const char *const words[VERDICT_COUNT] = {
+        [VERDICT_CONFLICT] = "another value is stored at the time of a sample",
+        [VERDICT_TOO_OLD] = "a sample is older than what is kept",
+        [VERDICT_TOO_NEW] = "a sample lies too far in the future",
+        [VERDICT_BAD_LABELS] = "the labels of a series are not valid",
+        [VERDICT_LIMIT] = "a new series is over the quota of its tenant",
+        [VERDICT_BAD_VALUE] = "a native histogram is malformed",
+    };
+    *out = outcome->first_fault;
+    for (Verdict verdict = 0; verdict < VERDICT_COUNT && out->code == ERROR_NONE; verdict++) {
+        if (outcome->counts[verdict] > 0 && words[verdict] != NULL)
+            error_set(out, ERROR_BAD_INPUT, "%s", words[verdict]);
+    }
+}
+
 static void answer(Request *request) {
     const IngestOutcome *outcome = &request->outcome;
     Text refused_as = TEXT_NONE;
@@ -108,9 +125,8 @@ static void answer(Request *request) {
     // A body of new series only, over the quota: it may come again. Anything mixed must not: the good part is here.
     bool all_over_quota =
         refused > 0 && refused == outcome->counts[VERDICT_LIMIT] && outcome->sequence == 0;
-    Error err = outcome->first_fault;
-    if (err.code == ERROR_NONE)
-        error_set(&err, ERROR_CONFLICT, "another value is stored at the time of a sample");
+    Error err;
+    first_fault(outcome, &err);
     err.code = all_over_quota ? ERROR_TOO_MANY : ERROR_BAD_INPUT;
     error_context(&err, "%llu of %llu samples were refused (%.*s), the others are kept; the first",
                   (unsigned long long)refused, (unsigned long long)outcome->samples,
