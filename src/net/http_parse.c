@@ -192,6 +192,8 @@ typedef enum KnownHeader {
     KNOWN_AUTHORIZATION,
     KNOWN_CONTENT_TYPE,
     KNOWN_CONTENT_ENCODING,
+    KNOWN_API_KEY,
+    KNOWN_TENANT,
     KNOWN_COUNT
 } KnownHeader;
 
@@ -207,6 +209,8 @@ static const struct {
     [KNOWN_AUTHORIZATION] = {TEXT_INIT("authorization"), true},
     [KNOWN_CONTENT_TYPE] = {TEXT_INIT("content-type"), true},
     [KNOWN_CONTENT_ENCODING] = {TEXT_INIT("content-encoding"), true},
+    [KNOWN_API_KEY] = {TEXT_INIT("x-api-key"), true},
+    [KNOWN_TENANT] = {TEXT_INIT("x-scope-orgid"), true},
 };
 
 static KnownHeader known_header(Text name) {

@@ -109,6 +109,8 @@ TEST(headers) {
         ROW(400, "GET / HTTP/1.1\r\n" H "X(: a\r\n" END),
         ROW(400, "GET / HTTP/1.1\r\n" H "\xc3\xa4: a\r\n" END),
         ROW(400, "GET / HTTP/1.1\r\n" H "Authorization: a\r\nAuthorization: b\r\n" END),
+        ROW(400, "GET / HTTP/1.1\r\n" H "X-API-Key: a\r\nx-api-key: a\r\n" END),
+        ROW(400, "GET / HTTP/1.1\r\n" H "X-Scope-OrgID: a\r\nX-SCOPE-ORGID: b\r\n" END),
         ROW(431, "GET / HTTP/1.1\r\n" H "a:\r\nb:\r\nc:\r\nd:\r\ne:\r\nf:\r\ng:\r\nh:\r\n" END),
         ROW(417, "GET / HTTP/1.1\r\n" H "Expect: cake\r\n" END),
         ROW(0, "GET / HTTP/1.1\r\n" H "Expect: 100-Continue\r\n" END),
