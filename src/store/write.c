@@ -28,6 +28,12 @@ static bool refused_read(Bytes refused, Batch *batch, Error *err) {
     return true;
 }
 
+static uint64_t refused_count(const Batch *batch) {
+    uint64_t count = 0;
+    for (size_t i = 0; i < batch->series.count; i++) count += batch->series.at[i].verdict != VERDICT_STORED;
+    return count;
+}
+
 static bool any_stored(const Batch *batch) {
     if (batch->metadata.count > 0) return true;
     for (size_t i = 0; i < batch->series.count; i++) {
@@ -63,14 +69,24 @@ bool store_write(Store *store, Tenant *tenant, LogRecordType type, Bytes body, S
     return logged;
 }
 
+// What was stored once must not be left out silently by a replay, which the next seal would make final.
+static bool check_all_again(const Batch *batch, uint64_t refused_before, Error *err) {
+    if (refused_count(batch) == refused_before) return true;
+    if (batch->first_fault.code == ERROR_NONE) return error_set(err, ERROR_CORRUPT, "rows that were stored are refused by the replay");
+    *err = batch->first_fault;
+    return error_context(err, "a row that was stored is refused by the replay");
+}
+
 bool store_write_again(Store *store, Tenant *tenant, const LogRecord *record, SeriesPrediction *prediction, Batch *batch, Error *err) {
     (void)store;
     TRY(refused_read(record->refused, batch, err));
+    uint64_t refused = refused_count(batch);
     series_write_begin(tenant->series);
     series_resolve(tenant->series, prediction, batch, true);
-    series_append(tenant->series, batch, record->sequence);
+    bool whole = check_all_again(batch, refused, err);
+    if (whole) series_append(tenant->series, batch, record->sequence);
     series_write_end(tenant->series);
-    return true;
+    return whole;
 }
 
 void store_when_durable(Store *store, uint64_t sequence, LogDone done, void *context) {

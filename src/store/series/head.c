@@ -74,11 +74,11 @@ static void miss_array_free(MissArray *misses) {
 
 
 // The page of the series that is made next.
-static bool prepare_page(Head *head, Error *err) {
+static bool prepare_page(Head *head, bool replay, Error *err) {
     uint32_t number = registry_count(&head->registry) >> PAGE_BITS;
     if (number < head->page_count) return true;
     TRY(vector_reserve(&head->pages, number, err));
-    TRY(page_open(&head->memory, (Page **)vector_at(&head->pages, number), err));
+    TRY(page_open(&head->memory, replay, (Page **)vector_at(&head->pages, number), err));
     head->page_count++;
     return true;
 }
@@ -130,9 +130,9 @@ static bool last_before(Head *before, Bytes wire, uint64_t hash, Sample *out) {
     return out->time_ms != INT64_MIN;
 }
 
-static bool make_series(Head *head, Bytes wire, const Miss *miss, uint32_t *out, Error *err) {
+static bool make_series(Head *head, Bytes wire, const Miss *miss, bool replay, uint32_t *out, Error *err) {
     uint32_t ref;
-    TRY(prepare_page(head, err));
+    TRY(prepare_page(head, replay, err));
     TRY(registry_make(&head->registry, wire, miss->hash, &ref, err));
     page_begin_series(head_page(head, ref), ref & (PAGE_SERIES - 1), miss->has_last ? &miss->last : NULL);
     registry_publish(&head->registry, ref, miss->hash);
@@ -173,7 +173,7 @@ static void make_missing(Head *head, HeadQuota *quota, int64_t now_ns, Batch *ba
         }
         Error first, *err = reason_wanted(batch, &first);
         bool allowed = replay || (memory_for_new(head, err) && quota_take(head, quota, now_ns, err));
-        if (!allowed || !make_series(head, row->labels, miss, &row->ref, err)) {
+        if (!allowed || !make_series(head, row->labels, miss, replay, &row->ref, err)) {
             refuse(batch, row, VERDICT_LIMIT, err);
             continue;
         }

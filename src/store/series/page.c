@@ -49,17 +49,19 @@ void head_memory_release_all(HeadMemory *memory) {
     atomic_store(&memory->overdraft, 0);
 }
 
-bool page_open(HeadMemory *memory, Page **out, Error *err) {
+bool page_open(HeadMemory *memory, bool overdraft, Page **out, Error *err) {
     void *page_memory, *hot;
     int64_t bytes = (int64_t)(sizeof(Page) + PAGE_SERIES * sizeof(PageSeries));
-    TRY(head_memory_reserve(memory, bytes, err));
+    if (!overdraft) TRY(head_memory_reserve(memory, bytes, err));
     bool first = memory_reserve(sizeof(Page), &page_memory, err);
     if (!first || !memory_reserve(PAGE_SERIES * sizeof(PageSeries), &hot, err)) {
         if (first) memory_free(page_memory);
+        if (overdraft) return false;
         atomic_fetch_sub(&memory->charged, bytes);
         if (memory->budget != NULL) budget_release(memory->budget, bytes);
         return false;
     }
+    if (overdraft) head_memory_charge(memory, bytes);
     Page *page = page_memory;
     memset(page, 0, sizeof *page);
     page->memory = memory;

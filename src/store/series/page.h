@@ -65,7 +65,8 @@ typedef struct Page {
     PageClock clocks[PAGE_CLOCKS];
 } Page;
 
-must_use bool page_open(HeadMemory *memory, Page **out, Error *err);
+// With `overdraft` the budget does not refuse: a replay makes what was admitted once.
+must_use bool page_open(HeadMemory *memory, bool overdraft, Page **out, Error *err);
 void page_close(Page **page);
 // A slot begins empty. `last` (NULL: none) is what the head before this one stored last.
 void page_begin_series(Page *page, uint32_t slot, const Sample *last);
