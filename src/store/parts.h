@@ -9,6 +9,14 @@ typedef struct TenantPart {
     uint64_t sealed_sequence;  // replay begins here for this tenant
 } TenantPart;
 
+// The wall clock as retention believes it (maintain.c). A jump of more than a day is believed a day later.
+typedef struct TrustedTime {
+    int64_t wall_ms;        // the last time that was believed; 0: none yet
+    int64_t monotonic_ns;   // when that was
+    int64_t doubt_ns;       // since when the wall clock is doubted; 0: it is not
+    int64_t kept_ms;        // the one in the catalogue
+} TrustedTime;
+
 struct Store {
     StoreOptions options;
     Arena arena;         // names, report of the recovery; lives as long as the store
@@ -30,6 +38,8 @@ struct Store {
     Condition wake;
     bool stopping;
 
+    TrustedTime time;    // under house_lock
+    size_t scrub_next;   // the tenant whose blocks are verified next; under house_lock
     bool seal_soon;      // the log is long from many starts; under house_lock once the threads run
 
     _Atomic bool ready;
@@ -41,6 +51,9 @@ struct Store {
 
 // Is the lock file still ours? Another instance that took the folder over must not be overwritten (W19).
 must_use bool store_still_ours(Store *store, Error *err);
+
+// While the heads of all tenants together take too much of their budget, though none is large: turns and seals the larger ones.
+must_use bool store_relieve_memory(Store *store, Error *err);
 
 // Turns and seals the heads that want it (all of them with `all`), then trims the log.
 must_use bool store_seal_heads(Store *store, bool all, Error *err);

@@ -71,7 +71,8 @@ static bool tenant_open(Store *store, TenantId id, Text name, Tenant **out, Erro
         .memory = &store->ingest_memory,
         .retention_ms = store->options.retention_ms,
         .head_span_ms = store->options.head_span_ms,
-        .head_bytes_max = store->ingest_memory.limit / 3,
+        // Pages address 4 GB each (page.c); a head grows on while housekeeping is busy elsewhere.
+        .head_bytes_max = MIN(store->ingest_memory.limit / 3, 2 * (int64_t)GB),
     };
     SeriesReport report = {0};
     if (!series_open(options, &store->arena, &report, &part->tenant.series, err)) {
@@ -96,6 +97,17 @@ static bool tenants_open(Store *store, Error *err) {
         TRY(tenant_open(store, known[i].id, known[i].name, &ignored, err));
     }
     return true;
+}
+
+// A head may be in blocks before the log has synced its last records; a crash between the two takes them from the log. Their
+// numbers must not come again: a later replay would take the new records for sealed ones and pass over them.
+static void sequences_go_on(Store *store) {
+    uint64_t sealed = 0;
+    for (size_t i = 0; i < store->tenants.count; i++) sealed = MAX(sealed, store->tenants.at[i]->sealed_sequence);
+    if (sealed <= store->recovery.next_sequence) return;
+    log_warn("the log ends before what is in blocks; its numbers go on behind them",
+             LOG_I64("log_next", store->recovery.next_sequence), LOG_I64("sealed", sealed));
+    log_skip_to(store->log, sealed);
 }
 
 // What the log lost is told to every tenant: an answer over that time carries a warning (W6). What was never
@@ -146,6 +158,7 @@ bool store_open(StoreOptions options, Store **out, Error *err) {
     };
     if (!log_open(log_options, &store->arena, &store->recovery, &store->log, err)) return error_context(err, "opening the log");
     TRY(tenants_open(store, err));
+    sequences_go_on(store);
     gaps_tell(store);
 
     *out = TAKE(store);
@@ -175,7 +188,7 @@ static bool replay_one(void *context, const LogRecord *record, Error *err) {
     TRY(replaying->replay(replaying->context, store, record, err));
     atomic_fetch_add(&store->replayed_records, 1);
     // Start-up lives inside the memory limit too: what is full goes to disk before more is read.
-    if (!series_wants_turn(part->tenant.series)) return true;
+    if (!series_wants_turn(part->tenant.series)) return store_relieve_memory(store, err);
     return series_turn(part->tenant.series, err) && series_seal(part->tenant.series, err);
 }
 

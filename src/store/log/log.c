@@ -82,6 +82,13 @@ void log_close(Log **log_at) {
     *log_at = NULL;
 }
 
+void log_skip_to(Log *log, uint64_t sequence) {
+    mutex_take(&log->buffer);
+    assert(log->first == NULL && log->syncing == NULL);
+    if (log->next_sequence < sequence) log->next_sequence = log->durable_sequence = sequence;
+    mutex_give(&log->buffer);
+}
+
 static SegmentArray segments_copy(Log *log, Arena *arena) {
     SegmentArray copy = {0};
     mutex_take(&log->segments_lock);

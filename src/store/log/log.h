@@ -70,6 +70,10 @@ must_use bool log_open(LogOptions options, Arena *arena, LogRecovery *recovery, 
 // Stops the commit thread. Un-synced records are lost, as they were never acknowledged; in memory mode they are written.
 void log_close(Log **log);
 
+// Numbers below `sequence` are not given to records any more: blocks claim them already, though the log lost its end (it had not
+// been durable yet, or the folder was emptied). Before the first append.
+void log_skip_to(Log *log, uint64_t sequence);
+
 // Reads every record from `first_sequence` on, in order. Views hold during the call. `each` returning
 // false stops with its error.
 must_use bool log_replay(Log *log, uint64_t first_sequence,

@@ -23,6 +23,8 @@ must_use bool block_writer_series(BlockWriter *writer, Labels labels, Error *err
 must_use bool block_writer_samples(BlockWriter *writer, const int64_t *times, const double *values, size_t count, Error *err);
 must_use bool block_writer_histogram(BlockWriter *writer, int64_t time_ms, Bytes wire, Error *err);
 must_use bool block_writer_exemplar(BlockWriter *writer, int64_t time_ms, double value, Labels labels, Error *err);
+// The block's interval reaches at least this far, whatever its samples do: one of metadata alone has a time too.
+void block_writer_covers(BlockWriter *writer, int64_t min_ms, int64_t max_ms);
 must_use bool block_writer_metadata(BlockWriter *writer, const BatchMetadata *metadata, Error *err);
 // The whole object, ready for objects->put. The writer is used up.
 must_use bool block_writer_finish(BlockWriter *writer, Builder *out, Error *err);

@@ -268,6 +268,11 @@ static void facts_time(BlockWriter *writer, int64_t time_ms) {
     writer->facts.max_ms = MAX(writer->facts.max_ms, time_ms);
 }
 
+void block_writer_covers(BlockWriter *writer, int64_t min_ms, int64_t max_ms) {
+    facts_time(writer, min_ms);
+    facts_time(writer, max_ms);
+}
+
 bool block_writer_samples(BlockWriter *writer, const int64_t *times, const double *values,
                           size_t count, Error *err) {
     assert(writer->series_begun);

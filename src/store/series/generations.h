@@ -64,7 +64,6 @@ must_use bool store_write_manifest(SeriesStore *store, const StoreBlockArray *bl
 void store_learn_metadata(SeriesStore *store, const BatchMetadata *metadata, uint64_t generation);
 // Families seen in `generation` or later are written to the block.
 must_use bool store_write_metadata(SeriesStore *store, uint64_t generation, BlockWriter *writer, Error *err);
-void store_keep_metadata(SeriesStore *store, uint64_t from, uint64_t to);  // seen in `from`: now counts for `to`
 void store_free_metadata(SeriesStore *store);
 bool store_has_metadata(SeriesStore *store, uint64_t generation);
 

@@ -167,6 +167,7 @@ static bool merge_into(SeriesStore *store, Merge *merge, StoreBlock *out, Error 
         source->count = (uint32_t)block_facts(source->from->block).series;
         source->cursor = block_cursor_open(source->from->block);
         level = MAX(level, source->from->facts.level);
+        block_writer_covers(writer, source->from->facts.min_ms, source->from->facts.max_ms);
         TRY(load_labels(source, err));
     }
     for (MergeSource *first; (first = lowest(merge)) != NULL;) {
@@ -277,7 +278,6 @@ static bool merge_once(SeriesStore *store, bool *more, Error *err) {
     Clock *clock = store->options.clock;
     int64_t now_ms = clock->wall_ms(clock);
     *more = false;
-    if (store->options.retention_ms > 0) TRY(drop_before(store, now_ms - store->options.retention_ms, err));
     AUTO(arena_free) Arena arena = {0};
     size_t count = store->blocks.count;
     StoreBlock **sorted = arena_push_array(&arena, StoreBlock *, count + 1);

@@ -11,8 +11,9 @@ enum { DAY_MS = 86400000 };
 
 // ---- Turning --------------------------------------------------------------------------------------
 
+// Series without any sample (the log refused the record that brought them) take memory too, so that such a head turns as well.
 static bool is_empty(const Head *head) {
-    return atomic_load(&head->last_sequence) == 0 && atomic_load(&head->first_sequence) == UINT64_MAX;
+    return atomic_load(&head->last_sequence) == 0 && atomic_load(&head->first_sequence) == UINT64_MAX && head_series(head) == 0;
 }
 
 bool series_wants_turn(SeriesStore *store) {
@@ -228,22 +229,21 @@ static bool install(SeriesStore *store, Sealing *sealing, Error *err) {
     return true;
 }
 
-// Metadata that came without any sample waits for a block of the next head; so does its place in the log.
-static void hand_on(SeriesStore *store, Head *head) {
-    Head *next = store->turned.count > 1 ? store->turned.at[1] : store->head;
-    store_keep_metadata(store, head->generation, next->generation);
-    shared_take_write(&store->generation);
-    uint64_t first = atomic_load(&head->first_sequence);
-    if (first < atomic_load(&next->first_sequence)) atomic_store(&next->first_sequence, first);
-    if (atomic_load(&head->last_sequence) > atomic_load(&next->last_sequence)) {
-        atomic_store(&next->last_sequence, atomic_load(&head->last_sequence));
-    }
-    mutex_take(&store->blocks_lock);
-    memmove(store->turned.at, store->turned.at + 1, (store->turned.count - 1) * sizeof(Head *));
-    store->turned.count--;
-    mutex_give(&store->blocks_lock);
-    shared_give(&store->generation);
-    head_unref(&head);
+// Metadata that came without any sample has a block to itself, of the moment it is sealed: waiting for samples that may never come
+// would hold the log of all tenants.
+static bool seal_metadata(Sealing *sealing, Error *err) {
+    SeriesStore *store = sealing->store;
+    Clock *clock = store->options.clock;
+    int64_t now_ms = clock->wall_ms(clock);
+    AUTO(block_writer_free) BlockWriter *writer = block_writer_begin();
+    block_writer_covers(writer, now_ms, now_ms);
+    TRY(store_write_metadata(store, sealing->head->generation, writer, err));
+    AUTO(builder_free) Builder content = {0};
+    TRY(block_writer_finish(writer, &content, err));
+    StoreBlock block;
+    TRY(store_put_block(store, text_bytes(builder_text(&content)), 0, store->manifest.next_order, &block, err));
+    *array_add(&sealing->made) = block;
+    return true;
 }
 
 // Blocks of a head that could not be sealed whole; no manifest names them, and the next try makes new ones.
@@ -269,9 +269,8 @@ static bool seal(SeriesStore *store, Head *head, Error *err) {
         abandon(&sealing);
         return error_context(err, "sealing a head");
     }
-    if (!sealing.metadata_written && store_has_metadata(store, head->generation)) {
-        hand_on(store, head);
-        return true;
+    if (!sealing.metadata_written && store_has_metadata(store, head->generation) && !seal_metadata(&sealing, err)) {
+        return error_context(err, "sealing the metadata of a head");
     }
     // When the manifest could not be written it may be on the disk all the same: the blocks stay, the head too.
     TRY(install(store, &sealing, err));

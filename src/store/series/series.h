@@ -27,7 +27,7 @@ typedef struct SeriesOptions {
     Budget *memory;           // heads are charged here
     int64_t active_series_max;  // 0: LIMIT_TENANT_SERIES_ACTIVE
     int64_t new_series_per_s;   // 0: LIMIT_TENANT_SERIES_NEW_PER_S
-    int64_t retention_ms;       // 0: for ever
+    int64_t retention_ms;       // older samples are refused; 0: none
     int64_t head_span_ms;       // a head turns when its samples span this; 0: two hours
     int64_t head_bytes_max;     // or when it holds this; 0: 256 MiB
 } SeriesOptions;
@@ -155,11 +155,11 @@ must_use bool series_seal(SeriesStore *store, Error *err);
 // The lowest sequence this store still needs from the log; UINT64_MAX when it needs none. Waits for writes between begin and end,
 // so that a record logged before the call is counted.
 uint64_t series_needed_sequence(SeriesStore *store);
-// Merges small blocks where it pays, drops what is past retention. *more: call again soon.
+// Merges small blocks where it pays. *more: call again soon.
 must_use bool series_merge(SeriesStore *store, bool *more, Error *err);
 // Verifies every checksum of every block, at most `bytes_max` per call (W21); counts in the state.
 must_use bool series_scrub(SeriesStore *store, int64_t bytes_max, Error *err);
-// Removes everything below `before_ms` (whole blocks), for retention by hand.
+// Removes everything below `before_ms` (whole blocks). What time it is for retention the caller decides.
 must_use bool series_drop_before(SeriesStore *store, int64_t before_ms, Error *err);
 
 typedef struct SeriesState {

@@ -66,17 +66,6 @@ bool store_has_metadata(SeriesStore *store, uint64_t generation) {
     return any;
 }
 
-void store_keep_metadata(SeriesStore *store, uint64_t from, uint64_t to) {
-    size_t at = 0;
-    const MapSlot *slot;
-    mutex_take(&store->families_lock);
-    while (map_next(&store->families, &at, &slot)) {
-        StoreFamily *family = slot->value;
-        if (family->generation == from) family->generation = to;
-    }
-    mutex_give(&store->families_lock);
-}
-
 void store_free_metadata(SeriesStore *store) {
     size_t at = 0;
     const MapSlot *slot;

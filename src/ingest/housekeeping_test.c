@@ -1,0 +1,221 @@
+// The store's housekeeping over many tenants, a failing disk and a clock that jumps; and numbers of records that never come
+// again.
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/test.h"
+#include "ingest/ingest.h"
+#include "os/disk_fault.h"
+#include "os/disk_model.h"
+
+static const int64_t NOW_MS = INT64_C(1763683200000);
+static const int64_t DAY_MS = INT64_C(86400000);
+
+typedef struct House {
+    Test *t;
+    char catalog[64];
+    ManualClock clock;
+    DiskModel *model;
+    DiskFault *fault;
+    int64_t memory_limit, retention_ms, log_bytes_max;
+    IngestSender *sender;
+    Store *store;
+} House;
+
+static void house_close(House *house) {
+    store_close(&house->store);
+    ingest_sender_free(&house->sender);
+}
+
+static void house_open(House *house) {
+    StoreOptions options = {
+        .disk = disk_fault_disk(house->fault),
+        .clock = &house->clock.clock,
+        .folder = TEXT("data"),
+        .catalog_path = text_from_cstring(house->catalog),
+        .hash_key = {1, 2},
+        .memory_limit = house->memory_limit,
+        .retention_ms = house->retention_ms,
+        .log_bytes_max = house->log_bytes_max,
+        .log_segment_bytes = 64 * KB,
+    };
+    house->sender = ingest_sender_new();
+    check_ok(house->t, store_open(options, &house->store, house->t->err));
+    check_ok(house->t, store_replay(house->store, ingest_replay, house->sender, house->t->err));
+}
+
+static void house_begin(House *house, Test *t) {
+    *house = (House){.t = t, .memory_limit = GB};
+    const char *memory = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    snprintf(house->catalog, sizeof house->catalog, "%s/traceo-housekeeping-%d.db", memory, (int)getpid());
+    unlink(house->catalog);
+    clock_manual(&house->clock, NOW_MS);
+    house->model = disk_model_new();
+    house->fault = disk_fault_new(disk_model_disk(house->model));
+}
+
+static void house_end(House *house) {
+    house_close(house);
+    disk_fault_free(&house->fault);
+    disk_model_free(&house->model);
+    unlink(house->catalog);
+}
+
+static Tenant *tenant_of(House *house, int number) {
+    Tenant *tenant = NULL;
+    check_ok(house->t, store_tenant(house->store, text_format(house->t->arena, "t%d", number), true, &tenant, house->t->err));
+    return tenant;
+}
+
+static bool put(House *house, int tenant, int64_t time_ms, double value, Error *err) {
+    AUTO(write_body_free) WriteBody body = {0};
+    Label label = {LABEL_NAME, TEXT("m")};
+    Labels labels;
+    TRY(labels_make(&label, 1, house->t->arena, &labels, err));
+    write_body_add(&body, labels, time_ms, value);
+    IngestOutcome outcome;
+    int64_t now_ms = house->clock.wall_ms;
+    TRY(ingest_samples(house->store, tenant_of(house, tenant), house->sender, text_bytes(builder_text(&body.bytes)), now_ms, &outcome, err));
+    if (outcome.first_fault.code == ERROR_NONE) return true;
+    *err = outcome.first_fault;
+    return false;
+}
+
+static size_t count_of(House *house, int tenant) {
+    Test *t = house->t;
+    AUTO(series_view_close) SeriesView *view = NULL;
+    check_ok(t, series_view_open(tenant_of(house, tenant)->series, INT64_MIN, INT64_MAX, &view, t->err));
+    SeriesFoundList found;
+    check_ok(t, series_select(view, (Matchers){0}, 0, t->arena, &found, t->err));
+    AUTO(series_cursor_close) SeriesCursor *cursor = series_cursor_open(view);
+    AUTO(series_columns_free) SeriesColumns columns = {0};
+    size_t count = 0;
+    for (size_t i = 0; i < found.count; i++) {
+        check_ok(t, series_read(cursor, &found.at[i], INT64_MIN, INT64_MAX, &columns, t->err));
+        count += columns.count;
+    }
+    return count;
+}
+
+TEST(numbers_that_blocks_claim_are_not_given_again_when_the_log_lost_its_end) {
+    House house;
+    house_begin(&house, t);
+    house_open(&house);
+    check_ok(t, put(&house, 1, NOW_MS, 1, t->err));
+    check_ok(t, store_commit_now(house.store, t->err));
+    for (int i = 1; i <= 5; i++) check_ok(t, put(&house, 1, NOW_MS + i, i, t->err));  // never synced
+    check_ok(t, store_flush(house.store, t->err));                                      // but sealed
+    house_close(&house);
+    disk_model_crash(house.model, CRASH_DROP_ALL, 1);
+
+    house_open(&house);
+    check_i64(t, 6, count_of(&house, 1));
+    for (int i = 10; i < 13; i++) check_ok(t, put(&house, 1, NOW_MS + i, i, t->err));
+    check_ok(t, store_commit_now(house.store, t->err));  // acknowledged
+    house_close(&house);
+    disk_model_crash(house.model, CRASH_DROP_ALL, 1);
+
+    house_open(&house);
+    check_i64(t, 9, count_of(&house, 1));
+    StoreState state;
+    store_state(house.store, &state);
+    for (size_t i = 0; i < state.recovery.gap_count; i++) check(t, !state.recovery.gaps[i].proven);
+    house_end(&house);
+}
+
+TEST(many_small_heads_go_to_blocks_before_their_sum_fills_the_memory) {
+    enum { TENANTS = 400 };
+    House house;
+    house_begin(&house, t);
+    house.memory_limit = 64 * MB;  // 25.6 MB for heads; one tenant's takes 120 KB at least
+    house_open(&house);
+    for (int i = 0; i < TENANTS; i++) {
+        if (!put(&house, i, NOW_MS, i, t->err)) {
+            check_failed(t, __FILE__, __LINE__, "tenant %d: %s", i, t->err->message);
+            break;
+        }
+        if (i % 10 == 9) check_ok(t, store_maintain(house.store, t->err));
+    }
+    check_ok(t, store_commit_now(house.store, t->err));
+    house_end(&house);
+}
+
+TEST(a_replay_into_less_memory_loses_nothing) {
+    enum { TENANTS = 150 };
+    House house;
+    house_begin(&house, t);
+    house_open(&house);
+    for (int i = 0; i < TENANTS; i++) check_ok(t, put(&house, i, NOW_MS, i, t->err));
+    check_ok(t, store_commit_now(house.store, t->err));
+    house_close(&house);
+    house.memory_limit = 24 * MB;  // 9.6 MB for heads, a hundredth of before
+    house_open(&house);
+    for (int i = 0; i < TENANTS; i++) check_i64(t, 1, count_of(&house, i));
+    house_end(&house);
+}
+
+TEST(a_full_disk_keeps_neither_retention_nor_other_tenants_from_their_housekeeping) {
+    House house;
+    house_begin(&house, t);
+    house.retention_ms = 2 * DAY_MS;
+    house_open(&house);
+    check_ok(t, put(&house, 1, NOW_MS, 1, t->err));
+    check_ok(t, store_commit_now(house.store, t->err));
+    check_ok(t, store_flush(house.store, t->err));
+    for (int day = 0; day < 4; day++) {
+        clock_advance(&house.clock, DAY_MS);
+        check_ok(t, store_maintain(house.store, t->err));
+        if (day == 1) check_i64(t, 1, count_of(&house, 1));
+    }
+    check_i64(t, 0, count_of(&house, 1));
+
+    check_ok(t, put(&house, 1, house.clock.wall_ms - DAY_MS, 1, t->err));
+    check_ok(t, store_commit_now(house.store, t->err));
+    check_ok(t, store_flush(house.store, t->err));
+    check_ok(t, put(&house, 1, house.clock.wall_ms, 2, t->err));
+    check_ok(t, put(&house, 2, house.clock.wall_ms, 3, t->err));
+    check_ok(t, store_commit_now(house.store, t->err));
+    check_i64(t, 2, count_of(&house, 1));
+    clock_advance(&house.clock, DAY_MS);
+    clock_advance(&house.clock, 1000);
+    // The first write of the round is of the first tenant's block.
+    disk_fault_plan(house.fault, (DiskFaultPlan){.call = DISK_CALL_WRITE, .nth = 1, .code = ERROR_DISK_FULL});
+    check_error(t, store_maintain(house.store, t->err), ERROR_DISK_FULL);
+    check_i64(t, 1, count_of(&house, 1));  // what is past retention is gone all the same
+    check_i64(t, UINT64_MAX, series_needed_sequence(tenant_of(&house, 2)->series));
+    check(t, series_needed_sequence(tenant_of(&house, 1)->series) != UINT64_MAX);
+    check_ok(t, store_maintain(house.store, t->err));
+    check_i64(t, UINT64_MAX, series_needed_sequence(tenant_of(&house, 1)->series));
+    house_end(&house);
+}
+
+TEST(r32_a_clock_that_jumps_ahead_deletes_nothing_for_a_day) {
+    House house;
+    house_begin(&house, t);
+    house.retention_ms = 30 * DAY_MS;
+    house_open(&house);
+    check_ok(t, put(&house, 1, NOW_MS, 1, t->err));
+    check_ok(t, store_commit_now(house.store, t->err));
+    check_ok(t, store_flush(house.store, t->err));
+    check_ok(t, store_maintain(house.store, t->err));
+    house.clock.wall_ms = NOW_MS + 3650 * DAY_MS;  // ten years; the monotonic clock stands
+    check_ok(t, store_maintain(house.store, t->err));
+    check_i64(t, 1, count_of(&house, 1));
+    house_close(&house);
+    house_open(&house);  // a restart does not forget it
+    check_ok(t, store_maintain(house.store, t->err));
+    check_i64(t, 1, count_of(&house, 1));
+    clock_advance(&house.clock, DAY_MS - 1000);
+    check_ok(t, store_maintain(house.store, t->err));
+    check_i64(t, 1, count_of(&house, 1));
+    clock_advance(&house.clock, 2000);  // it has been so for a day: it is so
+    check_ok(t, store_maintain(house.store, t->err));
+    check_i64(t, 0, count_of(&house, 1));
+    house_end(&house);
+}
+
+TEST_MAIN("housekeeping", CASE(numbers_that_blocks_claim_are_not_given_again_when_the_log_lost_its_end),
+          CASE(many_small_heads_go_to_blocks_before_their_sum_fills_the_memory), CASE(a_replay_into_less_memory_loses_nothing),
+          CASE(a_full_disk_keeps_neither_retention_nor_other_tenants_from_their_housekeeping),
+          CASE(r32_a_clock_that_jumps_ahead_deletes_nothing_for_a_day))
