@@ -215,7 +215,26 @@ TEST(r32_a_clock_that_jumps_ahead_deletes_nothing_for_a_day) {
     house_end(&house);
 }
 
+TEST(r32_a_replay_under_a_clock_that_jumped_keeps_what_was_acknowledged) {
+    House house;
+    house_begin(&house, t);
+    house.retention_ms = 30 * DAY_MS;
+    house_open(&house);
+    check_ok(t, put(&house, 1, NOW_MS, 1, t->err));
+    check_ok(t, store_commit_now(house.store, t->err));
+    check_ok(t, store_maintain(house.store, t->err));
+    house_close(&house);
+    house.clock.wall_ms = NOW_MS + 3650 * DAY_MS;
+    house_open(&house);
+    check_i64(t, 1, count_of(&house, 1));
+    check_ok(t, store_flush(house.store, t->err));
+    check_ok(t, store_maintain(house.store, t->err));
+    check_i64(t, 1, count_of(&house, 1));
+    house_end(&house);
+}
+
 TEST_MAIN("housekeeping", CASE(numbers_that_blocks_claim_are_not_given_again_when_the_log_lost_its_end),
           CASE(many_small_heads_go_to_blocks_before_their_sum_fills_the_memory), CASE(a_replay_into_less_memory_loses_nothing),
           CASE(a_full_disk_keeps_neither_retention_nor_other_tenants_from_their_housekeeping),
-          CASE(r32_a_clock_that_jumps_ahead_deletes_nothing_for_a_day))
+          CASE(r32_a_clock_that_jumps_ahead_deletes_nothing_for_a_day),
+          CASE(r32_a_replay_under_a_clock_that_jumped_keeps_what_was_acknowledged))

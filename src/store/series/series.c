@@ -190,19 +190,18 @@ void series_write_end(SeriesStore *store) {
     shared_give(&store->generation);
 }
 
-static int64_t oldest_welcome(const SeriesStore *store) {
-    int64_t retention_ms = store->options.retention_ms;
-    int64_t oldest = INT64_MIN + 1;  // INT64_MIN itself means "no sample yet"
-    if (retention_ms == 0) return oldest;
-    Clock *clock = store->options.clock;
-    return MAX(oldest, clock->wall_ms(clock) - retention_ms);
+// Counted from when the batch came, so that a replay, later or under a clock that jumped, keeps what was kept before.
+static int64_t oldest_welcome(const SeriesStore *store, const Batch *batch) {
+    int64_t retention_ms = store->options.retention_ms, oldest = INT64_MIN + 1;  // INT64_MIN itself means "no sample yet"
+    if (retention_ms == 0 || __builtin_sub_overflow(batch->arrival_ms, retention_ms, &oldest)) return INT64_MIN + 1;
+    return MAX(oldest, INT64_MIN + 1);
 }
 
 void series_resolve(SeriesStore *store, SeriesPrediction *prediction, Batch *batch, bool replay) {
     // The newest turned head is the one before; it goes away only with `generation` held exclusively.
     Head *before = store->turned.count == 0 ? NULL : store->turned.at[store->turned.count - 1];
     HeadCounts counts = {0};
-    head_resolve(store->head, before, &store->quota, store->options.clock, prediction, batch, oldest_welcome(store), replay, &counts);
+    head_resolve(store->head, before, &store->quota, store->options.clock, prediction, batch, oldest_welcome(store, batch), replay, &counts);
     atomic_fetch_add_explicit(&store->predicted, counts.predicted, memory_order_relaxed);
     atomic_fetch_add_explicit(&store->looked_up, counts.looked_up, memory_order_relaxed);
     atomic_fetch_add_explicit(&store->created, counts.created, memory_order_relaxed);
@@ -210,7 +209,7 @@ void series_resolve(SeriesStore *store, SeriesPrediction *prediction, Batch *bat
 
 void series_append(SeriesStore *store, Batch *batch, uint64_t sequence) {
     uint64_t before = batch->counts[VERDICT_STORED];
-    head_append(store->head, batch, sequence, oldest_welcome(store));
+    head_append(store->head, batch, sequence, oldest_welcome(store, batch));
     atomic_fetch_add_explicit(&store->appended, batch->counts[VERDICT_STORED] - before, memory_order_relaxed);
     for (size_t i = 0; i < batch->metadata.count; i++) {
         store_learn_metadata(store, &batch->metadata.at[i], store->head->generation);

@@ -109,6 +109,7 @@ static inline void fixture_write(Fixture *f) {
 
 static inline void fixture_clear(Fixture *f) {
     batch_clear(&f->batch);
+    f->batch.arrival_ms = f->clock.wall_ms;
     f->row_count = 0;
 }
 
