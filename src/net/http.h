@@ -90,7 +90,7 @@ typedef struct HttpServerOptions {
 
 typedef struct HttpServer HttpServer;
 
-// Listens and serves until http_server_stop. IN_USE when an address is taken.
+// Listens and serves until http_server_stop. IN_USE when an address is taken. `*out` is there before the first handler runs.
 must_use bool http_server_start(const HttpServerOptions *options, HttpServer **out, Error *err);
 
 uint16_t http_server_port(const HttpServer *server, size_t address);  // the real one where 0 was asked for

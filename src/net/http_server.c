@@ -155,7 +155,7 @@ static bool listen_all(HttpLoop *loop, Error *err) {
     return true;
 }
 
-static bool start_all(HttpServer *server, Error *err) {
+static bool open_all(HttpServer *server, Error *err) {
     for (int i = 0; i < server->options.loop_count; i++) {
         HttpLoop *loop = &server->loops[i];
         loop->server = server;
@@ -164,6 +164,10 @@ static bool start_all(HttpServer *server, Error *err) {
         TRY(loop_open(server->options.clock, &loop->loop, err));
         TRY(listen_all(loop, err));
     }
+    return true;
+}
+
+static bool run_all(HttpServer *server, Error *err) {
     for (int i = 0; i < server->options.loop_count; i++) {
         char name[16];
         snprintf(name, sizeof name, "http-%d", i % 1000);
@@ -178,9 +182,16 @@ bool http_server_start(const HttpServerOptions *options, HttpServer **out, Error
     server->options = *options;
     server->ports = memory_new_array(uint16_t, MAX(options->address_count, (size_t)1));
     server->loops = memory_new_array(HttpLoop, (size_t)options->loop_count);
-    TRY(start_all(server, err));
+    TRY(open_all(server, err));
     server->options.addresses = NULL;  // they are the caller's
-    *out = TAKE(server);
+    // Known before the first request: its handler may ask for it.
+    *out = server;
+    if (!run_all(server, err)) {
+        http_server_free(&server);
+        *out = NULL;
+        return false;
+    }
+    (void)TAKE(server);
     return true;
 }
 
