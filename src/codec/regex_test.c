@@ -140,6 +140,11 @@ TEST(a_replacement_that_explodes_is_refused) {
     check_ok(t, regex_open(TEXT("[a]+"), &regex, t->err));
     Text out;
     check_error(t, regex_expand(regex, builder_text(&text), builder_text(&replacement), t->arena, &out, t->err), ERROR_TOO_LARGE);
+    // What stands behind the last group counts too.
+    AUTO(builder_free) Builder tail = {0};
+    for (int i = 0; i < 500; i++) builder_add(&tail, TEXT("${0}"));
+    for (int i = 0; i < 100000; i++) builder_add(&tail, TEXT("x"));
+    check_error(t, regex_expand(regex, builder_text(&text), builder_text(&tail), t->arena, &out, t->err), ERROR_TOO_LARGE);
 }
 
 TEST_MAIN("codec/regex", CASE(patterns_match_whole_texts), CASE(a_broken_byte_is_one_character_as_in_go),
