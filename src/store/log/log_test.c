@@ -395,6 +395,50 @@ TEST(w16_trimming_takes_whole_segments_below_the_mark_and_the_count_goes_on) {
     stage_end(&stage);
 }
 
+// A disk on which records are committed while a trim syncs the folder, as the commit thread does.
+static struct {
+    Disk disk;
+    Disk *inner;
+    Test *t;
+    Life *life;
+    int commits;
+} meanwhile;
+
+static bool sync_folder_meanwhile(Disk *disk, Text folder, Error *err) {
+    (void)disk;
+    int commits = meanwhile.commits;
+    meanwhile.commits = 0;  // they sync folders themselves
+    for (int i = 0; i < commits; i++) append_and_commit(meanwhile.t, meanwhile.life, 1, 7000);
+    return meanwhile.inner->sync_folder(meanwhile.inner, folder, err);
+}
+
+TEST(a_segment_begun_while_a_trim_recycles_a_file_is_not_passed_by_it) {
+    DiskModel *model = disk_model_new();
+    Life life;
+    meanwhile.inner = disk_model_disk(model);
+    meanwhile.disk = *meanwhile.inner;
+    meanwhile.disk.sync_folder = sync_folder_meanwhile;
+    meanwhile.t = t;
+    meanwhile.life = &life;
+    meanwhile.commits = 0;
+    life_begin(&life, &meanwhile.disk);
+    check_ok(t, life_open(&life, t->err));
+    for (int i = 0; i < 8; i++) append_and_commit(t, &life, 1, 7000);
+    LogState before;
+    log_state(life.log, &before);
+    check(t, before.segments >= 2);
+    // Enough for a segment that has a higher id than the file on its way to be a spare.
+    meanwhile.commits = 4;
+    check_ok(t, life_trim(&life, before.next_sequence, t->err));
+    for (int i = 0; i < 8; i++) append_and_commit(t, &life, 1, 7000);
+    life_close(&life);
+    check_ok(t, life_open(&life, t->err));
+    check_ok(t, life_judge(&life, false, t->err));
+    check_i64(t, 0, life.recovery.gap_count);
+    life_end(&life);
+    disk_model_free(&model);
+}
+
 TEST(w18_a_batch_is_one_commit_and_is_bounded) {
     Stage stage;
     stage_begin(&stage);
@@ -726,6 +770,7 @@ TEST_MAIN("store/log",
     CASE(w11_a_short_write_that_then_fails_is_overwritten_and_not_acknowledged),
     CASE(w13_every_group_begins_and_ends_on_a_page),
     CASE(w16_trimming_takes_whole_segments_below_the_mark_and_the_count_goes_on),
+    CASE(a_segment_begun_while_a_trim_recycles_a_file_is_not_passed_by_it),
     CASE(w18_a_batch_is_one_commit_and_is_bounded),
     CASE(w22_the_clock_orders_nothing),
     CASE(w23_a_newer_version_or_record_type_is_refused_with_file_and_offset),

@@ -55,15 +55,17 @@ static void add_spare(Log *log, Spare spare) {
     mutex_give(&log->segments_lock);
 }
 
-// The oldest spare with room for `bytes`; ids must rise along the log, so smaller ones before it go.
+// The oldest spare with room for `bytes`; ids must rise along the log, so smaller ones before it go, and so does one whose id
+// the newest segment passed: a trim takes the id before it renames the file, and a segment may begin meanwhile.
 static bool take_spare(Log *log, int64_t bytes, Spare *out) {
     bool found = false;
     mutex_take(&log->segments_lock);
+    uint64_t newest = log->segments.count == 0 ? 0 : log->segments.at[log->segments.count - 1].id;
     while (log->spares.count > 0 && !found) {
         Spare spare = log->spares.at[0];
         log->spares.count--;
         memmove(log->spares.at, log->spares.at + 1, log->spares.count * sizeof spare);
-        found = spare.bytes >= bytes;
+        found = spare.bytes >= bytes && spare.id > newest;
         *out = spare;
         if (!found) remove_spare(log, spare.id);
     }
