@@ -190,6 +190,34 @@ TEST(a_full_disk_keeps_neither_retention_nor_other_tenants_from_their_housekeepi
     house_end(&house);
 }
 
+static size_t count_blocks(House *house) {
+    Disk *disk = disk_model_disk(house->model);
+    DiskEntries entries;
+    check_ok(house->t, disk->list(disk, TEXT("data/objects/1"), house->t->arena, &entries, house->t->err));
+    size_t count = 0;
+    for (size_t i = 0; i < entries.count; i++) count += text_ends_with(entries.at[i].name, TEXT(".block"));
+    return count;
+}
+
+TEST(a_manifest_that_cannot_be_written_leaves_no_pile_of_blocks) {
+    House house;
+    house_begin(&house, t);
+    house_open(&house);
+    check_ok(t, put(&house, 1, NOW_MS, 1, t->err));
+    check_ok(t, store_commit_now(house.store, t->err));
+    for (int i = 0; i < 3; i++) {  // the block's rename works, the manifest's does not
+        disk_fault_plan(house.fault, (DiskFaultPlan){.call = DISK_CALL_RENAME, .nth = 2, .code = ERROR_IO, .for_ever = true});
+        check_error(t, store_flush(house.store, t->err), ERROR_IO);
+        check_i64(t, 0, count_blocks(&house));
+        check_i64(t, 1, count_of(&house, 1));
+    }
+    disk_fault_plan(house.fault, (DiskFaultPlan){0});
+    check_ok(t, store_flush(house.store, t->err));
+    check_i64(t, 1, count_blocks(&house));
+    check_i64(t, 1, count_of(&house, 1));
+    house_end(&house);
+}
+
 TEST(r32_a_clock_that_jumps_ahead_deletes_nothing_for_a_day) {
     House house;
     house_begin(&house, t);
@@ -236,5 +264,5 @@ TEST(r32_a_replay_under_a_clock_that_jumped_keeps_what_was_acknowledged) {
 TEST_MAIN("housekeeping", CASE(numbers_that_blocks_claim_are_not_given_again_when_the_log_lost_its_end),
           CASE(many_small_heads_go_to_blocks_before_their_sum_fills_the_memory), CASE(a_replay_into_less_memory_loses_nothing),
           CASE(a_full_disk_keeps_neither_retention_nor_other_tenants_from_their_housekeeping),
-          CASE(r32_a_clock_that_jumps_ahead_deletes_nothing_for_a_day),
+          CASE(a_manifest_that_cannot_be_written_leaves_no_pile_of_blocks), CASE(r32_a_clock_that_jumps_ahead_deletes_nothing_for_a_day),
           CASE(r32_a_replay_under_a_clock_that_jumped_keeps_what_was_acknowledged))

@@ -68,3 +68,5 @@ void store_free_metadata(SeriesStore *store);
 bool store_has_metadata(SeriesStore *store, uint64_t generation);
 
 void store_block_drop(StoreBlock *block);
+// A block that did not get into the store: it is closed, and removed unless the manifest on the disk names it.
+void store_give_up_block(SeriesStore *store, StoreBlock *block);

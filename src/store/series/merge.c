@@ -259,7 +259,7 @@ static bool merge_run(SeriesStore *store, StoreBlock **run, size_t count, Error 
     if (!replace_blocks(store, gone, &made, err)) {
         bool installed = false;
         for (size_t i = 0; i < store->blocks.count; i++) installed |= store->blocks.at[i].block == made.block;
-        if (!installed) store_block_drop(&made);
+        if (!installed) store_give_up_block(store, &made);
         return false;
     }
     atomic_fetch_add(&store->merges, 1);

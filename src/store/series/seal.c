@@ -101,6 +101,29 @@ bool store_write_manifest(SeriesStore *store, const StoreBlockArray *blocks, uin
     return true;
 }
 
+// A failure may have come after the new manifest had its name, so the one that is there decides; what cannot be read or removed is
+// set aside at the next start.
+static bool may_be_named(SeriesStore *store, Text name) {
+    AUTO(arena_free) Arena arena = {0};
+    Manifest manifest = {0};
+    Error ignored = {0};
+    if (!manifest_read(store->options.disk, store->options.folder, &arena, &manifest, &ignored)) return true;
+    bool named = false;
+    for (size_t i = 0; i < manifest.blocks.count; i++) named |= text_equal(manifest.blocks.at[i].name, name);
+    array_free(&manifest.blocks);
+    return named;
+}
+
+void store_give_up_block(SeriesStore *store, StoreBlock *block) {
+    AUTO(arena_free) Arena scratch = {0};
+    Objects *objects = store->options.objects;
+    store_block_drop(block);
+    if (may_be_named(store, block->facts.name)) return;
+    Error ignored = {0};
+    bool removed = objects->remove(objects, store_object_name(store, block->facts.name, &scratch), &ignored);
+    (void)removed;
+}
+
 // ---- Sealing --------------------------------------------------------------------------------------
 
 typedef struct Sealing {
@@ -246,16 +269,9 @@ static bool seal_metadata(Sealing *sealing, Error *err) {
     return true;
 }
 
-// Blocks of a head that could not be sealed whole; no manifest names them, and the next try makes new ones.
+// Blocks of a head that could not be sealed whole; the next try makes new ones.
 static void abandon(Sealing *sealing) {
-    Objects *objects = sealing->store->options.objects;
-    for (size_t i = 0; i < sealing->made.count; i++) {
-        AUTO(arena_free) Arena scratch = {0};
-        store_block_drop(&sealing->made.at[i]);
-        Error ignored = {0};
-        bool removed = objects->remove(objects, store_object_name(sealing->store, sealing->made.at[i].facts.name, &scratch), &ignored);
-        (void)removed;
-    }
+    for (size_t i = 0; i < sealing->made.count; i++) store_give_up_block(sealing->store, &sealing->made.at[i]);
     array_clear(&sealing->made);
 }
 
@@ -272,8 +288,10 @@ static bool seal(SeriesStore *store, Head *head, Error *err) {
     if (!sealing.metadata_written && store_has_metadata(store, head->generation) && !seal_metadata(&sealing, err)) {
         return error_context(err, "sealing the metadata of a head");
     }
-    // When the manifest could not be written it may be on the disk all the same: the blocks stay, the head too.
-    TRY(install(store, &sealing, err));
+    if (!install(store, &sealing, err)) {
+        abandon(&sealing);
+        return error_context(err, "sealing a head");
+    }
     atomic_fetch_add(&store->seals, 1);
     return true;
 }
