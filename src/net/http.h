@@ -14,6 +14,7 @@
 // HTTP/1.x is refused clearly.
 #pragma once
 
+#include "base/budget.h"
 #include "base/error.h"
 #include "net/http_parse.h"
 #include "net/loop.h"
@@ -55,6 +56,8 @@ typedef struct HttpResponse {
     size_t header_count;
     Builder body;  // moved in and freed once sent
     Text text;     // when `body` is empty: bytes that outlive the exchange or lie in its arena
+    Budget *budget;   // where the memory of `body` is reserved: released when it was sent or the client left; NULL: nowhere
+    int64_t charged;  // so many bytes
     bool close;    // close the connection after it
 } HttpResponse;
 

@@ -90,6 +90,8 @@ void http_respond(HttpExchange *exchange, HttpResponse *response) {
     HttpAnswer *answer = &connection->answer;
     answer->status = response->status;
     answer->close = response->close;
+    answer->budget = response->budget;
+    answer->charged = response->charged;
     builder_clear(&answer->head);
     add_status_line(response->status, &answer->head);
     for (size_t i = 0; i < response->header_count; i++) add_header(&response->headers[i], &answer->head);

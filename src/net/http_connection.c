@@ -73,9 +73,15 @@ static void set_interest(HttpConnection *c, bool read, bool write) {
     c->watch_write = write;
 }
 
+static void end_answer(HttpAnswer *answer) {
+    builder_free(&answer->body);
+    if (answer->budget != NULL) budget_release(answer->budget, answer->charged);
+    answer->budget = NULL;
+}
+
 // What belongs to one request ends; the connection and its buffers stay.
 static void end_exchange(HttpConnection *c) {
-    builder_free(&c->answer.body);
+    end_answer(&c->answer);
     c->answer.text = c->tail = TEXT_NONE;
     c->answered = c->accepted = c->discarded = false;
     atomic_store(&c->answer_given, false);
@@ -112,7 +118,7 @@ static void connection_free(HttpConnection *c) {
     http_pool_give(&loop->inputs, &c->input, HTTP_INPUT_BYTES);
     http_pool_give(&loop->bodies, &c->body, HTTP_POOL_BODY_MAX);
     builder_free(&c->answer.head);
-    builder_free(&c->answer.body);
+    end_answer(&c->answer);
     builder_free(&c->out);
     arena_free(&c->arena);
     *c->link = c->next;

@@ -55,6 +55,8 @@ typedef struct HttpAnswer {
     Builder body;
     Text text;
     bool close;
+    Budget *budget;  // that holds `charged` bytes for the body
+    int64_t charged;
 } HttpAnswer;
 
 struct HttpConnection {

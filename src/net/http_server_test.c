@@ -15,6 +15,7 @@ typedef struct World {
     HttpExchange *held[64];
     int held_count;
     _Atomic int heads, requests, gone, dropped, users_freed;
+    Budget budget;  // of the bodies of /big
 } World;
 
 static const char user_mark[] = "user";
@@ -56,6 +57,9 @@ static void on_request(void *context, HttpExchange *exchange) {
     if (text_equal(exchange->head.path, TEXT("/big"))) {
         builder_reserve(&response.body, 4 * MB);
         for (size_t i = 0; i < 4 * MB / 8; i++) builder_add(&response.body, TEXT("01234567"));
+        (void)!budget_reserve(&world->budget, 4 * MB, NULL);  // it has no limit
+        response.budget = &world->budget;
+        response.charged = 4 * MB;
     } else {
         builder_add(&response.body, http_method_text(exchange->head.method));
         builder_add_char(&response.body, ':');
@@ -571,6 +575,20 @@ TEST(a_client_that_does_not_read_makes_the_server_wait_not_grow) {
     check_i64(t, 9, count_of(heard, TEXT("HTTP/1.1 200 OK")));
     check(t, heard.len > 8 * (size_t)(4 * MB) && text_ends_with(heard, TEXT("GET:")));
     world_close(&world);
+    check_i64(t, 0, atomic_load(&world.budget.used));
+}
+
+TEST(an_answer_is_charged_until_it_was_sent_or_its_client_left) {
+    World world;
+    world_open(t, &world, 1, NULL);
+    AUTO(socket_close) Socket socket = dial(t, &world);
+    say(t, socket, TEXT("GET /big HTTP/1.1\r\nHost: h\r\n\r\nGET /big HTTP/1.1\r\nHost: h\r\n\r\nGET /big HTTP/1.1\r\nHost: h\r\n\r\n"));
+    clock_system()->sleep_ms(clock_system(), 100);
+    check_i64(t, 4 * MB, atomic_load(&world.budget.used));
+    socket_close(&socket);
+    for (int i = 0; i < 200 && atomic_load(&world.budget.used) != 0; i++) clock_system()->sleep_ms(clock_system(), 10);
+    check_i64(t, 0, atomic_load(&world.budget.used));
+    world_close(&world);
 }
 
 TEST(a_long_request_line_is_read_and_a_longer_one_is_414) {
@@ -645,7 +663,7 @@ TEST_MAIN("net/http_server", CASE(a_client_gets_answers_with_and_without_bodies)
           CASE(a_client_that_leaves_while_an_answer_is_pending_is_noticed),
           CASE(draining_answers_what_is_in_flight_and_closes_the_rest), CASE(draining_cuts_what_is_left_after_the_deadline),
           CASE(malformed_requests_name_what_is_wrong_and_end_the_connection), CASE(each_failing_call_ends_one_connection_at_most),
-          CASE(without_descriptors_the_server_pauses_and_recovers), CASE(draining_under_load_breaks_no_answer), CASE(a_client_that_does_not_read_makes_the_server_wait_not_grow),
+          CASE(without_descriptors_the_server_pauses_and_recovers), CASE(draining_under_load_breaks_no_answer), CASE(a_client_that_does_not_read_makes_the_server_wait_not_grow), CASE(an_answer_is_charged_until_it_was_sent_or_its_client_left),
           CASE(a_long_request_line_is_read_and_a_longer_one_is_414),
           CASE(a_server_whose_threads_or_ports_cannot_be_had_leaves_nothing_behind),
           CASE(failing_calls_while_an_answer_is_pending_leave_no_exchange_behind))
