@@ -37,6 +37,12 @@ static bool lookup_charge(Lookup *lookup, Error *err) {
     return true;
 }
 
+// The lists go now; the answer's half stays reserved until it was sent.
+static void lookup_hand_over(Lookup *lookup, Request *request) {
+    request->charged = lookup->charged / 2;
+    lookup->charged -= request->charged;
+}
+
 static bool lookup_begin(Request *request, bool needs_match, Lookup *lookup, Error *err) {
     int64_t from_ms, to_ms;
     lookup->budget = store_query_budget(request->server->options.store);
@@ -105,6 +111,7 @@ bool serve_series(Request *request, Error *err) {
     for (size_t i = 0; i < found.count; i++) write_labels(&writer, found.at[i]);
     json_array_end(&writer);
     envelope_end(&writer, warnings, (Texts){0});
+    lookup_hand_over(&lookup, request);
     return true;
 }
 
@@ -154,6 +161,7 @@ static bool answer_texts(Request *request, Text name, Error *err) {
     for (size_t i = 0; i < found.count; i++) json_text(&writer, found.at[i]);
     json_array_end(&writer);
     envelope_end(&writer, warnings, (Texts){0});
+    lookup_hand_over(&lookup, request);
     return true;
 }
 

@@ -95,14 +95,18 @@ static int64_t answer_bytes(const QueryResult *result) {
     return bytes;
 }
 
-// The answer is held whole until it is sent, so it is memory of the query too.
+// The answer is held whole until it is sent, so it is memory of the query too, also while a slow client reads it.
 static bool answer_fits(Request *request, const QueryResult *result, Error *err) {
     int64_t bytes = answer_bytes(result), most = atomic_load(&request->server->query_memory_bytes);
-    if (most == 0 || bytes <= most) return true;
-    return error_set(err, ERROR_TOO_COSTLY,
-                     "the answer would take about %lld bytes, more memory than one query may "
-                     "(query.memory, %lld bytes)",
-                     (long long)bytes, (long long)most);
+    if (most > 0 && bytes > most) {
+        return error_set(err, ERROR_TOO_COSTLY,
+                         "the answer would take about %lld bytes, more memory than one query may "
+                         "(query.memory, %lld bytes)",
+                         (long long)bytes, (long long)most);
+    }
+    TRY(budget_reserve(store_query_budget(request->server->options.store), bytes, err));
+    request->charged = bytes;
+    return true;
 }
 
 static bool answer_result(Request *request, QueryResult *result, Arena *arena, Error *err) {

@@ -28,6 +28,7 @@ typedef struct Request {
     int status;         // 200 unless set
     Text content_type;  // JSON unless set
     Builder body;       // heap; taken over by the answer
+    int64_t charged;    // bytes reserved for it in the budget of queries; released when it was sent
     HttpHeader headers[REQUEST_HEADERS_MAX];
     size_t header_count;
     int fail_status;  // when set, request_fail uses these instead of errors.def

@@ -101,6 +101,8 @@ static void send(Request *request, int status) {
         .headers = request->headers,
         .header_count = request->header_count,
         .body = request->body,
+        .budget = request->charged > 0 ? store_query_budget(server->options.store) : NULL,
+        .charged = request->charged,
     };
     request->body = (Builder){0};
     http_respond(exchange, &response);
