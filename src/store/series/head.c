@@ -5,7 +5,7 @@
 #include "base/assert.h"
 #include "base/limits.h"
 
-Head *head_open(uint64_t generation, HashKey hash_key, Budget *memory, int64_t now_ms) {
+Head *head_open(uint64_t generation, HashKey hash_key, Budget *memory, int64_t now_ns) {
     Head *head = memory_new(Head);
     head->generation = generation;
     head->references = 1;
@@ -18,7 +18,7 @@ Head *head_open(uint64_t generation, HashKey hash_key, Budget *memory, int64_t n
     head->front_ms = INT64_MIN;
     head->day = INT64_MIN;
     head->first_sequence = UINT64_MAX;
-    head->born_ms = now_ms;
+    head->born_ns = now_ns;
     return head;
 }
 

@@ -51,7 +51,7 @@ typedef struct Head {
     _Atomic int64_t day;             // a day known to be in side.days
     _Atomic uint64_t first_sequence, last_sequence;  // UINT64_MAX, 0: none
     _Atomic uint64_t samples;
-    int64_t born_ms;                 // wall time
+    int64_t born_ns;                 // monotonic
     int64_t registry_charged;
 } Head;
 
@@ -66,7 +66,7 @@ typedef struct HeadCounts {
     uint64_t predicted, looked_up, created;
 } HeadCounts;
 
-Head *head_open(uint64_t generation, HashKey hash_key, Budget *memory, int64_t now_ms);
+Head *head_open(uint64_t generation, HashKey hash_key, Budget *memory, int64_t now_ns);
 Head *head_ref(Head *head);
 void head_unref(Head **head);  // NULL is fine
 

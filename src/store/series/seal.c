@@ -23,7 +23,8 @@ bool series_wants_turn(SeriesStore *store) {
     mutex_give(&store->blocks_lock);
     if (is_empty(head)) return false;
     if (head_bytes(head) >= options->head_bytes_max || atomic_load(&head->memory.overdraft) > 0) return true;
-    if (options->clock->wall_ms(options->clock) - head->born_ms >= options->head_span_ms) return true;
+    // By the clock that never goes back: under a wall clock set back by a day no head would turn for as long.
+    if ((options->clock->monotonic_ns(options->clock) - head->born_ns) / 1000000 >= options->head_span_ms) return true;
     // How far the newest time moved, not how old the oldest sample is: a backfill does not turn the head at once.
     int64_t front = atomic_load(&head->front_ms), newest = atomic_load(&head->max_ms), moved;
     return front != INT64_MIN && !__builtin_sub_overflow(newest, front, &moved) && moved >= options->head_span_ms;
@@ -31,7 +32,7 @@ bool series_wants_turn(SeriesStore *store) {
 
 static bool turn(SeriesStore *store) {
     Clock *clock = store->options.clock;
-    Head *head = head_open(store->head->generation + 1, store->options.hash_key, store->options.memory, clock->wall_ms(clock));
+    Head *head = head_open(store->head->generation + 1, store->options.hash_key, store->options.memory, clock->monotonic_ns(clock));
     shared_take_write(&store->generation);
     mutex_take(&store->blocks_lock);
     *array_add(&store->turned) = store->head;

@@ -140,7 +140,7 @@ bool series_open(SeriesOptions options, Arena *arena, SeriesReport *report, Seri
     report->note_count = notes.count;
     // Generations are unlike those of any earlier life, so that a prediction kept by mistake does not fit.
     uint64_t generation = (store->manifest.next_order + store->manifest.writes + 1) << 20;
-    store->head = head_open(generation, options.hash_key, options.memory, options.clock->wall_ms(options.clock));
+    store->head = head_open(generation, options.hash_key, options.memory, options.clock->monotonic_ns(options.clock));
     *out = TAKE(store);
     return true;
 }

@@ -194,6 +194,37 @@ TEST(the_head_asks_to_turn_by_span_of_its_samples_and_by_age) {
     fixture_end(&f);
 }
 
+TEST(r32_a_head_turns_by_its_age_under_a_clock_that_was_set_back) {
+    Fixture f;
+    fixture_begin(&f, t);
+    fixture_put(&f, "m", NULL, FIXTURE_NOW_MS, 1);
+    f.clock.wall_ms -= 365 * INT64_C(86400000);
+    clock_advance(&f.clock, 2 * 3600 * 1000 - 1);
+    check(t, !series_wants_turn(f.store));
+    clock_advance(&f.clock, 1);
+    check(t, series_wants_turn(f.store));
+    fixture_end(&f);
+}
+
+// What a record that the log refused leaves behind: series without samples, whose memory has to come back too.
+TEST(a_head_of_series_without_samples_turns_and_gives_its_memory_back) {
+    Fixture f;
+    fixture_begin(&f, t);
+    fixture_clear(&f);
+    fixture_row(&f, "m", NULL);
+    fixture_sample(&f, FIXTURE_NOW_MS, 1);
+    series_write_begin(f.store);
+    series_resolve(f.store, &f.prediction, &f.batch, false);
+    series_write_end(f.store);
+    check(t, atomic_load(&f.memory.used) > 0);
+    clock_advance(&f.clock, 2 * 3600 * 1000);
+    check(t, series_wants_turn(f.store));
+    check_ok(t, series_turn(f.store, t->err));
+    check_ok(t, series_seal(f.store, t->err));
+    check_i64(t, 0, atomic_load(&f.memory.used));
+    fixture_end(&f);
+}
+
 TEST(w16_the_log_is_needed_until_the_manifest_names_the_blocks) {
     Fixture f;
     fixture_begin(&f, t);
@@ -617,6 +648,8 @@ TEST_MAIN("store/series",
           CASE(the_last_sample_is_known_across_a_turn),
           CASE(the_head_asks_to_turn_by_span_of_its_samples_and_by_age),
           CASE(w16_the_log_is_needed_until_the_manifest_names_the_blocks),
+          CASE(r32_a_head_turns_by_its_age_under_a_clock_that_was_set_back),
+          CASE(a_head_of_series_without_samples_turns_and_gives_its_memory_back),
           CASE(retention_lets_old_blocks_go_and_refuses_old_samples),
           CASE(histograms_exemplars_and_metadata_live_through_seal_merge_and_reopen),
           CASE(metadata_without_samples_has_a_block_and_does_not_hold_the_log),
