@@ -63,10 +63,13 @@ bool exec_tick(Exec *exec, Error *err) {
     return true;
 }
 
-size_t exec_series_max(const Exec *exec) {
-    int64_t bytes = exec->memory_max;
+int64_t exec_memory_max(const Exec *exec) {
     int64_t budget = exec->request->memory == NULL ? 0 : atomic_load(&exec->request->memory->limit);
-    if (bytes == 0 || (budget > 0 && budget < bytes)) bytes = budget;
+    return exec->memory_max == 0 || (budget > 0 && budget < exec->memory_max) ? budget : exec->memory_max;
+}
+
+size_t exec_series_max(const Exec *exec) {
+    int64_t bytes = exec_memory_max(exec);
     return bytes == 0 ? 0 : (size_t)MAX((int64_t)1, bytes / (int64_t)sizeof(SeriesFound));
 }
 

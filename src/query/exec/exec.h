@@ -81,6 +81,8 @@ static inline bool operator_next(Operator *operator, StepBatch *out, Error *err)
     return exec_tick(operator->exec, err) && operator->next(operator, out, err);
 }
 
+// What a query may take at most, its own limit or that of all queries. 0: no end.
+int64_t exec_memory_max(const Exec *exec);
 // How many series one selector may find: a list longer than the memory allowed is not even begun. 0: no end.
 size_t exec_series_max(const Exec *exec);
 

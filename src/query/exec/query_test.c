@@ -161,6 +161,11 @@ TEST(memory_follows_what_is_answered) {
     size_t before = t->arena->bytes;
     check_refused(t, &store, ranged, ERROR_TOO_COSTLY, "limit of memory");
     check(t, t->arena->bytes - before < 8 * MB);
+    // Refused before a column of that length is made.
+    check_refused(t, &store, (QueryRequest){.text = TEXT("sum_over_time(vector(1)[10d:1s])"), .limits = {.memory_bytes = 4 * MB}},
+                  ERROR_TOO_COSTLY, "a subquery would take 864000 steps");
+    check_ok(t, query_run(store.store, &(QueryRequest){.text = TEXT("sum_over_time(vector(1)[10h:1s])"), .limits = {.memory_bytes = 4 * MB}},
+                          t->arena, &result, NULL, t->err));
     script_store_close(&store);
 }
 

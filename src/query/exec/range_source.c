@@ -4,7 +4,7 @@
 
 #include "base/assert.h"
 
-enum { SUBQUERY_STEP_MS = 60000, SUBQUERY_POINTS_MAX = 1 << 24 };
+enum { SUBQUERY_STEP_MS = 60000, SUBQUERY_POINTS_MAX = 1 << 24, SUBQUERY_POINT_BYTES = 32 };
 
 struct RangeSource {
     Operator operator;  // for its arenas and its close; never pulled
@@ -67,6 +67,13 @@ static bool open_subquery(RangeSource *source, const Expr *matrix, Error *err) {
     if (count > SUBQUERY_POINTS_MAX) {
         return error_set(err, ERROR_TOO_COSTLY, "a subquery would take %lld steps, more than %d; make its step longer",
                          (long long)count, SUBQUERY_POINTS_MAX);
+    }
+    // Its times, its values and the column they come from: no batch is small enough when these alone are too many.
+    int64_t memory_max = exec_memory_max(exec);
+    if (memory_max > 0 && count > memory_max / SUBQUERY_POINT_BYTES) {
+        return error_set(err, ERROR_TOO_COSTLY,
+                         "a subquery would take %lld steps, more than its limit of memory holds (%lld bytes); make its step longer",
+                         (long long)count, (long long)memory_max);
     }
     Steps steps = {first_ms, step_ms, (size_t)count};
     TRY(operator_open(exec, matrix->as.subquery.expr, steps, &source->inner, err));
