@@ -101,6 +101,11 @@ static bool quota_take(const Head *head, HeadQuota *quota, int64_t now_ns, Error
         return error_set(err, ERROR_TOO_MANY, "no new series: %lld are active, the limit TENANT_SERIES_ACTIVE",
                          (long long)quota->active_max);
     }
+    // What the last head knew is made again in this one: known series have to flow across a turn and a restart.
+    if (quota->again > 0) {
+        quota->again--;
+        return true;
+    }
     int64_t passed_ms = (now_ns - quota->filled_ns) / 1000000;
     if (passed_ms > 0) {
         passed_ms = MIN(passed_ms, 1000);  // a full second is all that is saved up

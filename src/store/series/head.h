@@ -60,6 +60,7 @@ typedef struct HeadQuota {
     int64_t active_max, new_per_s;
     int64_t tokens;     // new series that may come now
     int64_t filled_ns;  // when tokens were added last
+    int64_t again;      // series of the head before (or of the blocks, at start) that may come again, beside the rate
 } HeadQuota;
 
 typedef struct HeadCounts {

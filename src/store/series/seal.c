@@ -35,6 +35,7 @@ static bool turn(SeriesStore *store) {
     Head *head = head_open(store->head->generation + 1, store->options.hash_key, store->options.memory, clock->monotonic_ns(clock));
     shared_take_write(&store->generation);
     mutex_take(&store->blocks_lock);
+    store->quota.again = registry_count(&store->head->registry);
     *array_add(&store->turned) = store->head;
     store->head = head;
     mutex_give(&store->blocks_lock);

@@ -135,6 +135,10 @@ bool series_open(SeriesOptions options, Arena *arena, SeriesReport *report, Seri
     TRY(manifest_read(options.disk, store->options.folder, &store->arena, &store->manifest, err));
     TRY(open_blocks(store, arena, report, &notes, err));
     TRY(sweep(store, arena, report, &notes, err));
+    for (size_t i = 0; i < store->blocks.count; i++) {
+        const Block *block = store->blocks.at[i].block;
+        if (block != NULL) store->quota.again = MAX(store->quota.again, (int64_t)block_facts(block).series);
+    }
     report->sealed_sequence = store->manifest.sealed_sequence;
     report->notes = notes.at;
     report->note_count = notes.count;

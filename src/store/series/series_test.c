@@ -410,6 +410,25 @@ TEST(new_series_are_limited_in_a_second_and_welcome_in_the_next) {
     fixture_end(&f);
 }
 
+TEST(the_series_of_the_last_head_come_again_beside_the_rate) {
+    Fixture f;
+    fixture_begin(&f, t);
+    series_close(&f.store);
+    SeriesOptions options = fixture_options(&f);
+    options.new_series_per_s = 10;
+    check_ok(t, series_open(options, t->arena, &f.report, &f.store, t->err));
+    for (int life = 0; life < 4; life++) {
+        // No time passes, so the rate is used up by the first life; the eleventh series is a new one every time.
+        for (int i = 0; i < 11; i++) {
+            fixture_put(&f, text_format(t->arena, "m%d", i).at, NULL, FIXTURE_NOW_MS + life, 1);
+            check_i64(t, i < 10 ? 1 : 0, f.batch.counts[VERDICT_STORED]);
+        }
+        check_ok(t, series_turn(f.store, t->err));
+        if (life > 0) check_ok(t, series_seal(f.store, t->err));
+    }
+    fixture_end(&f);
+}
+
 TEST(memory_at_its_end_refuses_new_series_first_and_everything_later_without_losing_any) {
     Fixture f;
     fixture_begin(&f, t);
@@ -654,6 +673,7 @@ TEST_MAIN("store/series",
           CASE(histograms_exemplars_and_metadata_live_through_seal_merge_and_reopen),
           CASE(metadata_without_samples_has_a_block_and_does_not_hold_the_log),
           CASE(new_series_beyond_the_quota_are_refused_and_known_ones_flow),
+          CASE(the_series_of_the_last_head_come_again_beside_the_rate),
           CASE(new_series_are_limited_in_a_second_and_welcome_in_the_next),
           CASE(memory_at_its_end_refuses_new_series_first_and_everything_later_without_losing_any),
           CASE(r6_each_refused_allocation_leaves_the_store_whole),
