@@ -457,6 +457,7 @@ static bool parse_whole(Text text, Arena *arena, Promql *promql, SourceRange *wh
         return error_set(err, ERROR_TOO_LARGE, "the query is %zu bytes long, more than QUERY_TEXT_BYTES (%lld)", text.len,
                          (long long)LIMIT_QUERY_TEXT_BYTES);
     }
+    if (!text_is_utf8(text)) return error_set(err, ERROR_BAD_INPUT, "1:1: parse error: the query is not UTF-8");
     Parser parser = {.lexer = {.source = text}, .arena = arena, .promql = promql, .where = where, .err = err};
     promql->text = text;
     TRY(parser_advance(&parser));

@@ -98,6 +98,7 @@ static const Refused refused[] = {
     {"2 2", "1:3: parse error: unexpected number \"2\"", ERROR_BAD_INPUT},
     {"*1", "1:1: parse error: unexpected <op:*>", ERROR_BAD_INPUT},
     {"(1", "1:3: parse error: unclosed left parenthesis", ERROR_BAD_INPUT},
+    {"up{a=\"\xff\"}", "1:1: parse error: the query is not UTF-8", ERROR_BAD_INPUT},
     {"sum by (code", "1:13: parse error: unclosed left parenthesis", ERROR_BAD_INPUT},
     {"1)", "1:2: parse error: unexpected right parenthesis ')'", ERROR_BAD_INPUT},
     {"foo{", "1:5: parse error: unexpected end of input inside braces", ERROR_BAD_INPUT},
