@@ -60,8 +60,8 @@ static void write_all(int fd, const void *from, size_t len) {
     }
 }
 
-// Reads one answer and returns its status; a body is read to its stated end.
-static int read_answer(int fd, char *into, size_t size) {
+// Reads one answer and returns its status; a body is read to its stated end. *closing: the server ends the connection after it.
+static int read_answer(int fd, char *into, size_t size, bool *closing) {
     size_t have = 0;
     char *end = NULL;
     while (end == NULL) {
@@ -74,6 +74,8 @@ static int read_answer(int fd, char *into, size_t size) {
         if (end == NULL && have == size - 1) fail("send: an answer with too large a header");
     }
     int status = (int)strtol(into + 9, NULL, 10);
+    const char *closes = strcasestr(into, "\r\nconnection: close");
+    *closing = closes != NULL && closes < end;
     const char *length = strcasestr(into, "\r\ncontent-length:");
     size_t body = length == NULL || length > end ? 0 : (size_t)strtoul(length + 17, NULL, 10);
     size_t read = have - (size_t)(end + 4 - into);
@@ -101,7 +103,12 @@ static void *run(void *context) {
         for (int tries = 0;; tries++) {
             write_all(fd, head, (size_t)len);
             write_all(fd, sender->frames[i].at, sender->frames[i].len);
-            int status = read_answer(fd, answer, sizeof answer);
+            bool closing;
+            int status = read_answer(fd, answer, sizeof answer, &closing);
+            if (closing) {
+                close(fd);
+                fd = connect_to(sender);
+            }
             if (status / 100 == 2) break;
             // 429 and 5xx ask to come again, as Prometheus does; anything else is a refusal.
             if ((status == 429 || status / 100 == 5) && tries < 600) {
