@@ -2,8 +2,9 @@
 //
 //   send --port P [--host H] [--path /api/v1/write] [--connections 4] [--frames-per-step N] FILE
 //
-// Every series stays on one connection, so that its samples arrive in order: frame i of a step always uses connection
-// i modulo the number of connections. Prints one line: frames, bytes, seconds, refused.
+// Every series stays on one connection, so that its samples arrive in order: frame i of a step
+// always uses connection i modulo the number of connections. Prints one line: frames, bytes,
+// seconds, refused.
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -60,7 +61,8 @@ static void write_all(int fd, const void *from, size_t len) {
     }
 }
 
-// Reads one answer and returns its status; a body is read to its stated end. *closing: the server ends the connection after it.
+// Reads one answer and returns its status; a body is read to its stated end. *closing: the server
+// ends the connection after it.
 static int read_answer(int fd, char *into, size_t size, bool *closing) {
     size_t have = 0;
     char *end = NULL;
@@ -97,7 +99,8 @@ static void *run(void *context) {
     for (size_t i = 0; i < sender->count; i++) {
         if (i % sender->per_step % sender->connections != sender->index) continue;
         int len = snprintf(head, sizeof head,
-                           "POST %s HTTP/1.1\r\nHost: %s:%u\r\nContent-Type: application/x-protobuf\r\nContent-Encoding: snappy\r\n"
+                           "POST %s HTTP/1.1\r\nHost: %s:%u\r\nContent-Type: "
+                           "application/x-protobuf\r\nContent-Encoding: snappy\r\n"
                            "X-Prometheus-Remote-Write-Version: 0.1.0\r\nContent-Length: %u\r\n\r\n",
                            sender->path, sender->host, sender->port, sender->frames[i].len);
         for (int tries = 0;; tries++) {
@@ -115,7 +118,8 @@ static void *run(void *context) {
                 usleep(50000);
                 continue;
             }
-            if (sender->refused++ == 0) snprintf(sender->first_refusal, sizeof sender->first_refusal, "%.199s", answer);
+            if (sender->refused++ == 0)
+                snprintf(sender->first_refusal, sizeof sender->first_refusal, "%.199s", answer);
             if (status > sender->worst_status) sender->worst_status = status;
             break;
         }
@@ -166,9 +170,13 @@ static const char *option(int argc, char **argv, const char *name, const char *s
 int main(int argc, char **argv) {
     long port = strtol(option(argc, argv, "--port", "0"), NULL, 10);
     size_t connections = (size_t)strtoul(option(argc, argv, "--connections", "4"), NULL, 10);
-    size_t per_step = (size_t)strtoul(option(argc, argv, "--frames-per-step", "1000000000"), NULL, 10);
-    if (argc < 2 || port <= 0 || port > 65535 || connections == 0 || connections > 64 || per_step == 0) {
-        fprintf(stderr, "usage: send --port P [--host H] [--path P] [--connections N] [--frames-per-step N] FILE\n");
+    size_t per_step =
+        (size_t)strtoul(option(argc, argv, "--frames-per-step", "1000000000"), NULL, 10);
+    if (argc < 2 || port <= 0 || port > 65535 || connections == 0 || connections > 64 ||
+        per_step == 0) {
+        fprintf(stderr,
+                "usage: send --port P [--host H] [--path P] [--connections N] [--frames-per-step "
+                "N] FILE\n");
         return 2;
     }
     size_t count;
@@ -178,9 +186,14 @@ int main(int argc, char **argv) {
     struct timespec begun, ended;
     clock_gettime(CLOCK_MONOTONIC, &begun);
     for (size_t i = 0; i < connections; i++) {
-        senders[i] = (Sender){.host = option(argc, argv, "--host", "127.0.0.1"), .path = option(argc, argv, "--path", "/api/v1/write"),
-                              .port = (uint16_t)port, .frames = frames, .count = count, .per_step = per_step,
-                              .connections = connections, .index = i};
+        senders[i] = (Sender){.host = option(argc, argv, "--host", "127.0.0.1"),
+                              .path = option(argc, argv, "--path", "/api/v1/write"),
+                              .port = (uint16_t)port,
+                              .frames = frames,
+                              .count = count,
+                              .per_step = per_step,
+                              .connections = connections,
+                              .index = i};
         if (pthread_create(&threads[i], NULL, run, &senders[i]) != 0) fail("thread");
     }
     uint64_t sent = 0, bytes = 0, refused = 0;
@@ -193,9 +206,11 @@ int main(int argc, char **argv) {
         if (senders[i].refused > 0) first = senders[i].first_refusal;
     }
     clock_gettime(CLOCK_MONOTONIC, &ended);
-    double seconds = (double)(ended.tv_sec - begun.tv_sec) + (double)(ended.tv_nsec - begun.tv_nsec) * 1e-9;
-    printf("{\"frames\": %llu, \"bytes\": %llu, \"seconds\": %.3f, \"refused\": %llu}\n", (unsigned long long)sent,
-           (unsigned long long)bytes, seconds, (unsigned long long)refused);
+    double seconds =
+        (double)(ended.tv_sec - begun.tv_sec) + (double)(ended.tv_nsec - begun.tv_nsec) * 1e-9;
+    printf("{\"frames\": %llu, \"bytes\": %llu, \"seconds\": %.3f, \"refused\": %llu}\n",
+           (unsigned long long)sent, (unsigned long long)bytes, seconds,
+           (unsigned long long)refused);
     if (refused > 0) fprintf(stderr, "send: first refusal: %s\n", first);
     return refused == 0 ? 0 : 1;
 }

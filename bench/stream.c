@@ -1,11 +1,15 @@
-// Makes a realistic remote-write stream: node_exporter-shaped targets, scraped every interval by a sender of batches.
+// Makes a realistic remote-write stream: node_exporter-shaped targets, scraped every interval by a
+// sender of batches.
 //
-//   stream --series 100000 --steps 60 --interval-ms 15000 --batch 2000 [--start-ms T] [--shuffle] [--seed N] > FILE
+//   stream --series 100000 --steps 60 --interval-ms 15000 --batch 2000 [--start-ms T] [--shuffle]
+//   [--seed N] > FILE
 //
-// A frame of the file is a little-endian uint32 length and a snappy-compressed prometheus.WriteRequest. Every target has
-// SERIES_PER_TARGET series in the order in which an exporter prints them, its own phase and a few milliseconds of jitter per
-// scrape. Values are of five kinds, in the proportions of a real node_exporter page (counted on one: 70 % hardly ever change):
-// constants, counters (with a restart of the target now and then), integer gauges, decimal gauges, histogram buckets.
+// A frame of the file is a little-endian uint32 length and a snappy-compressed
+// prometheus.WriteRequest. Every target has SERIES_PER_TARGET series in the order in which an
+// exporter prints them, its own phase and a few milliseconds of jitter per scrape. Values are of
+// five kinds, in the proportions of a real node_exporter page (counted on one: 70 % hardly ever
+// change): constants, counters (with a restart of the target now and then), integer gauges, decimal
+// gauges, histogram buckets.
 
 #include <math.h>
 #include <stdio.h>
@@ -19,7 +23,13 @@
 
 enum { SERIES_PER_TARGET = 1000, BUCKETS = 12 };
 
-typedef enum Kind { KIND_CONSTANT, KIND_COUNTER, KIND_GAUGE_INTEGER, KIND_GAUGE_DECIMAL, KIND_BUCKET } Kind;
+typedef enum Kind {
+    KIND_CONSTANT,
+    KIND_COUNTER,
+    KIND_GAUGE_INTEGER,
+    KIND_GAUGE_DECIMAL,
+    KIND_BUCKET
+} Kind;
 
 // A family of one exporter page: its name, one more label with so many values, how its values move.
 typedef struct Family {
@@ -90,24 +100,32 @@ static double skewed(Stream *stream, double mean) {
 }
 
 static Labels labels_of(Stream *stream, const Family *family, int value, size_t target) {
-    static const char *const modes[] = {"idle", "iowait", "irq", "nice", "softirq", "steal", "system", "user"};
+    static const char *const modes[] = {"idle",    "iowait", "irq",    "nice",
+                                        "softirq", "steal",  "system", "user"};
     Arena *arena = &stream->arena;
     Label labels[8];
     size_t count = 0;
     labels[count++] = (Label){LABEL_NAME, text_from_cstring(family->name)};
-    labels[count++] = (Label){TEXT("instance"), text_format(arena, "node-%04zu.dc%zu.example:9100", target, target % 3)};
+    labels[count++] = (Label){
+        TEXT("instance"), text_format(arena, "node-%04zu.dc%zu.example:9100", target, target % 3)};
     labels[count++] = (Label){TEXT("job"), TEXT("node")};
     labels[count++] = (Label){TEXT("region"), text_format(arena, "eu-west-%zu", 1 + target % 3)};
     labels[count++] = (Label){TEXT("team"), text_format(arena, "platform-%zu", target % 7)};
     if (family->kind == KIND_BUCKET) {
-        static const char *const bounds[BUCKETS] = {"0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf"};
-        labels[count++] = (Label){text_from_cstring(family->label), text_format(arena, "/api/v1/resource-%d", value / BUCKETS)};
+        static const char *const bounds[BUCKETS] = {
+            "0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf"};
+        labels[count++] = (Label){text_from_cstring(family->label),
+                                  text_format(arena, "/api/v1/resource-%d", value / BUCKETS)};
         labels[count++] = (Label){TEXT("le"), text_from_cstring(bounds[value % BUCKETS])};
     } else if (family->second_label != NULL) {
-        labels[count++] = (Label){text_from_cstring(family->label), text_format(arena, "%s%d", family->label[0] == 'c' ? "" : "unit-", value / 8)};
-        labels[count++] = (Label){text_from_cstring(family->second_label), text_from_cstring(modes[value % 8])};
+        labels[count++] =
+            (Label){text_from_cstring(family->label),
+                    text_format(arena, "%s%d", family->label[0] == 'c' ? "" : "unit-", value / 8)};
+        labels[count++] =
+            (Label){text_from_cstring(family->second_label), text_from_cstring(modes[value % 8])};
     } else {
-        labels[count++] = (Label){text_from_cstring(family->label), text_format(arena, "%s-%d", family->label, value)};
+        labels[count++] = (Label){text_from_cstring(family->label),
+                                  text_format(arena, "%s-%d", family->label, value)};
     }
     Labels made;
     Error err;
@@ -120,16 +138,24 @@ static Labels labels_of(Stream *stream, const Family *family, int value, size_t 
 
 static void row_add(Stream *stream, const Family *family, int value, size_t target) {
     Row *row = array_add(&stream->rows);
-    *row = (Row){.labels = labels_of(stream, family, value, target), .kind = family->kind, .scale = family->scale};
+    *row = (Row){.labels = labels_of(stream, family, value, target),
+                 .kind = family->kind,
+                 .scale = family->scale};
     switch (family->kind) {
-        case KIND_CONSTANT: row->value = value % 4 == 0 ? 1 : value % 4 == 1 ? floor(uniform(stream) * 1e9) : 0; break;
+        case KIND_CONSTANT:
+            row->value = value % 4 == 0 ? 1 : value % 4 == 1 ? floor(uniform(stream) * 1e9) : 0;
+            break;
         case KIND_COUNTER:
             // A third of the counters of a host hardly move.
             row->rate = uniform(stream) < 0.35 ? 0 : skewed(stream, 400);
             row->value = floor(uniform(stream) * 1e6) * family->scale;
             break;
-        case KIND_GAUGE_INTEGER: row->value = floor(uniform(stream) * 1e5) * family->scale; break;
-        case KIND_GAUGE_DECIMAL: row->value = floor(uniform(stream) * 400) * family->scale; break;
+        case KIND_GAUGE_INTEGER:
+            row->value = floor(uniform(stream) * 1e5) * family->scale;
+            break;
+        case KIND_GAUGE_DECIMAL:
+            row->value = floor(uniform(stream) * 400) * family->scale;
+            break;
         case KIND_BUCKET:
             row->bucket = value % BUCKETS;
             row->rate = skewed(stream, 5);
@@ -144,7 +170,9 @@ static void begin(Stream *stream, size_t series_count) {
         stream->phases[target] = (int64_t)(uniform(stream) * 15000);
         size_t in_target = 0;
         for (size_t f = 0; f < COUNT(families); f++) {
-            for (int value = 0; value < families[f].values && in_target < SERIES_PER_TARGET && stream->rows.count < series_count; value++) {
+            for (int value = 0; value < families[f].values && in_target < SERIES_PER_TARGET &&
+                                stream->rows.count < series_count;
+                 value++) {
                 row_add(stream, &families[f], value, target);
                 in_target++;
             }
@@ -154,30 +182,43 @@ static void begin(Stream *stream, size_t series_count) {
 
 static void row_move(Stream *stream, Row *row, Row *before, bool restarted) {
     switch (row->kind) {
-        case KIND_CONSTANT: break;
+        case KIND_CONSTANT:
+            break;
         case KIND_COUNTER:
             if (restarted) row->value = 0;
-            if (row->rate > 0) row->value = (floor(row->value / row->scale + 0.5) + floor(skewed(stream, row->rate))) * row->scale;
+            if (row->rate > 0)
+                row->value =
+                    (floor(row->value / row->scale + 0.5) + floor(skewed(stream, row->rate))) *
+                    row->scale;
             break;
         case KIND_GAUGE_INTEGER:
-            if (uniform(stream) < 0.5) row->value = fmax(0, row->value + floor(skewed(stream, 50) - 50) * row->scale);
+            if (uniform(stream) < 0.5)
+                row->value = fmax(0, row->value + floor(skewed(stream, 50) - 50) * row->scale);
             break;
-        case KIND_GAUGE_DECIMAL: row->value = fmax(0, (floor(row->value / row->scale + 0.5) + floor(skewed(stream, 4) - 4)) * row->scale); break;
+        case KIND_GAUGE_DECIMAL:
+            row->value =
+                fmax(0, (floor(row->value / row->scale + 0.5) + floor(skewed(stream, 4) - 4)) *
+                            row->scale);
+            break;
         case KIND_BUCKET:
             if (restarted) row->value = 0;
             // Cumulative: each bucket has grown by at least what the one before it has.
             row->value += floor(skewed(stream, row->rate)) * (row->bucket < 6 ? 1 : 0);
-            if (row->bucket > 0 && before != NULL && row->value < before->value) row->value = before->value;
+            if (row->bucket > 0 && before != NULL && row->value < before->value)
+                row->value = before->value;
             break;
     }
 }
 
 static void write_frame(const Builder *body) {
-    AUTO(builder_free) Builder packed = {0};
+    AUTO(builder_free)
+    Builder packed = {0};
     Error err;
-    if (!compress_bytes(COMPRESSION_SNAPPY, 0, text_bytes(builder_text(body)), &packed, &err)) exit(1);
+    if (!compress_bytes(COMPRESSION_SNAPPY, 0, text_bytes(builder_text(body)), &packed, &err))
+        exit(1);
     uint32_t len = (uint32_t)packed.len;
-    if (fwrite(&len, sizeof len, 1, stdout) != 1 || fwrite(packed.at, 1, packed.len, stdout) != packed.len) {
+    if (fwrite(&len, sizeof len, 1, stdout) != 1 ||
+        fwrite(packed.at, 1, packed.len, stdout) != packed.len) {
         perror("stream: writing");
         exit(1);
     }
@@ -200,13 +241,15 @@ typedef struct Options {
 
 // One step: every target is scraped once; its rows join the batch that is being gathered.
 static void step(Stream *stream, const Options *options, int64_t number, size_t *order) {
-    AUTO(builder_free) Builder body = {0};
+    AUTO(builder_free)
+    Builder body = {0};
     size_t gathered = 0;
     int64_t *times = arena_push_array(&stream->arena, int64_t, stream->target_count);
     bool *restarted = arena_push_array(&stream->arena, bool, stream->target_count);
     for (size_t target = 0; target < stream->target_count; target++) {
         int64_t jitter = (int64_t)(skewed(stream, 2));
-        times[target] = options->start_ms + number * options->interval_ms + stream->phases[target] * options->interval_ms / 15000 + jitter;
+        times[target] = options->start_ms + number * options->interval_ms +
+                        stream->phases[target] * options->interval_ms / 15000 + jitter;
         restarted[target] = uniform(stream) < 0.001;
     }
     for (size_t i = 0; i < stream->rows.count; i++) {
@@ -236,7 +279,8 @@ static void step(Stream *stream, const Options *options, int64_t number, size_t 
 static int64_t number_after(int argc, char **argv, const char *name, int64_t standard) {
     for (int i = 1; i + 1 < argc; i++) {
         int64_t value;
-        if (strcmp(argv[i], name) == 0 && text_to_i64(text_from_cstring(argv[i + 1]), &value)) return value;
+        if (strcmp(argv[i], name) == 0 && text_to_i64(text_from_cstring(argv[i + 1]), &value))
+            return value;
     }
     return standard;
 }
@@ -259,7 +303,9 @@ int main(int argc, char **argv) {
         .shuffle = has(argc, argv, "--shuffle"),
     };
     if (options.start_ms <= 0) {
-        fprintf(stderr, "usage: stream --start-ms T [--series N] [--steps N] [--interval-ms N] [--batch N] [--shuffle] [--seed N] > FILE\n");
+        fprintf(stderr,
+                "usage: stream --start-ms T [--series N] [--steps N] [--interval-ms N] [--batch N] "
+                "[--shuffle] [--seed N] > FILE\n");
         return 2;
     }
     Stream stream = {.random = (uint64_t)options.seed};

@@ -42,7 +42,8 @@ static int by_id(const void *a, const void *b) {
     return text_compare(((const AccessKey *)a)->id, ((const AccessKey *)b)->id);
 }
 
-// A key whose permissions a newer or damaged catalogue spells in a way we do not know has none: closed, not open.
+// A key whose permissions a newer or damaged catalogue spells in a way we do not know has none:
+// closed, not open.
 static void key_take(const CatalogKey *from, Arena *arena, AccessKey *to) {
     *to = (AccessKey){
         .id = text_copy(from->id, arena),
@@ -62,8 +63,10 @@ static void key_take(const CatalogKey *from, Arena *arena, AccessKey *to) {
 }
 
 static bool key_table_read(Catalog *catalog, KeyTable **out, Error *err) {
-    AUTO(key_table_free) KeyTable *table = memory_new(KeyTable);
-    AUTO(arena_free) Arena scratch = {0};
+    AUTO(key_table_free)
+    KeyTable *table = memory_new(KeyTable);
+    AUTO(arena_free)
+    Arena scratch = {0};
     CatalogKey *rows = NULL;
     if (!catalog_keys(catalog, &scratch, &rows, &table->count, err))
         return error_context(err, "reading the API keys");
@@ -75,7 +78,8 @@ static bool key_table_read(Catalog *catalog, KeyTable **out, Error *err) {
 }
 
 bool access_open(Catalog *catalog, Clock *clock, Access **out, Error *err) {
-    AUTO(access_close) Access *access = memory_new(Access);
+    AUTO(access_close)
+    Access *access = memory_new(Access);
     access->catalog = catalog;
     access->clock = clock;
     shared_begin(&access->lock, LOCK_ACCESS_KEYS);
@@ -92,10 +96,12 @@ void access_close(Access **access) {
 }
 
 bool access_reload(Access *access, Error *err) {
-    AUTO(key_table_free) KeyTable *fresh = NULL;
+    AUTO(key_table_free)
+    KeyTable *fresh = NULL;
     TRY(key_table_read(access->catalog, &fresh, err));
     if (access->has_keys && fresh->count == 0) {
-        // Keys are revoked, never removed; an empty table now means another catalogue, not an open house.
+        // Keys are revoked, never removed; an empty table now means another catalogue, not an open
+        // house.
         return error_set(err, ERROR_CORRUPT,
                          "the catalogue has lost its API keys; the old ones stay in force");
     }
@@ -166,7 +172,8 @@ static const AccessKey *key_table_find(const KeyTable *table, Text id) {
     return from < table->count && text_equal(table->at[from].id, id) ? &table->at[from] : NULL;
 }
 
-// What is hashed in place of a key that is missing or malformed, so that it costs what a wrong one costs.
+// What is hashed in place of a key that is missing or malformed, so that it costs what a wrong one
+// costs.
 static const char no_secret[KEY_SECRET_TEXT + 1] =
     "0000000000000000000000000000000000000000000000000000000000000000";
 
@@ -236,7 +243,8 @@ bool access_identify(Access *access, const AccessRequest *request, Arena *arena,
 bool access_permits(const Identity *identity, Permissions needs, Error *err) {
     Permissions missing = needs & ~identity->permissions;
     if (missing == 0) return true;
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     return error_set(err, ERROR_FORBIDDEN, "this key lacks the permission %.*s",
                      TEXT_ARG(permissions_print(missing, &arena)));
 }

@@ -1,12 +1,13 @@
 // Who asks, for whose data, and what they may do.
 //
-// An API key is `traceo_<id>_<secret>`: the id is public, the secret is 32 random bytes in hex and is kept only as its
-// SHA-256. A key belongs to one tenant, or to all ("*"). While no key was ever made, everyone who can reach the
-// server may do everything; that is why it then listens on loopback only (access_allows_address) and answers
-// only to loopback names (access_allows_host), so that a web page cannot reach it by a DNS name of its own.
+// An API key is `traceo_<id>_<secret>`: the id is public, the secret is 32 random bytes in hex and
+// is kept only as its SHA-256. A key belongs to one tenant, or to all ("*"). While no key was ever
+// made, everyone who can reach the server may do everything; that is why it then listens on
+// loopback only (access_allows_address) and answers only to loopback names (access_allows_host), so
+// that a web page cannot reach it by a DNS name of its own.
 //
-// Any thread may check. The table of keys is an immutable snapshot behind one lock (ACCESS_KEYS), replaced
-// whole by access_reload.
+// Any thread may check. The table of keys is an immutable snapshot behind one lock (ACCESS_KEYS),
+// replaced whole by access_reload.
 #pragma once
 
 #include "model/tenant.h"
@@ -52,7 +53,8 @@ void access_close(Access **access);
 // Reads the keys again and replaces the table whole; on failure the old one stays in force.
 must_use bool access_reload(Access *access, Error *err);
 
-// True once a key was ever made. A revoked or expired key counts: losing the last key must not open the door.
+// True once a key was ever made. A revoked or expired key counts: losing the last key must not open
+// the door.
 bool access_has_keys(Access *access);
 
 // May the server listen there? Without keys only on loopback; the error says what to do.
@@ -74,7 +76,7 @@ typedef struct Identity {
 } Identity;
 
 // Finds out who asks; texts of `out` are copied to `arena`.
-//   UNAUTHENTICATED  no key, or one that is malformed, unknown, wrong, expired or revoked: the same message and work for all
+//   UNAUTHENTICATED  no key, or a malformed, unknown, wrong, expired or revoked one: all alike
 //   FORBIDDEN        X-Scope-OrgID names another tenant than the key's
 //   BAD_INPUT        X-Scope-OrgID is no tenant's name
 must_use bool access_identify(Access *access, const AccessRequest *request, Arena *arena,
@@ -83,7 +85,8 @@ must_use bool access_identify(Access *access, const AccessRequest *request, Aren
 // FORBIDDEN, naming the missing permission, unless the identity has all that are needed.
 must_use bool access_permits(const Identity *identity, Permissions needs, Error *err);
 
-// ---- Making keys ----------------------------------------------------------------------------------
+// ---- Making keys
+// ----------------------------------------------------------------------------------
 
 typedef struct AccessKeyOptions {
     Text name;    // a note for people
@@ -92,7 +95,7 @@ typedef struct AccessKeyOptions {
     int64_t expires_ms;  // 0: never
 } AccessKeyOptions;
 
-// Makes a key, keeps its hash in the catalogue, and gives its text, which is shown once and never again. It is in
-// force after the next access_reload.
+// Makes a key, keeps its hash in the catalogue, and gives its text, which is shown once and never
+// again. It is in force after the next access_reload.
 must_use bool access_key_make(Catalog *catalog, Clock *clock, AccessKeyOptions options,
                               Arena *arena, Text *out, Error *err);

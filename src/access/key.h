@@ -1,4 +1,5 @@
-// The text of an API key, `traceo_<id>_<secret>`, and how one arrives in a request. Private to access.
+// The text of an API key, `traceo_<id>_<secret>`, and how one arrives in a request. Private to
+// access.
 #pragma once
 
 #include "access/access.h"
@@ -25,7 +26,8 @@ bool key_find(const AccessRequest *request, Arena *arena, Text *out);
 // Takes it apart; false when it does not look like a key of ours. Nothing is allocated.
 bool key_split(Text text, KeyText *out);
 
-// SHA-256 of the secret as written. False only when libcrypto fails, which is not the caller's fault.
+// SHA-256 of the secret as written. False only when libcrypto fails, which is not the caller's
+// fault.
 must_use bool key_hash(Text secret, uint8_t into[KEY_HASH_BYTES], Error *err);
 
 // In time that does not depend on where they differ.

@@ -1,4 +1,5 @@
-// Keys as strangers send them. What is taken for a key is spelled exactly one way; permissions survive being printed.
+// Keys as strangers send them. What is taken for a key is spelled exactly one way; permissions
+// survive being printed.
 
 #include "access/key.h"
 #include "base/assert.h"
@@ -16,7 +17,8 @@ static void check_key(Text text, Arena *arena) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     Text text = {(const char *)data, size}, found;
     AccessRequest forms[] = {
         {.authorization = text},

@@ -1,7 +1,7 @@
 // Building the parts from the ground up, running them, and taking them down in reverse.
 //
-// The main thread waits for signals. The log is replayed on a thread of its own, so that the server already answers
-// "replaying" and a signal can stop it; when it is done the collectors start.
+// The main thread waits for signals. The log is replayed on a thread of its own, so that the server
+// already answers "replaying" and a signal can stop it; when it is done the collectors start.
 
 #include "app/app.h"
 
@@ -13,7 +13,8 @@
 #include "os/thread.h"
 
 enum {
-    LOOK_EVERY_MS = 2000,    // how soon a key made or revoked by `traceo key` is known; lines of a long replay
+    LOOK_EVERY_MS =
+        2000,  // how soon a key made or revoked by `traceo key` is known; lines of a long replay
     SIGNAL_EVERY_MS = 100,   // how soon a second signal is seen while stopping
     INTERRUPTED_CODE = 130,  // exit code when a second signal ended it at once
 };
@@ -41,7 +42,8 @@ typedef struct App {
     bool keys_unreadable;
 } App;
 
-// ---- The program's own log ------------------------------------------------------------------------
+// ---- The program's own log
+// ------------------------------------------------------------------------
 
 static void log_write(void *context, Text line) {
     (void)context;
@@ -68,8 +70,10 @@ static void log_begin(App *app) {
 static bool open_store(App *app, Error *err) {
     int64_t memory = settings_number(app->settings, SETTING_MEMORY_LIMIT);
     if (memory > 0 && memory < MEMORY_LIMIT_MIN) {
-        return error_set(err, ERROR_BAD_INPUT, "memory.limit is %lld bytes; with less than %lld MiB nothing could be stored or asked",
-                         (long long)memory, (long long)(MEMORY_LIMIT_MIN / MB));
+        return error_set(
+            err, ERROR_BAD_INPUT,
+            "memory.limit is %lld bytes; with less than %lld MiB nothing could be stored or asked",
+            (long long)memory, (long long)(MEMORY_LIMIT_MIN / MB));
     }
     StoreOptions options = {
         .disk = disk_real(),
@@ -85,10 +89,11 @@ static bool open_store(App *app, Error *err) {
     return store_open(options, &app->store, err);
 }
 
-// The loops share their port (SO_REUSEPORT), and so another Traceo of the same user could share it too and take half of
-// the requests. Alone nobody gets a port that is taken.
+// The loops share their port (SO_REUSEPORT), and so another Traceo of the same user could share it
+// too and take half of the requests. Alone nobody gets a port that is taken.
 static bool port_is_free(App *app, Error *err) {
-    AUTO(socket_close) Socket probe = SOCKET_NONE;
+    AUTO(socket_close)
+    Socket probe = SOCKET_NONE;
     return app->address.port == 0 || socket_listen(app->address, false, &probe, err);
 }
 
@@ -107,7 +112,8 @@ static bool start_server(App *app, Error *err) {
         .build = app->options->build,
         .query = in_force_query(app->settings),
         .settings = in_force_faces(&app->in_force),
-        .instance = text_format(&app->arena, "%.*s:%u", TEXT_ARG(machine_name(&app->arena)), (unsigned)app->address.port),
+        .instance = text_format(&app->arena, "%.*s:%u", TEXT_ARG(machine_name(&app->arena)),
+                                (unsigned)app->address.port),
         .started_ms = app->started_ms,
     };
     TRY(server_start(&options, &app->server, err));
@@ -127,12 +133,14 @@ static bool start_collector(App *app, Error *err) {
     return collector_start(options, &app->collector, err);
 }
 
-// ---- Replay, then ready ---------------------------------------------------------------------------
+// ---- Replay, then ready
+// ---------------------------------------------------------------------------
 
 static Text data_folder(App *app) {
     Text folder = settings_text(app->settings, SETTING_DATA);
     if (text_starts_with(folder, TEXT("/"))) return folder;
-    return text_format(&app->arena, "%.*s/%.*s", TEXT_ARG(process_folder(&app->arena)), TEXT_ARG(folder));
+    return text_format(&app->arena, "%.*s/%.*s", TEXT_ARG(process_folder(&app->arena)),
+                       TEXT_ARG(folder));
 }
 
 // What a newcomer needs now, and nothing else.
@@ -142,11 +150,14 @@ static void say_ready(App *app, double seconds) {
     while (host.len > 0 && host.at[host.len - 1] != ':') host.len--;
     bool everywhere = text_equal(host, TEXT("0.0.0.0:")) || text_equal(host, TEXT("[::]:"));
     if (everywhere) host = TEXT("127.0.0.1:");
-    AUTO(builder_free) Builder out = {0};
-    builder_addf(&out, "Traceo %.*s, ready after %.2f s\n", TEXT_ARG(app->options->build.version), seconds);
+    AUTO(builder_free)
+    Builder out = {0};
+    builder_addf(&out, "Traceo %.*s, ready after %.2f s\n", TEXT_ARG(app->options->build.version),
+                 seconds);
     builder_addf(&out, "  URL    http://%.*s%u\n", TEXT_ARG(host), (unsigned)port);
     builder_addf(&out, "  Data   %.*s\n", TEXT_ARG(data_folder(app)));
-    if (app->options->config_path.len > 0) builder_addf(&out, "  Config %.*s\n", TEXT_ARG(app->options->config_path));
+    if (app->options->config_path.len > 0)
+        builder_addf(&out, "  Config %.*s\n", TEXT_ARG(app->options->config_path));
     bool standard = port == 4310 && text_equal(host, TEXT("127.0.0.1:"));
     bool collected = settings_number(app->settings, SETTING_HOST_ENABLED) != 0;
     builder_addf(&out, "  Ask    traceo query %s", collected ? "node_load1" : "'1 + 1'");
@@ -160,7 +171,8 @@ static void say_ready(App *app, double seconds) {
 // StoreReplay: gives up between two records when asked to stop.
 static bool replay_record(void *context, Store *store, const LogRecord *record, Error *err) {
     App *app = context;
-    if (atomic_load_explicit(&app->stopping, memory_order_relaxed)) return error_set(err, ERROR_CANCELLED, "asked to stop");
+    if (atomic_load_explicit(&app->stopping, memory_order_relaxed))
+        return error_set(err, ERROR_CANCELLED, "asked to stop");
     return ingest_replay(app->replayer, store, record, err);
 }
 
@@ -171,7 +183,8 @@ static bool become_ready(App *app, Error *err) {
     double seconds = (double)(app->clock->monotonic_ns(app->clock) - app->started_ns) / 1e9;
     StoreState state;
     store_state(app->store, &state);
-    log_info("ready", LOG_TEXT("listen", app->address.text), LOG_TEXT("data", settings_text(app->settings, SETTING_DATA)),
+    log_info("ready", LOG_TEXT("listen", app->address.text),
+             LOG_TEXT("data", settings_text(app->settings, SETTING_DATA)),
              LOG_I64("replayed_records", state.replayed_records), LOG_F64("seconds", seconds));
     if (!app->options->quiet) say_ready(app, seconds);
     return true;
@@ -187,11 +200,14 @@ static void replay_run(void *context) {
 
 // ---- Waiting ------------------------------------------------------------------------------------
 
-// Keys are made and revoked by another process, straight in the catalogue: looking is simpler than being told.
+// Keys are made and revoked by another process, straight in the catalogue: looking is simpler than
+// being told.
 static void look_at_keys(App *app) {
     Error err = {0};
     bool ok = access_reload(app->access, &err);
-    if (!ok && !app->keys_unreadable) log_error("the API keys could not be read again; the old ones stay in force", LOG_ERR(&err));
+    if (!ok && !app->keys_unreadable)
+        log_error("the API keys could not be read again; the old ones stay in force",
+                  LOG_ERR(&err));
     app->keys_unreadable = !ok;
 }
 
@@ -210,14 +226,18 @@ static void look_at_replay(App *app) {
     StoreState state;
     store_state(app->store, &state);
     if (state.ready) return;
-    log_info("replaying the log", LOG_I64("percent", state.replay_part * 100), LOG_I64("records", state.replayed_records));
+    log_info("replaying the log", LOG_I64("percent", state.replay_part * 100),
+             LOG_I64("records", state.replayed_records));
 }
 
 static void wait_for_stop(App *app) {
     for (;;) {
         switch (signals_wait(LOOK_EVERY_MS)) {
-            case SIGNAL_STOP: return;
-            case SIGNAL_RELOAD: reload(app); break;
+            case SIGNAL_STOP:
+                return;
+            case SIGNAL_RELOAD:
+                reload(app);
+                break;
             case SIGNAL_NONE:
                 look_at_replay(app);
                 look_at_keys(app);
@@ -241,8 +261,10 @@ static void watch_run(void *context) {
 static void app_stop(App *app) {
     atomic_store(&app->stopping, true);
     Error ignored;
-    if (app->server != NULL && !thread_start("watcher", watch_run, app, &app->watcher, &ignored)) app->watcher = NULL;
-    if (app->server != NULL) server_stop(app->server, settings_number(app->settings, SETTING_SERVER_DRAIN));
+    if (app->server != NULL && !thread_start("watcher", watch_run, app, &app->watcher, &ignored))
+        app->watcher = NULL;
+    if (app->server != NULL)
+        server_stop(app->server, settings_number(app->settings, SETTING_SERVER_DRAIN));
     thread_join(&app->replay);
     collector_stop(&app->collector);
     if (app->server != NULL) in_force_set_server(&app->in_force, NULL);
@@ -256,7 +278,8 @@ static void app_stop(App *app) {
 }
 
 static bool app_build_and_wait(App *app, Error *err) {
-    TRY(address_parse(settings_text(app->settings, SETTING_LISTEN), &app->arena, &app->address, err));
+    TRY(address_parse(settings_text(app->settings, SETTING_LISTEN), &app->arena, &app->address,
+                      err));
     TRY(signals_begin(err));
     process_files_raise();
     TRY(open_store(app, err));

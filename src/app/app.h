@@ -1,7 +1,7 @@
 // The application: builds the parts, wires them, runs, stops.
 //
-// One call for `traceo serve`: opens the store, starts the server (which answers "replaying" until it is done),
-// replays, collects the host's and its own metrics, and waits for a signal.
+// One call for `traceo serve`: opens the store, starts the server (which answers "replaying" until
+// it is done), replays, collects the host's and its own metrics, and waits for a signal.
 #pragma once
 
 #include "app/settings.h"
@@ -14,7 +14,7 @@ typedef struct AppOptions {
     bool (*settings_again)(void *context, Arena *arena, Settings *out, Error *err);
     void *context;
     ServerBuild build;
-    bool quiet;        // no start-up lines on standard output
+    bool quiet;  // no start-up lines on standard output
 } AppOptions;
 
 // Returns when asked to stop. IN_USE when the address or the directory is taken.

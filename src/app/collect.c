@@ -31,14 +31,17 @@ struct Collector {
 
 enum { SOURCE_HOST, SOURCE_SELF };
 
-static bool store_rows(Collector *collector, Source *source, int64_t now_ms, IngestOutcome *outcome, Error *err) {
+static bool store_rows(Collector *collector, Source *source, int64_t now_ms, IngestOutcome *outcome,
+                       Error *err) {
     Tenant *tenant;
     TRY(store_tenant(collector->options.store, source->tenant, true, &tenant, err));
     Bytes body = text_bytes(builder_text(&collector->body.bytes));
-    return ingest_samples(collector->options.store, tenant, source->sender, body, now_ms, outcome, err);
+    return ingest_samples(collector->options.store, tenant, source->sender, body, now_ms, outcome,
+                          err);
 }
 
-// One round. Rows refused one by one are a fault of ours; the store refusing all of them is its state.
+// One round. Rows refused one by one are a fault of ours; the store refusing all of them is its
+// state.
 static void collect(Collector *collector, Source *source, int64_t at_ms) {
     write_body_clear(&collector->body);
     if (source == &collector->sources[SOURCE_HOST]) {
@@ -54,15 +57,17 @@ static void collect(Collector *collector, Source *source, int64_t at_ms) {
         err = outcome.first_fault;
     }
     if (!ok && !source->failing) {
-        log_warn("collected rows were not stored", LOG_TEXT("source", text_from_cstring(source->name)), LOG_ERR(&err));
+        log_warn("collected rows were not stored",
+                 LOG_TEXT("source", text_from_cstring(source->name)), LOG_ERR(&err));
     } else if (ok && source->failing) {
-        log_info("collected rows are stored again", LOG_TEXT("source", text_from_cstring(source->name)));
+        log_info("collected rows are stored again",
+                 LOG_TEXT("source", text_from_cstring(source->name)));
     }
     source->failing = !ok;
 }
 
-// The next whole multiple of the interval after `now_ms`; made anew each time, so that a clock that steps back
-// delays a round by one interval at most.
+// The next whole multiple of the interval after `now_ms`; made anew each time, so that a clock that
+// steps back delays a round by one interval at most.
 static int64_t next_due(const Source *source, int64_t now_ms) {
     return now_ms - now_ms % source->interval_ms + source->interval_ms;
 }
@@ -75,16 +80,19 @@ static void collector_run(void *context) {
         for (size_t i = 0; i < COUNT(collector->sources); i++) {
             Source *source = &collector->sources[i];
             if (source->interval_ms == 0) continue;
-            if (source->due_ms > now_ms + source->interval_ms) source->due_ms = next_due(source, now_ms);
+            if (source->due_ms > now_ms + source->interval_ms)
+                source->due_ms = next_due(source, now_ms);
             if (source->due_ms <= now_ms) {
-                collect(collector, source, now_ms - source->due_ms <= LATE_MS_MAX ? source->due_ms : now_ms);
+                collect(collector, source,
+                        now_ms - source->due_ms <= LATE_MS_MAX ? source->due_ms : now_ms);
                 now_ms = clock->wall_ms(clock);
                 source->due_ms = next_due(source, now_ms);
             }
             wait_ms = MIN(wait_ms, source->due_ms - now_ms);
         }
         mutex_take(&collector->lock);
-        if (!collector->stopping) condition_wait_ms(&collector->wake, &collector->lock, MAX(wait_ms, (int64_t)1));
+        if (!collector->stopping)
+            condition_wait_ms(&collector->wake, &collector->lock, MAX(wait_ms, (int64_t)1));
         bool stopping = collector->stopping;
         mutex_give(&collector->lock);
         if (stopping) return;
@@ -92,7 +100,8 @@ static void collector_run(void *context) {
 }
 
 bool collector_start(CollectorOptions options, Collector **out, Error *err) {
-    AUTO(collector_stop) Collector *collector = memory_new(Collector);
+    AUTO(collector_stop)
+    Collector *collector = memory_new(Collector);
     collector->options = options;
     mutex_begin(&collector->lock, LOCK_APP_COLLECT);
     condition_begin(&collector->wake);
@@ -127,7 +136,8 @@ void collector_stop(Collector **handle) {
     mutex_give(&collector->lock);
     thread_join(&collector->thread);
     host_close(&collector->host);
-    for (size_t i = 0; i < COUNT(collector->sources); i++) ingest_sender_free(&collector->sources[i].sender);
+    for (size_t i = 0; i < COUNT(collector->sources); i++)
+        ingest_sender_free(&collector->sources[i].sender);
     write_body_free(&collector->body);
     condition_end(&collector->wake);
     mutex_end(&collector->lock);

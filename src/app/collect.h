@@ -3,8 +3,9 @@
 //   host   this machine's state, every host.interval, into the tenant "default"
 //   self   Traceo's own metrics, every self.interval, into the tenant "traceo"
 //
-// Rounds fall on whole multiples of their interval, so that samples have an even rhythm whatever the load. A store that
-// refuses (full disk, no memory) is told to the log once, and once again when it takes rows.
+// Rounds fall on whole multiples of their interval, so that samples have an even rhythm whatever
+// the load. A store that refuses (full disk, no memory) is told to the log once, and once again
+// when it takes rows.
 #pragma once
 
 #include "server/server.h"

@@ -37,12 +37,14 @@ ServerQuerySettings in_force_query(const Settings *settings) {
 
 // ---- Reload -------------------------------------------------------------------------------------
 
-// A setting that only counts at start keeps its old value in force, so that what is shown is what is true.
+// A setting that only counts at start keeps its old value in force, so that what is shown is what
+// is true.
 static void keep_fixed(const Settings *old, Settings *fresh) {
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         SettingValue *value = &fresh->values[i];
         if (setting_rows[i].reload || text_equal(old->values[i].text, value->text)) continue;
-        log_warn("this setting takes effect at the next start", LOG_TEXT("setting", setting_rows[i].key),
+        log_warn("this setting takes effect at the next start",
+                 LOG_TEXT("setting", setting_rows[i].key),
                  LOG_TEXT("in_force", old->values[i].text), LOG_TEXT("new", value->text));
         *value = (SettingValue){
             .text = text_copy(old->values[i].text, fresh->arena),
@@ -54,7 +56,8 @@ static void keep_fixed(const Settings *old, Settings *fresh) {
 
 bool in_force_reload(InForce *in_force, Error *err) {
     const AppOptions *options = in_force->options;
-    AUTO(arena_close) Arena *arena = memory_new(Arena);
+    AUTO(arena_close)
+    Arena *arena = memory_new(Arena);
     Settings fresh;
     TRY(options->settings_again(options->context, arena, &fresh, err));
     mutex_take(&in_force->lock);
@@ -93,5 +96,6 @@ static bool face_reload(void *context, Error *err) {
 }
 
 ServerSettings in_force_faces(InForce *in_force) {
-    return (ServerSettings){.context = in_force, .print = face_print, .at = face_at, .reload = face_reload};
+    return (ServerSettings){
+        .context = in_force, .print = face_print, .at = face_at, .reload = face_reload};
 }

@@ -1,4 +1,5 @@
-// The settings in force: read by any thread, replaced whole by a reload, and what a reload changes at run time.
+// The settings in force: read by any thread, replaced whole by a reload, and what a reload changes
+// at run time.
 #pragma once
 
 #include "app/app.h"
@@ -19,8 +20,8 @@ void in_force_set_server(InForce *in_force, Server *server);
 
 ServerQuerySettings in_force_query(const Settings *settings);
 
-// Makes the settings again from all layers. On failure the old ones stay. Settings that only count at start are
-// named in the log when they differ.
+// Makes the settings again from all layers. On failure the old ones stay. Settings that only count
+// at start are named in the log when they differ.
 must_use bool in_force_reload(InForce *in_force, Error *err);
 
 // The faces that the server shows of them.

@@ -10,7 +10,14 @@
 
 const SettingRow setting_rows[SETTING_COUNT] = {
 #define SETTING(name, key, kind, standard, unit, least, most, reload, help) \
-    [SETTING_##name] = {TEXT_INIT(key), SETTING_KIND_##kind, TEXT_INIT(standard), TEXT_INIT(unit), (least), (most), (reload), TEXT_INIT(help)},
+    [SETTING_##name] = {TEXT_INIT(key),                                     \
+                        SETTING_KIND_##kind,                                \
+                        TEXT_INIT(standard),                                \
+                        TEXT_INIT(unit),                                    \
+                        (least),                                            \
+                        (most),                                             \
+                        (reload),                                           \
+                        TEXT_INIT(help)},
 #include "app/settings.def"
 #undef SETTING
 };
@@ -23,22 +30,38 @@ typedef struct UnitRow {
 } UnitRow;
 
 static const UnitRow size_units[] = {
-    {TEXT_INIT(""), 1},           {TEXT_INIT("B"), 1},           {TEXT_INIT("K"), 1024},
-    {TEXT_INIT("KB"), 1024},      {TEXT_INIT("KiB"), 1024},      {TEXT_INIT("M"), 1048576},
-    {TEXT_INIT("MB"), 1048576},   {TEXT_INIT("MiB"), 1048576},   {TEXT_INIT("G"), 1073741824},
-    {TEXT_INIT("GB"), 1073741824}, {TEXT_INIT("GiB"), 1073741824}, {TEXT_INIT("T"), 1099511627776},
-    {TEXT_INIT("TB"), 1099511627776}, {TEXT_INIT("TiB"), 1099511627776},
+    {TEXT_INIT(""), 1},
+    {TEXT_INIT("B"), 1},
+    {TEXT_INIT("K"), 1024},
+    {TEXT_INIT("KB"), 1024},
+    {TEXT_INIT("KiB"), 1024},
+    {TEXT_INIT("M"), 1048576},
+    {TEXT_INIT("MB"), 1048576},
+    {TEXT_INIT("MiB"), 1048576},
+    {TEXT_INIT("G"), 1073741824},
+    {TEXT_INIT("GB"), 1073741824},
+    {TEXT_INIT("GiB"), 1073741824},
+    {TEXT_INIT("T"), 1099511627776},
+    {TEXT_INIT("TB"), 1099511627776},
+    {TEXT_INIT("TiB"), 1099511627776},
 };
 
 static const UnitRow duration_units[] = {
-    {TEXT_INIT("ms"), 1},       {TEXT_INIT("s"), 1000},       {TEXT_INIT("m"), 60000},           {TEXT_INIT("h"), 3600000},
-    {TEXT_INIT("d"), 86400000}, {TEXT_INIT("w"), 604800000}, {TEXT_INIT("y"), INT64_C(31536000000)},
+    {TEXT_INIT("ms"), 1},
+    {TEXT_INIT("s"), 1000},
+    {TEXT_INIT("m"), 60000},
+    {TEXT_INIT("h"), 3600000},
+    {TEXT_INIT("d"), 86400000},
+    {TEXT_INIT("w"), 604800000},
+    {TEXT_INIT("y"), INT64_C(31536000000)},
 };
 
 // Digits (and a fraction) in front, a unit behind; *rest is what follows the unit's letters.
 static bool take_amount(Text *text, const UnitRow *units, size_t unit_count, int64_t *out) {
     size_t digits = 0;
-    while (digits < text->len && (isdigit((unsigned char)text->at[digits]) || text->at[digits] == '.')) digits++;
+    while (digits < text->len &&
+           (isdigit((unsigned char)text->at[digits]) || text->at[digits] == '.'))
+        digits++;
     size_t end = digits;
     while (end < text->len && isalpha((unsigned char)text->at[end])) end++;
     double amount;
@@ -59,7 +82,9 @@ bool size_parse(Text text, int64_t *out, Error *err) {
     Text rest = text;
     int64_t value;
     if (!take_amount(&rest, size_units, COUNT(size_units), &value) || rest.len > 0) {
-        return error_set(err, ERROR_BAD_INPUT, "\"%.*s\" is not a size; write for example 512MiB or 2GiB", TEXT_ARG(text));
+        return error_set(err, ERROR_BAD_INPUT,
+                         "\"%.*s\" is not a size; write for example 512MiB or 2GiB",
+                         TEXT_ARG(text));
     }
     *out = value;
     return true;
@@ -74,19 +99,27 @@ static bool duration_parse(Text text, int64_t *out, Error *err) {
         return true;
     }
     while (rest.len > 0) {
-        if (!take_amount(&rest, duration_units, COUNT(duration_units), &part) || __builtin_add_overflow(sum, part, &sum)) {
-            return error_set(err, ERROR_BAD_INPUT, "\"%.*s\" is not a duration; write for example 15s, 5m, 2h or 30d", TEXT_ARG(text));
+        if (!take_amount(&rest, duration_units, COUNT(duration_units), &part) ||
+            __builtin_add_overflow(sum, part, &sum)) {
+            return error_set(err, ERROR_BAD_INPUT,
+                             "\"%.*s\" is not a duration; write for example 15s, 5m, 2h or 30d",
+                             TEXT_ARG(text));
         }
     }
-    if (text.len == 0) return error_set(err, ERROR_BAD_INPUT, "the duration is empty; write for example 15s");
+    if (text.len == 0)
+        return error_set(err, ERROR_BAD_INPUT, "the duration is empty; write for example 15s");
     *out = sum;
     return true;
 }
 
 static bool switch_parse(Text text, int64_t *out, Error *err) {
-    bool on = text_equal(text, TEXT("true")) || text_equal(text, TEXT("yes")) || text_equal(text, TEXT("on"));
-    bool off = text_equal(text, TEXT("false")) || text_equal(text, TEXT("no")) || text_equal(text, TEXT("off"));
-    if (!on && !off) return error_set(err, ERROR_BAD_INPUT, "\"%.*s\" is neither true nor false", TEXT_ARG(text));
+    bool on = text_equal(text, TEXT("true")) || text_equal(text, TEXT("yes")) ||
+              text_equal(text, TEXT("on"));
+    bool off = text_equal(text, TEXT("false")) || text_equal(text, TEXT("no")) ||
+               text_equal(text, TEXT("off"));
+    if (!on && !off)
+        return error_set(err, ERROR_BAD_INPUT, "\"%.*s\" is neither true nor false",
+                         TEXT_ARG(text));
     *out = on;
     return true;
 }
@@ -99,26 +132,37 @@ static bool choice_parse(Text words, Text text, int64_t *out, Error *err) {
             return true;
         }
     }
-    return error_set(err, ERROR_BAD_INPUT, "\"%.*s\" is none of: %.*s", TEXT_ARG(text), TEXT_ARG(words));
+    return error_set(err, ERROR_BAD_INPUT, "\"%.*s\" is none of: %.*s", TEXT_ARG(text),
+                     TEXT_ARG(words));
 }
 
 static bool value_parse(const SettingRow *row, Text text, int64_t *out, Error *err) {
     *out = 0;
     uint64_t count;
     switch (row->kind) {
-        case SETTING_KIND_TEXT: return text.len > 0 || error_set(err, ERROR_BAD_INPUT, "the value is empty");
-        case SETTING_KIND_SIZE: TRY(size_parse(text, out, err)); break;
-        case SETTING_KIND_DURATION: TRY(duration_parse(text, out, err)); break;
-        case SETTING_KIND_SWITCH: return switch_parse(text, out, err);
-        case SETTING_KIND_CHOICE: return choice_parse(row->unit, text, out, err);
+        case SETTING_KIND_TEXT:
+            return text.len > 0 || error_set(err, ERROR_BAD_INPUT, "the value is empty");
+        case SETTING_KIND_SIZE:
+            TRY(size_parse(text, out, err));
+            break;
+        case SETTING_KIND_DURATION:
+            TRY(duration_parse(text, out, err));
+            break;
+        case SETTING_KIND_SWITCH:
+            return switch_parse(text, out, err);
+        case SETTING_KIND_CHOICE:
+            return choice_parse(row->unit, text, out, err);
         case SETTING_KIND_COUNT:
-            if (!text_to_u64(text, &count) || count > INT64_MAX) return error_set(err, ERROR_BAD_INPUT, "\"%.*s\" is not a whole number", TEXT_ARG(text));
+            if (!text_to_u64(text, &count) || count > INT64_MAX)
+                return error_set(err, ERROR_BAD_INPUT, "\"%.*s\" is not a whole number",
+                                 TEXT_ARG(text));
             *out = (int64_t)count;
             break;
     }
     if (*out < row->least || *out > row->most) {
-        return error_set(err, ERROR_BAD_INPUT, "\"%.*s\" is outside the bounds %lld to %lld (%.*s)", TEXT_ARG(text), (long long)row->least,
-                         (long long)row->most, TEXT_ARG(row->unit));
+        return error_set(err, ERROR_BAD_INPUT, "\"%.*s\" is outside the bounds %lld to %lld (%.*s)",
+                         TEXT_ARG(text), (long long)row->least, (long long)row->most,
+                         TEXT_ARG(row->unit));
     }
     return true;
 }
@@ -157,13 +201,17 @@ static bool unknown_key(Text key, Error *err) {
         }
     }
     if (nearest.at == NULL) {
-        return error_set(err, ERROR_BAD_INPUT, "unknown setting \"%.*s\"; `traceo help settings` lists them", TEXT_ARG(key));
+        return error_set(err, ERROR_BAD_INPUT,
+                         "unknown setting \"%.*s\"; `traceo help settings` lists them",
+                         TEXT_ARG(key));
     }
-    return error_set(err, ERROR_BAD_INPUT, "unknown setting \"%.*s\"; did you mean \"%.*s\"?", TEXT_ARG(key), TEXT_ARG(nearest));
+    return error_set(err, ERROR_BAD_INPUT, "unknown setting \"%.*s\"; did you mean \"%.*s\"?",
+                     TEXT_ARG(key), TEXT_ARG(nearest));
 }
 
 static bool set(Settings *settings, SettingId id, Text text, Text from, Error *err) {
-    SettingValue value = {.text = text_copy(text, settings->arena), .from = text_copy(from, settings->arena)};
+    SettingValue value = {.text = text_copy(text, settings->arena),
+                          .from = text_copy(from, settings->arena)};
     if (!value_parse(&setting_rows[id], value.text, &value.number, err)) {
         return error_context(err, "%.*s: %.*s", TEXT_ARG(from), TEXT_ARG(setting_rows[id].key));
     }
@@ -178,11 +226,13 @@ bool settings_set_key(Settings *settings, Text key, Text text, Text from, Error 
     return error_context(err, "%.*s", TEXT_ARG(from));
 }
 
-// ---- Environment and flags ------------------------------------------------------------------------
+// ---- Environment and flags
+// ------------------------------------------------------------------------
 
 // "memory.limit" is TRACEO_MEMORY__LIMIT.
 static Text environment_name(Text key, Arena *arena) {
-    AUTO(builder_free) Builder name = {0};
+    AUTO(builder_free)
+    Builder name = {0};
     builder_add(&name, TEXT("TRACEO_"));
     for (size_t i = 0; i < key.len; i++) {
         if (key.at[i] == '.') {
@@ -218,7 +268,8 @@ bool settings_read_flag(Settings *settings, Text name, Text value, bool *known, 
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         if (!flag_is(name, setting_rows[i].key)) continue;
         *known = true;
-        return set(settings, (SettingId)i, value, text_format(settings->arena, "--%.*s", TEXT_ARG(name)), err);
+        return set(settings, (SettingId)i, value,
+                   text_format(settings->arena, "--%.*s", TEXT_ARG(name)), err);
     }
     return true;
 }
@@ -233,13 +284,16 @@ int64_t settings_number(const Settings *settings, SettingId id) {
     return settings->values[id].number;
 }
 
-// Bytes that a YAML reader refuses raw, or takes for the end of a line: control characters of C1, U+2028, U+2029, and
-// what stands from U+FEFF on in the basic plane.
+// Bytes that a YAML reader refuses raw, or takes for the end of a line: control characters of C1,
+// U+2028, U+2029, and what stands from U+FEFF on in the basic plane.
 static size_t special_bytes(Text rest) {
     const uint8_t *at = (const uint8_t *)rest.at;
     if (rest.len >= 2 && at[0] == 0xc2 && at[1] < 0xa0) return 2;
-    if (rest.len >= 3 && at[0] == 0xe2 && at[1] == 0x80 && (at[2] == 0xa8 || at[2] == 0xa9)) return 3;
-    if (rest.len >= 3 && at[0] == 0xef && ((at[1] == 0xbb && at[2] == 0xbf) || (at[1] == 0xbf && at[2] >= 0xbe))) return 3;
+    if (rest.len >= 3 && at[0] == 0xe2 && at[1] == 0x80 && (at[2] == 0xa8 || at[2] == 0xa9))
+        return 3;
+    if (rest.len >= 3 && at[0] == 0xef &&
+        ((at[1] == 0xbb && at[2] == 0xbf) || (at[1] == 0xbf && at[2] >= 0xbe)))
+        return 3;
     return 0;
 }
 
@@ -251,7 +305,8 @@ static void print_quoted(Text text, Builder *out) {
         size_t special = special_bytes(text_slice(text, i, text.len));
         if (special > 0) {
             uint32_t code = special == 2 ? (uint32_t)(c & 0x1f) : (uint32_t)(c & 0x0f);
-            for (size_t more = 1; more < special; more++) code = code << 6 | ((uint8_t)text.at[i + more] & 0x3f);
+            for (size_t more = 1; more < special; more++)
+                code = code << 6 | ((uint8_t)text.at[i + more] & 0x3f);
             builder_addf(out, "\\u%04x", code);
             i += special - 1;
         } else if (c < 0x20 || c == 0x7f) {

@@ -1,4 +1,5 @@
-// Any bytes as a settings file: refused with a place, or settings that print as a file which gives the same settings again.
+// Any bytes as a settings file: refused with a place, or settings that print as a file which gives
+// the same settings again.
 
 #include "app/settings.h"
 #include "base/assert.h"
@@ -6,7 +7,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     Settings settings, again;
     Error err;
     settings_begin(&settings, &arena);
@@ -14,7 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         assert(err.message[0] == 'f');
         return 0;
     }
-    AUTO(builder_free) Builder printed = {0};
+    AUTO(builder_free)
+    Builder printed = {0};
     settings_print(&settings, &printed);
     settings_begin(&again, &arena);
     bool read = settings_read_yaml(&again, builder_text(&printed), TEXT("f"), &err);

@@ -14,13 +14,16 @@ TEST(every_setting_has_help_and_a_valid_default) {
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         check(t, setting_rows[i].help.len > 20);
         check(t, settings.values[i].text.len > 0);
-        for (size_t j = 0; j < i; j++) check(t, !text_equal(setting_rows[i].key, setting_rows[j].key));
+        for (size_t j = 0; j < i; j++)
+            check(t, !text_equal(setting_rows[i].key, setting_rows[j].key));
     }
 }
 
 TEST(a_file_sets_nested_and_dotted_keys) {
     Settings settings = begun(t);
-    check_ok(t, settings_read_yaml(&settings, TEXT("listen: 127.0.0.1:1\nmemory:\n  limit: 1.5GiB\nquery.timeout: 1m30s\nhost: {enabled: false}\n"),
+    check_ok(t, settings_read_yaml(&settings,
+                                   TEXT("listen: 127.0.0.1:1\nmemory:\n  limit: "
+                                        "1.5GiB\nquery.timeout: 1m30s\nhost: {enabled: false}\n"),
                                    TEXT("traceo.yaml"), t->err));
     check_text(t, TEXT("127.0.0.1:1"), settings_text(&settings, SETTING_LISTEN));
     check_i64(t, 1610612736, settings_number(&settings, SETTING_MEMORY_LIMIT));
@@ -30,9 +33,14 @@ TEST(a_file_sets_nested_and_dotted_keys) {
 }
 
 TEST(a_fault_in_a_file_is_named_with_its_line_and_a_suggestion) {
-    static const struct { Text source; const char *says; } cases[] = {
-        {TEXT_INIT("listen: 127.0.0.1:1\nmemory:\n  limt: 1GiB\n"), "f.yaml:3: unknown setting \"memory.limt\"; did you mean \"memory.limit\"?"},
-        {TEXT_INIT("durability: often\n"), "f.yaml:1: durability: \"often\" is none of: sync memory"},
+    static const struct {
+        Text source;
+        const char *says;
+    } cases[] = {
+        {TEXT_INIT("listen: 127.0.0.1:1\nmemory:\n  limt: 1GiB\n"),
+         "f.yaml:3: unknown setting \"memory.limt\"; did you mean \"memory.limit\"?"},
+        {TEXT_INIT("durability: often\n"),
+         "f.yaml:1: durability: \"often\" is none of: sync memory"},
         {TEXT_INIT("host.interval: 1ms\n"), "outside the bounds"},
         {TEXT_INIT("host.interval: soon\n"), "is not a duration"},
         {TEXT_INIT("memory.limit: lots\n"), "is not a size"},
@@ -46,7 +54,8 @@ TEST(a_fault_in_a_file_is_named_with_its_line_and_a_suggestion) {
     for (size_t i = 0; i < COUNT(cases); i++) {
         Settings settings = begun(t);
         check(t, !settings_read_yaml(&settings, cases[i].source, TEXT("f.yaml"), t->err));
-        if (strstr(t->err->message, cases[i].says) == NULL) check_failed(t, __FILE__, __LINE__, "case %zu says: %s", i, t->err->message);
+        if (strstr(t->err->message, cases[i].says) == NULL)
+            check_failed(t, __FILE__, __LINE__, "case %zu says: %s", i, t->err->message);
     }
 }
 
@@ -69,6 +78,7 @@ TEST(a_bad_value_changes_nothing) {
     check_text(t, TEXT("30d"), settings_text(&settings, SETTING_RETENTION));
 }
 
-TEST_MAIN("settings", CASE(every_setting_has_help_and_a_valid_default), CASE(a_file_sets_nested_and_dotted_keys),
-          CASE(a_fault_in_a_file_is_named_with_its_line_and_a_suggestion), CASE(flags_come_last_and_may_be_written_with_hyphens),
-          CASE(a_bad_value_changes_nothing))
+TEST_MAIN("settings", CASE(every_setting_has_help_and_a_valid_default),
+          CASE(a_file_sets_nested_and_dotted_keys),
+          CASE(a_fault_in_a_file_is_named_with_its_line_and_a_suggestion),
+          CASE(flags_come_last_and_may_be_written_with_hyphens), CASE(a_bad_value_changes_nothing))

@@ -19,7 +19,8 @@ struct ArenaBlock {
 // Adds a block that can hold `size` bytes at `align`, and makes it the newest.
 static void grow(Arena *arena, size_t size, size_t align) {
     size_t need = sizeof(ArenaBlock) + size + align;
-    size_t next = arena->block == NULL ? BLOCK_BYTES_MIN : MIN(arena->block->size * 2, BLOCK_BYTES_MAX);
+    size_t next =
+        arena->block == NULL ? BLOCK_BYTES_MIN : MIN(arena->block->size * 2, BLOCK_BYTES_MAX);
     size_t bytes = MAX(need, next);
     ArenaBlock *block = memory_take(bytes);
     block->older = arena->block;

@@ -19,39 +19,39 @@
     }
 
 // The new last element, zeroed.
-#define array_add(array)                                                                          \
-    __extension__({                                                                               \
-        __typeof__(array) add_ = (array);                                                         \
-        if (add_->count == add_->capacity) {                                                      \
-            add_->capacity = add_->capacity == 0 ? 8 : add_->capacity * 2;                        \
-            add_->at = memory_resize(add_->at, array_bytes(add_->capacity, sizeof *add_->at));    \
-        }                                                                                         \
-        __builtin_memset(&add_->at[add_->count], 0, sizeof *add_->at);                            \
-        &add_->at[add_->count++];                                                                 \
+#define array_add(array)                                                                       \
+    __extension__({                                                                            \
+        __typeof__(array) add_ = (array);                                                      \
+        if (add_->count == add_->capacity) {                                                   \
+            add_->capacity = add_->capacity == 0 ? 8 : add_->capacity * 2;                     \
+            add_->at = memory_resize(add_->at, array_bytes(add_->capacity, sizeof *add_->at)); \
+        }                                                                                      \
+        __builtin_memset(&add_->at[add_->count], 0, sizeof *add_->at);                         \
+        &add_->at[add_->count++];                                                              \
     })
 
-#define array_add_on(arena, array)                                                                \
-    __extension__({                                                                               \
-        __typeof__(array) add_ = (array);                                                         \
-        if (add_->count == add_->capacity) {                                                      \
-            size_t more_ = add_->capacity == 0 ? 8 : add_->capacity * 2;                          \
-            void *moved_ = arena_push_raw((arena), array_bytes(more_, sizeof *add_->at),          \
-                                          _Alignof(__typeof__(*add_->at)));                       \
-            if (add_->count > 0) {                                                                \
-                __builtin_memcpy(moved_, add_->at, add_->count * sizeof *add_->at);               \
-            }                                                                                     \
-            add_->at = moved_;                                                                    \
-            add_->capacity = more_;                                                               \
-        }                                                                                         \
-        __builtin_memset(&add_->at[add_->count], 0, sizeof *add_->at);                            \
-        &add_->at[add_->count++];                                                                 \
+#define array_add_on(arena, array)                                                       \
+    __extension__({                                                                      \
+        __typeof__(array) add_ = (array);                                                \
+        if (add_->count == add_->capacity) {                                             \
+            size_t more_ = add_->capacity == 0 ? 8 : add_->capacity * 2;                 \
+            void *moved_ = arena_push_raw((arena), array_bytes(more_, sizeof *add_->at), \
+                                          _Alignof(__typeof__(*add_->at)));              \
+            if (add_->count > 0) {                                                       \
+                __builtin_memcpy(moved_, add_->at, add_->count * sizeof *add_->at);      \
+            }                                                                            \
+            add_->at = moved_;                                                           \
+            add_->capacity = more_;                                                      \
+        }                                                                                \
+        __builtin_memset(&add_->at[add_->count], 0, sizeof *add_->at);                   \
+        &add_->at[add_->count++];                                                        \
     })
 
-#define array_free(array)                              \
-    do {                                               \
-        memory_free((array)->at);                      \
-        (array)->at = NULL;                            \
-        (array)->count = (array)->capacity = 0;        \
+#define array_free(array)                       \
+    do {                                        \
+        memory_free((array)->at);               \
+        (array)->at = NULL;                     \
+        (array)->count = (array)->capacity = 0; \
     } while (0)
 
 #define array_clear(array) ((void)((array)->count = 0))

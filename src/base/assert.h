@@ -4,9 +4,9 @@
 
 #include "base/language.h"
 
-#define assert(condition)                                                            \
-    do {                                                                             \
-        if (unlikely(!(condition))) assert_failed(#condition, __FILE__, __LINE__);   \
+#define assert(condition)                                                          \
+    do {                                                                           \
+        if (unlikely(!(condition))) assert_failed(#condition, __FILE__, __LINE__); \
     } while (0)
 
 // A branch that cannot be taken; `why` says so to the reader and to the log.

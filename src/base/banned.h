@@ -10,9 +10,9 @@
 
 #ifndef __cplusplus
 #undef alloca
-#pragma GCC poison strcpy strcat strncpy strncat stpcpy   /* Text, Builder */
-#pragma GCC poison sprintf vsprintf gets                  /* Builder, snprintf */
-#pragma GCC poison atoi atol atoll atof                   /* text_to_i64, text_to_f64 */
-#pragma GCC poison gmtime localtime ctime asctime         /* os/clock.h */
-#pragma GCC poison alloca strtok                          /* an arena; text_cut */
+#pragma GCC poison strcpy strcat strncpy strncat stpcpy /* Text, Builder */
+#pragma GCC poison sprintf vsprintf gets                /* Builder, snprintf */
+#pragma GCC poison atoi atol atoll atof                 /* text_to_i64, text_to_f64 */
+#pragma GCC poison gmtime localtime ctime asctime       /* os/clock.h */
+#pragma GCC poison alloca strtok                        /* an arena; text_cut */
 #endif

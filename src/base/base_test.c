@@ -37,14 +37,16 @@ TEST(an_arena_goes_back_to_its_mark) {
 TEST(an_error_tells_its_story_from_the_outside_in) {
     error_set(t->err, ERROR_CORRUPT, "%d bytes of chunks, not %d", 8, 9);
     check(t, !error_context(t->err, "opening %s", "blocks/0042"));
-    check_text(t, TEXT("opening blocks/0042: 8 bytes of chunks, not 9"), text_from_cstring(t->err->message));
+    check_text(t, TEXT("opening blocks/0042: 8 bytes of chunks, not 9"),
+               text_from_cstring(t->err->message));
     check(t, t->err->code == ERROR_CORRUPT);
     check_text(t, TEXT("CORRUPT"), text_from_cstring(error_code_name(t->err->code)));
 }
 
 TEST(an_error_that_grows_too_long_keeps_its_cause) {
     error_set(t->err, ERROR_IO, "the cause");
-    for (int i = 0; i < 100; i++) error_context(t->err, "a context that is rather long, number %d", i);
+    for (int i = 0; i < 100; i++)
+        error_context(t->err, "a context that is rather long, number %d", i);
     check(t, strlen(t->err->message) < ERROR_MESSAGE_MAX);
 }
 
@@ -54,21 +56,23 @@ TEST(numbers_are_read_strictly) {
     double f;
     check(t, text_to_u64(TEXT("18446744073709551615"), &u) && u == UINT64_MAX);
     check(t, !text_to_u64(TEXT("18446744073709551616"), &u));
-    check(t, !text_to_u64(TEXT(""), &u) && !text_to_u64(TEXT("+1"), &u) && !text_to_u64(TEXT("1 "), &u));
+    check(t, !text_to_u64(TEXT(""), &u) && !text_to_u64(TEXT("+1"), &u) &&
+                 !text_to_u64(TEXT("1 "), &u));
     check(t, text_to_i64(TEXT("-9223372036854775808"), &i) && i == INT64_MIN);
     check(t, !text_to_i64(TEXT("9223372036854775808"), &i) && !text_to_i64(TEXT("-"), &i));
     check(t, text_to_f64(TEXT("-1.5e3"), &f) && f == -1500.0);
     check(t, text_to_f64(TEXT("+Inf"), &f) && isinf(f) && text_to_f64(TEXT("NaN"), &f) && isnan(f));
-    check(t, !text_to_f64(TEXT(" 1"), &f) && !text_to_f64(TEXT("1_0"), &f) && !text_to_f64(TEXT("nan(1)"), &f));
+    check(t, !text_to_f64(TEXT(" 1"), &f) && !text_to_f64(TEXT("1_0"), &f) &&
+                 !text_to_f64(TEXT("nan(1)"), &f));
 }
 
 TEST(utf8_is_told_from_other_bytes) {
     check(t, text_is_utf8(TEXT("plain ascii that is longer than eight bytes")));
     check(t, text_is_utf8(TEXT("gr\xc3\xbc\xc3\x9f dich \xe2\x82\xac \xf0\x9f\x98\x80")));
-    check(t, !text_is_utf8(TEXT("\xc0\xaf")));              // too long a form
-    check(t, !text_is_utf8(TEXT("\xed\xa0\x80")));          // a surrogate
-    check(t, !text_is_utf8(TEXT("\xf4\x90\x80\x80")));      // beyond U+10FFFF
-    check(t, !text_is_utf8(TEXT("12345678\xe2\x82")));      // cut short
+    check(t, !text_is_utf8(TEXT("\xc0\xaf")));          // too long a form
+    check(t, !text_is_utf8(TEXT("\xed\xa0\x80")));      // a surrogate
+    check(t, !text_is_utf8(TEXT("\xf4\x90\x80\x80")));  // beyond U+10FFFF
+    check(t, !text_is_utf8(TEXT("12345678\xe2\x82")));  // cut short
     check(t, !text_is_utf8(TEXT("\x80")));
 }
 
@@ -93,7 +97,8 @@ TEST(siphash_matches_its_vector) {
 
 TEST(a_map_finds_what_was_put) {
     Map map = map_begin(t->arena, (HashKey){1, 2});
-    for (int i = 0; i < 1000; i++) *map_put(&map, text_format(t->arena, "key-%d", i)) = (void *)(intptr_t)(i + 1);
+    for (int i = 0; i < 1000; i++)
+        *map_put(&map, text_format(t->arena, "key-%d", i)) = (void *)(intptr_t)(i + 1);
     for (int i = 0; i < 1000; i++) {
         check(t, map_get(&map, text_format(t->arena, "key-%d", i)) == (void *)(intptr_t)(i + 1));
     }
@@ -139,8 +144,10 @@ TEST(large_memory_fails_when_told_to) {
 
 TEST(every_limit_has_a_reason_and_a_unit) {
     for (size_t i = 0; i < limit_row_count; i++) {
-        check(t, limit_rows[i].value > 0 && limit_rows[i].unit[0] != '\0' && limit_rows[i].why[0] != '\0');
-        for (size_t j = 0; j < i; j++) check(t, strcmp(limit_rows[i].name, limit_rows[j].name) != 0);
+        check(t, limit_rows[i].value > 0 && limit_rows[i].unit[0] != '\0' &&
+                     limit_rows[i].why[0] != '\0');
+        for (size_t j = 0; j < i; j++)
+            check(t, strcmp(limit_rows[i].name, limit_rows[j].name) != 0);
     }
 }
 
@@ -152,7 +159,8 @@ TEST(a_distance_counts_the_letters_that_differ) {
     check_i64(t, 3, text_distance(TEXT("kitten"), TEXT("sitting")));
     char wide[61];
     memset(wide, 'a', sizeof wide);
-    check(t, text_distance((Text){wide, 61}, TEXT("a")) > 100 && text_distance((Text){wide, 60}, TEXT("a")) == 59);
+    check(t, text_distance((Text){wide, 61}, TEXT("a")) > 100 &&
+                 text_distance((Text){wide, 60}, TEXT("a")) == 59);
 }
 
 static Builder lines;
@@ -168,21 +176,28 @@ static int64_t a_known_time(void *context) {
 TEST(a_log_line_cannot_be_forged) {
     log_set_sink((LogSink){keep_line, a_known_time, NULL, LOG_LOGFMT, LOG_INFO});
     builder_clear(&lines);
-    log_info("hello", LOG_TEXT("name", TEXT("a\nlevel=error")), LOG_I64("count", -3), LOG_F64("part", 0.5));
+    log_info("hello", LOG_TEXT("name", TEXT("a\nlevel=error")), LOG_I64("count", -3),
+             LOG_F64("part", 0.5));
     log_debug("not shown");
-    check_text(t, TEXT("ts=2024-11-21T00:00:00.123Z level=info msg=hello name=\"a\\nlevel=error\" count=-3 part=0.5\n"), builder_text(&lines));
+    check_text(t,
+               TEXT("ts=2024-11-21T00:00:00.123Z level=info msg=hello name=\"a\\nlevel=error\" "
+                    "count=-3 part=0.5\n"),
+               builder_text(&lines));
     log_set_sink((LogSink){keep_line, NULL, NULL, LOG_JSON, LOG_DEBUG});
     builder_clear(&lines);
     log_debug("x", LOG_TEXT("q", TEXT("\"\x01")));
-    check_text(t, TEXT("{\"level\":\"debug\",\"msg\":\"x\",\"q\":\"\\\"\\u0001\"}\n"), builder_text(&lines));
+    check_text(t, TEXT("{\"level\":\"debug\",\"msg\":\"x\",\"q\":\"\\\"\\u0001\"}\n"),
+               builder_text(&lines));
     log_set_sink((LogSink){0});
     builder_free(&lines);
 }
 
 TEST_MAIN("base", CASE(an_arena_gives_zeroed_aligned_memory), CASE(an_arena_goes_back_to_its_mark),
-          CASE(an_error_tells_its_story_from_the_outside_in), CASE(an_error_that_grows_too_long_keeps_its_cause),
-          CASE(numbers_are_read_strictly), CASE(utf8_is_told_from_other_bytes), CASE(cutting_gives_every_part_once),
-          CASE(siphash_matches_its_vector), CASE(a_map_finds_what_was_put), CASE(an_array_grows_and_keeps_its_elements),
-          CASE(a_budget_refuses_what_passes_it_or_its_parent), CASE(large_memory_fails_when_told_to),
-          CASE(every_limit_has_a_reason_and_a_unit), CASE(a_log_line_cannot_be_forged),
-          CASE(a_distance_counts_the_letters_that_differ))
+          CASE(an_error_tells_its_story_from_the_outside_in),
+          CASE(an_error_that_grows_too_long_keeps_its_cause), CASE(numbers_are_read_strictly),
+          CASE(utf8_is_told_from_other_bytes), CASE(cutting_gives_every_part_once),
+          CASE(siphash_matches_its_vector), CASE(a_map_finds_what_was_put),
+          CASE(an_array_grows_and_keeps_its_elements),
+          CASE(a_budget_refuses_what_passes_it_or_its_parent),
+          CASE(large_memory_fails_when_told_to), CASE(every_limit_has_a_reason_and_a_unit),
+          CASE(a_log_line_cannot_be_forged), CASE(a_distance_counts_the_letters_that_differ))

@@ -14,10 +14,11 @@ bool budget_reserve(Budget *budget, int64_t bytes, Error *err) {
             atomic_fetch_sub(&back->used, bytes);
             if (back == at) break;
         }
-        return error_set(err, ERROR_NO_MEMORY,
-                         "the memory budget \"%s\" of %lld bytes is used up (%lld more were asked for); "
-                         "raise memory.limit or ask for less",
-                         at->name, (long long)limit, (long long)bytes);
+        return error_set(
+            err, ERROR_NO_MEMORY,
+            "the memory budget \"%s\" of %lld bytes is used up (%lld more were asked for); "
+            "raise memory.limit or ask for less",
+            at->name, (long long)limit, (long long)bytes);
     }
     return true;
 }

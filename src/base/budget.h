@@ -14,6 +14,7 @@ typedef struct Budget {
     struct Budget *parent;  // reserved there too; NULL at the top
 } Budget;
 
-// ERROR_NO_MEMORY naming the budget when it would pass its limit (or its parent's); nothing is reserved then.
+// ERROR_NO_MEMORY naming the budget when it would pass its limit (or its parent's); nothing is
+// reserved then.
 must_use bool budget_reserve(Budget *budget, int64_t bytes, Error *err);
 void budget_release(Budget *budget, int64_t bytes);

@@ -20,8 +20,8 @@ enum { ERROR_MESSAGE_MAX = 512 };
 
 typedef struct Error {
     ErrorCode code;
-    int line;          // where it was raised
-    const char *file;  // a literal
+    int line;                         // where it was raised
+    const char *file;                 // a literal
     char message[ERROR_MESSAGE_MAX];  // NUL-terminated, valid UTF-8 as far as its inputs were
 } Error;
 

@@ -1,4 +1,5 @@
-// Runs a fuzz target without libFuzzer: over its corpus, and over mutations of it from a fixed seed.
+// Runs a fuzz target without libFuzzer: over its corpus, and over mutations of it from a fixed
+// seed.
 //
 // The same LLVMFuzzerTestOneInput serves both; this makes every fuzz target an ordinary test.
 
@@ -20,9 +21,15 @@ static size_t mutate(uint8_t *at, size_t len, size_t capacity, uint64_t *random)
         uint64_t r = test_random(random);
         size_t place = len == 0 ? 0 : (size_t)(r >> 8) % len;
         switch (r % 6) {
-            case 0: if (len > 0) at[place] ^= (uint8_t)(1u << (r >> 60 & 7)); break;
-            case 1: if (len > 0) at[place] = (uint8_t)(r >> 40); break;
-            case 2: len = place; break;
+            case 0:
+                if (len > 0) at[place] ^= (uint8_t)(1u << (r >> 60 & 7));
+                break;
+            case 1:
+                if (len > 0) at[place] = (uint8_t)(r >> 40);
+                break;
+            case 2:
+                len = place;
+                break;
             case 3:
                 if (len > 0 && len < capacity) {
                     memmove(at + place + 1, at + place, len - place);
@@ -37,7 +44,8 @@ static size_t mutate(uint8_t *at, size_t len, size_t capacity, uint64_t *random)
                 }
                 break;
             default: {
-                static const uint8_t interesting[] = {0x00, 0x7f, 0x80, 0xff, '"', '\\', '{', '[', '\n'};
+                static const uint8_t interesting[] = {0x00, 0x7f, 0x80, 0xff, '"',
+                                                      '\\', '{',  '[',  '\n'};
                 if (len > 0) at[place] = interesting[(r >> 40) % sizeof interesting];
                 break;
             }
@@ -81,7 +89,7 @@ int main(int argc, char **argv) {
         }
     }
     if (folder != NULL) closedir(folder);
-    printf("1..1\n%s 1 - %zu inputs from %zu seeds in %s\n", seeds > 0 ? "ok" : "not ok", runs, seeds,
-           argc > 1 ? argv[1] : "(no corpus)");
+    printf("1..1\n%s 1 - %zu inputs from %zu seeds in %s\n", seeds > 0 ? "ok" : "not ok", runs,
+           seeds, argc > 1 ? argv[1] : "(no corpus)");
     return seeds > 0 ? 0 : 1;
 }

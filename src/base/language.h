@@ -10,36 +10,36 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define must_use      __attribute__((warn_unused_result))
-#define AUTO(close)   __attribute__((cleanup(close)))
+#define must_use                        __attribute__((warn_unused_result))
+#define AUTO(close)                     __attribute__((cleanup(close)))
 #define printf_like(format_at, args_at) __attribute__((format(printf, format_at, args_at)))
-#define thread_local_ _Thread_local
+#define thread_local_                   _Thread_local
 
 #define TRY(call)                  \
     do {                           \
         if (!(call)) return false; \
     } while (0)
 
-#define TAKE(p)                       \
-    __extension__({                   \
-        __typeof__(p) taken_ = (p);   \
-        (p) = NULL;                   \
-        taken_;                       \
+#define TAKE(p)                     \
+    __extension__({                 \
+        __typeof__(p) taken_ = (p); \
+        (p) = NULL;                 \
+        taken_;                     \
     })
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-#define MIN(a, b)                                  \
-    __extension__({                                \
-        __typeof__(a) min_a_ = (a);                \
-        __typeof__(b) min_b_ = (b);                \
-        min_a_ < min_b_ ? min_a_ : min_b_;         \
+#define MIN(a, b)                          \
+    __extension__({                        \
+        __typeof__(a) min_a_ = (a);        \
+        __typeof__(b) min_b_ = (b);        \
+        min_a_ < min_b_ ? min_a_ : min_b_; \
     })
-#define MAX(a, b)                                  \
-    __extension__({                                \
-        __typeof__(a) max_a_ = (a);                \
-        __typeof__(b) max_b_ = (b);                \
-        max_a_ > max_b_ ? max_a_ : max_b_;         \
+#define MAX(a, b)                          \
+    __extension__({                        \
+        __typeof__(a) max_a_ = (a);        \
+        __typeof__(b) max_b_ = (b);        \
+        max_a_ > max_b_ ? max_a_ : max_b_; \
     })
 
 #define likely(x)   __builtin_expect(!!(x), 1)

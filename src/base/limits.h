@@ -3,7 +3,8 @@
 
 #include "base/language.h"
 
-#define LIMIT(name, value, unit, why) static const int64_t LIMIT_##name __attribute__((unused)) = (value);
+#define LIMIT(name, value, unit, why) \
+    static const int64_t LIMIT_##name __attribute__((unused)) = (value);
 #include "base/limits.def"
 #undef LIMIT
 

@@ -85,16 +85,17 @@ static void add_time(Line *line, int64_t now_ms, bool json) {
     int64_t z = days + 719468;
     int64_t era = z / 146097;
     int64_t day_of_era = z % 146097;
-    int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    int64_t year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
     int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     int64_t shifted = (5 * day_of_year + 2) / 153;
     int64_t day = day_of_year - (153 * shifted + 2) / 5 + 1;
     int64_t month = shifted < 10 ? shifted + 3 : shifted - 9;
     int64_t year = year_of_era + era * 400 + (month <= 2 ? 1 : 0);
     char text[40];
-    int len = snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", (int)year, (int)month,
-                       (int)day, (int)(ms / 3600000), (int)(ms / 60000 % 60), (int)(ms / 1000 % 60),
-                       (int)(ms % 1000));
+    int len = snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", (int)year,
+                       (int)month, (int)day, (int)(ms / 3600000), (int)(ms / 60000 % 60),
+                       (int)(ms / 1000 % 60), (int)(ms % 1000));
     add_text(line, "ts", (Text){text, (size_t)len}, json);
 }
 
@@ -108,7 +109,8 @@ void log_set_level(LogLevel level) {
 }
 
 void log_line(LogLevel level, const char *message, const LogField *fields, size_t count) {
-    if (sink.write == NULL || level < atomic_load_explicit(&level_now, memory_order_relaxed)) return;
+    if (sink.write == NULL || level < atomic_load_explicit(&level_now, memory_order_relaxed))
+        return;
     bool json = sink.format == LOG_JSON;
     Line line = {.len = 0};
     if (json) add_char(&line, '{');

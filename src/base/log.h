@@ -1,7 +1,8 @@
 // The log of the program itself: one line per event, logfmt or JSON, on a sink that `app` chooses.
 //
 // Library floors never log errors; whoever decides what to do about one logs once. Values are
-// escaped, so a line from outside cannot forge another. Any thread. Lines longer than 4 KiB are cut.
+// escaped, so a line from outside cannot forge another. Any thread. Lines longer than 4 KiB are
+// cut.
 //
 //   log_info("ready", LOG_TEXT("listen", address), LOG_I64("series", count));
 #pragma once
@@ -41,10 +42,10 @@ void log_set_level(LogLevel level);  // at run time, any thread
 
 void log_line(LogLevel level, const char *message, const LogField *fields, size_t count);
 
-#define LOG_AT(level, message, ...)                                             \
-    do {                                                                        \
-        LogField log_fields_[] = {{0}, ##__VA_ARGS__};                          \
-        log_line((level), (message), log_fields_ + 1, COUNT(log_fields_) - 1);  \
+#define LOG_AT(level, message, ...)                                            \
+    do {                                                                       \
+        LogField log_fields_[] = {{0}, ##__VA_ARGS__};                         \
+        log_line((level), (message), log_fields_ + 1, COUNT(log_fields_) - 1); \
     } while (0)
 #define log_debug(message, ...) LOG_AT(LOG_DEBUG, message, ##__VA_ARGS__)
 #define log_info(message, ...)  LOG_AT(LOG_INFO, message, ##__VA_ARGS__)

@@ -27,7 +27,8 @@ static void grow(Map *map) {
     bigger.slot_count = map->slot_count == 0 ? 16 : map->slot_count * 2;
     bigger.slots = arena_push_array(map->arena, MapSlot, bigger.slot_count);
     for (size_t i = 0; i < map->slot_count; i++) {
-        if (map->slots[i].hash != 0) *find(&bigger, map->slots[i].key, map->slots[i].hash) = map->slots[i];
+        if (map->slots[i].hash != 0)
+            *find(&bigger, map->slots[i].key, map->slots[i].hash) = map->slots[i];
     }
     *map = bigger;
 }

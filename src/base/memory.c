@@ -9,12 +9,13 @@
 
 #include "base/assert.h"
 
-static _Atomic uint64_t fail_nth;       // 0: never
-static _Atomic uint64_t calls_seen;     // since the last memory_fail_after()
+static _Atomic uint64_t fail_nth;    // 0: never
+static _Atomic uint64_t calls_seen;  // since the last memory_fail_after()
 static _Atomic bool fail_for_ever;
 
 static _Noreturn void no_memory(size_t bytes) {
-    fprintf(stderr, "traceo: out of memory: %zu bytes could not be had; the process stops here\n", bytes);
+    fprintf(stderr, "traceo: out of memory: %zu bytes could not be had; the process stops here\n",
+            bytes);
     abort();
 }
 

@@ -1,14 +1,16 @@
 // The heap, for what has a life of its own, and the one seam through which tests make memory fail.
 //
-// memory_new and friends do not fail: a few bytes missing is the end of the process, said in one line.
-// Large memory, whose size follows the load, is asked for with memory_reserve and may be refused.
+// memory_new and friends do not fail: a few bytes missing is the end of the process, said in one
+// line. Large memory, whose size follows the load, is asked for with memory_reserve and may be
+// refused.
 #pragma once
 
 #include "base/error.h"
 #include "base/language.h"
 
-#define memory_new(type)              ((type *)memory_take_zeroed(sizeof(type)))
-#define memory_new_array(type, count) ((type *)memory_take_zeroed(array_bytes((count), sizeof(type))))
+#define memory_new(type) ((type *)memory_take_zeroed(sizeof(type)))
+#define memory_new_array(type, count) \
+    ((type *)memory_take_zeroed(array_bytes((count), sizeof(type))))
 
 void *memory_take(size_t bytes);         // not zeroed, never NULL
 void *memory_take_zeroed(size_t bytes);  // never NULL
@@ -17,11 +19,12 @@ void memory_free(void *at);  // NULL is fine
 
 // Large memory: ERROR_NO_MEMORY, naming the size, when there is none. `*out` is untouched then.
 must_use bool memory_reserve(size_t bytes, void **out, Error *err);
-must_use bool memory_reserve_aligned(size_t bytes, size_t align, void **out, Error *err);  // align: a power of two
+must_use bool memory_reserve_aligned(size_t bytes, size_t align, void **out,
+                                     Error *err);  // align: a power of two
 must_use bool memory_reserve_again(void *at, size_t bytes, void **out, Error *err);  // realloc
 
-// Tests: the n-th memory_reserve from now fails (1 is the next); with `for_ever` all later ones too.
-// 0 switches it off. Returns how many calls were seen since the last setting.
+// Tests: the n-th memory_reserve from now fails (1 is the next); with `for_ever` all later ones
+// too. 0 switches it off. Returns how many calls were seen since the last setting.
 uint64_t memory_fail_after(uint64_t nth, bool for_ever);
 
 // count * size, stopping the process when it overflows.

@@ -54,7 +54,8 @@ Text test_data_folder(Test *t, const char *sub) {
     const char *root = getenv("TRACEO_TEST_DATA");
     if (root == NULL) root = "../shared/data";
     Text folder = text_format(t->arena, "%s/%s", root, sub);
-    if (access(folder.at, R_OK) != 0) test_skip(t, text_format(t->arena, "%s is not there", folder.at).at);
+    if (access(folder.at, R_OK) != 0)
+        test_skip(t, text_format(t->arena, "%s is not there", folder.at).at);
     return folder;
 }
 
@@ -71,10 +72,12 @@ int test_run(const char *group, const TestCase *cases, size_t count, int argc, c
     struct CMUnitTest *tests = memory_new_array(struct CMUnitTest, count);
     size_t chosen = 0;
     for (size_t i = 0; i < count; i++) {
-        bool wanted = argc < 2 || text_find(text_from_cstring(cases[i].name), text_from_cstring(argv[1])) >= 0;
+        bool wanted = argc < 2 ||
+                      text_find(text_from_cstring(cases[i].name), text_from_cstring(argv[1])) >= 0;
         if (wanted) {
-            tests[chosen++] = (struct CMUnitTest){
-                .name = cases[i].name, .test_func = run_case, .initial_state = (void *)(uintptr_t)&cases[i]};
+            tests[chosen++] = (struct CMUnitTest){.name = cases[i].name,
+                                                  .test_func = run_case,
+                                                  .initial_state = (void *)(uintptr_t)&cases[i]};
         }
     }
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -29,11 +29,12 @@ typedef struct TestCase {
 } TestCase;
 
 #define TEST(name) static void test_##name(Test *t)
-#define CASE(name) {#name, test_##name}
-#define TEST_MAIN(group, ...)                                         \
-    int main(int argc, char **argv) {                                 \
-        static const TestCase cases[] = {__VA_ARGS__};                \
-        return test_run((group), cases, COUNT(cases), argc, argv);    \
+#define CASE(name) \
+    { #name, test_##name }
+#define TEST_MAIN(group, ...)                                      \
+    int main(int argc, char **argv) {                              \
+        static const TestCase cases[] = {__VA_ARGS__};             \
+        return test_run((group), cases, COUNT(cases), argc, argv); \
     }
 
 int test_run(const char *group, const TestCase *cases, size_t count, int argc, char **argv);
@@ -41,7 +42,8 @@ int test_run(const char *group, const TestCase *cases, size_t count, int argc, c
 // The rest of the test is skipped, and the reason printed.
 _Noreturn void test_skip(Test *t, const char *reason);
 
-// The folder of other people's conformance cases (TRACEO_TEST_DATA, else ../shared/data), or a skip.
+// The folder of other people's conformance cases (TRACEO_TEST_DATA, else ../shared/data), or a
+// skip.
 Text test_data_folder(Test *t, const char *sub);
 
 // A small fast generator for random tests (xorshift64*).
@@ -49,32 +51,42 @@ uint64_t test_random(uint64_t *state);
 
 void check_failed(Test *t, const char *file, int line, const char *format, ...) printf_like(4, 5);
 
-#define check(t, condition) \
-    do { \
+#define check(t, condition)                                                                      \
+    do {                                                                                         \
         if (!(condition)) check_failed((t), __FILE__, __LINE__, "%s does not hold", #condition); \
     } while (0)
-#define check_ok(t, call) \
-    do { \
-        if (!(call)) check_failed((t), __FILE__, __LINE__, "%s: %s (%s:%d)", #call, (t)->err->message, (t)->err->file, (t)->err->line); \
+#define check_ok(t, call)                                                                     \
+    do {                                                                                      \
+        if (!(call))                                                                          \
+            check_failed((t), __FILE__, __LINE__, "%s: %s (%s:%d)", #call, (t)->err->message, \
+                         (t)->err->file, (t)->err->line);                                     \
     } while (0)
 // The call fails with this code.
-#define check_error(t, call, expected) \
-    do { \
-        *(t)->err = (Error){0}; \
-        if (call) check_failed((t), __FILE__, __LINE__, "%s succeeded, it should be " #expected, #call); \
-        if ((t)->err->code != (expected)) check_failed((t), __FILE__, __LINE__, "%s: %s (%s), it should be " #expected, #call, error_code_name((t)->err->code), (t)->err->message); \
+#define check_error(t, call, expected)                                                             \
+    do {                                                                                           \
+        *(t)->err = (Error){0};                                                                    \
+        if (call)                                                                                  \
+            check_failed((t), __FILE__, __LINE__, "%s succeeded, it should be " #expected, #call); \
+        if ((t)->err->code != (expected))                                                          \
+            check_failed((t), __FILE__, __LINE__, "%s: %s (%s), it should be " #expected, #call,   \
+                         error_code_name((t)->err->code), (t)->err->message);                      \
     } while (0)
-#define check_text(t, stated, actual) \
-    do { \
-        Text stated_ = (stated), actual_ = (actual); \
-        if (!text_equal(stated_, actual_)) check_failed((t), __FILE__, __LINE__, "%s is \"%.*s\", not \"%.*s\"", #actual, TEXT_ARG(actual_), TEXT_ARG(stated_)); \
+#define check_text(t, stated, actual)                                                      \
+    do {                                                                                   \
+        Text stated_ = (stated), actual_ = (actual);                                       \
+        if (!text_equal(stated_, actual_))                                                 \
+            check_failed((t), __FILE__, __LINE__, "%s is \"%.*s\", not \"%.*s\"", #actual, \
+                         TEXT_ARG(actual_), TEXT_ARG(stated_));                            \
     } while (0)
-#define check_i64(t, stated, actual) \
-    do { \
-        long long stated_ = (long long)(stated), actual_ = (long long)(actual); \
-        if (stated_ != actual_) check_failed((t), __FILE__, __LINE__, "%s is %lld, not %lld", #actual, actual_, stated_); \
+#define check_i64(t, stated, actual)                                                        \
+    do {                                                                                    \
+        long long stated_ = (long long)(stated), actual_ = (long long)(actual);             \
+        if (stated_ != actual_)                                                             \
+            check_failed((t), __FILE__, __LINE__, "%s is %lld, not %lld", #actual, actual_, \
+                         stated_);                                                          \
     } while (0)
-#define check_same_bytes(t, a, b, len) \
-    do { \
-        if (memcmp((a), (b), (len)) != 0) check_failed((t), __FILE__, __LINE__, "%s and %s differ", #a, #b); \
+#define check_same_bytes(t, a, b, len)                                         \
+    do {                                                                       \
+        if (memcmp((a), (b), (len)) != 0)                                      \
+            check_failed((t), __FILE__, __LINE__, "%s and %s differ", #a, #b); \
     } while (0)

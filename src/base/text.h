@@ -24,8 +24,9 @@ typedef struct Texts {
 } Texts;
 
 // TEXT("literal") makes one, printf("%.*s", TEXT_ARG(text)) prints one.
-#define TEXT(literal)  ((Text){("" literal), sizeof(literal) - 1})
-#define TEXT_INIT(literal) {("" literal), sizeof(literal) - 1}  // for static tables
+#define TEXT(literal) ((Text){("" literal), sizeof(literal) - 1})
+#define TEXT_INIT(literal) \
+    { ("" literal), sizeof(literal) - 1 }  // for static tables
 #define TEXT_ARG(text) (int)(text).len, (text).at
 #define TEXT_NONE      ((Text){NULL, 0})
 #define BYTES_NONE     ((Bytes){NULL, 0})
@@ -35,8 +36,12 @@ char *text_to_cstring(Text text, Arena *arena);
 Text text_copy(Text text, Arena *arena);
 Bytes bytes_copy(Bytes bytes, Arena *arena);
 
-static inline Bytes text_bytes(Text text) { return (Bytes){(const uint8_t *)text.at, text.len}; }
-static inline Text bytes_text(Bytes bytes) { return (Text){(const char *)bytes.at, bytes.len}; }
+static inline Bytes text_bytes(Text text) {
+    return (Bytes){(const uint8_t *)text.at, text.len};
+}
+static inline Text bytes_text(Bytes bytes) {
+    return (Text){(const char *)bytes.at, bytes.len};
+}
 
 static inline bool text_equal(Text a, Text b) {
     return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
@@ -55,7 +60,8 @@ bool text_ends_with(Text text, Text suffix);
 ptrdiff_t text_find(Text text, Text needle);
 ptrdiff_t text_find_char(Text text, char needle);
 
-// Levenshtein's distance, for "did you mean": how many bytes differ. Texts over 60 bytes are far from everything.
+// Levenshtein's distance, for "did you mean": how many bytes differ. Texts over 60 bytes are far
+// from everything.
 size_t text_distance(Text a, Text b);
 
 Text text_slice(Text text, size_t from, size_t to);  // clamped to the text

@@ -9,9 +9,11 @@
 static ExitCode check_query(Call *call, Error *err) {
     Text query = call_argument(call, 1);
     if (query.at == NULL) return call_usage(call, err, "the query is missing");
-    AUTO(promql_close) Promql promql = {0};
+    AUTO(promql_close)
+    Promql promql = {0};
     SourceRange where = {0};
-    AUTO(builder_free) Builder out = {0};
+    AUTO(builder_free)
+    Builder out = {0};
     if (!promql_parse(query, call->arena, &promql, &where, err)) {
         query_print_caret(query, text_from_cstring(err->message), &out);
         stream_write_err(builder_text(&out));
@@ -26,13 +28,16 @@ static ExitCode check_query(Call *call, Error *err) {
 static bool check_values(const Call *call, const Settings *settings, Error *err) {
     Address address;
     const SettingValue *listen = &settings->values[SETTING_LISTEN];
-    return address_parse(listen->text, call->arena, &address, err) || error_context(err, "%.*s: listen", TEXT_ARG(listen->from));
+    return address_parse(listen->text, call->arena, &address, err) ||
+           error_context(err, "%.*s: listen", TEXT_ARG(listen->from));
 }
 
 static ExitCode check_file(Call *call, Text path, Error *err) {
     Settings settings;
     settings_begin(&settings, call->arena);
-    if (!config_read(path, &settings, err)) return err->code == ERROR_BAD_INPUT || err->code == ERROR_TOO_LARGE ? CODE_PROBLEMS : CODE_FAILED;
+    if (!config_read(path, &settings, err))
+        return err->code == ERROR_BAD_INPUT || err->code == ERROR_TOO_LARGE ? CODE_PROBLEMS
+                                                                            : CODE_FAILED;
     if (!check_values(call, &settings, err)) return CODE_PROBLEMS;
     return call_print(text_format(call->arena, "%.*s: fine\n", TEXT_ARG(path)), err);
 }
@@ -40,9 +45,11 @@ static ExitCode check_file(Call *call, Text path, Error *err) {
 // What `traceo serve` with the same flags would run with.
 static ExitCode check_effective(Call *call, Error *err) {
     Settings settings;
-    if (!settings_load(call, call->arena, &settings, err)) return err->code == ERROR_BAD_INPUT ? CODE_PROBLEMS : CODE_FAILED;
+    if (!settings_load(call, call->arena, &settings, err))
+        return err->code == ERROR_BAD_INPUT ? CODE_PROBLEMS : CODE_FAILED;
     if (!check_values(call, &settings, err)) return CODE_PROBLEMS;
-    AUTO(builder_free) Builder out = {0};
+    AUTO(builder_free)
+    Builder out = {0};
     settings_print(&settings, &out);
     return call_print(builder_text(&out), err);
 }
@@ -51,7 +58,8 @@ ExitCode command_check(Call *call, Error *err) {
     Text first = call_argument(call, 0), second = call_argument(call, 1);
     if (text_equal(first, TEXT("query"))) return check_query(call, err);
     bool named = text_equal(first, TEXT("config"));
-    if (!named && second.at != NULL) return call_usage(call, err, "\"%.*s\" is neither config nor query", TEXT_ARG(first));
+    if (!named && second.at != NULL)
+        return call_usage(call, err, "\"%.*s\" is neither config nor query", TEXT_ARG(first));
     Text path = named ? second : first;
     return path.at == NULL ? check_effective(call, err) : check_file(call, path, err);
 }

@@ -8,19 +8,23 @@
 enum { TIMEOUT_MS = 90000 };  // longer than a query may take
 
 bool client_begin(const Call *call, Client *out, Error *err) {
-    *out = (Client){.server = call_flag(call, FLAG_SERVER), .key = call_flag(call, FLAG_KEY), .tenant = call_flag(call, FLAG_TENANT)};
+    *out = (Client){.server = call_flag(call, FLAG_SERVER),
+                    .key = call_flag(call, FLAG_KEY),
+                    .tenant = call_flag(call, FLAG_TENANT)};
     if (out->server.at == NULL) out->server = environment_get("TRACEO_SERVER");
     if (out->server.len == 0) out->server = TEXT("http://127.0.0.1:4310");
     if (out->key.at == NULL) out->key = environment_get("TRACEO_KEY");
     // People write 127.0.0.1:4310 as they see it elsewhere.
-    if (text_find(out->server, TEXT("://")) < 0) out->server = text_format(call->arena, "http://%.*s", TEXT_ARG(out->server));
-    while (text_ends_with(out->server, TEXT("/")) && !text_ends_with(out->server, TEXT("://"))) out->server.len--;
+    if (text_find(out->server, TEXT("://")) < 0)
+        out->server = text_format(call->arena, "http://%.*s", TEXT_ARG(out->server));
+    while (text_ends_with(out->server, TEXT("/")) && !text_ends_with(out->server, TEXT("://")))
+        out->server.len--;
     HttpClientRequest probe = {0};
     return http_client_url(out->server, &probe, err);
 }
 
-bool client_send(const Client *client, Text method, Text path, Text content_type, Text encoding, Text body, Arena *arena,
-                 HttpClientAnswer *out, Error *err) {
+bool client_send(const Client *client, Text method, Text path, Text content_type, Text encoding,
+                 Text body, Arena *arena, HttpClientAnswer *out, Error *err) {
     HttpHeader headers[6];
     size_t count = 0;
     headers[count++] = (HttpHeader){TEXT("User-Agent"), TEXT("traceo-cli")};
@@ -30,9 +34,11 @@ bool client_send(const Client *client, Text method, Text path, Text content_type
         headers[count++] = (HttpHeader){TEXT("X-Prometheus-Remote-Write-Version"), TEXT("0.1.0")};
     }
     if (client->key.len > 0) {
-        headers[count++] = (HttpHeader){TEXT("Authorization"), text_format(arena, "Bearer %.*s", TEXT_ARG(client->key))};
+        headers[count++] = (HttpHeader){TEXT("Authorization"),
+                                        text_format(arena, "Bearer %.*s", TEXT_ARG(client->key))};
     }
-    if (client->tenant.len > 0) headers[count++] = (HttpHeader){TEXT("X-Scope-OrgID"), client->tenant};
+    if (client->tenant.len > 0)
+        headers[count++] = (HttpHeader){TEXT("X-Scope-OrgID"), client->tenant};
     HttpClientRequest request = {
         .method = method,
         .headers = headers,
@@ -41,18 +47,22 @@ bool client_send(const Client *client, Text method, Text path, Text content_type
         .timeout_ms = TIMEOUT_MS,
         .answer_bytes_max = 4 * GB,
     };
-    TRY(http_client_url(text_format(arena, "%.*s%.*s", TEXT_ARG(client->server), TEXT_ARG(path)), &request, err));
+    TRY(http_client_url(text_format(arena, "%.*s%.*s", TEXT_ARG(client->server), TEXT_ARG(path)),
+                        &request, err));
     if (http_client_send(&request, arena, out, err)) return true;
     if (err->code == ERROR_NETWORK) {
         Text why = text_copy(text_from_cstring(err->message), arena);
-        return error_set(err, ERROR_NETWORK, "no server answers at %.*s; start one with `traceo`, or say where it is with --server (%.*s)",
+        return error_set(err, ERROR_NETWORK,
+                         "no server answers at %.*s; start one with `traceo`, or say where it is "
+                         "with --server (%.*s)",
                          TEXT_ARG(client->server), TEXT_ARG(why));
     }
     return error_context(err, "%.*s", TEXT_ARG(client->server));
 }
 
 ExitCode client_code(const Error *err) {
-    return err->code == ERROR_NETWORK || err->code == ERROR_TIMEOUT ? CODE_UNREACHABLE : CODE_FAILED;
+    return err->code == ERROR_NETWORK || err->code == ERROR_TIMEOUT ? CODE_UNREACHABLE
+                                                                    : CODE_FAILED;
 }
 
 // The `error` of Prometheus' envelope, else the body's first line.
@@ -69,18 +79,26 @@ static Text words_of(const HttpClientAnswer *answer, Arena *arena) {
 }
 
 ExitCode client_refused(const Client *client, const HttpClientAnswer *answer, Error *err) {
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     Text words = words_of(answer, &arena);
     switch (answer->status) {
         case 401:
-            error_set(err, ERROR_UNAUTHENTICATED, client->key.len > 0 ? "the server does not know this API key (is it revoked or expired?)"
-                                                                      : "the server wants an API key: give it in TRACEO_KEY or with --key");
+            error_set(err, ERROR_UNAUTHENTICATED,
+                      client->key.len > 0
+                          ? "the server does not know this API key (is it revoked or expired?)"
+                          : "the server wants an API key: give it in TRACEO_KEY or with --key");
             break;
-        case 403: error_set(err, ERROR_FORBIDDEN, "%.*s", TEXT_ARG(words)); break;
-        case 503: error_set(err, ERROR_BUSY, "the server cannot serve this now: %.*s", TEXT_ARG(words)); break;
+        case 403:
+            error_set(err, ERROR_FORBIDDEN, "%.*s", TEXT_ARG(words));
+            break;
+        case 503:
+            error_set(err, ERROR_BUSY, "the server cannot serve this now: %.*s", TEXT_ARG(words));
+            break;
         default:
             if (words.len == 0) {
-                error_set(err, ERROR_BAD_INPUT, "%.*s answered with status %d", TEXT_ARG(client->server), answer->status);
+                error_set(err, ERROR_BAD_INPUT, "%.*s answered with status %d",
+                          TEXT_ARG(client->server), answer->status);
             } else {
                 error_set(err, ERROR_BAD_INPUT, "%.*s", TEXT_ARG(words));
             }

@@ -1,4 +1,5 @@
-// Talking to a server: where it is, who we are, and what its errors mean to someone at a terminal. Private to cli.
+// Talking to a server: where it is, who we are, and what its errors mean to someone at a terminal.
+// Private to cli.
 #pragma once
 
 #include "cli/command.h"
@@ -10,15 +11,18 @@ typedef struct Client {
     Text tenant;  // empty: the server's choice
 } Client;
 
-// --server, --key and --tenant, else TRACEO_SERVER and TRACEO_KEY. BAD_INPUT for what is no address.
+// --server, --key and --tenant, else TRACEO_SERVER and TRACEO_KEY. BAD_INPUT for what is no
+// address.
 must_use bool client_begin(const Call *call, Client *out, Error *err);
 
-// One request. `content_type` and `encoding` belong to `body` and may be empty. NETWORK or TIMEOUT when nobody
-// answered, naming the server. Any other answer is true, whatever its status.
-must_use bool client_send(const Client *client, Text method, Text path, Text content_type, Text encoding, Text body,
-                          Arena *arena, HttpClientAnswer *out, Error *err);
+// One request. `content_type` and `encoding` belong to `body` and may be empty. NETWORK or TIMEOUT
+// when nobody answered, naming the server. Any other answer is true, whatever its status.
+must_use bool client_send(const Client *client, Text method, Text path, Text content_type,
+                          Text encoding, Text body, Arena *arena, HttpClientAnswer *out,
+                          Error *err);
 
-// What an answer that is not 2xx means: the server's own words, and what to do about 401, 403 and 503.
+// What an answer that is not 2xx means: the server's own words, and what to do about 401, 403 and
+// 503.
 ExitCode client_refused(const Client *client, const HttpClientAnswer *answer, Error *err);
 
 // The exit code of client_send's failures.

@@ -11,11 +11,12 @@
 enum { NEAR_MAX = 2 };  // letters apart that still look like a slip
 
 const Command commands[COMMAND_COUNT] = {
-#define SETTINGS true
+#define SETTINGS    true
 #define NO_SETTINGS false
-#define COMMAND(id, name, arguments, most, shown, settings, run, example, help, more)                                \
-    [COMMAND_##id] = {TEXT_INIT(name), TEXT_INIT(arguments), (most), (shown), (settings), run, TEXT_INIT(example), \
-                      TEXT_INIT(help), TEXT_INIT(more)},
+#define COMMAND(id, name, arguments, most, shown, settings, run, example, help, more)              \
+    [COMMAND_##                                                                                    \
+        id] = {TEXT_INIT(name),    TEXT_INIT(arguments), (most),         (shown), (settings), run, \
+               TEXT_INIT(example), TEXT_INIT(help),      TEXT_INIT(more)},
 #include "cli/commands.def"
 #undef COMMAND
 #undef SETTINGS
@@ -23,8 +24,9 @@ const Command commands[COMMAND_COUNT] = {
 };
 
 const Flag flags[FLAG_COUNT] = {
-#define FLAG(id, name, letter, argument, many, commands, help) \
-    [FLAG_##id] = {TEXT_INIT(name), (letter), TEXT_INIT(argument), (many), (unsigned)(commands), TEXT_INIT(help)},
+#define FLAG(id, name, letter, argument, many, commands, help)                        \
+    [FLAG_##id] = {TEXT_INIT(name),      (letter),       TEXT_INIT(argument), (many), \
+                   (unsigned)(commands), TEXT_INIT(help)},
 #include "cli/flags.def"
 #undef FLAG
 };
@@ -36,7 +38,8 @@ const Command *command_find(Text name) {
     return NULL;
 }
 
-// ---- Suggestions ----------------------------------------------------------------------------------
+// ---- Suggestions
+// ----------------------------------------------------------------------------------
 
 typedef struct Nearest {
     Text wanted;
@@ -65,13 +68,14 @@ static bool unknown_flag(const Command *command, Text name, bool is_long, Error 
     for (size_t i = 0; i < FLAG_COUNT; i++) {
         if (flags[i].commands & bit) nearest_try(&nearest, flags[i].name);
     }
-    for (size_t i = 0; command->settings && i < SETTING_COUNT; i++) nearest_try(&nearest, setting_rows[i].key);
+    for (size_t i = 0; command->settings && i < SETTING_COUNT; i++)
+        nearest_try(&nearest, setting_rows[i].key);
     if (nearest.found.at != NULL) {
-        return error_set(err, ERROR_BAD_INPUT, "%.*s has no flag %s%.*s; did you mean --%.*s?", TEXT_ARG(command->name),
-                         hyphens, TEXT_ARG(name), TEXT_ARG(nearest.found));
+        return error_set(err, ERROR_BAD_INPUT, "%.*s has no flag %s%.*s; did you mean --%.*s?",
+                         TEXT_ARG(command->name), hyphens, TEXT_ARG(name), TEXT_ARG(nearest.found));
     }
-    return error_set(err, ERROR_BAD_INPUT, "%.*s has no flag %s%.*s; `traceo help %.*s` lists them", TEXT_ARG(command->name),
-                     hyphens, TEXT_ARG(name), TEXT_ARG(command->name));
+    return error_set(err, ERROR_BAD_INPUT, "%.*s has no flag %s%.*s; `traceo help %.*s` lists them",
+                     TEXT_ARG(command->name), hyphens, TEXT_ARG(name), TEXT_ARG(command->name));
 }
 
 // ---- Parsing ------------------------------------------------------------------------------------
@@ -80,7 +84,8 @@ static const Flag *flag_find(const Command *command, Text name) {
     unsigned bit = 1u << (command - commands);
     for (size_t i = 0; i < FLAG_COUNT; i++) {
         bool letter = name.len == 1 && flags[i].letter == name.at[0];
-        if ((flags[i].commands & bit) && (letter || text_equal(flags[i].name, name))) return &flags[i];
+        if ((flags[i].commands & bit) && (letter || text_equal(flags[i].name, name)))
+            return &flags[i];
     }
     return NULL;
 }
@@ -123,13 +128,16 @@ static bool take_flag(Call *call, Words *words, Text word, Error *err) {
     }
     if (!is_switch && value.at == NULL) {
         if (words->next == words->all.count) {
-            return error_set(err, ERROR_BAD_INPUT, "--%.*s wants a value: %.*s", TEXT_ARG(flag != NULL ? flag->name : name),
-                             TEXT_ARG(flag != NULL ? flag->argument : TEXT("see `traceo help settings`")));
+            return error_set(
+                err, ERROR_BAD_INPUT, "--%.*s wants a value: %.*s",
+                TEXT_ARG(flag != NULL ? flag->name : name),
+                TEXT_ARG(flag != NULL ? flag->argument : TEXT("see `traceo help settings`")));
         }
         value = words->all.at[words->next++];
     }
     if (flag == &flags[FLAG_HELP]) call->help = true;
-    *array_add_on(call->arena, &call->flags) = (CallFlag){flag, flag != NULL ? flag->name : name, value};
+    *array_add_on(call->arena, &call->flags) =
+        (CallFlag){flag, flag != NULL ? flag->name : name, value};
     return true;
 }
 
@@ -179,7 +187,8 @@ ExitCode call_usage(const Call *call, Error *err, const char *format, ...) {
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    error_set(err, ERROR_BAD_INPUT, "%s; see `traceo help %.*s`", message, TEXT_ARG(call->command->name));
+    error_set(err, ERROR_BAD_INPUT, "%s; see `traceo help %.*s`", message,
+              TEXT_ARG(call->command->name));
     return CODE_USAGE;
 }
 
@@ -188,7 +197,8 @@ ExitCode call_print(Text text, Error *err) {
 }
 
 static void say(const char *prefix, const Error *err) {
-    AUTO(builder_free) Builder line = {0};
+    AUTO(builder_free)
+    Builder line = {0};
     builder_addf(&line, "%s%s\n", prefix, err->message);
     stream_write_err(builder_text(&line));
 }
@@ -199,22 +209,26 @@ bool command_unknown(Text name, Error *err) {
         if (commands[i].shown) nearest_try(&nearest, commands[i].name);
     }
     if (nearest.found.at != NULL) {
-        return error_set(err, ERROR_BAD_INPUT, "there is no command \"%.*s\"; did you mean \"traceo %.*s\"?", TEXT_ARG(name),
-                         TEXT_ARG(nearest.found));
+        return error_set(err, ERROR_BAD_INPUT,
+                         "there is no command \"%.*s\"; did you mean \"traceo %.*s\"?",
+                         TEXT_ARG(name), TEXT_ARG(nearest.found));
     }
-    return error_set(err, ERROR_BAD_INPUT, "there is no command \"%.*s\"; `traceo help` lists them", TEXT_ARG(name));
+    return error_set(err, ERROR_BAD_INPUT, "there is no command \"%.*s\"; `traceo help` lists them",
+                     TEXT_ARG(name));
 }
 
 static ExitCode run_command(const Command *command, Texts words, Arena *arena, Error *err) {
     Call call;
     if (!call_parse(command, words, arena, &call, err)) return CODE_USAGE;
     if (!call.help) return command->run(&call, err);
-    AUTO(builder_free) Builder out = {0};
+    AUTO(builder_free)
+    Builder out = {0};
     help_print(command, &out);
     return call_print(builder_text(&out), err);
 }
 
-// `traceo`, `traceo --data x`: serve; `traceo --help` and `traceo --version`: the two questions that everyone asks.
+// `traceo`, `traceo --data x`: serve; `traceo --help` and `traceo --version`: the two questions
+// that everyone asks.
 static ExitCode run_words(Texts words, Arena *arena, Error *err) {
     Text first = words.count > 0 ? words.at[0] : TEXT_NONE;
     Texts rest = words.count > 0 ? (Texts){words.at + 1, words.count - 1} : words;
@@ -224,7 +238,8 @@ static ExitCode run_words(Texts words, Arena *arena, Error *err) {
     if (text_equal(first, TEXT("--help")) || text_equal(first, TEXT("-h"))) {
         return run_command(&commands[COMMAND_HELP], rest, arena, err);
     }
-    if (first.len == 0 || first.at[0] == '-') return run_command(&commands[COMMAND_SERVE], words, arena, err);
+    if (first.len == 0 || first.at[0] == '-')
+        return run_command(&commands[COMMAND_SERVE], words, arena, err);
     const Command *command = command_find(first);
     if (command == NULL) {
         (void)!command_unknown(first, err);
@@ -234,7 +249,8 @@ static ExitCode run_words(Texts words, Arena *arena, Error *err) {
 }
 
 ExitCode cli_run(Texts words) {
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     Error err = {0};
     ExitCode code = run_words(words, &arena, &err);
     if (err.code != ERROR_NONE) say("traceo: ", &err);

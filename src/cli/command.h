@@ -1,7 +1,7 @@
 // Commands and flags: two tables, and the call that the words of a command line become.
 //
-// One row of commands.def is all there is to know about a command, one of flags.def about a flag. `traceo help`, the
-// manual page, the completions and the tests read the same rows.
+// One row of commands.def is all there is to know about a command, one of flags.def about a flag.
+// `traceo help`, the manual page, the completions and the tests read the same rows.
 #pragma once
 
 #include "base/array.h"
@@ -17,7 +17,8 @@ typedef enum CommandId {
 
 // A bit per command, for the rows of flags.def.
 enum {
-#define COMMAND(id, name, arguments, most, shown, settings, run, example, help, more) FOR_##id = 1 << COMMAND_##id,
+#define COMMAND(id, name, arguments, most, shown, settings, run, example, help, more) \
+    FOR_##id = 1 << COMMAND_##id,
 #include "cli/commands.def"
 #undef COMMAND
 };
@@ -43,22 +44,23 @@ typedef struct Call Call;
 
 typedef struct Command {
     Text name;
-    Text arguments;    // as shown in the usage line; empty: none
-    size_t most;       // how many arguments there may be
-    bool shown;        // in help, manual and completions
-    bool settings;     // takes every setting as a flag too
-    ExitCode (*run)(Call *call, Error *err);  // fills `err` when the code is not OK and there is more to say
-    Text example;      // several are separated by a line end
-    Text help;         // one sentence
-    Text more;         // what else to know; may be empty
+    Text arguments;  // as shown in the usage line; empty: none
+    size_t most;     // how many arguments there may be
+    bool shown;      // in help, manual and completions
+    bool settings;   // takes every setting as a flag too
+    ExitCode (*run)(Call *call,
+                    Error *err);  // fills `err` when the code is not OK and there is more to say
+    Text example;                 // several are separated by a line end
+    Text help;                    // one sentence
+    Text more;                    // what else to know; may be empty
 } Command;
 
 typedef struct Flag {
     Text name;
-    char letter;       // 0: none
-    Text argument;     // empty: a switch
-    bool many;         // may come several times
-    unsigned commands; // FOR_… bits
+    char letter;        // 0: none
+    Text argument;      // empty: a switch
+    bool many;          // may come several times
+    unsigned commands;  // FOR_… bits
     Text help;
 } Flag;
 
@@ -66,7 +68,8 @@ extern const Command commands[COMMAND_COUNT];  // sorted by name
 extern const Flag flags[FLAG_COUNT];           // sorted by name
 
 const Command *command_find(Text name);  // NULL when there is none
-must_use bool command_unknown(Text name, Error *err);  // false: says that there is no such command, and which one was meant
+must_use bool command_unknown(
+    Text name, Error *err);  // false: says that there is no such command, and which one was meant
 
 // ---- A call -------------------------------------------------------------------------------------
 
@@ -84,11 +87,13 @@ struct Call {
     bool help;              // --help was asked for
 };
 
-// Words behind the command's name. BAD_INPUT says what is wrong and, where something is near, what was meant.
+// Words behind the command's name. BAD_INPUT says what is wrong and, where something is near, what
+// was meant.
 must_use bool call_parse(const Command *command, Texts words, Arena *arena, Call *out, Error *err);
 
 bool call_has(const Call *call, FlagId id);
-Text call_flag(const Call *call, FlagId id);   // the last one's value; TEXT_NONE when it was not given
+Text call_flag(const Call *call,
+               FlagId id);  // the last one's value; TEXT_NONE when it was not given
 Text call_argument(const Call *call, size_t index);  // TEXT_NONE when there are fewer
 
 // For commands: fills `err` with a sentence that ends in where to find help; returns CODE_USAGE.

@@ -13,14 +13,16 @@ static void add_flags(const Command *command, const char *prefix, Builder *out) 
     }
 }
 
-// The words among a usage line's arguments: small letters are words, capitals stand for something else.
+// The words among a usage line's arguments: small letters are words, capitals stand for something
+// else.
 static void add_words(Text arguments, const char *prefix, Builder *out) {
     size_t start = 0;
     for (size_t i = 0; i <= arguments.len; i++) {
         char c = i < arguments.len ? arguments.at[i] : ' ';
         if (c >= 'a' && c <= 'z') continue;
         bool capitals = c >= 'A' && c <= 'Z';
-        if (i > start && !capitals) builder_addf(out, "%s%.*s", prefix, TEXT_ARG(text_slice(arguments, start, i)));
+        if (i > start && !capitals)
+            builder_addf(out, "%s%.*s", prefix, TEXT_ARG(text_slice(arguments, start, i)));
         start = i + 1;
     }
 }
@@ -63,7 +65,8 @@ static void add_zsh(Text text, Builder *out) {
 }
 
 static void add_zsh_flag(Text name, Text argument, Text help, bool many, Builder *out) {
-    builder_addf(out, " \\\n            '%s--%.*s%s[", many ? "*" : "", TEXT_ARG(name), argument.len > 0 ? "=" : "");
+    builder_addf(out, " \\\n            '%s--%.*s%s[", many ? "*" : "", TEXT_ARG(name),
+                 argument.len > 0 ? "=" : "");
     add_zsh(help, out);
     builder_add(out, TEXT("]"));
     if (argument.len > 0) {
@@ -77,21 +80,26 @@ static void add_zsh_flag(Text name, Text argument, Text help, bool many, Builder
 static void add_zsh_command(const Command *command, Builder *out) {
     builder_addf(out, "        %.*s) _arguments", TEXT_ARG(command->name));
     for (size_t i = 0; i < FLAG_COUNT; i++) {
-        if (flags[i].commands & 1u << (command - commands)) add_zsh_flag(flags[i].name, flags[i].argument, flags[i].help, flags[i].many, out);
+        if (flags[i].commands & 1u << (command - commands))
+            add_zsh_flag(flags[i].name, flags[i].argument, flags[i].help, flags[i].many, out);
     }
     for (size_t i = 0; command->settings && i < SETTING_COUNT; i++) {
         add_zsh_flag(setting_rows[i].key, TEXT("value"), setting_rows[i].help, false, out);
     }
-    AUTO(builder_free) Builder words = {0};
+    AUTO(builder_free)
+    Builder words = {0};
     add_words(command->arguments, " ", &words);
-    if (words.len > 0) builder_addf(out, " \\\n            '1:what:(%.*s)'", TEXT_ARG(text_trim(builder_text(&words))));
+    if (words.len > 0)
+        builder_addf(out, " \\\n            '1:what:(%.*s)'",
+                     TEXT_ARG(text_trim(builder_text(&words))));
     builder_add(out, TEXT(" \\\n            '*:file:_files' ;;\n"));
 }
 
 static void print_zsh(Builder *out) {
-    builder_add(out, TEXT("#compdef traceo\n# zsh completion of traceo; made by `traceo completion zsh`\n"
-                          "_traceo() {\n"
-                          "    local -a commands=(\n"));
+    builder_add(
+        out, TEXT("#compdef traceo\n# zsh completion of traceo; made by `traceo completion zsh`\n"
+                  "_traceo() {\n"
+                  "    local -a commands=(\n"));
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         if (!commands[i].shown) continue;
         builder_addf(out, "        '%.*s:", TEXT_ARG(commands[i].name));
@@ -110,12 +118,14 @@ static void print_zsh(Builder *out) {
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         if (commands[i].shown) add_zsh_command(&commands[i], out);
     }
-    builder_add(out, TEXT("    esac\n}\nif [ \"$funcstack[1]\" = _traceo ]; then _traceo \"$@\"; else compdef _traceo traceo; fi\n"));
+    builder_add(out, TEXT("    esac\n}\nif [ \"$funcstack[1]\" = _traceo ]; then _traceo \"$@\"; "
+                          "else compdef _traceo traceo; fi\n"));
 }
 
 ExitCode command_completion(Call *call, Error *err) {
     Text shell = call_argument(call, 0);
-    AUTO(builder_free) Builder out = {0};
+    AUTO(builder_free)
+    Builder out = {0};
     if (text_equal(shell, TEXT("bash"))) {
         print_bash(&out);
     } else if (text_equal(shell, TEXT("zsh"))) {

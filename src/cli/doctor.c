@@ -1,4 +1,5 @@
-// `traceo doctor`: is this machine fit to run Traceo? A table of checks; each says ok, warn or fail, and what to do.
+// `traceo doctor`: is this machine fit to run Traceo? A table of checks; each says ok, warn or
+// fail, and what to do.
 
 #include "cli/load.h"
 #include "cli/run.h"
@@ -8,9 +9,9 @@
 #include "os/random.h"
 
 enum {
-    FILES_WANTED = 16384,       // connections alone may be as many
+    FILES_WANTED = 16384,  // connections alone may be as many
     SYNC_ROUNDS = 8,
-    SYNC_MS_WARN = 20,          // per fdatasync: every write waits for one
+    SYNC_MS_WARN = 20,  // per fdatasync: every write waits for one
     SERVER_TIMEOUT_MS = 2000,
 };
 static const int64_t MEMORY_WANTED = 512 * MB, SPACE_FAIL = 256 * MB, SPACE_WARN = 5 * GB;
@@ -27,7 +28,7 @@ typedef struct Finding {
 typedef struct Doctor {
     Arena *arena;
     Settings settings;
-    Text folder;     // the data directory, or the nearest folder above it that is there
+    Text folder;  // the data directory, or the nearest folder above it that is there
     bool folder_is_new;
 } Doctor;
 
@@ -37,15 +38,24 @@ static Finding check_files(Doctor *doctor) {
     int64_t most = process_files_raise();
     Text what = text_format(doctor->arena, "%lld files may be open", (long long)most);
     if (most >= FILES_WANTED) return (Finding){FIT, what, TEXT_NONE};
-    return (Finding){DOUBTFUL, what, TEXT("raise the hard limit (ulimit -Hn, or LimitNOFILE= of systemd) to 65536")};
+    return (Finding){
+        DOUBTFUL, what,
+        TEXT("raise the hard limit (ulimit -Hn, or LimitNOFILE= of systemd) to 65536")};
 }
 
 static Finding check_memory(Doctor *doctor) {
-    int64_t total = machine_memory_total(), limit = settings_number(&doctor->settings, SETTING_MEMORY_LIMIT);
+    int64_t total = machine_memory_total(),
+            limit = settings_number(&doctor->settings, SETTING_MEMORY_LIMIT);
     int64_t used = limit > 0 ? limit : total / 4 * 3;
-    Text what = text_format(doctor->arena, "%lld MiB, of which Traceo may use %lld MiB", (long long)(total / MB), (long long)(used / MB));
-    if (used > total) return (Finding){UNFIT, what, TEXT("set memory.limit below what the machine (or the container) has")};
-    if (used < MEMORY_WANTED) return (Finding){DOUBTFUL, what, TEXT("give it 512 MiB or more; with less it refuses writes and queries early")};
+    Text what = text_format(doctor->arena, "%lld MiB, of which Traceo may use %lld MiB",
+                            (long long)(total / MB), (long long)(used / MB));
+    if (used > total)
+        return (Finding){UNFIT, what,
+                         TEXT("set memory.limit below what the machine (or the container) has")};
+    if (used < MEMORY_WANTED)
+        return (Finding){
+            DOUBTFUL, what,
+            TEXT("give it 512 MiB or more; with less it refuses writes and queries early")};
     return (Finding){FIT, what, TEXT_NONE};
 }
 
@@ -53,11 +63,16 @@ static Finding check_clock(Doctor *doctor) {
     Clock *clock = clock_system();
     int64_t wall_ms = clock->wall_ms(clock), began_ns = clock->monotonic_ns(clock);
     clock->sleep_ms(clock, 20);
-    int64_t passed_ms = clock->wall_ms(clock) - wall_ms, steady_ms = (clock->monotonic_ns(clock) - began_ns) / 1000000;
-    Text what = text_format(doctor->arena, "%.*s", TEXT_ARG(time_format_ms(wall_ms, doctor->arena)));
-    if (wall_ms < YEAR_2024_MS || wall_ms > YEAR_2100_MS) return (Finding){UNFIT, what, TEXT("set the clock; samples would be stored at wrong times")};
+    int64_t passed_ms = clock->wall_ms(clock) - wall_ms,
+            steady_ms = (clock->monotonic_ns(clock) - began_ns) / 1000000;
+    Text what =
+        text_format(doctor->arena, "%.*s", TEXT_ARG(time_format_ms(wall_ms, doctor->arena)));
+    if (wall_ms < YEAR_2024_MS || wall_ms > YEAR_2100_MS)
+        return (Finding){UNFIT, what,
+                         TEXT("set the clock; samples would be stored at wrong times")};
     if (passed_ms < steady_ms - 50 || passed_ms > steady_ms + 50) {
-        return (Finding){DOUBTFUL, what, TEXT("the clock steps; run a time service (chrony, systemd-timesyncd)")};
+        return (Finding){DOUBTFUL, what,
+                         TEXT("the clock steps; run a time service (chrony, systemd-timesyncd)")};
     }
     return (Finding){FIT, what, TEXT_NONE};
 }
@@ -86,13 +101,17 @@ static Finding check_space(Doctor *doctor) {
     DiskSpace space;
     Error err = {0};
     if (!disk->space(disk, doctor->folder, &space, &err)) {
-        return (Finding){UNFIT, text_copy(text_from_cstring(err.message), doctor->arena), TEXT("choose another --data")};
+        return (Finding){UNFIT, text_copy(text_from_cstring(err.message), doctor->arena),
+                         TEXT("choose another --data")};
     }
-    Text what = text_format(doctor->arena, "%.1f GiB free of %.1f GiB at %.*s%s", (double)space.free_bytes / (double)GB,
-                            (double)space.total_bytes / (double)GB, TEXT_ARG(doctor->folder),
-                            doctor->folder_is_new ? " (where the data directory will be made)" : "");
-    if (space.free_bytes < SPACE_FAIL) return (Finding){UNFIT, what, TEXT("make room: writes stop when the disk is full")};
-    if (space.free_bytes < SPACE_WARN) return (Finding){DOUBTFUL, what, TEXT("make room, or shorten retention")};
+    Text what = text_format(
+        doctor->arena, "%.1f GiB free of %.1f GiB at %.*s%s", (double)space.free_bytes / (double)GB,
+        (double)space.total_bytes / (double)GB, TEXT_ARG(doctor->folder),
+        doctor->folder_is_new ? " (where the data directory will be made)" : "");
+    if (space.free_bytes < SPACE_FAIL)
+        return (Finding){UNFIT, what, TEXT("make room: writes stop when the disk is full")};
+    if (space.free_bytes < SPACE_WARN)
+        return (Finding){DOUBTFUL, what, TEXT("make room, or shorten retention")};
     return (Finding){FIT, what, TEXT_NONE};
 }
 
@@ -106,7 +125,8 @@ static bool try_sync(Disk *disk, Text path, FileMode mode, int64_t *us, Error *e
     bool ok = disk->open(disk, path, mode, &file, err);
     int64_t began_ns = clock->monotonic_ns(clock);
     for (int i = 0; ok && i < SYNC_ROUNDS; i++) {
-        ok = disk->write(disk, file, (int64_t)i * DISK_ALIGN, buffer, DISK_ALIGN, err) && disk->sync_data(disk, file, err);
+        ok = disk->write(disk, file, (int64_t)i * DISK_ALIGN, buffer, DISK_ALIGN, err) &&
+             disk->sync_data(disk, file, err);
     }
     *us = (clock->monotonic_ns(clock) - began_ns) / 1000 / SYNC_ROUNDS;
     disk->close(disk, &file);
@@ -120,14 +140,21 @@ static Finding check_sync(Doctor *doctor, FileMode mode, const char *how) {
     uint64_t unique;
     Error err = {0};
     int64_t us = 0;
-    if (!random_bytes(&unique, sizeof unique, &err)) return (Finding){UNFIT, text_copy(text_from_cstring(err.message), doctor->arena), TEXT_NONE};
-    Text path = text_format(doctor->arena, "%.*s/.traceo-doctor-%016llx", TEXT_ARG(doctor->folder), (unsigned long long)unique);
-    if (!try_sync(disk_real(), path, mode, &us, &err)) {
+    if (!random_bytes(&unique, sizeof unique, &err))
         return (Finding){UNFIT, text_copy(text_from_cstring(err.message), doctor->arena),
-                         TEXT("choose a folder that this user may write, on a local disk, with --data")};
+                         TEXT_NONE};
+    Text path = text_format(doctor->arena, "%.*s/.traceo-doctor-%016llx", TEXT_ARG(doctor->folder),
+                            (unsigned long long)unique);
+    if (!try_sync(disk_real(), path, mode, &us, &err)) {
+        return (Finding){
+            UNFIT, text_copy(text_from_cstring(err.message), doctor->arena),
+            TEXT("choose a folder that this user may write, on a local disk, with --data")};
     }
     Text what = text_format(doctor->arena, "%s takes %.2f ms", how, (double)us / 1000);
-    if (us > SYNC_MS_WARN * 1000) return (Finding){DOUBTFUL, what, TEXT("every write waits for this; use a faster disk, or fewer and larger writes")};
+    if (us > SYNC_MS_WARN * 1000)
+        return (Finding){
+            DOUBTFUL, what,
+            TEXT("every write waits for this; use a faster disk, or fewer and larger writes")};
     return (Finding){FIT, what, TEXT_NONE};
 }
 
@@ -136,7 +163,8 @@ static Finding check_fdatasync(Doctor *doctor) {
 }
 
 static Finding check_direct(Doctor *doctor) {
-    Finding finding = check_sync(doctor, FILE_CREATE_DIRECT, "the same past the page cache (O_DIRECT)");
+    Finding finding =
+        check_sync(doctor, FILE_CREATE_DIRECT, "the same past the page cache (O_DIRECT)");
     if (finding.fitness == UNFIT) finding.fitness = DOUBTFUL;
     return finding;
 }
@@ -144,7 +172,10 @@ static Finding check_direct(Doctor *doctor) {
 // ---- The network --------------------------------------------------------------------------------
 
 static bool traceo_answers(const Address *address, Arena *arena, int *status) {
-    HttpClientRequest request = {.host = TEXT("127.0.0.1"), .port = address->port, .target = TEXT("/-/ready"), .timeout_ms = SERVER_TIMEOUT_MS};
+    HttpClientRequest request = {.host = TEXT("127.0.0.1"),
+                                 .port = address->port,
+                                 .target = TEXT("/-/ready"),
+                                 .timeout_ms = SERVER_TIMEOUT_MS};
     HttpClientAnswer answer;
     Error ignored;
     if (!http_client_send(&request, arena, &answer, &ignored)) return false;
@@ -155,18 +186,26 @@ static bool traceo_answers(const Address *address, Arena *arena, int *status) {
 static Finding check_port(Doctor *doctor) {
     Address address;
     Error err = {0};
-    if (!address_parse(settings_text(&doctor->settings, SETTING_LISTEN), doctor->arena, &address, &err)) {
-        return (Finding){UNFIT, text_copy(text_from_cstring(err.message), doctor->arena), TEXT("mend --listen")};
+    if (!address_parse(settings_text(&doctor->settings, SETTING_LISTEN), doctor->arena, &address,
+                       &err)) {
+        return (Finding){UNFIT, text_copy(text_from_cstring(err.message), doctor->arena),
+                         TEXT("mend --listen")};
     }
-    AUTO(socket_close) Socket socket = SOCKET_NONE;
+    AUTO(socket_close)
+    Socket socket = SOCKET_NONE;
     if (socket_listen(address, false, &socket, &err)) {
-        return (Finding){FIT, text_format(doctor->arena, "%.*s is free", TEXT_ARG(address.text)), TEXT_NONE};
+        return (Finding){FIT, text_format(doctor->arena, "%.*s is free", TEXT_ARG(address.text)),
+                         TEXT_NONE};
     }
     int status = 0;
     if (traceo_answers(&address, doctor->arena, &status)) {
-        return (Finding){FIT, text_format(doctor->arena, "a Traceo answers at %.*s (%s)", TEXT_ARG(address.text), status == 200 ? "ready" : "replaying"), TEXT_NONE};
+        return (Finding){FIT,
+                         text_format(doctor->arena, "a Traceo answers at %.*s (%s)",
+                                     TEXT_ARG(address.text), status == 200 ? "ready" : "replaying"),
+                         TEXT_NONE};
     }
-    return (Finding){UNFIT, text_copy(text_from_cstring(err.message), doctor->arena), TEXT("choose another address with --listen")};
+    return (Finding){UNFIT, text_copy(text_from_cstring(err.message), doctor->arena),
+                     TEXT("choose another address with --listen")};
 }
 
 // ---- All ----------------------------------------------------------------------------------------
@@ -177,21 +216,26 @@ typedef struct CheckRow {
 } CheckRow;
 
 static const CheckRow checks[] = {
-    {"files", check_files}, {"memory", check_memory}, {"clock", check_clock}, {"space", check_space},
-    {"sync", check_fdatasync}, {"direct", check_direct}, {"port", check_port},
+    {"files", check_files}, {"memory", check_memory},  {"clock", check_clock},
+    {"space", check_space}, {"sync", check_fdatasync}, {"direct", check_direct},
+    {"port", check_port},
 };
 
 ExitCode command_doctor(Call *call, Error *err) {
     static const char *const words[] = {[FIT] = "ok  ", [DOUBTFUL] = "warn", [UNFIT] = "FAIL"};
     Doctor doctor = {.arena = call->arena};
-    if (!settings_load(call, call->arena, &doctor.settings, err)) return err->code == ERROR_BAD_INPUT ? CODE_PROBLEMS : CODE_FAILED;
+    if (!settings_load(call, call->arena, &doctor.settings, err))
+        return err->code == ERROR_BAD_INPUT ? CODE_PROBLEMS : CODE_FAILED;
     if (!find_folder(&doctor, err)) return CODE_FAILED;
     ExitCode code = CODE_OK;
-    AUTO(builder_free) Builder out = {0};
+    AUTO(builder_free)
+    Builder out = {0};
     for (size_t i = 0; i < COUNT(checks); i++) {
         Finding finding = checks[i].check(&doctor);
-        builder_addf(&out, "%s  %-7s %.*s\n", words[finding.fitness], checks[i].name, TEXT_ARG(finding.what));
-        if (finding.fitness != FIT && finding.mend.len > 0) builder_addf(&out, "              %.*s\n", TEXT_ARG(finding.mend));
+        builder_addf(&out, "%s  %-7s %.*s\n", words[finding.fitness], checks[i].name,
+                     TEXT_ARG(finding.what));
+        if (finding.fitness != FIT && finding.mend.len > 0)
+            builder_addf(&out, "              %.*s\n", TEXT_ARG(finding.mend));
         if (finding.fitness == UNFIT) code = CODE_PROBLEMS;
     }
     return call_print(builder_text(&out), err) == CODE_OK ? code : CODE_FAILED;

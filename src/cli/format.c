@@ -33,18 +33,23 @@ bool moment_parse(Text text, int64_t now_ms, int64_t *out, Error *err) {
         *out = now_ms;
         return true;
     }
-    if (text_starts_with(rest, TEXT("-")) && duration_parse_ms(text_slice(rest, 1, rest.len), &before_ms, &ignored)) {
+    if (text_starts_with(rest, TEXT("-")) &&
+        duration_parse_ms(text_slice(rest, 1, rest.len), &before_ms, &ignored)) {
         *out = now_ms - before_ms;
         return true;
     }
     if (!from_now && (seconds_parse(text, out) || time_parse_ms(text, out))) return true;
     return error_set(err, ERROR_BAD_INPUT,
-                     "\"%.*s\" is not a time; write 2026-11-21T08:00:00Z, seconds since 1970, now, or -1h for an hour ago", TEXT_ARG(text));
+                     "\"%.*s\" is not a time; write 2026-11-21T08:00:00Z, seconds since 1970, now, "
+                     "or -1h for an hour ago",
+                     TEXT_ARG(text));
 }
 
 bool distance_parse(Text text, int64_t *out, Error *err) {
     Error ignored;
     bool known = duration_parse_ms(text, out, &ignored) || seconds_parse(text, out);
     if (known && *out > 0) return true;
-    return error_set(err, ERROR_BAD_INPUT, "\"%.*s\" is not a duration; write for example 15s, 5m, 2h or 30d", TEXT_ARG(text));
+    return error_set(err, ERROR_BAD_INPUT,
+                     "\"%.*s\" is not a duration; write for example 15s, 5m, 2h or 30d",
+                     TEXT_ARG(text));
 }

@@ -43,30 +43,37 @@ static void add_row(Builder *out, Text name, Text help, size_t width) {
 
 static void add_examples(Builder *out, Text examples) {
     Text line;
-    for (Text rest = examples; text_cut(&rest, '\n', &line);) builder_addf(out, "  %.*s\n", TEXT_ARG(line));
+    for (Text rest = examples; text_cut(&rest, '\n', &line);)
+        builder_addf(out, "  %.*s\n", TEXT_ARG(line));
 }
 
 static void add_flag(Builder *out, const Flag *flag) {
     char name[128];
-    int len = snprintf(name, sizeof name, "%s%c%s--%.*s%s%.*s", flag->letter != 0 ? "-" : "", flag->letter != 0 ? flag->letter : ' ',
-                       flag->letter != 0 ? ", " : "   ", TEXT_ARG(flag->name), flag->argument.len > 0 ? " " : "", TEXT_ARG(flag->argument));
+    int len =
+        snprintf(name, sizeof name, "%s%c%s--%.*s%s%.*s", flag->letter != 0 ? "-" : "",
+                 flag->letter != 0 ? flag->letter : ' ', flag->letter != 0 ? ", " : "   ",
+                 TEXT_ARG(flag->name), flag->argument.len > 0 ? " " : "", TEXT_ARG(flag->argument));
     Text text = {name, (size_t)MIN(len, (int)sizeof name - 1)};
     add_row(out, text, flag->help, FLAG_WIDTH);
 }
 
 static void add_settings(Builder *out) {
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     builder_add(out, TEXT("\nSettings (defaults in brackets):\n"));
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         const SettingRow *row = &setting_rows[i];
         Text name = text_format(&arena, "    --%.*s", TEXT_ARG(row->key));
-        add_row(out, name, text_format(&arena, "%.*s [%.*s]", TEXT_ARG(row->help), TEXT_ARG(row->standard)), FLAG_WIDTH);
+        add_row(out, name,
+                text_format(&arena, "%.*s [%.*s]", TEXT_ARG(row->help), TEXT_ARG(row->standard)),
+                FLAG_WIDTH);
     }
 }
 
 static void print_command(const Command *command, Builder *out) {
-    builder_addf(out, "%.*s\n\nUsage: traceo %.*s%s%.*s [FLAGS]\n\n", TEXT_ARG(command->help), TEXT_ARG(command->name),
-                 command->arguments.len > 0 ? " " : "", TEXT_ARG(command->arguments));
+    builder_addf(out, "%.*s\n\nUsage: traceo %.*s%s%.*s [FLAGS]\n\n", TEXT_ARG(command->help),
+                 TEXT_ARG(command->name), command->arguments.len > 0 ? " " : "",
+                 TEXT_ARG(command->arguments));
     if (command->more.len > 0) {
         add_wrapped(out, command->more, 0, 0);
         builder_add_char(out, '\n');
@@ -80,21 +87,26 @@ static void print_command(const Command *command, Builder *out) {
     if (command == &commands[COMMAND_SERVE]) {
         add_settings(out);
     } else if (command->settings) {
-        builder_add(out, TEXT("  and every setting, as --memory.limit 1GiB: see `traceo help settings`\n"));
+        builder_add(
+            out, TEXT("  and every setting, as --memory.limit 1GiB: see `traceo help settings`\n"));
     }
 }
 
 static void print_program(Builder *out) {
-    builder_add(out, TEXT("Traceo keeps metrics and answers queries in PromQL.\n\nUsage: traceo [COMMAND] [ARGUMENTS] [FLAGS]\n\nCommands:\n"));
+    builder_add(out, TEXT("Traceo keeps metrics and answers queries in PromQL.\n\nUsage: traceo "
+                          "[COMMAND] [ARGUMENTS] [FLAGS]\n\nCommands:\n"));
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         if (commands[i].shown) add_row(out, commands[i].name, commands[i].help, COMMAND_WIDTH);
     }
-    builder_add(out, TEXT("\nFirst steps:\n"
-                          "  traceo                              run the server, collecting this machine's metrics\n"
-                          "  traceo query node_load1             ask it, in another terminal\n"
-                          "\n`traceo help COMMAND` explains a command; `traceo help functions`, `settings`,\n"
-                          "`limits` and `errors` are reference. Exit codes: 0 fine, 1 failure, 2 usage,\n"
-                          "3 a check found problems, 4 no server answers, 130 interrupted.\n"));
+    builder_add(
+        out,
+        TEXT("\nFirst steps:\n"
+             "  traceo                              run the server, collecting this machine's "
+             "metrics\n"
+             "  traceo query node_load1             ask it, in another terminal\n"
+             "\n`traceo help COMMAND` explains a command; `traceo help functions`, `settings`,\n"
+             "`limits` and `errors` are reference. Exit codes: 0 fine, 1 failure, 2 usage,\n"
+             "3 a check found problems, 4 no server answers, 130 interrupted.\n"));
 }
 
 void help_print(const Command *command, Builder *out) {
@@ -105,17 +117,22 @@ void help_print(const Command *command, Builder *out) {
     }
 }
 
-// ---- Reference tables -----------------------------------------------------------------------------
+// ---- Reference tables
+// -----------------------------------------------------------------------------
 
-static const char *const value_names[] = {
-    [VALUE_NONE] = "", [VALUE_SCALAR] = "scalar", [VALUE_VECTOR] = "instant vector", [VALUE_MATRIX] = "range vector", [VALUE_STRING] = "string"};
+static const char *const value_names[] = {[VALUE_NONE] = "",
+                                          [VALUE_SCALAR] = "scalar",
+                                          [VALUE_VECTOR] = "instant vector",
+                                          [VALUE_MATRIX] = "range vector",
+                                          [VALUE_STRING] = "string"};
 
 static void cell(Table *table, const char *text) {
     table_cell(table, text_from_cstring(text));
 }
 
 static void columns(Table *table, const char *const *names, size_t count) {
-    for (size_t i = 0; i < count; i++) table_column(table, text_from_cstring(names[i]), false, false);
+    for (size_t i = 0; i < count; i++)
+        table_column(table, text_from_cstring(names[i]), false, false);
 }
 
 static void commands_table(Table *table) {
@@ -130,10 +147,12 @@ static void commands_table(Table *table) {
 }
 
 static Text takes_text(const Function *function, Arena *arena) {
-    AUTO(builder_free) Builder out = {0};
+    AUTO(builder_free)
+    Builder out = {0};
     for (size_t i = 0; i < function->take_count; i++) {
         bool optional = i + function->optional >= function->take_count;
-        builder_addf(&out, "%s%s%s%s", i > 0 ? ", " : "", optional ? "[" : "", value_names[function->takes[i]], optional ? "]" : "");
+        builder_addf(&out, "%s%s%s%s", i > 0 ? ", " : "", optional ? "[" : "",
+                     value_names[function->takes[i]], optional ? "]" : "");
     }
     if (function->variadic) builder_add(&out, TEXT(", …"));
     return text_copy(builder_text(&out), arena);
@@ -189,11 +208,14 @@ static void errors_table(Table *table) {
 
 // The reference as a terminal shows it: names in front, the rest wrapped behind.
 static void print_functions(Builder *out) {
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     for (size_t i = 0; i < FUNCTION_COUNT; i++) {
         const Function *function = &functions[i];
-        builder_addf(out, "%.*s(%.*s) -> %s%s\n", TEXT_ARG(function->name), TEXT_ARG(takes_text(function, &arena)),
-                     value_names[function->result], function->supported ? "" : "   (not here yet: asked for, it is a clear error)");
+        builder_addf(
+            out, "%.*s(%.*s) -> %s%s\n", TEXT_ARG(function->name),
+            TEXT_ARG(takes_text(function, &arena)), value_names[function->result],
+            function->supported ? "" : "   (not here yet: asked for, it is a clear error)");
         builder_add(out, TEXT("    "));
         add_wrapped(out, function->help, 4, 4);
         builder_addf(out, "    %.*s\n", TEXT_ARG(function->example));
@@ -201,12 +223,17 @@ static void print_functions(Builder *out) {
 }
 
 static void print_settings(Builder *out) {
-    builder_add(out, TEXT("Each setting can stand in the file (memory: {limit: 1GiB} or memory.limit: 1GiB), in\n"
-                          "the environment (TRACEO_MEMORY__LIMIT=1GiB) and on the command line (--memory.limit\n"
-                          "1GiB); the later wins. Those marked * change at a reload (SIGHUP or POST /-/reload).\n\n"));
+    builder_add(
+        out,
+        TEXT(
+            "Each setting can stand in the file (memory: {limit: 1GiB} or memory.limit: 1GiB), in\n"
+            "the environment (TRACEO_MEMORY__LIMIT=1GiB) and on the command line (--memory.limit\n"
+            "1GiB); the later wins. Those marked * change at a reload (SIGHUP or POST "
+            "/-/reload).\n\n"));
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         const SettingRow *row = &setting_rows[i];
-        builder_addf(out, "%.*s%s = %.*s", TEXT_ARG(row->key), row->reload ? " *" : "", TEXT_ARG(row->standard));
+        builder_addf(out, "%.*s%s = %.*s", TEXT_ARG(row->key), row->reload ? " *" : "",
+                     TEXT_ARG(row->standard));
         if (row->unit.len > 0) builder_addf(out, "   (%.*s)", TEXT_ARG(row->unit));
         builder_add(out, TEXT("\n    "));
         add_wrapped(out, row->help, 4, 4);
@@ -242,7 +269,8 @@ ExitCode command_help(Call *call, Error *err) {
     if (!call_format(call, &format, err)) return CODE_USAGE;
     Text name = call_argument(call, 0);
     if (name.at == NULL) name = TEXT("commands");
-    AUTO(builder_free) Builder out = {0};
+    AUTO(builder_free)
+    Builder out = {0};
     const Topic *topic = NULL;
     for (size_t i = 0; i < COUNT(topics); i++) {
         if (text_equal(topics[i].name, name)) topic = &topics[i];
@@ -255,9 +283,11 @@ ExitCode command_help(Call *call, Error *err) {
     } else {
         const Function *function = function_find(name);
         if (function == NULL) return command_unknown(name, err) ? CODE_OK : CODE_USAGE;
-        builder_addf(&out, "%.*s(%.*s) -> %s\n%.*s\n  %.*s\n", TEXT_ARG(function->name), TEXT_ARG(takes_text(function, call->arena)),
-                     value_names[function->result], TEXT_ARG(function->help), TEXT_ARG(function->example));
-        if (!function->supported) builder_add(&out, TEXT("Not here yet: asked for, it is a clear error.\n"));
+        builder_addf(&out, "%.*s(%.*s) -> %s\n%.*s\n  %.*s\n", TEXT_ARG(function->name),
+                     TEXT_ARG(takes_text(function, call->arena)), value_names[function->result],
+                     TEXT_ARG(function->help), TEXT_ARG(function->example));
+        if (!function->supported)
+            builder_add(&out, TEXT("Not here yet: asked for, it is a clear error.\n"));
     }
     return call_print(builder_text(&out), err);
 }

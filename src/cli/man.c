@@ -56,7 +56,8 @@ static void add_command(Builder *out, const Command *command) {
     builder_add_char(out, '\n');
     if (command->more.len > 0) add_line(out, ".PP\n", command->more);
     for (size_t i = 0; i < FLAG_COUNT; i++) {
-        bool own = flags[i].commands != ~0u && (flags[i].commands & 1u << (command - commands)) != 0;
+        bool own =
+            flags[i].commands != ~0u && (flags[i].commands & 1u << (command - commands)) != 0;
         if (own) add_flag(out, &flags[i]);
     }
     builder_add(out, TEXT(".PP\n.RS\n.nf\n"));
@@ -66,8 +67,10 @@ static void add_command(Builder *out, const Command *command) {
 }
 
 static void add_settings(Builder *out) {
-    builder_add(out, TEXT(".SH SETTINGS\nEach stands in the file, in the environment (\\fBTRACEO_MEMORY__LIMIT\\fR for "
-                          "\\fBmemory.limit\\fR) or on the command line (\\fB\\-\\-memory.limit\\fR); the later wins.\n"));
+    builder_add(out, TEXT(".SH SETTINGS\nEach stands in the file, in the environment "
+                          "(\\fBTRACEO_MEMORY__LIMIT\\fR for "
+                          "\\fBmemory.limit\\fR) or on the command line "
+                          "(\\fB\\-\\-memory.limit\\fR); the later wins.\n"));
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         const SettingRow *row = &setting_rows[i];
         add_line(out, ".TP\n.B ", row->key);
@@ -78,19 +81,27 @@ static void add_settings(Builder *out) {
 
 ExitCode command_man(Call *call, Error *err) {
     ServerBuild build = build_facts();
-    AUTO(builder_free) Builder out = {0};
-    builder_addf(&out, ".TH TRACEO 1 \"\" \"Traceo %.*s\" \"User Commands\"\n", TEXT_ARG(build.version));
-    builder_add(&out, TEXT(".SH NAME\ntraceo \\- keeps metrics and answers queries in PromQL\n"
-                           ".SH SYNOPSIS\n.B traceo\n[\\fICOMMAND\\fR] [\\fIARGUMENTS\\fR] [\\fIFLAGS\\fR]\n"
-                           ".SH DESCRIPTION\nOne program and one data directory: Prometheus writes to it by remote write, PromQL asks it "
-                           "over Prometheus' HTTP API. What it has acknowledged survives kill \\-9 and power loss. Without a command it "
-                           "runs the server.\n.SH COMMANDS\n"));
+    AUTO(builder_free)
+    Builder out = {0};
+    builder_addf(&out, ".TH TRACEO 1 \"\" \"Traceo %.*s\" \"User Commands\"\n",
+                 TEXT_ARG(build.version));
+    builder_add(
+        &out,
+        TEXT(".SH NAME\ntraceo \\- keeps metrics and answers queries in PromQL\n"
+             ".SH SYNOPSIS\n.B traceo\n[\\fICOMMAND\\fR] [\\fIARGUMENTS\\fR] [\\fIFLAGS\\fR]\n"
+             ".SH DESCRIPTION\nOne program and one data directory: Prometheus writes to it by "
+             "remote write, PromQL asks it "
+             "over Prometheus' HTTP API. What it has acknowledged survives kill \\-9 and power "
+             "loss. Without a command it "
+             "runs the server.\n.SH COMMANDS\n"));
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         if (commands[i].shown) add_command(&out, &commands[i]);
     }
     add_settings(&out);
-    builder_add(&out, TEXT(".SH EXIT STATUS\n0 fine, 1 failure, 2 the command line is not understood, 3 a check found problems, "
+    builder_add(&out, TEXT(".SH EXIT STATUS\n0 fine, 1 failure, 2 the command line is not "
+                           "understood, 3 a check found problems, "
                            "4 no server answers, 130 interrupted.\n"
-                           ".SH FILES\n.TP\n.I /etc/traceo/traceo.yaml\nSettings, read when there is no \\-\\-config.\n"));
+                           ".SH FILES\n.TP\n.I /etc/traceo/traceo.yaml\nSettings, read when there "
+                           "is no \\-\\-config.\n"));
     return call_print(builder_text(&out), err);
 }

@@ -10,7 +10,8 @@
 #include "os/process.h"
 
 static const int64_t INPUT_BYTES_MAX = 256 * MB;
-static const size_t REQUEST_BYTES_MAX = 2 * MB;  // before compression; well below the server's limits
+static const size_t REQUEST_BYTES_MAX =
+    2 * MB;  // before compression; well below the server's limits
 
 typedef struct Push {
     Call *call;
@@ -32,8 +33,11 @@ static bool read_extra(Push *push, Error *err) {
         if (call->flags.at[i].flag != &flags[FLAG_LABEL]) continue;
         Text pair = call->flags.at[i].value;
         ptrdiff_t equals = text_find_char(pair, '=');
-        if (equals <= 0) return error_set(err, ERROR_BAD_INPUT, "--label %.*s: write NAME=VALUE", TEXT_ARG(pair));
-        *array_add_on(call->arena, &push->extra) = (Label){text_slice(pair, 0, (size_t)equals), text_slice(pair, (size_t)equals + 1, pair.len)};
+        if (equals <= 0)
+            return error_set(err, ERROR_BAD_INPUT, "--label %.*s: write NAME=VALUE",
+                             TEXT_ARG(pair));
+        *array_add_on(call->arena, &push->extra) = (Label){
+            text_slice(pair, 0, (size_t)equals), text_slice(pair, (size_t)equals + 1, pair.len)};
     }
     return true;
 }
@@ -42,7 +46,10 @@ static bool read_input(const Call *call, Builder *out, Text *name, Error *err) {
     *name = call_argument(call, 0);
     if (name->len == 0 || text_equal(*name, TEXT("-"))) {
         *name = TEXT("standard input");
-        if (stream_in_is_terminal()) stream_write_err(TEXT("reading samples from the terminal; Ctrl-D ends them, as in: backup_size_bytes{host=\"a\"} 1024\n"));
+        if (stream_in_is_terminal())
+            stream_write_err(
+                TEXT("reading samples from the terminal; Ctrl-D ends them, as in: "
+                     "backup_size_bytes{host=\"a\"} 1024\n"));
         return stream_read_in(INPUT_BYTES_MAX, out, err);
     }
     Bytes content;
@@ -63,7 +70,8 @@ static bool add_line(Push *push, Text text, Arena *arena, Error *err) {
     TRY(push_line_parse(text, arena, &line, err));
     if (!line.has_sample) return true;
     for (size_t i = 0; i < push->extra.count; i++) {
-        if (!has_label(&line, push->extra.at[i].name)) *array_add_on(arena, &line.labels) = push->extra.at[i];
+        if (!has_label(&line, push->extra.at[i].name))
+            *array_add_on(arena, &line.labels) = push->extra.at[i];
     }
     Labels labels;
     TRY(labels_make(line.labels.at, line.labels.count, arena, &labels, err));
@@ -74,18 +82,24 @@ static bool add_line(Push *push, Text text, Arena *arena, Error *err) {
 
 static ExitCode send_body(Push *push, Error *err) {
     if (push->body.rows == 0) return CODE_OK;
-    AUTO(builder_free) Builder packed = {0};
-    if (!compress_bytes(COMPRESSION_SNAPPY, 0, text_bytes(builder_text(&push->body.bytes)), &packed, err)) return CODE_FAILED;
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(builder_free)
+    Builder packed = {0};
+    if (!compress_bytes(COMPRESSION_SNAPPY, 0, text_bytes(builder_text(&push->body.bytes)), &packed,
+                        err))
+        return CODE_FAILED;
+    AUTO(arena_free)
+    Arena arena = {0};
     HttpClientAnswer answer;
-    if (!client_send(&push->client, TEXT("POST"), TEXT("/api/v1/write"), TEXT("application/x-protobuf"), TEXT("snappy"),
-                     builder_text(&packed), &arena, &answer, err)) {
+    if (!client_send(&push->client, TEXT("POST"), TEXT("/api/v1/write"),
+                     TEXT("application/x-protobuf"), TEXT("snappy"), builder_text(&packed), &arena,
+                     &answer, err)) {
         return client_code(err);
     }
     if (answer.status == 400) {
-        // Rows that the server will never take (a value that contradicts one already stored, a time too old); it keeps the
-        // others of the request and says how many.
-        if (push->refused.code == ERROR_NONE) client_refused(&push->client, &answer, &push->refused);
+        // Rows that the server will never take (a value that contradicts one already stored, a time
+        // too old); it keeps the others of the request and says how many.
+        if (push->refused.code == ERROR_NONE)
+            client_refused(&push->client, &answer, &push->refused);
     } else if (answer.status / 100 != 2) {
         return client_refused(&push->client, &answer, err);
     } else {
@@ -98,7 +112,8 @@ static ExitCode send_body(Push *push, Error *err) {
 
 // Goes through all lines; with `send` bodies leave as they fill, without they are only checked.
 static ExitCode walk(Push *push, Text input, Text name, bool send, Error *err) {
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     Text rest = input, text;
     for (size_t number = 1; text_cut(&rest, '\n', &text); number++) {
         arena_clear(&arena);
@@ -115,28 +130,36 @@ static ExitCode walk(Push *push, Text input, Text name, bool send, Error *err) {
 }
 
 ExitCode command_push(Call *call, Error *err) {
-    AUTO(push_end) Push push = {.call = call};
+    AUTO(push_end)
+    Push push = {.call = call};
     if (!client_begin(call, &push.client, err) || !read_extra(&push, err)) return CODE_USAGE;
     Clock *clock = clock_system();
-    AUTO(builder_free) Builder input = {0};
+    AUTO(builder_free)
+    Builder input = {0};
     Text name;
     if (!read_input(call, &input, &name, err)) return CODE_FAILED;
     push.now_ms = clock->wall_ms(clock);
-    // A bad line in the middle of a file must not leave half of it stored: all are read once before any is sent.
+    // A bad line in the middle of a file must not leave half of it stored: all are read once before
+    // any is sent.
     ExitCode code = walk(&push, builder_text(&input), name, false, err);
     write_body_clear(&push.body);
     if (code == CODE_OK) code = walk(&push, builder_text(&input), name, true, err);
     if (code != CODE_OK) {
-        if (push.samples > 0) error_context(err, "after %llu samples were stored", (unsigned long long)push.samples);
+        if (push.samples > 0)
+            error_context(err, "after %llu samples were stored", (unsigned long long)push.samples);
         return code;
     }
     if (push.refused.code != ERROR_NONE) {
         *err = push.refused;
-        if (push.requests > 1) error_context(err, "in the first of %llu requests that was not taken whole", (unsigned long long)push.requests);
+        if (push.requests > 1)
+            error_context(err, "in the first of %llu requests that was not taken whole",
+                          (unsigned long long)push.requests);
         return CODE_FAILED;
     }
-    AUTO(builder_free) Builder line = {0};
-    builder_addf(&line, "stored: %llu %s\n", (unsigned long long)push.samples, push.samples == 1 ? "sample" : "samples");
+    AUTO(builder_free)
+    Builder line = {0};
+    builder_addf(&line, "stored: %llu %s\n", (unsigned long long)push.samples,
+                 push.samples == 1 ? "sample" : "samples");
     stream_write_err(builder_text(&line));
     return CODE_OK;
 }

@@ -33,7 +33,8 @@ static Text take_word(Scan *scan, bool colon_allowed) {
     size_t start = scan->at;
     for (; scan->at < scan->text.len; scan->at++) {
         char c = scan->text.at[scan->at];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (colon_allowed && c == ':');
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+                      (colon_allowed && c == ':');
         if (!letter && !(scan->at > start && c >= '0' && c <= '9')) break;
     }
     return text_slice(scan->text, start, scan->at);
@@ -52,18 +53,24 @@ static int take_escape(Scan *scan) {
     if (scan->at == scan->text.len) return -1;
     scan->at++;
     switch (c) {
-        case 'n': return '\n';
-        case 't': return '\t';
-        case 'r': return '\r';
+        case 'n':
+            return '\n';
+        case 't':
+            return '\t';
+        case 'r':
+            return '\r';
         case '"':
-        case '\\': return c;
+        case '\\':
+            return c;
         case 'x': {
             if (scan->text.len - scan->at < 2) return -1;
-            int high = hex_digit(scan->text.at[scan->at]), low = hex_digit(scan->text.at[scan->at + 1]);
+            int high = hex_digit(scan->text.at[scan->at]),
+                low = hex_digit(scan->text.at[scan->at + 1]);
             scan->at += 2;
             return high < 0 || low < 0 ? -1 : high * 16 + low;
         }
-        default: return -1;
+        default:
+            return -1;
     }
 }
 
@@ -75,7 +82,8 @@ static bool take_quoted(Scan *scan, Text *out, Error *err) {
         *out = text_slice(scan->text, start, scan->at++);
         return true;
     }
-    AUTO(builder_free) Builder decoded = {0};
+    AUTO(builder_free)
+    Builder decoded = {0};
     builder_add(&decoded, text_slice(scan->text, start, scan->at));
     while (scan->at < scan->text.len) {
         char c = scan->text.at[scan->at++];
@@ -85,7 +93,9 @@ static bool take_quoted(Scan *scan, Text *out, Error *err) {
         }
         if (c == '\\') {
             int byte = take_escape(scan);
-            if (byte < 0) return wrong(scan, err, "an escape that is not known; there are \\\\ \\\" \\n \\t \\r \\xHH");
+            if (byte < 0)
+                return wrong(scan, err,
+                             "an escape that is not known; there are \\\\ \\\" \\n \\t \\r \\xHH");
             c = (char)byte;
         }
         builder_add_char(&decoded, c);
@@ -95,7 +105,8 @@ static bool take_quoted(Scan *scan, Text *out, Error *err) {
 
 static bool add_label(Scan *scan, PushLine *out, Text name, Text value, Error *err) {
     if (out->labels.count > (size_t)LIMIT_SERIES_LABELS) {
-        return error_set(err, ERROR_TOO_LARGE, "more labels than the limit SERIES_LABELS (%lld)", (long long)LIMIT_SERIES_LABELS);
+        return error_set(err, ERROR_TOO_LARGE, "more labels than the limit SERIES_LABELS (%lld)",
+                         (long long)LIMIT_SERIES_LABELS);
     }
     *array_add_on(scan->arena, &out->labels) = (Label){name, value};
     return true;
@@ -114,7 +125,8 @@ static bool take_pairs(Scan *scan, PushLine *out, bool named, Error *err) {
         }
         if (name.len == 0) return wrong(scan, err, "a label's name is expected here");
         if (take_char(scan, '=')) {
-            if (!take_char(scan, '"')) return wrong(scan, err, "a label's value in quotes is expected here");
+            if (!take_char(scan, '"'))
+                return wrong(scan, err, "a label's value in quotes is expected here");
             TRY(take_quoted(scan, &value, err));
             TRY(add_label(scan, out, name, value, err));
         } else if (quoted && !named) {
@@ -171,10 +183,13 @@ bool push_line_parse(Text line, Arena *arena, PushLine *out, Error *err) {
     if (name.len == 0 && !braces) return wrong(&scan, err, "a metric's name is expected here");
     if (braces) TRY(take_pairs(&scan, out, name.len > 0, err));
     bool named = false;
-    for (size_t i = 0; i < out->labels.count; i++) named = named || text_equal(out->labels.at[i].name, LABEL_NAME);
+    for (size_t i = 0; i < out->labels.count; i++)
+        named = named || text_equal(out->labels.at[i].name, LABEL_NAME);
     if (!named) return wrong(&scan, err, "the metric has no name");
     if (!braces && scan.at == behind_name && scan.at < line.len) {
-        return wrong(&scan, err, "a character that no metric's name has; put the name in quotes within braces: {\"the name\"} 1");
+        return wrong(&scan, err,
+                     "a character that no metric's name has; put the name in quotes within braces: "
+                     "{\"the name\"} 1");
     }
     out->has_sample = true;
     return take_numbers(&scan, out, err);

@@ -1,16 +1,19 @@
 // One line of Prometheus' text exposition format: a sample, or nothing (blank, comment).
 //
-//   line  -> name ['{' [pairs] '}'] value [milliseconds]  |  '{' '"' name '"' [',' pairs] '}' value [milliseconds]
-//   pairs -> pair {',' pair} [',']          pair -> (word | '"' name '"') '=' '"' value '"'
+//   line   -> series value [milliseconds]
+//   series -> name ['{' [pairs] '}'] | '{' '"' name '"' [',' pairs] '}'
+//   pairs  -> pair {',' pair} [',']
+//   pair   -> (word | '"' name '"') '=' '"' value '"'
 //
-// Within quotes \\ \" \n \t \r \xHH are known, the last three beyond the format, as labels_print writes them.
-// Private to cli.
+// Within quotes \\ \" \n \t \r \xHH are known, the last three beyond the format, as labels_print
+// writes them. Private to cli.
 #pragma once
 
 #include "model/labels.h"
 
 typedef struct PushLine {
-    LabelArray labels;  // __name__ among them, in the order of the line; decoded, on the arena or views of the line
+    LabelArray labels;  // __name__ among them, in the order of the line; decoded, on the arena or
+                        // views of the line
     double value;
     int64_t time_ms;
     bool has_sample;

@@ -1,4 +1,5 @@
-// Lines of the text exposition format: what they mean, and what is said about those that mean nothing.
+// Lines of the text exposition format: what they mean, and what is said about those that mean
+// nothing.
 
 #include <math.h>
 
@@ -13,7 +14,8 @@ static PushLine parsed(Test *t, const char *text) {
 
 static Text series_of(Test *t, const PushLine *line) {
     Labels labels;
-    AUTO(builder_free) Builder out = {0};
+    AUTO(builder_free)
+    Builder out = {0};
     check_ok(t, labels_make(line->labels.at, line->labels.count, t->arena, &labels, t->err));
     labels_print(labels, &out);
     return text_copy(builder_text(&out), t->arena);
@@ -38,7 +40,8 @@ TEST(lines_are_read) {
     for (size_t i = 0; i < COUNT(rows); i++) {
         PushLine line = parsed(t, rows[i].text);
         check(t, line.has_sample && line.value == rows[i].value);
-        check(t, line.has_time == (rows[i].time_ms != 0) && (!line.has_time || line.time_ms == rows[i].time_ms));
+        check(t, line.has_time == (rows[i].time_ms != 0) &&
+                     (!line.has_time || line.time_ms == rows[i].time_ms));
         check_text(t, text_from_cstring(rows[i].series), series_of(t, &line));
     }
     check(t, isnan(parsed(t, "a NaN").value));
@@ -74,15 +77,18 @@ TEST(faults_are_named_with_their_column) {
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         PushLine line;
-        check_error(t, push_line_parse(text_from_cstring(rows[i].text), t->arena, &line, t->err), ERROR_BAD_INPUT);
+        check_error(t, push_line_parse(text_from_cstring(rows[i].text), t->arena, &line, t->err),
+                    ERROR_BAD_INPUT);
         if (strstr(t->err->message, rows[i].says) == NULL) {
-            check_failed(t, __FILE__, __LINE__, "%s: \"%s\", not \"%s\"", rows[i].text, t->err->message, rows[i].says);
+            check_failed(t, __FILE__, __LINE__, "%s: \"%s\", not \"%s\"", rows[i].text,
+                         t->err->message, rows[i].says);
         }
     }
 }
 
 TEST(a_flood_of_labels_is_refused) {
-    AUTO(builder_free) Builder text = {0};
+    AUTO(builder_free)
+    Builder text = {0};
     builder_add(&text, TEXT("a{"));
     for (int i = 0; i < 1000; i++) builder_addf(&text, "l%d=\"v\",", i);
     builder_add(&text, TEXT("} 1"));

@@ -11,8 +11,9 @@
 enum { POINTS_WANTED = 60 };
 
 // Steps that fall on times people read.
-static const int64_t steps_ms[] = {1000,   2000,    5000,    10000,   15000,   30000,    60000,    120000,   300000,
-                                   600000, 900000,  1800000, 3600000, 7200000, 14400000, 21600000, 43200000, 86400000};
+static const int64_t steps_ms[] = {1000,    2000,    5000,     10000,    15000,    30000,
+                                   60000,   120000,  300000,   600000,   900000,   1800000,
+                                   3600000, 7200000, 14400000, 21600000, 43200000, 86400000};
 
 static int64_t step_for(int64_t span_ms) {
     for (size_t i = 0; i < COUNT(steps_ms); i++) {
@@ -31,12 +32,15 @@ typedef struct Asked {
 } Asked;
 
 static bool read_range(const Call *call, int64_t now_ms, Asked *out, Error *err) {
-    Text since = call_flag(call, FLAG_SINCE), start = call_flag(call, FLAG_START), end = call_flag(call, FLAG_END);
+    Text since = call_flag(call, FLAG_SINCE), start = call_flag(call, FLAG_START),
+         end = call_flag(call, FLAG_END);
     Text step = call_flag(call, FLAG_STEP);
-    out->end_ms = (now_ms + 999) / 1000 * 1000;  // a whole second, and what was just stored is in it
+    out->end_ms =
+        (now_ms + 999) / 1000 * 1000;  // a whole second, and what was just stored is in it
     if (end.at != NULL) TRY(moment_parse(end, now_ms, &out->end_ms, err));
     if (since.at != NULL && start.at != NULL) {
-        return error_set(err, ERROR_BAD_INPUT, "--since and --start both say where the range begins; give one of them");
+        return error_set(err, ERROR_BAD_INPUT,
+                         "--since and --start both say where the range begins; give one of them");
     }
     if (start.at != NULL) {
         TRY(moment_parse(start, now_ms, &out->start_ms, err));
@@ -47,43 +51,54 @@ static bool read_range(const Call *call, int64_t now_ms, Asked *out, Error *err)
     } else {
         return error_set(err, ERROR_BAD_INPUT, "a range wants --start or --since too");
     }
-    if (out->start_ms > out->end_ms) return error_set(err, ERROR_BAD_INPUT, "the range ends before it starts");
+    if (out->start_ms > out->end_ms)
+        return error_set(err, ERROR_BAD_INPUT, "the range ends before it starts");
     out->step_ms = step_for(out->end_ms - out->start_ms);
     if (step.at != NULL) TRY(distance_parse(step, &out->step_ms, err));
-    // The last point stands at the end: what is newest is what people want to see. A start that was named is kept.
-    if (start.at == NULL) out->start_ms = out->end_ms - (out->end_ms - out->start_ms) / out->step_ms * out->step_ms;
+    // The last point stands at the end: what is newest is what people want to see. A start that was
+    // named is kept.
+    if (start.at == NULL)
+        out->start_ms = out->end_ms - (out->end_ms - out->start_ms) / out->step_ms * out->step_ms;
     return true;
 }
 
 static bool read_call(const Call *call, Asked *out, Error *err) {
     *out = (Asked){.query = call_argument(call, 0)};
-    if (out->query.len == 0) return error_set(err, ERROR_BAD_INPUT, "the query is missing, as in: traceo query node_load1");
+    if (out->query.len == 0)
+        return error_set(err, ERROR_BAD_INPUT,
+                         "the query is missing, as in: traceo query node_load1");
     TRY(call_format(call, &out->format, err));
     Clock *clock = clock_system();
     int64_t now_ms = clock->wall_ms(clock);
     static const FlagId range_flags[] = {FLAG_SINCE, FLAG_START, FLAG_END, FLAG_STEP};
-    for (size_t i = 0; i < COUNT(range_flags); i++) out->is_range = out->is_range || call_has(call, range_flags[i]);
+    for (size_t i = 0; i < COUNT(range_flags); i++)
+        out->is_range = out->is_range || call_has(call, range_flags[i]);
     out->has_time = call_has(call, FLAG_TIME);
     if (out->has_time && out->is_range) {
-        return error_set(err, ERROR_BAD_INPUT, "--time asks for one moment, the other flags for a range; give one or the other");
+        return error_set(
+            err, ERROR_BAD_INPUT,
+            "--time asks for one moment, the other flags for a range; give one or the other");
     }
     if (out->has_time) return moment_parse(call_flag(call, FLAG_TIME), now_ms, &out->time_ms, err);
     return !out->is_range || read_range(call, now_ms, out, err);
 }
 
 static void add_seconds(Builder *form, const char *name, int64_t ms) {
-    builder_addf(form, "&%s=%s%lld.%03lld", name, ms < 0 ? "-" : "", (long long)(ms < 0 ? -ms : ms) / 1000,
-                 (long long)(ms < 0 ? -ms : ms) % 1000);
+    builder_addf(form, "&%s=%s%lld.%03lld", name, ms < 0 ? "-" : "",
+                 (long long)(ms < 0 ? -ms : ms) / 1000, (long long)(ms < 0 ? -ms : ms) % 1000);
 }
 
 static void say(const char *prefix, Text text) {
-    AUTO(builder_free) Builder line = {0};
+    AUTO(builder_free)
+    Builder line = {0};
     builder_addf(&line, "%s%.*s\n", prefix, TEXT_ARG(text));
     stream_write_err(builder_text(&line));
 }
 
 static void say_notes(const char *prefix, const JsonValue *notes) {
-    for (const JsonValue *note = notes == NULL ? NULL : notes->first; note != NULL; note = note->next) say(prefix, note->text);
+    for (const JsonValue *note = notes == NULL ? NULL : notes->first; note != NULL;
+         note = note->next)
+        say(prefix, note->text);
 }
 
 static ExitCode print_answer(const Asked *asked, Text body, Arena *arena, Error *err) {
@@ -94,7 +109,8 @@ static ExitCode print_answer(const Asked *asked, Text body, Arena *arena, Error 
     }
     say_notes("warning: ", json_get(root, TEXT("warnings")));
     say_notes("note: ", json_get(root, TEXT("infos")));
-    AUTO(builder_free) Builder out = {0};
+    AUTO(builder_free)
+    Builder out = {0};
     size_t rows = 1;
     if (asked->format == TABLE_JSON) {
         builder_add(&out, text_trim(body));
@@ -103,8 +119,10 @@ static ExitCode print_answer(const Asked *asked, Text body, Arena *arena, Error 
         return CODE_FAILED;
     }
     if (rows == 0) {
-        say(asked->is_range ? "no series matches in that time" : "no series with a recent sample matches",
-            TEXT("; to see the names there are: traceo query 'count by (__name__) ({__name__!=\"\"})'"));
+        say(asked->is_range ? "no series matches in that time"
+                            : "no series with a recent sample matches",
+            TEXT("; to see the names there are: traceo query 'count by (__name__) "
+                 "({__name__!=\"\"})'"));
     }
     return call_print(builder_text(&out), err);
 }
@@ -113,7 +131,8 @@ ExitCode command_query(Call *call, Error *err) {
     Asked asked;
     Client client;
     if (!read_call(call, &asked, err) || !client_begin(call, &client, err)) return CODE_USAGE;
-    AUTO(builder_free) Builder form = {0};
+    AUTO(builder_free)
+    Builder form = {0};
     builder_add(&form, TEXT("query="));
     url_encode(asked.query, &form);
     if (asked.has_time) add_seconds(&form, "time", asked.time_ms);
@@ -124,13 +143,14 @@ ExitCode command_query(Call *call, Error *err) {
     }
     HttpClientAnswer answer;
     Text path = asked.is_range ? TEXT("/api/v1/query_range") : TEXT("/api/v1/query");
-    if (!client_send(&client, TEXT("POST"), path, TEXT("application/x-www-form-urlencoded"), TEXT_NONE, builder_text(&form),
-                     call->arena, &answer, err)) {
+    if (!client_send(&client, TEXT("POST"), path, TEXT("application/x-www-form-urlencoded"),
+                     TEXT_NONE, builder_text(&form), call->arena, &answer, err)) {
         return client_code(err);
     }
     if (answer.status == 200) return print_answer(&asked, answer.body, call->arena, err);
     ExitCode code = client_refused(&client, &answer, err);
-    AUTO(builder_free) Builder caret = {0};
+    AUTO(builder_free)
+    Builder caret = {0};
     query_print_caret(asked.query, text_from_cstring(err->message), &caret);
     stream_write_err(builder_text(&caret));
     return code;

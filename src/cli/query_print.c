@@ -31,7 +31,8 @@ static bool read_point(const JsonValue *pair, Arena *arena, Point *out, Error *e
     }
     const JsonValue *count = json_get(value, TEXT("count")), *sum = json_get(value, TEXT("sum"));
     if (count == NULL || sum == NULL) return strange(err);
-    out->value = text_format(arena, "histogram of %.*s, sum %.*s", TEXT_ARG(count->text), TEXT_ARG(sum->text));
+    out->value = text_format(arena, "histogram of %.*s, sum %.*s", TEXT_ARG(count->text),
+                             TEXT_ARG(sum->text));
     return true;
 }
 
@@ -55,7 +56,8 @@ static TextArray label_names(const JsonValue *result, Arena *arena, bool *named)
     TextArray names = {0};
     for (const JsonValue *series = result->first; series != NULL; series = series->next) {
         const JsonValue *metric = json_get(series, TEXT("metric"));
-        for (const JsonValue *label = metric == NULL ? NULL : metric->first; label != NULL; label = label->next) {
+        for (const JsonValue *label = metric == NULL ? NULL : metric->first; label != NULL;
+             label = label->next) {
             if (text_equal(label->key, name_label)) {
                 *named = true;
             } else if (!has_text(&names, label->key)) {
@@ -76,7 +78,8 @@ static Text label_of(const JsonValue *series, Text name) {
 static bool title_of(const JsonValue *series, Arena *arena, Builder *out, Error *err) {
     LabelArray labels = {0};
     const JsonValue *metric = json_get(series, TEXT("metric"));
-    for (const JsonValue *label = metric == NULL ? NULL : metric->first; label != NULL; label = label->next) {
+    for (const JsonValue *label = metric == NULL ? NULL : metric->first; label != NULL;
+         label = label->next) {
         *array_add_on(arena, &labels) = (Label){label->key, label->text};
     }
     Labels made;
@@ -98,15 +101,18 @@ static Columns begin_columns(Table *table, const JsonValue *result, bool with_ti
     columns.labels = label_names(result, table->arena, &columns.named);
     if (with_time) table_column(table, TEXT("time"), false, false);
     if (columns.named) table_column(table, TEXT("metric"), false, false);
-    for (size_t i = 0; i < columns.labels.count; i++) table_column(table, columns.labels.at[i], false, false);
+    for (size_t i = 0; i < columns.labels.count; i++)
+        table_column(table, columns.labels.at[i], false, false);
     table_column(table, TEXT("value"), true, false);
     return columns;
 }
 
-static void add_row(Table *table, const Columns *columns, const JsonValue *series, const Point *point, bool with_time) {
+static void add_row(Table *table, const Columns *columns, const JsonValue *series,
+                    const Point *point, bool with_time) {
     if (with_time) table_cell(table, point->time);
     if (columns->named) table_cell(table, label_of(series, name_label));
-    for (size_t i = 0; i < columns->labels.count; i++) table_cell(table, label_of(series, columns->labels.at[i]));
+    for (size_t i = 0; i < columns->labels.count; i++)
+        table_cell(table, label_of(series, columns->labels.at[i]));
     table_cell(table, point->value);
 }
 
@@ -115,7 +121,8 @@ static const JsonValue *value_of(const JsonValue *series) {
     return value != NULL ? value : json_get(series, TEXT("histogram"));
 }
 
-static bool print_vector(const JsonValue *result, TableFormat format, Arena *arena, Builder *out, Error *err) {
+static bool print_vector(const JsonValue *result, TableFormat format, Arena *arena, Builder *out,
+                         Error *err) {
     bool with_time = format == TABLE_CSV;
     Table table = {.arena = arena};
     Columns columns = begin_columns(&table, result, with_time);
@@ -133,7 +140,8 @@ static bool each_point(const JsonValue *series, Table *table, const Columns *col
     static const Text keys[] = {TEXT_INIT("values"), TEXT_INIT("histograms")};
     for (size_t i = 0; i < COUNT(keys); i++) {
         const JsonValue *points = json_get(series, keys[i]);
-        for (const JsonValue *pair = points == NULL ? NULL : points->first; pair != NULL; pair = pair->next) {
+        for (const JsonValue *pair = points == NULL ? NULL : points->first; pair != NULL;
+             pair = pair->next) {
             Point point;
             TRY(read_point(pair, table->arena, &point, err));
             add_row(table, columns, series, &point, true);
@@ -142,7 +150,8 @@ static bool each_point(const JsonValue *series, Table *table, const Columns *col
     return true;
 }
 
-static bool print_matrix(const JsonValue *result, TableFormat format, Arena *arena, Builder *out, Error *err) {
+static bool print_matrix(const JsonValue *result, TableFormat format, Arena *arena, Builder *out,
+                         Error *err) {
     if (format == TABLE_CSV) {
         Table table = {.arena = arena};
         Columns columns = begin_columns(&table, result, true);
@@ -165,7 +174,8 @@ static bool print_matrix(const JsonValue *result, TableFormat format, Arena *are
     return true;
 }
 
-static bool print_single(const JsonValue *result, TableFormat format, Arena *arena, Builder *out, Error *err) {
+static bool print_single(const JsonValue *result, TableFormat format, Arena *arena, Builder *out,
+                         Error *err) {
     Point point;
     TRY(read_point(result, arena, &point, err));
     if (format == TABLE_TEXT) {
@@ -181,10 +191,13 @@ static bool print_single(const JsonValue *result, TableFormat format, Arena *are
     return true;
 }
 
-bool query_print(const JsonValue *data, TableFormat format, Arena *arena, Builder *out, size_t *rows, Error *err) {
-    const JsonValue *type = json_get(data, TEXT("resultType")), *result = json_get(data, TEXT("result"));
+bool query_print(const JsonValue *data, TableFormat format, Arena *arena, Builder *out,
+                 size_t *rows, Error *err) {
+    const JsonValue *type = json_get(data, TEXT("resultType")),
+                    *result = json_get(data, TEXT("result"));
     if (type == NULL || result == NULL || result->kind != JSON_ARRAY_BEGIN) return strange(err);
-    bool vector = text_equal(type->text, TEXT("vector")), matrix = text_equal(type->text, TEXT("matrix"));
+    bool vector = text_equal(type->text, TEXT("vector")),
+         matrix = text_equal(type->text, TEXT("matrix"));
     *rows = vector || matrix ? result->count : 1;
     if (*rows == 0 && format == TABLE_TEXT) return true;
     if (vector) return print_vector(result, format, arena, out, err);
@@ -192,7 +205,8 @@ bool query_print(const JsonValue *data, TableFormat format, Arena *arena, Builde
     return print_single(result, format, arena, out, err);
 }
 
-// ---- Where the fault is -----------------------------------------------------------------------------
+// ---- Where the fault is
+// -----------------------------------------------------------------------------
 
 static bool take_number(Text text, size_t *at, uint64_t *out) {
     size_t start = *at;
@@ -205,8 +219,10 @@ static bool find_place(Text message, uint64_t *line, uint64_t *column) {
     for (size_t i = 0; i < message.len; i++) {
         if (i > 0 && message.at[i - 1] >= '0' && message.at[i - 1] <= '9') continue;
         size_t at = i;
-        if (!take_number(message, &at, line) || at == message.len || message.at[at++] != ':') continue;
-        if (take_number(message, &at, column) && at < message.len && message.at[at] == ':') return *line > 0 && *column > 0;
+        if (!take_number(message, &at, line) || at == message.len || message.at[at++] != ':')
+            continue;
+        if (take_number(message, &at, column) && at < message.len && message.at[at] == ':')
+            return *line > 0 && *column > 0;
     }
     return false;
 }
@@ -223,7 +239,8 @@ void query_print_caret(Text query, Text message, Builder *out) {
     builder_addf(out, "  %.*s\n  ", TEXT_ARG(found));
     for (size_t i = 0; i < before.len; i++) {
         // A tab before the caret as before the fault; bytes inside a character take no room.
-        if (((unsigned char)before.at[i] & 0xc0) != 0x80) builder_add_char(out, before.at[i] == '\t' ? '\t' : ' ');
+        if (((unsigned char)before.at[i] & 0xc0) != 0x80)
+            builder_add_char(out, before.at[i] == '\t' ? '\t' : ' ');
     }
     builder_add(out, TEXT("^\n"));
 }

@@ -15,5 +15,6 @@ ExitCode command_query(Call *call, Error *err);
 ExitCode command_serve(Call *call, Error *err);
 ExitCode command_version(Call *call, Error *err);
 
-// help.c: the explanation of one command, and of the whole program (NULL), for help, --help and usage errors.
+// help.c: the explanation of one command, and of the whole program (NULL), for help, --help and
+// usage errors.
 void help_print(const Command *command, Builder *out);

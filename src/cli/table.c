@@ -63,7 +63,8 @@ static void print_text(const Table *table, Builder *out) {
         widths[i % count] = MAX(widths[i % count], text_columns(table->cells.at[i]));
     }
     print_line(table, widths, NULL, out);
-    for (size_t row = 0; row < rows; row++) print_line(table, widths, &table->cells.at[row * count], out);
+    for (size_t row = 0; row < rows; row++)
+        print_line(table, widths, &table->cells.at[row * count], out);
     memory_free(widths);
 }
 
@@ -119,9 +120,15 @@ static void print_json(const Table *table, Builder *out) {
 
 void table_print(const Table *table, TableFormat format, Builder *out) {
     switch (format) {
-        case TABLE_TEXT: print_text(table, out); return;
-        case TABLE_JSON: print_json(table, out); return;
-        case TABLE_CSV: print_csv(table, out); return;
+        case TABLE_TEXT:
+            print_text(table, out);
+            return;
+        case TABLE_JSON:
+            print_json(table, out);
+            return;
+        case TABLE_CSV:
+            print_csv(table, out);
+            return;
     }
     unreachable("every format is above");
 }
@@ -133,5 +140,7 @@ bool table_format_parse(Text text, TableFormat *out, Error *err) {
         *out = (TableFormat)i;
         return true;
     }
-    return error_set(err, ERROR_BAD_INPUT, "\"%.*s\" is not a way to print; there are table, json and csv", TEXT_ARG(text));
+    return error_set(err, ERROR_BAD_INPUT,
+                     "\"%.*s\" is not a way to print; there are table, json and csv",
+                     TEXT_ARG(text));
 }

@@ -1,6 +1,8 @@
-// Rows and columns for people and programs: aligned text, CSV (RFC 4180) or a JSON array of objects.
+// Rows and columns for people and programs: aligned text, CSV (RFC 4180) or a JSON array of
+// objects.
 //
-// Begin with {.arena = …}; headings first, then rows, cell by cell. Texts are views and must outlive the printing.
+// Begin with {.arena = …}; headings first, then rows, cell by cell. Texts are views and must
+// outlive the printing.
 #pragma once
 
 #include "base/array.h"

@@ -18,8 +18,9 @@ ServerBuild build_facts(void) {
 
 static void print_json(const ServerBuild *build, Text platform, Builder *out) {
     const Text pairs[][2] = {
-        {TEXT_INIT("version"), build->version}, {TEXT_INIT("revision"), build->revision}, {TEXT_INIT("date"), build->date},
-        {TEXT_INIT("compiler"), build->compiler}, {TEXT_INIT("platform"), platform}, {TEXT_INIT("features"), TEXT_INIT(BUILD_FEATURES)},
+        {TEXT_INIT("version"), build->version}, {TEXT_INIT("revision"), build->revision},
+        {TEXT_INIT("date"), build->date},       {TEXT_INIT("compiler"), build->compiler},
+        {TEXT_INIT("platform"), platform},      {TEXT_INIT("features"), TEXT_INIT(BUILD_FEATURES)},
     };
     JsonWriter writer = json_writer_begin(out);
     json_object_begin(&writer);
@@ -36,11 +37,13 @@ ExitCode command_version(Call *call, Error *err) {
     if (!call_format(call, &format, err)) return CODE_USAGE;
     ServerBuild build = build_facts();
     Text platform = machine_kernel(call->arena);
-    AUTO(builder_free) Builder out = {0};
+    AUTO(builder_free)
+    Builder out = {0};
     if (format == TABLE_JSON) {
         print_json(&build, platform, &out);
     } else {
-        builder_addf(&out, "traceo, version %.*s (revision: %.*s)\n", TEXT_ARG(build.version), TEXT_ARG(build.revision));
+        builder_addf(&out, "traceo, version %.*s (revision: %.*s)\n", TEXT_ARG(build.version),
+                     TEXT_ARG(build.revision));
         builder_addf(&out, "  source date:  %.*s\n", TEXT_ARG(build.date));
         builder_addf(&out, "  compiler:     %.*s\n", TEXT_ARG(build.compiler));
         builder_addf(&out, "  platform:     %.*s\n", TEXT_ARG(platform));

@@ -3,7 +3,8 @@
 
 #include "server/server.h"
 
-// Written by the build from revision.c.in and date.c.in; version, compiler and features are its defines.
+// Written by the build from revision.c.in and date.c.in; version, compiler and features are its
+// defines.
 extern const char build_revision[];
 extern const char build_date[];
 

@@ -1,8 +1,9 @@
 // JSON (RFC 8259), read by pulling and written by pushing.
 //
-// The reader validates as it goes: UTF-8, escapes, numbers, nesting up to LIMIT_NESTING_JSON, nothing
-// after the value. Errors are BAD_INPUT with line and column. Strings without escapes are views into the
-// source; others are decoded onto the arena. Half a surrogate pair (\ud800 alone) becomes U+FFFD.
+// The reader validates as it goes: UTF-8, escapes, numbers, nesting up to LIMIT_NESTING_JSON,
+// nothing after the value. Errors are BAD_INPUT with line and column. Strings without escapes are
+// views into the source; others are decoded onto the arena. Half a surrogate pair (\ud800 alone)
+// becomes U+FFFD.
 #pragma once
 
 #include "base/arena.h"
@@ -40,16 +41,17 @@ typedef struct JsonReader {
 JsonReader json_reader_begin(Text source, Arena *arena);
 // JSON_END after the whole value and only white space.
 must_use bool json_next(JsonReader *reader, JsonToken *token, Error *err);
-// Skips the value that comes next (after JSON_KEY or with `token` NULL; in an array one must be left), or
-// the rest of the array or object that `token` has begun. A token that is a whole value is already behind.
+// Skips the value that comes next (after JSON_KEY or with `token` NULL; in an array one must be
+// left), or the rest of the array or object that `token` has begun. A token that is a whole value
+// is already behind.
 must_use bool json_skip(JsonReader *reader, const JsonToken *token, Error *err);
 
 // A whole document as a tree on the arena. Duplicate keys: the last wins, as browsers do.
 typedef struct JsonValue JsonValue;
 struct JsonValue {
-    JsonKind kind;  // NULL, TRUE, FALSE, NUMBER, STRING, ARRAY_BEGIN, OBJECT_BEGIN
-    Text text;      // STRING, NUMBER
-    Text key;       // within an object
+    JsonKind kind;            // NULL, TRUE, FALSE, NUMBER, STRING, ARRAY_BEGIN, OBJECT_BEGIN
+    Text text;                // STRING, NUMBER
+    Text key;                 // within an object
     JsonValue *first, *next;  // members in order
     size_t count;
 };
@@ -57,15 +59,17 @@ must_use bool json_parse(Text source, Arena *arena, JsonValue **out, Error *err)
 const JsonValue *json_get(const JsonValue *object, Text key);  // NULL when absent or not an object
 // False when `value` is NULL or not a number. Beyond the range of double: infinite.
 must_use bool json_number(const JsonValue *value, double *out);
-// Whole numbers, written as a number or as a string, as proto3's JSON does for 64 bits ("9007199254740993").
-// False when NULL, of another kind, not whole (1e3 and 1.0 are) or out of range.
+// Whole numbers, written as a number or as a string, as proto3's JSON does for 64 bits
+// ("9007199254740993"). False when NULL, of another kind, not whole (1e3 and 1.0 are) or out of
+// range.
 must_use bool json_whole_i64(const JsonValue *value, int64_t *out);
 must_use bool json_whole_u64(const JsonValue *value, uint64_t *out);
 // The same for the text of a JSON_NUMBER or JSON_STRING token.
 must_use bool json_text_to_i64(Text text, int64_t *out);
 must_use bool json_text_to_u64(Text text, uint64_t *out);
 
-// Writing. Commas and escapes are the writer's business; nesting is the caller's. Invalid UTF-8 becomes U+FFFD.
+// Writing. Commas and escapes are the writer's business; nesting is the caller's. Invalid UTF-8
+// becomes U+FFFD.
 typedef struct JsonWriter {
     Builder *out;
     bool need_comma;

@@ -17,7 +17,8 @@ static void write_tree(const JsonValue *value, JsonWriter *writer) {
     if (value->kind == JSON_STRING) json_text(writer, value->text);
     if (value->kind == JSON_NUMBER) json_raw(writer, value->text);
     if (value->kind == JSON_NULL) json_null(writer);
-    if (value->kind == JSON_TRUE || value->kind == JSON_FALSE) json_bool(writer, value->kind == JSON_TRUE);
+    if (value->kind == JSON_TRUE || value->kind == JSON_FALSE)
+        json_bool(writer, value->kind == JSON_TRUE);
 }
 
 static bool same_tree(const JsonValue *a, const JsonValue *b) {
@@ -32,8 +33,10 @@ static bool same_tree(const JsonValue *a, const JsonValue *b) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    AUTO(arena_free) Arena arena = {0};
-    AUTO(builder_free) Builder written = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
+    AUTO(builder_free)
+    Builder written = {0};
     Text source = {(const char *)data, size};
     Error err = {0};
     JsonValue *first, *again;

@@ -7,11 +7,11 @@
 
 // What may come next.
 enum {
-    WANT_VALUE,         // a value must come
-    WANT_FIRST_VALUE,   // after '[': a value or ']'
-    WANT_FIRST_KEY,     // after '{': a key or '}'
-    WANT_MORE,          // after a value: ',' or the end of what it stands in
-    WANT_NOTHING,       // after the whole value: white space
+    WANT_VALUE,        // a value must come
+    WANT_FIRST_VALUE,  // after '[': a value or ']'
+    WANT_FIRST_KEY,    // after '{': a key or '}'
+    WANT_MORE,         // after a value: ',' or the end of what it stands in
+    WANT_NOTHING,      // after the whole value: white space
 };
 
 JsonReader json_reader_begin(Text source, Arena *arena) {
@@ -27,7 +27,8 @@ static bool bad(const JsonReader *reader, size_t at, const char *what, Error *er
             line_begin = i + 1;
         }
     }
-    return error_set(err, ERROR_BAD_INPUT, "JSON, line %zu column %zu: %s", line, at - line_begin + 1, what);
+    return error_set(err, ERROR_BAD_INPUT, "JSON, line %zu column %zu: %s", line,
+                     at - line_begin + 1, what);
 }
 
 static void skip_space(JsonReader *reader) {
@@ -43,12 +44,15 @@ static bool in_object(const JsonReader *reader) {
 }
 
 static bool nest(JsonReader *reader, bool is_object, Error *err) {
-    _Static_assert(sizeof reader->nesting_is_object * 8 >= 64, "a bit for each of LIMIT_NESTING_JSON levels");
+    _Static_assert(sizeof reader->nesting_is_object * 8 >= 64,
+                   "a bit for each of LIMIT_NESTING_JSON levels");
     if (reader->depth >= LIMIT_NESTING_JSON) {
-        return bad(reader, reader->at, "nested more deeply than limit NESTING_JSON (64 levels)", err);
+        return bad(reader, reader->at, "nested more deeply than limit NESTING_JSON (64 levels)",
+                   err);
     }
     uint64_t bit = UINT64_C(1) << reader->depth;
-    reader->nesting_is_object = is_object ? reader->nesting_is_object | bit : reader->nesting_is_object & ~bit;
+    reader->nesting_is_object =
+        is_object ? reader->nesting_is_object | bit : reader->nesting_is_object & ~bit;
     reader->depth++;
     reader->at++;
     reader->state = is_object ? WANT_FIRST_KEY : WANT_FIRST_VALUE;
@@ -123,7 +127,8 @@ static bool read_escape(const JsonReader *reader, size_t *at, char *into, size_t
     return true;
 }
 
-static bool decode_escapes(const JsonReader *reader, size_t from, size_t to, Text *out, Error *err) {
+static bool decode_escapes(const JsonReader *reader, size_t from, size_t to, Text *out,
+                           Error *err) {
     // No escape is shorter than what it stands for.
     char *into = arena_push_raw(reader->arena, to - from, 1);
     size_t len = 0;
@@ -138,8 +143,8 @@ static bool decode_escapes(const JsonReader *reader, size_t from, size_t to, Tex
     return true;
 }
 
-// Marks (0x80) bytes of `word` that end the fast walk: a control, '"', '\\' or not ASCII. The lowest mark
-// is exact; a borrow may set wrong ones above it.
+// Marks (0x80) bytes of `word` that end the fast walk: a control, '"', '\\' or not ASCII. The
+// lowest mark is exact; a borrow may set wrong ones above it.
 static uint64_t special_bytes(uint64_t word) {
     const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
     uint64_t quote = word ^ (ones * '"'), backslash = word ^ (ones * '\\');
@@ -173,7 +178,8 @@ static bool read_string(JsonReader *reader, Text *out, Error *err) {
         if (at >= source.len) return bad(reader, reader->at, "a string that does not end", err);
         uint8_t c = (uint8_t)source.at[at];
         if (c == '"') break;
-        if (c < 0x20) return bad(reader, at, "a control character in a string; write it as an escape", err);
+        if (c < 0x20)
+            return bad(reader, at, "a control character in a string; write it as an escape", err);
         if (c >= 0x80) ascii = false;
         if (c == '\\') {
             escapes = true;
@@ -205,7 +211,8 @@ static bool read_number(JsonReader *reader, Text *out, Error *err) {
     if (source.at[at] == '-') at++;
     size_t digits = digits_from(source, at);
     if (digits == 0) return bad(reader, begin, "neither a number nor any other value", err);
-    if (digits > 1 && source.at[at] == '0') return bad(reader, begin, "a number that begins with 0", err);
+    if (digits > 1 && source.at[at] == '0')
+        return bad(reader, begin, "a number that begins with 0", err);
     at += digits;
     if (at < source.len && source.at[at] == '.') {
         digits = digits_from(source, at + 1);
@@ -226,23 +233,44 @@ static bool read_number(JsonReader *reader, Text *out, Error *err) {
 
 static bool read_word(JsonReader *reader, Text word, Error *err) {
     Text rest = {reader->source.at + reader->at, reader->source.len - reader->at};
-    if (!text_starts_with(rest, word)) return bad(reader, reader->at, "neither true, false, null nor any other value", err);
+    if (!text_starts_with(rest, word))
+        return bad(reader, reader->at, "neither true, false, null nor any other value", err);
     reader->at += word.len;
     return true;
 }
 
 // The value that begins at reader->at, where white space is already behind.
 static bool read_value(JsonReader *reader, JsonToken *token, Error *err) {
-    if (reader->at >= reader->source.len) return bad(reader, reader->at, "the end, where a value should be", err);
+    if (reader->at >= reader->source.len)
+        return bad(reader, reader->at, "the end, where a value should be", err);
     *token = (JsonToken){0};
     switch (reader->source.at[reader->at]) {
-        case '{': token->kind = JSON_OBJECT_BEGIN; return nest(reader, true, err);
-        case '[': token->kind = JSON_ARRAY_BEGIN; return nest(reader, false, err);
-        case '"': token->kind = JSON_STRING; TRY(read_string(reader, &token->text, err)); break;
-        case 't': token->kind = JSON_TRUE; TRY(read_word(reader, TEXT("true"), err)); break;
-        case 'f': token->kind = JSON_FALSE; TRY(read_word(reader, TEXT("false"), err)); break;
-        case 'n': token->kind = JSON_NULL; TRY(read_word(reader, TEXT("null"), err)); break;
-        default: token->kind = JSON_NUMBER; TRY(read_number(reader, &token->text, err)); break;
+        case '{':
+            token->kind = JSON_OBJECT_BEGIN;
+            return nest(reader, true, err);
+        case '[':
+            token->kind = JSON_ARRAY_BEGIN;
+            return nest(reader, false, err);
+        case '"':
+            token->kind = JSON_STRING;
+            TRY(read_string(reader, &token->text, err));
+            break;
+        case 't':
+            token->kind = JSON_TRUE;
+            TRY(read_word(reader, TEXT("true"), err));
+            break;
+        case 'f':
+            token->kind = JSON_FALSE;
+            TRY(read_word(reader, TEXT("false"), err));
+            break;
+        case 'n':
+            token->kind = JSON_NULL;
+            TRY(read_word(reader, TEXT("null"), err));
+            break;
+        default:
+            token->kind = JSON_NUMBER;
+            TRY(read_number(reader, &token->text, err));
+            break;
     }
     reader->state = reader->depth == 0 ? WANT_NOTHING : WANT_MORE;
     return true;
@@ -268,22 +296,31 @@ bool json_next(JsonReader *reader, JsonToken *token, Error *err) {
     skip_space(reader);
     char c = reader->at < reader->source.len ? reader->source.at[reader->at] : '\0';
     switch (reader->state) {
-        case WANT_VALUE: return read_value(reader, token, err);
-        case WANT_FIRST_VALUE: return c == ']' ? unnest(reader, token) : read_value(reader, token, err);
-        case WANT_FIRST_KEY: return c == '}' ? unnest(reader, token) : read_key(reader, token, err);
+        case WANT_VALUE:
+            return read_value(reader, token, err);
+        case WANT_FIRST_VALUE:
+            return c == ']' ? unnest(reader, token) : read_value(reader, token, err);
+        case WANT_FIRST_KEY:
+            return c == '}' ? unnest(reader, token) : read_key(reader, token, err);
         case WANT_MORE:
             if (c == (in_object(reader) ? '}' : ']')) return unnest(reader, token);
             if (c != ',') {
-                return bad(reader, reader->at, in_object(reader) ? "',' or '}' should be here" : "',' or ']' should be here", err);
+                return bad(
+                    reader, reader->at,
+                    in_object(reader) ? "',' or '}' should be here" : "',' or ']' should be here",
+                    err);
             }
             reader->at++;
             skip_space(reader);
-            return in_object(reader) ? read_key(reader, token, err) : read_value(reader, token, err);
+            return in_object(reader) ? read_key(reader, token, err)
+                                     : read_value(reader, token, err);
         case WANT_NOTHING:
-            if (reader->at < reader->source.len) return bad(reader, reader->at, "something follows the whole value", err);
+            if (reader->at < reader->source.len)
+                return bad(reader, reader->at, "something follows the whole value", err);
             *token = (JsonToken){JSON_END, TEXT_NONE};
             return true;
-        default: unreachable("a state is one of the five");
+        default:
+            unreachable("a state is one of the five");
     }
 }
 

@@ -43,11 +43,13 @@ bool json_parse(Text source, Arena *arena, JsonValue **out, Error *err) {
         } else if (token.kind == JSON_ARRAY_END || token.kind == JSON_OBJECT_END) {
             depth--;
         } else {
-            JsonValue *value = value_begin(&token, key, depth == 0 ? NULL : &levels[depth - 1], arena);
+            JsonValue *value =
+                value_begin(&token, key, depth == 0 ? NULL : &levels[depth - 1], arena);
             key = TEXT_NONE;
             if (root == NULL) root = value;
             // The reader keeps depth within LIMIT_NESTING_JSON, which is NESTING_MAX.
-            if (token.kind == JSON_ARRAY_BEGIN || token.kind == JSON_OBJECT_BEGIN) levels[depth++] = (Level){value, NULL};
+            if (token.kind == JSON_ARRAY_BEGIN || token.kind == JSON_OBJECT_BEGIN)
+                levels[depth++] = (Level){value, NULL};
         }
     }
     *out = root;
@@ -73,13 +75,15 @@ static bool whole_number(Text text, bool *negative, uint64_t *magnitude) {
     if (*negative) text = text_slice(text, 1, text.len);
     if (text_to_u64(text, magnitude)) return true;
 
-    // digits ['.' digits] ['e' exponent]: drop the point, then shift by what is left of the exponent.
+    // digits ['.' digits] ['e' exponent]: drop the point, then shift by what is left of the
+    // exponent.
     size_t end = 0;
     while (end < text.len && text.at[end] != 'e' && text.at[end] != 'E') end++;
     int64_t exponent = 0;
     if (end < text.len) {
         Text written = text_slice(text, end + 1, text.len);
-        if (written.len > 1 && written.at[0] == '+' && written.at[1] != '-') written = text_slice(written, 1, written.len);
+        if (written.len > 1 && written.at[0] == '+' && written.at[1] != '-')
+            written = text_slice(written, 1, written.len);
         if (!text_to_i64(written, &exponent)) return false;
         if (exponent < -1000 || exponent > 1000) return false;
     }

@@ -41,7 +41,8 @@ static int floor_log2_pow10(int e) {
     return (e * 1741647) >> 19;
 }
 
-// The upper 64 bits of g * factor, with the lowest bit set when anything was cut off ("round to odd").
+// The upper 64 bits of g * factor, with the lowest bit set when anything was cut off ("round to
+// odd").
 static uint64_t multiply_to_odd(Power g, uint64_t factor) {
     unsigned __int128 low = (unsigned __int128)g.low * factor;
     unsigned __int128 high = (unsigned __int128)g.high * factor + (uint64_t)(low >> 64);
@@ -49,12 +50,14 @@ static uint64_t multiply_to_odd(Power g, uint64_t factor) {
 }
 
 static Decimal without_zeros(Decimal decimal) {
-    while (decimal.digits % 100 == 0) decimal = (Decimal){decimal.digits / 100, decimal.exponent + 2};
+    while (decimal.digits % 100 == 0)
+        decimal = (Decimal){decimal.digits / 100, decimal.exponent + 2};
     if (decimal.digits % 10 == 0) decimal = (Decimal){decimal.digits / 10, decimal.exponent + 1};
     return decimal;
 }
 
-// The shortest decimal within the rounding interval of a finite double above 0; of several, the closest.
+// The shortest decimal within the rounding interval of a finite double above 0; of several, the
+// closest.
 static Decimal decimal_shortest(uint64_t bits) {
     uint64_t fraction = bits & ((UINT64_C(1) << SIGNIFICAND_BITS) - 1);
     int stored = (int)(bits >> SIGNIFICAND_BITS & 0x7ff);
@@ -200,7 +203,8 @@ size_t number_format_shortest(double value, char into[NUMBER_TEXT_MAX]) {
     double magnitude = value < 0 ? -value : value;
     Decimal decimal = decimal_shortest(bits & (UINT64_MAX >> 1));
     bool positional = magnitude >= 1e-6 && magnitude < 1e21;
-    return len + (positional ? write_positional(decimal, into + len) : write_exponential(decimal, into + len));
+    return len + (positional ? write_positional(decimal, into + len)
+                             : write_exponential(decimal, into + len));
 }
 
 size_t number_format_ms_as_s(int64_t ms, char into[NUMBER_TEXT_MAX]) {

@@ -5,11 +5,12 @@
 
 enum { NUMBER_TEXT_MAX = 32 };
 
-// As Prometheus prints sample values: Go's FormatFloat(v, 'f', -1, 64). "NaN", "+Inf", "-Inf", "-0"; never an
-// exponent. Writes at most 400 bytes (342 is the longest) without a NUL; returns how many.
+// As Prometheus prints sample values: Go's FormatFloat(v, 'f', -1, 64). "NaN", "+Inf", "-Inf",
+// "-0"; never an exponent. Writes at most 400 bytes (342 is the longest) without a NUL; returns how
+// many.
 size_t number_format_f64(double value, char into[400]);
-// As JavaScript: positional from 1e-6 up to below 1e21, else "1.5e-7", "1e+21" (JSON numbers, CSV). Not finite
-// and negative zero as above, so that everything reads back. At most 25 bytes.
+// As JavaScript: positional from 1e-6 up to below 1e21, else "1.5e-7", "1e+21" (JSON numbers, CSV).
+// Not finite and negative zero as above, so that everything reads back. At most 25 bytes.
 size_t number_format_shortest(double value, char into[NUMBER_TEXT_MAX]);
 // "1722470400.123" from milliseconds, no trailing zeros ("1722470400", "1722470400.5").
 size_t number_format_ms_as_s(int64_t ms, char into[NUMBER_TEXT_MAX]);

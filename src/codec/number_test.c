@@ -23,15 +23,34 @@ TEST(positional_notation_is_that_of_go) {
         double value;
         const char *text;
     } cases[] = {
-        {0, "0"}, {-0.0, "-0"}, {1, "1"}, {-1.5, "-1.5"}, {0.1, "0.1"}, {100, "100"}, {1e21, "1000000000000000000000"},
-        {1e23, "100000000000000000000000"}, {123456789.125, "123456789.125"}, {0.000001, "0.000001"},
-        {1e-7, "0.0000001"}, {1.7976931348623157e308, NULL}, {0.3, "0.3"}, {0.1 + 0.2, "0.30000000000000004"},
-        {9007199254740992, "9007199254740992"}, {4503599627370495.5, "4503599627370495.5"}, {1.0 / 3, "0.3333333333333333"},
-        {2.2250738585072014e-308, NULL}, {5e-324, NULL}, {__builtin_inf(), "+Inf"}, {-__builtin_inf(), "-Inf"},
-        {__builtin_nan(""), "NaN"}, {9.5367431640625e-07, "0.00000095367431640625"}, {72057594037927936.0, "72057594037927940"},
+        {0, "0"},
+        {-0.0, "-0"},
+        {1, "1"},
+        {-1.5, "-1.5"},
+        {0.1, "0.1"},
+        {100, "100"},
+        {1e21, "1000000000000000000000"},
+        {1e23, "100000000000000000000000"},
+        {123456789.125, "123456789.125"},
+        {0.000001, "0.000001"},
+        {1e-7, "0.0000001"},
+        {1.7976931348623157e308, NULL},
+        {0.3, "0.3"},
+        {0.1 + 0.2, "0.30000000000000004"},
+        {9007199254740992, "9007199254740992"},
+        {4503599627370495.5, "4503599627370495.5"},
+        {1.0 / 3, "0.3333333333333333"},
+        {2.2250738585072014e-308, NULL},
+        {5e-324, NULL},
+        {__builtin_inf(), "+Inf"},
+        {-__builtin_inf(), "-Inf"},
+        {__builtin_nan(""), "NaN"},
+        {9.5367431640625e-07, "0.00000095367431640625"},
+        {72057594037927936.0, "72057594037927940"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        if (cases[i].text != NULL) check_text(t, text_from_cstring(cases[i].text), f64_text(t, cases[i].value));
+        if (cases[i].text != NULL)
+            check_text(t, text_from_cstring(cases[i].text), f64_text(t, cases[i].value));
     }
     check_i64(t, 309, f64_text(t, 1.7976931348623157e308).len);
     check_i64(t, 326, f64_text(t, 5e-324).len);
@@ -73,11 +92,15 @@ static void check_shortest(Test *t, uint64_t bits) {
         }
     }
     if (digits <= 1) return;
-    // %.*e rounds to nearest, so a shorter decimal within the interval would be found by it, or one step beside.
+    // %.*e rounds to nearest, so a shorter decimal within the interval would be found by it, or one
+    // step beside.
     snprintf(shorter, sizeof shorter, "%.*e", digits - 2, value);
     double nearest = strtod(shorter, NULL);
-    if (nearest == value) check_failed(t, __FILE__, __LINE__, "%a is %.*s, but %s is enough", value, (int)len, text, shorter);
-    // Of the decimals of this length it is the closest: the one that printf rounds to, if that reads back.
+    if (nearest == value)
+        check_failed(t, __FILE__, __LINE__, "%a is %.*s, but %s is enough", value, (int)len, text,
+                     shorter);
+    // Of the decimals of this length it is the closest: the one that printf rounds to, if that
+    // reads back.
     snprintf(shorter, sizeof shorter, "%.*e", digits - 1, value);
     double closest;
     check(t, text_to_f64(text_from_cstring(shorter), &closest));
@@ -88,10 +111,12 @@ static void check_shortest(Test *t, uint64_t bits) {
         char a[32] = {0}, b[32] = {0};
         size_t an = 0, bn = 0;
         for (size_t i = 0; i < ours.len && ours.at[i] != 'e'; i++) {
-            if (ours.at[i] >= (an == 0 ? '1' : '0') && ours.at[i] <= '9' && an < sizeof a - 1) a[an++] = ours.at[i];
+            if (ours.at[i] >= (an == 0 ? '1' : '0') && ours.at[i] <= '9' && an < sizeof a - 1)
+                a[an++] = ours.at[i];
         }
         for (; *mantissa != 'e'; mantissa++) {
-            if (*mantissa >= (bn == 0 ? '1' : '0') && *mantissa <= '9' && bn < sizeof b - 1) b[bn++] = *mantissa;
+            if (*mantissa >= (bn == 0 ? '1' : '0') && *mantissa <= '9' && bn < sizeof b - 1)
+                b[bn++] = *mantissa;
         }
         check(t, memcmp(a, b, (size_t)digits) == 0);
     }
@@ -139,9 +164,18 @@ TEST(milliseconds_become_seconds_without_trailing_zeros) {
         int64_t ms;
         const char *text;
     } cases[] = {
-        {1722470400123, "1722470400.123"}, {1722470400000, "1722470400"}, {1722470400500, "1722470400.5"}, {0, "0"},
-        {1, "0.001"}, {-1, "-0.001"}, {-1500, "-1.5"}, {INT64_MIN, "-9223372036854775.808"}, {10, "0.01"}, {1000, "1"},
-        {INT64_MAX, "9223372036854775.807"}, {100000, "100"},
+        {1722470400123, "1722470400.123"},
+        {1722470400000, "1722470400"},
+        {1722470400500, "1722470400.5"},
+        {0, "0"},
+        {1, "0.001"},
+        {-1, "-0.001"},
+        {-1500, "-1.5"},
+        {INT64_MIN, "-9223372036854775.808"},
+        {10, "0.01"},
+        {1000, "1"},
+        {INT64_MAX, "9223372036854775.807"},
+        {100000, "100"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         char text[NUMBER_TEXT_MAX];
@@ -150,6 +184,9 @@ TEST(milliseconds_become_seconds_without_trailing_zeros) {
     }
 }
 
-TEST_MAIN("codec/number", CASE(positional_notation_is_that_of_go), CASE(shortest_notation_is_that_of_javascript),
-          CASE(random_bit_patterns_read_back_and_no_shorter_text_does), CASE(powers_of_two_and_their_neighbours_are_shortest),
-          CASE(decimals_of_few_digits_come_back_as_written), CASE(milliseconds_become_seconds_without_trailing_zeros))
+TEST_MAIN("codec/number", CASE(positional_notation_is_that_of_go),
+          CASE(shortest_notation_is_that_of_javascript),
+          CASE(random_bit_patterns_read_back_and_no_shorter_text_does),
+          CASE(powers_of_two_and_their_neighbours_are_shortest),
+          CASE(decimals_of_few_digits_come_back_as_written),
+          CASE(milliseconds_become_seconds_without_trailing_zeros))

@@ -12,7 +12,8 @@ static bool read_tag(Reader *reader, uint32_t *number, unsigned *type) {
     uint64_t tag = reader_varint(reader);
     *type = (unsigned)(tag & 7);
     *number = (uint32_t)(tag >> 3);
-    if (unlikely(reader->failed || tag >> 3 == 0 || tag >> 3 > FIELD_NUMBER_MAX || *type > WIRE_FIXED32)) {
+    if (unlikely(reader->failed || tag >> 3 == 0 || tag >> 3 > FIELD_NUMBER_MAX ||
+                 *type > WIRE_FIXED32)) {
         reader->failed = true;
         return false;
     }
@@ -24,10 +25,18 @@ static bool read_value(Reader *reader, unsigned type, ProtobufField *field) {
     const uint8_t *begin = reader->at;
     field->value = 0;
     switch (type) {
-        case WIRE_VARINT: field->value = reader_varint(reader); break;
-        case WIRE_FIXED64: field->value = reader_u64(reader); break;
-        case WIRE_FIXED32: field->value = reader_u32(reader); break;
-        default: field->bytes = reader_take(reader, reader_varint(reader)); return !reader->failed;
+        case WIRE_VARINT:
+            field->value = reader_varint(reader);
+            break;
+        case WIRE_FIXED64:
+            field->value = reader_u64(reader);
+            break;
+        case WIRE_FIXED32:
+            field->value = reader_u32(reader);
+            break;
+        default:
+            field->bytes = reader_take(reader, reader_varint(reader));
+            return !reader->failed;
     }
     field->bytes = (Bytes){begin, (size_t)(reader->at - begin)};
     return !reader->failed;
@@ -86,12 +95,19 @@ Reader protobuf_packed(const ProtobufField *field) {
 bool protobuf_packed_next(Reader *packed, WireType element, uint64_t *bits) {
     if (packed->failed || packed->at == packed->end) return false;
     switch (element) {
-        case WIRE_VARINT: *bits = reader_varint(packed); break;
-        case WIRE_FIXED64: *bits = reader_u64(packed); break;
-        case WIRE_FIXED32: *bits = reader_u32(packed); break;
+        case WIRE_VARINT:
+            *bits = reader_varint(packed);
+            break;
+        case WIRE_FIXED64:
+            *bits = reader_u64(packed);
+            break;
+        case WIRE_FIXED32:
+            *bits = reader_u32(packed);
+            break;
         case WIRE_BYTES:
         case WIRE_GROUP:
-        case WIRE_GROUP_END: unreachable("only numbers are packed");
+        case WIRE_GROUP_END:
+            unreachable("only numbers are packed");
     }
     return !packed->failed;
 }

@@ -1,4 +1,5 @@
-// Protocol buffers on the wire (protobuf.dev, "Encoding"), read and written in place, without copies.
+// Protocol buffers on the wire (protobuf.dev, "Encoding"), read and written in place, without
+// copies.
 //
 // A message is walked field by field; strings and sub-messages are views into it. Fields that the
 // caller does not know are skipped by their wire type; groups (3, 4) are skipped whole, nesting
@@ -7,21 +8,30 @@
 
 #include "codec/reader.h"
 
-typedef enum WireType { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_GROUP = 3, WIRE_GROUP_END = 4, WIRE_FIXED32 = 5 } WireType;
+typedef enum WireType {
+    WIRE_VARINT = 0,
+    WIRE_FIXED64 = 1,
+    WIRE_BYTES = 2,
+    WIRE_GROUP = 3,
+    WIRE_GROUP_END = 4,
+    WIRE_FIXED32 = 5
+} WireType;
 
 typedef struct ProtobufField {
     uint32_t number;
     WireType type;
     uint64_t value;  // varint, fixed32 and fixed64: the bits
-    Bytes bytes;     // WIRE_BYTES: the content; else the bytes of the value as they stand in the message
+    // WIRE_BYTES: the content; else the bytes of the value as they stand in the message.
+    Bytes bytes;
 } ProtobufField;
 
 // protobuf_next without its fast path.
 bool protobuf_next_any(Reader *reader, ProtobufField *field);
 
 // The next field; false at the end of the message or when it is malformed (then reader->failed).
-// Malformed: field number 0 or beyond 2^29 - 1, wire types 6 and 7, a length beyond the end, a group
-// that is not closed by its own number or nests deeper than LIMIT_NESTING_PROTOBUF. Never gives a group.
+// Malformed: field number 0 or beyond 2^29 - 1, wire types 6 and 7, a length beyond the end, a
+// group that is not closed by its own number or nests deeper than LIMIT_NESTING_PROTOBUF. Never
+// gives a group.
 //   while (protobuf_next(&reader, &field)) switch (field.number) { … }
 static inline bool protobuf_next(Reader *reader, ProtobufField *field) {
     // Labels, samples and series: a field below 16 with fewer than 128 bytes, or a fixed number.
@@ -41,11 +51,12 @@ static inline bool protobuf_next(Reader *reader, ProtobufField *field) {
     return protobuf_next_any(reader, field);
 }
 
-// A repeated number field may come packed or one by one; call for each field, gives the values in turn.
+// A repeated number field may come packed or one by one; call for each field, gives the values in
+// turn.
 //   Reader packed = protobuf_packed(&field);
 //   while (protobuf_packed_next(&packed, WIRE_VARINT, &bits)) …
-// Only for fields of type WIRE_BYTES or of the element's own type; any other type is an unknown field
-// and the caller passes it by. False at the end, or when malformed (then packed->failed).
+// Only for fields of type WIRE_BYTES or of the element's own type; any other type is an unknown
+// field and the caller passes it by. False at the end, or when malformed (then packed->failed).
 Reader protobuf_packed(const ProtobufField *field);
 bool protobuf_packed_next(Reader *packed, WireType element, uint64_t *bits);
 
@@ -64,6 +75,7 @@ void protobuf_add_fixed64(Builder *out, uint32_t number, uint64_t value);
 void protobuf_add_fixed32(Builder *out, uint32_t number, uint32_t value);
 void protobuf_add_bytes(Builder *out, uint32_t number, Bytes value);
 void protobuf_add_text(Builder *out, uint32_t number, Text value);
-// A sub-message of unknown length: begin, add its fields, end (which moves bytes if the length takes more than one).
+// A sub-message of unknown length: begin, add its fields, end (which moves bytes if the length
+// takes more than one).
 size_t protobuf_begin(Builder *out, uint32_t number);
 void protobuf_end(Builder *out, size_t begun);

@@ -12,7 +12,8 @@ static bool walk(Bytes message, bool fast, Fields *fields) {
     Reader reader = reader_begin(message);
     ProtobufField field;
     while (fast ? protobuf_next(&reader, &field) : protobuf_next_any(&reader, &field)) {
-        assert(field.bytes.at >= message.at && field.bytes.at + field.bytes.len <= message.at + message.len);
+        assert(field.bytes.at >= message.at &&
+               field.bytes.at + field.bytes.len <= message.at + message.len);
         *array_add(fields) = field;
     }
     assert(reader.failed || reader.at == reader.end);
@@ -23,9 +24,15 @@ static void write(const Fields *fields, Builder *out) {
     for (size_t i = 0; i < fields->count; i++) {
         const ProtobufField *field = &fields->at[i];
         switch (field->type) {
-            case WIRE_VARINT: protobuf_add_varint(out, field->number, field->value); break;
-            case WIRE_FIXED64: protobuf_add_fixed64(out, field->number, field->value); break;
-            case WIRE_FIXED32: protobuf_add_fixed32(out, field->number, (uint32_t)field->value); break;
+            case WIRE_VARINT:
+                protobuf_add_varint(out, field->number, field->value);
+                break;
+            case WIRE_FIXED64:
+                protobuf_add_fixed64(out, field->number, field->value);
+                break;
+            case WIRE_FIXED32:
+                protobuf_add_fixed32(out, field->number, (uint32_t)field->value);
+                break;
             case WIRE_BYTES: {
                 size_t begun = protobuf_begin(out, field->number);
                 builder_add_bytes(out, field->bytes.at, field->bytes.len);
@@ -33,7 +40,8 @@ static void write(const Fields *fields, Builder *out) {
                 break;
             }
             case WIRE_GROUP:
-            case WIRE_GROUP_END: unreachable("groups are passed by");
+            case WIRE_GROUP_END:
+                unreachable("groups are passed by");
         }
     }
 }
@@ -64,7 +72,8 @@ static void walk_packed(const ProtobufField *field) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     Fields first = {0}, any = {0}, again = {0};
-    AUTO(builder_free) Builder written = {0};
+    AUTO(builder_free)
+    Builder written = {0};
     bool valid = walk((Bytes){data, size}, true, &first);
     bool valid_any = walk((Bytes){data, size}, false, &any);
     assert(valid == valid_any && same(&first, &any, true));

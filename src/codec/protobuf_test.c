@@ -13,7 +13,8 @@ static Bytes built(const Builder *builder) {
 }
 
 TEST(varints_come_back_at_every_length) {
-    AUTO(builder_free) Builder out = {0};
+    AUTO(builder_free)
+    Builder out = {0};
     for (int bits = 0; bits <= 64; bits++) {
         uint64_t value = bits == 64 ? UINT64_MAX : (UINT64_C(1) << bits) - 1;
         builder_clear(&out);
@@ -55,12 +56,15 @@ TEST(failure_is_sticky_and_the_position_stays) {
 }
 
 TEST(fixed_numbers_are_little_endian) {
-    AUTO(builder_free) Builder out = {0};
+    AUTO(builder_free)
+    Builder out = {0};
     writer_u16(&out, 0x0102);
     writer_u32(&out, 0x01020304);
     writer_u64(&out, 0x0102030405060708);
     writer_f64(&out, -1.5);
-    check_same_bytes(t, out.at, "\x02\x01\x04\x03\x02\x01\x08\x07\x06\x05\x04\x03\x02\x01\0\0\0\0\0\0\xf8\xbf", 22);
+    check_same_bytes(t, out.at,
+                     "\x02\x01\x04\x03\x02\x01\x08\x07\x06\x05\x04\x03\x02\x01\0\0\0\0\0\0\xf8\xbf",
+                     22);
     Reader reader = reader_begin(built(&out));
     check(t, reader_u16(&reader) == 0x0102 && reader_u32(&reader) == 0x01020304);
     check(t, reader_u64(&reader) == 0x0102030405060708 && reader_f64(&reader) == -1.5);
@@ -68,7 +72,8 @@ TEST(fixed_numbers_are_little_endian) {
 }
 
 TEST(fields_come_back_as_written) {
-    AUTO(builder_free) Builder out = {0};
+    AUTO(builder_free)
+    Builder out = {0};
     protobuf_add_varint(&out, 1, 300);
     protobuf_add_sint(&out, 2, -3);
     protobuf_add_double(&out, 3, 2.5);
@@ -90,7 +95,8 @@ TEST(fields_come_back_as_written) {
 
 TEST(a_sub_message_of_any_length_comes_back) {
     static const size_t lens[] = {0, 1, 127, 128, 129, 16383, 16384, 300000};
-    AUTO(builder_free) Builder out = {0};
+    AUTO(builder_free)
+    Builder out = {0};
     for (size_t i = 0; i < COUNT(lens); i++) {
         builder_clear(&out);
         size_t outer = protobuf_begin(&out, 1);
@@ -121,30 +127,45 @@ TEST(malformed_messages_fail) {
         {"wire type 6", {(const uint8_t *)"\x0e\x00", 2}},
         {"wire type 7", {(const uint8_t *)"\x0f\x00", 2}},
         {"a tag alone", {(const uint8_t *)"\x0a", 1}},
-        {"a length beyond the end", {(const uint8_t *)"\x0a\x05" "abcd", 6}},
-        {"a length of 2^64 - 1", {(const uint8_t *)"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11}},
-        {"a fixed64 of 7 bytes", {(const uint8_t *)"\x09" "1234567", 8}},
-        {"a fixed32 of 3 bytes", {(const uint8_t *)"\x0d" "123", 4}},
+        {"a length beyond the end",
+         {(const uint8_t *)"\x0a\x05"
+                           "abcd",
+          6}},
+        {"a length of 2^64 - 1",
+         {(const uint8_t *)"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11}},
+        {"a fixed64 of 7 bytes",
+         {(const uint8_t *)"\x09"
+                           "1234567",
+          8}},
+        {"a fixed32 of 3 bytes",
+         {(const uint8_t *)"\x0d"
+                           "123",
+          4}},
         {"a group that does not end", {(const uint8_t *)"\x0b\x08\x01", 3}},
         {"a group ended by another", {(const uint8_t *)"\x0b\x14", 2}},
         {"the end of no group", {(const uint8_t *)"\x0c", 1}},
-        {"an overlong tag", {(const uint8_t *)"\x88\x80\x80\x80\x80\x80\x80\x80\x80\x80\x00\x01", 12}},
+        {"an overlong tag",
+         {(const uint8_t *)"\x88\x80\x80\x80\x80\x80\x80\x80\x80\x80\x00\x01", 12}},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         Reader reader = reader_begin(cases[i].bytes);
         ProtobufField field;
         bool given = protobuf_next(&reader, &field);
-        if (given || !reader.failed) check_failed(t, __FILE__, __LINE__, "%s is accepted", cases[i].why);
+        if (given || !reader.failed)
+            check_failed(t, __FILE__, __LINE__, "%s is accepted", cases[i].why);
         check(t, !protobuf_next(&reader, &field));
     }
 }
 
 TEST(groups_are_passed_by_down_to_their_limit) {
     for (int64_t depth = 1; depth <= LIMIT_NESTING_PROTOBUF + 1; depth++) {
-        AUTO(builder_free) Builder out = {0};
-        for (int64_t i = 0; i < depth; i++) builder_add_char(&out, (char)((i % 15 + 1) << 3 | WIRE_GROUP));
+        AUTO(builder_free)
+        Builder out = {0};
+        for (int64_t i = 0; i < depth; i++)
+            builder_add_char(&out, (char)((i % 15 + 1) << 3 | WIRE_GROUP));
         protobuf_add_text(&out, 1, TEXT("hidden"));
-        for (int64_t i = depth - 1; i >= 0; i--) builder_add_char(&out, (char)((i % 15 + 1) << 3 | WIRE_GROUP_END));
+        for (int64_t i = depth - 1; i >= 0; i--)
+            builder_add_char(&out, (char)((i % 15 + 1) << 3 | WIRE_GROUP_END));
         protobuf_add_varint(&out, 2, 7);
         Reader reader = reader_begin(built(&out));
         ProtobufField field;
@@ -161,14 +182,18 @@ TEST(repeated_numbers_come_packed_or_one_by_one) {
     size_t count = 0;
     while (protobuf_next(&reader, &field)) {
         Reader packed = protobuf_packed(&field);
-        while (protobuf_packed_next(&packed, WIRE_VARINT, &bits)) check(t, count < 4 && bits == expected[count++]);
+        while (protobuf_packed_next(&packed, WIRE_VARINT, &bits))
+            check(t, count < 4 && bits == expected[count++]);
         check(t, !packed.failed);
     }
     check(t, count == 4 && !reader.failed);
-    Reader cut = reader_begin(MESSAGE("\x0a\x09" "123456789"));
+    Reader cut =
+        reader_begin(MESSAGE("\x0a\x09"
+                             "123456789"));
     check(t, protobuf_next(&cut, &field));
     Reader packed = protobuf_packed(&field);
-    check(t, protobuf_packed_next(&packed, WIRE_FIXED64, &bits) && !protobuf_packed_next(&packed, WIRE_FIXED64, &bits));
+    check(t, protobuf_packed_next(&packed, WIRE_FIXED64, &bits) &&
+                 !protobuf_packed_next(&packed, WIRE_FIXED64, &bits));
     check(t, packed.failed);
 }
 
@@ -195,8 +220,10 @@ TEST(crc32c_continues_and_agrees_with_its_table) {
     }
 }
 
-TEST_MAIN("codec/protobuf", CASE(varints_come_back_at_every_length), CASE(overlong_varints_are_malformed_and_padded_ones_are_not),
+TEST_MAIN("codec/protobuf", CASE(varints_come_back_at_every_length),
+          CASE(overlong_varints_are_malformed_and_padded_ones_are_not),
           CASE(failure_is_sticky_and_the_position_stays), CASE(fixed_numbers_are_little_endian),
-          CASE(fields_come_back_as_written), CASE(a_sub_message_of_any_length_comes_back), CASE(malformed_messages_fail),
-          CASE(groups_are_passed_by_down_to_their_limit), CASE(repeated_numbers_come_packed_or_one_by_one),
-          CASE(crc32c_is_that_of_rfc_3720), CASE(crc32c_continues_and_agrees_with_its_table))
+          CASE(fields_come_back_as_written), CASE(a_sub_message_of_any_length_comes_back),
+          CASE(malformed_messages_fail), CASE(groups_are_passed_by_down_to_their_limit),
+          CASE(repeated_numbers_come_packed_or_one_by_one), CASE(crc32c_is_that_of_rfc_3720),
+          CASE(crc32c_continues_and_agrees_with_its_table))

@@ -1,8 +1,9 @@
 // Reading bytes that are not trusted: bounds are checked in one place and failure is sticky.
 //
-// After the first read beyond the end (or malformed varint) `failed` is set, every further read gives
-// 0 or nothing, and the position no longer moves; so a decoder reads like the layout in FORMAT.md and checks
-// `reader.failed` once. Numbers of fixed width are little-endian unless the name says otherwise.
+// After the first read beyond the end (or malformed varint) `failed` is set, every further read
+// gives 0 or nothing, and the position no longer moves; so a decoder reads like the layout in
+// FORMAT.md and checks `reader.failed` once. Numbers of fixed width are little-endian unless the
+// name says otherwise.
 #pragma once
 
 #include "base/text.h"
@@ -37,12 +38,12 @@ static inline uint8_t reader_u8(Reader *reader) {
     return taken.len == 1 ? taken.at[0] : 0;
 }
 
-#define READER_FIXED(name, type)                                     \
-    static inline type name(Reader *reader) {                        \
-        type value = 0;                                              \
-        Bytes taken = reader_take(reader, sizeof value);             \
+#define READER_FIXED(name, type)                                               \
+    static inline type name(Reader *reader) {                                  \
+        type value = 0;                                                        \
+        Bytes taken = reader_take(reader, sizeof value);                       \
         if (taken.len == sizeof value) memcpy(&value, taken.at, sizeof value); \
-        return value;                                                \
+        return value;                                                          \
     }
 READER_FIXED(reader_u16, uint16_t)
 READER_FIXED(reader_u32, uint32_t)

@@ -15,15 +15,19 @@ struct Regex {
 };
 
 bool regex_open_engine(Text pattern, Regex **out, Error *err) {
-    AUTO(regex_close) Regex *regex = memory_new(Regex);
-    AUTO(builder_free) Builder wrapped = {0};  // not text_format, which stops at a NUL
+    AUTO(regex_close)
+    Regex *regex = memory_new(Regex);
+    AUTO(builder_free)
+    Builder wrapped = {0};  // not text_format, which stops at a NUL
     builder_add(&wrapped, TEXT("^(?s:"));
     builder_add(&wrapped, pattern);
     builder_add(&wrapped, TEXT(")$"));
     char reason[256];
-    regex->engine = regex_engine_open(builder_text(&wrapped), (size_t)LIMIT_QUERY_REGEX_STATES, reason, sizeof reason);
+    regex->engine = regex_engine_open(builder_text(&wrapped), (size_t)LIMIT_QUERY_REGEX_STATES,
+                                      reason, sizeof reason);
     if (regex->engine == NULL) {
-        return error_set(err, ERROR_BAD_INPUT, "regular expression \"%.*s\": %s", (int)MIN(pattern.len, (size_t)200), pattern.at, reason);
+        return error_set(err, ERROR_BAD_INPUT, "regular expression \"%.*s\": %s",
+                         (int)MIN(pattern.len, (size_t)200), pattern.at, reason);
     }
     regex->prefix = literal_prefix(pattern, &regex->arena);
     *out = TAKE(regex);
@@ -32,10 +36,14 @@ bool regex_open_engine(Text pattern, Regex **out, Error *err) {
 
 bool regex_open(Text pattern, Regex **out, Error *err) {
     if (pattern.len > (size_t)LIMIT_QUERY_TEXT_BYTES) {
-        return error_set(err, ERROR_BAD_INPUT, "a regular expression of %zu bytes passes limit QUERY_TEXT_BYTES", pattern.len);
+        return error_set(err, ERROR_BAD_INPUT,
+                         "a regular expression of %zu bytes passes limit QUERY_TEXT_BYTES",
+                         pattern.len);
     }
-    AUTO(regex_close) Regex *regex = memory_new(Regex);
-    if (!literal_analyse(pattern, &regex->arena, &regex->literal)) return regex_open_engine(pattern, out, err);
+    AUTO(regex_close)
+    Regex *regex = memory_new(Regex);
+    if (!literal_analyse(pattern, &regex->arena, &regex->literal))
+        return regex_open_engine(pattern, out, err);
     regex->is_literal = true;
     bool has_prefix = regex->literal.literals.count == 1 && regex->literal.before == ANY_NOTHING;
     regex->prefix = has_prefix ? regex->literal.literals.at[0] : TEXT("");
@@ -66,12 +74,14 @@ bool regex_matches(const Regex *regex, Text text) {
     if (regex->is_literal) return literal_matches(&regex->literal, text);
     if (regex_engine_matches(regex->engine, text)) return true;
     if (likely(text.len == 0 || text_is_utf8(text))) return false;
-    AUTO(builder_free) Builder repaired = {0};
+    AUTO(builder_free)
+    Builder repaired = {0};
     return regex_engine_matches(regex->engine, as_utf8(text, &repaired));
 }
 
 Texts regex_literals(const Regex *regex) {
-    bool finite = regex->is_literal && regex->literal.before == ANY_NOTHING && regex->literal.after == ANY_NOTHING;
+    bool finite = regex->is_literal && regex->literal.before == ANY_NOTHING &&
+                  regex->literal.after == ANY_NOTHING;
     return finite ? regex->literal.literals : (Texts){NULL, 0};
 }
 
@@ -116,15 +126,18 @@ static size_t name_len(Text text) {
     while (at < text.len) {
         uint8_t c = (uint8_t)text.at[at];
         size_t len = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
-        bool word = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-        if (c >= 0x80) word = len <= text.len - at && regex_engine_is_name((Text){text.at + at, len});
+        bool word =
+            (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+        if (c >= 0x80)
+            word = len <= text.len - at && regex_engine_is_name((Text){text.at + at, len});
         if (!word) break;
         at += len;
     }
     return at;
 }
 
-// What stands behind a '$': a name, bare or in braces. False when neither; else `*rest` moves behind it.
+// What stands behind a '$': a name, bare or in braces. False when neither; else `*rest` moves
+// behind it.
 static bool read_name(Text *rest, Text *name) {
     Text at = *rest;
     bool braces = at.len > 0 && at.at[0] == '{';
@@ -136,9 +149,11 @@ static bool read_name(Text *rest, Text *name) {
     return true;
 }
 
-bool regex_expand(const Regex *regex, Text text, Text replacement, Arena *arena, Text *out, Error *err) {
+bool regex_expand(const Regex *regex, Text text, Text replacement, Arena *arena, Text *out,
+                  Error *err) {
     Groups groups = {0};
-    AUTO(builder_free) Builder repaired = {0};
+    AUTO(builder_free)
+    Builder repaired = {0};
     if (!match_groups(regex, text, &groups)) {
         bool utf8 = text.len == 0 || text_is_utf8(text);
         if (regex->is_literal || utf8 || !match_groups(regex, as_utf8(text, &repaired), &groups)) {
@@ -146,8 +161,10 @@ bool regex_expand(const Regex *regex, Text text, Text replacement, Arena *arena,
             return true;
         }
     }
-    // The replacement may name a long group often: the result is a label value, and bounded like a query.
-    AUTO(builder_free) Builder result = {0};
+    // The replacement may name a long group often: the result is a label value, and bounded like a
+    // query.
+    AUTO(builder_free)
+    Builder result = {0};
     Text rest = replacement, before, name;
     while (rest.len > 0 && result.len <= (size_t)LIMIT_QUERY_TEXT_BYTES) {
         ptrdiff_t dollar = text_find_char(rest, '$');
@@ -165,7 +182,9 @@ bool regex_expand(const Regex *regex, Text text, Text replacement, Arena *arena,
         }
     }
     if (result.len > (size_t)LIMIT_QUERY_TEXT_BYTES) {
-        return error_set(err, ERROR_TOO_LARGE, "a replacement grows beyond %d bytes (limit QUERY_TEXT_BYTES)", (int)LIMIT_QUERY_TEXT_BYTES);
+        return error_set(err, ERROR_TOO_LARGE,
+                         "a replacement grows beyond %d bytes (limit QUERY_TEXT_BYTES)",
+                         (int)LIMIT_QUERY_TEXT_BYTES);
     }
     *out = text_copy(builder_text(&result), arena);
     return true;

@@ -45,7 +45,8 @@ RegexEngine *regex_engine_open(Text pattern, size_t states_max, char *reason, si
     }
     size_t states = static_cast<size_t>(engine->re2.ProgramSize());
     if (states > states_max) {
-        snprintf(reason, reason_len, "%zu states, more than limit QUERY_REGEX_STATES (%zu)", states, states_max);
+        snprintf(reason, reason_len, "%zu states, more than limit QUERY_REGEX_STATES (%zu)", states,
+                 states_max);
         delete engine;
         return nullptr;
     }
@@ -63,7 +64,9 @@ bool regex_engine_matches(const RegexEngine *engine, Text text) {
 bool regex_engine_groups(const RegexEngine *engine, Text text, Text *groups, size_t count) {
     re2::StringPiece found[REGEX_GROUPS_MAX];
     if (count > REGEX_GROUPS_MAX) count = REGEX_GROUPS_MAX;
-    if (!engine->re2.Match(piece(text), 0, text.len, re2::RE2::UNANCHORED, found, static_cast<int>(count))) return false;
+    if (!engine->re2.Match(piece(text), 0, text.len, re2::RE2::UNANCHORED, found,
+                           static_cast<int>(count)))
+        return false;
     for (size_t i = 0; i < count; i++) groups[i] = Text{found[i].data(), found[i].size()};
     return true;
 }

@@ -7,11 +7,14 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     Text rest = {(const char *)data, size}, pattern, text;
     if (size == 0 || size > 4096 || !text_cut(&rest, '\n', &pattern)) return 0;
-    AUTO(regex_close) Regex *regex = NULL;
-    AUTO(regex_close) Regex *engine = NULL;
+    AUTO(regex_close)
+    Regex *regex = NULL;
+    AUTO(regex_close)
+    Regex *engine = NULL;
     Error err = {0};
     bool opened = regex_open(pattern, &regex, &err);
     bool engine_opened = regex_open_engine(pattern, &engine, &err);
@@ -24,7 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         assert(!matches || text_starts_with(text, regex_prefix(engine)));
         Texts literals = regex_literals(regex);
         bool found = literals.count == 0;
-        for (size_t i = 0; i < literals.count; i++) found = found || text_equal(literals.at[i], text);
+        for (size_t i = 0; i < literals.count; i++)
+            found = found || text_equal(literals.at[i], text);
         assert(!matches || found);
         Text expanded, by_engine;
         bool done = regex_expand(regex, text, TEXT("<$0|$1>"), &arena, &expanded, &err);

@@ -11,15 +11,16 @@ enum { LITERALS_SCANNED_MAX = 8 };  // beyond it a hash table is faster than com
 
 typedef ARRAY(Text) TextArray;
 
-// Characters that mean something in a pattern. '{', '}' and ']' may stand for themselves, but when they do is
-// for RE2 to say.
+// Characters that mean something in a pattern. '{', '}' and ']' may stand for themselves, but when
+// they do is for RE2 to say.
 static bool is_meta(char c) {
     return c != '\0' && strchr("\\.+*?()|[]{}^$", c) != NULL;
 }
 
 // A backslash before ASCII punctuation means the punctuation; before anything else it is for RE2.
 static bool is_escapable(char c) {
-    return (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`' && c != '_') || (c >= '{' && c <= '~');
+    return (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`' && c != '_') ||
+           (c >= '{' && c <= '~');
 }
 
 // Reads literal characters from `*at` up to a meta character, unescaped onto `into`.
@@ -50,7 +51,8 @@ static LiteralAny read_any(Text pattern, size_t *at) {
 }
 
 // alternative -> ['^'] [any] literal [any] ['$'], up to '|' or the end
-static bool read_alternative(Text pattern, size_t *at, Arena *arena, LiteralPattern *out, Text *literal) {
+static bool read_alternative(Text pattern, size_t *at, Arena *arena, LiteralPattern *out,
+                             Text *literal) {
     if (*at < pattern.len && pattern.at[*at] == '^') (*at)++;
     out->before = read_any(pattern, at);
     char *into = arena_push_raw(arena, pattern.len - *at + 1, 1);
@@ -89,14 +91,15 @@ static void set_literals(TextArray *found, Arena *arena, LiteralPattern *out) {
     qsort(found->at, found->count, sizeof *found->at, compare);
     size_t unique = 0;
     for (size_t i = 0; i < found->count; i++) {
-        if (unique == 0 || !text_equal(found->at[unique - 1], found->at[i])) found->at[unique++] = found->at[i];
+        if (unique == 0 || !text_equal(found->at[unique - 1], found->at[i]))
+            found->at[unique++] = found->at[i];
     }
     out->literals = (Texts){found->at, unique};
     if (unique > LITERALS_SCANNED_MAX) make_slots(out, arena);
 }
 
-// "(…)", "(?:…)" and "^(…)$" around the whole. That the parentheses belong to each other is seen later: a second
-// pair is a meta character, which ends the analysis.
+// "(…)", "(?:…)" and "^(…)$" around the whole. That the parentheses belong to each other is seen
+// later: a second pair is a meta character, which ends the analysis.
 static Text unwrap(Text pattern, bool *is_group) {
     if (text_starts_with(pattern, TEXT("^("))) pattern = text_slice(pattern, 1, pattern.len);
     if (text_ends_with(pattern, TEXT(")$"))) pattern.len--;
@@ -111,7 +114,9 @@ static Text unwrap(Text pattern, bool *is_group) {
 
 bool literal_analyse(Text pattern, Arena *arena, LiteralPattern *out) {
     // A broken byte in a text counts as U+FFFD: then only RE2's road compares characters.
-    if (pattern.len > 0 && (!text_is_utf8(pattern) || text_find(pattern, TEXT("\xef\xbf\xbd")) >= 0)) return false;
+    if (pattern.len > 0 &&
+        (!text_is_utf8(pattern) || text_find(pattern, TEXT("\xef\xbf\xbd")) >= 0))
+        return false;
     *out = (LiteralPattern){0};
     Text inner = unwrap(pattern, &out->is_group);
     // A backslash before the last parenthesis makes it a literal one: `(a\)` is an error.
@@ -138,7 +143,8 @@ static bool is_one_of(const LiteralPattern *pattern, Text text) {
         return false;
     }
     size_t mask = pattern->slot_count - 1;
-    for (size_t slot = literal_hash(text) & mask; pattern->slots[slot] != 0; slot = (slot + 1) & mask) {
+    for (size_t slot = literal_hash(text) & mask; pattern->slots[slot] != 0;
+         slot = (slot + 1) & mask) {
         if (text_equal(literals.at[pattern->slots[slot] - 1], text)) return true;
     }
     return false;
@@ -147,10 +153,11 @@ static bool is_one_of(const LiteralPattern *pattern, Text text) {
 bool literal_matches(const LiteralPattern *pattern, Text text) {
     size_t before_min = pattern->before == ANY_PLUS ? 1 : 0;
     size_t after_min = pattern->after == ANY_PLUS ? 1 : 0;
-    if (pattern->before == ANY_NOTHING && pattern->after == ANY_NOTHING) return is_one_of(pattern, text);
+    if (pattern->before == ANY_NOTHING && pattern->after == ANY_NOTHING)
+        return is_one_of(pattern, text);
 
-    // Where a literal stands, a character begins and, behind it, another; so counting bytes is enough
-    // to know that `.+` has one, whatever the text is made of.
+    // Where a literal stands, a character begins and, behind it, another; so counting bytes is
+    // enough to know that `.+` has one, whatever the text is made of.
     Text literal = pattern->literals.at[0];
     if (text.len < literal.len + before_min + after_min) return false;
     if (pattern->before == ANY_NOTHING) return text_starts_with(text, literal);
@@ -175,8 +182,9 @@ static bool skip_class(Text pattern, size_t *at) {
     return i < pattern.len;
 }
 
-// True when nothing in the pattern lets a match begin in another way than its first characters say: no '|' but
-// within parentheses, and parentheses that are closed by their own. Doubtful patterns are a no.
+// True when nothing in the pattern lets a match begin in another way than its first characters say:
+// no '|' but within parentheses, and parentheses that are closed by their own. Doubtful patterns
+// are a no.
 static bool begins_one_way(Text pattern) {
     size_t depth = 0;
     for (size_t at = 0; at < pattern.len; at++) {
@@ -196,13 +204,15 @@ static bool begins_one_way(Text pattern) {
 }
 
 Text literal_prefix(Text pattern, Arena *arena) {
-    if (pattern.len == 0 || !text_is_utf8(pattern) || text_find(pattern, TEXT("\xef\xbf\xbd")) >= 0) return TEXT("");
+    if (pattern.len == 0 || !text_is_utf8(pattern) || text_find(pattern, TEXT("\xef\xbf\xbd")) >= 0)
+        return TEXT("");
     if (!begins_one_way(pattern)) return TEXT("");
     char *into = arena_push_raw(arena, pattern.len, 1);
     size_t at = pattern.at[0] == '^' ? 1 : 0;
     Text prefix = {into, read_literal(pattern, &at, into)};
     // A repetition that may be none takes the last character away.
-    bool optional = at < pattern.len && strchr("*?{", pattern.at[at]) != NULL && pattern.at[at] != '\0';
+    bool optional =
+        at < pattern.len && strchr("*?{", pattern.at[at]) != NULL && pattern.at[at] != '\0';
     if (optional) {
         while (prefix.len > 0 && ((uint8_t)prefix.at[prefix.len - 1] & 0xc0) == 0x80) prefix.len--;
         if (prefix.len > 0) prefix.len--;

@@ -20,7 +20,8 @@ static void refuse_time(Batch *batch, BatchSeries *series, Bounds bounds, int64_
         batch_refuse(batch, series, verdict, NULL);
         return;
     }
-    AUTO(builder_free) Builder name = {0};
+    AUTO(builder_free)
+    Builder name = {0};
     Error why, ignored;
     if (labels_check(series->labels, &ignored)) {
         labels_print((Labels){series->labels}, &name);
@@ -29,9 +30,11 @@ static void refuse_time(Batch *batch, BatchSeries *series, Bounds bounds, int64_
     }
     Text shown = text_slice(builder_text(&name), 0, 200);
     error_set(&why, ERROR_BAD_INPUT,
-              "%.*s: a sample at %lld ms is %s (accepted: %lld to %lld, limit %s); check the sender's clock and unit",
-              TEXT_ARG(shown), (long long)time_ms, old ? "too old" : "too far in the future", (long long)bounds.from_ms,
-              (long long)bounds.to_ms, old ? "SAMPLE_AGE_PAST_MS" : "SAMPLE_AGE_FUTURE_MS");
+              "%.*s: a sample at %lld ms is %s (accepted: %lld to %lld, limit %s); check the "
+              "sender's clock and unit",
+              TEXT_ARG(shown), (long long)time_ms, old ? "too old" : "too far in the future",
+              (long long)bounds.from_ms, (long long)bounds.to_ms,
+              old ? "SAMPLE_AGE_PAST_MS" : "SAMPLE_AGE_FUTURE_MS");
     batch_refuse(batch, series, verdict, &why);
 }
 
@@ -51,15 +54,17 @@ static void judge_times(Batch *batch, BatchSeries *series, Bounds bounds) {
         }
         if ((int64_t)histogram->wire.len > LIMIT_HISTOGRAM_BYTES) {
             Error why;
-            error_set(&why, ERROR_TOO_LARGE, "a native histogram of %zu bytes passes HISTOGRAM_BYTES (%lld)", histogram->wire.len,
-                      (long long)LIMIT_HISTOGRAM_BYTES);
+            error_set(&why, ERROR_TOO_LARGE,
+                      "a native histogram of %zu bytes passes HISTOGRAM_BYTES (%lld)",
+                      histogram->wire.len, (long long)LIMIT_HISTOGRAM_BYTES);
             batch_refuse(batch, series, VERDICT_BAD_VALUE, &why);
             return;
         }
     }
 }
 
-// An exemplar beyond its limits or malformed is dropped, its samples stay: Prometheus does the same.
+// An exemplar beyond its limits or malformed is dropped, its samples stay: Prometheus does the
+// same.
 static void judge_exemplars(Batch *batch, BatchSeries *series, Bounds bounds) {
     uint32_t kept = 0;
     BatchExemplar *exemplars = batch->exemplars.at + series->first_exemplar;
@@ -74,21 +79,25 @@ static void judge_metadata(Batch *batch) {
     size_t kept = 0;
     for (size_t i = 0; i < batch->metadata.count; i++) {
         const BatchMetadata *metadata = &batch->metadata.at[i];
-        bool fits = metadata->family.len > 0 && (int64_t)metadata->family.len <= LIMIT_LABEL_VALUE_BYTES &&
+        bool fits = metadata->family.len > 0 &&
+                    (int64_t)metadata->family.len <= LIMIT_LABEL_VALUE_BYTES &&
                     (int64_t)(metadata->help.len + metadata->unit.len) <= LIMIT_METADATA_BYTES &&
-                    text_is_utf8(metadata->family) && text_is_utf8(metadata->help) && text_is_utf8(metadata->unit);
+                    text_is_utf8(metadata->family) && text_is_utf8(metadata->help) &&
+                    text_is_utf8(metadata->unit);
         if (fits) batch->metadata.at[kept++] = *metadata;
     }
     batch->metadata.count = kept;
 }
 
 static Bounds bounds_of(const Batch *batch) {
-    return (Bounds){batch->arrival_ms - LIMIT_SAMPLE_AGE_PAST_MS, batch->arrival_ms + LIMIT_SAMPLE_AGE_FUTURE_MS};
+    return (Bounds){batch->arrival_ms - LIMIT_SAMPLE_AGE_PAST_MS,
+                    batch->arrival_ms + LIMIT_SAMPLE_AGE_FUTURE_MS};
 }
 
 void admit(Batch *batch) {
     Bounds bounds = bounds_of(batch);
-    for (size_t i = 0; i < batch->series.count; i++) judge_times(batch, &batch->series.at[i], bounds);
+    for (size_t i = 0; i < batch->series.count; i++)
+        judge_times(batch, &batch->series.at[i], bounds);
     admit_beside(batch);
 }
 

@@ -1,10 +1,11 @@
-// Every crash state of the whole write path (RELIABILITY R2), and every failing call of disk and memory (R5, R6), over a disk in
-// memory.
+// Every crash state of the whole write path (RELIABILITY R2), and every failing call of disk and
+// memory (R5, R6), over a disk in memory.
 //
-// A scripted life writes batches, commits, turns heads into blocks, merges and trims. The power is cut after every operation of
-// the disk; each of several states that a real disk could then show is opened again. What was acknowledged has to be there,
-// unaltered; what nobody sent must not be. The disk's planted lies have to be caught by the very same suite. Then the same
-// life goes on while the 1st, 2nd, … n-th call fails, once or for ever, and keeps the same promises.
+// A scripted life writes batches, commits, turns heads into blocks, merges and trims. The power is
+// cut after every operation of the disk; each of several states that a real disk could then show is
+// opened again. What was acknowledged has to be there, unaltered; what nobody sent must not be. The
+// disk's planted lies have to be caught by the very same suite. Then the same life goes on while
+// the 1st, 2nd, … n-th call fails, once or for ever, and keeps the same promises.
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,7 +55,8 @@ static bool open_store(Life *life, Disk *disk, IngestSender *sender, Store **out
         .memory_limit = GB,
         .log_segment_bytes = 64 * KB,
     };
-    AUTO(store_close) Store *store = NULL;
+    AUTO(store_close)
+    Store *store = NULL;
     TRY(store_open(options, &store, err));
     TRY(store_replay(store, ingest_replay, sender, err));
     *out = TAKE(store);
@@ -64,16 +66,23 @@ static bool open_store(Life *life, Disk *disk, IngestSender *sender, Store **out
 static bool write_batch(Life *life, Store *store, IngestSender *sender, int batch, Error *err) {
     Tenant *tenant;
     TRY(store_tenant(store, TENANT_DEFAULT_NAME, true, &tenant, err));
-    AUTO(write_body_free) WriteBody body = {0};
-    AUTO(arena_free) Arena arena = {0};
-    for (int i = 0; i < SERIES; i++) write_body_add(&body, labels_of(&arena, i), BASE_MS + batch * 1000, value_of(batch, i));
+    AUTO(write_body_free)
+    WriteBody body = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
+    for (int i = 0; i < SERIES; i++)
+        write_body_add(&body, labels_of(&arena, i), BASE_MS + batch * 1000, value_of(batch, i));
     IngestOutcome outcome;
-    TRY(ingest_samples(store, tenant, sender, text_bytes(builder_text(&body.bytes)), BASE_MS + batch * 1000, &outcome, err));
-    return outcome.first_fault.code == ERROR_NONE || error_set(err, ERROR_BAD_INPUT, "refused: %s", outcome.first_fault.message);
+    TRY(ingest_samples(store, tenant, sender, text_bytes(builder_text(&body.bytes)),
+                       BASE_MS + batch * 1000, &outcome, err));
+    return outcome.first_fault.code == ERROR_NONE ||
+           error_set(err, ERROR_BAD_INPUT, "refused: %s", outcome.first_fault.message);
 }
 
-// One batch and what follows it; true when it was acknowledged and the housekeeping behind it worked.
-static bool live_batch(Life *life, Store *store, IngestSender *sender, Promises *promises, Error *err) {
+// One batch and what follows it; true when it was acknowledged and the housekeeping behind it
+// worked.
+static bool live_batch(Life *life, Store *store, IngestSender *sender, Promises *promises,
+                       Error *err) {
     int batch = promises->sent++;
     clock_advance(&life->clock, 1000);
     TRY(write_batch(life, store, sender, batch, err));
@@ -83,10 +92,13 @@ static bool live_batch(Life *life, Store *store, IngestSender *sender, Promises 
     return batch != BATCHES - 3 || store_maintain(store, err);
 }
 
-// Lives the whole script; stops at the first failure, or with `goes_on` tries the next batch. *err is the first failure.
+// Lives the whole script; stops at the first failure, or with `goes_on` tries the next batch. *err
+// is the first failure.
 static bool live(Life *life, Disk *disk, Promises *promises, bool goes_on, Error *err) {
-    AUTO(ingest_sender_free) IngestSender *sender = ingest_sender_new();
-    AUTO(store_close) Store *store = NULL;
+    AUTO(ingest_sender_free)
+    IngestSender *sender = ingest_sender_new();
+    AUTO(store_close)
+    Store *store = NULL;
     TRY(open_store(life, disk, sender, &store, err));
     bool all = true;
     while (promises->sent < BATCHES && (all || goes_on)) {
@@ -99,23 +111,33 @@ static bool live(Life *life, Disk *disk, Promises *promises, bool goes_on, Error
 // Reads all back. Returns a sentence about the first broken promise, or NULL.
 static const char *broken_promise(Life *life, Disk *disk, const Promises *promises, Arena *arena) {
     Error err = {0};
-    AUTO(ingest_sender_free) IngestSender *sender = ingest_sender_new();
-    AUTO(store_close) Store *store = NULL;
-    if (!open_store(life, disk, sender, &store, &err)) return text_format(arena, "it does not open: %s", err.message).at;
+    AUTO(ingest_sender_free)
+    IngestSender *sender = ingest_sender_new();
+    AUTO(store_close)
+    Store *store = NULL;
+    if (!open_store(life, disk, sender, &store, &err))
+        return text_format(arena, "it does not open: %s", err.message).at;
     Tenant *tenant;
     if (!store_tenant(store, TENANT_DEFAULT_NAME, true, &tenant, &err)) return "no tenant";
-    AUTO(series_view_close) SeriesView *view = NULL;
-    if (!series_view_open(tenant->series, BASE_MS - 1, BASE_MS + BATCHES * 1000, &view, &err)) return "no view";
-    if (series_view_warnings(view).count > 0) return text_format(arena, "a warning: %.*s", TEXT_ARG(series_view_warnings(view).at[0])).at;
-    AUTO(series_cursor_close) SeriesCursor *cursor = series_cursor_open(view);
-    AUTO(series_columns_free) SeriesColumns columns = {0};
+    AUTO(series_view_close)
+    SeriesView *view = NULL;
+    if (!series_view_open(tenant->series, BASE_MS - 1, BASE_MS + BATCHES * 1000, &view, &err))
+        return "no view";
+    if (series_view_warnings(view).count > 0)
+        return text_format(arena, "a warning: %.*s", TEXT_ARG(series_view_warnings(view).at[0])).at;
+    AUTO(series_cursor_close)
+    SeriesCursor *cursor = series_cursor_open(view);
+    AUTO(series_columns_free)
+    SeriesColumns columns = {0};
     for (int i = 0; i < SERIES; i++) {
         Labels labels = labels_of(arena, i);
         Matcher matcher = {MATCH_EQUAL, TEXT("series"), labels_get(labels, TEXT("series")), NULL};
         SeriesFoundList found;
-        if (!series_select(view, (Matchers){&matcher, 1}, 0, arena, &found, &err)) return text_format(arena, "select: %s", err.message).at;
+        if (!series_select(view, (Matchers){&matcher, 1}, 0, arena, &found, &err))
+            return text_format(arena, "select: %s", err.message).at;
         columns.count = 0;
-        if (found.count == 1 && !series_read(cursor, &found.at[0], BASE_MS - 1, BASE_MS + BATCHES * 1000, &columns, &err)) {
+        if (found.count == 1 && !series_read(cursor, &found.at[0], BASE_MS - 1,
+                                             BASE_MS + BATCHES * 1000, &columns, &err)) {
             return text_format(arena, "read: %s", err.message).at;
         }
         if (found.count > 1) return "a series is there twice";
@@ -128,7 +150,8 @@ static const char *broken_promise(Life *life, Disk *disk, const Promises *promis
             there[batch] = true;
         }
         for (int batch = 0; batch < BATCHES; batch++) {
-            if (promises->acked[batch] && !there[batch]) return text_format(arena, "batch %d was acknowledged and is lost", batch).at;
+            if (promises->acked[batch] && !there[batch])
+                return text_format(arena, "batch %d was acknowledged and is lost", batch).at;
         }
     }
     return NULL;
@@ -139,8 +162,10 @@ typedef struct Tally {
     char first[600];
 } Tally;
 
-static void judge(Life *life, DiskModel *crashed, const Promises *promises, const char *how, Tally *tally) {
-    AUTO(arena_free) Arena arena = {0};
+static void judge(Life *life, DiskModel *crashed, const Promises *promises, const char *how,
+                  Tally *tally) {
+    AUTO(arena_free)
+    Arena arena = {0};
     const char *why = broken_promise(life, disk_model_disk(crashed), promises, &arena);
     tally->states++;
     if (why == NULL) return;
@@ -148,22 +173,26 @@ static void judge(Life *life, DiskModel *crashed, const Promises *promises, cons
 }
 
 // One more crash while the first is being recovered from, then the check.
-static void judge_second_crash(Life *life, const DiskModel *crashed, uint64_t after, uint64_t seed, const Promises *promises, const char *how, Tally *tally) {
+static void judge_second_crash(Life *life, const DiskModel *crashed, uint64_t after, uint64_t seed,
+                               const Promises *promises, const char *how, Tally *tally) {
     DiskModel *second = disk_model_copy(crashed);
     disk_model_stop_at(second, disk_model_operations(second) + after);
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     (void)broken_promise(life, disk_model_disk(second), &(Promises){.sent = BATCHES}, &arena);
     disk_model_crash(second, CRASH_RANDOM, seed);
     judge(life, second, promises, how, tally);
     disk_model_free(&second);
 }
 
-// Cuts the power after each operation of the life and looks at `random_states` states besides the two plain ones.
+// Cuts the power after each operation of the life and looks at `random_states` states besides the
+// two plain ones.
 static Tally every_crash(Test *t, DiskLie lie, int random_states, uint64_t stride) {
     Tally tally = {0};
     Life life = {.t = t};
     const char *memory = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-    snprintf(life.catalog, sizeof life.catalog, "%s/traceo-durability-%d.db", memory, (int)getpid());
+    snprintf(life.catalog, sizeof life.catalog, "%s/traceo-durability-%d.db", memory,
+             (int)getpid());
     for (uint64_t stop = 1;; stop += stride) {
         clock_manual(&life.clock, BASE_MS);
         DiskModel *model = disk_model_new();
@@ -175,12 +204,16 @@ static Tally every_crash(Test *t, DiskLie lie, int random_states, uint64_t strid
         for (int kind = 0; kind < 2 + random_states; kind++) {
             DiskModel *crashed = disk_model_copy(model);
             uint64_t seed = t->seed * 1000003 + stop * 31 + (uint64_t)kind;
-            CrashKind crash = kind == 0 ? CRASH_DROP_ALL : kind == 1 ? CRASH_KEEP_ALL : CRASH_RANDOM;
+            CrashKind crash = kind == 0   ? CRASH_DROP_ALL
+                              : kind == 1 ? CRASH_KEEP_ALL
+                                          : CRASH_RANDOM;
             disk_model_crash(crashed, crash, seed);
             char how[160];
-            snprintf(how, sizeof how, "cut after operation %llu, state %d (seed %llu; the life ended with: %.60s)", (unsigned long long)stop,
-                     kind, (unsigned long long)seed, err.message);
-            if (kind == 2) judge_second_crash(&life, crashed, 1 + seed % 20, seed, &promises, how, &tally);
+            snprintf(how, sizeof how,
+                     "cut after operation %llu, state %d (seed %llu; the life ended with: %.60s)",
+                     (unsigned long long)stop, kind, (unsigned long long)seed, err.message);
+            if (kind == 2)
+                judge_second_crash(&life, crashed, 1 + seed % 20, seed, &promises, how, &tally);
             judge(&life, crashed, &promises, how, &tally);
             disk_model_free(&crashed);
         }
@@ -208,10 +241,14 @@ TEST(a_whole_life_without_a_crash_keeps_its_promises) {
 TEST(no_crash_state_loses_or_alters_what_was_acknowledged) {
     const char *given = getenv("TRACEO_CRASH_STATES");  // per cut; more at night
     uint64_t states = 110;
-    if (given != NULL && !text_to_u64(text_from_cstring(given), &states)) check_failed(t, __FILE__, __LINE__, "TRACEO_CRASH_STATES is not a number");
+    if (given != NULL && !text_to_u64(text_from_cstring(given), &states))
+        check_failed(t, __FILE__, __LINE__, "TRACEO_CRASH_STATES is not a number");
     Tally tally = every_crash(t, LIE_NONE, (int)states, 1);
     printf("# %llu crash states\n", (unsigned long long)tally.states);
-    if (tally.broken > 0) check_failed(t, __FILE__, __LINE__, "%llu of %llu states break a promise; %s", (unsigned long long)tally.broken, (unsigned long long)tally.states, tally.first);
+    if (tally.broken > 0)
+        check_failed(t, __FILE__, __LINE__, "%llu of %llu states break a promise; %s",
+                     (unsigned long long)tally.broken, (unsigned long long)tally.states,
+                     tally.first);
 }
 
 TEST(a_disk_that_lies_about_syncing_is_caught) {
@@ -224,7 +261,8 @@ TEST(a_disk_that_lies_about_syncing_folders_is_caught) {
     check(t, tally.broken > 0);
 }
 
-// One life on a disk that fails by plan, then a look at what is there. Returns false when the plan was never reached.
+// One life on a disk that fails by plan, then a look at what is there. Returns false when the plan
+// was never reached.
 static bool life_with_fault(Test *t, Life *life, DiskFaultPlan plan, Tally *tally) {
     clock_manual(&life->clock, BASE_MS);
     DiskModel *model = disk_model_new();
@@ -235,8 +273,9 @@ static bool life_with_fault(Test *t, Life *life, DiskFaultPlan plan, Tally *tall
     (void)live(life, disk_fault_disk(fault), &promises, true, &err);
     bool reached = disk_fault_seen(fault, plan.call) >= plan.nth;
     char how[200];
-    snprintf(how, sizeof how, "call %d number %llu fails with %s%s%s (the life said: %.60s)", (int)plan.call, (unsigned long long)plan.nth,
-             error_code_name(plan.code), plan.for_ever ? " for ever" : "", plan.partial ? ", half written" : "", err.message);
+    snprintf(how, sizeof how, "call %d number %llu fails with %s%s%s (the life said: %.60s)",
+             (int)plan.call, (unsigned long long)plan.nth, error_code_name(plan.code),
+             plan.for_ever ? " for ever" : "", plan.partial ? ", half written" : "", err.message);
     disk_fault_free(&fault);
     judge(life, model, &promises, how, tally);
     disk_model_crash(model, CRASH_RANDOM, t->seed + plan.nth);
@@ -265,7 +304,10 @@ TEST(each_disk_call_may_fail_in_turn_and_nothing_acknowledged_is_lost) {
         check(t, plan.nth > 5);
     }
     printf("# %llu states after a failing disk call\n", (unsigned long long)tally.states);
-    if (tally.broken > 0) check_failed(t, __FILE__, __LINE__, "%llu of %llu states break a promise; %s", (unsigned long long)tally.broken, (unsigned long long)tally.states, tally.first);
+    if (tally.broken > 0)
+        check_failed(t, __FILE__, __LINE__, "%llu of %llu states break a promise; %s",
+                     (unsigned long long)tally.broken, (unsigned long long)tally.states,
+                     tally.first);
 }
 
 TEST(each_large_allocation_may_fail_in_turn_and_nothing_acknowledged_is_lost) {
@@ -282,7 +324,8 @@ TEST(each_large_allocation_may_fail_in_turn_and_nothing_acknowledged_is_lost) {
             (void)live(&life, disk_model_disk(model), &promises, true, &err);
             bool reached = memory_fail_after(0, false) >= nth;
             char how[160];
-            snprintf(how, sizeof how, "allocation %llu fails%s (the life said: %.60s)", (unsigned long long)nth, for_ever ? " for ever" : "", err.message);
+            snprintf(how, sizeof how, "allocation %llu fails%s (the life said: %.60s)",
+                     (unsigned long long)nth, for_ever ? " for ever" : "", err.message);
             judge(&life, model, &promises, how, &tally);
             disk_model_free(&model);
             unlink(life.catalog);
@@ -291,10 +334,15 @@ TEST(each_large_allocation_may_fail_in_turn_and_nothing_acknowledged_is_lost) {
     }
     printf("# %llu lives with a failing allocation\n", (unsigned long long)tally.states);
     check(t, tally.states > 10);
-    if (tally.broken > 0) check_failed(t, __FILE__, __LINE__, "%llu of %llu states break a promise; %s", (unsigned long long)tally.broken, (unsigned long long)tally.states, tally.first);
+    if (tally.broken > 0)
+        check_failed(t, __FILE__, __LINE__, "%llu of %llu states break a promise; %s",
+                     (unsigned long long)tally.broken, (unsigned long long)tally.states,
+                     tally.first);
 }
 
-TEST_MAIN("durability", CASE(a_whole_life_without_a_crash_keeps_its_promises), CASE(no_crash_state_loses_or_alters_what_was_acknowledged),
-          CASE(a_disk_that_lies_about_syncing_is_caught), CASE(a_disk_that_lies_about_syncing_folders_is_caught),
+TEST_MAIN("durability", CASE(a_whole_life_without_a_crash_keeps_its_promises),
+          CASE(no_crash_state_loses_or_alters_what_was_acknowledged),
+          CASE(a_disk_that_lies_about_syncing_is_caught),
+          CASE(a_disk_that_lies_about_syncing_folders_is_caught),
           CASE(each_disk_call_may_fail_in_turn_and_nothing_acknowledged_is_lost),
           CASE(each_large_allocation_may_fail_in_turn_and_nothing_acknowledged_is_lost))

@@ -1,5 +1,5 @@
-// The store's housekeeping over many tenants, a failing disk and a clock that jumps; and numbers of records that never come
-// again.
+// The store's housekeeping over many tenants, a failing disk and a clock that jumps; and numbers of
+// records that never come again.
 
 #include <stdio.h>
 #include <unistd.h>
@@ -48,7 +48,8 @@ static void house_open(House *house) {
 static void house_begin(House *house, Test *t) {
     *house = (House){.t = t, .memory_limit = GB};
     const char *memory = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-    snprintf(house->catalog, sizeof house->catalog, "%s/traceo-housekeeping-%d.db", memory, (int)getpid());
+    snprintf(house->catalog, sizeof house->catalog, "%s/traceo-housekeeping-%d.db", memory,
+             (int)getpid());
     unlink(house->catalog);
     clock_manual(&house->clock, NOW_MS);
     house->model = disk_model_new();
@@ -64,19 +65,22 @@ static void house_end(House *house) {
 
 static Tenant *tenant_of(House *house, int number) {
     Tenant *tenant = NULL;
-    check_ok(house->t, store_tenant(house->store, text_format(house->t->arena, "t%d", number), true, &tenant, house->t->err));
+    check_ok(house->t, store_tenant(house->store, text_format(house->t->arena, "t%d", number), true,
+                                    &tenant, house->t->err));
     return tenant;
 }
 
 static bool put(House *house, int tenant, int64_t time_ms, double value, Error *err) {
-    AUTO(write_body_free) WriteBody body = {0};
+    AUTO(write_body_free)
+    WriteBody body = {0};
     Label label = {LABEL_NAME, TEXT("m")};
     Labels labels;
     TRY(labels_make(&label, 1, house->t->arena, &labels, err));
     write_body_add(&body, labels, time_ms, value);
     IngestOutcome outcome;
     int64_t now_ms = house->clock.wall_ms;
-    TRY(ingest_samples(house->store, tenant_of(house, tenant), house->sender, text_bytes(builder_text(&body.bytes)), now_ms, &outcome, err));
+    TRY(ingest_samples(house->store, tenant_of(house, tenant), house->sender,
+                       text_bytes(builder_text(&body.bytes)), now_ms, &outcome, err));
     if (outcome.first_fault.code == ERROR_NONE) return true;
     *err = outcome.first_fault;
     return false;
@@ -84,12 +88,16 @@ static bool put(House *house, int tenant, int64_t time_ms, double value, Error *
 
 static size_t count_of(House *house, int tenant) {
     Test *t = house->t;
-    AUTO(series_view_close) SeriesView *view = NULL;
-    check_ok(t, series_view_open(tenant_of(house, tenant)->series, INT64_MIN, INT64_MAX, &view, t->err));
+    AUTO(series_view_close)
+    SeriesView *view = NULL;
+    check_ok(
+        t, series_view_open(tenant_of(house, tenant)->series, INT64_MIN, INT64_MAX, &view, t->err));
     SeriesFoundList found;
     check_ok(t, series_select(view, (Matchers){0}, 0, t->arena, &found, t->err));
-    AUTO(series_cursor_close) SeriesCursor *cursor = series_cursor_open(view);
-    AUTO(series_columns_free) SeriesColumns columns = {0};
+    AUTO(series_cursor_close)
+    SeriesCursor *cursor = series_cursor_open(view);
+    AUTO(series_columns_free)
+    SeriesColumns columns = {0};
     size_t count = 0;
     for (size_t i = 0; i < found.count; i++) {
         check_ok(t, series_read(cursor, &found.at[i], INT64_MIN, INT64_MAX, &columns, t->err));
@@ -104,8 +112,9 @@ TEST(numbers_that_blocks_claim_are_not_given_again_when_the_log_lost_its_end) {
     house_open(&house);
     check_ok(t, put(&house, 1, NOW_MS, 1, t->err));
     check_ok(t, store_commit_now(house.store, t->err));
-    for (int i = 1; i <= 5; i++) check_ok(t, put(&house, 1, NOW_MS + i, i, t->err));  // never synced
-    check_ok(t, store_flush(house.store, t->err));                                      // but sealed
+    for (int i = 1; i <= 5; i++)
+        check_ok(t, put(&house, 1, NOW_MS + i, i, t->err));  // never synced
+    check_ok(t, store_flush(house.store, t->err));           // but sealed
     house_close(&house);
     disk_model_crash(house.model, CRASH_DROP_ALL, 1);
 
@@ -180,7 +189,8 @@ TEST(a_full_disk_keeps_neither_retention_nor_other_tenants_from_their_housekeepi
     clock_advance(&house.clock, DAY_MS);
     clock_advance(&house.clock, 1000);
     // The first write of the round is of the first tenant's block.
-    disk_fault_plan(house.fault, (DiskFaultPlan){.call = DISK_CALL_WRITE, .nth = 1, .code = ERROR_DISK_FULL});
+    disk_fault_plan(house.fault,
+                    (DiskFaultPlan){.call = DISK_CALL_WRITE, .nth = 1, .code = ERROR_DISK_FULL});
     check_error(t, store_maintain(house.store, t->err), ERROR_DISK_FULL);
     check_i64(t, 1, count_of(&house, 1));  // what is past retention is gone all the same
     check_i64(t, UINT64_MAX, series_needed_sequence(tenant_of(&house, 2)->series));
@@ -193,9 +203,11 @@ TEST(a_full_disk_keeps_neither_retention_nor_other_tenants_from_their_housekeepi
 static size_t count_blocks(House *house) {
     Disk *disk = disk_model_disk(house->model);
     DiskEntries entries;
-    check_ok(house->t, disk->list(disk, TEXT("data/objects/1"), house->t->arena, &entries, house->t->err));
+    check_ok(house->t,
+             disk->list(disk, TEXT("data/objects/1"), house->t->arena, &entries, house->t->err));
     size_t count = 0;
-    for (size_t i = 0; i < entries.count; i++) count += text_ends_with(entries.at[i].name, TEXT(".block"));
+    for (size_t i = 0; i < entries.count; i++)
+        count += text_ends_with(entries.at[i].name, TEXT(".block"));
     return count;
 }
 
@@ -206,7 +218,10 @@ TEST(a_manifest_that_cannot_be_written_leaves_no_pile_of_blocks) {
     check_ok(t, put(&house, 1, NOW_MS, 1, t->err));
     check_ok(t, store_commit_now(house.store, t->err));
     for (int i = 0; i < 3; i++) {  // the block's rename works, the manifest's does not
-        disk_fault_plan(house.fault, (DiskFaultPlan){.call = DISK_CALL_RENAME, .nth = 2, .code = ERROR_IO, .for_ever = true});
+        disk_fault_plan(
+            house.fault,
+            (DiskFaultPlan){
+                .call = DISK_CALL_RENAME, .nth = 2, .code = ERROR_IO, .for_ever = true});
         check_error(t, store_flush(house.store, t->err), ERROR_IO);
         check_i64(t, 0, count_blocks(&house));
         check_i64(t, 1, count_of(&house, 1));
@@ -261,8 +276,11 @@ TEST(r32_a_replay_under_a_clock_that_jumped_keeps_what_was_acknowledged) {
     house_end(&house);
 }
 
-TEST_MAIN("housekeeping", CASE(numbers_that_blocks_claim_are_not_given_again_when_the_log_lost_its_end),
-          CASE(many_small_heads_go_to_blocks_before_their_sum_fills_the_memory), CASE(a_replay_into_less_memory_loses_nothing),
+TEST_MAIN("housekeeping",
+          CASE(numbers_that_blocks_claim_are_not_given_again_when_the_log_lost_its_end),
+          CASE(many_small_heads_go_to_blocks_before_their_sum_fills_the_memory),
+          CASE(a_replay_into_less_memory_loses_nothing),
           CASE(a_full_disk_keeps_neither_retention_nor_other_tenants_from_their_housekeeping),
-          CASE(a_manifest_that_cannot_be_written_leaves_no_pile_of_blocks), CASE(r32_a_clock_that_jumps_ahead_deletes_nothing_for_a_day),
+          CASE(a_manifest_that_cannot_be_written_leaves_no_pile_of_blocks),
+          CASE(r32_a_clock_that_jumps_ahead_deletes_nothing_for_a_day),
           CASE(r32_a_replay_under_a_clock_that_jumped_keeps_what_was_acknowledged))

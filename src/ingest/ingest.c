@@ -9,10 +9,10 @@
 
 struct IngestSender {
     SeriesPrediction prediction;
-    uint32_t tenant;   // the prediction is of this one
-    Builder body;      // decompressed; its memory is kept
+    uint32_t tenant;  // the prediction is of this one
+    Builder body;     // decompressed; its memory is kept
     Batch batch;
-    Arena scratch;     // labels that had to be brought together; cleared per request
+    Arena scratch;  // labels that had to be brought together; cleared per request
 };
 
 // Kept from request to request; a larger body gives its memory back.
@@ -31,14 +31,16 @@ void ingest_sender_free(IngestSender **sender) {
 }
 
 // Decodes `body` into the sender's batch, which is empty before.
-static bool decode(IngestSender *sender, Compression compression, Bytes body, int64_t arrival_ms, Error *err) {
+static bool decode(IngestSender *sender, Compression compression, Bytes body, int64_t arrival_ms,
+                   Error *err) {
     batch_clear(&sender->batch);
     arena_clear(&sender->scratch);
     sender->batch.arrival_ms = arrival_ms;
     Bytes decoded = body;
     if (compression != COMPRESSION_NONE) {
         builder_clear(&sender->body);
-        TRY(decompress(compression, body, (size_t)LIMIT_BODY_DECOMPRESSED_BYTES, &sender->body, err));
+        TRY(decompress(compression, body, (size_t)LIMIT_BODY_DECOMPRESSED_BYTES, &sender->body,
+                       err));
         decoded = text_bytes(builder_text(&sender->body));
     }
     return write_request_decode(decoded, &sender->scratch, &sender->batch, err);
@@ -52,15 +54,17 @@ static SeriesPrediction *prediction_for(IngestSender *sender, const Tenant *tena
     return &sender->prediction;
 }
 
-// After a very large body, good or bad, the memory is given back: a connection must not hold 64 MiB for one burst.
+// After a very large body, good or bad, the memory is given back: a connection must not hold 64 MiB
+// for one burst.
 static void let_go(IngestSender *sender) {
     if (sender->body.capacity > BODY_KEPT_BYTES) builder_free(&sender->body);
     if (batch_bytes_kept(&sender->batch) > BODY_KEPT_BYTES) batch_free(&sender->batch);
     if (sender->scratch.bytes > BODY_KEPT_BYTES) arena_free(&sender->scratch);
 }
 
-static bool ingest_whole(Store *store, Tenant *tenant, IngestSender *sender, LogRecordType type, Compression compression, Bytes body,
-                         int64_t arrival_ms, IngestOutcome *out, Error *err) {
+static bool ingest_whole(Store *store, Tenant *tenant, IngestSender *sender, LogRecordType type,
+                         Compression compression, Bytes body, int64_t arrival_ms,
+                         IngestOutcome *out, Error *err) {
     *out = (IngestOutcome){0};
     TRY(decode(sender, compression, body, arrival_ms, err));
     Batch *batch = &sender->batch;
@@ -69,56 +73,71 @@ static bool ingest_whole(Store *store, Tenant *tenant, IngestSender *sender, Log
     out->exemplars = batch->exemplars.count;
     out->metadata = batch->metadata.count;
     if (batch->series.count > 0 || batch->metadata.count > 0) {
-        TRY(store_write(store, tenant, type, body, prediction_for(sender, tenant), batch, &out->sequence, err));
+        TRY(store_write(store, tenant, type, body, prediction_for(sender, tenant), batch,
+                        &out->sequence, err));
     }
     memcpy(out->counts, batch->counts, sizeof out->counts);
     out->first_fault = batch->first_fault;
     return true;
 }
 
-static bool ingest(Store *store, Tenant *tenant, IngestSender *sender, LogRecordType type, Compression compression, Bytes body,
-                   int64_t arrival_ms, IngestOutcome *out, Error *err) {
+static bool ingest(Store *store, Tenant *tenant, IngestSender *sender, LogRecordType type,
+                   Compression compression, Bytes body, int64_t arrival_ms, IngestOutcome *out,
+                   Error *err) {
     bool done = ingest_whole(store, tenant, sender, type, compression, body, arrival_ms, out, err);
     let_go(sender);
     return done;
 }
 
-bool ingest_remote_write(Store *store, Tenant *tenant, IngestSender *sender, Compression compression, Bytes body,
-                         int64_t arrival_ms, IngestOutcome *out, Error *err) {
+bool ingest_remote_write(Store *store, Tenant *tenant, IngestSender *sender,
+                         Compression compression, Bytes body, int64_t arrival_ms,
+                         IngestOutcome *out, Error *err) {
     if (compression == COMPRESSION_SNAPPY) {
-        return ingest(store, tenant, sender, LOG_RECORD_REMOTE_WRITE_1, compression, body, arrival_ms, out, err);
+        return ingest(store, tenant, sender, LOG_RECORD_REMOTE_WRITE_1, compression, body,
+                      arrival_ms, out, err);
     }
     // The log knows two forms of a body; what came otherwise is logged as decoded.
     if (compression == COMPRESSION_NONE) {
-        return ingest(store, tenant, sender, LOG_RECORD_SAMPLES, compression, body, arrival_ms, out, err);
+        return ingest(store, tenant, sender, LOG_RECORD_SAMPLES, compression, body, arrival_ms, out,
+                      err);
     }
-    AUTO(builder_free) Builder plain = {0};
+    AUTO(builder_free)
+    Builder plain = {0};
     TRY(decompress(compression, body, (size_t)LIMIT_BODY_DECOMPRESSED_BYTES, &plain, err));
-    AUTO(builder_free) Builder packed = {0};
+    AUTO(builder_free)
+    Builder packed = {0};
     TRY(compress_bytes(COMPRESSION_SNAPPY, 0, text_bytes(builder_text(&plain)), &packed, err));
-    return ingest(store, tenant, sender, LOG_RECORD_REMOTE_WRITE_1, COMPRESSION_SNAPPY, text_bytes(builder_text(&packed)), arrival_ms, out, err);
+    return ingest(store, tenant, sender, LOG_RECORD_REMOTE_WRITE_1, COMPRESSION_SNAPPY,
+                  text_bytes(builder_text(&packed)), arrival_ms, out, err);
 }
 
-bool ingest_samples(Store *store, Tenant *tenant, IngestSender *sender, Bytes body, int64_t arrival_ms, IngestOutcome *out, Error *err) {
-    // The log takes the body as it is: a scrape of this host is 22 KB plain and a fifth of that packed.
-    AUTO(builder_free) Builder packed = {0};
+bool ingest_samples(Store *store, Tenant *tenant, IngestSender *sender, Bytes body,
+                    int64_t arrival_ms, IngestOutcome *out, Error *err) {
+    // The log takes the body as it is: a scrape of this host is 22 KB plain and a fifth of that
+    // packed.
+    AUTO(builder_free)
+    Builder packed = {0};
     TRY(compress_bytes(COMPRESSION_SNAPPY, 0, body, &packed, err));
-    return ingest(store, tenant, sender, LOG_RECORD_REMOTE_WRITE_1, COMPRESSION_SNAPPY, text_bytes(builder_text(&packed)), arrival_ms, out, err);
+    return ingest(store, tenant, sender, LOG_RECORD_REMOTE_WRITE_1, COMPRESSION_SNAPPY,
+                  text_bytes(builder_text(&packed)), arrival_ms, out, err);
 }
 
 bool ingest_replay(void *context, Store *store, const LogRecord *record, Error *err) {
     IngestSender *sender = context;
     Tenant *tenant = store_tenant_by_id(store, (TenantId){record->tenant});
     if (tenant == NULL) {
-        return error_set(err, ERROR_CORRUPT, "log record %llu is of tenant %u, which the catalogue does not know",
+        return error_set(err, ERROR_CORRUPT,
+                         "log record %llu is of tenant %u, which the catalogue does not know",
                          (unsigned long long)record->sequence, record->tenant);
     }
-    Compression compression = record->type == LOG_RECORD_SAMPLES ? COMPRESSION_NONE : COMPRESSION_SNAPPY;
+    Compression compression =
+        record->type == LOG_RECORD_SAMPLES ? COMPRESSION_NONE : COMPRESSION_SNAPPY;
     if (!decode(sender, compression, record->body, record->arrival_ms, err)) {
         return error_context(err, "decoding log record %llu", (unsigned long long)record->sequence);
     }
     admit_beside(&sender->batch);
-    bool done = store_write_again(store, tenant, record, prediction_for(sender, tenant), &sender->batch, err);
+    bool done = store_write_again(store, tenant, record, prediction_for(sender, tenant),
+                                  &sender->batch, err);
     let_go(sender);
     return done;
 }

@@ -1,9 +1,9 @@
 // Ingest: bytes of a protocol become a batch, and a batch passes one gate into the store.
 //
-//   body → decompress → decode → Batch → admit (times, limits) → store_write → wait until durable → answer
+//   body → decompress → decode → Batch → admit → store_write → wait until durable → answer
 //
-// A sender keeps what one connection taught us (buffers, prediction of series); it belongs to one thread at a time.
-// Any number of senders work at once.
+// A sender keeps what one connection taught us (buffers, prediction of series); it belongs to one
+// thread at a time. Any number of senders work at once.
 #pragma once
 
 #include "codec/compress.h"
@@ -15,20 +15,23 @@ IngestSender *ingest_sender_new(void);
 void ingest_sender_free(IngestSender **sender);
 
 typedef struct IngestOutcome {
-    uint64_t sequence;                // wait for it with store_when_durable; 0: nothing was logged
-    uint64_t counts[VERDICT_COUNT];   // samples and histograms
+    uint64_t sequence;               // wait for it with store_when_durable; 0: nothing was logged
+    uint64_t counts[VERDICT_COUNT];  // samples and histograms
     uint64_t samples, exemplars, metadata;
-    Error first_fault;                // code NONE when every row was stored
+    Error first_fault;  // code NONE when every row was stored
 } IngestOutcome;
 
-// A remote write 1.0 body (prometheus.WriteRequest). False: nothing was stored (BAD_INPUT, TOO_LARGE, DISK_FULL, BUSY …). True: the good rows
-// are stored, `out` tells of the others; the answer waits for out->sequence.
-must_use bool ingest_remote_write(Store *store, Tenant *tenant, IngestSender *sender, Compression compression, Bytes body,
-                                  int64_t arrival_ms, IngestOutcome *out, Error *err);
+// A remote write 1.0 body (prometheus.WriteRequest). False: nothing was stored (BAD_INPUT,
+// TOO_LARGE, DISK_FULL, BUSY …). True: the good rows are stored, `out` tells of the others; the
+// answer waits for out->sequence.
+must_use bool ingest_remote_write(Store *store, Tenant *tenant, IngestSender *sender,
+                                  Compression compression, Bytes body, int64_t arrival_ms,
+                                  IngestOutcome *out, Error *err);
 
-// The same for rows made in this process: `body` is an uncompressed prometheus.WriteRequest (see WriteBody).
-must_use bool ingest_samples(Store *store, Tenant *tenant, IngestSender *sender, Bytes body, int64_t arrival_ms,
-                             IngestOutcome *out, Error *err);
+// The same for rows made in this process: `body` is an uncompressed prometheus.WriteRequest (see
+// WriteBody).
+must_use bool ingest_samples(Store *store, Tenant *tenant, IngestSender *sender, Bytes body,
+                             int64_t arrival_ms, IngestOutcome *out, Error *err);
 
 // Makes a WriteRequest body row by row, for collectors and `traceo push`.
 typedef struct WriteBody {
@@ -40,5 +43,6 @@ void write_body_add_metadata(WriteBody *body, Text family, uint8_t type, Text he
 void write_body_clear(WriteBody *body);
 void write_body_free(WriteBody *body);
 
-// StoreReplay for app: decodes a record again and gives it to store_write_again. `context` is an IngestSender.
+// StoreReplay for app: decodes a record again and gives it to store_write_again. `context` is an
+// IngestSender.
 bool ingest_replay(void *context, Store *store, const LogRecord *record, Error *err);

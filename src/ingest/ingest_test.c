@@ -20,25 +20,30 @@ TEST(rows_come_out_as_they_were_written) {
     write_body_add(&body, named(t, "b"), -5, NAN);
     write_body_add_metadata(&body, TEXT("a"), 1, TEXT("help"), TEXT("bytes"));
     Batch batch = {0};
-    check_ok(t, write_request_decode(text_bytes(builder_text(&body.bytes)), t->arena, &batch, t->err));
+    check_ok(t,
+             write_request_decode(text_bytes(builder_text(&body.bytes)), t->arena, &batch, t->err));
     check_i64(t, 2, batch.series.count);
     check(t, labels_equal(named(t, "b"), (Labels){batch.series.at[1].labels}));
     check_i64(t, -5, batch.samples.at[1].time_ms);
-    check(t, isnan(batch.samples.at[1].value) && double_bits(batch.samples.at[0].value) == double_bits(-0.0));
+    check(t, isnan(batch.samples.at[1].value) &&
+                 double_bits(batch.samples.at[0].value) == double_bits(-0.0));
     check_text(t, TEXT("help"), batch.metadata.at[0].help);
     batch_free(&batch);
     write_body_free(&body);
 }
 
 TEST(labels_written_in_several_places_are_brought_together) {
-    AUTO(builder_free) Builder body = {0};
+    AUTO(builder_free)
+    Builder body = {0};
     size_t series = protobuf_begin(&body, 1);
     builder_add(&body, TEXT("\x0a\x0e\x0a\x08__name__\x12\x02up"));
     size_t sample = protobuf_begin(&body, 2);
     protobuf_add_varint(&body, 2, 7);
     protobuf_add_double(&body, 1, 3);  // the other way round than usual
     protobuf_end(&body, sample);
-    builder_add(&body, TEXT("\x0a\x06\x0a\x01" "a\x12\x01" "1"));
+    builder_add(&body, TEXT("\x0a\x06\x0a\x01"
+                            "a\x12\x01"
+                            "1"));
     protobuf_end(&body, series);
     Batch batch = {0};
     check_ok(t, write_request_decode(text_bytes(builder_text(&body)), t->arena, &batch, t->err));
@@ -63,20 +68,27 @@ TEST(every_truncation_is_refused_or_a_whole_number_of_rows) {
 }
 
 TEST(times_outside_the_limits_refuse_their_row_and_no_other) {
-    static const struct { int64_t time_ms; Verdict verdict; } rows[] = {
+    static const struct {
+        int64_t time_ms;
+        Verdict verdict;
+    } rows[] = {
         {INT64_C(1763683200000), VERDICT_STORED},
         {INT64_C(-2208988800000), VERDICT_TOO_OLD},  // 1900
         {INT64_C(7258118400000), VERDICT_TOO_NEW},   // 2200
-        {INT64_C(1763683200), VERDICT_STORED},       // seconds taken for milliseconds: 1970 is inside a hundred years
+        {INT64_C(1763683200),
+         VERDICT_STORED},  // seconds taken for milliseconds: 1970 is inside a hundred years
         {INT64_MIN, VERDICT_TOO_OLD},
         {INT64_MAX, VERDICT_TOO_NEW},
     };
     WriteBody body = {0};
-    for (size_t i = 0; i < COUNT(rows); i++) write_body_add(&body, named(t, "m"), rows[i].time_ms, 1);
+    for (size_t i = 0; i < COUNT(rows); i++)
+        write_body_add(&body, named(t, "m"), rows[i].time_ms, 1);
     Batch batch = {.arrival_ms = INT64_C(1763683200000)};
-    check_ok(t, write_request_decode(text_bytes(builder_text(&body.bytes)), t->arena, &batch, t->err));
+    check_ok(t,
+             write_request_decode(text_bytes(builder_text(&body.bytes)), t->arena, &batch, t->err));
     admit(&batch);
-    for (size_t i = 0; i < COUNT(rows); i++) check_i64(t, rows[i].verdict, batch.series.at[i].verdict);
+    for (size_t i = 0; i < COUNT(rows); i++)
+        check_i64(t, rows[i].verdict, batch.series.at[i].verdict);
     check(t, strstr(batch.first_fault.message, "too old") != NULL);
     batch_free(&batch);
     write_body_free(&body);
@@ -90,25 +102,51 @@ TEST(exemplars_and_metadata_beyond_their_limits_are_left_out) {
     write_body_add_metadata(&body, TEXT("long"), 1, (Text){long_text, 8000}, TEXT_NONE);
     write_body_add_metadata(&body, TEXT("\xff"), 1, TEXT("h"), TEXT_NONE);
     Batch batch = {0};
-    check_ok(t, write_request_decode(text_bytes(builder_text(&body.bytes)), t->arena, &batch, t->err));
+    check_ok(t,
+             write_request_decode(text_bytes(builder_text(&body.bytes)), t->arena, &batch, t->err));
     admit(&batch);
     check_i64(t, 1, batch.metadata.count);
     batch_free(&batch);
     write_body_free(&body);
 }
 
-// Found by test/scenario/limits_test.py: the first question for such an exemplar ended the server, after every restart.
+// Found by test/scenario/limits_test.py: the first question for such an exemplar ended the server,
+// after every restart.
 TEST(exemplars_with_labels_that_cannot_be_read_are_left_out) {
-    static const struct { Text labels; bool kept; } rows[] = {
-        {TEXT_INIT("\x0a\x06\x0a\x01" "a\x12\x01" "1"), true},
-        {TEXT_INIT("\x0a\x06\x0a\x01" "b\x12\x01" "1\x0a\x06\x0a\x01" "a\x12\x01" "1"), true},  // in any order
+    static const struct {
+        Text labels;
+        bool kept;
+    } rows[] = {
+        {TEXT_INIT("\x0a\x06\x0a\x01"
+                   "a\x12\x01"
+                   "1"),
+         true},
+        {TEXT_INIT("\x0a\x06\x0a\x01"
+                   "b\x12\x01"
+                   "1\x0a\x06\x0a\x01"
+                   "a\x12\x01"
+                   "1"),
+         true},  // in any order
         {TEXT_INIT(""), true},
-        {TEXT_INIT("\x0a\x06\x0a\x01" "a\x12\x01" "1\x0a\x06\x0a\x01" "a\x12\x01" "2"), false},
-        {TEXT_INIT("\x0a\x06\x0a\x01" "a\x12\x01" "\xff"), false},
-        {TEXT_INIT("\x0a\x05\x0a\x00\x12\x01" "1"), false},
-        {TEXT_INIT("\x0a\x03" "abc"), false},
+        {TEXT_INIT("\x0a\x06\x0a\x01"
+                   "a\x12\x01"
+                   "1\x0a\x06\x0a\x01"
+                   "a\x12\x01"
+                   "2"),
+         false},
+        {TEXT_INIT("\x0a\x06\x0a\x01"
+                   "a\x12\x01"
+                   "\xff"),
+         false},
+        {TEXT_INIT("\x0a\x05\x0a\x00\x12\x01"
+                   "1"),
+         false},
+        {TEXT_INIT("\x0a\x03"
+                   "abc"),
+         false},
     };
-    AUTO(builder_free) Builder body = {0};
+    AUTO(builder_free)
+    Builder body = {0};
     size_t series = protobuf_begin(&body, 1);
     builder_add_bytes(&body, named(t, "m").wire.at, named(t, "m").wire.len);
     size_t expected = 0;
@@ -141,18 +179,27 @@ static Bytes repeated(Test *t, const char *piece, size_t times) {
 // Found by test/scenario/limits_test.py: 3 MB on the wire took 2.5 GB and a loop for 19 s.
 TEST(a_body_of_countless_empty_rows_is_too_large_or_nothing) {
     enum { MANY = 4 * 1024 * 1024 };
-    static const struct { const char *piece; bool fits; } bodies[] = {{"\x0a", true}, {"\x1a", true}, {"\x0a\x02\x12", false}, {"\x0a\x02\x1a", false}};
+    static const struct {
+        const char *piece;
+        bool fits;
+    } bodies[] = {{"\x0a", true}, {"\x1a", true}, {"\x0a\x02\x12", false}, {"\x0a\x02\x1a", false}};
     for (size_t i = 0; i < COUNT(bodies); i++) {
         Batch batch = {0};
-        bool decoded = write_request_decode(repeated(t, bodies[i].piece, MANY), t->arena, &batch, t->err);
+        bool decoded =
+            write_request_decode(repeated(t, bodies[i].piece, MANY), t->arena, &batch, t->err);
         check(t, decoded == bodies[i].fits);
-        check(t, decoded || (t->err->code == ERROR_TOO_LARGE && strstr(t->err->message, "WRITE_BATCH_BYTES") != NULL));
+        check(t, decoded || (t->err->code == ERROR_TOO_LARGE &&
+                             strstr(t->err->message, "WRITE_BATCH_BYTES") != NULL));
         check(t, !decoded || (batch.series.count == 0 && batch.metadata.count == 0));
         check(t, (int64_t)batch_bytes_kept(&batch) <= 3 * LIMIT_WRITE_BATCH_BYTES);
         batch_free(&batch);
     }
 }
 
-TEST_MAIN("ingest", CASE(a_body_of_countless_empty_rows_is_too_large_or_nothing), CASE(exemplars_with_labels_that_cannot_be_read_are_left_out), CASE(rows_come_out_as_they_were_written), CASE(labels_written_in_several_places_are_brought_together),
-          CASE(every_truncation_is_refused_or_a_whole_number_of_rows), CASE(times_outside_the_limits_refuse_their_row_and_no_other),
+TEST_MAIN("ingest", CASE(a_body_of_countless_empty_rows_is_too_large_or_nothing),
+          CASE(exemplars_with_labels_that_cannot_be_read_are_left_out),
+          CASE(rows_come_out_as_they_were_written),
+          CASE(labels_written_in_several_places_are_brought_together),
+          CASE(every_truncation_is_refused_or_a_whole_number_of_rows),
+          CASE(times_outside_the_limits_refuse_their_row_and_no_other),
           CASE(exemplars_and_metadata_beyond_their_limits_are_left_out))

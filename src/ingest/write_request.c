@@ -1,7 +1,8 @@
 // Decoding of prometheus.WriteRequest: the hottest parser of the house.
 //
-// A sender's library always writes a series the same way: labels, then samples of nine bytes of value and a
-// varint of time. That shape is read straight; anything else goes through the general reader.
+// A sender's library always writes a series the same way: labels, then samples of nine bytes of
+// value and a varint of time. That shape is read straight; anything else goes through the general
+// reader.
 
 #include "ingest/write_request.h"
 
@@ -28,19 +29,23 @@ enum {
 };
 
 static bool malformed(Error *err, const char *what, size_t row) {
-    return error_set(err, ERROR_BAD_INPUT, "malformed protobuf in %s of time series %zu", what, row + 1);
+    return error_set(err, ERROR_BAD_INPUT, "malformed protobuf in %s of time series %zu", what,
+                     row + 1);
 }
 
 // Asked now and then, as a body of nothing but tags would become twenty-five times as large.
 enum { FIELDS_PER_LOOK = 256 };
 
 static bool batch_fits(const Batch *batch, Error *err) {
-    size_t bytes = batch->series.count * sizeof(BatchSeries) + batch->samples.count * sizeof(Sample) +
-                   batch->histograms.count * sizeof(BatchHistogram) + batch->exemplars.count * sizeof(BatchExemplar) +
+    size_t bytes = batch->series.count * sizeof(BatchSeries) +
+                   batch->samples.count * sizeof(Sample) +
+                   batch->histograms.count * sizeof(BatchHistogram) +
+                   batch->exemplars.count * sizeof(BatchExemplar) +
                    batch->metadata.count * sizeof(BatchMetadata);
     if ((int64_t)bytes <= LIMIT_WRITE_BATCH_BYTES) return true;
     return error_set(err, ERROR_TOO_LARGE,
-                     "the rows of this body take more than %lld bytes of memory (limit WRITE_BATCH_BYTES); send smaller bodies",
+                     "the rows of this body take more than %lld bytes of memory (limit "
+                     "WRITE_BATCH_BYTES); send smaller bodies",
                      (long long)LIMIT_WRITE_BATCH_BYTES);
 }
 
@@ -50,15 +55,18 @@ static bool decode_sample(Bytes bytes, Sample *out) {
     ProtobufField field;
     *out = (Sample){0, 0};
     while (protobuf_next(&reader, &field)) {
-        if (field.number == SAMPLE_VALUE && field.type == WIRE_FIXED64) out->value = protobuf_double(field.value);
-        if (field.number == SAMPLE_TIME && field.type == WIRE_VARINT) out->time_ms = (int64_t)field.value;
+        if (field.number == SAMPLE_VALUE && field.type == WIRE_FIXED64)
+            out->value = protobuf_double(field.value);
+        if (field.number == SAMPLE_TIME && field.type == WIRE_VARINT)
+            out->time_ms = (int64_t)field.value;
     }
     return !reader.failed;
 }
 
 // The usual shape: 09 <8 bytes> 10 <varint>. False when it is another.
 static inline bool decode_sample_fast(Bytes bytes, Sample *out) {
-    if (bytes.len < 11 || bytes.len > 20 || bytes.at[0] != 0x09 || bytes.at[9] != 0x10) return false;
+    if (bytes.len < 11 || bytes.len > 20 || bytes.at[0] != 0x09 || bytes.at[9] != 0x10)
+        return false;
     uint64_t time = 0;
     size_t at = 10;
     for (unsigned shift = 0; at < bytes.len; shift += 7) {
@@ -79,7 +87,8 @@ static bool decode_exemplar(Bytes bytes, Arena *scratch, BatchExemplar *out) {
     ProtobufField field;
     const uint8_t *labels_from = NULL, *labels_to = NULL, *at = reader.at;
     bool split = false;
-    AUTO(builder_free) Builder gathered = {0};
+    AUTO(builder_free)
+    Builder gathered = {0};
     while (protobuf_next(&reader, &field)) {
         if (field.number == EXEMPLAR_LABELS && field.type == WIRE_BYTES) {
             split |= labels_to != NULL && labels_to != at;
@@ -87,8 +96,10 @@ static bool decode_exemplar(Bytes bytes, Arena *scratch, BatchExemplar *out) {
             labels_to = reader.at;
             protobuf_add_bytes(&gathered, EXEMPLAR_LABELS, field.bytes);
         }
-        if (field.number == EXEMPLAR_VALUE && field.type == WIRE_FIXED64) out->value = protobuf_double(field.value);
-        if (field.number == EXEMPLAR_TIME && field.type == WIRE_VARINT) out->time_ms = (int64_t)field.value;
+        if (field.number == EXEMPLAR_VALUE && field.type == WIRE_FIXED64)
+            out->value = protobuf_double(field.value);
+        if (field.number == EXEMPLAR_TIME && field.type == WIRE_VARINT)
+            out->time_ms = (int64_t)field.value;
         at = reader.at;
     }
     out->labels = split ? bytes_copy(text_bytes(builder_text(&gathered)), scratch)
@@ -101,18 +112,21 @@ static bool decode_histogram(Bytes bytes, BatchHistogram *out) {
     ProtobufField field;
     out->wire = bytes;
     while (protobuf_next(&reader, &field)) {
-        if (field.number == HISTOGRAM_TIME && field.type == WIRE_VARINT) out->time_ms = (int64_t)field.value;
+        if (field.number == HISTOGRAM_TIME && field.type == WIRE_VARINT)
+            out->time_ms = (int64_t)field.value;
     }
     return !reader.failed;
 }
 
 // Labels that stand in several places of one series, brought together.
 static Bytes gather_labels(Bytes series, Arena *scratch) {
-    AUTO(builder_free) Builder gathered = {0};
+    AUTO(builder_free)
+    Builder gathered = {0};
     Reader reader = reader_begin(series);
     ProtobufField field;
     while (protobuf_next(&reader, &field)) {
-        if (field.number == SERIES_LABELS && field.type == WIRE_BYTES) protobuf_add_bytes(&gathered, SERIES_LABELS, field.bytes);
+        if (field.number == SERIES_LABELS && field.type == WIRE_BYTES)
+            protobuf_add_bytes(&gathered, SERIES_LABELS, field.bytes);
     }
     return bytes_copy(text_bytes(builder_text(&gathered)), scratch);
 }
@@ -125,7 +139,8 @@ static bool decode_series(Bytes bytes, Arena *scratch, Batch *batch, Error *err)
     series->first_exemplar = (uint32_t)batch->exemplars.count;
 
     Reader reader = reader_begin(bytes);
-    // Labels come first and together: step over them by their lengths, the store compares the bytes.
+    // Labels come first and together: step over them by their lengths, the store compares the
+    // bytes.
     while (reader.at < reader.end && *reader.at == 0x0a) {
         const uint8_t *tag = reader.at++;
         uint64_t len = reader_varint(&reader);
@@ -143,30 +158,37 @@ static bool decode_series(Bytes bytes, Arena *scratch, Batch *batch, Error *err)
         if (unlikely(fields % FIELDS_PER_LOOK == 0)) TRY(batch_fits(batch, err));
         if (field.type != WIRE_BYTES) continue;
         switch (field.number) {
-            case SERIES_LABELS: scattered = true; break;
+            case SERIES_LABELS:
+                scattered = true;
+                break;
             case SERIES_SAMPLES: {
                 Sample *sample = array_add(&batch->samples);
-                if (!decode_sample_fast(field.bytes, sample) && !decode_sample(field.bytes, sample)) {
+                if (!decode_sample_fast(field.bytes, sample) &&
+                    !decode_sample(field.bytes, sample)) {
                     return malformed(err, "a sample", row);
                 }
                 series->sample_count++;
                 break;
             }
             case SERIES_EXEMPLARS:
-                if (!decode_exemplar(field.bytes, scratch, array_add(&batch->exemplars))) return malformed(err, "an exemplar", row);
+                if (!decode_exemplar(field.bytes, scratch, array_add(&batch->exemplars)))
+                    return malformed(err, "an exemplar", row);
                 series->exemplar_count++;
                 break;
             case SERIES_HISTOGRAMS:
-                if (!decode_histogram(field.bytes, array_add(&batch->histograms))) return malformed(err, "a native histogram", row);
+                if (!decode_histogram(field.bytes, array_add(&batch->histograms)))
+                    return malformed(err, "a native histogram", row);
                 series->histogram_count++;
                 break;
-            default: break;
+            default:
+                break;
         }
     }
     if (reader.failed) return malformed(err, "the fields", row);
     if (unlikely(scattered)) series->labels = gather_labels(bytes, scratch);
     // Prometheus makes no series of labels alone either.
-    if (unlikely(series->sample_count + series->histogram_count + series->exemplar_count == 0)) batch->series.count--;
+    if (unlikely(series->sample_count + series->histogram_count + series->exemplar_count == 0))
+        batch->series.count--;
     return true;
 }
 
@@ -175,13 +197,16 @@ static bool decode_metadata(Bytes bytes, Batch *batch, Error *err) {
     Reader reader = reader_begin(bytes);
     ProtobufField field;
     while (protobuf_next(&reader, &field)) {
-        if (field.number == METADATA_TYPE && field.type == WIRE_VARINT) metadata->type = field.value > 7 ? 0 : (uint8_t)field.value;
+        if (field.number == METADATA_TYPE && field.type == WIRE_VARINT)
+            metadata->type = field.value > 7 ? 0 : (uint8_t)field.value;
         if (field.type != WIRE_BYTES) continue;
         if (field.number == METADATA_FAMILY) metadata->family = bytes_text(field.bytes);
         if (field.number == METADATA_HELP) metadata->help = bytes_text(field.bytes);
         if (field.number == METADATA_UNIT) metadata->unit = bytes_text(field.bytes);
     }
-    if (reader.failed) return error_set(err, ERROR_BAD_INPUT, "malformed protobuf in metadata %zu", batch->metadata.count);
+    if (reader.failed)
+        return error_set(err, ERROR_BAD_INPUT, "malformed protobuf in metadata %zu",
+                         batch->metadata.count);
     if (metadata->family.len == 0) batch->metadata.count--;  // of nothing
     return true;
 }
@@ -199,7 +224,8 @@ bool write_request_decode(Bytes body, Arena *scratch, Batch *batch, Error *err) 
         }
     }
     if (reader.failed) {
-        return error_set(err, ERROR_BAD_INPUT, "the body is not a protobuf WriteRequest (malformed at byte %zu of %zu)",
+        return error_set(err, ERROR_BAD_INPUT,
+                         "the body is not a protobuf WriteRequest (malformed at byte %zu of %zu)",
                          (size_t)(reader.at - body.at), body.len);
     }
     return true;

@@ -5,7 +5,8 @@
 
 #include "model/batch.h"
 
-// Appends the rows of `body` to `batch`; label bytes stay views into `body` (or into `scratch`, when a sender wrote the
-// labels of one series in several places). A series that carries nothing is no row. Malformed protobuf is BAD_INPUT naming the row
-// and what is wrong; more rows than fit into WRITE_BATCH_BYTES are TOO_LARGE.
+// Appends the rows of `body` to `batch`; label bytes stay views into `body` (or into `scratch`,
+// when a sender wrote the labels of one series in several places). A series that carries nothing is
+// no row. Malformed protobuf is BAD_INPUT naming the row and what is wrong; more rows than fit into
+// WRITE_BATCH_BYTES are TOO_LARGE.
 must_use bool write_request_decode(Bytes body, Arena *scratch, Batch *batch, Error *err);

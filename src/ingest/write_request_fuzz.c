@@ -1,5 +1,5 @@
-// Decoding any bytes never crashes; what decodes refers only to bytes of the body or of the scratch arena, and
-// admit judges every row.
+// Decoding any bytes never crashes; what decodes refers only to bytes of the body or of the scratch
+// arena, and admit judges every row.
 
 #include "base/assert.h"
 #include "ingest/admit.h"
@@ -29,7 +29,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         for (size_t i = 0; i < batch.series.count; i++) {
             for (uint32_t k = 0; k < batch.series.at[i].exemplar_count; k++) {
                 Label label;
-                for (Bytes rest = batch.exemplars.at[batch.series.at[i].first_exemplar + k].labels; labels_next(&rest, &label);) continue;
+                for (Bytes rest = batch.exemplars.at[batch.series.at[i].first_exemplar + k].labels;
+                     labels_next(&rest, &label);)
+                    continue;
             }
         }
     }

@@ -25,7 +25,8 @@ void batch_free(Batch *batch) {
 
 size_t batch_bytes_kept(const Batch *batch) {
     return batch->series.capacity * sizeof(BatchSeries) + batch->samples.capacity * sizeof(Sample) +
-           batch->histograms.capacity * sizeof(BatchHistogram) + batch->exemplars.capacity * sizeof(BatchExemplar) +
+           batch->histograms.capacity * sizeof(BatchHistogram) +
+           batch->exemplars.capacity * sizeof(BatchExemplar) +
            batch->metadata.capacity * sizeof(BatchMetadata);
 }
 
@@ -39,14 +40,10 @@ void batch_refuse(Batch *batch, BatchSeries *series, Verdict verdict, const Erro
 
 Text verdict_name(Verdict verdict) {
     static const Text names[VERDICT_COUNT] = {
-        [VERDICT_STORED] = TEXT_INIT("stored"),
-        [VERDICT_DUPLICATE] = TEXT_INIT("duplicate"),
-        [VERDICT_CONFLICT] = TEXT_INIT("conflict"),
-        [VERDICT_TOO_OLD] = TEXT_INIT("too_old"),
-        [VERDICT_TOO_NEW] = TEXT_INIT("too_new"),
-        [VERDICT_BAD_LABELS] = TEXT_INIT("bad_labels"),
-        [VERDICT_LIMIT] = TEXT_INIT("limit"),
-        [VERDICT_BAD_VALUE] = TEXT_INIT("bad_value"),
+        [VERDICT_STORED] = TEXT_INIT("stored"),     [VERDICT_DUPLICATE] = TEXT_INIT("duplicate"),
+        [VERDICT_CONFLICT] = TEXT_INIT("conflict"), [VERDICT_TOO_OLD] = TEXT_INIT("too_old"),
+        [VERDICT_TOO_NEW] = TEXT_INIT("too_new"),   [VERDICT_BAD_LABELS] = TEXT_INIT("bad_labels"),
+        [VERDICT_LIMIT] = TEXT_INIT("limit"),       [VERDICT_BAD_VALUE] = TEXT_INIT("bad_value"),
     };
     assert(verdict >= 0 && verdict < VERDICT_COUNT);
     return names[verdict];

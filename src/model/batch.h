@@ -1,7 +1,8 @@
-// A batch: what one request carried, decoded. Every protocol makes one and hands it to ingest/admit.
+// A batch: what one request carried, decoded. Every protocol makes one and hands it to
+// ingest/admit.
 //
-// Rows are flat arrays that keep their memory from request to request: nothing is allocated per row.
-// Texts and label bytes are views into the decoded body, which outlives the batch.
+// Rows are flat arrays that keep their memory from request to request: nothing is allocated per
+// row. Texts and label bytes are views into the decoded body, which outlives the batch.
 #pragma once
 
 #include "model/labels.h"
@@ -10,13 +11,13 @@
 
 typedef enum Verdict {
     VERDICT_STORED = 0,
-    VERDICT_DUPLICATE,      // the same time and value again: fine, nothing added (W25)
-    VERDICT_CONFLICT,       // the same time, another value: the first one stays
-    VERDICT_TOO_OLD,        // outside retention or the limits of time
+    VERDICT_DUPLICATE,  // the same time and value again: fine, nothing added (W25)
+    VERDICT_CONFLICT,   // the same time, another value: the first one stays
+    VERDICT_TOO_OLD,    // outside retention or the limits of time
     VERDICT_TOO_NEW,
-    VERDICT_BAD_LABELS,     // not canonical, not UTF-8, too many, too long
-    VERDICT_LIMIT,          // a new series over the tenant's quota
-    VERDICT_BAD_VALUE,      // a malformed native histogram
+    VERDICT_BAD_LABELS,  // not canonical, not UTF-8, too many, too long
+    VERDICT_LIMIT,       // a new series over the tenant's quota
+    VERDICT_BAD_VALUE,   // a malformed native histogram
     VERDICT_COUNT
 } Verdict;
 
@@ -26,8 +27,8 @@ typedef struct BatchSeries {
     uint32_t sample_count;
     uint32_t first_histogram, histogram_count;
     uint32_t first_exemplar, exemplar_count;
-    uint32_t ref;           // filled by the store
-    uint8_t verdict;        // filled by admit and the store: refuses the whole row when not STORED
+    uint32_t ref;     // filled by the store
+    uint8_t verdict;  // filled by admit and the store: refuses the whole row when not STORED
 } BatchSeries;
 
 typedef struct BatchHistogram {
@@ -55,17 +56,18 @@ typedef struct Batch {
     ARRAY(BatchHistogram) histograms;
     ARRAY(BatchExemplar) exemplars;
     ARRAY(BatchMetadata) metadata;
-    uint64_t counts[VERDICT_COUNT];  // samples and histograms by verdict; filled by admit and the store
-    Error first_fault;               // of the first row refused (code NONE: none), names series and reason
+    // Samples and histograms by verdict; filled by admit and the store.
+    uint64_t counts[VERDICT_COUNT];
+    Error first_fault;  // of the first row refused (code NONE: none), names series and reason
 } Batch;
 
 void batch_clear(Batch *batch);  // keeps the memory
 void batch_free(Batch *batch);
 size_t batch_bytes_kept(const Batch *batch);  // what batch_free would give back
 
-
-// Refuses a row: sets its verdict, counts its samples, keeps the first reason. `why` may be NULL, and should be once
-// first_fault is known: a body of a million bad rows must not cost a million messages.
+// Refuses a row: sets its verdict, counts its samples, keeps the first reason. `why` may be NULL,
+// and should be once first_fault is known: a body of a million bad rows must not cost a million
+// messages.
 void batch_refuse(Batch *batch, BatchSeries *series, Verdict verdict, const Error *why);
 
 Text verdict_name(Verdict verdict);  // "duplicate", for our own metrics' label

@@ -75,7 +75,8 @@ static Text excerpt(Text text) {
 
 bool labels_check(Bytes wire, Error *err) {
     if ((int64_t)wire.len > LIMIT_SERIES_LABELS_BYTES) {
-        return error_set(err, ERROR_TOO_LARGE, "the labels take %zu bytes, more than SERIES_LABELS_BYTES (%lld)",
+        return error_set(err, ERROR_TOO_LARGE,
+                         "the labels take %zu bytes, more than SERIES_LABELS_BYTES (%lld)",
                          wire.len, (long long)LIMIT_SERIES_LABELS_BYTES);
     }
     const uint8_t *at = wire.at, *end = wire.at + wire.len;
@@ -83,33 +84,49 @@ bool labels_check(Bytes wire, Error *err) {
     bool named = false;
     for (int64_t count = 0; at < end; count++, before = label) {
         if (count == LIMIT_SERIES_LABELS) {
-            return error_set(err, ERROR_TOO_LARGE, "more labels than SERIES_LABELS (%lld)", (long long)LIMIT_SERIES_LABELS);
+            return error_set(err, ERROR_TOO_LARGE, "more labels than SERIES_LABELS (%lld)",
+                             (long long)LIMIT_SERIES_LABELS);
         }
         if (!take_label(&at, end, &label)) {
-            return error_set(err, ERROR_BAD_INPUT, "label %lld is not a name and a value in canonical protobuf",
+            return error_set(err, ERROR_BAD_INPUT,
+                             "label %lld is not a name and a value in canonical protobuf",
                              (long long)count + 1);
         }
         Text name = excerpt(label.name);
-        if (!text_is_utf8(label.name)) return error_set(err, ERROR_BAD_INPUT, "a label name is not UTF-8 (label %lld)", (long long)count + 1);
-        if (label.name.len == 0) return error_set(err, ERROR_BAD_INPUT, "label %lld has no name", (long long)count + 1);
+        if (!text_is_utf8(label.name))
+            return error_set(err, ERROR_BAD_INPUT, "a label name is not UTF-8 (label %lld)",
+                             (long long)count + 1);
+        if (label.name.len == 0)
+            return error_set(err, ERROR_BAD_INPUT, "label %lld has no name", (long long)count + 1);
         if ((int64_t)label.name.len > LIMIT_LABEL_NAME_BYTES) {
-            return error_set(err, ERROR_TOO_LARGE, "label name \"%.*s…\" is longer than LABEL_NAME_BYTES (%lld)",
+            return error_set(err, ERROR_TOO_LARGE,
+                             "label name \"%.*s…\" is longer than LABEL_NAME_BYTES (%lld)",
                              TEXT_ARG(name), (long long)LIMIT_LABEL_NAME_BYTES);
         }
         if ((int64_t)label.value.len > LIMIT_LABEL_VALUE_BYTES) {
-            return error_set(err, ERROR_TOO_LARGE, "the value of label \"%.*s\" is longer than LABEL_VALUE_BYTES (%lld)",
+            return error_set(err, ERROR_TOO_LARGE,
+                             "the value of label \"%.*s\" is longer than LABEL_VALUE_BYTES (%lld)",
                              TEXT_ARG(name), (long long)LIMIT_LABEL_VALUE_BYTES);
         }
-        if (!text_is_utf8(label.value)) return error_set(err, ERROR_BAD_INPUT, "the value of label \"%.*s\" is not UTF-8", TEXT_ARG(name));
-        if (label.value.len == 0) return error_set(err, ERROR_BAD_INPUT, "label \"%.*s\" has an empty value", TEXT_ARG(name));
+        if (!text_is_utf8(label.value))
+            return error_set(err, ERROR_BAD_INPUT, "the value of label \"%.*s\" is not UTF-8",
+                             TEXT_ARG(name));
+        if (label.value.len == 0)
+            return error_set(err, ERROR_BAD_INPUT, "label \"%.*s\" has an empty value",
+                             TEXT_ARG(name));
         if (count > 0) {
             int order = text_compare(before.name, label.name);
-            if (order == 0) return error_set(err, ERROR_BAD_INPUT, "label \"%.*s\" stands twice", TEXT_ARG(name));
-            if (order > 0) return error_set(err, ERROR_BAD_INPUT, "labels are not sorted: \"%.*s\" comes too late", TEXT_ARG(name));
+            if (order == 0)
+                return error_set(err, ERROR_BAD_INPUT, "label \"%.*s\" stands twice",
+                                 TEXT_ARG(name));
+            if (order > 0)
+                return error_set(err, ERROR_BAD_INPUT,
+                                 "labels are not sorted: \"%.*s\" comes too late", TEXT_ARG(name));
         }
         named |= text_equal(label.name, LABEL_NAME);
     }
-    if (!named) return error_set(err, ERROR_BAD_INPUT, "the metric name (label __name__) is missing");
+    if (!named)
+        return error_set(err, ERROR_BAD_INPUT, "the metric name (label __name__) is missing");
     return true;
 }
 
@@ -123,19 +140,27 @@ static bool stands_before(const uint8_t *at, const uint8_t *end, Text name) {
 }
 
 bool labels_check_exemplar(Bytes wire, Error *err) {
-    // Small enough to look for a repeated name by walking again; the limit counts characters, a character has up to four bytes.
+    // Small enough to look for a repeated name by walking again; the limit counts characters, a
+    // character has up to four bytes.
     if ((int64_t)wire.len > 4 * LIMIT_EXEMPLAR_LABELS_BYTES) {
-        return error_set(err, ERROR_TOO_LARGE, "the labels of an exemplar take %zu bytes, more than EXEMPLAR_LABELS_BYTES allows", wire.len);
+        return error_set(
+            err, ERROR_TOO_LARGE,
+            "the labels of an exemplar take %zu bytes, more than EXEMPLAR_LABELS_BYTES allows",
+            wire.len);
     }
     const uint8_t *at = wire.at, *end = wire.at + wire.len;
     while (at < end) {
         const uint8_t *begin = at;
         Label label;
-        if (!take_label(&at, end, &label)) return error_set(err, ERROR_BAD_INPUT, "a label of an exemplar is not a name and a value in protobuf");
+        if (!take_label(&at, end, &label))
+            return error_set(err, ERROR_BAD_INPUT,
+                             "a label of an exemplar is not a name and a value in protobuf");
         if (label.name.len == 0 || !text_is_utf8(label.name) || !text_is_utf8(label.value)) {
-            return error_set(err, ERROR_BAD_INPUT, "a label of an exemplar has no name or is not UTF-8");
+            return error_set(err, ERROR_BAD_INPUT,
+                             "a label of an exemplar has no name or is not UTF-8");
         }
-        if (stands_before(wire.at, begin, label.name)) return error_set(err, ERROR_BAD_INPUT, "a label of an exemplar stands twice");
+        if (stands_before(wire.at, begin, label.name))
+            return error_set(err, ERROR_BAD_INPUT, "a label of an exemplar stands twice");
     }
     return true;
 }
@@ -167,9 +192,11 @@ bool labels_make(const Label *at, size_t count, Arena *arena, Labels *out, Error
         if (at[i].value.len > 0) sorted[kept++] = at[i];
     }
     bool in_order = true;
-    for (size_t i = 1; i < kept; i++) in_order &= text_compare(sorted[i - 1].name, sorted[i].name) < 0;
+    for (size_t i = 1; i < kept; i++)
+        in_order &= text_compare(sorted[i - 1].name, sorted[i].name) < 0;
     if (!in_order) qsort(sorted, kept, sizeof *sorted, by_name);
-    AUTO(builder_free) Builder wire = {0};
+    AUTO(builder_free)
+    Builder wire = {0};
     for (size_t i = 0; i < kept; i++) {
         if (i > 0 && text_equal(sorted[i - 1].name, sorted[i].name)) {
             Text name = excerpt(sorted[i].name);
@@ -206,7 +233,8 @@ void label_print_quoted(Text text, Builder *out) {
 bool label_name_is_plain(Text name, bool colon_allowed) {
     for (size_t i = 0; i < name.len; i++) {
         char c = name.at[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (colon_allowed && c == ':');
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+                      (colon_allowed && c == ':');
         if (!letter && !(i > 0 && c >= '0' && c <= '9')) return false;
     }
     return name.len > 0;

@@ -17,17 +17,22 @@ void matcher_close(Matcher *matcher) {
 
 bool matcher_matches(const Matcher *matcher, Text value) {
     switch (matcher->kind) {
-        case MATCH_EQUAL: return text_equal(matcher->value, value);
-        case MATCH_NOT_EQUAL: return !text_equal(matcher->value, value);
-        case MATCH_REGEX: return regex_matches(matcher->regex, value);
-        case MATCH_NOT_REGEX: return !regex_matches(matcher->regex, value);
+        case MATCH_EQUAL:
+            return text_equal(matcher->value, value);
+        case MATCH_NOT_EQUAL:
+            return !text_equal(matcher->value, value);
+        case MATCH_REGEX:
+            return regex_matches(matcher->regex, value);
+        case MATCH_NOT_REGEX:
+            return !regex_matches(matcher->regex, value);
     }
     unreachable("a fifth kind of matcher");
 }
 
 bool matchers_match(Matchers matchers, Labels labels) {
     for (size_t i = 0; i < matchers.count; i++) {
-        if (!matcher_matches(&matchers.at[i], labels_get(labels, matchers.at[i].name))) return false;
+        if (!matcher_matches(&matchers.at[i], labels_get(labels, matchers.at[i].name)))
+            return false;
     }
     return true;
 }

@@ -12,13 +12,17 @@ static Labels make(Test *t, const Label *at, size_t count) {
 }
 
 TEST(labels_are_sorted_and_read_back) {
-    Label in[] = {{TEXT("b"), TEXT("2")}, {TEXT("__name__"), TEXT("up")}, {TEXT("gone"), TEXT("")}, {TEXT("a"), TEXT("1")}};
+    Label in[] = {{TEXT("b"), TEXT("2")},
+                  {TEXT("__name__"), TEXT("up")},
+                  {TEXT("gone"), TEXT("")},
+                  {TEXT("a"), TEXT("1")}};
     Labels labels = make(t, in, COUNT(in));
     check_ok(t, labels_check(labels.wire, t->err));
     check_i64(t, 3, labels_count(labels));
     check_text(t, TEXT("1"), labels_get(labels, TEXT("a")));
     check(t, labels_get(labels, TEXT("gone")).at == NULL);
-    AUTO(builder_free) Builder out = {0};
+    AUTO(builder_free)
+    Builder out = {0};
     labels_print(labels, &out);
     check_text(t, TEXT("up{a=\"1\", b=\"2\"}"), builder_text(&out));
 }
@@ -36,26 +40,47 @@ TEST(the_canonical_bytes_are_those_of_prometheus) {
 }
 
 TEST(bytes_that_are_not_canonical_are_named) {
-    static const struct { Text wire; const char *says; } cases[] = {
+    static const struct {
+        Text wire;
+        const char *says;
+    } cases[] = {
         {TEXT_INIT("\x0a\x0e\x0a\x08__name__\x12\x02u"), "canonical"},
-        {TEXT_INIT("\x0a\x8e\x00\x0a\x08__name__\x12\x02up"), "canonical"},   // a longer varint than needed
-        {TEXT_INIT("\x0a\x06\x0a\x01" "a\x12\x01" "1"), "__name__"},
-        {TEXT_INIT("\x0a\x0e\x0a\x08__name__\x12\x02up" "\x0a\x06\x0a\x01" "A\x12\x01" "1"), "sorted"},
-        {TEXT_INIT("\x0a\x0e\x0a\x08__name__\x12\x02up" "\x0a\x06\x0a\x01" "a\x12\x01" "1" "\x0a\x06\x0a\x01" "a\x12\x01" "1"), "twice"},
+        {TEXT_INIT("\x0a\x8e\x00\x0a\x08__name__\x12\x02up"),
+         "canonical"},  // a longer varint than needed
+        {TEXT_INIT("\x0a\x06\x0a\x01"
+                   "a\x12\x01"
+                   "1"),
+         "__name__"},
+        {TEXT_INIT("\x0a\x0e\x0a\x08__name__\x12\x02up"
+                   "\x0a\x06\x0a\x01"
+                   "A\x12\x01"
+                   "1"),
+         "sorted"},
+        {TEXT_INIT("\x0a\x0e\x0a\x08__name__\x12\x02up"
+                   "\x0a\x06\x0a\x01"
+                   "a\x12\x01"
+                   "1"
+                   "\x0a\x06\x0a\x01"
+                   "a\x12\x01"
+                   "1"),
+         "twice"},
         {TEXT_INIT("\x0a\x0c\x0a\x08__name__\x12\x00"), "empty"},
         {TEXT_INIT("\x0a\x0e\x0a\x08__name__\x12\x02u\xff"), "UTF-8"},
         {TEXT_INIT("\x12\x00"), "canonical"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         check(t, !labels_check(text_bytes(cases[i].wire), t->err));
-        if (strstr(t->err->message, cases[i].says) == NULL) check_failed(t, __FILE__, __LINE__, "case %zu says \"%s\"", i, t->err->message);
+        if (strstr(t->err->message, cases[i].says) == NULL)
+            check_failed(t, __FILE__, __LINE__, "case %zu says \"%s\"", i, t->err->message);
     }
 }
 
 TEST(the_limits_of_labels_hold_and_are_named) {
-    AUTO(builder_free) Builder wire = {0};
+    AUTO(builder_free)
+    Builder wire = {0};
     labels_append(&wire, TEXT("__name__"), TEXT("m"));
-    for (int i = 0; i < LIMIT_SERIES_LABELS; i++) labels_append(&wire, text_format(t->arena, "l%04d", i), TEXT("v"));
+    for (int i = 0; i < LIMIT_SERIES_LABELS; i++)
+        labels_append(&wire, text_format(t->arena, "l%04d", i), TEXT("v"));
     check_error(t, labels_check(text_bytes(builder_text(&wire)), t->err), ERROR_TOO_LARGE);
     check(t, strstr(t->err->message, "SERIES_LABELS") != NULL);
     builder_clear(&wire);
@@ -70,7 +95,8 @@ TEST(the_limits_of_labels_hold_and_are_named) {
 
 TEST(names_beyond_ascii_are_printed_quoted) {
     Label in[] = {{TEXT("__name__"), TEXT("http.requests")}, {TEXT("caf\xc3\xa9"), TEXT("a\"b\n")}};
-    AUTO(builder_free) Builder out = {0};
+    AUTO(builder_free)
+    Builder out = {0};
     labels_print(make(t, in, 2), &out);
     check_text(t, TEXT("{\"http.requests\", \"caf\xc3\xa9\"=\"a\\\"b\\n\"}"), builder_text(&out));
 }
@@ -95,15 +121,18 @@ TEST(an_absent_label_matches_as_empty) {
 
 TEST(the_names_of_tenants_cannot_become_paths) {
     check_ok(t, tenant_name_check(TEXT("team-a.prod_1"), t->err));
-    static const Text bad[] = {TEXT_INIT(""), TEXT_INIT(".."), TEXT_INIT("a/b"), TEXT_INIT("a\0b"), TEXT_INIT("a b"), TEXT_INIT("\xc3\xa9")};
-    for (size_t i = 0; i < COUNT(bad); i++) check_error(t, tenant_name_check(bad[i], t->err), ERROR_BAD_INPUT);
+    static const Text bad[] = {TEXT_INIT(""),     TEXT_INIT(".."),  TEXT_INIT("a/b"),
+                               TEXT_INIT("a\0b"), TEXT_INIT("a b"), TEXT_INIT("\xc3\xa9")};
+    for (size_t i = 0; i < COUNT(bad); i++)
+        check_error(t, tenant_name_check(bad[i], t->err), ERROR_BAD_INPUT);
 }
 
 TEST(a_refused_row_is_counted_once_and_keeps_the_first_reason) {
     Batch batch = {0};
     BatchSeries *row = array_add(&batch.series);
     row->sample_count = 3;
-    Error first = {.code = ERROR_BAD_INPUT, .message = "first"}, second = {.code = ERROR_TOO_LARGE, .message = "second"};
+    Error first = {.code = ERROR_BAD_INPUT, .message = "first"},
+          second = {.code = ERROR_TOO_LARGE, .message = "second"};
     batch_refuse(&batch, row, VERDICT_BAD_LABELS, &first);
     batch_refuse(&batch, row, VERDICT_LIMIT, &second);
     check_i64(t, 3, batch.counts[VERDICT_BAD_LABELS]);
@@ -112,8 +141,12 @@ TEST(a_refused_row_is_counted_once_and_keeps_the_first_reason) {
     batch_free(&batch);
 }
 
-TEST_MAIN("model", CASE(labels_are_sorted_and_read_back), CASE(a_label_that_stands_twice_is_refused),
-          CASE(the_canonical_bytes_are_those_of_prometheus), CASE(bytes_that_are_not_canonical_are_named),
-          CASE(the_limits_of_labels_hold_and_are_named), CASE(names_beyond_ascii_are_printed_quoted),
+TEST_MAIN("model", CASE(labels_are_sorted_and_read_back),
+          CASE(a_label_that_stands_twice_is_refused),
+          CASE(the_canonical_bytes_are_those_of_prometheus),
+          CASE(bytes_that_are_not_canonical_are_named),
+          CASE(the_limits_of_labels_hold_and_are_named),
+          CASE(names_beyond_ascii_are_printed_quoted),
           CASE(labels_compare_like_their_names_and_values), CASE(an_absent_label_matches_as_empty),
-          CASE(the_names_of_tenants_cannot_become_paths), CASE(a_refused_row_is_counted_once_and_keeps_the_first_reason))
+          CASE(the_names_of_tenants_cannot_become_paths),
+          CASE(a_refused_row_is_counted_once_and_keeps_the_first_reason))

@@ -28,5 +28,9 @@ static inline double double_from_bits(uint64_t bits) {
 
 // The NaN with which Prometheus marks the end of a series (value.StaleNaN); other NaNs are values.
 #define STALE_NAN_BITS UINT64_C(0x7ff0000000000002)
-static inline double stale_nan(void) { return double_from_bits(STALE_NAN_BITS); }
-static inline bool is_stale(double value) { return double_bits(value) == STALE_NAN_BITS; }
+static inline double stale_nan(void) {
+    return double_from_bits(STALE_NAN_BITS);
+}
+static inline bool is_stale(double value) {
+    return double_bits(value) == STALE_NAN_BITS;
+}

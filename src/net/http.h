@@ -1,17 +1,17 @@
 // An HTTP/1.1 server: loops, connections, exchanges. It knows nothing of what is served.
 //
-// Each loop is a thread with its own listener on the same port (SO_REUSEPORT). A connection lives and
-// dies on one loop, and serves one request at a time; pipelined ones wait in its buffer. For each
-// request the handler is called on that loop:
+// Each loop is a thread with its own listener on the same port (SO_REUSEPORT). A connection lives
+// and dies on one loop, and serves one request at a time; pipelined ones wait in its buffer. For
+// each request the handler is called on that loop:
 //
 //   on_head     headers are here, the body is not: authenticate, find the route, set the body limit
 //   on_request  the body is here, whole
 //   on_gone     the client left while the answer was pending
 //
-// The answer is given with http_respond, at once or later, from any thread, exactly once. Until then
-// the exchange and everything it shows stay valid, also after on_gone; nothing more is read from the
-// connection meanwhile. The first bytes of a connection choose the protocol; for now anything but
-// HTTP/1.x is refused clearly.
+// The answer is given with http_respond, at once or later, from any thread, exactly once. Until
+// then the exchange and everything it shows stay valid, also after on_gone; nothing more is read
+// from the connection meanwhile. The first bytes of a connection choose the protocol; for now
+// anything but HTTP/1.x is refused clearly.
 #pragma once
 
 #include "base/budget.h"
@@ -22,10 +22,10 @@
 typedef struct HttpExchange HttpExchange;
 struct HttpExchange {
     HttpHead head;
-    Bytes body;    // from on_request on
-    Text peer;     // "192.0.2.7:51234"
-    Arena *arena;  // for what lives as long as this exchange; used by who owes the answer
-    int loop;      // index of the loop, from 0
+    Bytes body;              // from on_request on
+    Text peer;               // "192.0.2.7:51234"
+    Arena *arena;            // for what lives as long as this exchange; used by who owes the answer
+    int loop;                // index of the loop, from 0
     int64_t started_ns;      // monotonic, when the head was complete
     int64_t body_bytes_max;  // on_head may lower or raise it
     void *state;             // the handler's, for this exchange; NULL at on_head
@@ -54,30 +54,32 @@ typedef struct HttpResponse {
     int status;
     const HttpHeader *headers;  // copied; Content-Length and Connection are added, never given
     size_t header_count;
-    Builder body;  // moved in and freed once sent
-    Text text;     // when `body` is empty: bytes that outlive the exchange or lie in its arena
-    Budget *budget;   // where the memory of `body` is reserved: released when it was sent or the client left; NULL: nowhere
+    Builder body;     // moved in and freed once sent
+    Text text;        // when `body` is empty: bytes that outlive the exchange or lie in its arena
+    Budget *budget;   // where the memory of `body` is reserved: released when it was sent or the
+                      // client left; NULL: nowhere
     int64_t charged;  // so many bytes
-    bool close;    // close the connection after it
+    bool close;       // close the connection after it
 } HttpResponse;
 
-// Answers. From the loop's own thread or any other. `response->body` is taken over. The exchange must not be
-// touched afterwards (inside on_head and on_request: until they return it stays readable).
+// Answers. From the loop's own thread or any other. `response->body` is taken over. The exchange
+// must not be touched afterwards (inside on_head and on_request: until they return it stays
+// readable).
 void http_respond(HttpExchange *exchange, HttpResponse *response);
 
-bool http_is_gone(const HttpExchange *exchange);  // any thread that owes the answer
+bool http_is_gone(const HttpExchange *exchange);            // any thread that owes the answer
 Text http_header(const HttpExchange *exchange, Text name);  // TEXT_NONE when there is none
 const char *http_status_text(int status);                   // "Not Found"; "" when unknown
 
 typedef struct HttpLimits {
     HttpParseLimits parse;
-    int64_t header_time_ms;       // from the first byte (or accept) to the whole head
-    int64_t idle_time_ms;         // between requests; also: no byte of an answer is taken
-    int64_t body_window_ms;       // in every window of this length a body must bring …
-    int64_t body_rate_min;        // … this many bytes per second
-    int64_t body_bytes;           // default of HttpExchange.body_bytes_max
+    int64_t header_time_ms;  // from the first byte (or accept) to the whole head
+    int64_t idle_time_ms;    // between requests; also: no byte of an answer is taken
+    int64_t body_window_ms;  // in every window of this length a body must bring …
+    int64_t body_rate_min;   // … this many bytes per second
+    int64_t body_bytes;      // default of HttpExchange.body_bytes_max
     int64_t keep_alive_requests;
-    int64_t connections;          // of the whole server; 503 beyond
+    int64_t connections;  // of the whole server; 503 beyond
 } HttpLimits;
 
 HttpLimits http_limits_default(void);  // base/limits.def
@@ -93,15 +95,17 @@ typedef struct HttpServerOptions {
 
 typedef struct HttpServer HttpServer;
 
-// Listens and serves until http_server_stop. IN_USE when an address is taken. `*out` is there before the first handler runs.
+// Listens and serves until http_server_stop. IN_USE when an address is taken. `*out` is there
+// before the first handler runs.
 must_use bool http_server_start(const HttpServerOptions *options, HttpServer **out, Error *err);
 
-uint16_t http_server_port(const HttpServer *server, size_t address);  // the real one where 0 was asked for
+uint16_t http_server_port(const HttpServer *server,
+                          size_t address);  // the real one where 0 was asked for
 Loop *http_server_loop(HttpServer *server, int index);
 
-// Stops accepting, lets what is in flight be answered (with Connection: close), and cuts what is left
-// after `deadline_ms`. Returns once every connection is closed and every exchange answered: a handler
-// that never answers holds it up, on_gone tells it to hurry. Once; not from a loop.
+// Stops accepting, lets what is in flight be answered (with Connection: close), and cuts what is
+// left after `deadline_ms`. Returns once every connection is closed and every exchange answered: a
+// handler that never answers holds it up, on_gone tells it to hurry. Once; not from a loop.
 void http_server_stop(HttpServer *server, int64_t deadline_ms);
 void http_server_free(HttpServer **server);  // after stop (stops at once otherwise); NULL is fine
 

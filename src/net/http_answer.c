@@ -94,12 +94,14 @@ void http_respond(HttpExchange *exchange, HttpResponse *response) {
     answer->charged = response->charged;
     builder_clear(&answer->head);
     add_status_line(response->status, &answer->head);
-    for (size_t i = 0; i < response->header_count; i++) add_header(&response->headers[i], &answer->head);
+    for (size_t i = 0; i < response->header_count; i++)
+        add_header(&response->headers[i], &answer->head);
     answer->body = response->body;
     answer->text = response->body.len > 0 ? TEXT("") : response->text;
     response->body = (Builder){0};
     Loop *loop = connection->loop->loop;
-    // Outside of its own callback also the loop itself posts: whoever calls may be walking connections.
+    // Outside of its own callback also the loop itself posts: whoever calls may be walking
+    // connections.
     if (loop_is_current(loop) && connection->in_handler) {
         http_connection_answered(connection);
     } else {
@@ -131,7 +133,10 @@ void http_answer_refusal(int status, const char *reason, Builder *out) {
     Builder body = {0};
     // The reasons are our own literals: nothing to escape.
     builder_addf(&body, "{\"status\":\"error\",\"errorType\":\"%s\",\"error\":\"%s\"}\n",
-                 status == 503 ? "unavailable" : status == 408 ? "timeout" : "bad_data", reason);
+                 status == 503   ? "unavailable"
+                 : status == 408 ? "timeout"
+                                 : "bad_data",
+                 reason);
     add_status_line(status, out);
     builder_add(out, TEXT("Content-Type: application/json\r\n"));
     if (status == 503) builder_add(out, TEXT("Retry-After: 5\r\n"));

@@ -15,18 +15,18 @@ enum {
 
 typedef enum ChunkState {
     CHUNK_SIZE,
-    CHUNK_EXTENSION,        // behind ';', name expected
+    CHUNK_EXTENSION,  // behind ';', name expected
     CHUNK_EXTENSION_NAME,
-    CHUNK_EXTENSION_EQUALS, // behind '=', value expected
+    CHUNK_EXTENSION_EQUALS,  // behind '=', value expected
     CHUNK_EXTENSION_TOKEN,
     CHUNK_EXTENSION_QUOTED,
-    CHUNK_EXTENSION_ESCAPE, // behind '\' inside quotes
+    CHUNK_EXTENSION_ESCAPE,  // behind '\' inside quotes
     CHUNK_EXTENSION_UNQUOTED,
     CHUNK_SIZE_LF,
     CHUNK_DATA,
     CHUNK_DATA_CR,
     CHUNK_DATA_LF,
-    CHUNK_TRAILER,       // at the begin of a line
+    CHUNK_TRAILER,  // at the begin of a line
     CHUNK_TRAILER_NAME,
     CHUNK_TRAILER_VALUE,
     CHUNK_TRAILER_LF,
@@ -61,14 +61,16 @@ static bool is_line_byte(uint8_t c) {
 }
 
 static HttpProgress size_done(HttpChunks *chunks, uint64_t bytes_max) {
-    if (chunks->left > bytes_max) return refuse(chunks, 413, "The body is too large (HTTP_BODY_BYTES).");
+    if (chunks->left > bytes_max)
+        return refuse(chunks, 413, "The body is too large (HTTP_BODY_BYTES).");
     return go(chunks, CHUNK_SIZE_LF);
 }
 
 static HttpProgress on_size(HttpChunks *chunks, uint8_t c, uint64_t bytes_max) {
     int digit = hex_value(c);
     if (digit >= 0) {
-        if (chunks->digits++ == SIZE_DIGITS_MAX) return refuse(chunks, 400, "A chunk size has too many digits.");
+        if (chunks->digits++ == SIZE_DIGITS_MAX)
+            return refuse(chunks, 400, "A chunk size has too many digits.");
         chunks->left = chunks->left << 4 | (uint64_t)digit;
         return HTTP_MORE;
     }
@@ -109,7 +111,8 @@ static HttpProgress on_extension(HttpChunks *chunks, uint8_t c, uint64_t bytes_m
         case CHUNK_EXTENSION_ESCAPE:
             if (is_line_byte(c)) return go(chunks, CHUNK_EXTENSION_QUOTED);
             break;
-        default: return on_extension_end(chunks, c, bytes_max);
+        default:
+            return on_extension_end(chunks, c, bytes_max);
     }
     return refuse(chunks, 400, "A chunk extension is malformed.");
 }
@@ -142,7 +145,8 @@ static HttpProgress count_extra(HttpChunks *chunks) {
 
 static HttpProgress on_byte(HttpChunks *chunks, uint8_t c, uint64_t bytes_max) {
     switch ((ChunkState)chunks->state) {
-        case CHUNK_SIZE: return on_size(chunks, c, bytes_max);
+        case CHUNK_SIZE:
+            return on_size(chunks, c, bytes_max);
         case CHUNK_EXTENSION:
         case CHUNK_EXTENSION_NAME:
         case CHUNK_EXTENSION_EQUALS:
@@ -177,12 +181,14 @@ static HttpProgress on_byte(HttpChunks *chunks, uint8_t c, uint64_t bytes_max) {
             chunks->state = CHUNK_DONE;
             return HTTP_DONE;
         case CHUNK_DATA:
-        case CHUNK_DONE: unreachable("data is not read a byte at a time, and nothing is after the end");
+        case CHUNK_DONE:
+            unreachable("data is not read a byte at a time, and nothing is after the end");
     }
     return refuse(chunks, 400, "A line of a chunked body does not end in CR LF where it should.");
 }
 
-HttpProgress http_chunks_parse(HttpChunks *chunks, Bytes input, uint64_t bytes_max, size_t *used, Bytes *data) {
+HttpProgress http_chunks_parse(HttpChunks *chunks, Bytes input, uint64_t bytes_max, size_t *used,
+                               Bytes *data) {
     *data = BYTES_NONE;
     *used = 0;
     while (*used < input.len) {

@@ -9,10 +9,12 @@ enum { READ_BYTES = 64 * KB, INTERIM_MAX = 8 };
 
 bool http_client_url(Text url, HttpClientRequest *out, Error *err) {
     if (text_starts_with(url, TEXT("https://"))) {
-        return error_set(err, ERROR_UNSUPPORTED, "%.*s: this client has no TLS; use http:// or a proxy", TEXT_ARG(url));
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "%.*s: this client has no TLS; use http:// or a proxy", TEXT_ARG(url));
     }
     if (!text_starts_with(url, TEXT("http://"))) {
-        return error_set(err, ERROR_BAD_INPUT, "%.*s: an address begins with http://", TEXT_ARG(url));
+        return error_set(err, ERROR_BAD_INPUT, "%.*s: an address begins with http://",
+                         TEXT_ARG(url));
     }
     Text rest = text_slice(url, 7, url.len);
     size_t end = 0;
@@ -24,13 +26,16 @@ bool http_client_url(Text url, HttpClientRequest *out, Error *err) {
     while (colon > 0 && authority.at[colon - 1] != ':' && authority.at[colon - 1] != ']') colon--;
     if (colon > 0 && authority.at[colon - 1] == ':') {
         uint64_t port = 0;
-        if (!text_to_u64(text_slice(authority, colon, authority.len), &port) || port == 0 || port > UINT16_MAX) {
-            return error_set(err, ERROR_BAD_INPUT, "%.*s: the port is not a number from 1 to 65535", TEXT_ARG(url));
+        if (!text_to_u64(text_slice(authority, colon, authority.len), &port) || port == 0 ||
+            port > UINT16_MAX) {
+            return error_set(err, ERROR_BAD_INPUT, "%.*s: the port is not a number from 1 to 65535",
+                             TEXT_ARG(url));
         }
         out->port = (uint16_t)port;
         authority.len = colon - 1;
     }
-    if (authority.len == 0) return error_set(err, ERROR_BAD_INPUT, "%.*s: the host is missing", TEXT_ARG(url));
+    if (authority.len == 0)
+        return error_set(err, ERROR_BAD_INPUT, "%.*s: the host is missing", TEXT_ARG(url));
     out->host = authority;
     return true;
 }
@@ -63,7 +68,9 @@ static bool read_head(Text head, Arena *arena, HttpClientAnswer *out, Error *err
         if (headers.count == HTTP_HEADER_COUNT_MAX) return corrupt(err, "it has too many headers");
         ptrdiff_t colon = text_find_char(line, ':');
         if (colon <= 0) return corrupt(err, "a header has no colon");
-        *array_add_on(arena, &headers) = (HttpHeader){text_slice(line, 0, (size_t)colon), text_trim(text_slice(line, (size_t)colon + 1, line.len))};
+        *array_add_on(arena, &headers) =
+            (HttpHeader){text_slice(line, 0, (size_t)colon),
+                         text_trim(text_slice(line, (size_t)colon + 1, line.len))};
     }
     out->headers = headers.at;
     out->header_count = headers.count;
@@ -75,7 +82,8 @@ static Text find_header(const HttpClientAnswer *answer, Text name) {
     return http_head_find(&head, name);
 }
 
-static HttpProgress read_chunks(Bytes rest, bool ended, Arena *arena, HttpClientAnswer *out, size_t *used, Error *err) {
+static HttpProgress read_chunks(Bytes rest, bool ended, Arena *arena, HttpClientAnswer *out,
+                                size_t *used, Error *err) {
     HttpChunks chunks = {0};
     char *body = arena_push_array_raw(arena, char, rest.len + 1);
     size_t len = 0, at = 0;
@@ -83,7 +91,8 @@ static HttpProgress read_chunks(Bytes rest, bool ended, Arena *arena, HttpClient
     while (at < rest.len && progress == HTTP_MORE) {
         size_t step;
         Bytes data;
-        progress = http_chunks_parse(&chunks, (Bytes){rest.at + at, rest.len - at}, INT64_MAX, &step, &data);
+        progress = http_chunks_parse(&chunks, (Bytes){rest.at + at, rest.len - at}, INT64_MAX,
+                                     &step, &data);
         if (data.len > 0) memcpy(body + len, data.at, data.len);
         len += data.len;
         at += step;
@@ -99,13 +108,16 @@ static HttpProgress read_chunks(Bytes rest, bool ended, Arena *arena, HttpClient
     return progress;
 }
 
-HttpProgress http_client_parse(Bytes bytes, bool ended, bool is_head, Arena *arena, HttpClientAnswer *out, size_t *used, Error *err) {
+HttpProgress http_client_parse(Bytes bytes, bool ended, bool is_head, Arena *arena,
+                               HttpClientAnswer *out, size_t *used, Error *err) {
     *used = 0;
     for (int i = 0; i < INTERIM_MAX; i++) {
         Text rest = {(const char *)bytes.at + *used, bytes.len - *used};
         ptrdiff_t end = text_find(rest, TEXT("\r\n\r\n"));
         if (end < 0) {
-            if (ended) corrupt(err, rest.len == 0 ? "the connection was closed without one" : "it was cut off");
+            if (ended)
+                corrupt(err,
+                        rest.len == 0 ? "the connection was closed without one" : "it was cut off");
             return ended ? HTTP_REFUSED : HTTP_MORE;
         }
         *out = (HttpClientAnswer){0};
@@ -157,13 +169,16 @@ static bool write_all(Socket socket, Text head, Text body, int64_t timeout_ms, E
 }
 
 static void write_request(const HttpClientRequest *request, Text method, Builder *out) {
-    builder_addf(out, "%.*s %.*s HTTP/1.1\r\nHost: %.*s:%u\r\nConnection: close\r\n", TEXT_ARG(method),
-                 TEXT_ARG(request->target), TEXT_ARG(request->host), (unsigned)request->port);
+    builder_addf(out, "%.*s %.*s HTTP/1.1\r\nHost: %.*s:%u\r\nConnection: close\r\n",
+                 TEXT_ARG(method), TEXT_ARG(request->target), TEXT_ARG(request->host),
+                 (unsigned)request->port);
     for (size_t i = 0; i < request->header_count; i++) {
-        builder_addf(out, "%.*s: %.*s\r\n", TEXT_ARG(request->headers[i].name), TEXT_ARG(request->headers[i].value));
+        builder_addf(out, "%.*s: %.*s\r\n", TEXT_ARG(request->headers[i].name),
+                     TEXT_ARG(request->headers[i].value));
     }
     bool may_have_body = !text_equal(method, TEXT("GET")) && !text_equal(method, TEXT("HEAD"));
-    if (request->body.len > 0 || may_have_body) builder_addf(out, "Content-Length: %zu\r\n", request->body.len);
+    if (request->body.len > 0 || may_have_body)
+        builder_addf(out, "Content-Length: %zu\r\n", request->body.len);
     builder_add(out, TEXT("\r\n"));
 }
 
@@ -172,34 +187,44 @@ static bool check_request(const HttpClientRequest *request, Error *err) {
     Text parts[] = {request->host, request->method, request->target};
     for (size_t i = 0; i < COUNT(parts) + 2 * request->header_count; i++) {
         size_t n = i < COUNT(parts) ? 0 : i - COUNT(parts);
-        Text part = i < COUNT(parts) ? parts[i] : n % 2 == 0 ? request->headers[n / 2].name : request->headers[n / 2].value;
+        Text part = i < COUNT(parts) ? parts[i]
+                    : n % 2 == 0     ? request->headers[n / 2].name
+                                     : request->headers[n / 2].value;
         for (size_t k = 0; k < part.len; k++) {
-            bool bad = (uint8_t)part.at[k] < 0x20 || part.at[k] == 0x7f || (i < COUNT(parts) && part.at[k] == ' ');
-            if (bad) return error_set(err, ERROR_BAD_INPUT, "a control byte or blank in the request");
+            bool bad = (uint8_t)part.at[k] < 0x20 || part.at[k] == 0x7f ||
+                       (i < COUNT(parts) && part.at[k] == ' ');
+            if (bad)
+                return error_set(err, ERROR_BAD_INPUT, "a control byte or blank in the request");
         }
     }
     return true;
 }
 
-static bool read_answer(Socket socket, const HttpClientRequest *request, bool is_head, Arena *arena, Builder *input, HttpClientAnswer *out, Error *err) {
-    size_t most = request->answer_bytes_max > 0 ? (size_t)request->answer_bytes_max : (size_t)64 * MB;
+static bool read_answer(Socket socket, const HttpClientRequest *request, bool is_head, Arena *arena,
+                        Builder *input, HttpClientAnswer *out, Error *err) {
+    size_t most =
+        request->answer_bytes_max > 0 ? (size_t)request->answer_bytes_max : (size_t)64 * MB;
     size_t tried = 0;
     bool ended = false;
     for (;;) {
         // Parsed again only when it doubled or nothing is waiting: linear in all.
         size_t count = 0;
         builder_reserve(input, READ_BYTES);
-        SocketResult result = ended ? SOCKET_CLOSED : socket_read(socket, input->at + input->len, READ_BYTES, &count, err);
+        SocketResult result =
+            ended ? SOCKET_CLOSED
+                  : socket_read(socket, input->at + input->len, READ_BYTES, &count, err);
         input->len += count;
         if (result == SOCKET_FAILED) return false;
         ended = ended || result == SOCKET_CLOSED;
-        if (input->len > most) return error_set(err, ERROR_TOO_LARGE, "the answer is longer than %zu bytes", most);
+        if (input->len > most)
+            return error_set(err, ERROR_TOO_LARGE, "the answer is longer than %zu bytes", most);
         if (ended || result == SOCKET_AGAIN || input->len > 2 * tried) {
             size_t used;
             tried = input->len;
             Bytes bytes = {(const uint8_t *)input->at, input->len};
             ArenaMark mark = arena_mark(arena);
-            HttpProgress progress = http_client_parse(bytes, ended, is_head, arena, out, &used, err);
+            HttpProgress progress =
+                http_client_parse(bytes, ended, is_head, arena, out, &used, err);
             if (progress == HTTP_DONE) return true;
             arena_reset_to(arena, mark);
             if (progress == HTTP_REFUSED) return false;
@@ -208,22 +233,29 @@ static bool read_answer(Socket socket, const HttpClientRequest *request, bool is
     }
 }
 
-bool http_client_send(const HttpClientRequest *request, Arena *arena, HttpClientAnswer *out, Error *err) {
+bool http_client_send(const HttpClientRequest *request, Arena *arena, HttpClientAnswer *out,
+                      Error *err) {
     TRY(check_request(request, err));
     Text method = request->method.len > 0 ? request->method : TEXT("GET");
-    AUTO(socket_close) Socket socket = SOCKET_NONE;
-    AUTO(builder_free) Builder head = {0}, input = {0};
+    AUTO(socket_close)
+    Socket socket = SOCKET_NONE;
+    AUTO(builder_free)
+    Builder head = {0}, input = {0};
     TRY(socket_connect(request->host, request->port, request->timeout_ms, &socket, err));
     write_request(request, method, &head);
     TRY(write_all(socket, builder_text(&head), request->body, request->timeout_ms, err));
     HttpClientAnswer answer = {0};
-    AUTO(arena_free) Arena scratch = {0};
-    TRY(read_answer(socket, request, text_equal(method, TEXT("HEAD")), &scratch, &input, &answer, err));
+    AUTO(arena_free)
+    Arena scratch = {0};
+    TRY(read_answer(socket, request, text_equal(method, TEXT("HEAD")), &scratch, &input, &answer,
+                    err));
     // The answer's views point into the input, which ends here.
     HttpHeader *headers = arena_push_array(arena, HttpHeader, MAX(answer.header_count, (size_t)1));
     for (size_t i = 0; i < answer.header_count; i++) {
-        headers[i] = (HttpHeader){text_copy(answer.headers[i].name, arena), text_copy(answer.headers[i].value, arena)};
+        headers[i] = (HttpHeader){text_copy(answer.headers[i].name, arena),
+                                  text_copy(answer.headers[i].value, arena)};
     }
-    *out = (HttpClientAnswer){answer.status, headers, answer.header_count, text_copy(answer.body, arena)};
+    *out = (HttpClientAnswer){answer.status, headers, answer.header_count,
+                              text_copy(answer.body, arena)};
     return true;
 }

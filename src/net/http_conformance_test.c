@@ -1,9 +1,9 @@
-// Other people's requests: where their strict parser errors we refuse, where it completes we accept, unless
-// our rules are stricter (the table below says why).
+// Other people's requests: where their strict parser errors we refuse, where it completes we
+// accept, unless our rules are stricter (the table below says why).
 //
-// A case is a markdown heading, a comment with meta={"type": …}, a ```http block (with \r \n \t \f written
-// out, a backslash at a line's end joining lines, line ends meaning CR LF) and a ```log block of events.
-// Cases without a Host header get one: we refuse its absence, they do not look.
+// A case is a markdown heading, a comment with meta={"type": …}, a ```http block (with \r \n \t \f
+// written out, a backslash at a line's end joining lines, line ends meaning CR LF) and a ```log
+// block of events. Cases without a Host header get one: we refuse its absence, they do not look.
 
 #include "base/array.h"
 #include "base/test.h"
@@ -20,16 +20,21 @@ static const struct {
     Text heading;
     const char *why;
 } stricter[] = {
-#define STRICTER(heading, why) {TEXT_INIT(heading), why}
+#define STRICTER(heading, why) \
+    { TEXT_INIT(heading), why }
     STRICTER("SOURCE request with ICE", "a protocol we do not speak"),
     STRICTER("OPTIONS request with RTSP", "a protocol we do not speak"),
     STRICTER("ANNOUNCE request with RTSP", "a protocol we do not speak"),
     STRICTER("No HTTP version", "HTTP/0.9 has no headers, so no Host and no credentials"),
-    STRICTER("POST with `chunked` as last transfer-encoding", "a fragment in the target, and a coding beside chunked"),
-    STRICTER("POST with `chunked` as last transfer-encoding (multiple headers)", "a fragment in the target, and a coding beside chunked"),
+    STRICTER("POST with `chunked` as last transfer-encoding",
+             "a fragment in the target, and a coding beside chunked"),
+    STRICTER("POST with `chunked` as last transfer-encoding (multiple headers)",
+             "a fragment in the target, and a coding beside chunked"),
     STRICTER("Fragment in URI", "a fragment is never sent (RFC 9112, 3.2); proxies differ on it"),
-    STRICTER("`host:port` and basic auth", "user information in a target is phishing or a leak (RFC 9110, 4.2.4)"),
-    STRICTER("Content-Length reset when no body is received", "they are told to skip bodies; for us the second request is the body"),
+    STRICTER("`host:port` and basic auth",
+             "user information in a target is phishing or a leak (RFC 9110, 4.2.4)"),
+    STRICTER("Content-Length reset when no body is received",
+             "they are told to skip bodies; for us the second request is the body"),
 };
 
 // Methods, codings and versions that we do not speak are told apart by our own status.
@@ -64,14 +69,20 @@ static Text unescape(Text text, Arena *arena) {
         char c = text.at[i], next = i + 1 < text.len ? text.at[i + 1] : '\0';
         if (c == '\n') {
             builder_add(&out, TEXT("\r\n"));
-        } else if (c == '\\' && (next == '\n' || next == 'r' || next == 'n' || next == 't' || next == 'f')) {
+        } else if (c == '\\' &&
+                   (next == '\n' || next == 'r' || next == 'n' || next == 't' || next == 'f')) {
             i++;
-            if (next != '\n') builder_add_char(&out, (char)(next == 'r' ? '\r' : next == 'n' ? '\n' : next == 't' ? '\t' : '\f'));
+            if (next != '\n')
+                builder_add_char(&out, (char)(next == 'r'   ? '\r'
+                                              : next == 'n' ? '\n'
+                                              : next == 't' ? '\t'
+                                                            : '\f'));
         } else if (c == '\\' && next == 'x' && i + 3 < text.len) {
             unsigned value = 0;
             for (size_t k = i + 2; k < i + 4; k++) {
                 char digit = text.at[k];
-                value = value * 16 + (unsigned)(digit <= '9' ? digit - '0' : (digit | 32) - 'a' + 10);
+                value =
+                    value * 16 + (unsigned)(digit <= '9' ? digit - '0' : (digit | 32) - 'a' + 10);
             }
             builder_add_char(&out, (char)value);
             i += 3;
@@ -106,7 +117,8 @@ static void read_cases(Text file, Text text, Arena *arena, Cases *out) {
 
 static size_t count_of(Text text, Text needle) {
     size_t count = 0;
-    for (ptrdiff_t at; (at = text_find(text, needle)) >= 0; count++) text = text_slice(text, (size_t)at + needle.len, text.len);
+    for (ptrdiff_t at; (at = text_find(text, needle)) >= 0; count++)
+        text = text_slice(text, (size_t)at + needle.len, text.len);
     return count;
 }
 
@@ -131,7 +143,8 @@ static Text add_host(Text request, Arena *arena) {
     while (text_starts_with(request, TEXT("\r\n"))) request = text_slice(request, 2, request.len);
     size_t end = (size_t)text_find(request, TEXT("\r\n")) + 2;
     Text host = host_of(request), rest = text_slice(request, end, request.len);
-    return text_format(arena, "%.*sHost: %.*s\r\n%.*s", (int)end, request.at, TEXT_ARG(host), TEXT_ARG(rest));
+    return text_format(arena, "%.*sHost: %.*s\r\n%.*s", (int)end, request.at, TEXT_ARG(host),
+                       TEXT_ARG(rest));
 }
 
 // One message; false when bytes are missing or it is refused.
@@ -141,7 +154,8 @@ static bool run_message(Text *input, Arena *arena, Outcome *out) {
     HttpHead head;
     HttpProgress progress = http_head_parse(parser, text_bytes(*input), &limits);
     bool viewed = progress == HTTP_DONE && http_head_view(parser, text_bytes(*input), arena, &head);
-    if (!viewed && progress == HTTP_DONE && text_find(text_from_cstring(parser->refusal.reason), TEXT("Host header is missing")) >= 0) {
+    if (!viewed && progress == HTTP_DONE &&
+        text_find(text_from_cstring(parser->refusal.reason), TEXT("Host header is missing")) >= 0) {
         *input = add_host(*input, arena);
         return run_message(input, arena, out);
     }
@@ -178,7 +192,8 @@ static Outcome run_case(const Case *one, Arena *arena) {
 
 // Pauses are written as errors 21 to 24 in the log; they are none.
 static bool log_has_error(Text log) {
-    size_t pauses = count_of(log, TEXT("error code=21")) + count_of(log, TEXT("error code=22")) + count_of(log, TEXT("error code=23"));
+    size_t pauses = count_of(log, TEXT("error code=21")) + count_of(log, TEXT("error code=22")) +
+                    count_of(log, TEXT("error code=23"));
     return count_of(log, TEXT("error code=")) > pauses;
 }
 
@@ -190,11 +205,13 @@ TEST(strict_cases_end_as_theirs_do) {
     for (size_t i = 0; i < files.count; i++) {
         if (!text_ends_with(files.at[i].name, TEXT(".md"))) continue;
         Bytes content;
-        Text path = text_format(t->arena, "%.*s/%.*s", TEXT_ARG(folder), TEXT_ARG(files.at[i].name));
+        Text path =
+            text_format(t->arena, "%.*s/%.*s", TEXT_ARG(folder), TEXT_ARG(files.at[i].name));
         check_ok(t, disk_read_whole(disk_real(), path, 1 << 20, t->arena, &content, t->err));
         read_cases(files.at[i].name, bytes_text(content), t->arena, &cases);
     }
-    size_t accepted = 0, refused = 0, exceptions = 0, lenient_refused = 0, lenient = 0, failures = 0;
+    size_t accepted = 0, refused = 0, exceptions = 0, lenient_refused = 0, lenient = 0,
+           failures = 0;
     for (size_t i = 0; i < cases.count; i++) {
         const Case *one = &cases.at[i];
         Outcome out = run_case(one, t->arena);
@@ -202,7 +219,8 @@ TEST(strict_cases_end_as_theirs_do) {
         if (is_lenient) {
             lenient++;
             lenient_refused += out.refused;
-            if (!out.refused && !out.closed) printf("# not refused: %.*s: %.*s\n", TEXT_ARG(one->type), TEXT_ARG(one->heading));
+            if (!out.refused && !out.closed)
+                printf("# not refused: %.*s: %.*s\n", TEXT_ARG(one->type), TEXT_ARG(one->heading));
             continue;
         }
         size_t theirs = count_of(one->log, TEXT("message complete"));
@@ -214,12 +232,15 @@ TEST(strict_cases_end_as_theirs_do) {
             exceptions++;
         } else {
             failures++;
-            printf("# %.*s: %.*s: %zu messages (theirs %zu%s), %d %s\n", TEXT_ARG(one->file), TEXT_ARG(one->heading), out.completed,
-                   theirs, error ? " and an error" : "", out.refusal.status, out.refusal.reason == NULL ? "" : out.refusal.reason);
+            printf("# %.*s: %.*s: %zu messages (theirs %zu%s), %d %s\n", TEXT_ARG(one->file),
+                   TEXT_ARG(one->heading), out.completed, theirs, error ? " and an error" : "",
+                   out.refusal.status, out.refusal.reason == NULL ? "" : out.refusal.reason);
         }
     }
-    printf("# %zu cases: %zu accepted as theirs, %zu refused as theirs, %zu stricter by rule, %zu differ; lenient: %zu of %zu refused\n",
-           cases.count, accepted, refused, exceptions, failures, lenient_refused, lenient);
+    printf(
+        "# %zu cases: %zu accepted as theirs, %zu refused as theirs, %zu stricter by rule, %zu "
+        "differ; lenient: %zu of %zu refused\n",
+        cases.count, accepted, refused, exceptions, failures, lenient_refused, lenient);
     check(t, cases.count > 100);
     check_i64(t, 0, failures);
 }

@@ -61,13 +61,15 @@ static int64_t now_ms(const HttpConnection *c) {
 static void set_deadline(HttpConnection *c, int64_t deadline_ms) {
     c->deadline_ms = deadline_ms;
     if (deadline_ms == INT64_MAX) return;
-    if (!wheel_is_armed(&c->timer) || c->timer.deadline_ms > deadline_ms) loop_arm(c->loop->loop, &c->timer, deadline_ms);
+    if (!wheel_is_armed(&c->timer) || c->timer.deadline_ms > deadline_ms)
+        loop_arm(c->loop->loop, &c->timer, deadline_ms);
 }
 
 static void set_interest(HttpConnection *c, bool read, bool write) {
     if (c->watch_read == read && c->watch_write == write) return;
     Error err = {0};
-    // A poller that cannot change a registered socket has no memory: nothing to do but be woken for nothing.
+    // A poller that cannot change a registered socket has no memory: nothing to do but be woken for
+    // nothing.
     if (!loop_rewatch(c->loop->loop, &c->source, read, write, &err)) return;
     c->watch_read = read;
     c->watch_write = write;
@@ -103,7 +105,8 @@ static void end_exchange(HttpConnection *c) {
 static void drop_exchange(HttpConnection *c) {
     if (!c->accepted) return;
     c->accepted = false;
-    if (handler_of(c)->on_drop != NULL) handler_of(c)->on_drop(handler_of(c)->context, &c->exchange);
+    if (handler_of(c)->on_drop != NULL)
+        handler_of(c)->on_drop(handler_of(c)->context, &c->exchange);
 }
 
 static void connection_free(HttpConnection *c) {
@@ -151,10 +154,13 @@ void http_connection_close(HttpConnection *c) {
     }
 }
 
-// Writes what waits. False: the connection broke and is closed. All written when nothing waits after.
+// Writes what waits. False: the connection broke and is closed. All written when nothing waits
+// after.
 static bool flush(HttpConnection *c) {
     while (c->out_at < c->out.len || c->tail.len > 0) {
-        SocketPart parts[] = {{c->out.at == NULL ? "" : c->out.at + c->out_at, c->out.len - c->out_at}, {c->tail.at, c->tail.len}};
+        SocketPart parts[] = {
+            {c->out.at == NULL ? "" : c->out.at + c->out_at, c->out.len - c->out_at},
+            {c->tail.at, c->tail.len}};
         size_t count = 0;
         Error err = {0};
         SocketResult result = socket_write(c->source.socket, parts, COUNT(parts), &count, &err);
@@ -167,7 +173,8 @@ static bool flush(HttpConnection *c) {
         size_t of_out = MIN(count, c->out.len - c->out_at);
         c->out_at += of_out;
         c->tail = (Text){c->tail.at + (count - of_out), c->tail.len - (count - of_out)};
-        if (count > 0 && c->state == HTTP_STATE_WRITE) set_deadline(c, now_ms(c) + limits_of(c)->idle_time_ms);
+        if (count > 0 && c->state == HTTP_STATE_WRITE)
+            set_deadline(c, now_ms(c) + limits_of(c)->idle_time_ms);
     }
     if (c->out_at == c->out.len) {
         c->out_at = 0;
@@ -219,7 +226,8 @@ static bool refuse(HttpConnection *c, int status, const char *reason) {
     return go_write(c, HTTP_STATE_LINGER);
 }
 
-// One read; false: the connection ended. Less than asked for means that the socket is empty for now.
+// One read; false: the connection ended. Less than asked for means that the socket is empty for
+// now.
 static bool read_some(HttpConnection *c, uint8_t *into, size_t space, size_t *count) {
     Error err = {0};
     *count = 0;
@@ -256,7 +264,8 @@ static bool read_input(HttpConnection *c) {
     make_room(c, 1);
     if (c->input_from == c->input_len) c->head_begin_ms = now_ms(c);
     size_t count;
-    if (!read_some(c, c->input.at + c->input_len, c->input.capacity - c->input_len, &count)) return false;
+    if (!read_some(c, c->input.at + c->input_len, c->input.capacity - c->input_len, &count))
+        return false;
     c->input_len += count;
     return true;
 }
@@ -357,7 +366,8 @@ static bool step_head(HttpConnection *c) {
     if (has_bytes) {
         Bytes bytes = {c->input.at + c->input_from, c->input_len - c->input_from};
         HttpProgress progress = http_head_parse(&c->parser, bytes, &limits_of(c)->parse);
-        if (progress == HTTP_REFUSED) return refuse(c, c->parser.refusal.status, c->parser.refusal.reason);
+        if (progress == HTTP_REFUSED)
+            return refuse(c, c->parser.refusal.status, c->parser.refusal.reason);
         if (progress == HTTP_DONE) {
             if (c->out.len - c->out_at < HTTP_OUT_MAX) return begin_exchange(c);
             // Many pipelined answers: they go out first. The parser is asked again afterwards.
@@ -376,7 +386,8 @@ static bool step_head(HttpConnection *c) {
         c->input_from = c->input_used = c->input_len = 0;
     }
     bool is_idle = !has_bytes && c->requests > 0;
-    set_deadline(c, is_idle ? now_ms(c) + limits_of(c)->idle_time_ms : c->head_begin_ms + limits_of(c)->header_time_ms);
+    set_deadline(c, is_idle ? now_ms(c) + limits_of(c)->idle_time_ms
+                            : c->head_begin_ms + limits_of(c)->header_time_ms);
     return false;
 }
 
@@ -415,13 +426,16 @@ static bool step_chunks(HttpConnection *c) {
     while (c->input_used < c->input_len) {
         size_t used;
         Bytes data;
-        uint64_t room = (uint64_t)MAX(c->exchange.body_bytes_max - (int64_t)c->body_len, (int64_t)0);
+        uint64_t room =
+            (uint64_t)MAX(c->exchange.body_bytes_max - (int64_t)c->body_len, (int64_t)0);
         Bytes input = {c->input.at + c->input_used, c->input_len - c->input_used};
         HttpProgress progress = http_chunks_parse(&c->chunks, input, room, &used, &data);
         c->input_used += used;
-        if (progress == HTTP_REFUSED) return refuse(c, c->chunks.refusal.status, c->chunks.refusal.reason);
+        if (progress == HTTP_REFUSED)
+            return refuse(c, c->chunks.refusal.status, c->chunks.refusal.reason);
         Error err = {0};
-        if (data.len > 0 && !add_to_body(c, data, &err)) return refuse(c, 503, "There is no memory for this body now.");
+        if (data.len > 0 && !add_to_body(c, data, &err))
+            return refuse(c, 503, "There is no memory for this body now.");
         // Only the body counts as progress: frames of one byte per chunk are slow too.
         c->window_bytes += (int64_t)data.len;
         if (progress == HTTP_DONE) {
@@ -433,7 +447,8 @@ static bool step_chunks(HttpConnection *c) {
     c->input_used = c->input_len = c->input_from + c->parser.head_len;
     if (!c->may_read) return false;
     size_t count;
-    if (!read_some(c, c->input.at + c->input_len, c->input.capacity - c->input_len, &count)) return false;
+    if (!read_some(c, c->input.at + c->input_len, c->input.capacity - c->input_len, &count))
+        return false;
     c->input_len += count;
     return true;
 }
@@ -446,7 +461,8 @@ static bool step_discard(HttpConnection *c) {
     }
     if (!c->may_read) return false;
     size_t count;
-    if (!read_some(c, scratch, (size_t)MIN((int64_t)sizeof scratch, c->discard_left), &count)) return false;
+    if (!read_some(c, scratch, (size_t)MIN((int64_t)sizeof scratch, c->discard_left), &count))
+        return false;
     c->discard_left -= (int64_t)count;
     return true;
 }
@@ -492,9 +508,10 @@ static bool step_answer(HttpConnection *c) {
 }
 
 static bool step_linger(HttpConnection *c) {
-    // They asked for the end and we read all they sent: nothing can be coming that close() would answer
-    // with a reset, which could overtake our answer.
-    bool clean = c->answered && c->input_used == c->input_len && !c->exchange.head.keep_alive && !c->discarded;
+    // They asked for the end and we read all they sent: nothing can be coming that close() would
+    // answer with a reset, which could overtake our answer.
+    bool clean = c->answered && c->input_used == c->input_len && !c->exchange.head.keep_alive &&
+                 !c->discarded;
     if (clean) {
         connection_free(c);
         return false;
@@ -511,20 +528,39 @@ static void run(HttpConnection *c) {
     bool go_on = true;
     while (go_on) {
         switch (c->state) {
-            case HTTP_STATE_HEAD: go_on = step_head(c); break;
-            case HTTP_STATE_BODY: go_on = step_body(c); break;
-            case HTTP_STATE_CHUNKS: go_on = step_chunks(c); break;
-            case HTTP_STATE_DISCARD: go_on = step_discard(c); break;
-            case HTTP_STATE_WAIT: go_on = step_wait(c); break;
-            case HTTP_STATE_ANSWER: go_on = step_answer(c); break;
-            case HTTP_STATE_WRITE: go_on = step_write(c); break;
-            case HTTP_STATE_LINGER: go_on = step_linger(c); break;
-            case HTTP_STATE_GONE: go_on = false; break;
+            case HTTP_STATE_HEAD:
+                go_on = step_head(c);
+                break;
+            case HTTP_STATE_BODY:
+                go_on = step_body(c);
+                break;
+            case HTTP_STATE_CHUNKS:
+                go_on = step_chunks(c);
+                break;
+            case HTTP_STATE_DISCARD:
+                go_on = step_discard(c);
+                break;
+            case HTTP_STATE_WAIT:
+                go_on = step_wait(c);
+                break;
+            case HTTP_STATE_ANSWER:
+                go_on = step_answer(c);
+                break;
+            case HTTP_STATE_WRITE:
+                go_on = step_write(c);
+                break;
+            case HTTP_STATE_LINGER:
+                go_on = step_linger(c);
+                break;
+            case HTTP_STATE_GONE:
+                go_on = false;
+                break;
         }
     }
 }
 
-#define container_of(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+#define container_of(pointer, type, member) \
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 static void on_ready(LoopSource *source, bool readable, bool writable, bool hung_up) {
     HttpConnection *c = container_of(source, HttpConnection, source);

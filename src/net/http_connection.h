@@ -1,7 +1,7 @@
 // Private to src/net: what server, loops and connections know of each other.
 //
-// Everything here belongs to one loop's thread, but for what is marked atomic and the `answer`, which
-// belongs to whoever owes it until http_respond hands it to the loop.
+// Everything here belongs to one loop's thread, but for what is marked atomic and the `answer`,
+// which belongs to whoever owes it until http_respond hands it to the loop.
 #pragma once
 
 #include <stdatomic.h>
@@ -32,11 +32,12 @@ typedef struct HttpBuffer {
 
 enum {
     HTTP_INPUT_BYTES = 16 * KB,
-    HTTP_INPUT_SPARE = 2 * KB,     // room behind a head, for chunked bodies
-    HTTP_DISCARD_MAX = 64 * KB,    // a refused body up to here is read, a longer one ends the connection
-    HTTP_SMALL_BODY = 16 * KB,     // answers up to here are copied behind their head
-    HTTP_OUT_MAX = 64 * KB,        // pipelined answers are written at the latest when so many bytes wait
-    HTTP_READS_PER_EVENT = 16,     // then the other connections have their turn
+    HTTP_INPUT_SPARE = 2 * KB,  // room behind a head, for chunked bodies
+    HTTP_DISCARD_MAX =
+        64 * KB,  // a refused body up to here is read, a longer one ends the connection
+    HTTP_SMALL_BODY = 16 * KB,  // answers up to here are copied behind their head
+    HTTP_OUT_MAX = 64 * KB,  // pipelined answers are written at the latest when so many bytes wait
+    HTTP_READS_PER_EVENT = 16,  // then the other connections have their turn
     HTTP_LINGER_MS = 2000,
     HTTP_LINGER_DRAIN_MS = 250,
     HTTP_POOL_COUNT = 32,
@@ -62,18 +63,18 @@ typedef struct HttpAnswer {
 struct HttpConnection {
     HttpExchange exchange;  // first, so that one is the other
     LoopSource source;
-    WheelTimer timer;       // armed at or before `deadline_ms`, which moves more often than it
+    WheelTimer timer;  // armed at or before `deadline_ms`, which moves more often than it
     int64_t deadline_ms;
     HttpLoop *loop;
     HttpConnection *next, **link;
     HttpState state, resume;
     bool watch_read, watch_write;
-    bool may_read;     // the socket may have more, nothing said otherwise yet
-    bool in_handler;   // a callback is on the stack: answers wait until it returns
+    bool may_read;    // the socket may have more, nothing said otherwise yet
+    bool in_handler;  // a callback is on the stack: answers wait until it returns
     bool answered;
-    bool accepted;     // on_head said true and on_request has not been called
-    bool closing;      // after this answer
-    bool discarded;    // a body was refused, some of it may still be coming
+    bool accepted;   // on_head said true and on_request has not been called
+    bool closing;    // after this answer
+    bool discarded;  // a body was refused, some of it may still be coming
     _Atomic bool answer_given, gone;
     int64_t requests;
     int reads_left;
@@ -84,16 +85,16 @@ struct HttpConnection {
     int64_t head_begin_ms;
     HttpHeadParser parser;
 
-    HttpBuffer body;   // when the body does not lie in the input whole
+    HttpBuffer body;  // when the body does not lie in the input whole
     size_t body_len;
     int64_t discard_left;
     HttpChunks chunks;
     int64_t window_end_ms, window_bytes;
 
     HttpAnswer answer;
-    Builder out;       // small answers, heads
+    Builder out;  // small answers, heads
     size_t out_at;
-    Text tail;         // a large body, behind `out`; it lies in answer.body or answer.text
+    Text tail;  // a large body, behind `out`; it lies in answer.body or answer.text
     Arena arena;
     char peer[64];
 };
@@ -118,7 +119,8 @@ struct HttpLoop {
     bool draining;
     int64_t drain_deadline_ms;
     // Written by this loop, read by http_server_stats.
-    _Atomic int64_t accepted, refused_connections, accept_errors, requests, refused, bytes_in, bytes_out;
+    _Atomic int64_t accepted, refused_connections, accept_errors, requests, refused, bytes_in,
+        bytes_out;
 };
 
 struct HttpServer {
@@ -131,7 +133,8 @@ struct HttpServer {
 
 static inline void http_count(_Atomic int64_t *counter, int64_t by) {
     // One writer: a plain add that readers see whole.
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by,
+                          memory_order_relaxed);
 }
 
 // Takes the socket over. `over_limit`: it gets a 503 and nothing else.

@@ -1,4 +1,5 @@
-// The request head, a line at a time: each byte is looked at once, each line judged when it is whole.
+// The request head, a line at a time: each byte is looked at once, each line judged when it is
+// whole.
 
 #include "net/http_parse.h"
 
@@ -14,15 +15,17 @@ enum {
 };
 
 static const uint8_t byte_kinds[256] = {
-    ['\t'] = BYTE_LINE,
-    [' '] = BYTE_LINE,
-#define ROW(from, to, kinds) [from ... to] = kinds
-    ['!'] = 15, ['"'] = 6, ['#'] = 5, ['$'] = 15, ['%'] = 15, ['&'] = 15, ['\''] = 15,
-    ['('] = 14, [')'] = 14, ['*'] = 15, ['+'] = 15, [','] = 14, ['-'] = 15, ['.'] = 15, ['/'] = 6,
-    ROW('0', '9', 15), [':'] = 14, [';'] = 14, ['<'] = 6, ['='] = 14, ['>'] = 6, ['?'] = 6, ['@'] = 6,
-    ROW('A', 'Z', 15), ['['] = 14, ['\\'] = 6, [']'] = 14, ['^'] = 7, ['_'] = 15, ['`'] = 7,
-    ROW('a', 'z', 15), ['{'] = 6, ['|'] = 7, ['}'] = 6, ['~'] = 15,
-    ROW(0x80, 0xff, BYTE_LINE),
+    ['\t'] = BYTE_LINE, [' '] = BYTE_LINE,
+#define ROW(from, to, kinds) [from... to] = kinds
+    ['!'] = 15,         ['"'] = 6,         ['#'] = 5,         ['$'] = 15,
+    ['%'] = 15,         ['&'] = 15,        ['\''] = 15,       ['('] = 14,
+    [')'] = 14,         ['*'] = 15,        ['+'] = 15,        [','] = 14,
+    ['-'] = 15,         ['.'] = 15,        ['/'] = 6,         ROW('0', '9', 15),
+    [':'] = 14,         [';'] = 14,        ['<'] = 6,         ['='] = 14,
+    ['>'] = 6,          ['?'] = 6,         ['@'] = 6,         ROW('A', 'Z', 15),
+    ['['] = 14,         ['\\'] = 6,        [']'] = 14,        ['^'] = 7,
+    ['_'] = 15,         ['`'] = 7,         ROW('a', 'z', 15), ['{'] = 6,
+    ['|'] = 7,          ['}'] = 6,         ['~'] = 15,        ROW(0x80, 0xff, BYTE_LINE),
 #undef ROW
 };
 
@@ -59,10 +62,13 @@ static Text span_text(HttpSpan span, Bytes buffer) {
 
 // HTTP-version = "HTTP/" DIGIT "." DIGIT
 static HttpProgress read_version(HttpHeadParser *parser, Text version) {
-    bool well_formed = version.len == 8 && memcmp(version.at, "HTTP/", 5) == 0 && version.at[6] == '.' &&
-                       version.at[5] >= '0' && version.at[5] <= '9' && version.at[7] >= '0' && version.at[7] <= '9';
-    if (!well_formed) return refuse(&parser->refusal, 400, "The request line does not end in HTTP/1.1.");
-    if (version.at[5] == '2') return refuse(&parser->refusal, 505, "HTTP/2 is not supported yet; use HTTP/1.1.");
+    bool well_formed = version.len == 8 && memcmp(version.at, "HTTP/", 5) == 0 &&
+                       version.at[6] == '.' && version.at[5] >= '0' && version.at[5] <= '9' &&
+                       version.at[7] >= '0' && version.at[7] <= '9';
+    if (!well_formed)
+        return refuse(&parser->refusal, 400, "The request line does not end in HTTP/1.1.");
+    if (version.at[5] == '2')
+        return refuse(&parser->refusal, 505, "HTTP/2 is not supported yet; use HTTP/1.1.");
     if (version.at[5] != '1' || version.at[7] > '1') {
         return refuse(&parser->refusal, 505, "Only HTTP/1.1 and HTTP/1.0 are spoken here.");
     }
@@ -73,17 +79,21 @@ static HttpProgress read_version(HttpHeadParser *parser, Text version) {
 // request-line = method SP request-target SP HTTP-version
 static HttpProgress read_request_line(HttpHeadParser *parser, Text line, const char *base) {
     Text rest = line, method, target;
-    if (!text_cut(&rest, ' ', &method) || rest.at == NULL || !text_cut(&rest, ' ', &target) || rest.at == NULL) {
+    if (!text_cut(&rest, ' ', &method) || rest.at == NULL || !text_cut(&rest, ' ', &target) ||
+        rest.at == NULL) {
         return refuse(&parser->refusal, 400, "The request line is not METHOD TARGET HTTP/1.1.");
     }
-    if (method.len == 0 || !all_of(method, BYTE_TOKEN)) return refuse(&parser->refusal, 400, "The method is not a token.");
+    if (method.len == 0 || !all_of(method, BYTE_TOKEN))
+        return refuse(&parser->refusal, 400, "The method is not a token.");
     if (target.len == 0 || !all_of(target, BYTE_TARGET)) {
-        return refuse(&parser->refusal, 400, "The target holds bytes that must be percent-encoded.");
+        return refuse(&parser->refusal, 400,
+                      "The target holds bytes that must be percent-encoded.");
     }
     if (read_version(parser, rest) == HTTP_REFUSED) return HTTP_REFUSED;
     size_t i = 0;
     while (i < COUNT(method_texts) && !text_equal(method_texts[i], method)) i++;
-    if (i == COUNT(method_texts)) return refuse(&parser->refusal, 501, "This method is not known here.");
+    if (i == COUNT(method_texts))
+        return refuse(&parser->refusal, 501, "This method is not known here.");
     parser->method = (HttpMethod)i;
     parser->target = span_of(target, base);
     parser->has_request_line = true;
@@ -92,8 +102,10 @@ static HttpProgress read_request_line(HttpHeadParser *parser, Text line, const c
 }
 
 static Text trim_blanks(Text text) {
-    while (text.len > 0 && (text.at[0] == ' ' || text.at[0] == '\t')) text = (Text){text.at + 1, text.len - 1};
-    while (text.len > 0 && (text.at[text.len - 1] == ' ' || text.at[text.len - 1] == '\t')) text.len--;
+    while (text.len > 0 && (text.at[0] == ' ' || text.at[0] == '\t'))
+        text = (Text){text.at + 1, text.len - 1};
+    while (text.len > 0 && (text.at[text.len - 1] == ' ' || text.at[text.len - 1] == '\t'))
+        text.len--;
     return text;
 }
 
@@ -117,7 +129,8 @@ static bool split_field(Text line, Text *name, Text *value, const char **reason)
     return true;
 }
 
-static HttpProgress read_header(HttpHeadParser *parser, Text line, const char *base, const HttpParseLimits *limits) {
+static HttpProgress read_header(HttpHeadParser *parser, Text line, const char *base,
+                                const HttpParseLimits *limits) {
     Text name, value;
     const char *reason = "";
     if (!split_field(line, &name, &value, &reason)) return refuse(&parser->refusal, 400, reason);
@@ -130,7 +143,8 @@ static HttpProgress read_header(HttpHeadParser *parser, Text line, const char *b
     return HTTP_MORE;
 }
 
-static HttpProgress read_line(HttpHeadParser *parser, Text line, const char *base, const HttpParseLimits *limits) {
+static HttpProgress read_line(HttpHeadParser *parser, Text line, const char *base,
+                              const HttpParseLimits *limits) {
     if (parser->has_request_line) {
         return line.len == 0 ? HTTP_DONE : read_header(parser, line, base, limits);
     }
@@ -150,8 +164,11 @@ static size_t line_end_max(const HttpHeadParser *parser, const HttpParseLimits *
 }
 
 static HttpProgress refuse_length(HttpHeadParser *parser) {
-    if (parser->has_request_line) return refuse(&parser->refusal, 431, "The headers are too long (HTTP_HEADER_BYTES).");
-    return refuse(&parser->refusal, 414, "The request line is too long (HTTP_REQUEST_LINE_BYTES); send the query as a POST form.");
+    if (parser->has_request_line)
+        return refuse(&parser->refusal, 431, "The headers are too long (HTTP_HEADER_BYTES).");
+    return refuse(
+        &parser->refusal, 414,
+        "The request line is too long (HTTP_REQUEST_LINE_BYTES); send the query as a POST form.");
 }
 
 HttpProgress http_head_parse(HttpHeadParser *parser, Bytes buffer, const HttpParseLimits *limits) {
@@ -161,11 +178,17 @@ HttpProgress http_head_parse(HttpHeadParser *parser, Bytes buffer, const HttpPar
         size_t at = parser->scanned;
         while (at < end && (byte_kinds[buffer.at[at]] & BYTE_LINE) != 0) at++;
         parser->scanned = (uint32_t)at;
-        if (at == end) return end == buffer.len && end < line_end_max(parser, limits) ? HTTP_MORE : refuse_length(parser);
-        if (buffer.at[at] == '\n') return refuse(&parser->refusal, 400, "A line ends in a bare LF; HTTP wants CR LF.");
-        if (buffer.at[at] != '\r') return refuse(&parser->refusal, 400, "There is a control byte in the request head.");
+        if (at == end)
+            return end == buffer.len && end < line_end_max(parser, limits) ? HTTP_MORE
+                                                                           : refuse_length(parser);
+        if (buffer.at[at] == '\n')
+            return refuse(&parser->refusal, 400, "A line ends in a bare LF; HTTP wants CR LF.");
+        if (buffer.at[at] != '\r')
+            return refuse(&parser->refusal, 400, "There is a control byte in the request head.");
         if (at + 1 == buffer.len) return HTTP_MORE;
-        if (buffer.at[at + 1] != '\n') return refuse(&parser->refusal, 400, "There is a CR without its LF in the request head.");
+        if (buffer.at[at + 1] != '\n')
+            return refuse(&parser->refusal, 400,
+                          "There is a CR without its LF in the request head.");
         Text line = {base + parser->line, at - parser->line};
         parser->scanned = parser->line = (uint32_t)at + 2;
         HttpProgress progress = read_line(parser, line, base, limits);
@@ -215,7 +238,8 @@ static const struct {
 
 static KnownHeader known_header(Text name) {
     for (size_t i = 0; i < KNOWN_COUNT; i++) {
-        if (name.len == known_headers[i].name.len && text_equal_ignore_case(name, known_headers[i].name)) {
+        if (name.len == known_headers[i].name.len &&
+            text_equal_ignore_case(name, known_headers[i].name)) {
             return (KnownHeader)i;
         }
     }
@@ -251,10 +275,14 @@ static bool refuse_view(HttpHeadParser *parser, int status, const char *reason) 
 
 // Where the body ends, and what happens after it (RFC 9112, 6).
 static bool view_framing(HttpHeadParser *parser, const Text known[KNOWN_COUNT], HttpHead *out) {
-    Text length = known[KNOWN_LENGTH], transfer = known[KNOWN_TRANSFER], expect = known[KNOWN_EXPECT];
+    Text length = known[KNOWN_LENGTH], transfer = known[KNOWN_TRANSFER],
+         expect = known[KNOWN_EXPECT];
     if (transfer.at != NULL) {
-        if (length.at != NULL) return refuse_view(parser, 400, "Content-Length and Transfer-Encoding exclude each other.");
-        if (out->version_minor == 0) return refuse_view(parser, 400, "HTTP/1.0 has no Transfer-Encoding.");
+        if (length.at != NULL)
+            return refuse_view(parser, 400,
+                               "Content-Length and Transfer-Encoding exclude each other.");
+        if (out->version_minor == 0)
+            return refuse_view(parser, 400, "HTTP/1.0 has no Transfer-Encoding.");
         if (!text_equal_ignore_case(transfer, TEXT("chunked"))) {
             return refuse_view(parser, 501, "The only Transfer-Encoding known here is chunked.");
         }
@@ -276,7 +304,9 @@ static bool view_framing(HttpHeadParser *parser, const Text known[KNOWN_COUNT], 
 static bool cut_authority(Text *target, Text *authority) {
     static const Text schemes[] = {TEXT_INIT("http://"), TEXT_INIT("https://")};
     for (size_t i = 0; i < COUNT(schemes); i++) {
-        if (target->len < schemes[i].len || !text_equal_ignore_case(text_slice(*target, 0, schemes[i].len), schemes[i])) continue;
+        if (target->len < schemes[i].len ||
+            !text_equal_ignore_case(text_slice(*target, 0, schemes[i].len), schemes[i]))
+            continue;
         size_t end = schemes[i].len;
         while (end < target->len && target->at[end] != '/' && target->at[end] != '?') end++;
         *authority = text_slice(*target, schemes[i].len, end);
@@ -296,30 +326,35 @@ static bool has_dot_segment(Text path) {
 
 // Decoded exactly once, and refused where a second reader could see another path.
 static bool view_path(HttpHeadParser *parser, Text raw, Arena *arena, Text *out) {
-    if (!url_decode(raw, false, arena, out, NULL)) return refuse_view(parser, 400, "The path has a % without two hex digits.");
+    if (!url_decode(raw, false, arena, out, NULL))
+        return refuse_view(parser, 400, "The path has a % without two hex digits.");
     size_t slashes_raw = 0, slashes = 0;
     for (size_t i = 0; i < raw.len; i++) slashes_raw += raw.at[i] == '/';
     for (size_t i = 0; i < out->len; i++) {
         uint8_t byte = (uint8_t)out->at[i];
         slashes += byte == '/';
-        if (byte < 0x20 || byte == 0x7f) return refuse_view(parser, 400, "The path has an encoded control byte.");
+        if (byte < 0x20 || byte == 0x7f)
+            return refuse_view(parser, 400, "The path has an encoded control byte.");
         if (byte == '\\') return refuse_view(parser, 400, "The path has a backslash.");
     }
     if (slashes != slashes_raw) return refuse_view(parser, 400, "The path has an encoded slash.");
-    if (has_dot_segment(*out)) return refuse_view(parser, 400, "The path has a segment . or .. in it.");
+    if (has_dot_segment(*out))
+        return refuse_view(parser, 400, "The path has a segment . or .. in it.");
     if (!text_is_utf8(*out)) return refuse_view(parser, 400, "The path is not UTF-8.");
     return true;
 }
 
 static bool view_target(HttpHeadParser *parser, Arena *arena, HttpHead *out) {
     if (text_equal(out->target, TEXT("*"))) {
-        if (out->method != HTTP_OPTIONS) return refuse_view(parser, 400, "The target * is for OPTIONS only.");
+        if (out->method != HTTP_OPTIONS)
+            return refuse_view(parser, 400, "The target * is for OPTIONS only.");
         out->path = out->target;
         return true;
     }
     Text rest = out->target, authority = TEXT_NONE, path;
     if (rest.at[0] != '/') {
-        if (!cut_authority(&rest, &authority)) return refuse_view(parser, 400, "The target does not begin with a slash.");
+        if (!cut_authority(&rest, &authority))
+            return refuse_view(parser, 400, "The target does not begin with a slash.");
         if (!text_equal_ignore_case(authority, out->host) && out->version_minor == 1) {
             return refuse_view(parser, 400, "The target names another host than the Host header.");
         }
@@ -347,18 +382,23 @@ bool http_head_view(HttpHeadParser *parser, Bytes buffer, Arena *arena, HttpHead
     Text known[KNOWN_COUNT] = {0};
     bool close = false, keep = false;
     for (size_t i = 0; i < out->header_count; i++) {
-        headers[i] = (HttpHeader){span_text(parser->headers[i].name, buffer), span_text(parser->headers[i].value, buffer)};
+        headers[i] = (HttpHeader){span_text(parser->headers[i].name, buffer),
+                                  span_text(parser->headers[i].value, buffer)};
         KnownHeader which = known_header(headers[i].name);
         if (which == KNOWN_COUNT) continue;
         if (known_headers[which].once && known[which].at != NULL) {
-            return refuse_view(parser, 400, "A header that may come once (Host, Content-Length, Authorization, …) came twice.");
+            return refuse_view(
+                parser, 400,
+                "A header that may come once (Host, Content-Length, Authorization, …) came twice.");
         }
         known[which] = headers[i].value;
         if (which == KNOWN_CONNECTION) read_connection(headers[i].value, &close, &keep);
     }
     out->keep_alive = !close && (out->version_minor == 1 || keep);
     out->host = known[KNOWN_HOST].at == NULL ? TEXT("") : known[KNOWN_HOST];
-    if (known[KNOWN_HOST].at == NULL && out->version_minor == 1) return refuse_view(parser, 400, "The Host header is missing.");
-    if (!all_of(out->host, BYTE_HOST)) return refuse_view(parser, 400, "The Host header is not a host name.");
+    if (known[KNOWN_HOST].at == NULL && out->version_minor == 1)
+        return refuse_view(parser, 400, "The Host header is missing.");
+    if (!all_of(out->host, BYTE_HOST))
+        return refuse_view(parser, 400, "The Host header is not a host name.");
     return view_framing(parser, known, out) && view_target(parser, arena, out);
 }

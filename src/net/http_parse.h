@@ -1,13 +1,13 @@
 // Reading the head of an HTTP/1.x request, strictly (RFC 9112), and chunked bodies.
 //
-// Pure: no I/O, no allocation. The head parser works on a buffer that grows at its end: call it again
-// with more bytes, it goes on where it stopped, and the outcome depends on the bytes alone, never on
-// how they were cut. Positions are kept as offsets, so the buffer may move between calls.
+// Pure: no I/O, no allocation. The head parser works on a buffer that grows at its end: call it
+// again with more bytes, it goes on where it stopped, and the outcome depends on the bytes alone,
+// never on how they were cut. Positions are kept as offsets, so the buffer may move between calls.
 //
 // Strict means: whatever two readers could understand differently is refused (request smuggling):
-// bare LF, folded lines, blanks before a colon, Content-Length twice or beside Transfer-Encoding, any
-// coding but `chunked`, control bytes, a missing or second Host. Every refusal has a status and a
-// sentence; the connection is closed after it.
+// bare LF, folded lines, blanks before a colon, Content-Length twice or beside Transfer-Encoding,
+// any coding but `chunked`, control bytes, a missing or second Host. Every refusal has a status and
+// a sentence; the connection is closed after it.
 #pragma once
 
 #include "base/text.h"
@@ -19,7 +19,7 @@ typedef enum HttpMethod {
 #define ROW(name) HTTP_##name,
     HTTP_METHODS(ROW)
 #undef ROW
-    HTTP_METHOD_COUNT
+        HTTP_METHOD_COUNT
 } HttpMethod;
 
 Text http_method_text(HttpMethod method);
@@ -34,8 +34,9 @@ typedef struct HttpHead {
     HttpMethod method;
     int version_minor;  // 0 or 1
     Text target;        // as sent
-    Text path;          // decoded once: UTF-8, begins with '/', no control bytes, no dot segments; "*" for OPTIONS *
-    Text query;         // raw, without the '?'; for url.h
+    Text path;   // decoded once: UTF-8, begins with '/', no control bytes, no dot segments; "*" for
+                 // OPTIONS *
+    Text query;  // raw, without the '?'; for url.h
     Text host;
     const HttpHeader *headers;
     size_t header_count;
@@ -45,7 +46,8 @@ typedef struct HttpHead {
     bool expect_continue;
 } HttpHead;
 
-// The first header of that name, whatever its case; TEXT_NONE when there is none (an empty one has `at`).
+// The first header of that name, whatever its case; TEXT_NONE when there is none (an empty one has
+// `at`).
 Text http_head_find(const HttpHead *head, Text name);
 
 typedef enum HttpProgress { HTTP_MORE, HTTP_DONE, HTTP_REFUSED } HttpProgress;
@@ -95,12 +97,14 @@ must_use bool http_head_view(HttpHeadParser *parser, Bytes buffer, Arena *arena,
 typedef struct HttpChunks {
     HttpRefusal refusal;
     int state;
-    uint64_t left;   // of the chunk
-    uint32_t digits; // of the size
+    uint64_t left;    // of the chunk
+    uint32_t digits;  // of the size
     uint32_t line_bytes, extra_bytes;
 } HttpChunks;
 
 // Reads on in `input`: `*used` bytes are consumed, `*data` is the next piece of the body among them
-// (may be empty). MORE: call again with what follows, at once when bytes are left. DONE: the bytes behind `*used` belong to the
-// next request. A chunk larger than `bytes_max` is 413 before any of it is read.
-HttpProgress http_chunks_parse(HttpChunks *chunks, Bytes input, uint64_t bytes_max, size_t *used, Bytes *data);
+// (may be empty). MORE: call again with what follows, at once when bytes are left. DONE: the bytes
+// behind `*used` belong to the next request. A chunk larger than `bytes_max` is 413 before any of
+// it is read.
+HttpProgress http_chunks_parse(HttpChunks *chunks, Bytes input, uint64_t bytes_max, size_t *used,
+                               Bytes *data);

@@ -1,4 +1,5 @@
-// The request head and chunked bodies, as tables: what is accepted and what is refused with which status.
+// The request head and chunked bodies, as tables: what is accepted and what is refused with which
+// status.
 
 #include "base/test.h"
 #include "net/http_parse.h"
@@ -10,8 +11,10 @@ static int parse(Text in, Arena *arena, HttpHead *out) {
     HttpHeadParser *parser = arena_push(arena, HttpHeadParser);
     HttpHead head;
     switch (http_head_parse(parser, text_bytes(in), &limits)) {
-        case HTTP_MORE: return -1;
-        case HTTP_REFUSED: break;
+        case HTTP_MORE:
+            return -1;
+        case HTTP_REFUSED:
+            break;
         case HTTP_DONE:
             if (http_head_view(parser, text_bytes(in), arena, &head)) {
                 if (out != NULL) *out = head;
@@ -31,14 +34,16 @@ static void check_rows(Test *t, const Row *rows, size_t count) {
     for (size_t i = 0; i < count; i++) {
         int got = parse(rows[i].in, t->arena, NULL);
         if (got != rows[i].status) {
-            check_failed(t, __FILE__, __LINE__, "\"%.*s\" gives %d, not %d", TEXT_ARG(rows[i].in), got, rows[i].status);
+            check_failed(t, __FILE__, __LINE__, "\"%.*s\" gives %d, not %d", TEXT_ARG(rows[i].in),
+                         got, rows[i].status);
         }
     }
 }
 
-#define H "Host: h\r\n"
+#define H   "Host: h\r\n"
 #define END "\r\n"
-#define ROW(status, in) {status, TEXT_INIT(in)}
+#define ROW(status, in) \
+    { status, TEXT_INIT(in) }
 
 TEST(request_lines) {
     static const Row rows[] = {
@@ -134,14 +139,17 @@ TEST(request_smuggling) {
         ROW(400, "POST / HTTP/1.1\r\n" H "Content-Length: 18446744073709551617\r\n" END),
         ROW(400, "POST / HTTP/1.1\r\n" H "Content-Length: 9223372036854775808\r\n" END),
         ROW(400, "POST / HTTP/1.1\r\n" H "Content-Length : 5\r\n" END),
-        ROW(400, "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n" END),
-        ROW(400, "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n" END),
+        ROW(400, "POST / HTTP/1.1\r\n" H
+                 "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n" END),
+        ROW(400, "POST / HTTP/1.1\r\n" H
+                 "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n" END),
         ROW(501, "POST / HTTP/1.1\r\n" H "Transfer-Encoding: identity\r\n" END),
         ROW(501, "POST / HTTP/1.1\r\n" H "Transfer-Encoding: xchunked\r\n" END),
         ROW(501, "POST / HTTP/1.1\r\n" H "Transfer-Encoding: gzip, chunked\r\n" END),
         ROW(501, "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked;q=1\r\n" END),
         ROW(501, "POST / HTTP/1.1\r\n" H "Transfer-Encoding:\r\n" END),
-        ROW(400, "POST / HTTP/1.1\r\n" H "Transfer-Encoding: \x0b" "chunked\r\n" END),
+        ROW(400, "POST / HTTP/1.1\r\n" H "Transfer-Encoding: \x0b"
+                 "chunked\r\n" END),
         ROW(400, "POST / HTTP/1.1\r\n" H "Transfer-Encoding\r\n: chunked\r\n" END),
         ROW(400, "POST / HTTP/1.0\r\n" H "Transfer-Encoding: chunked\r\n" END),
     };
@@ -185,23 +193,28 @@ TEST(paths_are_decoded_once_and_tricks_refused) {
 
 TEST(a_head_shows_what_it_says) {
     HttpHead head;
-    Text in = TEXT("PUT /x?y=1 HTTP/1.1\r\nHost: h:1\r\nConnection: foo , Close\r\nContent-Length: 12\r\nX-A:  b c \t\r\nx-a: d\r\n" END);
+    Text in = TEXT(
+        "PUT /x?y=1 HTTP/1.1\r\nHost: h:1\r\nConnection: foo , Close\r\nContent-Length: 12\r\nX-A: "
+        " b c \t\r\nx-a: d\r\n" END);
     check_i64(t, 0, parse(in, t->arena, &head));
-    check(t, head.method == HTTP_PUT && head.version_minor == 1 && !head.keep_alive && !head.chunked);
+    check(t,
+          head.method == HTTP_PUT && head.version_minor == 1 && !head.keep_alive && !head.chunked);
     check_i64(t, 12, head.content_length);
     check_i64(t, 5, head.header_count);
     check_text(t, TEXT("h:1"), head.host);
     check_text(t, TEXT("/x?y=1"), head.target);
     check_text(t, TEXT("b c"), http_head_find(&head, TEXT("x-A")));
     check(t, http_head_find(&head, TEXT("x-b")).at == NULL);
-    check_i64(t, 0, parse(TEXT("GET / HTTP/1.0\r\nConnection: keep-alive\r\n" END), t->arena, &head));
+    check_i64(t, 0,
+              parse(TEXT("GET / HTTP/1.0\r\nConnection: keep-alive\r\n" END), t->arena, &head));
     check(t, head.keep_alive);
     check_i64(t, 0, parse(TEXT("GET / HTTP/1.0\r\n" END), t->arena, &head));
     check(t, !head.keep_alive);
 }
 
 TEST(long_lines_and_heads_are_refused_at_the_limit) {
-    AUTO(builder_free) Builder in = {0};
+    AUTO(builder_free)
+    Builder in = {0};
     builder_add(&in, TEXT("GET /"));
     while (in.len < 1024 - 9) builder_add_char(&in, 'a');
     builder_add(&in, TEXT(" HTTP/1.1"));
@@ -252,17 +265,20 @@ TEST(chunked_bodies) {
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         HttpChunks chunks = {0};
-        AUTO(builder_free) Builder body = {0};
+        AUTO(builder_free)
+        Builder body = {0};
         HttpProgress progress = HTTP_MORE;
         size_t at = 0, used;
         while (progress == HTTP_MORE && at < rows[i].in.len) {
             Bytes data;
-            progress = http_chunks_parse(&chunks, text_bytes(text_slice(rows[i].in, at, rows[i].in.len)), 100, &used, &data);
+            progress = http_chunks_parse(
+                &chunks, text_bytes(text_slice(rows[i].in, at, rows[i].in.len)), 100, &used, &data);
             builder_add_bytes(&body, data.at, data.len);
             at += used;
         }
         int got = progress == HTTP_DONE ? 0 : progress == HTTP_MORE ? -1 : chunks.refusal.status;
-        if (got != rows[i].status) check_failed(t, __FILE__, __LINE__, "\"%.*s\" gives %d", TEXT_ARG(rows[i].in), got);
+        if (got != rows[i].status)
+            check_failed(t, __FILE__, __LINE__, "\"%.*s\" gives %d", TEXT_ARG(rows[i].in), got);
         check_text(t, rows[i].body, builder_text(&body));
         if (got == 0) check_i64(t, rows[i].rest, rows[i].in.len - at);
     }
@@ -275,11 +291,13 @@ TEST(chunk_extensions_and_trailers_without_end_are_cut) {
     char *long_line = arena_push_array(t->arena, char, 2000);
     memset(long_line, 'a', 2000);
     check(t, http_chunks_parse(&chunks, text_bytes(TEXT("1;")), 100, &used, &data) == HTTP_MORE);
-    check(t, http_chunks_parse(&chunks, (Bytes){(uint8_t *)long_line, 2000}, 100, &used, &data) == HTTP_REFUSED);
+    check(t, http_chunks_parse(&chunks, (Bytes){(uint8_t *)long_line, 2000}, 100, &used, &data) ==
+                 HTTP_REFUSED);
     check_i64(t, 431, chunks.refusal.status);
     // Many short ones: the sum counts too.
     chunks = (HttpChunks){0};
-    HttpProgress progress = http_chunks_parse(&chunks, text_bytes(TEXT("0\r\n")), 100, &used, &data);
+    HttpProgress progress =
+        http_chunks_parse(&chunks, text_bytes(TEXT("0\r\n")), 100, &used, &data);
     for (int i = 0; i < 10000 && progress == HTTP_MORE; i++) {
         progress = http_chunks_parse(&chunks, text_bytes(TEXT("A: b\r\n")), 100, &used, &data);
     }

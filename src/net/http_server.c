@@ -7,12 +7,13 @@
 
 enum { ACCEPTS_PER_EVENT = 64, ACCEPT_PAUSE_MS = 100 };
 
-#define container_of(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+#define container_of(pointer, type, member) \
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 HttpLimits http_limits_default(void) {
     return (HttpLimits){
-        .parse = {(size_t)LIMIT_HTTP_REQUEST_LINE_BYTES, (size_t)LIMIT_HTTP_HEADER_BYTES, (size_t)LIMIT_HTTP_FIELDS_BYTES,
-                  (size_t)LIMIT_HTTP_HEADER_COUNT},
+        .parse = {(size_t)LIMIT_HTTP_REQUEST_LINE_BYTES, (size_t)LIMIT_HTTP_HEADER_BYTES,
+                  (size_t)LIMIT_HTTP_FIELDS_BYTES, (size_t)LIMIT_HTTP_HEADER_COUNT},
         .header_time_ms = LIMIT_HTTP_HEADER_TIME_MS,
         .idle_time_ms = LIMIT_HTTP_IDLE_TIME_MS,
         .body_window_ms = 5000,
@@ -43,7 +44,8 @@ static void accept_again(WheelTimer *timer) {
     if (!loop->draining) watch_listeners(loop, true);
 }
 
-// Beyond the limit a few more are let in to be told so; beyond those, the door is shut in their face.
+// Beyond the limit a few more are let in to be told so; beyond those, the door is shut in their
+// face.
 static void take_connection(HttpLoop *loop, Socket socket, const char *peer) {
     HttpServer *server = loop->server;
     int64_t limit = server->options.limits.connections;
@@ -64,14 +66,19 @@ static bool accept_one(HttpLoop *loop, HttpListener *listener) {
     char peer[64] = "";
     Error err = {0};
     switch (socket_accept(listener->source.socket, &socket, peer, sizeof peer, &err)) {
-        case SOCKET_DONE: take_connection(loop, socket, peer); return true;
+        case SOCKET_DONE:
+            take_connection(loop, socket, peer);
+            return true;
         case SOCKET_AGAIN:
-        case SOCKET_CLOSED: return false;
-        case SOCKET_FAILED: break;
+        case SOCKET_CLOSED:
+            return false;
+        case SOCKET_FAILED:
+            break;
     }
     // No descriptors, no memory: the listener stays readable, so listening on would spin.
     http_count(&loop->accept_errors, 1);
-    log_warn("cannot accept connections, pausing", LOG_ERR(&err), LOG_I64("pause_ms", ACCEPT_PAUSE_MS));
+    log_warn("cannot accept connections, pausing", LOG_ERR(&err),
+             LOG_I64("pause_ms", ACCEPT_PAUSE_MS));
     watch_listeners(loop, false);
     loop_arm(loop->loop, &loop->accept_pause, loop_now_ms(loop->loop) + ACCEPT_PAUSE_MS);
     return false;
@@ -86,7 +93,8 @@ static void on_acceptable(LoopSource *source, bool readable, bool writable, bool
 
 static void close_listeners(HttpLoop *loop) {
     watch_listeners(loop, false);
-    for (size_t i = 0; i < loop->listener_count; i++) socket_close(&loop->listeners[i].source.socket);
+    for (size_t i = 0; i < loop->listener_count; i++)
+        socket_close(&loop->listeners[i].source.socket);
 }
 
 static void close_connections(HttpLoop *loop) {
@@ -117,7 +125,8 @@ static void drain(void *context) {
     // Who has connected already is answered: a closed listener would reset them.
     for (size_t i = 0; i < loop->listener_count; i++) {
         HttpListener *listener = &loop->listeners[i];
-        for (int n = 0; n < ACCEPTS_PER_EVENT * 16 && accept_one(loop, listener); n++) {}
+        for (int n = 0; n < ACCEPTS_PER_EVENT * 16 && accept_one(loop, listener); n++) {
+        }
     }
     close_listeners(loop);
     loop_disarm(loop->loop, &loop->accept_pause);
@@ -134,7 +143,8 @@ static void run_loop(void *context) {
     HttpLoop *loop = context;
     Error err = {0};
     watch_listeners(loop, true);
-    if (!loop_run(loop->loop, &err)) log_error("a network loop ended", LOG_I64("loop", loop->index), LOG_ERR(&err));
+    if (!loop_run(loop->loop, &err))
+        log_error("a network loop ended", LOG_I64("loop", loop->index), LOG_ERR(&err));
 }
 
 // The first loop takes the port, the others share it.
@@ -177,8 +187,10 @@ static bool run_all(HttpServer *server, Error *err) {
 }
 
 bool http_server_start(const HttpServerOptions *options, HttpServer **out, Error *err) {
-    assert(options->loop_count > 0 && options->clock != NULL && options->handler.on_request != NULL);
-    AUTO(http_server_free) HttpServer *server = memory_new(HttpServer);
+    assert(options->loop_count > 0 && options->clock != NULL &&
+           options->handler.on_request != NULL);
+    AUTO(http_server_free)
+    HttpServer *server = memory_new(HttpServer);
     server->options = *options;
     server->ports = memory_new_array(uint16_t, MAX(options->address_count, (size_t)1));
     server->loops = memory_new_array(HttpLoop, (size_t)options->loop_count);
@@ -224,7 +236,8 @@ void http_server_free(HttpServer **server) {
         HttpLoop *loop = &(*server)->loops[i];
         // Left over only when the loop ended by an error of the poller.
         if (loop->loop != NULL) close_connections(loop);
-        for (size_t n = 0; n < loop->listener_count; n++) socket_close(&loop->listeners[n].source.socket);
+        for (size_t n = 0; n < loop->listener_count; n++)
+            socket_close(&loop->listeners[n].source.socket);
         memory_free(loop->listeners);
         http_pool_free(&loop->inputs);
         http_pool_free(&loop->bodies);

@@ -1,4 +1,5 @@
-// The server on real loopback sockets, in one process: what clients do well, badly, slowly and not at all.
+// The server on real loopback sockets, in one process: what clients do well, badly, slowly and not
+// at all.
 
 #include <stdatomic.h>
 
@@ -7,7 +8,8 @@
 #include "net/http_client.h"
 #include "os/thread.h"
 
-// What the test's handler knows; `held` are the exchanges of /wait, answered by the test's own thread.
+// What the test's handler knows; `held` are the exchanges of /wait, answered by the test's own
+// thread.
 typedef struct World {
     HttpServer *server;
     Address address;
@@ -52,7 +54,8 @@ static void on_request(void *context, HttpExchange *exchange) {
         mutex_give(&world->lock);
         return;
     }
-    HttpHeader headers[] = {{TEXT("X-Query"), exchange->head.query}, {TEXT("X-Evil"), TEXT("a\r\nb")}};
+    HttpHeader headers[] = {{TEXT("X-Query"), exchange->head.query},
+                            {TEXT("X-Evil"), TEXT("a\r\nb")}};
     HttpResponse response = {.status = 200, .headers = headers, .header_count = COUNT(headers)};
     if (text_equal(exchange->head.path, TEXT("/big"))) {
         builder_reserve(&response.body, 4 * MB);
@@ -82,8 +85,12 @@ static void world_open(Test *t, World *world, int loops, void (*adjust)(HttpLimi
     mutex_begin(&world->lock, LOCK_WORKER_QUEUE);
     Address any;
     check_ok(t, address_parse(TEXT("127.0.0.1:0"), t->arena, &any, t->err));
-    HttpServerOptions options = {.clock = clock_system(), .addresses = &any, .address_count = 1, .loop_count = loops,
-                                 .limits = http_limits_default(), .handler = {world, on_head, on_request, on_drop, on_gone}};
+    HttpServerOptions options = {.clock = clock_system(),
+                                 .addresses = &any,
+                                 .address_count = 1,
+                                 .loop_count = loops,
+                                 .limits = http_limits_default(),
+                                 .handler = {world, on_head, on_request, on_drop, on_gone}};
     if (adjust != NULL) adjust(&options.limits);
     check_ok(t, http_server_start(&options, &world->server, t->err));
     world->address = any;
@@ -140,7 +147,8 @@ static bool has(Text text, Text needle) {
 
 static size_t count_of(Text text, Text needle) {
     size_t count = 0;
-    for (ptrdiff_t at; (at = text_find(text, needle)) >= 0; count++) text = text_slice(text, (size_t)at + needle.len, text.len);
+    for (ptrdiff_t at; (at = text_find(text, needle)) >= 0; count++)
+        text = text_slice(text, (size_t)at + needle.len, text.len);
     return count;
 }
 
@@ -166,8 +174,12 @@ static HttpExchange *take_held(World *world) {
 TEST(a_client_gets_answers_with_and_without_bodies) {
     World world;
     world_open(t, &world, 2, NULL);
-    HttpClientRequest request = {.host = TEXT("127.0.0.1"), .port = world.address.port, .method = TEXT("POST"),
-                                 .target = TEXT("/x?q={a=\"b\"}"), .body = TEXT("hello"), .timeout_ms = 3000};
+    HttpClientRequest request = {.host = TEXT("127.0.0.1"),
+                                 .port = world.address.port,
+                                 .method = TEXT("POST"),
+                                 .target = TEXT("/x?q={a=\"b\"}"),
+                                 .body = TEXT("hello"),
+                                 .timeout_ms = 3000};
     HttpClientAnswer got;
     check_ok(t, http_client_send(&request, t->arena, &got, t->err));
     check_i64(t, 200, got.status);
@@ -197,10 +209,14 @@ TEST(a_client_gets_answers_with_and_without_bodies) {
 TEST(pipelined_requests_are_answered_in_order_on_one_connection) {
     World world;
     world_open(t, &world, 1, NULL);
-    AUTO(socket_close) Socket socket = dial(t, &world);
-    AUTO(builder_free) Builder all = {0};
-    for (int i = 0; i < 1000; i++) builder_addf(&all, "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\n%04d", i);
-    builder_add(&all, TEXT("POST /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\nend\r\n1\r\n.\r\n0\r\n\r\n"));
+    AUTO(socket_close)
+    Socket socket = dial(t, &world);
+    AUTO(builder_free)
+    Builder all = {0};
+    for (int i = 0; i < 1000; i++)
+        builder_addf(&all, "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\n%04d", i);
+    builder_add(&all, TEXT("POST /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: "
+                           "chunked\r\nConnection: close\r\n\r\n3\r\nend\r\n1\r\n.\r\n0\r\n\r\n"));
     say(t, socket, builder_text(&all));
     Text heard = hear(t, socket, TEXT(""));
     check_i64(t, 1001, count_of(heard, TEXT("HTTP/1.1 200 OK\r\n")));
@@ -218,9 +234,11 @@ TEST(pipelined_requests_are_answered_in_order_on_one_connection) {
 TEST(a_request_byte_by_byte_is_understood) {
     World world;
     world_open(t, &world, 1, NULL);
-    AUTO(socket_close) Socket socket = dial(t, &world);
-    Text request = TEXT("POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"
-                        "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nConnection: close\r\n\r\ncd");
+    AUTO(socket_close)
+    Socket socket = dial(t, &world);
+    Text request = TEXT(
+        "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"
+        "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nConnection: close\r\n\r\ncd");
     for (size_t i = 0; i < request.len; i++) {
         say(t, socket, text_slice(request, i, i + 1));
         if (i % 16 == 0) clock_system()->sleep_ms(clock_system(), 1);
@@ -239,7 +257,9 @@ static void short_times(HttpLimits *limits) {
 TEST(slow_heads_slow_bodies_and_idle_connections_are_ended) {
     World world;
     world_open(t, &world, 1, short_times);
-    AUTO(socket_close) Socket head = dial(t, &world), body = dial(t, &world), idle = dial(t, &world), mute = dial(t, &world);
+    AUTO(socket_close)
+    Socket head = dial(t, &world), body = dial(t, &world), idle = dial(t, &world),
+           mute = dial(t, &world);
     say(t, head, TEXT("GET / HTTP/1.1\r\nHost:"));
     say(t, body, TEXT("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\nabc"));
     say(t, idle, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
@@ -256,17 +276,25 @@ TEST(slow_heads_slow_bodies_and_idle_connections_are_ended) {
 TEST(a_client_that_asks_first_is_told_to_continue_or_not) {
     World world;
     world_open(t, &world, 1, NULL);
-    AUTO(socket_close) Socket yes = dial(t, &world), no = dial(t, &world), large = dial(t, &world), refused = dial(t, &world);
-    say(t, yes, TEXT("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"));
+    AUTO(socket_close)
+    Socket yes = dial(t, &world), no = dial(t, &world), large = dial(t, &world),
+           refused = dial(t, &world);
+    say(t, yes,
+        TEXT("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: "
+             "100-continue\r\nConnection: close\r\n\r\n"));
     check(t, has(hear(t, yes, TEXT("\r\n\r\n")), TEXT("HTTP/1.1 100 Continue")));
     say(t, yes, TEXT("abc"));
     check(t, has(hear(t, yes, TEXT("")), TEXT("POST:abc")));
-    say(t, no, TEXT("POST /small HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n"));
+    say(t, no,
+        TEXT("POST /small HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\nExpect: "
+             "100-continue\r\n\r\n"));
     Text heard = hear(t, no, TEXT("}\n"));
-    check(t, has(heard, TEXT("HTTP/1.1 413 ")) && has(heard, TEXT("Connection: close")) && !has(heard, TEXT("100 Continue")));
+    check(t, has(heard, TEXT("HTTP/1.1 413 ")) && has(heard, TEXT("Connection: close")) &&
+                 !has(heard, TEXT("100 Continue")));
     say(t, large, TEXT("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999\r\n\r\nabc"));
     check(t, has(hear(t, large, TEXT("}\n")), TEXT("HTTP_BODY_BYTES")));
-    say(t, refused, TEXT("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nExpect: 200-ok\r\n\r\n"));
+    say(t, refused,
+        TEXT("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nExpect: 200-ok\r\n\r\n"));
     check(t, has(hear(t, refused, TEXT("}\n")), TEXT("HTTP/1.1 417 ")));
     world_close(&world);
 }
@@ -274,7 +302,8 @@ TEST(a_client_that_asks_first_is_told_to_continue_or_not) {
 TEST(a_request_refused_at_its_head_keeps_the_connection_when_its_body_is_small) {
     World world;
     world_open(t, &world, 1, NULL);
-    AUTO(socket_close) Socket small = dial(t, &world), large = dial(t, &world);
+    AUTO(socket_close)
+    Socket small = dial(t, &world), large = dial(t, &world);
     say(t, small, TEXT("POST /deny HTTP/1.1\r\nHost: h\r\nContent-Length: 30000\r\n\r\n"));
     char *filler = arena_push_array(t->arena, char, 30000);
     memset(filler, 'x', 30000);
@@ -292,9 +321,12 @@ TEST(a_request_refused_at_its_head_keeps_the_connection_when_its_body_is_small) 
 TEST(a_chunked_body_over_the_limit_is_413_before_it_is_read) {
     World world;
     world_open(t, &world, 1, NULL);
-    AUTO(socket_close) Socket socket = dial(t, &world);
+    AUTO(socket_close)
+    Socket socket = dial(t, &world);
     int64_t begin_ns = clock_system()->monotonic_ns(clock_system());
-    say(t, socket, TEXT("POST /small HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nabcdef\r\n5\r\n"));
+    say(t, socket,
+        TEXT("POST /small HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: "
+             "chunked\r\n\r\n6\r\nabcdef\r\n5\r\n"));
     check(t, has(hear(t, socket, TEXT("")), TEXT("HTTP/1.1 413 ")));
     // The end of the answer shows at once, not when the server stops lingering.
     check(t, clock_system()->monotonic_ns(clock_system()) - begin_ns < 1500 * INT64_C(1000000));
@@ -308,21 +340,25 @@ static void two_connections(HttpLimits *limits) {
 TEST(connections_beyond_the_limit_get_a_503_and_room_comes_back) {
     World world;
     world_open(t, &world, 1, two_connections);
-    AUTO(socket_close) Socket a = dial(t, &world), b = dial(t, &world);
+    AUTO(socket_close)
+    Socket a = dial(t, &world), b = dial(t, &world);
     say(t, a, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
     check(t, has(hear(t, a, TEXT("GET:")), TEXT("200")));
     say(t, b, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
     check(t, has(hear(t, b, TEXT("GET:")), TEXT("200")));
-    AUTO(socket_close) Socket c = dial(t, &world);
+    AUTO(socket_close)
+    Socket c = dial(t, &world);
     say(t, c, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
     Text heard = hear(t, c, TEXT(""));
     check(t, has(heard, TEXT("HTTP/1.1 503 ")) && has(heard, TEXT("Retry-After")));
     socket_close(&a);
     socket_close(&b);
     socket_close(&c);
-    for (int i = 0; i < 200 && http_server_stats(world.server).connections > 0; i++) clock_system()->sleep_ms(clock_system(), 10);
+    for (int i = 0; i < 200 && http_server_stats(world.server).connections > 0; i++)
+        clock_system()->sleep_ms(clock_system(), 10);
     check_i64(t, 0, http_server_stats(world.server).connections);
-    AUTO(socket_close) Socket d = dial(t, &world);
+    AUTO(socket_close)
+    Socket d = dial(t, &world);
     say(t, d, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
     check(t, has(hear(t, d, TEXT("GET:")), TEXT("200")));
     check_i64(t, 1, http_server_stats(world.server).connections_refused);
@@ -332,8 +368,11 @@ TEST(connections_beyond_the_limit_get_a_503_and_room_comes_back) {
 TEST(another_thread_answers_and_pipelined_requests_wait_for_it) {
     World world;
     world_open(t, &world, 2, NULL);
-    AUTO(socket_close) Socket socket = dial(t, &world);
-    say(t, socket, TEXT("GET /first HTTP/1.1\r\nHost: h\r\n\r\nGET /wait HTTP/1.1\r\nHost: h\r\n\r\nPOST /after HTTP/1.1\r\nHost: h\r\n"));
+    AUTO(socket_close)
+    Socket socket = dial(t, &world);
+    say(t, socket,
+        TEXT("GET /first HTTP/1.1\r\nHost: h\r\n\r\nGET /wait HTTP/1.1\r\nHost: h\r\n\r\nPOST "
+             "/after HTTP/1.1\r\nHost: h\r\n"));
     HttpExchange *held = take_held(&world);
     check(t, held != NULL);
     check(t, has(hear(t, socket, TEXT("GET:")), TEXT("200 OK")));
@@ -344,7 +383,8 @@ TEST(another_thread_answers_and_pipelined_requests_wait_for_it) {
     check(t, !http_is_gone(held));
     answer(held, 202, TEXT("later\n"));
     Text heard = hear(t, socket, TEXT("POST:ok"));
-    check(t, has(heard, TEXT("HTTP/1.1 202 Accepted")) && has(heard, TEXT("later\n")) && text_ends_with(heard, TEXT("POST:ok")));
+    check(t, has(heard, TEXT("HTTP/1.1 202 Accepted")) && has(heard, TEXT("later\n")) &&
+                 text_ends_with(heard, TEXT("POST:ok")));
     // Reading was paused meanwhile; it goes on.
     say(t, socket, TEXT("GET /last HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
     check(t, has(hear(t, socket, TEXT("")), TEXT("GET:")));
@@ -381,8 +421,10 @@ static void stop_server(void *context) {
 
 TEST(draining_answers_what_is_in_flight_and_closes_the_rest) {
     World world;
-    world_open(t, &world, 1, NULL);  // with two, the other loop may hear of the drain a moment later
-    AUTO(socket_close) Socket busy = dial(t, &world), idle = dial(t, &world);
+    world_open(t, &world, 1,
+               NULL);  // with two, the other loop may hear of the drain a moment later
+    AUTO(socket_close)
+    Socket busy = dial(t, &world), idle = dial(t, &world);
     say(t, idle, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
     check(t, has(hear(t, idle, TEXT("GET:")), TEXT("200")));
     say(t, busy, TEXT("GET /wait HTTP/1.1\r\nHost: h\r\n\r\n"));
@@ -405,7 +447,8 @@ TEST(draining_answers_what_is_in_flight_and_closes_the_rest) {
 TEST(draining_cuts_what_is_left_after_the_deadline) {
     World world;
     world_open(t, &world, 1, NULL);
-    AUTO(socket_close) Socket busy = dial(t, &world), half = dial(t, &world);
+    AUTO(socket_close)
+    Socket busy = dial(t, &world), half = dial(t, &world);
     say(t, busy, TEXT("GET /wait HTTP/1.1\r\nHost: h\r\n\r\n"));
     say(t, half, TEXT("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc"));
     HttpExchange *held = take_held(&world);
@@ -429,39 +472,51 @@ TEST(malformed_requests_name_what_is_wrong_and_end_the_connection) {
         {TEXT_INIT("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), TEXT_INIT("505"), TEXT_INIT("HTTP/2")},
         {TEXT_INIT("GET / HTTP/1.1\r\n\r\n"), TEXT_INIT("400"), TEXT_INIT("Host")},
         {TEXT_INIT("BREW / HTTP/1.1\r\nHost: h\r\n\r\n"), TEXT_INIT("501"), TEXT_INIT("method")},
-        {TEXT_INIT("GET /a/%2e%2e/b HTTP/1.1\r\nHost: h\r\n\r\n"), TEXT_INIT("400"), TEXT_INIT("segment")},
-        {TEXT_INIT("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nxyz"), TEXT_INIT("400"), TEXT_INIT("chunk")},
+        {TEXT_INIT("GET /a/%2e%2e/b HTTP/1.1\r\nHost: h\r\n\r\n"), TEXT_INIT("400"),
+         TEXT_INIT("segment")},
+        {TEXT_INIT("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nxyz"),
+         TEXT_INIT("400"), TEXT_INIT("chunk")},
     };
     World world;
     world_open(t, &world, 1, NULL);
     for (size_t i = 0; i < COUNT(rows); i++) {
-        AUTO(socket_close) Socket socket = dial(t, &world);
+        AUTO(socket_close)
+        Socket socket = dial(t, &world);
         say(t, socket, rows[i].in);
         socket_shut_write(socket);
         Text heard = hear(t, socket, TEXT(""));
         check(t, has(heard, text_format(t->arena, "HTTP/1.1 %.*s ", TEXT_ARG(rows[i].status))));
-        check(t, has(heard, rows[i].word) && has(heard, TEXT("\"status\":\"error\"")) && has(heard, TEXT("Connection: close")));
+        check(t, has(heard, rows[i].word) && has(heard, TEXT("\"status\":\"error\"")) &&
+                     has(heard, TEXT("Connection: close")));
     }
     check_i64(t, COUNT(rows), http_server_stats(world.server).refused);
     world_close(&world);
 }
 
-// R5: every call fails in turn, or moves one byte. Whatever the client sees is whole or an error, and
-// the server answers the next one and stops cleanly.
+// R5: every call fails in turn, or moves one byte. Whatever the client sees is whole or an error,
+// and the server answers the next one and stops cleanly.
 TEST(each_failing_call_ends_one_connection_at_most) {
     enum { NUMBER_EMFILE = 24, NUMBER_ECONNRESET = 104, NUMBER_ENOBUFS = 105 };
     static const struct {
         SocketCall call;
         int number;
-    } plans[] = {{SOCKET_CALL_ACCEPT, NUMBER_EMFILE}, {SOCKET_CALL_READ, NUMBER_ECONNRESET}, {SOCKET_CALL_READ, 0},
-                 {SOCKET_CALL_WRITE, NUMBER_ECONNRESET}, {SOCKET_CALL_WRITE, NUMBER_ENOBUFS}, {SOCKET_CALL_WRITE, 0}};
+    } plans[] = {{SOCKET_CALL_ACCEPT, NUMBER_EMFILE},
+                 {SOCKET_CALL_READ, NUMBER_ECONNRESET},
+                 {SOCKET_CALL_READ, 0},
+                 {SOCKET_CALL_WRITE, NUMBER_ECONNRESET},
+                 {SOCKET_CALL_WRITE, NUMBER_ENOBUFS},
+                 {SOCKET_CALL_WRITE, 0}};
     World world;
     world_open(t, &world, 1, NULL);
     for (size_t i = 0; i < COUNT(plans); i++) {
         for (uint64_t nth = 1; nth <= 5; nth++) {
             socket_fail_after(plans[i].call, nth, false, plans[i].number);
-            HttpClientRequest request = {.host = TEXT("127.0.0.1"), .port = world.address.port, .method = TEXT("POST"),
-                                         .target = TEXT("/x"), .body = TEXT("0123456789"), .timeout_ms = 2000};
+            HttpClientRequest request = {.host = TEXT("127.0.0.1"),
+                                         .port = world.address.port,
+                                         .method = TEXT("POST"),
+                                         .target = TEXT("/x"),
+                                         .body = TEXT("0123456789"),
+                                         .timeout_ms = 2000};
             HttpClientAnswer got = {0};
             bool ok = http_client_send(&request, t->arena, &got, t->err);
             socket_fail_after(plans[i].call, 0, false, 0);
@@ -474,8 +529,12 @@ TEST(each_failing_call_ends_one_connection_at_most) {
     // Everything in single bytes, both ways.
     for (int call = SOCKET_CALL_READ; call <= SOCKET_CALL_WRITE; call++) {
         socket_fail_after((SocketCall)call, 1, true, 0);
-        HttpClientRequest request = {.host = TEXT("127.0.0.1"), .port = world.address.port, .method = TEXT("POST"),
-                                     .target = TEXT("/x"), .body = TEXT("abc"), .timeout_ms = 2000};
+        HttpClientRequest request = {.host = TEXT("127.0.0.1"),
+                                     .port = world.address.port,
+                                     .method = TEXT("POST"),
+                                     .target = TEXT("/x"),
+                                     .body = TEXT("abc"),
+                                     .timeout_ms = 2000};
         HttpClientAnswer got = {0};
         bool ok = http_client_send(&request, t->arena, &got, t->err);
         socket_fail_after((SocketCall)call, 0, false, 0);
@@ -489,7 +548,8 @@ TEST(without_descriptors_the_server_pauses_and_recovers) {
     World world;
     world_open(t, &world, 1, NULL);
     socket_fail_after(SOCKET_CALL_ACCEPT, 1, true, 24 /* EMFILE */);
-    AUTO(socket_close) Socket socket = dial(t, &world);
+    AUTO(socket_close)
+    Socket socket = dial(t, &world);
     say(t, socket, TEXT("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
     clock_system()->sleep_ms(clock_system(), 350);
     socket_fail_after(SOCKET_CALL_ACCEPT, 0, false, 0);
@@ -510,8 +570,10 @@ static void send_until_closed(void *context) {
     Text request = TEXT("POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc");
     Error err = {0};
     for (;;) {
-        AUTO(socket_close) Socket socket = SOCKET_NONE;
-        if (!socket_connect(TEXT("127.0.0.1"), sender->world->address.port, 500, &socket, &err)) return;
+        AUTO(socket_close)
+        Socket socket = SOCKET_NONE;
+        if (!socket_connect(TEXT("127.0.0.1"), sender->world->address.port, 500, &socket, &err))
+            return;
         bool last = false;
         while (!last) {
             SocketPart part = {request.at, request.len};
@@ -520,7 +582,8 @@ static void send_until_closed(void *context) {
             char piece[1024];
             Text heard = TEXT("");
             while (!text_ends_with(heard, TEXT("POST:abc"))) {
-                SocketResult result = socket_read(socket, piece + len, sizeof piece - len, &count, &err);
+                SocketResult result =
+                    socket_read(socket, piece + len, sizeof piece - len, &count, &err);
                 if (result == SOCKET_AGAIN && socket_wait(socket, false, 3000, &err)) continue;
                 if (result != SOCKET_DONE) break;
                 len += count;
@@ -560,8 +623,10 @@ TEST(draining_under_load_breaks_no_answer) {
 TEST(a_client_that_does_not_read_makes_the_server_wait_not_grow) {
     World world;
     world_open(t, &world, 1, NULL);
-    AUTO(socket_close) Socket socket = dial(t, &world);
-    AUTO(builder_free) Builder all = {0};
+    AUTO(socket_close)
+    Socket socket = dial(t, &world);
+    AUTO(builder_free)
+    Builder all = {0};
     for (int i = 0; i < 8; i++) builder_add(&all, TEXT("GET /big HTTP/1.1\r\nHost: h\r\n\r\n"));
     builder_add(&all, TEXT("GET /end HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
     say(t, socket, builder_text(&all));
@@ -569,7 +634,8 @@ TEST(a_client_that_does_not_read_makes_the_server_wait_not_grow) {
     int64_t cpu_ns = cpu_process_ns();
     clock_system()->sleep_ms(clock_system(), 200);
     check(t, cpu_process_ns() - cpu_ns < 100 * INT64_C(1000000));  // it sleeps meanwhile
-    // One answer of 4 MiB is in hand (the socket buffers may have swallowed another), the others wait unread.
+    // One answer of 4 MiB is in hand (the socket buffers may have swallowed another), the others
+    // wait unread.
     check(t, world.requests <= 3);
     Text heard = hear(t, socket, TEXT(""));
     check_i64(t, 9, count_of(heard, TEXT("HTTP/1.1 200 OK")));
@@ -581,12 +647,16 @@ TEST(a_client_that_does_not_read_makes_the_server_wait_not_grow) {
 TEST(an_answer_is_charged_until_it_was_sent_or_its_client_left) {
     World world;
     world_open(t, &world, 1, NULL);
-    AUTO(socket_close) Socket socket = dial(t, &world);
-    say(t, socket, TEXT("GET /big HTTP/1.1\r\nHost: h\r\n\r\nGET /big HTTP/1.1\r\nHost: h\r\n\r\nGET /big HTTP/1.1\r\nHost: h\r\n\r\n"));
+    AUTO(socket_close)
+    Socket socket = dial(t, &world);
+    say(t, socket,
+        TEXT("GET /big HTTP/1.1\r\nHost: h\r\n\r\nGET /big HTTP/1.1\r\nHost: h\r\n\r\nGET /big "
+             "HTTP/1.1\r\nHost: h\r\n\r\n"));
     clock_system()->sleep_ms(clock_system(), 100);
     check_i64(t, 4 * MB, atomic_load(&world.budget.used));
     socket_close(&socket);
-    for (int i = 0; i < 200 && atomic_load(&world.budget.used) != 0; i++) clock_system()->sleep_ms(clock_system(), 10);
+    for (int i = 0; i < 200 && atomic_load(&world.budget.used) != 0; i++)
+        clock_system()->sleep_ms(clock_system(), 10);
     check_i64(t, 0, atomic_load(&world.budget.used));
     world_close(&world);
 }
@@ -597,7 +667,8 @@ TEST(a_long_request_line_is_read_and_a_longer_one_is_414) {
     char *query = arena_push_array(t->arena, char, 200000);
     memset(query, 'q', 200000);
     for (int i = 0; i < 2; i++) {
-        AUTO(socket_close) Socket socket = dial(t, &world);
+        AUTO(socket_close)
+        Socket socket = dial(t, &world);
         say(t, socket, TEXT("GET /x?"));
         say(t, socket, (Text){query, i == 0 ? 100000 : 140000});
         say(t, socket, TEXT(" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
@@ -610,8 +681,12 @@ TEST(a_long_request_line_is_read_and_a_longer_one_is_414) {
 TEST(a_server_whose_threads_or_ports_cannot_be_had_leaves_nothing_behind) {
     Address any;
     check_ok(t, address_parse(TEXT("127.0.0.1:0"), t->arena, &any, t->err));
-    HttpServerOptions options = {.clock = clock_system(), .addresses = &any, .address_count = 1, .loop_count = 2,
-                                 .limits = http_limits_default(), .handler = {NULL, NULL, on_request, NULL, NULL}};
+    HttpServerOptions options = {.clock = clock_system(),
+                                 .addresses = &any,
+                                 .address_count = 1,
+                                 .loop_count = 2,
+                                 .limits = http_limits_default(),
+                                 .handler = {NULL, NULL, on_request, NULL, NULL}};
     HttpServer *server = NULL;
     for (uint64_t nth = 1; nth <= 2; nth++) {
         thread_fail_after(nth);
@@ -626,7 +701,8 @@ TEST(a_server_whose_threads_or_ports_cannot_be_had_leaves_nothing_behind) {
     world_close(&world);
 }
 
-// The same with an answer from elsewhere: a call that fails while it is pending must not lose the exchange.
+// The same with an answer from elsewhere: a call that fails while it is pending must not lose the
+// exchange.
 TEST(failing_calls_while_an_answer_is_pending_leave_no_exchange_behind) {
     enum { NUMBER_ECONNRESET = 104 };
     World world;
@@ -654,16 +730,23 @@ TEST(failing_calls_while_an_answer_is_pending_leave_no_exchange_behind) {
 }
 
 TEST_MAIN("net/http_server", CASE(a_client_gets_answers_with_and_without_bodies),
-          CASE(pipelined_requests_are_answered_in_order_on_one_connection), CASE(a_request_byte_by_byte_is_understood),
-          CASE(slow_heads_slow_bodies_and_idle_connections_are_ended), CASE(a_client_that_asks_first_is_told_to_continue_or_not),
+          CASE(pipelined_requests_are_answered_in_order_on_one_connection),
+          CASE(a_request_byte_by_byte_is_understood),
+          CASE(slow_heads_slow_bodies_and_idle_connections_are_ended),
+          CASE(a_client_that_asks_first_is_told_to_continue_or_not),
           CASE(a_request_refused_at_its_head_keeps_the_connection_when_its_body_is_small),
           CASE(a_chunked_body_over_the_limit_is_413_before_it_is_read),
           CASE(connections_beyond_the_limit_get_a_503_and_room_comes_back),
           CASE(another_thread_answers_and_pipelined_requests_wait_for_it),
           CASE(a_client_that_leaves_while_an_answer_is_pending_is_noticed),
-          CASE(draining_answers_what_is_in_flight_and_closes_the_rest), CASE(draining_cuts_what_is_left_after_the_deadline),
-          CASE(malformed_requests_name_what_is_wrong_and_end_the_connection), CASE(each_failing_call_ends_one_connection_at_most),
-          CASE(without_descriptors_the_server_pauses_and_recovers), CASE(draining_under_load_breaks_no_answer), CASE(a_client_that_does_not_read_makes_the_server_wait_not_grow), CASE(an_answer_is_charged_until_it_was_sent_or_its_client_left),
+          CASE(draining_answers_what_is_in_flight_and_closes_the_rest),
+          CASE(draining_cuts_what_is_left_after_the_deadline),
+          CASE(malformed_requests_name_what_is_wrong_and_end_the_connection),
+          CASE(each_failing_call_ends_one_connection_at_most),
+          CASE(without_descriptors_the_server_pauses_and_recovers),
+          CASE(draining_under_load_breaks_no_answer),
+          CASE(a_client_that_does_not_read_makes_the_server_wait_not_grow),
+          CASE(an_answer_is_charged_until_it_was_sent_or_its_client_left),
           CASE(a_long_request_line_is_read_and_a_longer_one_is_414),
           CASE(a_server_whose_threads_or_ports_cannot_be_had_leaves_nothing_behind),
           CASE(failing_calls_while_an_answer_is_pending_leave_no_exchange_behind))

@@ -27,7 +27,7 @@ struct Loop {
     size_t event_at, event_count;  // what is left of this round
     Mutex lock;                    // LOCK_LOOP_INBOX, over `inbox` only
     Messages inbox;
-    Messages outgoing;             // swapped with the inbox, owned by the loop
+    Messages outgoing;  // swapped with the inbox, owned by the loop
     _Atomic bool has_messages, stop;
 };
 
@@ -86,9 +86,11 @@ bool loop_run(Loop *loop, Error *err) {
     current_loop = loop;
     int errors = 0;
     while (!atomic_load(&loop->stop)) {
-        int64_t sleep_ms = atomic_load(&loop->has_messages) ? 0 : wheel_sleep_ms(&loop->wheel, loop->now_ms);
+        int64_t sleep_ms =
+            atomic_load(&loop->has_messages) ? 0 : wheel_sleep_ms(&loop->wheel, loop->now_ms);
         loop->event_count = 0;
-        if (!poller_wait(loop->poller, loop->events, EVENTS_PER_ROUND, sleep_ms, &loop->event_count, err)) {
+        if (!poller_wait(loop->poller, loop->events, EVENTS_PER_ROUND, sleep_ms, &loop->event_count,
+                         err)) {
             loop->event_count = 0;
             if (++errors == POLL_ERRORS_MAX) {
                 current_loop = NULL;

@@ -16,7 +16,8 @@
 
 typedef struct Loop Loop;
 
-// What a loop watches; embedded in whoever owns the socket. `ready` may remove any source, its own too.
+// What a loop watches; embedded in whoever owns the socket. `ready` may remove any source, its own
+// too.
 typedef struct LoopSource LoopSource;
 struct LoopSource {
     Socket socket;
@@ -42,7 +43,8 @@ Clock *loop_clock(const Loop *loop);
 
 must_use bool loop_watch(Loop *loop, LoopSource *source, bool read, bool write, Error *err);
 must_use bool loop_rewatch(Loop *loop, LoopSource *source, bool read, bool write, Error *err);
-void loop_unwatch(Loop *loop, LoopSource *source);  // no call for it comes after; the caller closes the socket
+void loop_unwatch(Loop *loop,
+                  LoopSource *source);  // no call for it comes after; the caller closes the socket
 
 // Arming an armed timer moves it. `timer->fire` must be set. Deadlines are of loop_now_ms.
 void loop_arm(Loop *loop, WheelTimer *timer, int64_t deadline_ms);

@@ -84,7 +84,8 @@ TEST(messages_of_two_threads_all_arrive_on_the_loop) {
     Counter counter = {.want = 2000};
     check_ok(t, loop_open(clock_system(), &counter.loop, t->err));
     Thread *threads[2] = {0};
-    for (size_t i = 0; i < 2; i++) check_ok(t, thread_start("post", post_many, &counter, &threads[i], t->err));
+    for (size_t i = 0; i < 2; i++)
+        check_ok(t, thread_start("post", post_many, &counter, &threads[i], t->err));
     check_ok(t, loop_run(counter.loop, t->err));
     for (size_t i = 0; i < 2; i++) thread_join(&threads[i]);
     check_i64(t, 2000, counter.count);
@@ -106,4 +107,5 @@ TEST(a_poller_that_fails_now_and_then_does_not_end_the_loop) {
 
 TEST_MAIN("net/loop", CASE(timers_fire_once_never_early_and_at_most_a_tick_late),
           CASE(a_long_sleep_fires_everything_that_is_due_and_nothing_else),
-          CASE(messages_of_two_threads_all_arrive_on_the_loop), CASE(a_poller_that_fails_now_and_then_does_not_end_the_loop))
+          CASE(messages_of_two_threads_all_arrive_on_the_loop),
+          CASE(a_poller_that_fails_now_and_then_does_not_end_the_loop))

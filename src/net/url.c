@@ -13,7 +13,8 @@ static int hex_value(char c) {
 
 static bool needs_decoding(Text text, bool plus_is_space) {
     if (text.len == 0) return false;
-    return memchr(text.at, '%', text.len) != NULL || (plus_is_space && memchr(text.at, '+', text.len) != NULL);
+    return memchr(text.at, '%', text.len) != NULL ||
+           (plus_is_space && memchr(text.at, '+', text.len) != NULL);
 }
 
 bool url_decode(Text text, bool plus_is_space, Arena *arena, Text *out, Error *err) {
@@ -29,7 +30,10 @@ bool url_decode(Text text, bool plus_is_space, Arena *arena, Text *out, Error *e
             int high = i + 2 < text.len ? hex_value(text.at[i + 1]) : -1;
             int low = i + 2 < text.len ? hex_value(text.at[i + 2]) : -1;
             if (high < 0 || low < 0) {
-                return error_set(err, ERROR_BAD_INPUT, "byte %zu: a %% must be followed by two hex digits (%%25 is the sign itself)", i);
+                return error_set(
+                    err, ERROR_BAD_INPUT,
+                    "byte %zu: a %% must be followed by two hex digits (%%25 is the sign itself)",
+                    i);
             }
             c = (char)(high << 4 | low);
             i += 2;
@@ -75,8 +79,8 @@ void url_encode(Text text, Builder *out) {
     static const char digits[] = "0123456789ABCDEF";
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = (uint8_t)text.at[i];
-        bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
-                     c == '.' || c == '_' || c == '~';
+        bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                     c == '-' || c == '.' || c == '_' || c == '~';
         if (plain) {
             builder_add_char(out, (char)c);
         } else {

@@ -6,8 +6,10 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    AUTO(arena_free) Arena arena = {0};
-    AUTO(builder_free) Builder out = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
+    AUTO(builder_free)
+    Builder out = {0};
     Error err = {0};
     Text text = {(const char *)data, size}, back;
     url_encode(text, &out);
@@ -29,7 +31,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     bool parsed = url_pairs_parse(builder_text(&out), &arena, &again, &err);
     assert(parsed && again.count == first.count);
     for (size_t i = 0; i < first.count; i++) {
-        assert(text_equal(first.at[i].key, again.at[i].key) && text_equal(first.at[i].value, again.at[i].value));
+        assert(text_equal(first.at[i].key, again.at[i].key) &&
+               text_equal(first.at[i].value, again.at[i].value));
     }
     return 0;
 }

@@ -28,7 +28,8 @@ TEST(escapes_are_decoded_once_and_bad_ones_refused) {
             check_ok(t, url_decode(rows[i].in, rows[i].plus, t->arena, &out, t->err));
             check_text(t, rows[i].out, out);
         } else {
-            check_error(t, url_decode(rows[i].in, rows[i].plus, t->arena, &out, t->err), ERROR_BAD_INPUT);
+            check_error(t, url_decode(rows[i].in, rows[i].plus, t->arena, &out, t->err),
+                        ERROR_BAD_INPUT);
         }
     }
 }
@@ -38,8 +39,9 @@ TEST(pairs_keep_their_order_and_repetitions) {
     Text form = TEXT("match[]=up&match[]=a%26b&&flag&=empty+key&q=a=b&time=1;2");
     check_ok(t, url_pairs_parse(form, t->arena, &pairs, t->err));
     static const UrlPair expected[] = {
-        {TEXT_INIT("match[]"), TEXT_INIT("up")}, {TEXT_INIT("match[]"), TEXT_INIT("a&b")}, {TEXT_INIT("flag"), TEXT_INIT("")},
-        {TEXT_INIT(""), TEXT_INIT("empty key")}, {TEXT_INIT("q"), TEXT_INIT("a=b")},       {TEXT_INIT("time"), TEXT_INIT("1;2")},
+        {TEXT_INIT("match[]"), TEXT_INIT("up")}, {TEXT_INIT("match[]"), TEXT_INIT("a&b")},
+        {TEXT_INIT("flag"), TEXT_INIT("")},      {TEXT_INIT(""), TEXT_INIT("empty key")},
+        {TEXT_INIT("q"), TEXT_INIT("a=b")},      {TEXT_INIT("time"), TEXT_INIT("1;2")},
     };
     check_i64(t, COUNT(expected), pairs.count);
     for (size_t i = 0; i < COUNT(expected); i++) {
@@ -52,15 +54,18 @@ TEST(pairs_keep_their_order_and_repetitions) {
 }
 
 TEST(too_many_pairs_and_broken_values_are_errors) {
-    AUTO(builder_free) Builder many = {0};
+    AUTO(builder_free)
+    Builder many = {0};
     for (int i = 0; i < URL_PAIRS_MAX; i++) builder_add(&many, TEXT("a=1&"));
     UrlPairs pairs;
     check_ok(t, url_pairs_parse(builder_text(&many), t->arena, &pairs, t->err));
     builder_add(&many, TEXT("a=1"));
     check_error(t, url_pairs_parse(builder_text(&many), t->arena, &pairs, t->err), ERROR_TOO_LARGE);
-    check_error(t, url_pairs_parse(TEXT("ok=1&query=%zz"), t->arena, &pairs, t->err), ERROR_BAD_INPUT);
+    check_error(t, url_pairs_parse(TEXT("ok=1&query=%zz"), t->arena, &pairs, t->err),
+                ERROR_BAD_INPUT);
     check(t, text_find(text_from_cstring(t->err->message), TEXT("query")) >= 0);
 }
 
-TEST_MAIN("net/url", CASE(escapes_are_decoded_once_and_bad_ones_refused), CASE(pairs_keep_their_order_and_repetitions),
+TEST_MAIN("net/url", CASE(escapes_are_decoded_once_and_bad_ones_refused),
+          CASE(pairs_keep_their_order_and_repetitions),
           CASE(too_many_pairs_and_broken_values_are_errors))

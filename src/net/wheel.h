@@ -1,8 +1,8 @@
 // A timer wheel: many deadlines, O(1) to arm and to cancel, no allocation.
 //
 // A hashed wheel (Varghese and Lauck 1987, scheme 6): 1024 slots of 8 ms, a timer hangs in the slot
-// of its deadline modulo one turn (8.2 s); later turns are passed over. Pure: time is handed in. One
-// thread.
+// of its deadline modulo one turn (8.2 s); later turns are passed over. Pure: time is handed in.
+// One thread.
 #pragma once
 
 #include "base/language.h"
@@ -27,7 +27,9 @@ typedef struct Wheel {
 void wheel_begin(Wheel *wheel, int64_t now_ms);
 void wheel_arm(Wheel *wheel, WheelTimer *timer, int64_t deadline_ms);
 void wheel_disarm(Wheel *wheel, WheelTimer *timer);  // not armed is fine
-static inline bool wheel_is_armed(const WheelTimer *timer) { return timer->link != NULL; }
+static inline bool wheel_is_armed(const WheelTimer *timer) {
+    return timer->link != NULL;
+}
 
 // Fires what is due: nothing before its deadline, everything at most a tick after it.
 void wheel_advance(Wheel *wheel, int64_t now_ms);

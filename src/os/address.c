@@ -1,4 +1,5 @@
-// Addresses to listen on: "ADDR:PORT", "[v6]:PORT", ":PORT" and "localhost:PORT", checked and made plain.
+// Addresses to listen on: "ADDR:PORT", "[v6]:PORT", ":PORT" and "localhost:PORT", checked and made
+// plain.
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -8,7 +9,8 @@
 static bool port_from(Text digits, Text whole, uint16_t *out, Error *err) {
     uint64_t number = 0;
     if (!text_to_u64(digits, &number) || number > UINT16_MAX) {
-        return error_set(err, ERROR_BAD_INPUT, "%.*s: \"%.*s\" is not a port (0 to 65535)", TEXT_ARG(whole), TEXT_ARG(digits));
+        return error_set(err, ERROR_BAD_INPUT, "%.*s: \"%.*s\" is not a port (0 to 65535)",
+                         TEXT_ARG(whole), TEXT_ARG(digits));
     }
     *out = (uint16_t)number;
     return true;
@@ -20,7 +22,8 @@ static bool parse_v6(Text host, Text port, Text whole, Arena *arena, Address *ou
     const char *given = text_to_cstring(host, arena);
     bool whole_text = memchr(given, '\0', host.len) == NULL;
     if (!whole_text || inet_pton(AF_INET6, given, &address) != 1) {
-        return error_set(err, ERROR_BAD_INPUT, "%.*s: \"%.*s\" is not an IPv6 address", TEXT_ARG(whole), TEXT_ARG(host));
+        return error_set(err, ERROR_BAD_INPUT, "%.*s: \"%.*s\" is not an IPv6 address",
+                         TEXT_ARG(whole), TEXT_ARG(host));
     }
     TRY(port_from(port, whole, &out->port, err));
     inet_ntop(AF_INET6, &address, name, sizeof name);
@@ -33,7 +36,8 @@ bool address_parse(Text text, Arena *arena, Address *out, Error *err) {
     size_t colon = text.len;
     while (colon > 0 && text.at[colon - 1] != ':') colon--;
     if (colon == 0) {
-        return error_set(err, ERROR_BAD_INPUT, "%.*s: an address is ADDR:PORT, as 127.0.0.1:4310", TEXT_ARG(text));
+        return error_set(err, ERROR_BAD_INPUT, "%.*s: an address is ADDR:PORT, as 127.0.0.1:4310",
+                         TEXT_ARG(text));
     }
     Text host = text_slice(text, 0, colon - 1);
     Text port = text_slice(text, colon, text.len);
@@ -41,13 +45,15 @@ bool address_parse(Text text, Arena *arena, Address *out, Error *err) {
         return parse_v6(text_slice(host, 1, host.len - 1), port, text, arena, out, err);
     }
     if (text_find_char(host, ':') >= 0) {
-        return error_set(err, ERROR_BAD_INPUT, "%.*s: an IPv6 address stands in brackets, as [::1]:4310", TEXT_ARG(text));
+        return error_set(err, ERROR_BAD_INPUT,
+                         "%.*s: an IPv6 address stands in brackets, as [::1]:4310", TEXT_ARG(text));
     }
     if (host.len == 0 || text_equal_ignore_case(host, TEXT("localhost"))) host = TEXT("127.0.0.1");
     struct in_addr address;
     const char *given = text_to_cstring(host, arena);
     if (memchr(host.at, '\0', host.len) != NULL || inet_pton(AF_INET, given, &address) != 1) {
-        return error_set(err, ERROR_BAD_INPUT, "%.*s: \"%.*s\" is not an IPv4 address (names are not looked up)",
+        return error_set(err, ERROR_BAD_INPUT,
+                         "%.*s: \"%.*s\" is not an IPv4 address (names are not looked up)",
                          TEXT_ARG(text), TEXT_ARG(host));
     }
     TRY(port_from(port, text, &out->port, err));

@@ -95,7 +95,8 @@ static Date date_from_days(int64_t days) {
     days += 719468;
     int64_t era = (days >= 0 ? days : days - 146096) / 146097;
     int64_t day_of_era = days - era * 146097;
-    int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    int64_t year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
     int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     int64_t month_from_march = (5 * day_of_year + 2) / 153;
     int64_t month = month_from_march + (month_from_march < 10 ? 3 : -9);
@@ -110,9 +111,10 @@ Text time_format_ms(int64_t ms, Arena *arena) {
     int64_t days = ms / DAY_MS - (ms % DAY_MS < 0);
     int64_t rest = ms - days * DAY_MS;
     Date date = date_from_days(days);
-    return text_format(arena, "%04lld-%02lld-%02lldT%02lld:%02lld:%02lld.%03lldZ", (long long)date.year,
-                       (long long)date.month, (long long)date.day, (long long)(rest / 3600000),
-                       (long long)(rest / 60000 % 60), (long long)(rest / 1000 % 60), (long long)(rest % 1000));
+    return text_format(arena, "%04lld-%02lld-%02lldT%02lld:%02lld:%02lld.%03lldZ",
+                       (long long)date.year, (long long)date.month, (long long)date.day,
+                       (long long)(rest / 3600000), (long long)(rest / 60000 % 60),
+                       (long long)(rest / 1000 % 60), (long long)(rest % 1000));
 }
 
 // Takes exactly `digits` digits off the front of the text.
@@ -152,7 +154,8 @@ static bool take_offset_ms(Text *text, int64_t *out) {
     if (take_char(text, "Zz")) return true;
     bool west = text->len > 0 && text->at[0] == '-';
     int64_t hours = 0, minutes = 0;
-    TRY(take_char(text, "+-") && take_number(text, 2, &hours) && take_char(text, ":") && take_number(text, 2, &minutes));
+    TRY(take_char(text, "+-") && take_number(text, 2, &hours) && take_char(text, ":") &&
+        take_number(text, 2, &minutes));
     if (hours > 23 || minutes > 59) return false;
     *out = (hours * 60 + minutes) * (west ? -60000 : 60000);
     return true;
@@ -177,7 +180,9 @@ bool time_parse_ms(Text text, int64_t *out) {
     TRY(take_offset_ms(&text, &offset_ms) && text.len == 0);
     if (date.month < 1 || date.month > 12 || date.day < 1) return false;
     if (date.day > days_of_month(date.year, date.month)) return false;
-    if (hour > 23 || minute > 59 || second > 60) return false;  // a leap second counts as the next one
-    *out = days_from_date(date) * DAY_MS + (hour * 3600 + minute * 60 + second) * 1000 + ms - offset_ms;
+    if (hour > 23 || minute > 59 || second > 60)
+        return false;  // a leap second counts as the next one
+    *out = days_from_date(date) * DAY_MS + (hour * 3600 + minute * 60 + second) * 1000 + ms -
+           offset_ms;
     return true;
 }

@@ -26,6 +26,7 @@ void clock_advance(ManualClock *manual, int64_t ms);
 int64_t cpu_process_ns(void);
 int64_t cpu_thread_ns(void);
 
-// RFC 3339 in UTC with milliseconds, "2026-11-21T00:24:52.123Z", on `arena`; and back (also other offsets).
+// RFC 3339 in UTC with milliseconds, "2026-11-21T00:24:52.123Z", on `arena`; and back (also other
+// offsets).
 Text time_format_ms(int64_t ms, Arena *arena);
 must_use bool time_parse_ms(Text text, int64_t *out);

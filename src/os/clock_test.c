@@ -28,7 +28,8 @@ TEST(times_are_written_as_rfc_3339) {
     check_text(t, TEXT("1970-01-01T00:00:00.000Z"), time_format_ms(0, t->arena));
     check_text(t, TEXT("1969-12-31T23:59:59.999Z"), time_format_ms(-1, t->arena));
     check_text(t, TEXT("2000-02-29T12:34:56.789Z"), time_format_ms(951827696789, t->arena));
-    check_text(t, TEXT("2106-02-07T06:28:16.000Z"), time_format_ms((int64_t)4294967296 * 1000, t->arena));
+    check_text(t, TEXT("2106-02-07T06:28:16.000Z"),
+               time_format_ms((int64_t)4294967296 * 1000, t->arena));
 }
 
 TEST(times_are_read_with_any_offset) {
@@ -39,10 +40,18 @@ TEST(times_are_read_with_any_offset) {
     check(t, time_parse_ms(TEXT("2016-12-31T23:59:60Z"), &ms) && ms == 1483228800000);
     check(t, time_parse_ms(TEXT("1970-01-01T00:00:00.5Z"), &ms) && ms == 500);
     static const Text wrong[] = {
-        TEXT_INIT(""), TEXT_INIT("2001-02-29T00:00:00Z"), TEXT_INIT("2000-13-01T00:00:00Z"),
-        TEXT_INIT("2000-01-01T24:00:00Z"), TEXT_INIT("2000-01-01T00:00:00"), TEXT_INIT("2000-01-01T00:00:00.Z"),
-        TEXT_INIT("2000-01-01T00:00:00Z "), TEXT_INIT("2000-1-01T00:00:00Z"), TEXT_INIT("2000-01-01T00:00:00+1:00"),
-        TEXT_INIT("2000-01-01T00:60:00Z"), TEXT_INIT("2000-01-00T00:00:00Z"), TEXT_INIT("2000-01-01T00:00:00+24:00"),
+        TEXT_INIT(""),
+        TEXT_INIT("2001-02-29T00:00:00Z"),
+        TEXT_INIT("2000-13-01T00:00:00Z"),
+        TEXT_INIT("2000-01-01T24:00:00Z"),
+        TEXT_INIT("2000-01-01T00:00:00"),
+        TEXT_INIT("2000-01-01T00:00:00.Z"),
+        TEXT_INIT("2000-01-01T00:00:00Z "),
+        TEXT_INIT("2000-1-01T00:00:00Z"),
+        TEXT_INIT("2000-01-01T00:00:00+1:00"),
+        TEXT_INIT("2000-01-01T00:60:00Z"),
+        TEXT_INIT("2000-01-00T00:00:00Z"),
+        TEXT_INIT("2000-01-01T00:00:00+24:00"),
     };
     for (size_t i = 0; i < COUNT(wrong); i++) check(t, !time_parse_ms(wrong[i], &ms));
 }
@@ -58,7 +67,8 @@ TEST(every_day_goes_to_text_and_back) {
 
 TEST(randomness_differs_but_repeats_with_a_seed) {
     uint8_t first[37] = {0}, second[37] = {0};
-    check_ok(t, random_bytes(first, sizeof first, t->err) && random_bytes(second, sizeof second, t->err));
+    check_ok(t, random_bytes(first, sizeof first, t->err) &&
+                    random_bytes(second, sizeof second, t->err));
     check(t, memcmp(first, second, sizeof first) != 0);
     random_use_seed(7);
     check_ok(t, random_bytes(first, sizeof first, t->err));

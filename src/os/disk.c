@@ -18,17 +18,20 @@ static void open_file_close(OpenFile *open) {
 
 static Text path_in(Text folder, Text name, const char *ending, Arena *arena) {
     bool slash = folder.len > 0 && folder.at[folder.len - 1] != '/';
-    return text_format(arena, "%.*s%s%.*s%s", TEXT_ARG(folder), slash ? "/" : "", TEXT_ARG(name), ending);
+    return text_format(arena, "%.*s%s%.*s%s", TEXT_ARG(folder), slash ? "/" : "", TEXT_ARG(name),
+                       ending);
 }
 
-bool disk_read_whole(Disk *disk, Text path, int64_t bytes_max, Arena *arena, Bytes *out, Error *err) {
-    AUTO(open_file_close) OpenFile open = {disk, NULL};
+bool disk_read_whole(Disk *disk, Text path, int64_t bytes_max, Arena *arena, Bytes *out,
+                     Error *err) {
+    AUTO(open_file_close)
+    OpenFile open = {disk, NULL};
     TRY(disk->open(disk, path, FILE_READ, &open.file, err));
     int64_t bytes = 0;
     TRY(disk->size(disk, open.file, &bytes, err));
     if (bytes > bytes_max) {
-        return error_set(err, ERROR_TOO_LARGE, "%.*s: %lld bytes, at most %lld are read", TEXT_ARG(path),
-                         (long long)bytes, (long long)bytes_max);
+        return error_set(err, ERROR_TOO_LARGE, "%.*s: %lld bytes, at most %lld are read",
+                         TEXT_ARG(path), (long long)bytes, (long long)bytes_max);
     }
     uint8_t *at = arena_push_raw(arena, (size_t)bytes, 8);
     size_t got = 0;
@@ -38,14 +41,16 @@ bool disk_read_whole(Disk *disk, Text path, int64_t bytes_max, Arena *arena, Byt
 }
 
 static bool write_and_sync(Disk *disk, Text path, Bytes content, Error *err) {
-    AUTO(open_file_close) OpenFile open = {disk, NULL};
+    AUTO(open_file_close)
+    OpenFile open = {disk, NULL};
     TRY(disk->open(disk, path, FILE_CREATE, &open.file, err));
     TRY(disk->write(disk, open.file, 0, content.at, content.len, err));
     return disk->sync(disk, open.file, err);
 }
 
 bool disk_replace(Disk *disk, Text folder, Text name, Bytes content, Error *err) {
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     Text path = path_in(folder, name, "", &arena);
     Text path_new = path_in(folder, name, ".tmp", &arena);
 
@@ -92,8 +97,10 @@ bool disk_make_folders(Disk *disk, Text path, Error *err) {
 bool disk_buffer_take(size_t bytes, uint8_t **out, Error *err) {
     void *at = NULL;
     size_t rounded = (bytes + DISK_ALIGN - 1) & ~(size_t)(DISK_ALIGN - 1);
-    if (rounded < bytes || !memory_reserve_aligned(MAX(rounded, (size_t)DISK_ALIGN), DISK_ALIGN, &at, NULL)) {
-        return error_set(err, ERROR_NO_MEMORY, "%zu bytes of memory for the disk could not be had", bytes);
+    if (rounded < bytes ||
+        !memory_reserve_aligned(MAX(rounded, (size_t)DISK_ALIGN), DISK_ALIGN, &at, NULL)) {
+        return error_set(err, ERROR_NO_MEMORY, "%zu bytes of memory for the disk could not be had",
+                         bytes);
     }
     memset(at, 0, MAX(rounded, (size_t)DISK_ALIGN));
     *out = at;

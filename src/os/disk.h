@@ -5,8 +5,8 @@
 //   disk_fault()  around another: makes the n-th call fail, fall short or wait     (disk_fault.h)
 //
 // Paths are absolute or relative as given, without `..` handling: callers compose them from names
-// they made themselves, never from outside. Any thread; one File is written by one thread at a time.
-// Errors: IO with the errno text and the path, DISK_FULL, NOT_FOUND, IN_USE for a held lock.
+// they made themselves, never from outside. Any thread; one File is written by one thread at a
+// time. Errors: IO with the errno text and the path, DISK_FULL, NOT_FOUND, IN_USE for a held lock.
 // EINTR is repeated inside, short writes are continued inside (W11); a failed sync is reported once
 // and never retried here (W8).
 #pragma once
@@ -20,7 +20,8 @@ typedef enum FileMode {
     FILE_READ,          // must exist
     FILE_WRITE,         // read and write, must exist
     FILE_CREATE,        // read and write, must not exist (O_CREAT | O_EXCL)
-    FILE_READ_DIRECT,   // past the page cache where the file system can (O_DIRECT), else as FILE_READ
+    FILE_READ_DIRECT,   // past the page cache where the file system can (O_DIRECT), else as
+                        // FILE_READ
     FILE_WRITE_DIRECT,  // offsets, lengths and memory in multiples of DISK_ALIGN
     FILE_CREATE_DIRECT,
 } FileMode;
@@ -52,14 +53,15 @@ struct Disk {
     void (*close)(Disk *disk, File **file);  // NULL is fine; a write that matters was synced before
     bool (*size)(Disk *disk, File *file, int64_t *out, Error *err);
     // Reads up to `len` bytes at `offset`; fewer only at the end of the file (*got says how many).
-    bool (*read)(Disk *disk, File *file, int64_t offset, void *into, size_t len, size_t *got, Error *err);
+    bool (*read)(Disk *disk, File *file, int64_t offset, void *into, size_t len, size_t *got,
+                 Error *err);
     bool (*write)(Disk *disk, File *file, int64_t offset, const void *from, size_t len, Error *err);
     bool (*resize)(Disk *disk, File *file, int64_t bytes, Error *err);
     bool (*sync_data)(Disk *disk, File *file, Error *err);  // fdatasync
     bool (*sync)(Disk *disk, File *file, Error *err);       // fsync
     // A read-only view of the whole file, valid until unmap. The bytes are not trusted. `bytes` is
-    // the size the caller expects (from a manifest): another size is CORRUPT (W17). A page that cannot be read
-    // later shows zeros (W10), which the reader's checksum finds.
+    // the size the caller expects (from a manifest): another size is CORRUPT (W17). A page that
+    // cannot be read later shows zeros (W10), which the reader's checksum finds.
     bool (*map)(Disk *disk, File *file, int64_t bytes, Bytes *out, Error *err);
     void (*unmap)(Disk *disk, Bytes *view);
     // A lock of the whole file that another process cannot take (OFD); freed by close.
@@ -80,7 +82,8 @@ Disk *disk_real(void);
 // Compositions that several rooms need, over any disk:
 
 // The whole file into `arena`; larger than `bytes_max` is TOO_LARGE.
-must_use bool disk_read_whole(Disk *disk, Text path, int64_t bytes_max, Arena *arena, Bytes *out, Error *err);
+must_use bool disk_read_whole(Disk *disk, Text path, int64_t bytes_max, Arena *arena, Bytes *out,
+                              Error *err);
 
 // Atomic and durable: writes `path`.tmp, syncs it, renames it over `path`, syncs the folder. The
 // old content or the new one is there after a power cut, nothing between (W14, W15).

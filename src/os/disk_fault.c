@@ -44,11 +44,11 @@ static bool fail(Verdict verdict, const char *doing, Error *err) {
 }
 
 // The call passes the plan, or the function that asks ends here with the planned error.
-#define PASS(call, doing)                                       \
-    DiskFault *fault = disk->context;                           \
-    Disk *inner = fault->inner;                                 \
-    do {                                                        \
-        Verdict verdict_ = judge(fault, (call));                \
+#define PASS(call, doing)                                        \
+    DiskFault *fault = disk->context;                            \
+    Disk *inner = fault->inner;                                  \
+    do {                                                         \
+        Verdict verdict_ = judge(fault, (call));                 \
         if (verdict_.fails) return fail(verdict_, (doing), err); \
     } while (0)
 
@@ -67,12 +67,14 @@ static bool fault_size(Disk *disk, File *file, int64_t *out, Error *err) {
     return inner->size(inner, file, out, err);
 }
 
-static bool fault_read(Disk *disk, File *file, int64_t offset, void *into, size_t len, size_t *got, Error *err) {
+static bool fault_read(Disk *disk, File *file, int64_t offset, void *into, size_t len, size_t *got,
+                       Error *err) {
     PASS(DISK_CALL_READ, "reading");
     return inner->read(inner, file, offset, into, len, got, err);
 }
 
-static bool fault_write(Disk *disk, File *file, int64_t offset, const void *from, size_t len, Error *err) {
+static bool fault_write(Disk *disk, File *file, int64_t offset, const void *from, size_t len,
+                        Error *err) {
     DiskFault *fault = disk->context;
     Disk *inner = fault->inner;
     Verdict verdict = judge(fault, DISK_CALL_WRITE);

@@ -18,12 +18,12 @@ typedef enum DiskCall {
 } DiskCall;
 
 typedef struct DiskFaultPlan {
-    DiskCall call;    // which calls count
-    uint64_t nth;     // the n-th of them fails (1 is the first); 0: none
-    bool for_ever;    // and all later ones
-    ErrorCode code;   // IO, DISK_FULL, NO_MEMORY
-    bool partial;     // a failing write first writes half of its bytes
-    int64_t delay_ms; // waits instead of failing when code is ERROR_NONE
+    DiskCall call;     // which calls count
+    uint64_t nth;      // the n-th of them fails (1 is the first); 0: none
+    bool for_ever;     // and all later ones
+    ErrorCode code;    // IO, DISK_FULL, NO_MEMORY
+    bool partial;      // a failing write first writes half of its bytes
+    int64_t delay_ms;  // waits instead of failing when code is ERROR_NONE
 } DiskFaultPlan;
 
 typedef struct DiskFault DiskFault;

@@ -1,4 +1,5 @@
-// The disk in memory while the power is on: reads see the live state, changes are kept until a sync.
+// The disk in memory while the power is on: reads see the live state, changes are kept until a
+// sync.
 
 #include "os/disk_model.h"
 
@@ -32,7 +33,8 @@ static bool give(DiskModel *model, bool ok) {
 static bool mutate(DiskModel *model, const char *doing, Text path, Error *err) {
     model->operations++;
     if (model->stop_at == 0 || model->operations < model->stop_at) return true;
-    return error_set(err, ERROR_IO, "%s %.*s: the disk of the test has stopped", doing, TEXT_ARG(path));
+    return error_set(err, ERROR_IO, "%s %.*s: the disk of the test has stopped", doing,
+                     TEXT_ARG(path));
 }
 
 static uint32_t node_new(DiskModel *model, NodeKind kind) {
@@ -65,7 +67,8 @@ static bool find(DiskModel *model, Text path, Place *out, Error *err) {
     *out = (Place){.exists = true};
     while (next_name(&rest, &name)) {
         if (!out->exists || model->nodes.at[out->node].kind != NODE_FOLDER) {
-            return error_set(err, ERROR_NOT_FOUND, "%.*s: no such folder on the way", TEXT_ARG(path));
+            return error_set(err, ERROR_NOT_FOUND, "%.*s: no such folder on the way",
+                             TEXT_ARG(path));
         }
         out->folder = out->node;
         out->name = name;
@@ -80,7 +83,8 @@ static bool find_existing(DiskModel *model, Text path, NodeKind kind, Place *out
     TRY(find(model, path, out, err));
     if (!out->exists) return error_set(err, ERROR_NOT_FOUND, "%.*s is not there", TEXT_ARG(path));
     if (model->nodes.at[out->node].kind != kind) {
-        return error_set(err, ERROR_IO, "%.*s is %s", TEXT_ARG(path), kind == NODE_FILE ? "a folder" : "not a folder");
+        return error_set(err, ERROR_IO, "%.*s is %s", TEXT_ARG(path),
+                         kind == NODE_FILE ? "a folder" : "not a folder");
     }
     return true;
 }
@@ -113,9 +117,11 @@ static bool open_in(DiskModel *model, Text path, FileMode mode, File **out, Erro
     if (create) {
         TRY(mutate(model, "opening", path, err));
         TRY(find(model, path, &place, err));
-        if (place.exists) return error_set(err, ERROR_IO, "opening %.*s: File exists", TEXT_ARG(path));
+        if (place.exists)
+            return error_set(err, ERROR_IO, "opening %.*s: File exists", TEXT_ARG(path));
         place.node = node_new(model, NODE_FILE);
-        change_entry(model, place.folder, (EntryChange){ENTRY_ADD, name_new(place.name), NULL, place.node, 0});
+        change_entry(model, place.folder,
+                     (EntryChange){ENTRY_ADD, name_new(place.name), NULL, place.node, 0});
     } else {
         TRY(find_existing(model, path, NODE_FILE, &place, err));
     }
@@ -153,7 +159,8 @@ static Text path_of(const File *file) {
 
 static bool node_of(DiskModel *model, const File *file, Node **out, Error *err) {
     if (file->generation != model->generation) {
-        return error_set(err, ERROR_IO, "%.*s was opened before the crash", TEXT_ARG(path_of(file)));
+        return error_set(err, ERROR_IO, "%.*s was opened before the crash",
+                         TEXT_ARG(path_of(file)));
     }
     *out = &model->nodes.at[file->node];
     return true;
@@ -167,7 +174,8 @@ static bool model_size(Disk *disk, File *file, int64_t *out, Error *err) {
     return give(model, true);
 }
 
-static bool model_read(Disk *disk, File *file, int64_t offset, void *into, size_t len, size_t *got, Error *err) {
+static bool model_read(Disk *disk, File *file, int64_t offset, void *into, size_t len, size_t *got,
+                       Error *err) {
     DiskModel *model = take(disk);
     Node *node = NULL;
     if (!node_of(model, file, &node, err)) return give(model, false);
@@ -192,14 +200,17 @@ static int64_t bytes_free(const DiskModel *model) {
     return MAX(all - bytes_used(model), (int64_t)0);
 }
 
-static bool node_to_change(DiskModel *model, const File *file, const char *doing, Node **out, Error *err) {
+static bool node_to_change(DiskModel *model, const File *file, const char *doing, Node **out,
+                           Error *err) {
     TRY(mutate(model, doing, path_of(file), err));
     TRY(node_of(model, file, out, err));
-    if (!file->may_write) return error_set(err, ERROR_IO, "%s %.*s: opened to read", doing, TEXT_ARG(path_of(file)));
+    if (!file->may_write)
+        return error_set(err, ERROR_IO, "%s %.*s: opened to read", doing, TEXT_ARG(path_of(file)));
     return true;
 }
 
-static bool write_in(DiskModel *model, const File *file, int64_t offset, const void *from, size_t len, Error *err) {
+static bool write_in(DiskModel *model, const File *file, int64_t offset, const void *from,
+                     size_t len, Error *err) {
     Node *node = NULL;
     TRY(node_to_change(model, file, "writing", &node, err));
     assert(offset >= 0 && offset + (int64_t)len <= FILE_BYTES_MAX);
@@ -214,12 +225,15 @@ static bool write_in(DiskModel *model, const File *file, int64_t offset, const v
         Shared *bytes = shared_new(fits);
         memcpy(bytes->at, from, fits);
         image_write(&node->live, (size_t)offset, from, fits);
-        *array_add(&node->changes) = (Change){CHANGE_WRITE, false, (size_t)offset, fits, node->live.size, bytes};
+        *array_add(&node->changes) =
+            (Change){CHANGE_WRITE, false, (size_t)offset, fits, node->live.size, bytes};
     }
-    return fits == len || error_set(err, ERROR_DISK_FULL, "writing %.*s: No space left on device", TEXT_ARG(path_of(file)));
+    return fits == len || error_set(err, ERROR_DISK_FULL, "writing %.*s: No space left on device",
+                                    TEXT_ARG(path_of(file)));
 }
 
-static bool model_write(Disk *disk, File *file, int64_t offset, const void *from, size_t len, Error *err) {
+static bool model_write(Disk *disk, File *file, int64_t offset, const void *from, size_t len,
+                        Error *err) {
     DiskModel *model = take(disk);
     return give(model, write_in(model, file, offset, from, len, err));
 }
@@ -230,7 +244,8 @@ static bool resize_in(DiskModel *model, const File *file, int64_t bytes, Error *
     assert(bytes >= 0 && bytes <= FILE_BYTES_MAX);
     int64_t more = bytes - (int64_t)node->live.size;
     if (model->capacity > 0 && more > bytes_free(model)) {
-        return error_set(err, ERROR_DISK_FULL, "resizing %.*s: No space left on device", TEXT_ARG(path_of(file)));
+        return error_set(err, ERROR_DISK_FULL, "resizing %.*s: No space left on device",
+                         TEXT_ARG(path_of(file)));
     }
     image_resize(&node->live, (size_t)bytes);
     *array_add(&node->changes) = (Change){CHANGE_RESIZE, false, 0, 0, (size_t)bytes, NULL};
@@ -250,7 +265,8 @@ static bool sync_in(DiskModel *model, const File *file, Error *err) {
         // The kernel marks the pages clean after it told of the failure once: they can still be
         // read, but no later sync writes them.
         for (size_t i = 0; i < node->changes.count; i++) node->changes.at[i].lost = true;
-        return error_set(err, ERROR_IO, "syncing %.*s: Input/output error", TEXT_ARG(path_of(file)));
+        return error_set(err, ERROR_IO, "syncing %.*s: Input/output error",
+                         TEXT_ARG(path_of(file)));
     }
     if (model->lie == LIE_SYNC) return true;
     for (size_t i = 0; i < node->changes.count; i++) {
@@ -261,7 +277,8 @@ static bool sync_in(DiskModel *model, const File *file, Error *err) {
         }
     }
     node_clear_changes(node);
-    if (node->durable.size != node->live.size) image_resize(&node->durable, node->live.size);  // after lost ones
+    if (node->durable.size != node->live.size)
+        image_resize(&node->durable, node->live.size);  // after lost ones
     return true;
 }
 
@@ -276,7 +293,8 @@ static bool model_map(Disk *disk, File *file, int64_t bytes, Bytes *out, Error *
     Node *node = NULL;
     if (!node_of(model, file, &node, err)) return give(model, false);
     if (bytes != (int64_t)node->live.size) {
-        error_set(err, ERROR_CORRUPT, "%.*s has %zu bytes, not %lld", TEXT_ARG(path_of(file)), node->live.size, (long long)bytes);
+        error_set(err, ERROR_CORRUPT, "%.*s has %zu bytes, not %lld", TEXT_ARG(path_of(file)),
+                  node->live.size, (long long)bytes);
         return give(model, false);
     }
     uint8_t *copy = memory_take(node->live.size);
@@ -311,7 +329,8 @@ static bool make_folder_in(DiskModel *model, Text path, Error *err) {
         return error_set(err, ERROR_IO, "making the folder %.*s: File exists", TEXT_ARG(path));
     }
     uint32_t node = node_new(model, NODE_FOLDER);
-    change_entry(model, place.folder, (EntryChange){ENTRY_ADD, name_new(place.name), NULL, node, 0});
+    change_entry(model, place.folder,
+                 (EntryChange){ENTRY_ADD, name_new(place.name), NULL, node, 0});
     return true;
 }
 
@@ -394,22 +413,30 @@ static bool rename_in(DiskModel *model, Text from, Text to, Error *err) {
     Place source, target;
     TRY(find(model, from, &source, err));
     TRY(find(model, to, &target, err));
-    if (!source.exists) return error_set(err, ERROR_NOT_FOUND, "renaming %.*s: it is not there", TEXT_ARG(from));
-    if (source.name.len == 0 || target.name.len == 0) return error_set(err, ERROR_IO, "the root cannot be renamed");
+    if (!source.exists)
+        return error_set(err, ERROR_NOT_FOUND, "renaming %.*s: it is not there", TEXT_ARG(from));
+    if (source.name.len == 0 || target.name.len == 0)
+        return error_set(err, ERROR_IO, "the root cannot be renamed");
     if (target.exists) {
         const Node *replaced = &model->nodes.at[target.node];
         if (source.node == target.node) return true;
-        if (replaced->kind != model->nodes.at[source.node].kind || replaced->live_entries.count > 0) {
-            return error_set(err, ERROR_IO, "renaming %.*s: %.*s is in the way", TEXT_ARG(from), TEXT_ARG(to));
+        if (replaced->kind != model->nodes.at[source.node].kind ||
+            replaced->live_entries.count > 0) {
+            return error_set(err, ERROR_IO, "renaming %.*s: %.*s is in the way", TEXT_ARG(from),
+                             TEXT_ARG(to));
         }
     }
     if (source.folder == target.folder) {
-        rename_entry(model, source.folder, (EntryChange){ENTRY_MOVE, name_new(target.name), name_new(source.name), source.node, 0});
+        rename_entry(model, source.folder,
+                     (EntryChange){ENTRY_MOVE, name_new(target.name), name_new(source.name),
+                                   source.node, 0});
         return true;
     }
     uint64_t pair = ++model->pairs;
-    rename_entry(model, target.folder, (EntryChange){ENTRY_ADD, name_new(target.name), NULL, source.node, pair});
-    rename_entry(model, source.folder, (EntryChange){ENTRY_DROP, name_new(source.name), NULL, 0, pair});
+    rename_entry(model, target.folder,
+                 (EntryChange){ENTRY_ADD, name_new(target.name), NULL, source.node, pair});
+    rename_entry(model, source.folder,
+                 (EntryChange){ENTRY_DROP, name_new(source.name), NULL, 0, pair});
     return true;
 }
 
@@ -423,7 +450,8 @@ static bool remove_in(DiskModel *model, Text path, NodeKind kind, Error *err) {
     Place place;
     TRY(find_existing(model, path, kind, &place, err));
     if (model->nodes.at[place.node].live_entries.count > 0 || place.name.len == 0) {
-        return error_set(err, ERROR_IO, "removing the folder %.*s: Directory not empty", TEXT_ARG(path));
+        return error_set(err, ERROR_IO, "removing the folder %.*s: Directory not empty",
+                         TEXT_ARG(path));
     }
     change_entry(model, place.folder, (EntryChange){ENTRY_DROP, name_new(place.name), NULL, 0, 0});
     return true;
@@ -524,7 +552,8 @@ DiskModel *disk_model_copy(const DiskModel *model) {
     Mutex *lock = (Mutex *)(uintptr_t)&model->lock;
     DiskModel *copy = model_new();
     mutex_take(lock);
-    for (size_t i = 0; i < model->nodes.count; i++) copy_node(array_add(&copy->nodes), &model->nodes.at[i]);
+    for (size_t i = 0; i < model->nodes.count; i++)
+        copy_node(array_add(&copy->nodes), &model->nodes.at[i]);
     copy->sweep_at = model->sweep_at;
     copy->pairs = model->pairs;
     copy->operations = model->operations;

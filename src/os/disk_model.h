@@ -2,9 +2,9 @@
 //
 // Every write since the last sync of its file is remembered apart, and so is every change of a
 // folder since that folder's sync. disk_model_crash() builds one state that a real disk could show
-// after power loss: each un-synced write is dropped, kept, torn at 512-byte sectors or applied out of
-// order, by a seed; un-synced names may be missing or back. The choice is independent per write, as
-// the rules W1 to W17 of a correct log must hold against arbitrary order between syncs (ALICE,
+// after power loss: each un-synced write is dropped, kept, torn at 512-byte sectors or applied out
+// of order, by a seed; un-synced names may be missing or back. The choice is independent per write,
+// as the rules W1 to W17 of a correct log must hold against arbitrary order between syncs (ALICE,
 // OSDI '14). A failed sync may lose the pages for good though later syncs succeed (W8). After a
 // rename across folders the new folder is synced first: with only the old one synced the file may
 // be lost.
@@ -19,9 +19,9 @@ void disk_model_free(DiskModel **model);
 Disk *disk_model_disk(DiskModel *model);
 
 // How many operations that change something were seen (write, sync, rename, …). With
-// disk_model_stop_at(n) the n-th of them and every later one fails with IO, as if the power had gone: run a
-// scripted life with n = 1, 2, 3, … and crash after each. `n` counts from disk_model_new(), across
-// crashes; a crash ends the stop (the power is back).
+// disk_model_stop_at(n) the n-th of them and every later one fails with IO, as if the power had
+// gone: run a scripted life with n = 1, 2, 3, … and crash after each. `n` counts from
+// disk_model_new(), across crashes; a crash ends the stop (the power is back).
 uint64_t disk_model_operations(const DiskModel *model);
 void disk_model_stop_at(DiskModel *model, uint64_t operation);  // 0: never
 
@@ -42,8 +42,9 @@ void disk_model_fail_sync(DiskModel *model, uint64_t nth);
 // A copy of the durable and pending state, to try several crashes from one point.
 DiskModel *disk_model_copy(const DiskModel *model);
 
-// Planted faults, so that a test can show that it catches them: the named call does nothing but says true;
-// RENAME_EARLY makes a rename durable at once, while bytes written before it may still be lost.
+// Planted faults, so that a test can show that it catches them: the named call does nothing but
+// says true; RENAME_EARLY makes a rename durable at once, while bytes written before it may still
+// be lost.
 typedef enum DiskLie { LIE_NONE, LIE_SYNC, LIE_SYNC_FOLDER, LIE_RENAME_EARLY } DiskLie;
 void disk_model_lie(DiskModel *model, DiskLie lie);
 

@@ -1,10 +1,10 @@
 // What a power cut leaves: one state of the disk that the syncs so far allow, chosen by a seed.
 //
 // The unit of a file is the sector. After a crash each sector shows what it held at some moment
-// since the last sync, each sector at a moment of its own; so a write may be there, missing or torn,
-// and a later one there without an earlier one, but never half a sector, and never two writes of one
-// sector in the wrong order. The size is one more such unit: it can grow without its bytes (which
-// then read as zeros) and bytes can be written without the size that shows them.
+// since the last sync, each sector at a moment of its own; so a write may be there, missing or
+// torn, and a later one there without an earlier one, but never half a sector, and never two writes
+// of one sector in the wrong order. The size is one more such unit: it can grow without its bytes
+// (which then read as zeros) and bytes can be written without the size that shows them.
 //
 // The unit of a folder is the change of a name; each is there or not. See "All File Systems Are Not
 // Created Equal" (OSDI '14) for how real file systems come to do all this.
@@ -59,12 +59,14 @@ static size_t size_version_next(size_t count, uint64_t *state) {
     return (size_t)(draw / 4 % (count + 1));
 }
 
-static void plan_range(Plan *plan, size_t first, size_t last, uint32_t version, Fate fate, uint64_t *state) {
+static void plan_range(Plan *plan, size_t first, size_t last, uint32_t version, Fate fate,
+                       uint64_t *state) {
     if (fate == FATE_DROP) return;
     uint64_t bits = 0;
     for (size_t sector = first; sector < MIN(last, plan->hidden_from); sector++) {
         if ((sector - first) % 64 == 0) bits = random_next(state);
-        if (fate == FATE_KEEP || (bits >> ((sector - first) % 64) & 1) == 1) plan->upto[sector] = version;
+        if (fate == FATE_KEEP || (bits >> ((sector - first) % 64) & 1) == 1)
+            plan->upto[sector] = version;
     }
 }
 
@@ -76,7 +78,8 @@ static void plan_cut(Plan *plan, size_t size, uint32_t version, Fate fate, uint6
     }
     // The size and the release of what lies behind it are one change.
     plan_range(plan, whole, plan->sector_count, version, FATE_KEEP, state);
-    if (size % SECTOR_BYTES != 0) plan_range(plan, size / SECTOR_BYTES, whole, version, fate, state);
+    if (size % SECTOR_BYTES != 0)
+        plan_range(plan, size / SECTOR_BYTES, whole, version, fate, state);
 }
 
 static void plan_file(Plan *plan, const Node *node, Mood mood, uint64_t *state) {
@@ -96,7 +99,8 @@ static void plan_file(Plan *plan, const Node *node, Mood mood, uint64_t *state) 
 }
 
 // Applies a change to those sectors that the plan gives it: a write, or zeros behind a cut.
-static void apply(const Plan *plan, const Change *change, uint32_t version, size_t all, uint8_t *into) {
+static void apply(const Plan *plan, const Change *change, uint32_t version, size_t all,
+                  uint8_t *into) {
     size_t from = change->kind == CHANGE_WRITE ? change->offset : change->size_after;
     size_t to = change->kind == CHANGE_WRITE ? change->offset + change->len : all;
     for (size_t sector = from / SECTOR_BYTES; sector * SECTOR_BYTES < to; sector++) {
@@ -125,7 +129,8 @@ static void crash_file(Node *node, uint64_t *state) {
     for (size_t i = 0; i < node->changes.count; i++) {
         const Change *change = &node->changes.at[i];
         bool cuts = change->kind == CHANGE_RESIZE && change->size_after < size_of_version(node, i);
-        if (change->kind == CHANGE_WRITE || cuts) apply(&plan, change, (uint32_t)(i + 1), all, into);
+        if (change->kind == CHANGE_WRITE || cuts)
+            apply(&plan, change, (uint32_t)(i + 1), all, into);
     }
     image_resize(&node->durable, size);
     memory_free(plan.upto);
@@ -166,7 +171,8 @@ static void crash_folders(DiskModel *model, uint64_t *state) {
                     if (is_lost_half) *array_add(&missing) = change->pair;
                     continue;
                 }
-                if (change->kind == ENTRY_DROP && pairs_have(&missing, change->pair)) survives = false;
+                if (change->kind == ENTRY_DROP && pairs_have(&missing, change->pair))
+                    survives = false;
                 if (survives) entries_apply(&node->durable_entries, change);
             }
         }

@@ -35,7 +35,8 @@ void image_end(Image *image) {
 
 void image_own(Image *image, size_t bytes) {
     size_t capacity = image->bytes == NULL ? 0 : image->bytes->capacity;
-    if (image->bytes != NULL && atomic_load(&image->bytes->holders) == 1 && capacity >= bytes) return;
+    if (image->bytes != NULL && atomic_load(&image->bytes->holders) == 1 && capacity >= bytes)
+        return;
     // A first write asks for what it needs; a file that grows again is given twice as much.
     if (capacity < bytes) capacity = MAX(bytes, capacity * 2);
     Shared *own = shared_new(capacity);
@@ -82,7 +83,8 @@ void entries_put(Entries *entries, Shared *name, uint32_t node) {
     size_t place = entries_find(entries, shared_text(name), &found);
     if (!found) {
         (void)array_add(entries);
-        memmove(&entries->at[place + 1], &entries->at[place], (entries->count - 1 - place) * sizeof(Entry));
+        memmove(&entries->at[place + 1], &entries->at[place],
+                (entries->count - 1 - place) * sizeof(Entry));
         entries->at[place].name = shared_ref(name);
     }
     entries->at[place].node = node;
@@ -148,10 +150,13 @@ static void mark(DiskModel *model, uint32_t number) {
     if (node->marked) return;
     assert(node->kind != NODE_FREE);
     node->marked = true;
-    for (size_t i = 0; i < node->live_entries.count; i++) mark(model, node->live_entries.at[i].node);
-    for (size_t i = 0; i < node->durable_entries.count; i++) mark(model, node->durable_entries.at[i].node);
+    for (size_t i = 0; i < node->live_entries.count; i++)
+        mark(model, node->live_entries.at[i].node);
+    for (size_t i = 0; i < node->durable_entries.count; i++)
+        mark(model, node->durable_entries.at[i].node);
     for (size_t i = 0; i < node->entry_changes.count; i++) {
-        if (node->entry_changes.at[i].kind != ENTRY_DROP) mark(model, node->entry_changes.at[i].node);
+        if (node->entry_changes.at[i].kind != ENTRY_DROP)
+            mark(model, node->entry_changes.at[i].node);
     }
 }
 

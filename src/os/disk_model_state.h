@@ -1,4 +1,5 @@
-// What the disk in memory consists of; shared by disk_model.c (living) and disk_model_crash.c (dying).
+// What the disk in memory consists of; shared by disk_model.c (living) and disk_model_crash.c
+// (dying).
 //
 //   node (a file)      live image  = what reads see
 //                      durable image + pending changes, in order = what the platter may hold
@@ -33,8 +34,8 @@ typedef enum ChangeKind { CHANGE_WRITE, CHANGE_RESIZE } ChangeKind;
 
 typedef struct Change {
     ChangeKind kind;
-    bool lost;          // a failed sync dropped it: it will never be durable (W8)
-    size_t offset;      // of a write
+    bool lost;      // a failed sync dropped it: it will never be durable (W8)
+    size_t offset;  // of a write
     size_t len;
     size_t size_after;  // of the file
     Shared *bytes;      // of a write
@@ -62,7 +63,7 @@ typedef enum NodeKind { NODE_FREE, NODE_FILE, NODE_FOLDER } NodeKind;
 
 typedef struct Node {
     NodeKind kind;
-    bool marked;  // by a sweep
+    bool marked;     // by a sweep
     uint32_t links;  // live names
     uint32_t open_count;
     const File *locked_by;
@@ -77,8 +78,8 @@ typedef struct Node {
 struct DiskModel {
     Disk disk;
     Mutex lock;
-    ARRAY(Node) nodes;  // 0 is the root folder
-    size_t sweep_at;    // so many nodes ask for a sweep
+    ARRAY(Node) nodes;    // 0 is the root folder
+    size_t sweep_at;      // so many nodes ask for a sweep
     uint64_t generation;  // files opened in an earlier one are invalid
     uint64_t pairs;
     uint64_t operations;
@@ -109,7 +110,7 @@ void entries_apply(Entries *entries, const EntryChange *change);
 
 void node_clear_changes(Node *node);
 void node_clear_entry_changes(Node *node);
-void node_end(Node *node);  // and makes it NODE_FREE
+void node_end(Node *node);           // and makes it NODE_FREE
 void model_sweep(DiskModel *model);  // frees nodes that nothing can lead to any more
 
 static inline Text shared_text(const Shared *name) {

@@ -1,4 +1,5 @@
-// The disk of the operating system: each function is one system call, repeated where it was cut short.
+// The disk of the operating system: each function is one system call, repeated where it was cut
+// short.
 
 #include "os/disk.h"
 
@@ -30,7 +31,8 @@ typedef struct Path {
 static bool path_from(Text text, Path *out, Error *err) {
     if (text.len == 0) text = TEXT(".");
     if (text.len >= sizeof out->at || memchr(text.at, '\0', text.len) != NULL) {
-        return error_set(err, ERROR_IO, "%.*s: a path may have %d bytes and no NUL", TEXT_ARG(text), PATH_BYTES_MAX - 1);
+        return error_set(err, ERROR_IO, "%.*s: a path may have %d bytes and no NUL", TEXT_ARG(text),
+                         PATH_BYTES_MAX - 1);
     }
     memcpy(out->at, text.at, text.len);
     out->at[text.len] = '\0';
@@ -47,12 +49,18 @@ static bool fail_with(Error *err, int number, const char *doing, const char *pat
 
 static int flags_of(FileMode mode) {
     switch (mode) {
-        case FILE_READ: return O_RDONLY;
-        case FILE_WRITE: return O_RDWR;
-        case FILE_CREATE: return O_RDWR | O_CREAT | O_EXCL;
-        case FILE_READ_DIRECT: return O_RDONLY | O_DIRECT;
-        case FILE_WRITE_DIRECT: return O_RDWR | O_DIRECT;
-        case FILE_CREATE_DIRECT: return O_RDWR | O_CREAT | O_EXCL | O_DIRECT;
+        case FILE_READ:
+            return O_RDONLY;
+        case FILE_WRITE:
+            return O_RDWR;
+        case FILE_CREATE:
+            return O_RDWR | O_CREAT | O_EXCL;
+        case FILE_READ_DIRECT:
+            return O_RDONLY | O_DIRECT;
+        case FILE_WRITE_DIRECT:
+            return O_RDWR | O_DIRECT;
+        case FILE_CREATE_DIRECT:
+            return O_RDWR | O_CREAT | O_EXCL | O_DIRECT;
     }
     unreachable("a file mode outside its enum");
 }
@@ -94,7 +102,8 @@ static void real_close(Disk *disk, File **file) {
 
 static bool real_size(Disk *disk, File *file, int64_t *out, Error *err) {
     struct stat stat;
-    if (fstat(file->fd, &stat) != 0) return fail_with(err, errno, "asking for the size of", file->path);
+    if (fstat(file->fd, &stat) != 0)
+        return fail_with(err, errno, "asking for the size of", file->path);
     *out = stat.st_size;
     return true;
 }
@@ -103,7 +112,8 @@ static bool is_aligned(int64_t offset, const void *at, size_t len) {
     return (((uint64_t)offset | (uintptr_t)at | len) & (DISK_ALIGN - 1)) == 0;
 }
 
-static bool real_read(Disk *disk, File *file, int64_t offset, void *into, size_t len, size_t *got, Error *err) {
+static bool real_read(Disk *disk, File *file, int64_t offset, void *into, size_t len, size_t *got,
+                      Error *err) {
     assert(!file->direct || is_aligned(offset, into, len));
     size_t done = 0;
     while (done < len) {
@@ -118,18 +128,21 @@ static bool real_read(Disk *disk, File *file, int64_t offset, void *into, size_t
     return true;
 }
 
-static bool real_write(Disk *disk, File *file, int64_t offset, const void *from, size_t len, Error *err) {
+static bool real_write(Disk *disk, File *file, int64_t offset, const void *from, size_t len,
+                       Error *err) {
     assert(!file->direct || is_aligned(offset, from, len));
     size_t done = 0;
     while (done < len) {
-        ssize_t count = pwrite(file->fd, (const char *)from + done, len - done, offset + (int64_t)done);
+        ssize_t count =
+            pwrite(file->fd, (const char *)from + done, len - done, offset + (int64_t)done);
         if (count < 0 && errno == EINTR) continue;
         if (count < 0) return fail_with(err, errno, "writing", file->path);
         size_t forward = (size_t)count;
         // O_DIRECT goes on from a whole block; the part of one is written again.
         if (file->direct && done + forward < len) forward -= forward % DISK_ALIGN;
         if (forward == 0) {
-            return error_set(err, ERROR_DISK_FULL, "writing %s: only %zu of %zu bytes were taken", file->path, done, len);
+            return error_set(err, ERROR_DISK_FULL, "writing %s: only %zu of %zu bytes were taken",
+                             file->path, done, len);
         }
         done += forward;
     }
@@ -168,7 +181,8 @@ static bool real_map(Disk *disk, File *file, int64_t bytes, Bytes *out, Error *e
     int64_t actual = 0;
     TRY(real_size(disk, file, &actual, err));
     if (actual != bytes) {
-        return error_set(err, ERROR_CORRUPT, "%s has %lld bytes, not %lld", file->path, (long long)actual, (long long)bytes);
+        return error_set(err, ERROR_CORRUPT, "%s has %lld bytes, not %lld", file->path,
+                         (long long)actual, (long long)bytes);
     }
     if (bytes == 0) {
         *out = (Bytes){(const uint8_t *)"", 0};
@@ -237,7 +251,8 @@ static int compare_entries(const void *a, const void *b) {
 static bool real_list(Disk *disk, Text path, Arena *arena, DiskEntries *out, Error *err) {
     Path name;
     TRY(path_from(path, &name, err));
-    AUTO(folder_close) DIR *folder = opendir(name.at);
+    AUTO(folder_close)
+    DIR *folder = opendir(name.at);
     if (folder == NULL) return fail_with(err, errno, "listing", name.at);
     ARRAY(DiskEntry) found = {0};
     for (;;) {

@@ -1,4 +1,5 @@
-// One set of cases that every disk must pass (real, model, fault around model), and the real one's own.
+// One set of cases that every disk must pass (real, model, fault around model), and the real one's
+// own.
 
 #include "os/disk.h"
 
@@ -26,7 +27,8 @@ static void files_read_write_and_grow(Test *t, Disk *disk, Text folder) {
     File *file = NULL;
     check_error(t, disk->open(disk, path, FILE_READ, &file, t->err), ERROR_NOT_FOUND);
     check_error(t, disk->open(disk, path, FILE_WRITE, &file, t->err), ERROR_NOT_FOUND);
-    check_error(t, disk->open(disk, at(t, folder, "missing/x"), FILE_CREATE, &file, t->err), ERROR_NOT_FOUND);
+    check_error(t, disk->open(disk, at(t, folder, "missing/x"), FILE_CREATE, &file, t->err),
+                ERROR_NOT_FOUND);
     put(t, disk, path, text_bytes(TEXT("hello")));
     check_error(t, disk->open(disk, path, FILE_CREATE, &file, t->err), ERROR_IO);
 
@@ -111,11 +113,13 @@ static void folders_list_rename_and_remove(Test *t, Disk *disk, Text folder) {
     check_text(t, TEXT("one"), entries.at[0].name);
     check_text(t, TEXT("sub"), entries.at[1].name);
     check(t, entries.at[1].is_folder && !entries.at[0].is_folder && entries.at[2].bytes == 2);
-    check_error(t, disk->list(disk, at(t, deep, "nothing"), t->arena, &entries, t->err), ERROR_NOT_FOUND);
+    check_error(t, disk->list(disk, at(t, deep, "nothing"), t->arena, &entries, t->err),
+                ERROR_NOT_FOUND);
 
     check_error(t, disk->make_folder(disk, at(t, deep, "one"), t->err), ERROR_IO);
     check_error(t, disk->remove_folder(disk, deep, t->err), ERROR_IO);
-    check_error(t, disk->rename(disk, at(t, deep, "three"), at(t, deep, "one"), t->err), ERROR_NOT_FOUND);
+    check_error(t, disk->rename(disk, at(t, deep, "three"), at(t, deep, "one"), t->err),
+                ERROR_NOT_FOUND);
     check_ok(t, disk->rename(disk, at(t, deep, "two"), at(t, deep, "one"), t->err));
     check_ok(t, disk->rename(disk, at(t, deep, "one"), at(t, folder, "a/moved"), t->err));
     Bytes content;
@@ -158,7 +162,8 @@ static void direct_files_take_whole_blocks(Test *t, Disk *disk, Text folder) {
     memset(buffer, 0, 3 * DISK_ALIGN);
     size_t count = 0;
     check_ok(t, disk->read(disk, file, DISK_ALIGN, buffer, 2 * DISK_ALIGN, &count, t->err));
-    check(t, count == DISK_ALIGN && buffer[0] == 'x' && buffer[DISK_ALIGN - 1] == 'x' && buffer[DISK_ALIGN] == 0);
+    check(t, count == DISK_ALIGN && buffer[0] == 'x' && buffer[DISK_ALIGN - 1] == 'x' &&
+                 buffer[DISK_ALIGN] == 0);
     check_ok(t, disk->resize(disk, file, 5000, t->err));  // an end that no block has
     disk->close(disk, &file);
     check_ok(t, disk->open(disk, path, FILE_READ_DIRECT, &file, t->err));
@@ -194,7 +199,8 @@ static void remove_all(Test *t, Disk *disk, Text folder) {
 
 static void pass_all_in(Test *t, const char *parent) {
     Disk *disk = disk_real();
-    Text folder = text_format(t->arena, "%s/traceo-disk-test-%lld", parent, (long long)process_id());
+    Text folder =
+        text_format(t->arena, "%s/traceo-disk-test-%lld", parent, (long long)process_id());
     check_ok(t, disk_make_folders(disk, folder, t->err));
     pass_all(t, disk, folder);
     remove_all(t, disk, folder);
@@ -213,23 +219,28 @@ TEST(a_file_system_in_memory_passes_every_case) {
 }
 
 TEST(the_model_passes_every_case) {
-    AUTO(disk_model_free) DiskModel *model = disk_model_new();
+    AUTO(disk_model_free)
+    DiskModel *model = disk_model_new();
     Disk *disk = disk_model_disk(model);
     check_ok(t, disk->make_folder(disk, TEXT("/data"), t->err));
     pass_all(t, disk, TEXT("/data"));
 }
 
 TEST(a_disk_without_a_plan_passes_every_case) {
-    AUTO(disk_model_free) DiskModel *model = disk_model_new();
-    AUTO(disk_fault_free) DiskFault *fault = disk_fault_new(disk_model_disk(model));
+    AUTO(disk_model_free)
+    DiskModel *model = disk_model_new();
+    AUTO(disk_fault_free)
+    DiskFault *fault = disk_fault_new(disk_model_disk(model));
     pass_all(t, disk_fault_disk(fault), TEXT("."));
 }
 
 TEST(errors_of_the_real_disk_tell_path_and_cause) {
     Disk *disk = disk_real();
     File *file = NULL;
-    check_error(t, disk->open(disk, TEXT("/no/such/file"), FILE_READ, &file, t->err), ERROR_NOT_FOUND);
-    check_text(t, TEXT("opening /no/such/file: No such file or directory"), text_from_cstring(t->err->message));
+    check_error(t, disk->open(disk, TEXT("/no/such/file"), FILE_READ, &file, t->err),
+                ERROR_NOT_FOUND);
+    check_text(t, TEXT("opening /no/such/file: No such file or directory"),
+               text_from_cstring(t->err->message));
     char *name = arena_push_size(t->arena, 5000, 1);
     memset(name, 'n', 5000);
     check_error(t, disk->open(disk, (Text){name, 5000}, FILE_READ, &file, t->err), ERROR_IO);
@@ -241,11 +252,15 @@ TEST(errors_of_the_real_disk_tell_path_and_cause) {
 
 TEST(each_failure_of_a_replace_leaves_old_or_new) {
     for (uint64_t n = 1;; n++) {
-        AUTO(disk_model_free) DiskModel *model = disk_model_new();
-        AUTO(disk_fault_free) DiskFault *fault = disk_fault_new(disk_model_disk(model));
+        AUTO(disk_model_free)
+        DiskModel *model = disk_model_new();
+        AUTO(disk_fault_free)
+        DiskFault *fault = disk_fault_new(disk_model_disk(model));
         Disk *disk = disk_fault_disk(fault);
         check_ok(t, disk_replace(disk, TEXT("."), TEXT("x"), text_bytes(TEXT("old")), t->err));
-        disk_fault_plan(fault, (DiskFaultPlan){.call = DISK_CALL_ANY, .nth = n, .code = ERROR_IO, .partial = true});
+        disk_fault_plan(
+            fault,
+            (DiskFaultPlan){.call = DISK_CALL_ANY, .nth = n, .code = ERROR_IO, .partial = true});
         bool ok = disk_replace(disk, TEXT("."), TEXT("x"), text_bytes(TEXT("newer")), t->err);
         bool reached = disk_fault_seen(fault, DISK_CALL_ANY) >= n;
         check(t, ok == !reached);
@@ -262,8 +277,10 @@ TEST(each_failure_of_a_replace_leaves_old_or_new) {
 }
 
 TEST(a_plan_counts_its_calls_and_writes_half) {
-    AUTO(disk_model_free) DiskModel *model = disk_model_new();
-    AUTO(disk_fault_free) DiskFault *fault = disk_fault_new(disk_model_disk(model));
+    AUTO(disk_model_free)
+    DiskModel *model = disk_model_new();
+    AUTO(disk_fault_free)
+    DiskFault *fault = disk_fault_new(disk_model_disk(model));
     Disk *disk = disk_fault_disk(fault);
     File *file = NULL;
     check_ok(t, disk->open(disk, TEXT("f"), FILE_CREATE, &file, t->err));
@@ -274,7 +291,8 @@ TEST(a_plan_counts_its_calls_and_writes_half) {
     check_ok(t, disk->size(disk, file, &bytes, t->err));
     check_i64(t, 6, bytes);
     check_ok(t, disk->write(disk, file, 4, "bbbb", 4, t->err));
-    check(t, disk_fault_seen(fault, DISK_CALL_WRITE) == 3 && disk_fault_seen(fault, DISK_CALL_ANY) == 4);
+    check(t, disk_fault_seen(fault, DISK_CALL_WRITE) == 3 &&
+                 disk_fault_seen(fault, DISK_CALL_ANY) == 4);
     disk_fault_plan(fault, (DiskFaultPlan){DISK_CALL_SYNC, 1, true, ERROR_IO, false, 0});
     check_error(t, disk->sync(disk, file, t->err), ERROR_IO);
     check_error(t, disk->sync_folder(disk, TEXT("."), t->err), ERROR_IO);
@@ -283,7 +301,9 @@ TEST(a_plan_counts_its_calls_and_writes_half) {
     disk->close(disk, &file);
 }
 
-TEST_MAIN("os/disk", CASE(the_real_disk_passes_every_case), CASE(a_file_system_in_memory_passes_every_case),
-          CASE(the_model_passes_every_case), CASE(a_disk_without_a_plan_passes_every_case),
-          CASE(errors_of_the_real_disk_tell_path_and_cause), CASE(each_failure_of_a_replace_leaves_old_or_new),
+TEST_MAIN("os/disk", CASE(the_real_disk_passes_every_case),
+          CASE(a_file_system_in_memory_passes_every_case), CASE(the_model_passes_every_case),
+          CASE(a_disk_without_a_plan_passes_every_case),
+          CASE(errors_of_the_real_disk_tell_path_and_cause),
+          CASE(each_failure_of_a_replace_leaves_old_or_new),
           CASE(a_plan_counts_its_calls_and_writes_half))

@@ -35,11 +35,13 @@ static void handle(int number, siginfo_t *info, void *context) {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
     uintptr_t at = (uintptr_t)info->si_addr & ~(page - 1);
     bool mended = is_watched((uintptr_t)info->si_addr) &&
-                  mmap((void *)at, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED;
+                  mmap((void *)at, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+                       0) != MAP_FAILED;
     if (mended) {
         atomic_fetch_add(&replaced, 1);
     } else {
-        // Not ours: the access is tried again when we return, and then ends the process as it should.
+        // Not ours: the access is tried again when we return, and then ends the process as it
+        // should.
         signal(number, SIG_DFL);
     }
     errno = before;

@@ -20,7 +20,8 @@ TEST(w10_a_page_that_is_gone_reads_as_zeros) {
     check_ok(t, disk->open(disk, text_from_cstring(path), FILE_READ, &file, t->err));
     Bytes view;
     check_ok(t, disk->map(disk, file, sizeof content, &view, t->err));
-    check(t, ftruncate(fd, 4096) == 0);  // as a bad sector would: the pages behind cannot be read any more
+    check(t, ftruncate(fd, 4096) ==
+                 0);  // as a bad sector would: the pages behind cannot be read any more
     volatile const uint8_t *at = view.at;
     check(t, at[10] == 'x');
     check(t, at[5000] == 0 && at[9000] == 0);

@@ -35,7 +35,8 @@ static bool control(Poller *poller, int operation, int fd, void *tag, uint32_t e
 }
 
 bool poller_open(Poller **out, Error *err) {
-    AUTO(poller_close) Poller *poller = memory_new(Poller);
+    AUTO(poller_close)
+    Poller *poller = memory_new(Poller);
     poller->wake = -1;
     poller->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (poller->epoll < 0) return poller_error(err, errno, "opening a poller");
@@ -72,10 +73,12 @@ static void forget_wakes(Poller *poller) {
     (void)!read(poller->wake, &wakes, sizeof wakes);  // one read takes them all
 }
 
-bool poller_wait(Poller *poller, PollEvent *events, size_t max, int64_t timeout_ms, size_t *count, Error *err) {
+bool poller_wait(Poller *poller, PollEvent *events, size_t max, int64_t timeout_ms, size_t *count,
+                 Error *err) {
     *count = 0;
     Clock *clock = clock_system();
-    int64_t end_ms = clock->monotonic_ns(clock) / 1000000 + MIN(MAX(timeout_ms, (int64_t)0), (int64_t)INT32_MAX);
+    int64_t end_ms =
+        clock->monotonic_ns(clock) / 1000000 + MIN(MAX(timeout_ms, (int64_t)0), (int64_t)INT32_MAX);
     struct epoll_event ready[EVENTS_MAX];
     int found;
     for (;;) {
@@ -84,7 +87,8 @@ bool poller_wait(Poller *poller, PollEvent *events, size_t max, int64_t timeout_
             // Cut short: woken with nothing to do, as a poller may always be.
             return errno == 0 || poller_error(err, errno, "waiting for connections");
         }
-        found = epoll_wait(poller->epoll, ready, (int)MIN(max, (size_t)EVENTS_MAX), timeout_ms < 0 ? -1 : (int)left_ms);
+        found = epoll_wait(poller->epoll, ready, (int)MIN(max, (size_t)EVENTS_MAX),
+                           timeout_ms < 0 ? -1 : (int)left_ms);
         if (found >= 0) break;
         if (errno != EINTR) return poller_error(err, errno, "waiting for connections");
     }

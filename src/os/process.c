@@ -11,7 +11,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-static const int64_t SMALL_FILE_BYTES_MAX = 16 * MB;  // /proc and /sys have no larger ones that we read
+static const int64_t SMALL_FILE_BYTES_MAX =
+    16 * MB;  // /proc and /sys have no larger ones that we read
 
 static void fd_close(int *fd) {
     if (*fd >= 0) close(*fd);
@@ -26,18 +27,21 @@ static bool read_all(int fd, const char *name, int64_t bytes_max, Builder *out, 
         ssize_t count = read(fd, out->at + out->len, out->capacity - out->len);
         if (count < 0 && errno == EINTR) continue;
         if (count < 0) {
-            return error_set(err, error_code_from_errno(errno, ERROR_IO), "reading %s: %s", name, strerrordesc_np(errno));
+            return error_set(err, error_code_from_errno(errno, ERROR_IO), "reading %s: %s", name,
+                             strerrordesc_np(errno));
         }
         if (count == 0) return true;
         out->len += (size_t)count;
         if ((int64_t)(out->len - start) > bytes_max) {
-            return error_set(err, ERROR_TOO_LARGE, "%s has more than %lld bytes", name, (long long)bytes_max);
+            return error_set(err, ERROR_TOO_LARGE, "%s has more than %lld bytes", name,
+                             (long long)bytes_max);
         }
     }
 }
 
 bool process_read_file(const char *path, Builder *out, Error *err) {
-    AUTO(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    AUTO(fd_close)
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0) {
         ErrorCode code = errno == ENOENT ? ERROR_NOT_FOUND : error_code_from_errno(errno, ERROR_IO);
         return error_set(err, code, "opening %s: %s", path, strerrordesc_np(errno));
@@ -46,11 +50,13 @@ bool process_read_file(const char *path, Builder *out, Error *err) {
 }
 
 int64_t process_memory_resident(void) {
-    AUTO(builder_free) Builder text = {0};
+    AUTO(builder_free)
+    Builder text = {0};
     if (!process_read_file("/proc/self/statm", &text, NULL)) return 0;
     Text rest = builder_text(&text), part;  // "size resident shared …", in pages
     int64_t pages = 0;
-    if (!text_cut(&rest, ' ', &part) || !text_cut(&rest, ' ', &part) || !text_to_i64(part, &pages)) return 0;
+    if (!text_cut(&rest, ' ', &part) || !text_cut(&rest, ' ', &part) || !text_to_i64(part, &pages))
+        return 0;
     return pages * sysconf(_SC_PAGESIZE);
 }
 
@@ -61,7 +67,8 @@ int64_t process_memory_resident_peak(void) {
 
 // The number in a control group's file; INT64_MAX when it is not there or says "max".
 static int64_t limit_in_file(const char *path) {
-    AUTO(builder_free) Builder text = {0};
+    AUTO(builder_free)
+    Builder text = {0};
     int64_t bytes = 0;
     if (!process_read_file(path, &text, NULL)) return INT64_MAX;
     return text_to_i64(text_trim(builder_text(&text)), &bytes) && bytes > 0 ? bytes : INT64_MAX;
@@ -69,8 +76,10 @@ static int64_t limit_in_file(const char *path) {
 
 // The tightest memory.max from our control group up to the root (version 2; its line begins "0::").
 static int64_t limit_of_groups(void) {
-    AUTO(builder_free) Builder text = {0};
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(builder_free)
+    Builder text = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     int64_t least = limit_in_file("/sys/fs/cgroup/memory/memory.limit_in_bytes");  // version 1
     if (!process_read_file("/proc/self/cgroup", &text, NULL)) return least;
     Text rest = builder_text(&text), line;
@@ -97,7 +106,8 @@ int64_t process_files_open(void) {
     DIR *folder = opendir("/proc/self/fd");
     if (folder == NULL) return 0;
     int64_t count = -1;  // the descriptor of this very listing
-    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) count += entry->d_name[0] != '.';
+    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;)
+        count += entry->d_name[0] != '.';
     closedir(folder);
     return count;
 }
@@ -132,7 +142,8 @@ Text process_program_path(Arena *arena) {
 
 Text process_folder(Arena *arena) {
     char path[4096];
-    return getcwd(path, sizeof path) == NULL ? TEXT_NONE : text_copy(text_from_cstring(path), arena);
+    return getcwd(path, sizeof path) == NULL ? TEXT_NONE
+                                             : text_copy(text_from_cstring(path), arena);
 }
 
 void process_end_now(int code) {
@@ -164,8 +175,8 @@ static bool write_all(int fd, Text text, Error *err) {
             continue;
         }
         if (count < 0) {
-            return error_set(err, error_code_from_errno(errno, ERROR_IO), "writing to the standard output: %s",
-                             strerrordesc_np(errno));
+            return error_set(err, error_code_from_errno(errno, ERROR_IO),
+                             "writing to the standard output: %s", strerrordesc_np(errno));
         }
         done += (size_t)count;
     }

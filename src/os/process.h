@@ -12,10 +12,10 @@ int64_t process_files_max(void);
 int64_t process_files_raise(void);  // soft limit to hard limit; returns it
 int64_t process_id(void);
 Text process_program_path(Arena *arena);
-Text process_folder(Arena *arena);  // the working directory
+Text process_folder(Arena *arena);         // the working directory
 _Noreturn void process_end_now(int code);  // nothing is closed or written any more
-Text machine_name(Arena *arena);  // hostname
-Text machine_kernel(Arena *arena);  // "Linux 6.1.0-28-amd64 x86_64"
+Text machine_name(Arena *arena);           // hostname
+Text machine_kernel(Arena *arena);         // "Linux 6.1.0-28-amd64 x86_64"
 
 // The value of an environment variable, or {NULL, 0}.
 Text environment_get(const char *name);

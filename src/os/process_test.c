@@ -28,14 +28,16 @@ TEST(open_files_are_counted) {
 }
 
 TEST(small_files_and_the_environment_are_read) {
-    AUTO(builder_free) Builder text = {0};
+    AUTO(builder_free)
+    Builder text = {0};
     check_ok(t, process_read_file("/proc/self/status", &text, t->err));
     check(t, text_find(builder_text(&text), TEXT("VmRSS")) >= 0);
     check_error(t, process_read_file("/proc/no/such", &text, t->err), ERROR_NOT_FOUND);
     check(t, environment_get("PATH").len > 0 && environment_get("TRACEO_NO_SUCH_NAME").at == NULL);
     MountSpace space;
     check_ok(t, mount_space("/", &space, t->err));
-    check(t, space.bytes > 0 && space.bytes >= space.bytes_free && space.bytes_free >= space.bytes_available);
+    check(t, space.bytes > 0 && space.bytes >= space.bytes_free &&
+                 space.bytes_free >= space.bytes_available);
     check_error(t, mount_space("/no/such/mount", &space, t->err), ERROR_NOT_FOUND);
 }
 

@@ -44,7 +44,8 @@ bool random_bytes(void *into, size_t len, Error *err) {
     for (size_t done = 0; done < len;) {
         ssize_t count = getrandom(at + done, len - done, 0);
         if (count < 0 && errno == EINTR) continue;
-        if (count < 0) return error_set(err, ERROR_IO, "no random bytes: %s", strerrordesc_np(errno));
+        if (count < 0)
+            return error_set(err, ERROR_IO, "no random bytes: %s", strerrordesc_np(errno));
         done += (size_t)count;
     }
     return true;

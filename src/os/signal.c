@@ -50,7 +50,8 @@ bool signals_begin(Error *err) {
 SignalKind signals_wait(int64_t timeout_ms) {
     assert(pipe_read >= 0);
     Clock *clock = clock_system();
-    int64_t end_ns = clock->monotonic_ns(clock) + MIN(MAX(timeout_ms, (int64_t)0), (int64_t)INT32_MAX) * 1000000;
+    int64_t end_ns =
+        clock->monotonic_ns(clock) + MIN(MAX(timeout_ms, (int64_t)0), (int64_t)INT32_MAX) * 1000000;
     for (;;) {
         char byte;
         if (read(pipe_read, &byte, 1) == 1) return (SignalKind)byte;

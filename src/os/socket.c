@@ -87,18 +87,21 @@ static bool set_option(int fd, int level, int option, int value) {
 bool socket_listen(Address address, bool share, Socket *out, Error *err) {
     SocketAddress where;
     socklen_t len = socket_address_from(address, &where);
-    AUTO(socket_close) Socket listener = {socket(where.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+    AUTO(socket_close)
+    Socket listener = {socket(where.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
     if (listener.fd < 0) return net_error(err, ERROR_NETWORK, errno, "making a socket");
     // Connections of a run before linger in TIME_WAIT; they must not keep us from starting.
     bool ok = set_option(listener.fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (ok && share) ok = set_option(listener.fd, SOL_SOCKET, SO_REUSEPORT, 1);
     // [::] means IPv6 only: what a line of the configuration names is what is opened.
-    if (ok && where.any.sa_family == AF_INET6) ok = set_option(listener.fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    if (ok && where.any.sa_family == AF_INET6)
+        ok = set_option(listener.fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
     if (!ok) return net_error(err, ERROR_NETWORK, errno, "setting up a socket");
     if (bind(listener.fd, &where.any, len) != 0 || listen(listener.fd, LISTEN_BACKLOG) != 0) {
         int number = errno;
         if (number == EADDRINUSE) {
-            return error_set(err, ERROR_IN_USE, "%.*s is taken by another program; choose another port or stop it",
+            return error_set(err, ERROR_IN_USE,
+                             "%.*s is taken by another program; choose another port or stop it",
                              TEXT_ARG(address.text));
         }
         net_error(err, ERROR_NETWORK, number, "listening");
@@ -112,7 +115,8 @@ bool socket_listen(Address address, bool share, Socket *out, Error *err) {
 bool socket_port(Socket socket, uint16_t *out, Error *err) {
     SocketAddress where = {0};
     socklen_t len = sizeof where;
-    if (getsockname(socket.fd, &where.any, &len) != 0) return net_error(err, ERROR_NETWORK, errno, "asking for the port");
+    if (getsockname(socket.fd, &where.any, &len) != 0)
+        return net_error(err, ERROR_NETWORK, errno, "asking for the port");
     *out = ntohs(where.any.sa_family == AF_INET6 ? where.v6.sin6_port : where.v4.sin_port);
     return true;
 }
@@ -122,19 +126,22 @@ static void write_peer(const SocketAddress *peer, char *into, size_t size) {
     if (size == 0) return;
     char host[INET6_ADDRSTRLEN];
     into[0] = '\0';
-    if (peer->any.sa_family == AF_INET && inet_ntop(AF_INET, &peer->v4.sin_addr, host, sizeof host) != NULL) {
+    if (peer->any.sa_family == AF_INET &&
+        inet_ntop(AF_INET, &peer->v4.sin_addr, host, sizeof host) != NULL) {
         snprintf(into, size, "%s:%u", host, (unsigned)ntohs(peer->v4.sin_port));
-    } else if (peer->any.sa_family == AF_INET6 && inet_ntop(AF_INET6, &peer->v6.sin6_addr, host, sizeof host) != NULL) {
+    } else if (peer->any.sa_family == AF_INET6 &&
+               inet_ntop(AF_INET6, &peer->v6.sin6_addr, host, sizeof host) != NULL) {
         snprintf(into, size, "[%s]:%u", host, (unsigned)ntohs(peer->v6.sin6_port));
     }
 }
 
-// Errors of a connection that broke before we took it: Linux passes them on through accept(2), whose
-// page says to treat them as "again".
+// Errors of a connection that broke before we took it: Linux passes them on through accept(2),
+// whose page says to treat them as "again".
 static bool broke_before_accept(int number) {
-    return number == ECONNABORTED || number == EPROTO || number == ENETDOWN || number == ENOPROTOOPT ||
-           number == EHOSTDOWN || number == ENONET || number == EHOSTUNREACH || number == ENETUNREACH ||
-           number == ETIMEDOUT || number == EPERM;
+    return number == ECONNABORTED || number == EPROTO || number == ENETDOWN ||
+           number == ENOPROTOOPT || number == EHOSTDOWN || number == ENONET ||
+           number == EHOSTUNREACH || number == ENETUNREACH || number == ETIMEDOUT ||
+           number == EPERM;
 }
 
 SocketResult socket_accept(Socket listener, Socket *out, char *peer, size_t peer_size, Error *err) {
@@ -150,7 +157,8 @@ SocketResult socket_accept(Socket listener, Socket *out, char *peer, size_t peer
         fd = accept4(listener.fd, &from.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     } while (fd < 0 && errno == EINTR);
     if (fd < 0) {
-        if (errno == EAGAIN || errno == EWOULDBLOCK || broke_before_accept(errno)) return SOCKET_AGAIN;
+        if (errno == EAGAIN || errno == EWOULDBLOCK || broke_before_accept(errno))
+            return SOCKET_AGAIN;
         net_error(err, ERROR_NETWORK, errno, "accepting a connection");
         return SOCKET_FAILED;
     }
@@ -190,12 +198,14 @@ SocketResult socket_read(Socket socket, void *into, size_t len, size_t *count, E
     return result_of(got, count, "reading from a connection", err);
 }
 
-SocketResult socket_write(Socket socket, const SocketPart *parts, size_t part_count, size_t *count, Error *err) {
+SocketResult socket_write(Socket socket, const SocketPart *parts, size_t part_count, size_t *count,
+                          Error *err) {
     *count = 0;
     struct iovec vector[PARTS_MAX];
     size_t used = 0;
     for (size_t i = 0; i < part_count && used < PARTS_MAX; i++) {
-        if (parts[i].len > 0) vector[used++] = (struct iovec){(void *)(uintptr_t)parts[i].at, parts[i].len};
+        if (parts[i].len > 0)
+            vector[used++] = (struct iovec){(void *)(uintptr_t)parts[i].at, parts[i].len};
     }
     if (used == 0) return SOCKET_DONE;
     ssize_t sent;
@@ -225,7 +235,8 @@ bool socket_wait(Socket socket, bool for_write, int64_t timeout_ms, Error *err) 
         struct pollfd wait = {.fd = socket.fd, .events = for_write ? POLLOUT : POLLIN};
         int ready = poll(&wait, 1, timeout_ms < 0 ? -1 : (int)left_ms);
         if (ready > 0) return true;
-        if (ready < 0 && errno != EINTR) return net_error(err, ERROR_NETWORK, errno, "waiting for a connection");
+        if (ready < 0 && errno != EINTR)
+            return net_error(err, ERROR_NETWORK, errno, "waiting for a connection");
         if (ready == 0) {
             return error_set(err, ERROR_TIMEOUT, "no answer within %lld ms", (long long)timeout_ms);
         }
@@ -234,11 +245,13 @@ bool socket_wait(Socket socket, bool for_write, int64_t timeout_ms, Error *err) 
 
 // One address of the host; false with `err` when it does not answer.
 static bool connect_one(const struct addrinfo *where, int64_t timeout_ms, Socket *out, Error *err) {
-    AUTO(socket_close) Socket made = {socket(where->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+    AUTO(socket_close)
+    Socket made = {socket(where->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
     if (made.fd < 0) return net_error(err, ERROR_NETWORK, errno, "making a socket");
     // After EINTR the connection goes on by itself, so it is waited for like any other.
     if (connect(made.fd, where->ai_addr, where->ai_addrlen) != 0) {
-        if (errno != EINPROGRESS && errno != EINTR) return net_error(err, ERROR_NETWORK, errno, "connecting");
+        if (errno != EINPROGRESS && errno != EINTR)
+            return net_error(err, ERROR_NETWORK, errno, "connecting");
         TRY(socket_wait(made, true, timeout_ms, err));
         int number = 0;
         socklen_t len = sizeof number;
@@ -252,9 +265,12 @@ static bool connect_one(const struct addrinfo *where, int64_t timeout_ms, Socket
 }
 
 bool socket_connect(Text host, uint16_t port, int64_t timeout_ms, Socket *out, Error *err) {
-    AUTO(arena_free) Arena arena = {0};
-    if (host.len >= 2 && host.at[0] == '[' && host.at[host.len - 1] == ']') host = text_slice(host, 1, host.len - 1);
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    AUTO(arena_free)
+    Arena arena = {0};
+    if (host.len >= 2 && host.at[0] == '[' && host.at[host.len - 1] == ']')
+        host = text_slice(host, 1, host.len - 1);
+    struct addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     struct addrinfo *found = NULL;
     Text service = text_format(&arena, "%u", (unsigned)port);
     int failed = getaddrinfo(text_to_cstring(host, &arena), service.at, &hints, &found);

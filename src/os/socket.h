@@ -16,7 +16,8 @@ typedef struct Address {
     uint16_t port;
 } Address;
 
-// Checks "ADDR:PORT" ("[v6]:PORT"; a bare ":PORT" or "localhost:PORT" is loopback); BAD_INPUT says what is wrong with it.
+// Checks "ADDR:PORT" ("[v6]:PORT"; a bare ":PORT" or "localhost:PORT" is loopback); BAD_INPUT says
+// what is wrong with it.
 must_use bool address_parse(Text text, Arena *arena, Address *out, Error *err);
 
 // Listens; with `share` several loops may listen on the same port (SO_REUSEPORT). Port 0 takes any
@@ -26,8 +27,8 @@ must_use bool socket_port(Socket socket, uint16_t *out, Error *err);
 
 typedef enum SocketResult { SOCKET_DONE, SOCKET_AGAIN, SOCKET_CLOSED, SOCKET_FAILED } SocketResult;
 
-// One connection (with TCP_NODELAY, close-on-exec, non-blocking). `peer` gets the address as text (NUL-terminated,
-// at most `peer_size`). FAILED with EMFILE is TOO_MANY in `err`.
+// One connection (with TCP_NODELAY, close-on-exec, non-blocking). `peer` gets the address as text
+// (NUL-terminated, at most `peer_size`). FAILED with EMFILE is TOO_MANY in `err`.
 SocketResult socket_accept(Socket listener, Socket *out, char *peer, size_t peer_size, Error *err);
 // *count bytes were moved when DONE.
 SocketResult socket_read(Socket socket, void *into, size_t len, size_t *count, Error *err);
@@ -35,7 +36,8 @@ typedef struct SocketPart {
     const void *at;
     size_t len;
 } SocketPart;
-SocketResult socket_write(Socket socket, const SocketPart *parts, size_t part_count, size_t *count, Error *err);
+SocketResult socket_write(Socket socket, const SocketPart *parts, size_t part_count, size_t *count,
+                          Error *err);
 // Blocking connect for the command-line client, with a time limit.
 must_use bool socket_connect(Text host, uint16_t port, int64_t timeout_ms, Socket *out, Error *err);
 // Waits until readable (or writable); false with TIMEOUT when the time is over. For clients.
@@ -51,14 +53,23 @@ typedef struct PollEvent {
 } PollEvent;
 must_use bool poller_open(Poller **out, Error *err);
 void poller_close(Poller **poller);
-must_use bool poller_add(Poller *poller, Socket socket, void *tag, bool read, bool write, Error *err);
-must_use bool poller_change(Poller *poller, Socket socket, void *tag, bool read, bool write, Error *err);
+must_use bool poller_add(Poller *poller, Socket socket, void *tag, bool read, bool write,
+                         Error *err);
+must_use bool poller_change(Poller *poller, Socket socket, void *tag, bool read, bool write,
+                            Error *err);
 void poller_remove(Poller *poller, Socket socket);
 // At most `max` events; waits up to `timeout_ms` (-1: for ever). Wakes up by poller_wake too.
-must_use bool poller_wait(Poller *poller, PollEvent *events, size_t max, int64_t timeout_ms, size_t *count, Error *err);
+must_use bool poller_wait(Poller *poller, PollEvent *events, size_t max, int64_t timeout_ms,
+                          size_t *count, Error *err);
 void poller_wake(Poller *poller);  // any thread, any number of times
 
 // Tests: the n-th call of this kind from now fails with `number` (an errno), or is cut to one byte
 // when `number` is 0. One plan for the process; nth 0 switches it off.
-typedef enum SocketCall { SOCKET_CALL_ACCEPT, SOCKET_CALL_READ, SOCKET_CALL_WRITE, SOCKET_CALL_POLL, SOCKET_CALL_COUNT } SocketCall;
+typedef enum SocketCall {
+    SOCKET_CALL_ACCEPT,
+    SOCKET_CALL_READ,
+    SOCKET_CALL_WRITE,
+    SOCKET_CALL_POLL,
+    SOCKET_CALL_COUNT
+} SocketCall;
 void socket_fail_after(SocketCall call, uint64_t nth, bool for_ever, int number);

@@ -20,9 +20,18 @@ TEST(addresses_are_checked_and_made_plain) {
     check_ok(t, address_parse(TEXT("0.0.0.0:65535"), t->arena, &address, t->err));
     check(t, !address.loopback && address.port == 65535);
     static const Text wrong[] = {
-        TEXT_INIT(""), TEXT_INIT("127.0.0.1"), TEXT_INIT("127.0.0.1:"), TEXT_INIT("127.0.0.1:65536"),
-        TEXT_INIT("1.2.3:80"), TEXT_INIT("::1:80"), TEXT_INIT("[::1:80"), TEXT_INIT("[::g]:80"),
-        TEXT_INIT("example.org:80"), TEXT_INIT("127.0.0.1:-1"), TEXT_INIT("[::1\0x]:80"), TEXT_INIT("1.2.3.4\0:80"),
+        TEXT_INIT(""),
+        TEXT_INIT("127.0.0.1"),
+        TEXT_INIT("127.0.0.1:"),
+        TEXT_INIT("127.0.0.1:65536"),
+        TEXT_INIT("1.2.3:80"),
+        TEXT_INIT("::1:80"),
+        TEXT_INIT("[::1:80"),
+        TEXT_INIT("[::g]:80"),
+        TEXT_INIT("example.org:80"),
+        TEXT_INIT("127.0.0.1:-1"),
+        TEXT_INIT("[::1\0x]:80"),
+        TEXT_INIT("1.2.3.4\0:80"),
     };
     for (size_t i = 0; i < COUNT(wrong); i++) {
         check_error(t, address_parse(wrong[i], t->arena, &address, t->err), ERROR_BAD_INPUT);
@@ -40,10 +49,12 @@ static void connect_pair(Test *t, const char *host, Pair *pair) {
     check_ok(t, address_parse(text_format(t->arena, "%s:0", host), t->arena, &address, t->err));
     check_ok(t, socket_listen(address, false, &pair->listener, t->err));
     check_ok(t, socket_port(pair->listener, &pair->port, t->err));
-    check(t, socket_accept(pair->listener, &pair->server, pair->peer, sizeof pair->peer, t->err) == SOCKET_AGAIN);
+    check(t, socket_accept(pair->listener, &pair->server, pair->peer, sizeof pair->peer, t->err) ==
+                 SOCKET_AGAIN);
     check_ok(t, socket_connect(text_from_cstring(host), pair->port, 1000, &pair->client, t->err));
     check_ok(t, socket_wait(pair->listener, false, 1000, t->err));
-    check(t, socket_accept(pair->listener, &pair->server, pair->peer, sizeof pair->peer, t->err) == SOCKET_DONE);
+    check(t, socket_accept(pair->listener, &pair->server, pair->peer, sizeof pair->peer, t->err) ==
+                 SOCKET_DONE);
 }
 
 static void close_pair(Pair *pair) {
@@ -62,27 +73,34 @@ static void talk(Test *t, const char *host) {
     check(t, socket_read(pair.server, got, sizeof got, &count, t->err) == SOCKET_AGAIN);
     check_error(t, socket_wait(pair.server, false, 5, t->err), ERROR_TIMEOUT);
     SocketPart parts[] = {{"ab", 2}, {"", 0}, {"cde", 3}};
-    check(t, socket_write(pair.client, parts, COUNT(parts), &count, t->err) == SOCKET_DONE && count == 5);
+    check(t, socket_write(pair.client, parts, COUNT(parts), &count, t->err) == SOCKET_DONE &&
+                 count == 5);
     check_ok(t, socket_wait(pair.server, false, 1000, t->err));
-    check(t, socket_read(pair.server, got, sizeof got, &count, t->err) == SOCKET_DONE && count == 5);
+    check(t,
+          socket_read(pair.server, got, sizeof got, &count, t->err) == SOCKET_DONE && count == 5);
     check_same_bytes(t, got, "abcde", 5);
     socket_shut_write(pair.client);
     check_ok(t, socket_wait(pair.server, false, 1000, t->err));
     check(t, socket_read(pair.server, got, sizeof got, &count, t->err) == SOCKET_CLOSED);
     Socket second = SOCKET_NONE;
     Address taken;
-    check_ok(t, address_parse(text_format(t->arena, "%s:%d", host, pair.port), t->arena, &taken, t->err));
+    check_ok(t, address_parse(text_format(t->arena, "%s:%d", host, pair.port), t->arena, &taken,
+                              t->err));
     check_error(t, socket_listen(taken, false, &second, t->err), ERROR_IN_USE);
     close_pair(&pair);
-    check_error(t, socket_connect(text_from_cstring(host), pair.port, 1000, &second, t->err), ERROR_NETWORK);
+    check_error(t, socket_connect(text_from_cstring(host), pair.port, 1000, &second, t->err),
+                ERROR_NETWORK);
     check(t, second.fd == -1);
 }
 
-TEST(two_sockets_talk_over_ipv4) { talk(t, "127.0.0.1"); }
+TEST(two_sockets_talk_over_ipv4) {
+    talk(t, "127.0.0.1");
+}
 
 TEST(two_sockets_talk_over_ipv6) {
     Address address;
-    AUTO(socket_close) Socket probe = SOCKET_NONE;
+    AUTO(socket_close)
+    Socket probe = SOCKET_NONE;
     check_ok(t, address_parse(TEXT("[::1]:0"), t->arena, &address, t->err));
     if (!socket_listen(address, false, &probe, t->err)) test_skip(t, "this machine has no IPv6");
     talk(t, "[::1]");
@@ -90,8 +108,10 @@ TEST(two_sockets_talk_over_ipv6) {
 
 TEST(two_listeners_share_a_port_when_asked) {
     Address address;
-    AUTO(socket_close) Socket first = SOCKET_NONE;
-    AUTO(socket_close) Socket second = SOCKET_NONE;
+    AUTO(socket_close)
+    Socket first = SOCKET_NONE;
+    AUTO(socket_close)
+    Socket second = SOCKET_NONE;
     check_ok(t, address_parse(TEXT(":0"), t->arena, &address, t->err));
     check_ok(t, socket_listen(address, true, &first, t->err));
     uint16_t port = 0;
@@ -117,7 +137,8 @@ TEST(socket_failures_come_by_plan) {
     check(t, socket_read(pair.server, got, 8, &count, t->err) == SOCKET_DONE && count == 1);
     socket_fail_after(SOCKET_CALL_ACCEPT, 1, false, EMFILE);
     Socket none;
-    check(t, socket_accept(pair.listener, &none, NULL, 0, t->err) == SOCKET_FAILED && t->err->code == ERROR_TOO_MANY);
+    check(t, socket_accept(pair.listener, &none, NULL, 0, t->err) == SOCKET_FAILED &&
+                 t->err->code == ERROR_TOO_MANY);
     socket_fail_after(SOCKET_CALL_ACCEPT, 0, false, 0);
     close_pair(&pair);
 }
@@ -129,7 +150,8 @@ static void wake(void *context) {
 TEST(a_poller_says_who_is_ready_and_wakes) {
     Pair pair;
     connect_pair(t, "127.0.0.1", &pair);
-    AUTO(poller_close) Poller *poller = NULL;
+    AUTO(poller_close)
+    Poller *poller = NULL;
     check_ok(t, poller_open(&poller, t->err));
     PollEvent events[4];
     size_t count = 9;
@@ -140,7 +162,8 @@ TEST(a_poller_says_who_is_ready_and_wakes) {
     SocketPart parts[] = {{"x", 1}};
     check(t, socket_write(pair.client, parts, 1, &count, t->err) == SOCKET_DONE);
     check_ok(t, poller_wait(poller, events, 4, 1000, &count, t->err));
-    check(t, count == 1 && events[0].tag == &tag && events[0].readable && !events[0].writable && !events[0].hung_up);
+    check(t, count == 1 && events[0].tag == &tag && events[0].readable && !events[0].writable &&
+                 !events[0].hung_up);
     check_ok(t, poller_change(poller, pair.server, &tag, false, true, t->err));
     check_ok(t, poller_wait(poller, events, 4, 1000, &count, t->err));
     check(t, count == 1 && events[0].writable && !events[0].readable);

@@ -11,10 +11,10 @@
 #include "base/memory.h"
 
 // pthread calls on locks fail only by our own bug.
-#define must_be_zero(call)         \
-    do {                           \
-        int failed_ = (call);      \
-        assert(failed_ == 0);      \
+#define must_be_zero(call)    \
+    do {                      \
+        int failed_ = (call); \
+        assert(failed_ == 0); \
     } while (0)
 
 #ifdef TRACEO_SLOW_ASSERTS
@@ -50,9 +50,15 @@ int thread_locks_held(void) {
 
 #else
 
-static void rank_take(LockRank rank) { (void)rank; }
-static void rank_give(LockRank rank) { (void)rank; }
-int thread_locks_held(void) { return 0; }
+static void rank_take(LockRank rank) {
+    (void)rank;
+}
+static void rank_give(LockRank rank) {
+    (void)rank;
+}
+int thread_locks_held(void) {
+    return 0;
+}
 
 #endif
 
@@ -82,7 +88,8 @@ void shared_begin(SharedLock *lock, LockRank rank) {
     pthread_rwlockattr_t attributes;
     must_be_zero(pthread_rwlockattr_init(&attributes));
     // Readers never take it twice (the rank check says so), so writers may go first.
-    must_be_zero(pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP));
+    must_be_zero(
+        pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP));
     must_be_zero(pthread_rwlock_init(&lock->lock, &attributes));
     must_be_zero(pthread_rwlockattr_destroy(&attributes));
 }
@@ -173,8 +180,8 @@ static void *run_thread(void *context) {
     return NULL;
 }
 
-// A stack of a known size: the default is that of `ulimit -s`, or 128 KiB with musl, and the deepest query wants more than
-// 256 KiB of it. Only what is touched is memory.
+// A stack of a known size: the default is that of `ulimit -s`, or 128 KiB with musl, and the
+// deepest query wants more than 256 KiB of it. Only what is touched is memory.
 static int create(Thread *thread) {
     enum { STACK_BYTES = 8 * MB };
     pthread_attr_t attributes;
@@ -185,7 +192,8 @@ static int create(Thread *thread) {
     return failed;
 }
 
-bool thread_start(const char *name, void (*run)(void *context), void *context, Thread **out, Error *err) {
+bool thread_start(const char *name, void (*run)(void *context), void *context, Thread **out,
+                  Error *err) {
     Thread *thread = memory_new(Thread);
     thread->run = run;
     thread->context = context;
@@ -199,8 +207,8 @@ bool thread_start(const char *name, void (*run)(void *context), void *context, T
     must_be_zero(pthread_sigmask(SIG_SETMASK, &before, NULL));
     if (failed != 0) {
         memory_free(thread);
-        return error_set(err, error_code_from_errno(failed, ERROR_IO), "starting the thread %.15s: %s", name,
-                         strerrordesc_np(failed));
+        return error_set(err, error_code_from_errno(failed, ERROR_IO),
+                         "starting the thread %.15s: %s", name, strerrordesc_np(failed));
     }
     *out = thread;
     return true;
@@ -214,6 +222,7 @@ void thread_join(Thread **thread) {
 
 int thread_core_count(void) {
     cpu_set_t cores;
-    if (sched_getaffinity(0, sizeof cores, &cores) != 0) return 1;  // more than 1024 cores: never mind
+    if (sched_getaffinity(0, sizeof cores, &cores) != 0)
+        return 1;  // more than 1024 cores: never mind
     return MAX(CPU_COUNT(&cores), 1);
 }

@@ -1,5 +1,5 @@
-// Threads, locks and conditions. Locks are named in base/locks.def, whose order is the order in which
-// they may be taken; builds with slow assertions check it on every take.
+// Threads, locks and conditions. Locks are named in base/locks.def, whose order is the order in
+// which they may be taken; builds with slow assertions check it on every take.
 #pragma once
 
 #include <pthread.h>
@@ -42,14 +42,16 @@ void shared_give(SharedLock *lock);
 void condition_begin(Condition *condition);
 void condition_end(Condition *condition);
 void condition_wait(Condition *condition, Mutex *mutex);
-bool condition_wait_ms(Condition *condition, Mutex *mutex, int64_t ms);  // false when the time ran out
+bool condition_wait_ms(Condition *condition, Mutex *mutex,
+                       int64_t ms);  // false when the time ran out
 void condition_wake_one(Condition *condition);
 void condition_wake_all(Condition *condition);
 
 typedef struct Thread Thread;
 // `name` shows in ps and gdb (15 bytes at most). ERROR_NO_MEMORY or IO when no thread can be had.
-must_use bool thread_start(const char *name, void (*run)(void *context), void *context, Thread **out, Error *err);
-void thread_join(Thread **thread);  // waits for its end; NULL is fine
+must_use bool thread_start(const char *name, void (*run)(void *context), void *context,
+                           Thread **out, Error *err);
+void thread_join(Thread **thread);     // waits for its end; NULL is fine
 void thread_fail_after(uint64_t nth);  // tests: the n-th start from now fails; 0 switches it off
 
 int thread_core_count(void);  // cores this process may use

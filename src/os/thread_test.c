@@ -51,7 +51,8 @@ static void count_under_write(void *context) {
 
 static void run_four(Test *t, void (*run)(void *), Counter *counter) {
     Thread *threads[4] = {NULL};
-    for (size_t i = 0; i < COUNT(threads); i++) check_ok(t, thread_start("counting", run, counter, &threads[i], t->err));
+    for (size_t i = 0; i < COUNT(threads); i++)
+        check_ok(t, thread_start("counting", run, counter, &threads[i], t->err));
     for (size_t i = 0; i < COUNT(threads); i++) thread_join(&threads[i]);
     check(t, threads[0] == NULL);
     thread_join(&threads[0]);
@@ -90,7 +91,9 @@ TEST(a_condition_wakes_or_times_out) {
     end(&counter);
 }
 
-static void do_nothing(void *context) { (void)context; }
+static void do_nothing(void *context) {
+    (void)context;
+}
 
 TEST(a_thread_fails_to_start_when_told_to) {
     Thread *thread = NULL;

@@ -1,7 +1,8 @@
 // Queries: a text, a span of time and a budget in; a table of series out.
 //
-// Runs on a worker thread; everything a query makes lives on its arena, charged to the query budget. The
-// flag `cancelled` is looked at once per batch. Limits passed are TOO_COSTLY or TIMEOUT naming the limit.
+// Runs on a worker thread; everything a query makes lives on its arena, charged to the query
+// budget. The flag `cancelled` is looked at once per batch. Limits passed are TOO_COSTLY or TIMEOUT
+// naming the limit.
 #pragma once
 
 #include <stdatomic.h>
@@ -11,10 +12,10 @@
 #include "store/series/series.h"
 
 typedef struct QueryLimits {
-    int64_t time_ms;          // 0: LIMIT_QUERY_TIME_MS
-    int64_t memory_bytes;     // of this query; 0: no own limit
-    int64_t samples_max;      // read; 0: none
-    int64_t points_max;       // per series; 0: LIMIT_QUERY_POINTS
+    int64_t time_ms;       // 0: LIMIT_QUERY_TIME_MS
+    int64_t memory_bytes;  // of this query; 0: no own limit
+    int64_t samples_max;   // read; 0: none
+    int64_t points_max;    // per series; 0: LIMIT_QUERY_POINTS
 } QueryLimits;
 
 typedef struct QueryRequest {
@@ -22,11 +23,12 @@ typedef struct QueryRequest {
     int64_t start_ms, end_ms;  // equal for an instant query
     int64_t step_ms;           // 0: instant
     int64_t lookback_ms;       // 0: five minutes
-    bool delayed_names;        // metric names are dropped at the end, not by each function (Prometheus' promql-delayed-name-removal)
+    bool delayed_names;  // metric names are dropped at the end, not by each function (Prometheus'
+                         // promql-delayed-name-removal)
     QueryLimits limits;
-    Budget *memory;            // of all queries; may be NULL
+    Budget *memory;  // of all queries; may be NULL
     Clock *clock;
-    _Atomic bool *cancelled;   // may be NULL
+    _Atomic bool *cancelled;  // may be NULL
 } QueryRequest;
 
 typedef struct QuerySeries {
@@ -42,8 +44,8 @@ typedef struct QueryStats {
 } QueryStats;
 
 typedef struct QueryResult {
-    ValueType type;      // SCALAR, VECTOR, MATRIX or STRING
-    QuerySeries *series; // VECTOR: one point each; SCALAR: one row without labels; MATRIX: any
+    ValueType type;       // SCALAR, VECTOR, MATRIX or STRING
+    QuerySeries *series;  // VECTOR: one point each; SCALAR: one row without labels; MATRIX: any
     size_t count;
     Text string;
     int64_t time_ms;  // of the evaluation (STRING)
@@ -53,7 +55,8 @@ typedef struct QueryResult {
 
 // `where` gets the part of the text that an error is about, when it is about one.
 // `store` NULL: a tenant that never wrote.
-must_use bool query_run(SeriesStore *store, const QueryRequest *request, Arena *arena, QueryResult *out, SourceRange *where, Error *err);
+must_use bool query_run(SeriesStore *store, const QueryRequest *request, Arena *arena,
+                        QueryResult *out, SourceRange *where, Error *err);
 
 // Prometheus' JSON `data` of a result ("resultType" before "result", values as strings).
 struct JsonWriter;

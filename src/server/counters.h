@@ -1,5 +1,5 @@
-// What the server counts about itself: requests by route and status, their time, samples by verdict. Any thread,
-// without locks. Private to server.
+// What the server counts about itself: requests by route and status, their time, samples by
+// verdict. Any thread, without locks. Private to server.
 #pragma once
 
 #include <stdatomic.h>

@@ -1,5 +1,5 @@
-// The server when much happens at once: writers and readers together, clients that leave, a house full of queries, a stop in
-// the middle.
+// The server when much happens at once: writers and readers together, clients that leave, a house
+// full of queries, a stop in the middle.
 
 #include <stdatomic.h>
 
@@ -69,7 +69,8 @@ static void wait_for_metric(Test *t, const TestServer *world, const char *name, 
     if (now != wanted) check_failed(t, __FILE__, __LINE__, "%s is %g, not %g", name, now, wanted);
 }
 
-// ---- Writers and readers ----------------------------------------------------------------------------
+// ---- Writers and readers
+// ----------------------------------------------------------------------------
 
 enum { CLIENTS = 4, ROUNDS = 25 };
 
@@ -177,7 +178,8 @@ TEST(one_connection_may_carry_several_tenants) {
     test_server_end(t, &world);
 }
 
-// ---- Queries that are too many or too long ------------------------------------------------------------
+// ---- Queries that are too many or too long
+// ------------------------------------------------------------
 
 TEST(a_query_ends_when_its_client_leaves) {
     TestServer world;
@@ -253,7 +255,8 @@ TEST(a_stop_ends_what_runs_and_answers_it) {
     test_server_end(t, &world);
 }
 
-// ---- Refusals in the log --------------------------------------------------------------------------------
+// ---- Refusals in the log
+// --------------------------------------------------------------------------------
 
 typedef struct Lines {
     Mutex lock;

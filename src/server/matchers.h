@@ -10,8 +10,8 @@ typedef struct MatchSets {
     size_t count;
 } MatchSets;
 
-// The selectors of match[]. None is fine unless `needed`. One that would match every series is BAD_INPUT (the
-// parser sees to it), as in Prometheus. Works with AUTO(match_sets_close).
+// The selectors of match[]. None is fine unless `needed`. One that would match every series is
+// BAD_INPUT (the parser sees to it), as in Prometheus. Works with AUTO(match_sets_close).
 must_use bool match_sets_read(const Request *request, bool needed, Arena *arena, MatchSets *out,
                               Error *err);
 void match_sets_close(MatchSets *sets);

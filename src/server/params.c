@@ -28,7 +28,8 @@ static bool time_from_float(Text text, int64_t *out) {
     return true;
 }
 
-// What Go prints for the first and the last time it can hold; clients send them back for "all of it".
+// What Go prints for the first and the last time it can hold; clients send them back for "all of
+// it".
 static bool time_from_extreme(Text text, int64_t *out) {
     if (text_equal(text, TEXT("-292273086-05-16T16:47:06Z"))) {
         *out = PARAM_TIME_MIN;
@@ -74,7 +75,8 @@ bool param_duration_ms_needed(const Request *request, Text name, int64_t *out, E
                       TEXT_ARG(text));
             return bad(name, err);
         }
-        // The product is rounded at the nanosecond first: 0.29 s is 290 ms, although 0.29 * 1000 is a little less.
+        // The product is rounded at the nanosecond first: 0.29 s is 290 ms, although 0.29 * 1000 is
+        // a little less.
         *out = (int64_t)(llround(seconds * 1e9) / 1000000);
         return true;
     }

@@ -5,7 +5,8 @@
 
 #define LIMIT_WARNING TEXT("results truncated due to limit")
 
-// What the four have in common: the selectors, and the tenant's series over the span that was asked for.
+// What the four have in common: the selectors, and the tenant's series over the span that was asked
+// for.
 typedef struct Lookup {
     Arena arena;
     MatchSets sets;
@@ -101,7 +102,8 @@ static bool find_series(Lookup *lookup, Request *request, LabelsArray *out, Erro
 }
 
 bool serve_series(Request *request, Error *err) {
-    AUTO(lookup_end) Lookup lookup = {0};
+    AUTO(lookup_end)
+    Lookup lookup = {0};
     TRY(lookup_begin(request, true, &lookup, err));
     LabelsArray found = {0};
     if (lookup.view != NULL) TRY(find_series(&lookup, request, &found, err));
@@ -150,7 +152,8 @@ static bool find_all_texts(Lookup *lookup, Text name, Texts *out, Error *err) {
 }
 
 static bool answer_texts(Request *request, Text name, Error *err) {
-    AUTO(lookup_end) Lookup lookup = {0};
+    AUTO(lookup_end)
+    Lookup lookup = {0};
     TRY(lookup_begin(request, false, &lookup, err));
     Texts found = {0};
     if (lookup.view != NULL) TRY(find_all_texts(&lookup, name, &found, err));
@@ -203,7 +206,8 @@ bool serve_metadata(Request *request, Error *err) {
     TRY(param_limit(request, TEXT("limit_per_metric"), &per_metric, err));
     Tenant *tenant;
     TRY(request_tenant(request, false, &tenant, err));
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     BatchMetadata *found = NULL;
     size_t count = 0;
     if (tenant != NULL)

@@ -84,7 +84,8 @@ static Texts with_warning(Texts warnings, Text more, Arena *arena) {
     return (Texts){all, warnings.count + 1};
 }
 
-// About how many bytes the answer will have. Labels are about as long in JSON as on the wire, with quotes and commas.
+// About how many bytes the answer will have. Labels are about as long in JSON as on the wire, with
+// quotes and commas.
 static int64_t answer_bytes(const QueryResult *result) {
     enum { POINT_BYTES = 32, SERIES_BYTES = 64 };
     int64_t bytes = (int64_t)result->string.len;
@@ -95,7 +96,8 @@ static int64_t answer_bytes(const QueryResult *result) {
     return bytes;
 }
 
-// The answer is held whole until it is sent, so it is memory of the query too, also while a slow client reads it.
+// The answer is held whole until it is sent, so it is memory of the query too, also while a slow
+// client reads it.
 static bool answer_fits(Request *request, const QueryResult *result, Error *err) {
     int64_t bytes = answer_bytes(result), most = atomic_load(&request->server->query_memory_bytes);
     if (most > 0 && bytes > most) {
@@ -122,7 +124,8 @@ static bool answer_result(Request *request, QueryResult *result, Arena *arena, E
     JsonWriter writer = envelope_begin(request);
     query_write_json(result, &writer);
     if (param_text(request, TEXT("stats")).len > 0) {
-        // `stats` stands inside `data`, which query_write_json has closed: its last brace is opened again.
+        // `stats` stands inside `data`, which query_write_json has closed: its last brace is opened
+        // again.
         request->body.len--;
         write_stats(&writer, &result->stats, request->waited_ns);
         json_object_end(&writer);
@@ -136,7 +139,8 @@ static bool run_query(Request *request, const QueryRequest *query, Error *err) {
     Tenant *tenant;
     TRY(request_tenant(request, false, &tenant, err));
     count_up(&counters->queries, 1);
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     QueryResult result = {0};
     SourceRange where = {0};
     if (!query_run(tenant == NULL ? NULL : tenant->series, query, &arena, &result, &where, err))
@@ -256,7 +260,8 @@ static bool exemplars_of(SeriesView *view, const Selectors *selectors, int64_t f
 }
 
 static void write_exemplar(JsonWriter *writer, const SeriesExemplar *exemplar) {
-    AUTO(builder_free) Builder number = {0};
+    AUTO(builder_free)
+    Builder number = {0};
     json_object_begin(writer);
     json_key(writer, TEXT("labels"));
     write_labels(writer, exemplar->labels);
@@ -293,8 +298,10 @@ static void write_exemplars(JsonWriter *writer, const Exemplars *exemplars) {
 bool serve_query_exemplars(Request *request, Error *err) {
     int64_t from_ms, to_ms;
     TRY(param_span(request, &from_ms, &to_ms, err));
-    AUTO(arena_free) Arena arena = {0};
-    AUTO(promql_close) Promql parsed = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
+    AUTO(promql_close)
+    Promql parsed = {0};
     SourceRange where = {0};
     if (!promql_parse(param_text(request, TEXT("query")), &arena, &parsed, &where, err)) {
         return text_is_bad(err);
@@ -306,7 +313,8 @@ bool serve_query_exemplars(Request *request, Error *err) {
     Texts warnings = {0};
     Tenant *tenant;
     TRY(request_tenant(request, false, &tenant, err));
-    AUTO(series_view_close) SeriesView *view = NULL;
+    AUTO(series_view_close)
+    SeriesView *view = NULL;
     if (tenant != NULL) {
         TRY(series_view_open(tenant->series, from_ms, to_ms, &view, err));
         TRY(exemplars_of(view, &selectors, from_ms, to_ms, &arena, &found, err));

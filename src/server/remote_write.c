@@ -1,7 +1,8 @@
-// Remote write 1.0: checked by its head, decoded and admitted on the connection's loop, answered by the log.
+// Remote write 1.0: checked by its head, decoded and admitted on the connection's loop, answered by
+// the log.
 //
-//   loop: body -> ingest (one sender per connection, so that series are recognised) -> waits for the sequence
-//   the log's commit thread: durable -> 204, or 400 naming the first row that was refused while the others are kept
+//   on the loop           body -> ingest (a sender per connection) -> waits for its sequence
+//   on the log's thread   durable -> 204, or 400 naming the first row refused
 
 #include "server/serve.h"
 
@@ -64,8 +65,8 @@ bool check_remote_write(Request *request, Error *err) {
     return true;
 }
 
-// Senders disagree with their own header, so the first bytes decide where a format has a magic. Without a header it
-// is snappy, as in Prometheus.
+// Senders disagree with their own header, so the first bytes decide where a format has a magic.
+// Without a header it is snappy, as in Prometheus.
 static Compression compression_of(Request *request) {
     Text encoding = http_header(request->exchange, TEXT("Content-Encoding"));
     Compression stated = COMPRESSION_SNAPPY;
@@ -79,7 +80,8 @@ static Compression compression_of(Request *request) {
 
 // How many were refused, and as what: "3 bad_labels, 1 conflict".
 static uint64_t count_refused(const IngestOutcome *outcome, Arena *arena, Text *out) {
-    AUTO(builder_free) Builder words = {0};
+    AUTO(builder_free)
+    Builder words = {0};
     uint64_t refused = 0;
     for (Verdict verdict = 0; verdict < VERDICT_COUNT; verdict++) {
         if (verdict == VERDICT_STORED || verdict == VERDICT_DUPLICATE ||
@@ -122,7 +124,8 @@ static void answer(Request *request) {
         request_answer(request);
         return;
     }
-    // A body of new series only, over the quota: it may come again. Anything mixed must not: the good part is here.
+    // A body of new series only, over the quota: it may come again. Anything mixed must not: the
+    // good part is here.
     bool all_over_quota =
         refused > 0 && refused == outcome->counts[VERDICT_LIMIT] && outcome->sequence == 0;
     Error err;

@@ -1,7 +1,9 @@
-// A request on its way: what net brought, who asks, and the answer being written. Private to server.
+// A request on its way: what net brought, who asks, and the answer being written. Private to
+// server.
 //
-// It lives on the exchange's arena from on_head to the answer. One thread has it at a time; only `cancelled` is set
-// from elsewhere. Answer exactly once: request_answer or request_fail, after which it must not be touched.
+// It lives on the exchange's arena from on_head to the answer. One thread has it at a time; only
+// `cancelled` is set from elsewhere. Answer exactly once: request_answer or request_fail, after
+// which it must not be touched.
 #pragma once
 
 #include <stdatomic.h>
@@ -60,13 +62,14 @@ typedef struct ErrorStatus {
 } ErrorStatus;
 ErrorStatus error_status(ErrorCode code);
 
-// ---- Parameters (params.c) -------------------------------------------------------------------------
+// ---- Parameters (params.c)
+// -------------------------------------------------------------------------
 
 // The first value of that name; empty when it is missing.
 Text param_text(const Request *request, Text name);
 
-// Each is BAD_INPUT with Prometheus' own words (`invalid parameter "time": cannot parse …`). When the parameter is
-// missing, `*out` is `otherwise`; param_*_needed have no otherwise.
+// Each is BAD_INPUT with Prometheus' own words (`invalid parameter "time": cannot parse …`). When
+// the parameter is missing, `*out` is `otherwise`; param_*_needed have no otherwise.
 must_use bool param_time(const Request *request, Text name, int64_t otherwise, int64_t *out,
                          Error *err);
 must_use bool param_time_needed(const Request *request, Text name, int64_t *out, Error *err);
@@ -82,8 +85,10 @@ must_use bool param_limit(const Request *request, Text name, uint64_t *out, Erro
 // start and end of the metadata routes: all time when they are missing.
 must_use bool param_span(const Request *request, int64_t *from_ms, int64_t *to_ms, Error *err);
 
-// A label's name as Prometheus escapes it in paths (U__http_2e_code -> http.code); other names as they are.
+// A label's name as Prometheus escapes it in paths (U__http_2e_code -> http.code); other names as
+// they are.
 Text label_name_unescape(Text name, Arena *arena);
 
-// The tenant of the request; `*out` NULL when nothing was ever written there and it is not to be made.
+// The tenant of the request; `*out` NULL when nothing was ever written there and it is not to be
+// made.
 must_use bool request_tenant(Request *request, bool create, Tenant **out, Error *err);

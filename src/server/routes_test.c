@@ -141,7 +141,8 @@ TEST(escaped_label_names_are_read_as_prometheus_reads_them) {
     }
 }
 
-// ---- Every route on a running server --------------------------------------------------------------
+// ---- Every route on a running server
+// --------------------------------------------------------------
 
 // With {name} filled in.
 static Text path_of(Test *t, const Route *route, Text prefix) {

@@ -1,5 +1,5 @@
-// Traceo's own metrics: a snapshot is taken, and the rows of the table are read from it into one of two sinks: the text
-// of GET /metrics, or rows for ingest.
+// Traceo's own metrics: a snapshot is taken, and the rows of the table are read from it into one of
+// two sinks: the text of GET /metrics, or rows for ingest.
 
 #include "server/self_metrics.h"
 
@@ -58,7 +58,8 @@ static void series_add(SeriesState *sum, const SeriesState *one) {
 }
 
 static void snapshot_tenants(Snapshot *s, Store *store) {
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     Tenant **tenants;
     Error err = {0};
     if (!store_tenants(store, &arena, &tenants, &s->tenants, &err)) {
@@ -187,7 +188,8 @@ static void body_value(Sink *sink, const SelfRow *row, Text suffix, const Label 
     arena_reset_to(sink->arena, mark);
 }
 
-// ---- Families with labels -------------------------------------------------------------------------
+// ---- Families with labels
+// -------------------------------------------------------------------------
 
 static void write_build(const Snapshot *s, Sink *sink, const SelfRow *row) {
     const ServerBuild *build = &s->server->options.build;
@@ -242,7 +244,8 @@ static void write_samples(const Snapshot *s, Sink *sink, const SelfRow *row) {
     }
 }
 
-// ---- Walking the table ----------------------------------------------------------------------------
+// ---- Walking the table
+// ----------------------------------------------------------------------------
 
 static void write_all(const Snapshot *s, Sink *sink) {
     const SelfRow *row = self_rows;
@@ -258,7 +261,8 @@ static void write_all(const Snapshot *s, Sink *sink) {
 }
 
 void self_metrics_print(Server *server, Builder *out) {
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     Snapshot *snapshot = arena_push(&arena, Snapshot);
     snapshot_take(server, snapshot);
     Sink sink = {.begin = text_begin, .value = text_value, .text = out, .arena = &arena};
@@ -266,7 +270,8 @@ void self_metrics_print(Server *server, Builder *out) {
 }
 
 void server_collect_self(Server *server, WriteBody *body, int64_t now_ms) {
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     Snapshot *snapshot = arena_push(&arena, Snapshot);
     snapshot_take(server, snapshot);
     Sink sink = {

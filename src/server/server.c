@@ -43,8 +43,8 @@ static bool is_safe(HttpMethod method) {
     return method == HTTP_GET || method == HTTP_HEAD || method == HTTP_OPTIONS;
 }
 
-// A page of another site may not make the browser change anything here (CSRF), nor reach an open server by a name of its
-// own (DNS rebinding). Programs send neither header.
+// A page of another site may not make the browser change anything here (CSRF), nor reach an open
+// server by a name of its own (DNS rebinding). Programs send neither header.
 static bool origin_allowed(Request *request, Error *err) {
     HttpExchange *exchange = request->exchange;
     if (!access_allows_host(request->server->options.access, exchange->head.host)) {
@@ -116,7 +116,8 @@ static bool on_head(void *context, HttpExchange *exchange) {
 
 // ---- The body: serve it -------------------------------------------------------------------------
 
-// A form body counts only when it says that it is one, as in Go; its values come before those of the query string.
+// A form body counts only when it says that it is one, as in Go; its values come before those of
+// the query string.
 static bool params_read(Request *request, Error *err) {
     HttpExchange *exchange = request->exchange;
     UrlPairs query, form = {0};
@@ -139,8 +140,8 @@ static bool params_read(Request *request, Error *err) {
     return true;
 }
 
-// `serve` of the loop's own routes may answer by itself, later, from another thread: it then says so by ERROR_NONE and false,
-// and the request must not be touched again.
+// `serve` of the loop's own routes may answer by itself, later, from another thread: it then says
+// so by ERROR_NONE and false, and the request must not be touched again.
 static void run(Request *request) {
     Error err = {0};
     if (request->route->serve(request, &err)) {
@@ -205,7 +206,8 @@ bool server_start(const ServerOptions *options, Server **out, Error *err) {
     for (size_t i = 0; i < options->address_count; i++) {
         TRY(access_allows_address(options->access, &options->addresses[i], err));
     }
-    AUTO(server_free) Server *server = memory_new(Server);
+    AUTO(server_free)
+    Server *server = memory_new(Server);
     server->options = *options;
     uint64_t seed;
     TRY(random_bytes(&seed, sizeof seed, err));

@@ -1,12 +1,13 @@
 // The server: the routes, who may take them, and what answers.
 //
-//   net (a loop's thread)   on_head: route, host, key, permission, readiness, body limit: cheapest checks first
-//     -> on the loop        health; writes, which are answered by the log's commit thread once durable
-//     -> status lane        own metrics, settings, reload: a worker thread of their own, so that load cannot hide them
-//     -> query lane         queries and metadata: a pool of workers behind a queue bounded in number and age
+//   net (a loop's thread)   on_head: route, host, key, permission, readiness, body limit
+//     -> on the loop        health; writes, answered by the log's commit thread once durable
+//     -> status lane        own metrics, settings, reload: a thread that load cannot hide
+//     -> query lane         queries and metadata: workers behind a bounded queue
 //
-// Routes are the table routes.def; the OpenAPI document, the counters and the tests read the same rows. Everything the
-// server needs is handed in by `app` and outlives it. README.md has the picture.
+// Routes are the table routes.def; the OpenAPI document, the counters and the tests read the same
+// rows. Everything the server needs is handed in by `app` and outlives it. README.md has the
+// picture.
 #pragma once
 
 #include "access/access.h"
@@ -55,17 +56,18 @@ typedef struct ServerOptions {
     int64_t started_ms;  // when the process began
 } ServerOptions;
 
-// Listens and answers from now on. FORBIDDEN when an address is not loopback and there is no API key; IN_USE when
-// it is taken.
+// Listens and answers from now on. FORBIDDEN when an address is not loopback and there is no API
+// key; IN_USE when it is taken.
 must_use bool server_start(const ServerOptions *options, Server **out, Error *err);
 uint16_t server_port(const Server *server, size_t address);
 
 void server_set_query(Server *server, ServerQuerySettings query);  // any thread
 
-// Stops listening, lets what is in flight end for `drain_ms`, then cancels it. Store and access must still be there:
-// writes in flight are answered by the store's commit thread.
+// Stops listening, lets what is in flight end for `drain_ms`, then cancels it. Store and access
+// must still be there: writes in flight are answered by the store's commit thread.
 void server_stop(Server *server, int64_t drain_ms);
 void server_free(Server **server);  // stops at once when still running; NULL is fine
 
-// Traceo's own metrics as rows, for the tenant TENANT_SELF_NAME (the same table as GET /metrics). One thread at a time.
+// Traceo's own metrics as rows, for the tenant TENANT_SELF_NAME (the same table as GET /metrics).
+// One thread at a time.
 void server_collect_self(Server *server, WriteBody *body, int64_t now_ms);

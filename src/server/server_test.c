@@ -1,4 +1,5 @@
-// The server as its clients see it: written over HTTP, read back over HTTP, wrong in every way that was thought of.
+// The server as its clients see it: written over HTTP, read back over HTTP, wrong in every way that
+// was thought of.
 
 #include "server/server.h"
 
@@ -37,7 +38,8 @@ static void write_some(Test *t, TestServer *world, Text key, Text tenant) {
     test_write(t, world, key, tenant, &body);
 }
 
-// ---- The round trip -------------------------------------------------------------------------------
+// ---- The round trip
+// -------------------------------------------------------------------------------
 
 static const struct {
     const char *target;
@@ -172,7 +174,10 @@ TEST(the_deepest_queries_run_on_a_worker) {
     TestServer world;
     test_server_begin(t, &world, (TestServerOptions){.query = {.memory_bytes = 128 * MB}});
     write_some(t, &world, TEXT_NONE, TEXT_NONE);
-    static const struct { const char *term; int times; } deep[] = {
+    static const struct {
+        const char *term;
+        int times;
+    } deep[] = {
         {"1%2B", 990}, {"up%20or%20", 990}, {"up%2B", 990}, {"up*on(instance)group_left()", 990}};
     for (size_t i = 0; i < COUNT(deep); i++) {
         Builder form = {0};
@@ -265,7 +270,8 @@ TEST(large_answers_are_packed_for_those_who_ask) {
     test_server_end(t, &world);
 }
 
-// ---- Wrong questions --------------------------------------------------------------------------------
+// ---- Wrong questions
+// --------------------------------------------------------------------------------
 
 TEST(wrong_questions_are_answered_in_the_words_of_prometheus) {
     static const struct {
@@ -362,7 +368,8 @@ TEST(what_fails_while_it_runs_is_an_execution_error) {
     test_server_end(t, &world);
 }
 
-// ---- Wrong writes -----------------------------------------------------------------------------------
+// ---- Wrong writes
+// -----------------------------------------------------------------------------------
 
 // A WriteRequest with one series of these labels, in the order given, and one sample.
 static Bytes request_of(Test *t, const Label *labels, size_t count, int64_t time_ms, double value) {
@@ -598,7 +605,8 @@ TEST(relaxed_durability_is_named_in_every_answer_to_a_write) {
     test_server_end(t, &world);
 }
 
-// ---- Exemplars, failing disks, limits ---------------------------------------------------------------
+// ---- Exemplars, failing disks, limits
+// ---------------------------------------------------------------
 
 // A WriteRequest of one series with one sample and two exemplars.
 static Bytes request_with_exemplars(Test *t) {
@@ -781,18 +789,21 @@ TEST(answers_that_would_be_too_large_are_refused_by_name) {
     check_status(
         t, 200,
         test_get(t, &world, "/api/v1/query?query=count(many{number=~\"1.\"})&time=1760000000"));
-    // The loop gives the memory of an answer back once it was sent, which may be after the client has read it.
+    // The loop gives the memory of an answer back once it was sent, which may be after the client
+    // has read it.
     Clock *clock = clock_system();
     bool given_back = false;
     for (int tries = 0; tries < 1000 && !given_back; tries++) {
         if (tries > 0) clock->sleep_ms(clock, 5);
-        given_back = text_find(test_get(t, &world, "/metrics").body, TEXT("\ntraceo_memory_queries_bytes 0\n")) > 0;
+        given_back = text_find(test_get(t, &world, "/metrics").body,
+                               TEXT("\ntraceo_memory_queries_bytes 0\n")) > 0;
     }
     check(t, given_back);
     test_server_end(t, &world);
 }
 
-// ---- Tenants ----------------------------------------------------------------------------------------
+// ---- Tenants
+// ----------------------------------------------------------------------------------------
 
 TEST(one_tenant_never_sees_what_is_anothers) {
     TestServer world;
@@ -853,7 +864,8 @@ TEST(asking_makes_no_tenant) {
     test_server_end(t, &world);
 }
 
-// ---- The server itself --------------------------------------------------------------------------------
+// ---- The server itself
+// --------------------------------------------------------------------------------
 
 TEST(while_the_log_is_replayed_health_answers_and_queries_wait) {
     TestServer world;
@@ -1004,7 +1016,8 @@ TEST(a_server_without_keys_does_not_listen_beyond_loopback) {
 
 TEST_MAIN("server", CASE(what_is_written_can_be_asked_for_in_every_way),
           CASE(what_was_acknowledged_is_there_after_a_restart),
-          CASE(forms_are_read_from_the_body_and_before_the_url), CASE(the_deepest_queries_run_on_a_worker), CASE(limits_cut_with_a_warning),
+          CASE(forms_are_read_from_the_body_and_before_the_url),
+          CASE(the_deepest_queries_run_on_a_worker), CASE(limits_cut_with_a_warning),
           CASE(figures_about_a_query_stand_inside_its_data),
           CASE(large_answers_are_packed_for_those_who_ask),
           CASE(wrong_questions_are_answered_in_the_words_of_prometheus),

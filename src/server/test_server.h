@@ -1,4 +1,5 @@
-// A whole server for tests: a store in a folder of its own, a real loopback port, and a client. One test at a time.
+// A whole server for tests: a store in a folder of its own, a real loopback port, and a client. One
+// test at a time.
 #pragma once
 
 #include "base/test.h"
@@ -33,7 +34,8 @@ void test_server_again(Test *t, TestServer *world);
 // Makes a key and puts it in force.
 Text test_server_key(Test *t, TestServer *world, Text tenant, Permissions permissions);
 
-// One request. `key` and `tenant` may be empty. `form` is a body of application/x-www-form-urlencoded.
+// One request. `key` and `tenant` may be empty. `form` is a body of
+// application/x-www-form-urlencoded.
 HttpClientAnswer test_get(Test *t, const TestServer *world, const char *target);
 HttpClientAnswer test_post_form(Test *t, const TestServer *world, const char *target, Text form);
 HttpClientAnswer test_as(Test *t, const TestServer *world, Text method, Text target, Text key,

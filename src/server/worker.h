@@ -1,10 +1,10 @@
-// Worker threads behind two queues: one bounded in number and age for queries, one for what must get through. Private
-// to server.
+// Worker threads behind two queues: one bounded in number and age for queries, one for what must
+// get through. Private to server.
 //
-// One thread more than asked for serves the second queue alone, so that a house full of queries still shows its own
-// metrics and can be reloaded. While the first queue is short it is first come, first served; when more than half full
-// the newest job goes first, as its client is the likeliest to be still there. A job that waited too long is handed back
-// unserved (`expired`).
+// One thread more than asked for serves the second queue alone, so that a house full of queries
+// still shows its own metrics and can be reloaded. While the first queue is short it is first come,
+// first served; when more than half full the newest job goes first, as its client is the likeliest
+// to be still there. A job that waited too long is handed back unserved (`expired`).
 #pragma once
 
 #include "os/clock.h"

@@ -1,4 +1,5 @@
-// The workers: everything handed in runs exactly once, the queue is bounded in number and age, and what is urgent passes.
+// The workers: everything handed in runs exactly once, the queue is bounded in number and age, and
+// what is urgent passes.
 
 #include "server/worker.h"
 

@@ -1,4 +1,5 @@
-// Keeping house: full heads become blocks, small blocks merge, old ones go, and the log is trimmed behind them.
+// Keeping house: full heads become blocks, small blocks merge, old ones go, and the log is trimmed
+// behind them.
 
 #include "base/log.h"
 #include "store/parts.h"
@@ -8,29 +9,34 @@ enum { ROUND_MS = 1000, SCRUB_BYTES_PER_ROUND = 256 * KB, HOUR_MS = 3600 * 1000 
 static const int64_t DAY_MS = 24 * HOUR_MS;
 #define TRUSTED_TIME_NAME TEXT("time")
 
-// Everything below is in blocks of every tenant, or was never acknowledged (W16: one low-water mark).
+// Everything below is in blocks of every tenant, or was never acknowledged (W16: one low-water
+// mark).
 static bool trim_log(Store *store, Error *err) {
-    // The order matters: a record below `next` was written by someone who holds a generation still until its samples
-    // are in the head; series_needed_sequence waits for those.
+    // The order matters: a record below `next` was written by someone who holds a generation still
+    // until its samples are in the head; series_needed_sequence waits for those.
     LogState state;
     log_state(store->log, &state);
     uint64_t needed = state.durable_sequence;
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     Tenant **tenants;
     size_t count;
     TRY(store_tenants(store, &arena, &tenants, &count, err));
-    for (size_t i = 0; i < count; i++) needed = MIN(needed, series_needed_sequence(tenants[i]->series));
+    for (size_t i = 0; i < count; i++)
+        needed = MIN(needed, series_needed_sequence(tenants[i]->series));
     return needed <= state.first_sequence || log_trim(store->log, needed, err);
 }
 
-// Whether the heads of all tenants together are about to use up their budget; then new series are refused to everyone.
+// Whether the heads of all tenants together are about to use up their budget; then new series are
+// refused to everyone.
 static bool is_pressed(Store *store) {
     int64_t limit = atomic_load(&store->ingest_memory.limit);
     return limit > 0 && atomic_load(&store->ingest_memory.used) > limit / 4 * 3;
 }
 
-// Of many small heads those go to blocks that hold their part of a quarter of the budget or more; when all hold less, the
-// memory is elsewhere (queries pin what is sealed already) and small blocks would not help.
+// Of many small heads those go to blocks that hold their part of a quarter of the budget or more;
+// when all hold less, the memory is elsewhere (queries pin what is sealed already) and small blocks
+// would not help.
 static bool is_large(Store *store, SeriesStore *series, size_t tenants) {
     SeriesState state;
     series_state(series, &state);
@@ -47,20 +53,23 @@ static bool seal_tenant(Store *store, Tenant *tenant, bool turn, Error *err) {
 
 // One tenant that fails does not keep the others from it; the first reason is told.
 static bool seal_heads(Store *store, bool all, Error *err) {
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     Tenant **tenants;
     size_t count;
     TRY(store_tenants(store, &arena, &tenants, &count, err));
     LogState state;
     log_state(store->log, &state);
     all |= store->seal_soon;
-    // A log that is too long is held by those that need its older half; the others would only get small blocks.
+    // A log that is too long is held by those that need its older half; the others would only get
+    // small blocks.
     bool long_log = state.bytes > store->options.log_bytes_max, pressed = is_pressed(store);
     uint64_t middle = state.first_sequence + (state.next_sequence - state.first_sequence) / 2;
     bool turned = false, fine = true;
     for (size_t i = 0; i < count; i++) {
         SeriesStore *series = tenants[i]->series;
-        bool turn = all || series_wants_turn(series) || (long_log && series_needed_sequence(series) <= middle) ||
+        bool turn = all || series_wants_turn(series) ||
+                    (long_log && series_needed_sequence(series) <= middle) ||
                     (pressed && is_large(store, series, count));
         Error again;
         turned |= turn;
@@ -68,19 +77,22 @@ static bool seal_heads(Store *store, bool all, Error *err) {
     }
     if (all && fine) store->seal_soon = false;
     if (!turned && !long_log) return fine;
-    if (turned && fine) atomic_store(&store->last_seal_ms, store->options.clock->wall_ms(store->options.clock));
+    if (turned && fine)
+        atomic_store(&store->last_seal_ms, store->options.clock->wall_ms(store->options.clock));
     Error again;
     return trim_log(store, fine ? err : &again) && fine;
 }
 
 bool store_relieve_memory(Store *store, Error *err) {
     if (!is_pressed(store)) return true;
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     Tenant **tenants;
     size_t count;
     TRY(store_tenants(store, &arena, &tenants, &count, err));
     for (size_t i = 0; i < count; i++) {
-        if (is_large(store, tenants[i]->series, count)) TRY(seal_tenant(store, tenants[i], true, err));
+        if (is_large(store, tenants[i]->series, count))
+            TRY(seal_tenant(store, tenants[i], true, err));
     }
     return true;
 }
@@ -96,36 +108,44 @@ bool store_flush(Store *store, Error *err) {
     return store_seal_heads(store, true, err);
 }
 
-// The time that retention goes by. A wall clock that jumps ahead must not delete everything: what is more than a day ahead of
-// the time seen last, in this life or an earlier one, is believed only when this process has run for a day since.
+// The time that retention goes by. A wall clock that jumps ahead must not delete everything: what
+// is more than a day ahead of the time seen last, in this life or an earlier one, is believed only
+// when this process has run for a day since.
 static bool trusted_now(Store *store, int64_t *out, Error *err) {
     TrustedTime *time = &store->time;
     Clock *clock = store->options.clock;
     int64_t wall_ms = clock->wall_ms(clock), now_ns = clock->monotonic_ns(clock);
     if (time->wall_ms == 0) {
-        AUTO(arena_free) Arena arena = {0};
+        AUTO(arena_free)
+        Arena arena = {0};
         Bytes kept;
         TRY(catalog_value_get(store->catalog, TRUSTED_TIME_NAME, &arena, &kept, err));
         bool known = kept.at != NULL && text_to_i64(bytes_text(kept), &time->kept_ms);
-        *time = (TrustedTime){.wall_ms = known ? time->kept_ms : wall_ms, .monotonic_ns = now_ns, .kept_ms = known ? time->kept_ms : 0};
+        *time = (TrustedTime){.wall_ms = known ? time->kept_ms : wall_ms,
+                              .monotonic_ns = now_ns,
+                              .kept_ms = known ? time->kept_ms : 0};
     }
     int64_t expected_ms = time->wall_ms + (now_ns - time->monotonic_ns) / 1000000;
     *out = expected_ms;
     bool ahead = wall_ms > expected_ms && wall_ms - expected_ms > DAY_MS;
     if (ahead && time->doubt_ns == 0) {
         time->doubt_ns = MAX(now_ns, 1);
-        log_error("the clock is more than a day ahead of the time seen last; nothing is deleted for its age until the clock is set "
-                  "right or a day has passed",
-                  LOG_I64("seen_ms", expected_ms), LOG_I64("clock_ms", wall_ms));
+        log_error(
+            "the clock is more than a day ahead of the time seen last; nothing is deleted for its "
+            "age until the clock is set "
+            "right or a day has passed",
+            LOG_I64("seen_ms", expected_ms), LOG_I64("clock_ms", wall_ms));
     }
     if (ahead && now_ns - time->doubt_ns < DAY_MS * 1000000) return true;
     *time = (TrustedTime){.wall_ms = wall_ms, .monotonic_ns = now_ns, .kept_ms = time->kept_ms};
     *out = wall_ms;
     if (wall_ms >= time->kept_ms && wall_ms - time->kept_ms < HOUR_MS) return true;
     time->kept_ms = wall_ms;
-    AUTO(builder_free) Builder kept = {0};
+    AUTO(builder_free)
+    Builder kept = {0};
     builder_addf(&kept, "%lld", (long long)wall_ms);
-    return catalog_value_set(store->catalog, TRUSTED_TIME_NAME, text_bytes(builder_text(&kept)), err);
+    return catalog_value_set(store->catalog, TRUSTED_TIME_NAME, text_bytes(builder_text(&kept)),
+                             err);
 }
 
 static bool tidy_tenant(Store *store, Tenant *tenant, int64_t now_ms, Error *err) {
@@ -134,12 +154,14 @@ static bool tidy_tenant(Store *store, Tenant *tenant, int64_t now_ms, Error *err
         return error_context(err, "dropping old blocks of tenant %.*s", TEXT_ARG(tenant->name));
     }
     bool more;
-    return series_merge(tenant->series, &more, err) || error_context(err, "merging blocks of tenant %.*s", TEXT_ARG(tenant->name));
+    return series_merge(tenant->series, &more, err) ||
+           error_context(err, "merging blocks of tenant %.*s", TEXT_ARG(tenant->name));
 }
 
 // One tenant that fails does not keep the others from it; the first reason is told.
 static bool tidy_blocks(Store *store, Error *err) {
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     Tenant **tenants;
     size_t count;
     int64_t now_ms;
@@ -147,7 +169,8 @@ static bool tidy_blocks(Store *store, Error *err) {
     TRY(trusted_now(store, &now_ms, err));
     bool fine = true;
     Error again;
-    for (size_t i = 0; i < count; i++) fine &= tidy_tenant(store, tenants[i], now_ms, fine ? err : &again);
+    for (size_t i = 0; i < count; i++)
+        fine &= tidy_tenant(store, tenants[i], now_ms, fine ? err : &again);
     if (count == 0) return fine;
     // One tenant a round, so that a thousand of them do not read a thousand times as much.
     Tenant *next = tenants[store->scrub_next++ % count];
@@ -173,7 +196,8 @@ bool store_maintain(Store *store, Error *err) {
     return done;
 }
 
-// The housekeeper: a round a second. What failed is tried again in the next round; the reason is logged when it changes.
+// The housekeeper: a round a second. What failed is tried again in the next round; the reason is
+// logged when it changes.
 static void keep_house(void *context) {
     Store *store = context;
     ErrorCode told = ERROR_NONE;
@@ -186,7 +210,8 @@ static void keep_house(void *context) {
             told = ERROR_NONE;
         } else {
             atomic_fetch_add(&store->maintenance_failures, 1);
-            if (told != err.code) log_error("housekeeping failed and will be tried again", LOG_ERR(&err));
+            if (told != err.code)
+                log_error("housekeeping failed and will be tried again", LOG_ERR(&err));
             told = err.code;
         }
         mutex_take(&store->wake_lock);

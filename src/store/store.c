@@ -17,8 +17,10 @@ enum { INSTANCE_BYTES = 16, SEGMENTS_AT_START_MAX = 4 };
 static void budgets_begin(Store *store) {
     int64_t limit = store->options.memory_limit;
     store->memory = (Budget){.name = "memory.limit", .limit = limit};
-    store->ingest_memory = (Budget){.name = "ingest", .limit = limit / 10 * 4, .parent = &store->memory};
-    store->query_memory = (Budget){.name = "queries", .limit = limit / 10 * 3, .parent = &store->memory};
+    store->ingest_memory =
+        (Budget){.name = "ingest", .limit = limit / 10 * 4, .parent = &store->memory};
+    store->query_memory =
+        (Budget){.name = "queries", .limit = limit / 10 * 3, .parent = &store->memory};
 }
 
 static Text path_of(Store *store, const char *name) {
@@ -29,20 +31,24 @@ static bool lock_folder(Store *store, Error *err) {
     Text path = path_of(store, "lock");
     bool there;
     TRY(store->disk->exists(store->disk, path, &there, err));
-    TRY(store->disk->open(store->disk, path, there ? FILE_WRITE : FILE_CREATE, &store->lock_file, err));
+    TRY(store->disk->open(store->disk, path, there ? FILE_WRITE : FILE_CREATE, &store->lock_file,
+                          err));
     if (!store->disk->lock(store->disk, store->lock_file, err)) {
         if (err->code != ERROR_IN_USE) return false;
         return error_set(err, ERROR_IN_USE,
-                         "another Traceo process uses the data directory %.*s; stop it, or give this one another with --data",
+                         "another Traceo process uses the data directory %.*s; stop it, or give "
+                         "this one another with --data",
                          TEXT_ARG(store->options.folder));
     }
     uint8_t random[INSTANCE_BYTES];
     TRY(random_bytes(random, sizeof random, err));
-    AUTO(builder_free) Builder hex = {0};
+    AUTO(builder_free)
+    Builder hex = {0};
     for (size_t i = 0; i < sizeof random; i++) builder_addf(&hex, "%02x", random[i]);
     store->instance = text_copy(builder_text(&hex), &store->arena);
     TRY(store->disk->resize(store->disk, store->lock_file, (int64_t)store->instance.len, err));
-    return store->disk->write(store->disk, store->lock_file, 0, store->instance.at, store->instance.len, err);
+    return store->disk->write(store->disk, store->lock_file, 0, store->instance.at,
+                              store->instance.len, err);
 }
 
 bool store_still_ours(Store *store, Error *err) {
@@ -50,13 +56,15 @@ bool store_still_ours(Store *store, Error *err) {
     size_t got = 0;
     TRY(store->disk->read(store->disk, store->lock_file, 0, found, sizeof found, &got, err));
     if (text_equal((Text){found, got}, store->instance)) return true;
-    return error_set(err, ERROR_IN_USE, "another process has taken over the data directory %.*s", TEXT_ARG(store->options.folder));
+    return error_set(err, ERROR_IN_USE, "another process has taken over the data directory %.*s",
+                     TEXT_ARG(store->options.folder));
 }
 
 // Opens the series of a tenant and adds it to the table. The caller holds tenants_lock.
 static bool tenant_open(Store *store, TenantId id, Text name, Tenant **out, Error *err) {
     if (store->tenants.count >= (size_t)LIMIT_TENANTS) {
-        return error_set(err, ERROR_TOO_MANY, "there are %lld tenants already, the limit TENANTS", (long long)LIMIT_TENANTS);
+        return error_set(err, ERROR_TOO_MANY, "there are %lld tenants already, the limit TENANTS",
+                         (long long)LIMIT_TENANTS);
     }
     TenantPart *part = arena_push(&store->arena, TenantPart);
     part->tenant.id = id;
@@ -64,7 +72,8 @@ static bool tenant_open(Store *store, TenantId id, Text name, Tenant **out, Erro
     SeriesOptions options = {
         .objects = store->objects,
         .disk = store->disk,
-        .folder = text_format(&store->arena, "%.*s/tenants/%u", TEXT_ARG(store->options.folder), id.number),
+        .folder = text_format(&store->arena, "%.*s/tenants/%u", TEXT_ARG(store->options.folder),
+                              id.number),
         .object_prefix = text_format(&store->arena, "%u/", id.number),
         .clock = store->options.clock,
         .hash_key = store->options.hash_key,
@@ -80,7 +89,8 @@ static bool tenant_open(Store *store, TenantId id, Text name, Tenant **out, Erro
     }
     part->sealed_sequence = report.sealed_sequence;
     for (size_t i = 0; i < report.note_count; i++) {
-        log_warn("series opened with a note", LOG_TEXT("tenant", name), LOG_TEXT("note", report.notes[i]));
+        log_warn("series opened with a note", LOG_TEXT("tenant", name),
+                 LOG_TEXT("note", report.notes[i]));
     }
     *array_add(&store->tenants) = part;
     *out = &part->tenant;
@@ -88,7 +98,8 @@ static bool tenant_open(Store *store, TenantId id, Text name, Tenant **out, Erro
 }
 
 static bool tenants_open(Store *store, Error *err) {
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     CatalogTenant *known;
     size_t count;
     TRY(catalog_tenants(store->catalog, &arena, &known, &count, err));
@@ -99,39 +110,46 @@ static bool tenants_open(Store *store, Error *err) {
     return true;
 }
 
-// A head may be in blocks before the log has synced its last records; a crash between the two takes them from the log. Their
-// numbers must not come again: a later replay would take the new records for sealed ones and pass over them.
+// A head may be in blocks before the log has synced its last records; a crash between the two takes
+// them from the log. Their numbers must not come again: a later replay would take the new records
+// for sealed ones and pass over them.
 static void sequences_go_on(Store *store) {
     uint64_t sealed = 0;
-    for (size_t i = 0; i < store->tenants.count; i++) sealed = MAX(sealed, store->tenants.at[i]->sealed_sequence);
+    for (size_t i = 0; i < store->tenants.count; i++)
+        sealed = MAX(sealed, store->tenants.at[i]->sealed_sequence);
     if (sealed <= store->recovery.next_sequence) return;
     log_warn("the log ends before what is in blocks; its numbers go on behind them",
              LOG_I64("log_next", store->recovery.next_sequence), LOG_I64("sealed", sealed));
     log_skip_to(store->log, sealed);
 }
 
-// What the log lost is told to every tenant: an answer over that time carries a warning (W6). What was never
-// acknowledged, the torn end of a life that a power cut ended, is only noted.
+// What the log lost is told to every tenant: an answer over that time carries a warning (W6). What
+// was never acknowledged, the torn end of a life that a power cut ended, is only noted.
 static void gaps_tell(Store *store) {
     for (size_t i = 0; i < store->recovery.gap_count; i++) {
         const LogGap *gap = &store->recovery.gaps[i];
-        Text note = text_format(&store->arena, "the log lost records %llu to %llu to damage in %.*s at byte %lld",
-                                (unsigned long long)gap->first_sequence, (unsigned long long)gap->last_sequence,
-                                TEXT_ARG(gap->file), (long long)gap->offset);
+        Text note = text_format(
+            &store->arena, "the log lost records %llu to %llu to damage in %.*s at byte %lld",
+            (unsigned long long)gap->first_sequence, (unsigned long long)gap->last_sequence,
+            TEXT_ARG(gap->file), (long long)gap->offset);
         if (!gap->proven) {
-            log_info("the end of the log was torn; what stood there was never acknowledged", LOG_TEXT("what", note));
+            log_info("the end of the log was torn; what stood there was never acknowledged",
+                     LOG_TEXT("what", note));
             continue;
         }
         log_error("a part of the log could not be read and is kept apart", LOG_TEXT("what", note));
         for (size_t j = 0; j < store->tenants.count; j++) {
             bool sealed = gap->last_sequence < store->tenants.at[j]->sealed_sequence;
-            if (!sealed) series_note_gap(store->tenants.at[j]->tenant.series, gap->first_ms, gap->last_ms, note);
+            if (!sealed)
+                series_note_gap(store->tenants.at[j]->tenant.series, gap->first_ms, gap->last_ms,
+                                note);
         }
     }
 }
 
 bool store_open(StoreOptions options, Store **out, Error *err) {
-    AUTO(store_close) Store *store = memory_new(Store);
+    AUTO(store_close)
+    Store *store = memory_new(Store);
     mutex_begin(&store->tenants_lock, LOCK_TENANT_TABLE);
     mutex_begin(&store->house_lock, LOCK_STORE_HOUSE);
     mutex_begin(&store->wake_lock, LOCK_WORKER_QUEUE);
@@ -146,7 +164,8 @@ bool store_open(StoreOptions options, Store **out, Error *err) {
     TRY(disk_make_folders(store->disk, store->options.folder, err));
     TRY(lock_folder(store, err));
     bool elsewhere = options.catalog_path.len > 0;
-    TRY(catalog_open(elsewhere ? options.catalog_path : path_of(store, "catalog.db"), &store->catalog, err));
+    TRY(catalog_open(elsewhere ? options.catalog_path : path_of(store, "catalog.db"),
+                     &store->catalog, err));
     TRY(objects_open_directory(store->disk, path_of(store, "objects"), &store->objects, err));
     TRY(disk_make_folders(store->disk, path_of(store, "tenants"), err));
     LogOptions log_options = {
@@ -156,7 +175,8 @@ bool store_open(StoreOptions options, Store **out, Error *err) {
         .durability = options.durability,
         .segment_bytes = options.log_segment_bytes,
     };
-    if (!log_open(log_options, &store->arena, &store->recovery, &store->log, err)) return error_context(err, "opening the log");
+    if (!log_open(log_options, &store->arena, &store->recovery, &store->log, err))
+        return error_context(err, "opening the log");
     TRY(tenants_open(store, err));
     sequences_go_on(store);
     gaps_tell(store);
@@ -179,9 +199,11 @@ static bool replay_one(void *context, const LogRecord *record, Error *err) {
     atomic_store(&store->replay_position, record->sequence);
     TenantPart *part = (TenantPart *)store_tenant_by_id(store, (TenantId){record->tenant});
     if (part == NULL) {
-        // A tenant is made in the catalogue before its first record is logged, so this is damage of the catalogue.
+        // A tenant is made in the catalogue before its first record is logged, so this is damage of
+        // the catalogue.
         return error_set(err, ERROR_CORRUPT,
-                         "log record %llu is of tenant %u, which the catalogue does not know; was catalog.db replaced?",
+                         "log record %llu is of tenant %u, which the catalogue does not know; was "
+                         "catalog.db replaced?",
                          (unsigned long long)record->sequence, record->tenant);
     }
     if (record->sequence < part->sealed_sequence) return true;
@@ -194,12 +216,14 @@ static bool replay_one(void *context, const LogRecord *record, Error *err) {
 
 bool store_replay(Store *store, StoreReplay replay, void *context, Error *err) {
     uint64_t from = UINT64_MAX;
-    for (size_t i = 0; i < store->tenants.count; i++) from = MIN(from, store->tenants.at[i]->sealed_sequence);
+    for (size_t i = 0; i < store->tenants.count; i++)
+        from = MIN(from, store->tenants.at[i]->sealed_sequence);
     if (from == UINT64_MAX) from = store->recovery.first_sequence;
     Replaying replaying = {store, replay, context};
-    if (!log_replay(store->log, from, replay_one, &replaying, err)) return error_context(err, "replaying the log");
-    // Every start begins a segment, and the next start reads them all, however little they hold: after a few short
-    // lives the heads go to blocks at once, and the segments with them.
+    if (!log_replay(store->log, from, replay_one, &replaying, err))
+        return error_context(err, "replaying the log");
+    // Every start begins a segment, and the next start reads them all, however little they hold:
+    // after a few short lives the heads go to blocks at once, and the segments with them.
     LogState state;
     log_state(store->log, &state);
     store->seal_soon = state.segments > SEGMENTS_AT_START_MAX;
@@ -223,7 +247,8 @@ void store_close(Store **handle) {
     Store *store = TAKE(*handle);
     housekeeper_stop(store);
     log_close(&store->log);
-    for (size_t i = 0; i < store->tenants.count; i++) series_close(&store->tenants.at[i]->tenant.series);
+    for (size_t i = 0; i < store->tenants.count; i++)
+        series_close(&store->tenants.at[i]->tenant.series);
     array_free(&store->tenants);
     objects_close(&store->objects);
     catalog_close(&store->catalog);
@@ -241,7 +266,8 @@ void store_close(Store **handle) {
 // The caller holds tenants_lock.
 static Tenant *find_by_name(Store *store, Text name) {
     for (size_t i = 0; i < store->tenants.count; i++) {
-        if (text_equal(store->tenants.at[i]->tenant.name, name)) return &store->tenants.at[i]->tenant;
+        if (text_equal(store->tenants.at[i]->tenant.name, name))
+            return &store->tenants.at[i]->tenant;
     }
     return NULL;
 }
@@ -266,7 +292,8 @@ Tenant *store_tenant_by_id(Store *store, TenantId id) {
     Tenant *found = NULL;
     mutex_take(&store->tenants_lock);
     for (size_t i = 0; i < store->tenants.count && found == NULL; i++) {
-        if (store->tenants.at[i]->tenant.id.number == id.number) found = &store->tenants.at[i]->tenant;
+        if (store->tenants.at[i]->tenant.id.number == id.number)
+            found = &store->tenants.at[i]->tenant;
     }
     mutex_give(&store->tenants_lock);
     return found;
@@ -302,7 +329,8 @@ void store_state(Store *store, StoreState *out) {
     out->replayed_records = atomic_load(&store->replayed_records);
     uint64_t first = store->recovery.first_sequence, next = store->recovery.next_sequence;
     uint64_t at = MAX(first, atomic_load(&store->replay_position));
-    out->replay_part = out->ready || next <= first ? 1.0 : (double)(at - first) / (double)(next - first);
+    out->replay_part =
+        out->ready || next <= first ? 1.0 : (double)(at - first) / (double)(next - first);
     out->maintenance_failures = atomic_load(&store->maintenance_failures);
     out->last_seal_ms = atomic_load(&store->last_seal_ms);
 }

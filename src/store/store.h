@@ -1,10 +1,11 @@
-// The store: everything kept, behind one door. It owns the log, the catalogue and the series engine of every tenant,
-// replays the log at start and keeps house in the background (seal, merge, retention, trim, scrub).
+// The store: everything kept, behind one door. It owns the log, the catalogue and the series engine
+// of every tenant, replays the log at start and keeps house in the background (seal, merge,
+// retention, trim, scrub).
 //
 //   data directory:  lock  catalog.db  log/  tenants/<id>/{MANIFEST, quarantine/}  objects/<id>/…
 //
-// The order of a write is the promise of the product: the batch joins the log, then the head; the caller
-// answers only when store_when_durable says so. Any thread writes and reads.
+// The order of a write is the promise of the product: the batch joins the log, then the head; the
+// caller answers only when store_when_durable says so. Any thread writes and reads.
 #pragma once
 
 #include "store/catalog/catalog.h"
@@ -24,14 +25,15 @@ typedef struct StoreOptions {
     Disk *disk;
     Clock *clock;
     Text folder;
-    Text catalog_path;         // empty: catalog.db in the folder; tests over a disk in memory put it elsewhere
+    Text catalog_path;  // empty: catalog.db in the folder; tests over a disk in memory put it
+                        // elsewhere
     HashKey hash_key;
     LogDurability durability;
-    int64_t memory_limit;      // bytes; 0: three quarters of the machine's
-    int64_t retention_ms;      // 0: for ever
-    int64_t head_span_ms;      // 0: default of series.h
-    int64_t log_bytes_max;     // heads are turned and sealed when the log holds more; 0: 2 GiB
-    int64_t log_segment_bytes; // 0: default of log.h
+    int64_t memory_limit;       // bytes; 0: three quarters of the machine's
+    int64_t retention_ms;       // 0: for ever
+    int64_t head_span_ms;       // 0: default of series.h
+    int64_t log_bytes_max;      // heads are turned and sealed when the log holds more; 0: 2 GiB
+    int64_t log_segment_bytes;  // 0: default of log.h
 } StoreOptions;
 
 // Applies one record of the log to the head again: the ordinary ingest path, given by `app`.
@@ -54,19 +56,25 @@ must_use bool store_tenants(Store *store, Arena *arena, Tenant ***out, size_t *c
 Catalog *store_catalog(Store *store);
 Budget *store_query_budget(Store *store);
 
-// Logs the body and makes the batch visible. `batch` tells the fate of every row; rows that admit refused before stay
-// refused, also at replay. *sequence is what to wait for. DISK_FULL, IO, BUSY, NO_MEMORY: nothing was stored.
-must_use bool store_write(Store *store, Tenant *tenant, LogRecordType type, Bytes body, SeriesPrediction *prediction,
-                          Batch *batch, uint64_t *sequence, Error *err);
-// The part of a replay that store_write is for a live batch: rows named in record->refused are refused again.
-must_use bool store_write_again(Store *store, Tenant *tenant, const LogRecord *record, SeriesPrediction *prediction, Batch *batch, Error *err);
+// Logs the body and makes the batch visible. `batch` tells the fate of every row; rows that admit
+// refused before stay refused, also at replay. *sequence is what to wait for. DISK_FULL, IO, BUSY,
+// NO_MEMORY: nothing was stored.
+must_use bool store_write(Store *store, Tenant *tenant, LogRecordType type, Bytes body,
+                          SeriesPrediction *prediction, Batch *batch, uint64_t *sequence,
+                          Error *err);
+// The part of a replay that store_write is for a live batch: rows named in record->refused are
+// refused again.
+must_use bool store_write_again(Store *store, Tenant *tenant, const LogRecord *record,
+                                SeriesPrediction *prediction, Batch *batch, Error *err);
 void store_when_durable(Store *store, uint64_t sequence, LogDone done, void *context);
 
 // Commits what the log gathered, on the caller's thread; only without store_run (tests).
 must_use bool store_commit_now(Store *store, Error *err);
-// One round of housekeeping, on the caller's thread (tests; the background thread calls it once a second).
+// One round of housekeeping, on the caller's thread (tests; the background thread calls it once a
+// second).
 must_use bool store_maintain(Store *store, Error *err);
-// Turns and seals every head now, so that nothing but blocks is left (before a backup; tests; bench).
+// Turns and seals every head now, so that nothing but blocks is left (before a backup; tests;
+// bench).
 must_use bool store_flush(Store *store, Error *err);
 
 typedef struct StoreState {

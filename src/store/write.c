@@ -4,7 +4,8 @@
 #include "codec/reader.h"
 #include "store/parts.h"
 
-// Rows that were refused, for the replay: numbers of rows as differences, varints. Empty when all were welcome.
+// Rows that were refused, for the replay: numbers of rows as differences, varints. Empty when all
+// were welcome.
 static void refused_write(const Batch *batch, Builder *out) {
     size_t before = 0;
     for (size_t i = 0; i < batch->series.count; i++) {
@@ -20,7 +21,9 @@ static bool refused_read(Bytes refused, Batch *batch, Error *err) {
     while (reader.at < reader.end) {
         uint64_t more = reader_varint(&reader);
         if (reader.failed || more >= batch->series.count - row) {
-            return error_set(err, ERROR_CORRUPT, "the list of refused rows does not fit its %zu rows", batch->series.count);
+            return error_set(err, ERROR_CORRUPT,
+                             "the list of refused rows does not fit its %zu rows",
+                             batch->series.count);
         }
         row += (size_t)more;
         batch_refuse(batch, &batch->series.at[row], VERDICT_LIMIT, NULL);
@@ -30,7 +33,8 @@ static bool refused_read(Bytes refused, Batch *batch, Error *err) {
 
 static uint64_t refused_count(const Batch *batch) {
     uint64_t count = 0;
-    for (size_t i = 0; i < batch->series.count; i++) count += batch->series.at[i].verdict != VERDICT_STORED;
+    for (size_t i = 0; i < batch->series.count; i++)
+        count += batch->series.at[i].verdict != VERDICT_STORED;
     return count;
 }
 
@@ -42,14 +46,16 @@ static bool any_stored(const Batch *batch) {
     return false;
 }
 
-bool store_write(Store *store, Tenant *tenant, LogRecordType type, Bytes body, SeriesPrediction *prediction, Batch *batch,
-                 uint64_t *sequence, Error *err) {
+bool store_write(Store *store, Tenant *tenant, LogRecordType type, Bytes body,
+                 SeriesPrediction *prediction, Batch *batch, uint64_t *sequence, Error *err) {
     *sequence = 0;
     if (!atomic_load_explicit(&store->ready, memory_order_relaxed)) {
-        return error_set(err, ERROR_BUSY, "the log is still being replayed; writes are welcome in a moment");
+        return error_set(err, ERROR_BUSY,
+                         "the log is still being replayed; writes are welcome in a moment");
     }
     TRY(series_may_write(tenant->series, err));
-    AUTO(builder_free) Builder refused = {0};
+    AUTO(builder_free)
+    Builder refused = {0};
     series_write_begin(tenant->series);
     series_resolve(tenant->series, prediction, batch, false);
     refused_write(batch, &refused);
@@ -69,15 +75,18 @@ bool store_write(Store *store, Tenant *tenant, LogRecordType type, Bytes body, S
     return logged;
 }
 
-// What was stored once must not be left out silently by a replay, which the next seal would make final.
+// What was stored once must not be left out silently by a replay, which the next seal would make
+// final.
 static bool check_all_again(const Batch *batch, uint64_t refused_before, Error *err) {
     if (refused_count(batch) == refused_before) return true;
-    if (batch->first_fault.code == ERROR_NONE) return error_set(err, ERROR_CORRUPT, "rows that were stored are refused by the replay");
+    if (batch->first_fault.code == ERROR_NONE)
+        return error_set(err, ERROR_CORRUPT, "rows that were stored are refused by the replay");
     *err = batch->first_fault;
     return error_context(err, "a row that was stored is refused by the replay");
 }
 
-bool store_write_again(Store *store, Tenant *tenant, const LogRecord *record, SeriesPrediction *prediction, Batch *batch, Error *err) {
+bool store_write_again(Store *store, Tenant *tenant, const LogRecord *record,
+                       SeriesPrediction *prediction, Batch *batch, Error *err) {
     (void)store;
     TRY(refused_read(record->refused, batch, err));
     uint64_t refused = refused_count(batch);

@@ -58,10 +58,12 @@ bool host_open(HostOptions options, Host **out, Error *err) {
     (void)err;
     Host *host = memory_new(Host);
     Arena *arena = &host->arena;
-    host->proc = text_copy(options.proc_folder.len > 0 ? options.proc_folder : TEXT("/proc"), arena);
+    host->proc =
+        text_copy(options.proc_folder.len > 0 ? options.proc_folder : TEXT("/proc"), arena);
     host->sys = text_copy(options.sys_folder.len > 0 ? options.sys_folder : TEXT("/sys"), arena);
     host->job = text_copy(options.job.len > 0 ? options.job : TEXT("node"), arena);
-    host->instance = options.instance.len > 0 ? text_copy(options.instance, arena) : machine_name(arena);
+    host->instance =
+        options.instance.len > 0 ? text_copy(options.instance, arena) : machine_name(arena);
     *out = host;
     return true;
 }
@@ -74,16 +76,20 @@ void host_close(Host **host) {
     memory_free(TAKE(*host));
 }
 
-// ---- What collectors write and read with ----------------------------------------------------------
+// ---- What collectors write and read with
+// ----------------------------------------------------------
 
 void emit(Scrape *scrape, Text name, const Label *labels, size_t count, double value) {
-    Label all[12] = {{LABEL_NAME, name}, {TEXT("job"), scrape->job}, {TEXT("instance"), scrape->instance}};
+    Label all[12] = {
+        {LABEL_NAME, name}, {TEXT("job"), scrape->job}, {TEXT("instance"), scrape->instance}};
     size_t used = 3;
     for (size_t i = 0; i < count && used < COUNT(all); i++) all[used++] = labels[i];
     Labels made;
     Error err;
-    // A name from the kernel that does not fit (not UTF-8, say) is left out; the store would refuse it.
-    if (!labels_make(all, used, scrape->arena, &made, &err) || !labels_check(made.wire, &err)) return;
+    // A name from the kernel that does not fit (not UTF-8, say) is left out; the store would refuse
+    // it.
+    if (!labels_make(all, used, scrape->arena, &made, &err) || !labels_check(made.wire, &err))
+        return;
     write_body_add(scrape->body, made, scrape->now_ms, value);
 }
 
@@ -137,15 +143,26 @@ static void run_collector(Scrape *scrape, const CollectorRow *row) {
     Error err = {0};
     bool worked = row->collect(scrape, &err);
     double took_s = (double)(scrape->clock->monotonic_ns(scrape->clock) - begun_ns) * 1e-9;
-    emit_with(scrape, TEXT("node_scrape_collector_duration_seconds"), TEXT("collector"), row->name, took_s);
-    emit_with(scrape, TEXT("node_scrape_collector_success"), TEXT("collector"), row->name, worked ? 1 : 0);
+    emit_with(scrape, TEXT("node_scrape_collector_duration_seconds"), TEXT("collector"), row->name,
+              took_s);
+    emit_with(scrape, TEXT("node_scrape_collector_success"), TEXT("collector"), row->name,
+              worked ? 1 : 0);
 }
 
 void host_collect(Host *host, Clock *clock, int64_t now_ms, WriteBody *body) {
     arena_clear(&host->scratch);
     Scrape scrape = {
-        .host = host, .body = body, .clock = clock, .now_ms = now_ms, .number = host->number, .proc = host->proc, .sys = host->sys,
-        .job = host->job, .instance = host->instance, .arena = &host->scratch, .file = &host->file,
+        .host = host,
+        .body = body,
+        .clock = clock,
+        .now_ms = now_ms,
+        .number = host->number,
+        .proc = host->proc,
+        .sys = host->sys,
+        .job = host->job,
+        .instance = host->instance,
+        .arena = &host->scratch,
+        .file = &host->file,
     };
     for (size_t i = 0; i < COUNT(collectors); i++) {
         if (host->number % collectors[i].every == 0) run_collector(&scrape, &collectors[i]);
@@ -153,7 +170,8 @@ void host_collect(Host *host, Clock *clock, int64_t now_ms, WriteBody *body) {
     emit_one(&scrape, TEXT("up"), 1);
     if (host->number % METADATA_EVERY == 0) {
         for (size_t i = 0; i < COUNT(families); i++) {
-            write_body_add_metadata(body, families[i].name, families[i].type, families[i].help, TEXT_NONE);
+            write_body_add_metadata(body, families[i].name, families[i].type, families[i].help,
+                                    TEXT_NONE);
         }
     }
     host->number++;

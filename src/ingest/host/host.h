@@ -1,9 +1,10 @@
-// The host collector: this machine's own state under node_exporter's metric names, so that existing node
-// dashboards work. Reads /proc and /sys through os/process.h; one call makes one scrape's rows.
+// The host collector: this machine's own state under node_exporter's metric names, so that existing
+// node dashboards work. Reads /proc and /sys through os/process.h; one call makes one scrape's
+// rows.
 //
-// Collectors are a table (host.c): cpu, loadavg, meminfo, diskstats, filesystem, netdev, pressure, stat, uname, vmstat,
-// sockstat, filefd, time, processes …; one that fails is skipped and counted (node_scrape_collector_success), never the whole.
-// One thread at a time per Host.
+// Collectors are a table (host.c): cpu, loadavg, meminfo, diskstats, filesystem, netdev, pressure,
+// stat, uname, vmstat, sockstat, filefd, time, processes …; one that fails is skipped and counted
+// (node_scrape_collector_success), never the whole. One thread at a time per Host.
 #pragma once
 
 #include "ingest/ingest.h"

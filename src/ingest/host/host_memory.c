@@ -10,7 +10,8 @@ bool collect_meminfo(Scrape *scrape, Error *err) {
         if (!next_word(&line, &field) || field.at[field.len - 1] != ':') continue;
         double value = next_number(&line);
         bool in_kb = next_word(&line, &unit) && text_equal(unit, TEXT("kB"));
-        AUTO(builder_free) Builder name = {0};
+        AUTO(builder_free)
+        Builder name = {0};
         builder_add(&name, TEXT("node_memory_"));
         for (size_t i = 0; i + 1 < field.len; i++) {
             if (field.at[i] == '(') builder_add_char(&name, '_');
@@ -27,10 +28,13 @@ bool collect_vmstat(Scrape *scrape, Error *err) {
     TRY(read_proc(scrape, "vmstat", &rest, err));
     while (next_line(&rest, &line)) {
         if (!next_word(&line, &field)) continue;
-        bool wanted = text_starts_with(field, TEXT("oom_kill")) || text_starts_with(field, TEXT("pgpg")) ||
+        bool wanted = text_starts_with(field, TEXT("oom_kill")) ||
+                      text_starts_with(field, TEXT("pgpg")) ||
                       text_starts_with(field, TEXT("pswp")) ||
                       (text_starts_with(field, TEXT("pg")) && text_ends_with(field, TEXT("fault")));
-        if (wanted) emit_one(scrape, text_format(scrape->arena, "node_vmstat_%.*s", TEXT_ARG(field)), next_number(&line));
+        if (wanted)
+            emit_one(scrape, text_format(scrape->arena, "node_vmstat_%.*s", TEXT_ARG(field)),
+                     next_number(&line));
     }
     return true;
 }

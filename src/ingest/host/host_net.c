@@ -5,10 +5,14 @@
 bool collect_netdev(Scrape *scrape, Error *err) {
     // ORDER: the columns of the kernel, receive then transmit.
     static const Text columns[] = {
-        TEXT_INIT("receive_bytes"), TEXT_INIT("receive_packets"), TEXT_INIT("receive_errs"), TEXT_INIT("receive_drop"),
-        TEXT_INIT("receive_fifo"), TEXT_INIT("receive_frame"), TEXT_INIT("receive_compressed"), TEXT_INIT("receive_multicast"),
-        TEXT_INIT("transmit_bytes"), TEXT_INIT("transmit_packets"), TEXT_INIT("transmit_errs"), TEXT_INIT("transmit_drop"),
-        TEXT_INIT("transmit_fifo"), TEXT_INIT("transmit_colls"), TEXT_INIT("transmit_carrier"), TEXT_INIT("transmit_compressed"),
+        TEXT_INIT("receive_bytes"),      TEXT_INIT("receive_packets"),
+        TEXT_INIT("receive_errs"),       TEXT_INIT("receive_drop"),
+        TEXT_INIT("receive_fifo"),       TEXT_INIT("receive_frame"),
+        TEXT_INIT("receive_compressed"), TEXT_INIT("receive_multicast"),
+        TEXT_INIT("transmit_bytes"),     TEXT_INIT("transmit_packets"),
+        TEXT_INIT("transmit_errs"),      TEXT_INIT("transmit_drop"),
+        TEXT_INIT("transmit_fifo"),      TEXT_INIT("transmit_colls"),
+        TEXT_INIT("transmit_carrier"),   TEXT_INIT("transmit_compressed"),
     };
     Text rest, line, device;
     TRY(read_proc(scrape, "net/dev", &rest, err));
@@ -18,7 +22,9 @@ bool collect_netdev(Scrape *scrape, Error *err) {
         device = text_trim(text_slice(line, 0, (size_t)colon));
         Text values = text_slice(line, (size_t)colon + 1, line.len);
         for (size_t i = 0; i < COUNT(columns); i++) {
-            emit_with(scrape, text_format(scrape->arena, "node_network_%.*s_total", TEXT_ARG(columns[i])), TEXT("device"), device, next_number(&values));
+            emit_with(scrape,
+                      text_format(scrape->arena, "node_network_%.*s_total", TEXT_ARG(columns[i])),
+                      TEXT("device"), device, next_number(&values));
         }
     }
     return true;
@@ -26,19 +32,39 @@ bool collect_netdev(Scrape *scrape, Error *err) {
 
 // The fields that node_exporter keeps by default, of the many that the kernel counts.
 static bool is_kept(Text protocol, Text field) {
-    static const struct { Text protocol; Text field; } kept[] = {
-        {TEXT_INIT("Icmp"), TEXT_INIT("InMsgs")}, {TEXT_INIT("Icmp"), TEXT_INIT("OutMsgs")}, {TEXT_INIT("Icmp"), TEXT_INIT("InErrors")},
-        {TEXT_INIT("Ip"), TEXT_INIT("Forwarding")}, {TEXT_INIT("IpExt"), TEXT_INIT("InOctets")}, {TEXT_INIT("IpExt"), TEXT_INIT("OutOctets")},
-        {TEXT_INIT("Tcp"), TEXT_INIT("ActiveOpens")}, {TEXT_INIT("Tcp"), TEXT_INIT("CurrEstab")}, {TEXT_INIT("Tcp"), TEXT_INIT("InErrs")},
-        {TEXT_INIT("Tcp"), TEXT_INIT("InSegs")}, {TEXT_INIT("Tcp"), TEXT_INIT("OutRsts")}, {TEXT_INIT("Tcp"), TEXT_INIT("OutSegs")},
-        {TEXT_INIT("Tcp"), TEXT_INIT("PassiveOpens")}, {TEXT_INIT("Tcp"), TEXT_INIT("RetransSegs")},
-        {TEXT_INIT("TcpExt"), TEXT_INIT("ListenDrops")}, {TEXT_INIT("TcpExt"), TEXT_INIT("ListenOverflows")},
-        {TEXT_INIT("TcpExt"), TEXT_INIT("SyncookiesFailed")}, {TEXT_INIT("TcpExt"), TEXT_INIT("SyncookiesRecv")},
-        {TEXT_INIT("TcpExt"), TEXT_INIT("SyncookiesSent")}, {TEXT_INIT("TcpExt"), TEXT_INIT("TCPOFOQueue")},
-        {TEXT_INIT("TcpExt"), TEXT_INIT("TCPRcvQDrop")}, {TEXT_INIT("TcpExt"), TEXT_INIT("TCPSynRetrans")},
-        {TEXT_INIT("TcpExt"), TEXT_INIT("TCPTimeouts")}, {TEXT_INIT("Udp"), TEXT_INIT("InDatagrams")},
-        {TEXT_INIT("Udp"), TEXT_INIT("InErrors")}, {TEXT_INIT("Udp"), TEXT_INIT("NoPorts")}, {TEXT_INIT("Udp"), TEXT_INIT("OutDatagrams")},
-        {TEXT_INIT("Udp"), TEXT_INIT("RcvbufErrors")}, {TEXT_INIT("Udp"), TEXT_INIT("SndbufErrors")},
+    static const struct {
+        Text protocol;
+        Text field;
+    } kept[] = {
+        {TEXT_INIT("Icmp"), TEXT_INIT("InMsgs")},
+        {TEXT_INIT("Icmp"), TEXT_INIT("OutMsgs")},
+        {TEXT_INIT("Icmp"), TEXT_INIT("InErrors")},
+        {TEXT_INIT("Ip"), TEXT_INIT("Forwarding")},
+        {TEXT_INIT("IpExt"), TEXT_INIT("InOctets")},
+        {TEXT_INIT("IpExt"), TEXT_INIT("OutOctets")},
+        {TEXT_INIT("Tcp"), TEXT_INIT("ActiveOpens")},
+        {TEXT_INIT("Tcp"), TEXT_INIT("CurrEstab")},
+        {TEXT_INIT("Tcp"), TEXT_INIT("InErrs")},
+        {TEXT_INIT("Tcp"), TEXT_INIT("InSegs")},
+        {TEXT_INIT("Tcp"), TEXT_INIT("OutRsts")},
+        {TEXT_INIT("Tcp"), TEXT_INIT("OutSegs")},
+        {TEXT_INIT("Tcp"), TEXT_INIT("PassiveOpens")},
+        {TEXT_INIT("Tcp"), TEXT_INIT("RetransSegs")},
+        {TEXT_INIT("TcpExt"), TEXT_INIT("ListenDrops")},
+        {TEXT_INIT("TcpExt"), TEXT_INIT("ListenOverflows")},
+        {TEXT_INIT("TcpExt"), TEXT_INIT("SyncookiesFailed")},
+        {TEXT_INIT("TcpExt"), TEXT_INIT("SyncookiesRecv")},
+        {TEXT_INIT("TcpExt"), TEXT_INIT("SyncookiesSent")},
+        {TEXT_INIT("TcpExt"), TEXT_INIT("TCPOFOQueue")},
+        {TEXT_INIT("TcpExt"), TEXT_INIT("TCPRcvQDrop")},
+        {TEXT_INIT("TcpExt"), TEXT_INIT("TCPSynRetrans")},
+        {TEXT_INIT("TcpExt"), TEXT_INIT("TCPTimeouts")},
+        {TEXT_INIT("Udp"), TEXT_INIT("InDatagrams")},
+        {TEXT_INIT("Udp"), TEXT_INIT("InErrors")},
+        {TEXT_INIT("Udp"), TEXT_INIT("NoPorts")},
+        {TEXT_INIT("Udp"), TEXT_INIT("OutDatagrams")},
+        {TEXT_INIT("Udp"), TEXT_INIT("RcvbufErrors")},
+        {TEXT_INIT("Udp"), TEXT_INIT("SndbufErrors")},
     };
     for (size_t i = 0; i < COUNT(kept); i++) {
         if (text_equal(kept[i].protocol, protocol) && text_equal(kept[i].field, field)) return true;
@@ -50,12 +76,16 @@ static bool is_kept(Text protocol, Text field) {
 static void emit_pairs(Scrape *scrape, Text rest) {
     Text names, values, protocol, ignored, name;
     while (next_line(&rest, &names) && next_line(&rest, &values)) {
-        if (!next_word(&names, &protocol) || !next_word(&values, &ignored) || protocol.len < 2) continue;
+        if (!next_word(&names, &protocol) || !next_word(&values, &ignored) || protocol.len < 2)
+            continue;
         protocol.len--;
         while (next_word(&names, &name)) {
             double value = next_number(&values);
             if (!is_kept(protocol, name)) continue;
-            emit_one(scrape, text_format(scrape->arena, "node_netstat_%.*s_%.*s", TEXT_ARG(protocol), TEXT_ARG(name)), value);
+            emit_one(scrape,
+                     text_format(scrape->arena, "node_netstat_%.*s_%.*s", TEXT_ARG(protocol),
+                                 TEXT_ARG(name)),
+                     value);
         }
     }
 }
@@ -78,7 +108,10 @@ bool collect_sockstat(Scrape *scrape, Error *err) {
         protocol.len--;
         while (next_word(&line, &name)) {
             double value = next_number(&line);
-            emit_one(scrape, text_format(scrape->arena, "node_sockstat_%.*s_%.*s", TEXT_ARG(protocol), TEXT_ARG(name)), value);
+            emit_one(scrape,
+                     text_format(scrape->arena, "node_sockstat_%.*s_%.*s", TEXT_ARG(protocol),
+                                 TEXT_ARG(name)),
+                     value);
         }
     }
     return true;

@@ -13,7 +13,8 @@ static Text read_line(Scrape *scrape, const char *name) {
 
 bool collect_uname(Scrape *scrape, Error *err) {
     Text kernel = machine_kernel(scrape->arena), sysname, release, machine;
-    if (!next_word(&kernel, &sysname) || !next_word(&kernel, &release) || !next_word(&kernel, &machine)) {
+    if (!next_word(&kernel, &sysname) || !next_word(&kernel, &release) ||
+        !next_word(&kernel, &machine)) {
         return error_set(err, ERROR_IO, "the kernel does not name itself");
     }
     Label labels[] = {
@@ -29,9 +30,15 @@ bool collect_uname(Scrape *scrape, Error *err) {
 }
 
 bool collect_os(Scrape *scrape, Error *err) {
-    static const struct { Text key; Text label; } fields[] = {
-        {TEXT_INIT("ID"), TEXT_INIT("id")}, {TEXT_INIT("NAME"), TEXT_INIT("name")}, {TEXT_INIT("PRETTY_NAME"), TEXT_INIT("pretty_name")},
-        {TEXT_INIT("VERSION"), TEXT_INIT("version")}, {TEXT_INIT("VERSION_CODENAME"), TEXT_INIT("version_codename")},
+    static const struct {
+        Text key;
+        Text label;
+    } fields[] = {
+        {TEXT_INIT("ID"), TEXT_INIT("id")},
+        {TEXT_INIT("NAME"), TEXT_INIT("name")},
+        {TEXT_INIT("PRETTY_NAME"), TEXT_INIT("pretty_name")},
+        {TEXT_INIT("VERSION"), TEXT_INIT("version")},
+        {TEXT_INIT("VERSION_CODENAME"), TEXT_INIT("version_codename")},
         {TEXT_INIT("VERSION_ID"), TEXT_INIT("version_id")},
     };
     builder_clear(scrape->file);
@@ -44,7 +51,8 @@ bool collect_os(Scrape *scrape, Error *err) {
         if (!text_cut(&value, '=', &key) || value.at == NULL) continue;
         if (value.len >= 2 && value.at[0] == '"') value = text_slice(value, 1, value.len - 1);
         for (size_t i = 0; i < COUNT(fields); i++) {
-            if (text_equal(fields[i].key, key) && count < COUNT(labels)) labels[count++] = (Label){fields[i].label, value};
+            if (text_equal(fields[i].key, key) && count < COUNT(labels))
+                labels[count++] = (Label){fields[i].label, value};
         }
     }
     emit(scrape, TEXT("node_os_info"), labels, count, 1);
@@ -66,7 +74,8 @@ bool collect_filefd(Scrape *scrape, Error *err) {
     return true;
 }
 
-// "1234 (name with ) in it) S ppid …": the state stands behind the last parenthesis, the threads 17 words later.
+// "1234 (name with ) in it) S ppid …": the state stands behind the last parenthesis, the threads 17
+// words later.
 static bool read_process(Text line, char *state, double *threads) {
     size_t at = line.len;
     while (at > 0 && line.at[at - 1] != ')') at--;
@@ -94,19 +103,24 @@ bool collect_processes(Scrape *scrape, Error *err) {
         Error gone;  // a process may end between the list and the read
         char state;
         double threads;
-        if (!read_proc(scrape, name, &line, &gone) || !read_process(line, &state, &threads)) continue;
+        if (!read_proc(scrape, name, &line, &gone) || !read_process(line, &state, &threads))
+            continue;
         by_state[(unsigned char)state & 127]++;
         threads_all += threads;
         count++;
     }
     for (size_t state = 'A'; state <= 'z'; state++) {
         char letter = (char)state;
-        if (by_state[state] > 0) emit_with(scrape, TEXT("node_processes_state"), TEXT("state"), (Text){&letter, 1}, by_state[state]);
+        if (by_state[state] > 0)
+            emit_with(scrape, TEXT("node_processes_state"), TEXT("state"), (Text){&letter, 1},
+                      by_state[state]);
     }
     emit_one(scrape, TEXT("node_processes_threads"), threads_all);
     emit_one(scrape, TEXT("node_processes_pids"), count);
     Text most;
-    if (read_proc(scrape, "sys/kernel/threads-max", &most, err)) emit_one(scrape, TEXT("node_processes_max_threads"), next_number(&most));
-    if (read_proc(scrape, "sys/kernel/pid_max", &most, err)) emit_one(scrape, TEXT("node_processes_max_processes"), next_number(&most));
+    if (read_proc(scrape, "sys/kernel/threads-max", &most, err))
+        emit_one(scrape, TEXT("node_processes_max_threads"), next_number(&most));
+    if (read_proc(scrape, "sys/kernel/pid_max", &most, err))
+        emit_one(scrape, TEXT("node_processes_max_processes"), next_number(&most));
     return true;
 }

@@ -27,9 +27,11 @@ static double value_of(Test *t, Bytes body, Text series) {
     check_ok(t, write_request_decode(body, t->arena, &batch, t->err));
     double found = NAN;
     for (size_t i = 0; i < batch.series.count; i++) {
-        AUTO(builder_free) Builder name = {0};
+        AUTO(builder_free)
+        Builder name = {0};
         labels_print((Labels){batch.series.at[i].labels}, &name);
-        if (text_equal(builder_text(&name), series)) found = batch.samples.at[batch.series.at[i].first_sample].value;
+        if (text_equal(builder_text(&name), series))
+            found = batch.samples.at[batch.series.at[i].first_sample].value;
     }
     batch_free(&batch);
     return found;
@@ -38,11 +40,17 @@ static double value_of(Test *t, Bytes body, Text series) {
 TEST(a_known_proc_gives_known_samples) {
     char folder[] = "/tmp/traceo-host-XXXXXX";
     check(t, mkdtemp(folder) != NULL);
-    put(t, folder, "stat", "cpu  1 2 3 4\ncpu0 100 20 300 4000 50 6 7 8 9 10\nintr 123 4 5\nctxt 77\nbtime 1700000000\nprocesses 12\nprocs_running 2\nprocs_blocked 1\n");
+    put(t, folder, "stat",
+        "cpu  1 2 3 4\ncpu0 100 20 300 4000 50 6 7 8 9 10\nintr 123 4 5\nctxt 77\nbtime "
+        "1700000000\nprocesses 12\nprocs_running 2\nprocs_blocked 1\n");
     put(t, folder, "loadavg", "0.50 1.25 2.00 1/200 4242\n");
-    put(t, folder, "meminfo", "MemTotal:       1024 kB\nActive(anon):     10 kB\nHugePages_Total:   3\n");
-    put(t, folder, "diskstats", " 253 0 vda 10 1 200 3000 20 2 400 5000 1 600 7000 0 0 0 0 3 9\n 253 1 vda1 1 1 1 1 1 1 1 1 1 1 1\n");
-    put(t, folder, "net/dev", "Inter-| Receive\n face |bytes\n  eth0: 1000 2 3 4 5 6 7 8 9000 10 11 12 13 14 15 16\n");
+    put(t, folder, "meminfo",
+        "MemTotal:       1024 kB\nActive(anon):     10 kB\nHugePages_Total:   3\n");
+    put(t, folder, "diskstats",
+        " 253 0 vda 10 1 200 3000 20 2 400 5000 1 600 7000 0 0 0 0 3 9\n 253 1 vda1 1 1 1 1 1 1 1 "
+        "1 1 1 1\n");
+    put(t, folder, "net/dev",
+        "Inter-| Receive\n face |bytes\n  eth0: 1000 2 3 4 5 6 7 8 9000 10 11 12 13 14 15 16\n");
     put(t, folder, "pressure/cpu", "some avg10=0.00 avg60=0.00 avg300=0.00 total=2500000\n");
     put(t, folder, "42/stat", "42 (a b) c) S 1 42 42 0 -1 4 1 0 0 0 1 1 0 0 20 0 7 0 100\n");
 
@@ -54,31 +62,53 @@ TEST(a_known_proc_gives_known_samples) {
     clock_manual(&manual, 1700000100000);
     host_collect(host, &manual.clock, 1700000100000, &body);
     Bytes bytes = text_bytes(builder_text(&body.bytes));
-    static const struct { Text series; double value; } rows[] = {
-        {TEXT_INIT("node_cpu_seconds_total{cpu=\"0\", instance=\"here\", job=\"node\", mode=\"idle\"}"), 40},
-        {TEXT_INIT("node_cpu_guest_seconds_total{cpu=\"0\", instance=\"here\", job=\"node\", mode=\"nice\"}"), 0.1},
+    static const struct {
+        Text series;
+        double value;
+    } rows[] = {
+        {TEXT_INIT(
+             "node_cpu_seconds_total{cpu=\"0\", instance=\"here\", job=\"node\", mode=\"idle\"}"),
+         40},
+        {TEXT_INIT("node_cpu_guest_seconds_total{cpu=\"0\", instance=\"here\", job=\"node\", "
+                   "mode=\"nice\"}"),
+         0.1},
         {TEXT_INIT("node_intr_total{instance=\"here\", job=\"node\"}"), 123},
         {TEXT_INIT("node_load5{instance=\"here\", job=\"node\"}"), 1.25},
         {TEXT_INIT("node_memory_MemTotal_bytes{instance=\"here\", job=\"node\"}"), 1048576},
         {TEXT_INIT("node_memory_Active_anon_bytes{instance=\"here\", job=\"node\"}"), 10240},
         {TEXT_INIT("node_memory_HugePages_Total{instance=\"here\", job=\"node\"}"), 3},
-        {TEXT_INIT("node_disk_read_bytes_total{device=\"vda\", instance=\"here\", job=\"node\"}"), 102400},
-        {TEXT_INIT("node_disk_io_time_seconds_total{device=\"vda\", instance=\"here\", job=\"node\"}"), 0.6},
-        {TEXT_INIT("node_network_transmit_bytes_total{device=\"eth0\", instance=\"here\", job=\"node\"}"), 9000},
-        {TEXT_INIT("node_pressure_cpu_waiting_seconds_total{instance=\"here\", job=\"node\"}"), 2.5},
+        {TEXT_INIT("node_disk_read_bytes_total{device=\"vda\", instance=\"here\", job=\"node\"}"),
+         102400},
+        {TEXT_INIT(
+             "node_disk_io_time_seconds_total{device=\"vda\", instance=\"here\", job=\"node\"}"),
+         0.6},
+        {TEXT_INIT(
+             "node_network_transmit_bytes_total{device=\"eth0\", instance=\"here\", job=\"node\"}"),
+         9000},
+        {TEXT_INIT("node_pressure_cpu_waiting_seconds_total{instance=\"here\", job=\"node\"}"),
+         2.5},
         {TEXT_INIT("node_processes_threads{instance=\"here\", job=\"node\"}"), 7},
         {TEXT_INIT("node_processes_state{instance=\"here\", job=\"node\", state=\"S\"}"), 1},
-        {TEXT_INIT("node_scrape_collector_success{collector=\"stat\", instance=\"here\", job=\"node\"}"), 1},
+        {TEXT_INIT(
+             "node_scrape_collector_success{collector=\"stat\", instance=\"here\", job=\"node\"}"),
+         1},
         // There is no net/netstat in this /proc: that collector says so, the others go on.
-        {TEXT_INIT("node_scrape_collector_success{collector=\"netstat\", instance=\"here\", job=\"node\"}"), 0},
+        {TEXT_INIT("node_scrape_collector_success{collector=\"netstat\", instance=\"here\", "
+                   "job=\"node\"}"),
+         0},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         double value = value_of(t, bytes, rows[i].series);
         if (fabs(value - rows[i].value) > 1e-9) {
-            check_failed(t, __FILE__, __LINE__, "%.*s is %g, not %g", TEXT_ARG(rows[i].series), value, rows[i].value);
+            check_failed(t, __FILE__, __LINE__, "%.*s is %g, not %g", TEXT_ARG(rows[i].series),
+                         value, rows[i].value);
         }
     }
-    check(t, isnan(value_of(t, bytes, TEXT("node_disk_read_bytes_total{device=\"vda1\", instance=\"here\", job=\"node\"}"))));
+    check(
+        t,
+        isnan(value_of(
+            t, bytes,
+            TEXT("node_disk_read_bytes_total{device=\"vda1\", instance=\"here\", job=\"node\"}"))));
     write_body_free(&body);
     host_close(&host);
 }
@@ -90,16 +120,23 @@ TEST(this_host_gives_what_node_dashboards_ask_for) {
     Clock *clock = clock_system();
     host_collect(host, clock, clock->wall_ms(clock), &body);
     static const Text families[] = {
-        TEXT_INIT("node_cpu_seconds_total"), TEXT_INIT("node_memory_MemAvailable_bytes"), TEXT_INIT("node_filesystem_avail_bytes"),
-        TEXT_INIT("node_load1"), TEXT_INIT("node_uname_info"), TEXT_INIT("node_boot_time_seconds"), TEXT_INIT("node_procs_running"),
+        TEXT_INIT("node_cpu_seconds_total"),
+        TEXT_INIT("node_memory_MemAvailable_bytes"),
+        TEXT_INIT("node_filesystem_avail_bytes"),
+        TEXT_INIT("node_load1"),
+        TEXT_INIT("node_uname_info"),
+        TEXT_INIT("node_boot_time_seconds"),
+        TEXT_INIT("node_procs_running"),
     };
     Batch batch = {0};
-    check_ok(t, write_request_decode(text_bytes(builder_text(&body.bytes)), t->arena, &batch, t->err));
+    check_ok(t,
+             write_request_decode(text_bytes(builder_text(&body.bytes)), t->arena, &batch, t->err));
     for (size_t f = 0; f < COUNT(families); f++) {
         bool found = false;
         for (size_t i = 0; i < batch.series.count; i++) {
             check_ok(t, labels_check(batch.series.at[i].labels, t->err));
-            found |= text_equal(labels_get((Labels){batch.series.at[i].labels}, LABEL_NAME), families[f]);
+            found |= text_equal(labels_get((Labels){batch.series.at[i].labels}, LABEL_NAME),
+                                families[f]);
         }
         if (!found) check_failed(t, __FILE__, __LINE__, "%.*s is missing", TEXT_ARG(families[f]));
     }
@@ -108,4 +145,5 @@ TEST(this_host_gives_what_node_dashboards_ask_for) {
     host_close(&host);
 }
 
-TEST_MAIN("host", CASE(a_known_proc_gives_known_samples), CASE(this_host_gives_what_node_dashboards_ask_for))
+TEST_MAIN("host", CASE(a_known_proc_gives_known_samples),
+          CASE(this_host_gives_what_node_dashboards_ask_for))

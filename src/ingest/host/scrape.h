@@ -8,11 +8,11 @@ typedef struct Scrape {
     WriteBody *body;
     Clock *clock;
     int64_t now_ms;
-    uint64_t number;    // the first scrape is 0
-    Text proc, sys;     // folders
-    Text job, instance; // labels of every series
-    Arena *arena;       // of this scrape
-    Builder *file;      // the file that was read last
+    uint64_t number;     // the first scrape is 0
+    Text proc, sys;      // folders
+    Text job, instance;  // labels of every series
+    Arena *arena;        // of this scrape
+    Builder *file;       // the file that was read last
 } Scrape;
 
 // A sample of one series; `labels` (may be NULL) come besides job and instance.
@@ -20,7 +20,8 @@ void emit(Scrape *scrape, Text name, const Label *labels, size_t count, double v
 static inline void emit_one(Scrape *scrape, Text name, double value) {
     emit(scrape, name, NULL, 0, value);
 }
-static inline void emit_with(Scrape *scrape, Text name, Text label, Text label_value, double value) {
+static inline void emit_with(Scrape *scrape, Text name, Text label, Text label_value,
+                             double value) {
     Label labels[] = {{label, label_value}};
     emit(scrape, name, labels, 1, value);
 }

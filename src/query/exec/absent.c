@@ -20,7 +20,8 @@ static Labels asked_for(Exec *exec, const Expr *argument, Arena *arena) {
         if (text_equal(matcher->name, LABEL_NAME)) continue;
         bool before = false;
         for (size_t j = 0; j < i; j++) {
-            before |= matchers.at[j].kind == MATCH_EQUAL && text_equal(matchers.at[j].name, matcher->name);
+            before |= matchers.at[j].kind == MATCH_EQUAL &&
+                      text_equal(matchers.at[j].name, matcher->name);
         }
         bool wanted = matcher->kind == MATCH_EQUAL && !before;
         labels = labels_set(exec, labels, matcher->name, wanted ? matcher->value : TEXT(""), arena);
@@ -44,7 +45,8 @@ static bool mark_vector(Absent *absent, double *column, Error *err) {
 static bool mark_range(Absent *absent, double *column, Error *err) {
     Steps steps = absent->operator.steps;
     RangeInput in = {.steps = steps};
-    range_windows(absent->operator.exec, absent->argument, steps, &in.first_end_ms, &in.step_ms, &in.range_ms);
+    range_windows(absent->operator.exec, absent->argument, steps, &in.first_end_ms, &in.step_ms,
+                  &in.range_ms);
     for (;;) {
         RangeSeries series;
         bool more;
@@ -60,7 +62,7 @@ static bool mark_range(Absent *absent, double *column, Error *err) {
     }
 }
 
-static bool absent_next(Operator *operator, StepBatch *out, Error *err) {
+static bool absent_next(Operator *operator, StepBatch * out, Error *err) {
     Absent *absent = (Absent *)operator;
     if (absent->done) return true;
     absent->done = true;
@@ -71,7 +73,8 @@ static bool absent_next(Operator *operator, StepBatch *out, Error *err) {
     for (size_t i = 0; i < operator->steps.count; i++) any |= !is_absent(column[i]);
     if (!any) return true;
     out->at = arena_push(&operator->batch, StepSeries);
-    *out->at = (StepSeries){asked_for(operator->exec, absent->argument, &operator->keep), false, column};
+    *out->at =
+        (StepSeries){asked_for(operator->exec, absent->argument, &operator->keep), false, column};
     out->count = 1;
     return true;
 }
@@ -81,6 +84,7 @@ bool absent_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Erro
     absent->operator.one_name = true;
     absent->argument = expr_inner(call->as.call.args[0]);
     *out = &absent->operator;
-    if (call->as.call.function->id == FUNCTION_ABSENT) return operator_open(exec, absent->argument, steps, &absent->inner, err);
+    if (call->as.call.function->id == FUNCTION_ABSENT)
+        return operator_open(exec, absent->argument, steps, &absent->inner, err);
     return range_source_open(exec, absent->argument, steps, &absent->source, err);
 }

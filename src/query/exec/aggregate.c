@@ -1,6 +1,7 @@
 // Aggregations that fold: sum, avg, min, max, count, group, stddev, stdvar.
 //
-// Batches of the input are folded into one set of columns per group as they come, so that memory follows the result.
+// Batches of the input are folded into one set of columns per group as they come, so that memory
+// follows the result.
 
 #include "query/exec/exec.h"
 
@@ -50,14 +51,16 @@ static Group *group_of(Aggregate *aggregate, Labels series) {
     if (!expr->as.aggregate.without && expr->as.aggregate.labels.count == 0) {
         return aggregate->first != NULL ? aggregate->first : group_make(aggregate, LABELS_NONE);
     }
-    Labels labels = expr->as.aggregate.without ? labels_remove(exec, series, expr->as.aggregate.labels, true, arena)
-                                               : labels_keep(exec, series, expr->as.aggregate.labels, arena);
+    Labels labels = expr->as.aggregate.without
+                        ? labels_remove(exec, series, expr->as.aggregate.labels, true, arena)
+                        : labels_keep(exec, series, expr->as.aggregate.labels, arena);
     void **slot = map_put(&aggregate->groups, bytes_text(labels.wire));
     if (*slot == NULL) *slot = group_make(aggregate, labels);
     return *slot;
 }
 
-// ---- Folding one series into its group ---------------------------------------------------------------
+// ---- Folding one series into its group
+// ---------------------------------------------------------------
 
 static void fold_sum(Group *group, const double *values, size_t steps) {
     for (size_t i = 0; i < steps; i++) {
@@ -146,7 +149,8 @@ static void fold_spread(Group *group, const double *values, size_t steps) {
 }
 
 typedef void (*Fold)(Group *group, const double *values, size_t steps);
-static const Fold folds[] = {  // ORDER: AggregateOp
+static const Fold folds[] = {
+    // ORDER: AggregateOp
     fold_sum, fold_avg, fold_min, fold_max, fold_count, fold_group, fold_spread, fold_spread,
 };
 _Static_assert(COUNT(folds) == AGG_TOPK, "one fold for each aggregation that folds");
@@ -190,7 +194,7 @@ static bool fold_all(Aggregate *aggregate, Error *err) {
     return true;
 }
 
-static bool aggregate_next(Operator *operator, StepBatch *out, Error *err) {
+static bool aggregate_next(Operator *operator, StepBatch * out, Error *err) {
     Aggregate *aggregate = (Aggregate *)operator;
     if (!aggregate->folded) {
         TRY(fold_all(aggregate, err));
@@ -213,7 +217,8 @@ bool aggregate_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, E
     aggregate->end = &aggregate->first;
     aggregate->operator.one_name = true;  // groups differ in the labels that are left
     for (size_t i = 0; i < expr->as.aggregate.labels.count && !expr->as.aggregate.without; i++) {
-        if (text_equal(expr->as.aggregate.labels.at[i], LABEL_NAME)) aggregate->operator.one_name = false;
+        if (text_equal(expr->as.aggregate.labels.at[i], LABEL_NAME))
+            aggregate->operator.one_name = false;
     }
     *out = &aggregate->operator;
     return operator_open(exec, expr->as.aggregate.expr, steps, &aggregate->inner, err);

@@ -1,4 +1,5 @@
-// Binary operators: of two numbers, of a vector and a scalar, of two vectors matched by their labels.
+// Binary operators: of two numbers, of a vector and a scalar, of two vectors matched by their
+// labels.
 
 #include "query/exec/exec.h"
 
@@ -8,25 +9,43 @@
 
 double binary_value(BinaryOp op, double left, double right) {
     switch (op) {
-        case OP_ADD: return left + right;
-        case OP_SUB: return left - right;
-        case OP_MUL: return left * right;
-        case OP_DIV: return left / right;
-        case OP_MOD: return fmod(left, right);
-        case OP_POW: return pow(left, right);
-        case OP_ATAN2: return atan2(left, right);
-        case OP_EQ: return left == right;
-        case OP_NE: return left != right;
-        case OP_LT: return left < right;
-        case OP_LE: return left <= right;
-        case OP_GT: return left > right;
-        case OP_GE: return left >= right;
-        case OP_AND: case OP_OR: case OP_UNLESS: case OP_COUNT: break;
+        case OP_ADD:
+            return left + right;
+        case OP_SUB:
+            return left - right;
+        case OP_MUL:
+            return left * right;
+        case OP_DIV:
+            return left / right;
+        case OP_MOD:
+            return fmod(left, right);
+        case OP_POW:
+            return pow(left, right);
+        case OP_ATAN2:
+            return atan2(left, right);
+        case OP_EQ:
+            return left == right;
+        case OP_NE:
+            return left != right;
+        case OP_LT:
+            return left < right;
+        case OP_LE:
+            return left <= right;
+        case OP_GT:
+            return left > right;
+        case OP_GE:
+            return left >= right;
+        case OP_AND:
+        case OP_OR:
+        case OP_UNLESS:
+        case OP_COUNT:
+            break;
     }
     unreachable("set operators have no value");
 }
 
-// ---- A vector and a scalar --------------------------------------------------------------------------
+// ---- A vector and a scalar
+// --------------------------------------------------------------------------
 
 typedef struct WithScalar {
     Operator operator;
@@ -35,7 +54,7 @@ typedef struct WithScalar {
     bool scalar_left;
 } WithScalar;
 
-static bool with_scalar_next(Operator *operator, StepBatch *out, Error *err) {
+static bool with_scalar_next(Operator *operator, StepBatch * out, Error *err) {
     WithScalar *binary = (WithScalar *)operator;
     BinaryOp op = operator->expr->as.binary.op;
     bool filters = binary_op_is_comparison(op) && !operator->expr->as.binary.return_bool;
@@ -45,7 +64,8 @@ static bool with_scalar_next(Operator *operator, StepBatch *out, Error *err) {
         for (size_t step = 0; step < operator->steps.count; step++) {
             double value = values[step], scalar = binary->scalar[step];
             if (is_absent(value)) continue;
-            double result = binary->scalar_left ? binary_value(op, scalar, value) : binary_value(op, value, scalar);
+            double result = binary->scalar_left ? binary_value(op, scalar, value)
+                                                : binary_value(op, value, scalar);
             if (!filters) {
                 values[step] = result;
             } else if (result == 0) {
@@ -66,11 +86,12 @@ bool binary_scalar_open(Exec *exec, const Expr *expr, Steps steps, Operator **ou
     TRY(operator_open(exec, vector, steps, &binary->vector, err));
     binary->operator.one_name = binary->vector->one_name;
     bool filters = binary_op_is_comparison(expr->as.binary.op) && !expr->as.binary.return_bool;
-    *out = filters ? &binary->operator : unique_open(exec, &binary->operator);
+    *out = filters ? &binary->operator: unique_open(exec, &binary->operator);
     return true;
 }
 
-// ---- Two vectors --------------------------------------------------------------------------------------
+// ---- Two vectors
+// --------------------------------------------------------------------------------------
 
 typedef struct Member Member;
 struct Member {
@@ -81,10 +102,10 @@ struct Member {
 // What shares one set of matching labels.
 typedef struct MatchGroup {
     Labels labels;
-    Member *one, *many;        // in order of appearance
+    Member *one, *many;  // in order of appearance
     Member **one_end, **many_end;
-    uint8_t *matched;          // steps at which a one-to-one match was made
-    struct MatchGroup *next;   // all groups, in order of appearance
+    uint8_t *matched;         // steps at which a one-to-one match was made
+    struct MatchGroup *next;  // all groups, in order of appearance
 } MatchGroup;
 
 typedef struct Matching {
@@ -97,7 +118,8 @@ typedef struct Matching {
 } Matching;
 
 static Labels match_labels(Exec *exec, const VectorMatching *rule, Labels labels, Arena *arena) {
-    return rule->on ? labels_keep(exec, labels, rule->labels, arena) : labels_remove(exec, labels, rule->labels, true, arena);
+    return rule->on ? labels_keep(exec, labels, rule->labels, arena)
+                    : labels_remove(exec, labels, rule->labels, true, arena);
 }
 
 static void group_add(Matching *matching, Map *groups, StepBatch batch, bool one) {
@@ -130,35 +152,43 @@ static void print_in_braces(Labels labels, Builder *out) {
     Label label;
     bool more = false;
     for (Bytes rest = labels.wire; labels_next(&rest, &label);) {
-        builder_addf(out, "%s%.*s=\"%.*s\"", more ? ", " : "", TEXT_ARG(label.name), TEXT_ARG(label.value));
+        builder_addf(out, "%s%.*s=\"%.*s\"", more ? ", " : "", TEXT_ARG(label.name),
+                     TEXT_ARG(label.value));
         more = true;
     }
     builder_add_char(out, '}');
 }
 
-static bool refuse_duplicates(Matching *matching, const MatchGroup *group, const Member *a, const Member *b, Error *err) {
-    AUTO(builder_free) Builder text = {0};
+static bool refuse_duplicates(Matching *matching, const MatchGroup *group, const Member *a,
+                              const Member *b, Error *err) {
+    AUTO(builder_free)
+    Builder text = {0};
     bool swapped = labels_compare(a->series->labels, b->series->labels) > 0;
     builder_add(&text, TEXT("found duplicate series for the match group "));
     print_in_braces(group->labels, &text);
-    builder_addf(&text, " on the %s hand-side of the operation: [", matching->rule->card == CARD_ONE_TO_MANY ? "left" : "right");
+    builder_addf(&text, " on the %s hand-side of the operation: [",
+                 matching->rule->card == CARD_ONE_TO_MANY ? "left" : "right");
     print_in_braces((swapped ? b : a)->series->labels, &text);
     builder_add(&text, TEXT(", "));
     print_in_braces((swapped ? a : b)->series->labels, &text);
-    builder_add(&text, TEXT("];many-to-many matching not allowed: matching labels must be unique on one side"));
+    builder_add(
+        &text,
+        TEXT("];many-to-many matching not allowed: matching labels must be unique on one side"));
     return error_set(err, ERROR_BAD_INPUT, "%.*s", TEXT_ARG(builder_text(&text)));
 }
 
-// On the side of "one", a group has at most one value per step, wherever the other side has any value at all.
-// `owners` is scratch, one per step.
-static bool check_one_side(Matching *matching, const MatchGroup *group, const uint8_t *many_any, const Member **owners, Error *err) {
+// On the side of "one", a group has at most one value per step, wherever the other side has any
+// value at all. `owners` is scratch, one per step.
+static bool check_one_side(Matching *matching, const MatchGroup *group, const uint8_t *many_any,
+                           const Member **owners, Error *err) {
     size_t steps = matching->operator.steps.count;
     if (group->one == NULL || group->one->next == NULL) return true;
     memset(owners, 0, steps * sizeof *owners);
     for (const Member *member = group->one; member != NULL; member = member->next) {
         for (size_t step = 0; step < steps; step++) {
             if (!many_any[step] || is_absent(member->series->values[step])) continue;
-            if (owners[step] != NULL) return refuse_duplicates(matching, group, owners[step], member, err);
+            if (owners[step] != NULL)
+                return refuse_duplicates(matching, group, owners[step], member, err);
             owners[step] = member;
         }
     }
@@ -169,22 +199,26 @@ static Labels result_labels(Matching *matching, Labels many, Labels one, Arena *
     Exec *exec = matching->operator.exec;
     const VectorMatching *rule = matching->rule;
     Labels labels = many;
-    if (!binary_op_is_comparison(matching->operator.expr->as.binary.op)) labels = labels_without_name(exec, labels, arena);
+    if (!binary_op_is_comparison(matching->operator.expr->as.binary.op))
+        labels = labels_without_name(exec, labels, arena);
     if (rule->card == CARD_ONE_TO_ONE) {
-        return rule->on ? labels_keep(exec, labels, rule->labels, arena) : labels_remove(exec, labels, rule->labels, false, arena);
+        return rule->on ? labels_keep(exec, labels, rule->labels, arena)
+                        : labels_remove(exec, labels, rule->labels, false, arena);
     }
     for (size_t i = 0; i < rule->include.count; i++) {
-        labels = labels_set(exec, labels, rule->include.at[i], labels_get(one, rule->include.at[i]), arena);
+        labels = labels_set(exec, labels, rule->include.at[i], labels_get(one, rule->include.at[i]),
+                            arena);
     }
     return labels;
 }
 
-// A step that matched but whose comparison is false: it counts as a match until all is matched. Like ABSENT, a
-// signalling NaN that no arithmetic gives.
+// A step that matched but whose comparison is false: it counts as a match until all is matched.
+// Like ABSENT, a signalling NaN that no arithmetic gives.
 static const uint64_t FILTERED_BITS = STALE_NAN_BITS + 1;
 
 // `out->values` is a column to fill; NULL afterwards when the two have no step in common.
-static bool match_pair(Matching *matching, MatchGroup *group, const StepSeries *many, const StepSeries *one, StepSeries *out, Error *err) {
+static bool match_pair(Matching *matching, MatchGroup *group, const StepSeries *many,
+                       const StepSeries *one, StepSeries *out, Error *err) {
     const Expr *expr = matching->operator.expr;
     BinaryOp op = expr->as.binary.op;
     Steps steps = matching->operator.steps;
@@ -199,9 +233,12 @@ static bool match_pair(Matching *matching, MatchGroup *group, const StepSeries *
         if (is_absent(left) || is_absent(right)) continue;
         any = true;
         if (matching->rule->card == CARD_ONE_TO_ONE) {
-            if (group->matched == NULL) group->matched = arena_push_array(arena, uint8_t, steps.count);
+            if (group->matched == NULL)
+                group->matched = arena_push_array(arena, uint8_t, steps.count);
             if (group->matched[step]) {
-                return error_set(err, ERROR_BAD_INPUT, "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)");
+                return error_set(err, ERROR_BAD_INPUT,
+                                 "multiple matches for labels: many-to-one matching must be "
+                                 "explicit (group_left/group_right)");
             }
             group->matched[step] = 1;
         }
@@ -225,8 +262,8 @@ static bool unfilter(double *values, Steps steps) {
 typedef ARRAY(StepSeries) Made;
 
 // One pair of a group; `*column` is a column to use, taken when the pair has a result.
-static bool match_into(Matching *matching, MatchGroup *group, const StepSeries *many, const StepSeries *one, double **column,
-                       Made *made, Error *err) {
+static bool match_into(Matching *matching, MatchGroup *group, const StepSeries *many,
+                       const StepSeries *one, double **column, Made *made, Error *err) {
     Exec *exec = matching->operator.exec;
     Arena *arena = &matching->operator.keep;
     if (*column == NULL) *column = column_new(arena, matching->operator.steps);
@@ -240,8 +277,10 @@ static bool match_into(Matching *matching, MatchGroup *group, const StepSeries *
     return true;
 }
 
-// What stands in for the members of one side where none has a value: the labels are those of the group.
-static void filler_make(Matching *matching, const MatchGroup *group, const Member *members, double value, StepSeries *filler) {
+// What stands in for the members of one side where none has a value: the labels are those of the
+// group.
+static void filler_make(Matching *matching, const MatchGroup *group, const Member *members,
+                        double value, StepSeries *filler) {
     Steps steps = matching->operator.steps;
     filler->labels = group->labels;
     column_fill(filler->values, steps, value);
@@ -252,9 +291,11 @@ static void filler_make(Matching *matching, const MatchGroup *group, const Membe
     }
 }
 
-// fill_left stands in for the side of "many" and fill_right for that of "one", also with group_right, where these are
-// the other way round: so Prometheus has it (its fill-modifier.test), and answers must not differ.
-static bool match_fillers(Matching *matching, MatchGroup *group, StepSeries *filler, double **column, Made *made, Error *err) {
+// fill_left stands in for the side of "many" and fill_right for that of "one", also with
+// group_right, where these are the other way round: so Prometheus has it (its fill-modifier.test),
+// and answers must not differ.
+static bool match_fillers(Matching *matching, MatchGroup *group, StepSeries *filler,
+                          double **column, Made *made, Error *err) {
     const VectorMatching *rule = matching->rule;
     if (rule->fills_right) {
         filler_make(matching, group, group->one, rule->fill_right, filler);
@@ -293,7 +334,8 @@ static bool match_groups(Matching *matching, const uint8_t *many_any, StepBatch 
     StepBatch all = {made.at, made.count};
     if (!series_unique(exec, &all, matching->operator.steps, arena, err)) {
         if (matching->rule->card == CARD_ONE_TO_ONE) return false;
-        return error_set(err, ERROR_BAD_INPUT, "multiple matches for labels: grouping labels must ensure unique matches");
+        return error_set(err, ERROR_BAD_INPUT,
+                         "multiple matches for labels: grouping labels must ensure unique matches");
     }
     size_t kept = 0;
     for (size_t i = 0; i < all.count; i++) {
@@ -304,7 +346,7 @@ static bool match_groups(Matching *matching, const uint8_t *many_any, StepBatch 
     return true;
 }
 
-static bool matching_next(Operator *operator, StepBatch *out, Error *err) {
+static bool matching_next(Operator *operator, StepBatch * out, Error *err) {
     Matching *matching = (Matching *)operator;
     if (matching->done) return true;
     matching->done = true;
@@ -316,7 +358,8 @@ static bool matching_next(Operator *operator, StepBatch *out, Error *err) {
     uint8_t *many_any = arena_push_array(&operator->keep, uint8_t, operator->steps.count);
     if (matching->rule->fills_left) memset(many_any, 1, operator->steps.count);
     for (size_t i = 0; i < many.count; i++) {
-        for (size_t step = 0; step < operator->steps.count; step++) many_any[step] |= !is_absent(many.at[i].values[step]);
+        for (size_t step = 0; step < operator->steps.count; step++)
+            many_any[step] |= !is_absent(many.at[i].values[step]);
     }
     Map groups = map_begin(&operator->keep, operator->exec->hash_key);
     group_add(matching, &groups, one, true);

@@ -9,16 +9,17 @@
 
 enum { NOTES_MAX = 32, BATCH_VALUES = 16384, BATCH_ROWS_MAX = 128 };
 
-void *operator_make(Exec *exec, size_t size, const Expr *expr, Steps steps, bool (*next)(Operator *, StepBatch *, Error *)) {
-    Operator *operator = arena_push_size(exec->arena, size, _Alignof(max_align_t));
-    *operator = (Operator){.exec = exec, .expr = expr, .steps = steps, .next = next};
+void *operator_make(Exec *exec, size_t size, const Expr *expr, Steps steps,
+                    bool (*next)(Operator *, StepBatch *, Error *)) {
+    Operator *operator= arena_push_size(exec->arena, size, _Alignof(max_align_t));
+    *operator=(Operator){.exec = exec, .expr = expr, .steps = steps, .next = next};
     *array_add(&exec->operators) = operator;
     return operator;
 }
 
 void exec_close(Exec *exec) {
     for (size_t i = exec->operators.count; i > 0; i--) {
-        Operator *operator = exec->operators.at[i - 1];
+        Operator *operator= exec->operators.at[i - 1];
         if (operator->close != NULL) operator->close(operator);
         arena_free(&operator->keep);
         arena_free(&operator->batch);
@@ -35,7 +36,7 @@ void exec_close(Exec *exec) {
 static int64_t memory_used(const Exec *exec) {
     int64_t bytes = (int64_t)exec->arena->bytes - exec->arena_before;
     for (size_t i = 0; i < exec->operators.count; i++) {
-        const Operator *operator = exec->operators.at[i];
+        const Operator *operator= exec->operators.at[i];
         bytes += (int64_t)(operator->keep.bytes + operator->batch.bytes) + operator->extra_bytes;
     }
     return bytes;
@@ -46,13 +47,17 @@ bool exec_tick(Exec *exec, Error *err) {
     if (request->cancelled != NULL && atomic_load(request->cancelled)) {
         return error_set(err, ERROR_CANCELLED, "the query was cancelled");
     }
-    if (request->clock != NULL && request->clock->monotonic_ns(request->clock) > exec->deadline_ns) {
-        return error_set(err, ERROR_TIMEOUT, "query timed out: it ran longer than its limit of time (query.timeout)");
+    if (request->clock != NULL &&
+        request->clock->monotonic_ns(request->clock) > exec->deadline_ns) {
+        return error_set(err, ERROR_TIMEOUT,
+                         "query timed out: it ran longer than its limit of time (query.timeout)");
     }
     int64_t used = memory_used(exec);
     exec->memory_peak = MAX(exec->memory_peak, used);
     if (exec->memory_max > 0 && used > exec->memory_max) {
-        return error_set(err, ERROR_TOO_COSTLY, "the query wants more than its limit of memory (%lld bytes); ask for fewer series or steps",
+        return error_set(err, ERROR_TOO_COSTLY,
+                         "the query wants more than its limit of memory (%lld bytes); ask for "
+                         "fewer series or steps",
                          (long long)exec->memory_max);
     }
     if (request->memory == NULL || used <= exec->charged) return true;
@@ -65,7 +70,8 @@ bool exec_tick(Exec *exec, Error *err) {
 
 int64_t exec_memory_max(const Exec *exec) {
     int64_t budget = exec->request->memory == NULL ? 0 : atomic_load(&exec->request->memory->limit);
-    return exec->memory_max == 0 || (budget > 0 && budget < exec->memory_max) ? budget : exec->memory_max;
+    return exec->memory_max == 0 || (budget > 0 && budget < exec->memory_max) ? budget
+                                                                              : exec->memory_max;
 }
 
 size_t exec_series_max(const Exec *exec) {
@@ -86,11 +92,11 @@ size_t batch_rows(Steps steps) {
     return MAX((size_t)1, MIN(rows, (size_t)BATCH_ROWS_MAX));
 }
 
-bool operator_collect(Operator *operator, Arena *arena, StepBatch *out, Error *err) {
+bool operator_collect(Operator *operator, Arena * arena, StepBatch *out, Error *err) {
     ARRAY(StepSeries) all = {0};
     StepBatch batch;
     do {
-        TRY(operator_next(operator, &batch, err));
+        TRY(operator_next(operator, & batch, err));
         for (size_t i = 0; i < batch.count; i++) {
             StepSeries *copy = array_add_on(arena, &all);
             copy->labels.wire = bytes_copy(batch.at[i].labels.wire, arena);
@@ -110,10 +116,13 @@ void exec_note(Exec *exec, NoteKind kind, SourceRange range, const char *format,
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
     SourcePlace place = source_place(exec->text, range.from);
-    ArenaMark before = arena_mark(exec->arena);  // most notes are repeated for every series, and given back
-    Text note = text_format(exec->arena, "PromQL %s: %s (%zu:%zu)", kind == NOTE_WARNING ? "warning" : "info", message,
-                            place.line, place.column);
-    __typeof__(&exec->warnings) list = kind == NOTE_WARNING ? &exec->warnings : (void *)&exec->infos;
+    ArenaMark before =
+        arena_mark(exec->arena);  // most notes are repeated for every series, and given back
+    Text note =
+        text_format(exec->arena, "PromQL %s: %s (%zu:%zu)",
+                    kind == NOTE_WARNING ? "warning" : "info", message, place.line, place.column);
+    __typeof__(&exec->warnings) list =
+        kind == NOTE_WARNING ? &exec->warnings : (void *)&exec->infos;
     for (size_t i = 0; i < list->count; i++) {
         if (text_equal(list->at[i], note)) {
             arena_reset_to(exec->arena, before);
@@ -135,5 +144,6 @@ Text number_shown(double value, Arena *arena) {
 
 void quantile_note(Exec *exec, SourceRange range, double q) {
     Text shown = number_shown(q, exec->arena);
-    exec_note(exec, NOTE_WARNING, range, "quantile value should be between 0 and 1, got %.*s", TEXT_ARG(shown));
+    exec_note(exec, NOTE_WARNING, range, "quantile value should be between 0 and 1, got %.*s",
+              TEXT_ARG(shown));
 }

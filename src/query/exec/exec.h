@@ -1,9 +1,10 @@
 // Running a query: operators over batches of series, all steps of the query at once.
 //
-// Private to query/exec. A value column holds one double per step; a step without a value holds ABSENT, the bits of
-// the stale marker, which no query can see as a value. Operators are pulled: next() gives a batch of series whose labels
-// and columns live until the following next(), and belong to the caller meanwhile (it may change them in place). What
-// an operator has to keep lies on its `keep` arena. All operators of a query are closed together (exec_close).
+// Private to query/exec. A value column holds one double per step; a step without a value holds
+// ABSENT, the bits of the stale marker, which no query can see as a value. Operators are pulled:
+// next() gives a batch of series whose labels and columns live until the following next(), and
+// belong to the caller meanwhile (it may change them in place). What an operator has to keep lies
+// on its `keep` arena. All operators of a query are closed together (exec_close).
 #pragma once
 
 #include "base/map.h"
@@ -17,11 +18,17 @@ typedef struct Steps {
     size_t count;
 } Steps;
 
-static inline int64_t step_ms_at(Steps steps, size_t i) { return steps.start_ms + (int64_t)i * steps.step_ms; }
-static inline int64_t steps_end_ms(Steps steps) { return step_ms_at(steps, steps.count - 1); }
+static inline int64_t step_ms_at(Steps steps, size_t i) {
+    return steps.start_ms + (int64_t)i * steps.step_ms;
+}
+static inline int64_t steps_end_ms(Steps steps) {
+    return step_ms_at(steps, steps.count - 1);
+}
 
 #define ABSENT stale_nan()
-static inline bool is_absent(double value) { return is_stale(value); }
+static inline bool is_absent(double value) {
+    return is_stale(value);
+}
 
 typedef struct StepSeries {
     Labels labels;
@@ -45,7 +52,7 @@ typedef struct Exec {
     int64_t lookback_ms;
     HashKey hash_key;
     int64_t deadline_ns, memory_max;
-    int64_t charged;    // bytes reserved in request->memory
+    int64_t charged;       // bytes reserved in request->memory
     int64_t arena_before;  // bytes the request's arena held when the query began
     ARRAY(Operator *) operators;
     ARRAY(Text) warnings;
@@ -62,20 +69,23 @@ struct Operator {
     bool one_name;  // all series bear the same metric name: dropping it makes no duplicates
     Arena keep, batch;
     int64_t extra_bytes;  // memory outside the arenas
-    bool (*next)(Operator *operator, StepBatch *out, Error *err);
+    bool (*next)(Operator *operator, StepBatch * out, Error *err);
     void (*close)(Operator *operator);  // of what lies outside the arenas; may be NULL
 };
 
-// ---- exec.c: life of a query ---------------------------------------------------------------------
+// ---- exec.c: life of a query
+// ---------------------------------------------------------------------
 
 // A new operator of a type that begins with Operator, on the query's arena.
-#define operator_new(exec, type, expr, steps, next) ((type *)operator_make((exec), sizeof(type), (expr), (steps), (next)))
-void *operator_make(Exec *exec, size_t size, const Expr *expr, Steps steps, bool (*next)(Operator *, StepBatch *, Error *));
+#define operator_new(exec, type, expr, steps, next) \
+    ((type *)operator_make((exec), sizeof(type), (expr), (steps), (next)))
+void *operator_make(Exec *exec, size_t size, const Expr *expr, Steps steps,
+                    bool (*next)(Operator *, StepBatch *, Error *));
 // Once per batch: cancelled? out of time? over a memory limit?
 must_use bool exec_tick(Exec *exec, Error *err);
 void exec_close(Exec *exec);
 
-static inline bool operator_next(Operator *operator, StepBatch *out, Error *err) {
+static inline bool operator_next(Operator *operator, StepBatch * out, Error *err) {
     arena_clear(&operator->batch);
     *out = (StepBatch){NULL, 0};
     return exec_tick(operator->exec, err) && operator->next(operator, out, err);
@@ -83,40 +93,49 @@ static inline bool operator_next(Operator *operator, StepBatch *out, Error *err)
 
 // What a query may take at most, its own limit or that of all queries. 0: no end.
 int64_t exec_memory_max(const Exec *exec);
-// How many series one selector may find: a list longer than the memory allowed is not even begun. 0: no end.
+// How many series one selector may find: a list longer than the memory allowed is not even begun.
+// 0: no end.
 size_t exec_series_max(const Exec *exec);
 
 double *column_new(Arena *arena, Steps steps);  // not filled
 void column_fill(double *column, Steps steps, double value);
 size_t batch_rows(Steps steps);  // how many series make a batch that stays in the cache
 // All that an operator gives, copied to `arena`.
-must_use bool operator_collect(Operator *operator, Arena *arena, StepBatch *out, Error *err);
+must_use bool operator_collect(Operator *operator, Arena * arena, StepBatch *out, Error *err);
 
 // Annotations: "PromQL warning: … (1:5)". Each text once, at most a few dozen.
 typedef enum NoteKind { NOTE_WARNING, NOTE_INFO } NoteKind;
-void exec_note(Exec *exec, NoteKind kind, SourceRange range, const char *format, ...) printf_like(4, 5);
+void exec_note(Exec *exec, NoteKind kind, SourceRange range, const char *format, ...)
+    printf_like(4, 5);
 
 // A quantile outside [0, 1] is computed (as an infinity) and warned about.
 void quantile_note(Exec *exec, SourceRange range, double q);
 Text number_shown(double value, Arena *arena);  // as Go's %.6g shows it
 
-// ---- plan.c: from the tree to operators ----------------------------------------------------------
+// ---- plan.c: from the tree to operators
+// ----------------------------------------------------------
 
 must_use bool operator_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, Error *err);
 // A scalar expression as one value per step, on `arena`.
-must_use bool scalar_eval(Exec *exec, const Expr *expr, Steps steps, Arena *arena, double **out, Error *err);
+must_use bool scalar_eval(Exec *exec, const Expr *expr, Steps steps, Arena *arena, double **out,
+                          Error *err);
 
-// ---- labels.c: making label sets -------------------------------------------------------------------
+// ---- labels.c: making label sets
+// -------------------------------------------------------------------
 
 Labels labels_without_name(Exec *exec, Labels labels, Arena *arena);  // nor __type__ and __unit__
 Labels labels_keep(Exec *exec, Labels labels, Texts names, Arena *arena);
-Labels labels_remove(Exec *exec, Labels labels, Texts names, bool name_too, Arena *arena);  // `__name__` too
-Labels labels_set(Exec *exec, Labels labels, Text name, Text value, Arena *arena);  // an empty value removes
+Labels labels_remove(Exec *exec, Labels labels, Texts names, bool name_too,
+                     Arena *arena);  // `__name__` too
+Labels labels_set(Exec *exec, Labels labels, Text name, Text value,
+                  Arena *arena);                                      // an empty value removes
 void series_drop_name(Exec *exec, StepSeries *series, Arena *arena);  // now, or marked for later
 
-// ---- The operators, one file each ------------------------------------------------------------------
+// ---- The operators, one file each
+// ------------------------------------------------------------------
 
-must_use bool select_open(Exec *exec, const Expr *expr, Steps steps, bool timestamps, Operator **out, Error *err);
+must_use bool select_open(Exec *exec, const Expr *expr, Steps steps, bool timestamps,
+                          Operator **out, Error *err);
 must_use bool range_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error *err);
 must_use bool map_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error *err);
 must_use bool unary_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, Error *err);
@@ -125,23 +144,28 @@ must_use bool date_open(Exec *exec, const Expr *call, Steps steps, Operator **ou
 must_use bool timestamp_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error *err);
 must_use bool absent_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error *err);
 must_use bool sort_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error *err);
-must_use bool label_function_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error *err);
+must_use bool label_function_open(Exec *exec, const Expr *call, Steps steps, Operator **out,
+                                  Error *err);
 must_use bool histogram_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error *err);
 must_use bool aggregate_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, Error *err);
-must_use bool pick_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, Error *err);  // topk and kin
-must_use bool binary_scalar_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, Error *err);
-must_use bool binary_vector_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, Error *err);
+must_use bool pick_open(Exec *exec, const Expr *expr, Steps steps, Operator **out,
+                        Error *err);  // topk and kin
+must_use bool binary_scalar_open(Exec *exec, const Expr *expr, Steps steps, Operator **out,
+                                 Error *err);
+must_use bool binary_vector_open(Exec *exec, const Expr *expr, Steps steps, Operator **out,
+                                 Error *err);
 must_use bool set_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, Error *err);
 
 // Puts equal label sets together; where two of them have values at one step, it is an error.
 Operator *unique_open(Exec *exec, Operator *inner);
 must_use bool series_unique(Exec *exec, StepBatch *batch, Steps steps, Arena *arena, Error *err);
 
-// ---- Arithmetic shared by several ------------------------------------------------------------------
+// ---- Arithmetic shared by several
+// ------------------------------------------------------------------
 
-double binary_value(BinaryOp op, double left, double right);     // arithmetic; comparisons give 1 or 0
+double binary_value(BinaryOp op, double left, double right);  // arithmetic; comparisons give 1 or 0
 double quantile_of_sorted(double q, const double *sorted, size_t count);  // NaN sorts first
-void values_sort(double *values, size_t count);                  // NaN first
+void values_sort(double *values, size_t count);                           // NaN first
 
 // Neumaier's compensated sum: `sum` + `rest` is the value.
 typedef struct KahanSum {
@@ -159,17 +183,19 @@ static inline void kahan_add(KahanSum *kahan, double value) {
     kahan->sum = total;
 }
 
-// ---- range kernels: range_rate.c, range_over_time.c, range_regression.c ----------------------------
+// ---- range kernels: range_rate.c, range_over_time.c, range_regression.c
+// ----------------------------
 
-// The samples of one series and the windows (end - range, end] over them. Windows move by step_ms, which may be 0.
+// The samples of one series and the windows (end - range, end] over them. Windows move by step_ms,
+// which may be 0.
 typedef struct RangeInput {
     const int64_t *times;
     const double *values;
     size_t count;
     int64_t first_end_ms, step_ms, range_ms;
-    Steps steps;               // of evaluation; windows are as many
-    const double *params[2];   // scalar arguments, one value per step
-    Arena *scratch;            // forgotten after each series
+    Steps steps;              // of evaluation; windows are as many
+    const double *params[2];  // scalar arguments, one value per step
+    Arena *scratch;           // forgotten after each series
 } RangeInput;
 
 typedef struct Window {
@@ -213,7 +239,8 @@ void range_stdvar(const RangeInput *in, double *out);
 void range_quantile(const RangeInput *in, double *out);
 void range_mad(const RangeInput *in, double *out);
 
-// A matrix expression as a source of (labels, times, values), for range functions and for a matrix as result.
+// A matrix expression as a source of (labels, times, values), for range functions and for a matrix
+// as result.
 typedef struct RangeSource RangeSource;
 typedef struct RangeSeries {
     Labels labels;
@@ -222,9 +249,12 @@ typedef struct RangeSeries {
     const double *values;  // no stale markers
     size_t count;
 } RangeSeries;
-must_use bool range_source_open(Exec *exec, const Expr *matrix, Steps steps, RangeSource **out, Error *err);
+must_use bool range_source_open(Exec *exec, const Expr *matrix, Steps steps, RangeSource **out,
+                                Error *err);
 // False in *more when there is none left. The series lives until the next call.
 must_use bool range_source_next(RangeSource *source, RangeSeries *out, bool *more, Error *err);
-// Where the windows of a matrix expression end: the first, and how far each step moves it (0 with @).
-void range_windows(const Exec *exec, const Expr *matrix, Steps steps, int64_t *first_end_ms, int64_t *step_ms, int64_t *range_ms);
+// Where the windows of a matrix expression end: the first, and how far each step moves it (0 with
+// @).
+void range_windows(const Exec *exec, const Expr *matrix, Steps steps, int64_t *first_end_ms,
+                   int64_t *step_ms, int64_t *range_ms);
 bool range_source_one_name(const RangeSource *source);

@@ -1,4 +1,5 @@
-// Classic histograms, series with `le`: histogram_quantile(s) and histogram_fraction, interpolated as Prometheus does.
+// Classic histograms, series with `le`: histogram_quantile(s) and histogram_fraction, interpolated
+// as Prometheus does.
 
 #include "query/exec/exec.h"
 
@@ -29,14 +30,15 @@ typedef struct Group {
 typedef struct Histogram {
     Operator operator;
     Operator *inner;
-    double **params;  // the quantile, or several; or lower and upper
-    size_t quantiles; // 0: a fraction
-    Text label;       // of histogram_quantiles: names the quantile; NULL otherwise
+    double **params;   // the quantile, or several; or lower and upper
+    size_t quantiles;  // 0: a fraction
+    Text label;        // of histogram_quantiles: names the quantile; NULL otherwise
     bool done;
     SourceRange buckets_range;
 } Histogram;
 
-// ---- The arithmetic of one histogram -----------------------------------------------------------------
+// ---- The arithmetic of one histogram
+// -----------------------------------------------------------------
 
 // Equal but for rounding: differences below 1e-12 of the whole are no falls.
 static bool almost_equal(double a, double b) {
@@ -45,7 +47,8 @@ static bool almost_equal(double a, double b) {
     return difference / fmin(sum, DBL_MAX) < 1e-12;
 }
 
-// Buckets that fall below the one before are lifted to it; true when one fell by more than rounding.
+// Buckets that fall below the one before are lifted to it; true when one fell by more than
+// rounding.
 static bool make_monotonic(Bucket *buckets, size_t count) {
     bool forced = false;
     double before = buckets[0].count;
@@ -120,7 +123,8 @@ static double bucket_fraction(double lower, double upper, Bucket *buckets, size_
     return (high - low) / observations;
 }
 
-// ---- Grouping ------------------------------------------------------------------------------------------
+// ---- Grouping
+// ------------------------------------------------------------------------------------------
 
 static Group *group_all(Histogram *histogram, StepBatch all) {
     Exec *exec = histogram->operator.exec;
@@ -134,7 +138,8 @@ static Group *group_all(Histogram *histogram, StepBatch all) {
         double bound;
         if (!text_to_f64(written, &bound)) {
             exec_note(exec, NOTE_WARNING, histogram->buckets_range,
-                      "bucket label \"le\" is missing or has a malformed value of \"%.*s\" for metric name \"%.*s\"",
+                      "bucket label \"le\" is missing or has a malformed value of \"%.*s\" for "
+                      "metric name \"%.*s\"",
                       TEXT_ARG(text_slice(written, 0, 100)), TEXT_ARG(text_slice(name, 0, 100)));
             continue;
         }
@@ -186,7 +191,8 @@ static void compute(Histogram *histogram, Group *group, size_t quantile, double 
         if (count == 0) {
             out[step] = ABSENT;
         } else if (histogram->quantiles == 0) {
-            out[step] = bucket_fraction(histogram->params[0][step], histogram->params[1][step], buckets, count);
+            out[step] = bucket_fraction(histogram->params[0][step], histogram->params[1][step],
+                                        buckets, count);
         } else {
             out[step] = bucket_quantile(histogram->params[quantile][step], buckets, count, &forced);
         }
@@ -195,7 +201,8 @@ static void compute(Histogram *histogram, Group *group, size_t quantile, double 
     if (!forced_ever) return;
     exec_note(exec, NOTE_INFO, histogram->buckets_range,
               "input to histogram_quantile needed to be fixed for monotonicity (see "
-              "https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile) for metric name \"%.*s\"",
+              "https://prometheus.io/docs/prometheus/latest/querying/functions/"
+              "#histogram_quantile) for metric name \"%.*s\"",
               TEXT_ARG(text_slice(group->name, 0, 100)));
 }
 
@@ -207,11 +214,12 @@ static void label_quantile(Histogram *histogram, StepSeries *series, double quan
         digits[len++] = '.';
         digits[len++] = '0';
     }
-    Operator *operator = &histogram->operator;
-    series->labels = labels_set(operator->exec, series->labels, histogram->label, (Text){digits, len}, &operator->keep);
+    Operator *operator= & histogram->operator;
+    series->labels = labels_set(operator->exec, series->labels, histogram->label,
+                                (Text){digits, len}, &operator->keep);
 }
 
-static bool histogram_next(Operator *operator, StepBatch *out, Error *err) {
+static bool histogram_next(Operator *operator, StepBatch * out, Error *err) {
     Histogram *histogram = (Histogram *)operator;
     if (histogram->done) return true;
     histogram->done = true;
@@ -224,7 +232,8 @@ static bool histogram_next(Operator *operator, StepBatch *out, Error *err) {
             compute(histogram, group, i, column);
             StepSeries *series = array_add_on(&operator->keep, &made);
             *series = (StepSeries){group->labels, group->drop_name, column};
-            if (histogram->label.at != NULL) label_quantile(histogram, series, histogram->params[i][0]);
+            if (histogram->label.at != NULL)
+                label_quantile(histogram, series, histogram->params[i][0]);
             series_drop_name(operator->exec, series, &operator->keep);
             arena_clear(&operator->batch);
         }
@@ -234,16 +243,20 @@ static bool histogram_next(Operator *operator, StepBatch *out, Error *err) {
     return true;
 }
 
-// Warns of quantiles outside [0, 1]; with a label for each, a quantile may not change from step to step.
+// Warns of quantiles outside [0, 1]; with a label for each, a quantile may not change from step to
+// step.
 static bool check_quantiles(const Histogram *histogram, const Expr *const *args, Error *err) {
     Steps steps = histogram->operator.steps;
     for (size_t i = 0; i < histogram->quantiles; i++) {
         const double *values = histogram->params[i];
         for (size_t step = 0; step < steps.count; step++) {
-            if (!(values[step] >= 0 && values[step] <= 1)) quantile_note(histogram->operator.exec, args[i]->range, values[step]);
+            if (!(values[step] >= 0 && values[step] <= 1))
+                quantile_note(histogram->operator.exec, args[i]->range, values[step]);
             bool same = values[step] == values[0] || (isnan(values[step]) && isnan(values[0]));
             if (same || histogram->label.at == NULL) continue;
-            return error_set(err, ERROR_UNSUPPORTED, "histogram_quantiles: a quantile that changes over time is not evaluated yet");
+            return error_set(
+                err, ERROR_UNSUPPORTED,
+                "histogram_quantiles: a quantile that changes over time is not evaluated yet");
         }
     }
     return true;
@@ -254,17 +267,20 @@ bool histogram_open(Exec *exec, const Expr *call, Steps steps, Operator **out, E
     FunctionId id = call->as.call.function->id;
     const Expr *const *args = (const Expr *const *)call->as.call.args;
     bool several = id == FUNCTION_HISTOGRAM_QUANTILES;
-    size_t first = several ? 2 : 0, count = several ? call->as.call.arg_count - 2 : call->as.call.arg_count - 1;
+    size_t first = several ? 2 : 0,
+           count = several ? call->as.call.arg_count - 2 : call->as.call.arg_count - 1;
     const Expr *buckets = several ? args[0] : args[count];
     histogram->quantiles = id == FUNCTION_HISTOGRAM_FRACTION ? 0 : count;
     histogram->params = arena_push_array(&histogram->operator.keep, double *, count);
     for (size_t i = 0; i < count; i++) {
-        TRY(scalar_eval(exec, args[first + i], steps, &histogram->operator.keep, &histogram->params[i], err));
+        TRY(scalar_eval(exec, args[first + i], steps, &histogram->operator.keep,
+                        &histogram->params[i], err));
     }
     if (several) {
         histogram->label = expr_inner(args[1])->as.string;
         if (histogram->label.len == 0 || !text_is_utf8(histogram->label)) {
-            return error_set(err, ERROR_BAD_INPUT, "invalid label name in histogram_quantiles(): %.*s",
+            return error_set(err, ERROR_BAD_INPUT,
+                             "invalid label name in histogram_quantiles(): %.*s",
                              TEXT_ARG(text_slice(histogram->label, 0, 64)));
         }
     }

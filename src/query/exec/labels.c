@@ -3,7 +3,8 @@
 #include "query/exec/exec.h"
 
 static bool is_meta(Text name) {
-    return text_equal(name, LABEL_NAME) || text_equal(name, TEXT("__type__")) || text_equal(name, TEXT("__unit__"));
+    return text_equal(name, LABEL_NAME) || text_equal(name, TEXT("__type__")) ||
+           text_equal(name, TEXT("__unit__"));
 }
 
 static bool is_among(Text name, Texts names) {
@@ -25,7 +26,8 @@ Labels labels_without_name(Exec *exec, Labels labels, Arena *arena) {
     if (text_equal(label.name, LABEL_NAME)) {
         Bytes behind = rest;
         bool more = labels_next(&rest, &label);
-        while (more && text_starts_with(label.name, TEXT("__")) && !is_meta(label.name)) more = labels_next(&rest, &label);
+        while (more && text_starts_with(label.name, TEXT("__")) && !is_meta(label.name))
+            more = labels_next(&rest, &label);
         if (!more || !is_meta(label.name)) return (Labels){behind};
     }
     builder_clear(&exec->wire);
@@ -54,7 +56,8 @@ Labels labels_remove(Exec *exec, Labels labels, Texts names, bool name_too, Aren
     builder_clear(&exec->wire);
     Label label;
     for (Bytes rest = labels.wire; labels_next(&rest, &label);) {
-        if ((name_too && text_equal(label.name, LABEL_NAME)) || is_among(label.name, names)) continue;
+        if ((name_too && text_equal(label.name, LABEL_NAME)) || is_among(label.name, names))
+            continue;
         labels_append(&exec->wire, label.name, label.value);
     }
     return taken(exec, arena);

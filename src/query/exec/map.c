@@ -6,11 +6,21 @@
 
 static const double PI_VALUE = 3.14159265358979323846;
 
-static double sign(double v) { return v > 0 ? 1 : v < 0 ? -1 : v; }
-static double degrees(double v) { return v * 180 / PI_VALUE; }
-static double radians(double v) { return v * PI_VALUE / 180; }
-static double negated(double v) { return -v; }
-static double natural_log(double v) { return v < 0 ? NAN : log(v); }
+static double sign(double v) {
+    return v > 0 ? 1 : v < 0 ? -1 : v;
+}
+static double degrees(double v) {
+    return v * 180 / PI_VALUE;
+}
+static double radians(double v) {
+    return v * PI_VALUE / 180;
+}
+static double negated(double v) {
+    return -v;
+}
+static double natural_log(double v) {
+    return v < 0 ? NAN : log(v);
+}
 
 typedef struct MapRow {
     FunctionId id;
@@ -18,12 +28,14 @@ typedef struct MapRow {
 } MapRow;
 
 static const MapRow rows[] = {
-    {FUNCTION_ABS, fabs},     {FUNCTION_CEIL, ceil},    {FUNCTION_FLOOR, floor}, {FUNCTION_EXP, exp},
-    {FUNCTION_SQRT, sqrt},    {FUNCTION_LN, natural_log}, {FUNCTION_LOG2, log2}, {FUNCTION_LOG10, log10},
-    {FUNCTION_SIN, sin},      {FUNCTION_COS, cos},      {FUNCTION_TAN, tan},     {FUNCTION_ASIN, asin},
-    {FUNCTION_ACOS, acos},    {FUNCTION_ATAN, atan},    {FUNCTION_SINH, sinh},   {FUNCTION_COSH, cosh},
-    {FUNCTION_TANH, tanh},    {FUNCTION_ASINH, asinh},  {FUNCTION_ACOSH, acosh}, {FUNCTION_ATANH, atanh},
-    {FUNCTION_SGN, sign},     {FUNCTION_DEG, degrees},  {FUNCTION_RAD, radians},
+    {FUNCTION_ABS, fabs},    {FUNCTION_CEIL, ceil},   {FUNCTION_FLOOR, floor},
+    {FUNCTION_EXP, exp},     {FUNCTION_SQRT, sqrt},   {FUNCTION_LN, natural_log},
+    {FUNCTION_LOG2, log2},   {FUNCTION_LOG10, log10}, {FUNCTION_SIN, sin},
+    {FUNCTION_COS, cos},     {FUNCTION_TAN, tan},     {FUNCTION_ASIN, asin},
+    {FUNCTION_ACOS, acos},   {FUNCTION_ATAN, atan},   {FUNCTION_SINH, sinh},
+    {FUNCTION_COSH, cosh},   {FUNCTION_TANH, tanh},   {FUNCTION_ASINH, asinh},
+    {FUNCTION_ACOSH, acosh}, {FUNCTION_ATANH, atanh}, {FUNCTION_SGN, sign},
+    {FUNCTION_DEG, degrees}, {FUNCTION_RAD, radians},
 };
 
 typedef struct ValueMap {
@@ -43,26 +55,31 @@ static double clamped(double v, double low, double high) {
 static double with_params(const ValueMap *map, double v, size_t step) {
     double first = map->params[0][step];
     switch ((int)map->id) {
-        case FUNCTION_CLAMP: return map->params[1][step] < first ? ABSENT : clamped(v, first, map->params[1][step]);
-        case FUNCTION_CLAMP_MIN: return clamped(v, first, INFINITY);
-        case FUNCTION_CLAMP_MAX: return clamped(v, -INFINITY, first);
+        case FUNCTION_CLAMP:
+            return map->params[1][step] < first ? ABSENT : clamped(v, first, map->params[1][step]);
+        case FUNCTION_CLAMP_MIN:
+            return clamped(v, first, INFINITY);
+        case FUNCTION_CLAMP_MAX:
+            return clamped(v, -INFINITY, first);
         case FUNCTION_ROUND: {
             // Division by the inverse keeps round(x, 0.1) exact where 0.1 is not.
             double inverse = 1 / first;
             return floor(v * inverse + 0.5) / inverse;
         }
-        default: unreachable("a function of several arguments without a kernel");
+        default:
+            unreachable("a function of several arguments without a kernel");
     }
 }
 
-static bool values_next(Operator *operator, StepBatch *out, Error *err) {
+static bool values_next(Operator *operator, StepBatch * out, Error *err) {
     ValueMap *map = (ValueMap *)operator;
     TRY(operator_next(map->inner, out, err));
     for (size_t i = 0; i < out->count; i++) {
         double *values = out->at[i].values;
         for (size_t step = 0; step < operator->steps.count; step++) {
             if (is_absent(values[step])) continue;
-            values[step] = map->value != NULL ? map->value(values[step]) : with_params(map, values[step], step);
+            values[step] = map->value != NULL ? map->value(values[step])
+                                              : with_params(map, values[step], step);
         }
         series_drop_name(operator->exec, &out->at[i], &operator->batch);
     }
@@ -77,7 +94,8 @@ bool map_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error *
     }
     TRY(operator_open(exec, call->as.call.args[0], steps, &map->inner, err));
     for (size_t i = 1; i < call->as.call.arg_count; i++) {
-        TRY(scalar_eval(exec, call->as.call.args[i], steps, &map->operator.keep, &map->params[i - 1], err));
+        TRY(scalar_eval(exec, call->as.call.args[i], steps, &map->operator.keep,
+                        &map->params[i - 1], err));
     }
     if (map->id == FUNCTION_ROUND && map->params[0] == NULL) {
         map->params[0] = column_new(&map->operator.keep, steps);

@@ -1,4 +1,5 @@
-// Aggregations that need all members of a group: topk, bottomk, limitk, limit_ratio, quantile, count_values.
+// Aggregations that need all members of a group: topk, bottomk, limitk, limit_ratio, quantile,
+// count_values.
 
 #include "query/exec/exec.h"
 
@@ -24,7 +25,8 @@ typedef struct Pick {
     bool done;
 } Pick;
 
-// One group may hold all series: limits are looked at after so many values, not after so many groups.
+// One group may hold all series: limits are looked at after so many values, not after so many
+// groups.
 static bool pick_tick(Pick *pick, size_t values, Error *err) {
     enum { VALUES_MAX = 1 << 16 };
     pick->looked_at += values;
@@ -35,7 +37,8 @@ static bool pick_tick(Pick *pick, size_t values, Error *err) {
 
 static Labels group_labels(Pick *pick, Labels series, Arena *arena) {
     const Expr *expr = pick->operator.expr;
-    if (expr->as.aggregate.without) return labels_remove(pick->operator.exec, series, expr->as.aggregate.labels, true, arena);
+    if (expr->as.aggregate.without)
+        return labels_remove(pick->operator.exec, series, expr->as.aggregate.labels, true, arena);
     return labels_keep(pick->operator.exec, series, expr->as.aggregate.labels, arena);
 }
 
@@ -59,7 +62,8 @@ static void group_all(Pick *pick, StepBatch all) {
     }
 }
 
-// ---- topk and bottomk: a heap of the k best per step, the worst on top ----------------------------------
+// ---- topk and bottomk: a heap of the k best per step, the worst on top
+// ----------------------------------
 
 typedef struct Candidate {
     double value;
@@ -71,11 +75,13 @@ typedef struct Ranking {
     bool largest;
 } Ranking;
 
-// Does `a` rank before `b`? NaN ranks last. Equals rank by their labels, so that an answer does not depend on the order
-// in which series come.
+// Does `a` rank before `b`? NaN ranks last. Equals rank by their labels, so that an answer does not
+// depend on the order in which series come.
 static bool ranks_before(Candidate a, Candidate b, const Ranking *ranking) {
     bool equal = a.value == b.value || (isnan(a.value) && isnan(b.value));
-    if (equal) return labels_compare(ranking->group->members.at[a.member]->labels, ranking->group->members.at[b.member]->labels) < 0;
+    if (equal)
+        return labels_compare(ranking->group->members.at[a.member]->labels,
+                              ranking->group->members.at[b.member]->labels) < 0;
     if (isnan(a.value) || isnan(b.value)) return isnan(b.value);
     return ranking->largest ? a.value > b.value : a.value < b.value;
 }
@@ -128,7 +134,8 @@ static size_t first_of(const Group *group, size_t step, size_t k, Candidate *cho
     return count;
 }
 
-// limit_ratio keeps a series by the place of its hash in [0, 1): the same series always, and -r is what 1-r leaves out.
+// limit_ratio keeps a series by the place of its hash in [0, 1): the same series always, and -r is
+// what 1-r leaves out.
 static size_t share_of(const Group *group, size_t step, double ratio, Candidate *chosen) {
     static const HashKey fixed = {0x7261746966696564, 0x6c696d69745f7261};
     size_t count = 0;
@@ -141,7 +148,8 @@ static size_t share_of(const Group *group, size_t step, double ratio, Candidate 
     return count;
 }
 
-// Chooses members step by step; what is not chosen becomes absent. For a single step `order` gets the chosen in rank.
+// Chooses members step by step; what is not chosen becomes absent. For a single step `order` gets
+// the chosen in rank.
 static bool choose(Pick *pick, Group *group, StepBatch *order, Error *err) {
     Arena *scratch = &pick->operator.batch;
     AggregateOp op = pick->operator.expr->as.aggregate.op;
@@ -151,7 +159,9 @@ static bool choose(Pick *pick, Group *group, StepBatch *order, Error *err) {
     for (size_t step = 0; step < steps; step++) {
         TRY(pick_tick(pick, members, err));
         double param = pick->param[step];
-        size_t k = op == AGG_LIMIT_RATIO || param < 1 ? 0 : param >= (double)members ? members : (size_t)param;
+        size_t k = op == AGG_LIMIT_RATIO || param < 1 ? 0
+                   : param >= (double)members         ? members
+                                                      : (size_t)param;
         size_t count = op == AGG_LIMIT_RATIO ? share_of(group, step, param, chosen)
                        : k == 0              ? 0
                        : op == AGG_LIMITK    ? first_of(group, step, k, chosen)
@@ -161,7 +171,8 @@ static bool choose(Pick *pick, Group *group, StepBatch *order, Error *err) {
         for (size_t i = 0; i < members; i++) {
             if (!stays[i]) group->members.at[i]->values[step] = ABSENT;
         }
-        for (size_t i = 0; steps == 1 && i < count; i++) order->at[order->count++] = *group->members.at[chosen[i].member];
+        for (size_t i = 0; steps == 1 && i < count; i++)
+            order->at[order->count++] = *group->members.at[chosen[i].member];
     }
     return true;
 }
@@ -188,7 +199,8 @@ static bool choose_all(Pick *pick, StepBatch all, StepBatch *out, Error *err) {
     return true;
 }
 
-// ---- quantile ---------------------------------------------------------------------------------------
+// ---- quantile
+// ---------------------------------------------------------------------------------------
 
 static bool quantile_all(Pick *pick, StepBatch *out, Error *err) {
     Arena *arena = &pick->operator.keep;
@@ -201,10 +213,12 @@ static bool quantile_all(Pick *pick, StepBatch *out, Error *err) {
             TRY(pick_tick(pick, group->members.count, err));
             size_t count = 0;
             for (size_t i = 0; i < group->members.count; i++) {
-                if (!is_absent(group->members.at[i]->values[step])) sorted[count++] = group->members.at[i]->values[step];
+                if (!is_absent(group->members.at[i]->values[step]))
+                    sorted[count++] = group->members.at[i]->values[step];
             }
             values_sort(sorted, count);
-            column[step] = count == 0 ? ABSENT : quantile_of_sorted(pick->param[step], sorted, count);
+            column[step] =
+                count == 0 ? ABSENT : quantile_of_sorted(pick->param[step], sorted, count);
         }
         *array_add_on(arena, &made) = (StepSeries){group->labels, group->drop_name, column};
         arena_clear(&pick->operator.batch);
@@ -214,7 +228,8 @@ static bool quantile_all(Pick *pick, StepBatch *out, Error *err) {
     return true;
 }
 
-// ---- count_values -----------------------------------------------------------------------------------
+// ---- count_values
+// -----------------------------------------------------------------------------------
 
 static bool count_values_all(Pick *pick, StepBatch *out, Error *err) {
     Arena *arena = &pick->operator.keep;
@@ -228,15 +243,19 @@ static bool count_values_all(Pick *pick, StepBatch *out, Error *err) {
             StepSeries *last = NULL;
             for (size_t step = 0; step < steps.count; step++) {
                 if (is_absent(values[step])) continue;
-                if (last == NULL || step == 0 || double_bits(values[step]) != double_bits(values[step - 1])) {
+                if (last == NULL || step == 0 ||
+                    double_bits(values[step]) != double_bits(values[step - 1])) {
                     char digits[400];
                     Text shown = {digits, number_format_f64(values[step], digits)};
-                    Labels labels = labels_set(exec, group->labels, pick->label, shown, &pick->operator.batch);
+                    Labels labels =
+                        labels_set(exec, group->labels, pick->label, shown, &pick->operator.batch);
                     void **slot = map_put(&counted, bytes_text(labels.wire));
                     if (*slot == NULL) {
                         TRY(exec_tick(exec, err));  // each value that is new costs a column
                         StepSeries *series = arena_push(arena, StepSeries);
-                        *series = (StepSeries){{bytes_copy(labels.wire, arena)}, group->drop_name, column_new(arena, steps)};
+                        *series = (StepSeries){{bytes_copy(labels.wire, arena)},
+                                               group->drop_name,
+                                               column_new(arena, steps)};
                         column_fill(series->values, steps, ABSENT);
                         *slot = series;
                         *array_add_on(arena, &made) = series;
@@ -254,9 +273,10 @@ static bool count_values_all(Pick *pick, StepBatch *out, Error *err) {
     return true;
 }
 
-// ---- The operator -------------------------------------------------------------------------------------
+// ---- The operator
+// -------------------------------------------------------------------------------------
 
-static bool pick_next(Operator *operator, StepBatch *out, Error *err) {
+static bool pick_next(Operator *operator, StepBatch * out, Error *err) {
     Pick *pick = (Pick *)operator;
     if (pick->done) return true;
     pick->done = true;
@@ -284,11 +304,17 @@ static bool check_param(Pick *pick, Error *err) {
             if (isnan(value)) return error_set(err, ERROR_BAD_INPUT, "Ratio value is NaN");
             if (value >= -1 && value <= 1) continue;
             pick->param[step] = value > 1 ? 1 : -1;
-            exec_note(exec, NOTE_WARNING, range, "ratio value should be between -1 and 1, got %.*s, capping to %d", TEXT_ARG(shown), value > 1 ? 1 : -1);
+            exec_note(exec, NOTE_WARNING, range,
+                      "ratio value should be between -1 and 1, got %.*s, capping to %d",
+                      TEXT_ARG(shown), value > 1 ? 1 : -1);
         } else {
             if (isnan(value)) return error_set(err, ERROR_BAD_INPUT, "Parameter value is NaN");
-            if (value <= -0x1p63) return error_set(err, ERROR_BAD_INPUT, "Scalar value %.*s underflows int64", TEXT_ARG(shown));
-            if (value >= 0x1p63) return error_set(err, ERROR_BAD_INPUT, "Scalar value %.*s overflows int64", TEXT_ARG(shown));
+            if (value <= -0x1p63)
+                return error_set(err, ERROR_BAD_INPUT, "Scalar value %.*s underflows int64",
+                                 TEXT_ARG(shown));
+            if (value >= 0x1p63)
+                return error_set(err, ERROR_BAD_INPUT, "Scalar value %.*s overflows int64",
+                                 TEXT_ARG(shown));
         }
     }
     return true;
@@ -296,7 +322,8 @@ static bool check_param(Pick *pick, Error *err) {
 
 static bool check_label(Text label, Arena *arena, Error *err) {
     if (label.len > 0 && text_is_utf8(label)) return true;
-    AUTO(builder_free) Builder shown = {0};
+    AUTO(builder_free)
+    Builder shown = {0};
     for (size_t i = 0; i < label.len && i < 64; i++) {
         unsigned char c = (unsigned char)label.at[i];
         if (c >= 0x20 && c < 0x7f) {
@@ -305,7 +332,8 @@ static bool check_label(Text label, Arena *arena, Error *err) {
             builder_addf(&shown, "\\x%02x", c);
         }
     }
-    return error_set(err, ERROR_BAD_INPUT, "invalid label name \"%.*s\"", TEXT_ARG(builder_text(&shown)));
+    return error_set(err, ERROR_BAD_INPUT, "invalid label name \"%.*s\"",
+                     TEXT_ARG(builder_text(&shown)));
 }
 
 bool pick_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, Error *err) {
@@ -316,7 +344,8 @@ bool pick_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, Error 
         pick->label = expr_inner(expr->as.aggregate.param)->as.string;
         TRY(check_label(pick->label, exec->arena, err));
     } else {
-        TRY(scalar_eval(exec, expr->as.aggregate.param, steps, &pick->operator.keep, &pick->param, err));
+        TRY(scalar_eval(exec, expr->as.aggregate.param, steps, &pick->operator.keep, &pick->param,
+                        err));
         TRY(check_param(pick, err));
     }
     TRY(operator_open(exec, expr->as.aggregate.expr, steps, &pick->inner, err));

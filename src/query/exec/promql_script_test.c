@@ -1,4 +1,5 @@
-// Runs test scripts: our own in test/promql, and those of Prometheus where they lie (TRACEO_TEST_DATA/promql/tests).
+// Runs test scripts: our own in test/promql, and those of Prometheus where they lie
+// (TRACEO_TEST_DATA/promql/tests).
 //
 //   test_query_promql_script                      both, as tests
 //   test_query_promql_script --markdown           the table of docs/conformance.md on stdout
@@ -30,26 +31,31 @@ static bool is_known(Text file, size_t line) {
 
 // Scripts whose results hold only where names are dropped at the end of a query.
 static bool wants_delayed_names(Text file) {
-    return text_equal(file, TEXT("name_label_dropping.test")) || text_equal(file, TEXT("type_and_unit.test"));
+    return text_equal(file, TEXT("name_label_dropping.test")) ||
+           text_equal(file, TEXT("type_and_unit.test"));
 }
 
 typedef struct Tally {
-    size_t unknown;   // failures that are not in the table
+    size_t unknown;  // failures that are not in the table
     bool show_failed, show_unsupported;
 } Tally;
 
-static void report(void *context, Text file, size_t line, ScriptVerdict verdict, Text query, Text why) {
+static void report(void *context, Text file, size_t line, ScriptVerdict verdict, Text query,
+                   Text why) {
     Tally *tally = context;
     bool failed = verdict == SCRIPT_FAILED && !is_known(file, line);
     tally->unknown += failed;
-    if ((failed && tally->show_failed) || (verdict == SCRIPT_UNSUPPORTED && tally->show_unsupported)) {
-        fprintf(stderr, "# %.*s:%zu: %s: %.*s\n#     %.*s\n", TEXT_ARG(file), line, failed ? "FAILED" : "unsupported",
-                TEXT_ARG(query), TEXT_ARG(why));
+    if ((failed && tally->show_failed) ||
+        (verdict == SCRIPT_UNSUPPORTED && tally->show_unsupported)) {
+        fprintf(stderr, "# %.*s:%zu: %s: %.*s\n#     %.*s\n", TEXT_ARG(file), line,
+                failed ? "FAILED" : "unsupported", TEXT_ARG(query), TEXT_ARG(why));
     }
 }
 
-static bool run_file(Text folder, Text name, bool delayed_names, Tally *tally, ScriptRun *run, Error *err) {
-    AUTO(arena_free) Arena arena = {0};
+static bool run_file(Text folder, Text name, bool delayed_names, Tally *tally, ScriptRun *run,
+                     Error *err) {
+    AUTO(arena_free)
+    Arena arena = {0};
     Bytes content;
     Text path = text_format(&arena, "%.*s/%.*s", TEXT_ARG(folder), TEXT_ARG(name));
     TRY(disk_read_whole(disk_real(), path, 4 * MB, &arena, &content, err));
@@ -77,8 +83,8 @@ static void run_folder(Test *t, Text folder, bool delayed_names, ScriptRun *tota
         check_ok(t, run_file(folder, scripts.at[i].name, delayed_names, tally, &run, t->err));
         for (size_t v = 0; v < SCRIPT_VERDICT_COUNT; v++) total->counts[v] += run.counts[v];
     }
-    printf("# %zu passed, %zu failed, %zu not supported\n", total->counts[SCRIPT_PASSED], total->counts[SCRIPT_FAILED],
-           total->counts[SCRIPT_UNSUPPORTED]);
+    printf("# %zu passed, %zu failed, %zu not supported\n", total->counts[SCRIPT_PASSED],
+           total->counts[SCRIPT_FAILED], total->counts[SCRIPT_UNSUPPORTED]);
 }
 
 TEST(our_own_scripts_pass_whole) {
@@ -114,19 +120,24 @@ TEST(the_example_of_every_function_gives_what_its_row_says) {
         QueryRequest request = {.text = row->example, .start_ms = 3600000, .end_ms = 3600000};
         QueryResult result;
         check_ok(t, query_run(store.store, &request, t->arena, &result, NULL, t->err));
-        if (result.count != 1) check_failed(t, __FILE__, __LINE__, "%.*s gives %zu elements", TEXT_ARG(row->example), result.count);
+        if (result.count != 1)
+            check_failed(t, __FILE__, __LINE__, "%.*s gives %zu elements", TEXT_ARG(row->example),
+                         result.count);
         double actual = result.series[0].values[0];
         if (!(fabs(actual - row->gives) <= 1e-9 * fmax(1, fabs(row->gives)))) {
-            check_failed(t, __FILE__, __LINE__, "%.*s is %.17g, not %.17g", TEXT_ARG(row->example), actual, row->gives);
+            check_failed(t, __FILE__, __LINE__, "%.*s is %.17g, not %.17g", TEXT_ARG(row->example),
+                         actual, row->gives);
         }
     }
     script_store_close(&store);
 }
 
-// ---- The other two ways to run ------------------------------------------------------------------------------
+// ---- The other two ways to run
+// ------------------------------------------------------------------------------
 
 static int print_markdown(void) {
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     Error err = {0};
     DiskEntries scripts;
     const char *root = getenv("TRACEO_TEST_DATA");
@@ -144,12 +155,13 @@ static int print_markdown(void) {
             fprintf(stderr, "%s\n", err.message);
             return 1;
         }
-        printf("| %.*s | %zu | %zu | %zu |\n", TEXT_ARG(scripts.at[i].name), run.counts[SCRIPT_PASSED], run.counts[SCRIPT_FAILED],
+        printf("| %.*s | %zu | %zu | %zu |\n", TEXT_ARG(scripts.at[i].name),
+               run.counts[SCRIPT_PASSED], run.counts[SCRIPT_FAILED],
                run.counts[SCRIPT_UNSUPPORTED]);
         for (size_t v = 0; v < SCRIPT_VERDICT_COUNT; v++) total.counts[v] += run.counts[v];
     }
-    printf("| **all** | **%zu** | **%zu** | **%zu** |\n", total.counts[SCRIPT_PASSED], total.counts[SCRIPT_FAILED],
-           total.counts[SCRIPT_UNSUPPORTED]);
+    printf("| **all** | **%zu** | **%zu** | **%zu** |\n", total.counts[SCRIPT_PASSED],
+           total.counts[SCRIPT_FAILED], total.counts[SCRIPT_UNSUPPORTED]);
     return 0;
 }
 
@@ -162,7 +174,8 @@ static int show(char **paths, int count) {
             fprintf(stderr, "%s\n", err.message);
             return 1;
         }
-        printf("%s: %zu passed, %zu failed, %zu not supported\n", paths[i], run.counts[SCRIPT_PASSED], run.counts[SCRIPT_FAILED],
+        printf("%s: %zu passed, %zu failed, %zu not supported\n", paths[i],
+               run.counts[SCRIPT_PASSED], run.counts[SCRIPT_FAILED],
                run.counts[SCRIPT_UNSUPPORTED]);
     }
     return 0;
@@ -175,7 +188,9 @@ int main(int argc, char **argv) {
         CASE(names_dropped_at_once_give_the_same_results),
         CASE(the_example_of_every_function_gives_what_its_row_says),
     };
-    if (argc > 1 && text_equal(text_from_cstring(argv[1]), TEXT("--markdown"))) return print_markdown();
-    if (argc > 2 && text_equal(text_from_cstring(argv[1]), TEXT("--show"))) return show(argv + 2, argc - 2);
+    if (argc > 1 && text_equal(text_from_cstring(argv[1]), TEXT("--markdown")))
+        return print_markdown();
+    if (argc > 2 && text_equal(text_from_cstring(argv[1]), TEXT("--show")))
+        return show(argv + 2, argc - 2);
     return test_run("query/promql_script", cases, COUNT(cases), argc, argv);
 }

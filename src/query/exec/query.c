@@ -11,7 +11,8 @@
 
 enum { LOOKBACK_MS = 300000 };
 
-// ---- Results --------------------------------------------------------------------------------------------
+// ---- Results
+// --------------------------------------------------------------------------------------------
 
 static int by_labels(const void *a, const void *b) {
     return labels_compare(((const QuerySeries *)a)->labels, ((const QuerySeries *)b)->labels);
@@ -20,14 +21,16 @@ static int by_labels(const void *a, const void *b) {
 // Does the expression itself say in which order an instant vector comes?
 static bool is_ordered(const Expr *expr) {
     expr = expr_inner(expr);
-    if (expr->kind == EXPR_AGGREGATE) return expr->as.aggregate.op == AGG_TOPK || expr->as.aggregate.op == AGG_BOTTOMK;
+    if (expr->kind == EXPR_AGGREGATE)
+        return expr->as.aggregate.op == AGG_TOPK || expr->as.aggregate.op == AGG_BOTTOMK;
     if (expr->kind != EXPR_CALL) return false;
     FunctionId id = expr->as.call.function->id;
-    return id == FUNCTION_SORT || id == FUNCTION_SORT_DESC || id == FUNCTION_SORT_BY_LABEL || id == FUNCTION_SORT_BY_LABEL_DESC;
+    return id == FUNCTION_SORT || id == FUNCTION_SORT_DESC || id == FUNCTION_SORT_BY_LABEL ||
+           id == FUNCTION_SORT_BY_LABEL_DESC;
 }
 
-// One column as the points it has, drawn together in place. `times` are those of all steps; most series have them all
-// and share them.
+// One column as the points it has, drawn together in place. `times` are those of all steps; most
+// series have them all and share them.
 static QuerySeries series_of(Exec *exec, const StepSeries *from, const int64_t *times) {
     QuerySeries series = {.labels = from->labels, .times = times, .values = from->values};
     size_t steps = exec->steps.count, missing = 0;
@@ -57,7 +60,8 @@ static bool run_vector(Exec *exec, const Expr *root, QueryResult *out, Error *er
     TRY(operator_open(exec, root, exec->steps, &operator, err));
     TRY(operator_collect(operator, exec->arena, &all, err));
     for (size_t i = 0; i < all.count; i++) {
-        if (all.at[i].drop_name) all.at[i].labels = labels_without_name(exec, all.at[i].labels, exec->arena);
+        if (all.at[i].drop_name)
+            all.at[i].labels = labels_without_name(exec, all.at[i].labels, exec->arena);
     }
     TRY(series_unique(exec, &all, exec->steps, &operator->keep, err));
     bool ranged = exec->request->step_ms > 0;
@@ -68,7 +72,8 @@ static bool run_vector(Exec *exec, const Expr *root, QueryResult *out, Error *er
         QuerySeries series = series_of(exec, &all.at[i], times);
         if (series.count > 0) out->series[out->count++] = series;
     }
-    if (out->count > 0 && (ranged || !is_ordered(root))) qsort(out->series, out->count, sizeof *out->series, by_labels);
+    if (out->count > 0 && (ranged || !is_ordered(root)))
+        qsort(out->series, out->count, sizeof *out->series, by_labels);
     return exec_tick(exec, err);
 }
 
@@ -98,8 +103,10 @@ static bool run_matrix(Exec *exec, const Expr *root, QueryResult *out, Error *er
         double *values = arena_push_array_raw(exec->arena, double, series.count);
         memcpy(times, series.times, series.count * sizeof *times);
         memcpy(values, series.values, series.count * sizeof *values);
-        Labels labels = series.drop_name ? labels_without_name(exec, series.labels, exec->arena) : series.labels;
-        *array_add_on(exec->arena, &all) = (QuerySeries){{bytes_copy(labels.wire, exec->arena)}, times, values, series.count};
+        Labels labels = series.drop_name ? labels_without_name(exec, series.labels, exec->arena)
+                                         : series.labels;
+        *array_add_on(exec->arena, &all) =
+            (QuerySeries){{bytes_copy(labels.wire, exec->arena)}, times, values, series.count};
     }
     if (all.count > 0) qsort(all.at, all.count, sizeof *all.at, by_labels);
     out->type = VALUE_MATRIX;
@@ -110,24 +117,31 @@ static bool run_matrix(Exec *exec, const Expr *root, QueryResult *out, Error *er
 
 static bool run_root(Exec *exec, const Expr *root, QueryResult *out, Error *err) {
     if (exec->request->step_ms > 0 && root->type != VALUE_SCALAR && root->type != VALUE_VECTOR) {
-        return error_set(err, ERROR_BAD_INPUT, "invalid expression type \"%.*s\" for range query, must be Scalar or instant Vector",
-                         TEXT_ARG(value_type_name(root->type)));
+        return error_set(
+            err, ERROR_BAD_INPUT,
+            "invalid expression type \"%.*s\" for range query, must be Scalar or instant Vector",
+            TEXT_ARG(value_type_name(root->type)));
     }
     switch (root->type) {
-        case VALUE_VECTOR: return run_vector(exec, root, out, err);
-        case VALUE_SCALAR: return run_scalar(exec, root, out, err);
-        case VALUE_MATRIX: return run_matrix(exec, root, out, err);
+        case VALUE_VECTOR:
+            return run_vector(exec, root, out, err);
+        case VALUE_SCALAR:
+            return run_scalar(exec, root, out, err);
+        case VALUE_MATRIX:
+            return run_matrix(exec, root, out, err);
         case VALUE_STRING:
             out->type = VALUE_STRING;
             out->time_ms = exec->steps.start_ms;
             out->string = text_copy(expr_inner(root)->as.string, exec->arena);
             return true;
-        case VALUE_NONE: break;
+        case VALUE_NONE:
+            break;
     }
     unreachable("an expression without a type");
 }
 
-// ---- The request ------------------------------------------------------------------------------------------
+// ---- The request
+// ------------------------------------------------------------------------------------------
 
 // 11000 as "11,000".
 static void add_with_commas(int64_t number, Builder *out) {
@@ -140,8 +154,12 @@ static void add_with_commas(int64_t number, Builder *out) {
 }
 
 static bool steps_of(const QueryRequest *request, Steps *out, Error *err) {
-    if (request->step_ms < 0) return error_set(err, ERROR_BAD_INPUT, "zero or negative query resolution step widths are not accepted. Try a positive integer");
-    if (request->end_ms < request->start_ms) return error_set(err, ERROR_BAD_INPUT, "end timestamp must not be before start time");
+    if (request->step_ms < 0)
+        return error_set(err, ERROR_BAD_INPUT,
+                         "zero or negative query resolution step widths are not accepted. Try a "
+                         "positive integer");
+    if (request->end_ms < request->start_ms)
+        return error_set(err, ERROR_BAD_INPUT, "end timestamp must not be before start time");
     if (request->step_ms == 0 && request->start_ms != request->end_ms) {
         return error_set(err, ERROR_BAD_INPUT, "a query over an interval needs a step");
     }
@@ -155,12 +173,16 @@ static bool steps_of(const QueryRequest *request, Steps *out, Error *err) {
     }
     *out = (Steps){request->start_ms, request->step_ms, 1};
     if (request->step_ms == 0) return true;
-    int64_t points_max = request->limits.points_max > 0 ? request->limits.points_max : LIMIT_QUERY_POINTS;
+    int64_t points_max =
+        request->limits.points_max > 0 ? request->limits.points_max : LIMIT_QUERY_POINTS;
     int64_t more = (request->end_ms - request->start_ms) / request->step_ms;
     if (more > points_max) {
-        AUTO(builder_free) Builder shown = {0};
+        AUTO(builder_free)
+        Builder shown = {0};
         add_with_commas(points_max, &shown);
-        return error_set(err, ERROR_BAD_INPUT, "exceeded maximum resolution of %.*s points per timeseries. Try decreasing the query resolution (?step=XX)",
+        return error_set(err, ERROR_BAD_INPUT,
+                         "exceeded maximum resolution of %.*s points per timeseries. Try "
+                         "decreasing the query resolution (?step=XX)",
                          TEXT_ARG(builder_text(&shown)));
     }
     out->count = (size_t)more + 1;
@@ -177,17 +199,26 @@ static Texts notes_of(const Text *notes, size_t count, Arena *arena) {
     return (Texts){copies, count};
 }
 
-bool query_run(SeriesStore *store, const QueryRequest *request, Arena *arena, QueryResult *out, SourceRange *where, Error *err) {
+bool query_run(SeriesStore *store, const QueryRequest *request, Arena *arena, QueryResult *out,
+               SourceRange *where, Error *err) {
     *out = (QueryResult){0};
     if (where != NULL) *where = (SourceRange){0, 0};
-    AUTO(promql_close) Promql promql = {0};
-    AUTO(exec_close) Exec exec = {
-        .store = store, .request = request, .text = request->text, .arena = arena,
+    AUTO(promql_close)
+    Promql promql = {0};
+    AUTO(exec_close)
+    Exec exec = {
+        .store = store,
+        .request = request,
+        .text = request->text,
+        .arena = arena,
         .lookback_ms = request->lookback_ms > 0 ? request->lookback_ms : LOOKBACK_MS,
-        .memory_max = request->limits.memory_bytes, .arena_before = (int64_t)arena->bytes,
+        .memory_max = request->limits.memory_bytes,
+        .arena_before = (int64_t)arena->bytes,
     };
     int64_t began_ns = now_ns(request);
-    exec.deadline_ns = began_ns + (request->limits.time_ms > 0 ? request->limits.time_ms : LIMIT_QUERY_TIME_MS) * 1000000;
+    exec.deadline_ns =
+        began_ns +
+        (request->limits.time_ms > 0 ? request->limits.time_ms : LIMIT_QUERY_TIME_MS) * 1000000;
     TRY(promql_parse(request->text, arena, &promql, where, err));
     int64_t parsed_ns = now_ns(request);
     TRY(steps_of(request, &exec.steps, err));
@@ -196,6 +227,7 @@ bool query_run(SeriesStore *store, const QueryRequest *request, Arena *arena, Qu
     TRY(run_root(&exec, promql.root, out, err));
     out->warnings = notes_of(exec.warnings.at, exec.warnings.count, arena);
     out->infos = notes_of(exec.infos.at, exec.infos.count, arena);
-    out->stats = (QueryStats){exec.series, exec.samples, parsed_ns - began_ns, now_ns(request) - parsed_ns, exec.memory_peak};
+    out->stats = (QueryStats){exec.series, exec.samples, parsed_ns - began_ns,
+                              now_ns(request) - parsed_ns, exec.memory_peak};
     return true;
 }

@@ -1,4 +1,5 @@
-// How long typical queries take over a head of many series: `query_bench [series] [samples]`, one line per query.
+// How long typical queries take over a head of many series: `query_bench [series] [samples]`, one
+// line per query.
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,8 +23,10 @@ static void fill(ScriptStore *store, size_t series_count, size_t samples, Arena 
         batch_clear(&batch);
         for (size_t i = 0; i < series_count; i++) {
             values[i] += (double)(test_random(&random) % 100);
-            *array_add(&batch.series) = (BatchSeries){.labels = text_bytes(builder_text(&wires[i])), .sample_count = 1,
-                                                      .first_sample = (uint32_t)batch.samples.count};
+            *array_add(&batch.series) =
+                (BatchSeries){.labels = text_bytes(builder_text(&wires[i])),
+                              .sample_count = 1,
+                              .first_sample = (uint32_t)batch.samples.count};
             *array_add(&batch.samples) = (Sample){(int64_t)step * 15000, values[i]};
         }
         series_write_begin(store->store);
@@ -42,10 +45,15 @@ static void measure(ScriptStore *store, const char *text, int64_t end_ms, int64_
     QueryResult result;
     size_t json_bytes = 0;
     for (int i = 0; i < 5; i++) {
-        AUTO(arena_free) Arena arena = {0};
-        AUTO(builder_free) Builder out = {0};
-        QueryRequest request = {.text = text_from_cstring(text), .start_ms = step_ms == 0 ? end_ms : end_ms - 240 * step_ms,
-                                .end_ms = end_ms, .step_ms = step_ms, .clock = clock};
+        AUTO(arena_free)
+        Arena arena = {0};
+        AUTO(builder_free)
+        Builder out = {0};
+        QueryRequest request = {.text = text_from_cstring(text),
+                                .start_ms = step_ms == 0 ? end_ms : end_ms - 240 * step_ms,
+                                .end_ms = end_ms,
+                                .step_ms = step_ms,
+                                .clock = clock};
         int64_t before = clock->monotonic_ns(clock);
         if (!query_run(store->store, &request, &arena, &result, NULL, &err)) {
             printf("%-60s %s\n", text, err.message);
@@ -60,8 +68,10 @@ static void measure(ScriptStore *store, const char *text, int64_t end_ms, int64_
             json_bytes = out.len;
         }
     }
-    printf("%-60s %8.2f ms %7.1f ns/sample %6zu series %8.2f MB json in %6.2f ms, peak %5.1f MB\n", text, (double)best_ns / 1e6,
-           (double)best_ns / (double)MAX(result.stats.samples, (uint64_t)1), result.count, (double)json_bytes / 1e6, (double)json_ns / 1e6,
+    printf("%-60s %8.2f ms %7.1f ns/sample %6zu series %8.2f MB json in %6.2f ms, peak %5.1f MB\n",
+           text, (double)best_ns / 1e6,
+           (double)best_ns / (double)MAX(result.stats.samples, (uint64_t)1), result.count,
+           (double)json_bytes / 1e6, (double)json_ns / 1e6,
            (double)result.stats.memory_peak_bytes / 1e6);
 }
 
@@ -69,7 +79,8 @@ int main(int argc, char **argv) {
     uint64_t series = 5000, samples = 1000;
     if (argc > 1 && !text_to_u64(text_from_cstring(argv[1]), &series)) return 2;
     if (argc > 2 && !text_to_u64(text_from_cstring(argv[2]), &samples)) return 2;
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     ScriptStore store;
     Error err;
     if (!script_store_open(&store, &arena, &err)) return 1;
@@ -85,7 +96,8 @@ int main(int argc, char **argv) {
     measure(&store, "max by (job) (max_over_time(requests_total[10m]))", end_ms, 60000);
     measure(&store, "avg(avg_over_time(requests_total[10m]))", end_ms, 60000);
     measure(&store, "avg(quantile_over_time(0.9, requests_total[10m]))", end_ms, 60000);
-    measure(&store, "histogram_quantile(0.9, sum by (le) (rate(requests_total[5m])))", end_ms, 60000);
+    measure(&store, "histogram_quantile(0.9, sum by (le) (rate(requests_total[5m])))", end_ms,
+            60000);
     measure(&store, "topk(5, rate(requests_total[5m]))", end_ms, 60000);
     measure(&store, "sum by (job) (requests_total / on (instance) requests_total)", end_ms, 60000);
     script_store_close(&store);

@@ -9,19 +9,21 @@
 
 bool generate_store(ScriptStore *store, Arena *arena, Error *err) {
     TRY(script_store_open(store, arena, err));
-    return script_load(store, TEXT(
-        "c_total{a=\"1\", b=\"x\"} 0+10x30 5+7x20\n"
-        "c_total{a=\"2\", b=\"x\"} 3+1x12 _x7 0+2x30\n"
-        "c_total{a=\"2\", b=\"y\"} 100+0x10 stale 0+1x40\n"
-        "g{a=\"1\", b=\"x\"} 5 -3 NaN 7 Inf 2 1 0 -Inf 4 4 4 2 1 9 8 7 _ _ 3+1x25\n"
-        "g{a=\"2\", b=\"y\"} 1-1x50\n"
-        "g{a=\"3\"} 0.1+0.1x50\n"
-        "h{a=\"1\", b=\"x\"} 2+2x50\n"
-        "l_bucket{a=\"1\", le=\"0.5\"} 1+1x50\n"
-        "l_bucket{a=\"1\", le=\"1\"} 1+2x50\n"
-        "l_bucket{a=\"1\", le=\"+Inf\"} 2+2x50\n"
-        "l_bucket{a=\"2\", le=\"1\"} 9 8 7 6 5+1x40\n"
-        "l_bucket{a=\"2\", le=\"+Inf\"} 8+1x50\n"), 30000, false, arena, err);
+    return script_load(
+        store,
+        TEXT("c_total{a=\"1\", b=\"x\"} 0+10x30 5+7x20\n"
+             "c_total{a=\"2\", b=\"x\"} 3+1x12 _x7 0+2x30\n"
+             "c_total{a=\"2\", b=\"y\"} 100+0x10 stale 0+1x40\n"
+             "g{a=\"1\", b=\"x\"} 5 -3 NaN 7 Inf 2 1 0 -Inf 4 4 4 2 1 9 8 7 _ _ 3+1x25\n"
+             "g{a=\"2\", b=\"y\"} 1-1x50\n"
+             "g{a=\"3\"} 0.1+0.1x50\n"
+             "h{a=\"1\", b=\"x\"} 2+2x50\n"
+             "l_bucket{a=\"1\", le=\"0.5\"} 1+1x50\n"
+             "l_bucket{a=\"1\", le=\"1\"} 1+2x50\n"
+             "l_bucket{a=\"1\", le=\"+Inf\"} 2+2x50\n"
+             "l_bucket{a=\"2\", le=\"1\"} 9 8 7 6 5+1x40\n"
+             "l_bucket{a=\"2\", le=\"+Inf\"} 8+1x50\n"),
+        30000, false, arena, err);
 }
 
 typedef struct Generator {
@@ -36,9 +38,9 @@ static size_t pick(Generator *g, size_t count) {
     return test_random(&g->random) % count;
 }
 
-#define PICK(g, ...)                                                        \
-    __extension__({                                                         \
-        static const char *const choices_[] = {__VA_ARGS__};                \
+#define PICK(g, ...)                                                                    \
+    __extension__({                                                                     \
+        static const char *const choices_[] = {__VA_ARGS__};                            \
         builder_add((g)->out, text_from_cstring(choices_[pick((g), COUNT(choices_))])); \
     })
 
@@ -50,7 +52,8 @@ static void make_moved(Generator *g) {
 }
 
 static void make_selector(Generator *g) {
-    PICK(g, "c_total", "g", "h", "l_bucket", "nothing", "{__name__=~\"c_total|g\"}", "{__name__=~\".+\", a=\"1\"}");
+    PICK(g, "c_total", "g", "h", "l_bucket", "nothing", "{__name__=~\"c_total|g\"}",
+         "{__name__=~\".+\", a=\"1\"}");
 }
 
 static void make_matrix(Generator *g, int depth) {
@@ -70,7 +73,8 @@ static void make_call(Generator *g, int depth) {
     const Function *function = &functions[pick(g, FUNCTION_COUNT)];
     FunctionId id = function->id;
     // The borders of the query differ between its two runs, and so may what these say.
-    bool own = id == FUNCTION_START || id == FUNCTION_END || id == FUNCTION_STEP || id == FUNCTION_RANGE;
+    bool own =
+        id == FUNCTION_START || id == FUNCTION_END || id == FUNCTION_STEP || id == FUNCTION_RANGE;
     if (!function->supported || own || function->result != VALUE_VECTOR) {
         builder_add(g->out, TEXT("abs("));
         make_vector(g, depth - 1);
@@ -82,11 +86,20 @@ static void make_call(Generator *g, int depth) {
     for (size_t i = 0; i < function->take_count; i++) {
         if (i > 0) builder_add(g->out, TEXT(", "));
         switch (function->takes[i]) {
-            case VALUE_VECTOR: make_vector(g, depth - 1); break;
-            case VALUE_MATRIX: make_matrix(g, depth - 1); break;
-            case VALUE_SCALAR: make_scalar(g, depth - 1); break;
-            case VALUE_STRING: PICK(g, "\"a\"", "\"b\"", "\"x$1\"", "\"(.*)\"", "\"__name__\"", "\"\"", "\"new\""); break;
-            case VALUE_NONE: break;
+            case VALUE_VECTOR:
+                make_vector(g, depth - 1);
+                break;
+            case VALUE_MATRIX:
+                make_matrix(g, depth - 1);
+                break;
+            case VALUE_SCALAR:
+                make_scalar(g, depth - 1);
+                break;
+            case VALUE_STRING:
+                PICK(g, "\"a\"", "\"b\"", "\"x$1\"", "\"(.*)\"", "\"__name__\"", "\"\"", "\"new\"");
+                break;
+            case VALUE_NONE:
+                break;
         }
     }
     builder_add_char(g->out, ')');
@@ -95,7 +108,8 @@ static void make_call(Generator *g, int depth) {
 static void make_aggregate(Generator *g, int depth) {
     AggregateOp op = (AggregateOp)pick(g, AGG_OP_COUNT);
     builder_add(g->out, aggregate_op_name(op));
-    PICK(g, "", " by (a)", " by (a, b)", " without (a)", " by (le)", " by (__name__)", " without ()");
+    PICK(g, "", " by (a)", " by (a, b)", " without (a)", " by (le)", " by (__name__)",
+         " without ()");
     builder_add(g->out, TEXT(" ("));
     if (op == AGG_COUNT_VALUES) {
         builder_add(g->out, TEXT("\"v\", "));
@@ -112,7 +126,10 @@ static void make_binary(Generator *g, int depth) {
     bool set = binary_op_is_set(op);
     size_t shape = set ? 0 : pick(g, 4);
     builder_add_char(g->out, '(');
-    if (shape == 1) make_scalar(g, depth - 1); else make_vector(g, depth - 1);
+    if (shape == 1)
+        make_scalar(g, depth - 1);
+    else
+        make_vector(g, depth - 1);
     builder_addf(g->out, " %.*s ", TEXT_ARG(binary_op_name(op)));
     if (binary_op_is_comparison(op)) PICK(g, "", "bool ");
     if (shape != 1 && shape != 2) {
@@ -120,8 +137,12 @@ static void make_binary(Generator *g, int depth) {
         bool matched = builder_text(g->out).at[g->out->len - 2] == ')';
         if (matched && !set) PICK(g, "", "group_left () ", "group_right () ", "group_left (c) ");
     }
-    if (shape != 1 && shape != 2 && !set) PICK(g, "", "", "", "fill (0) ", "fill_left (1) ", "fill_right (NaN) ");
-    if (shape == 2) make_scalar(g, depth - 1); else make_vector(g, depth - 1);
+    if (shape != 1 && shape != 2 && !set)
+        PICK(g, "", "", "", "fill (0) ", "fill_left (1) ", "fill_right (NaN) ");
+    if (shape == 2)
+        make_scalar(g, depth - 1);
+    else
+        make_vector(g, depth - 1);
     builder_add_char(g->out, ')');
 }
 
@@ -132,11 +153,25 @@ static void make_vector(Generator *g, int depth) {
         return;
     }
     switch (pick(g, 8)) {
-        case 0: make_selector(g); make_moved(g); break;
-        case 1: builder_add_char(g->out, '-'); make_vector(g, depth - 1); break;
-        case 2: case 3: make_aggregate(g, depth); break;
-        case 4: case 5: make_binary(g, depth); break;
-        default: make_call(g, depth); break;
+        case 0:
+            make_selector(g);
+            make_moved(g);
+            break;
+        case 1:
+            builder_add_char(g->out, '-');
+            make_vector(g, depth - 1);
+            break;
+        case 2:
+        case 3:
+            make_aggregate(g, depth);
+            break;
+        case 4:
+        case 5:
+            make_binary(g, depth);
+            break;
+        default:
+            make_call(g, depth);
+            break;
     }
 }
 
@@ -156,7 +191,8 @@ void generate_query(Bytes bytes, Builder *out) {
     make_vector(&g, 3);
 }
 
-// ---- The two ways to run ------------------------------------------------------------------------------------
+// ---- The two ways to run
+// ------------------------------------------------------------------------------------
 
 static bool same_value(double a, double b) {
     if (isnan(a) || isnan(b)) return isnan(a) && isnan(b);
@@ -171,7 +207,8 @@ static const QuerySeries *element(const QueryResult *result, Labels labels) {
     return NULL;
 }
 
-static bool step_same(const QueryResult *ranged, const QueryResult *instant, int64_t time_ms, Arena *arena, Text *why) {
+static bool step_same(const QueryResult *ranged, const QueryResult *instant, int64_t time_ms,
+                      Arena *arena, Text *why) {
     size_t expected = 0;
     for (size_t i = 0; i < ranged->count; i++) {
         const QuerySeries *series = &ranged->series[i];
@@ -180,13 +217,15 @@ static bool step_same(const QueryResult *ranged, const QueryResult *instant, int
             expected++;
             const QuerySeries *found = element(instant, series->labels);
             if (found != NULL && same_value(found->values[0], series->values[j])) continue;
-            *why = text_format(arena, "at %lld ms: %.17g as a step, %.17g as an instant", (long long)time_ms, series->values[j],
+            *why = text_format(arena, "at %lld ms: %.17g as a step, %.17g as an instant",
+                               (long long)time_ms, series->values[j],
                                found == NULL ? NAN : found->values[0]);
             return false;
         }
     }
     if (expected == instant->count) return true;
-    *why = text_format(arena, "at %lld ms: %zu elements as a step, %zu as an instant", (long long)time_ms, expected, instant->count);
+    *why = text_format(arena, "at %lld ms: %zu elements as a step, %zu as an instant",
+                       (long long)time_ms, expected, instant->count);
     return false;
 }
 
@@ -194,15 +233,21 @@ bool generate_check(ScriptStore *store, Text query, Arena *arena, bool *ran, Tex
     enum { START_MS = 240000, STEP_MS = 45000, STEPS = 9 };
     Error err;
     QueryResult ranged, instant;
-    QueryRequest request = {.text = query, .start_ms = START_MS, .end_ms = START_MS + (STEPS - 1) * STEP_MS, .step_ms = STEP_MS};
+    QueryRequest request = {.text = query,
+                            .start_ms = START_MS,
+                            .end_ms = START_MS + (STEPS - 1) * STEP_MS,
+                            .step_ms = STEP_MS};
     *ran = query_run(store->store, &request, arena, &ranged, NULL, &err);
-    // These say something else when the query begins elsewhere, or take what comes first in an order that only an
-    // instant query has.
-    static const Text others[] = {TEXT_INIT("start"), TEXT_INIT("end"), TEXT_INIT("step"), TEXT_INIT("range"), TEXT_INIT("limitk"), TEXT_INIT("sort")};
+    // These say something else when the query begins elsewhere, or take what comes first in an
+    // order that only an instant query has.
+    static const Text others[] = {TEXT_INIT("start"), TEXT_INIT("end"),    TEXT_INIT("step"),
+                                  TEXT_INIT("range"), TEXT_INIT("limitk"), TEXT_INIT("sort")};
     bool own = false;
     for (size_t i = 0; i < COUNT(others); i++) own |= text_find(query, others[i]) >= 0;
-    // A sum over what topk has ordered may differ in its last bit, which count_values makes a label.
-    own |= text_find(query, TEXT("count_values")) >= 0 && (text_find(query, TEXT("topk")) >= 0 || text_find(query, TEXT("bottomk")) >= 0);
+    // A sum over what topk has ordered may differ in its last bit, which count_values makes a
+    // label.
+    own |= text_find(query, TEXT("count_values")) >= 0 &&
+           (text_find(query, TEXT("topk")) >= 0 || text_find(query, TEXT("bottomk")) >= 0);
     if (!*ran) {
         request.end_ms = request.start_ms;
         request.step_ms = 0;
@@ -214,7 +259,8 @@ bool generate_check(ScriptStore *store, Text query, Arena *arena, bool *ran, Tex
         request.start_ms = request.end_ms = time_ms;
         request.step_ms = 0;
         if (!query_run(store->store, &request, arena, &instant, NULL, &err)) {
-            *why = text_format(arena, "at %lld ms: a step, but as an instant %s", (long long)time_ms, err.message);
+            *why = text_format(arena, "at %lld ms: a step, but as an instant %s",
+                               (long long)time_ms, err.message);
             return false;
         }
         if (!step_same(&ranged, &instant, time_ms, arena, why)) return false;

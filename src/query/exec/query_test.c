@@ -19,36 +19,55 @@ static Text json_of(Test *t, ScriptStore *store, QueryRequest request) {
     return text;
 }
 
-#define INSTANT(query, time) ((QueryRequest){.text = TEXT(query), .start_ms = (time), .end_ms = (time)})
+#define INSTANT(query, time) \
+    ((QueryRequest){.text = TEXT(query), .start_ms = (time), .end_ms = (time)})
 
 TEST(answers_have_the_shapes_of_prometheus) {
     ScriptStore store;
     begin(t, &store);
-    check_text(t, TEXT("{\"resultType\":\"scalar\",\"result\":[60.5,\"3\"]}"), json_of(t, &store, INSTANT("1 + 2", 60500)));
-    check_text(t, TEXT("{\"resultType\":\"string\",\"result\":[60,\"a\\\"b\"]}"), json_of(t, &store, INSTANT("\"a\\\"b\"", 60000)));
-    check_text(t, TEXT("{\"resultType\":\"vector\",\"result\":[{\"metric\":{\"__name__\":\"h\",\"a\":\"1\",\"b\":\"x\"},\"value\":[60,\"6\"]}]}"),
+    check_text(t, TEXT("{\"resultType\":\"scalar\",\"result\":[60.5,\"3\"]}"),
+               json_of(t, &store, INSTANT("1 + 2", 60500)));
+    check_text(t, TEXT("{\"resultType\":\"string\",\"result\":[60,\"a\\\"b\"]}"),
+               json_of(t, &store, INSTANT("\"a\\\"b\"", 60000)));
+    check_text(t,
+               TEXT("{\"resultType\":\"vector\",\"result\":[{\"metric\":{\"__name__\":\"h\",\"a\":"
+                    "\"1\",\"b\":\"x\"},\"value\":[60,\"6\"]}]}"),
                json_of(t, &store, INSTANT("h", 60000)));
-    check_text(t, TEXT("{\"resultType\":\"vector\",\"result\":[]}"), json_of(t, &store, INSTANT("nothing", 60000)));
-    check_text(t, TEXT("{\"resultType\":\"vector\",\"result\":[{\"metric\":{},\"value\":[60,\"+Inf\"]}]}"), json_of(t, &store, INSTANT("vector(1/0)", 60000)));
-    check_text(t, TEXT("{\"resultType\":\"vector\",\"result\":[{\"metric\":{\"a\":\"1\"},\"value\":[60,\"NaN\"]}]}"),
+    check_text(t, TEXT("{\"resultType\":\"vector\",\"result\":[]}"),
+               json_of(t, &store, INSTANT("nothing", 60000)));
+    check_text(
+        t, TEXT("{\"resultType\":\"vector\",\"result\":[{\"metric\":{},\"value\":[60,\"+Inf\"]}]}"),
+        json_of(t, &store, INSTANT("vector(1/0)", 60000)));
+    check_text(t,
+               TEXT("{\"resultType\":\"vector\",\"result\":[{\"metric\":{\"a\":\"1\"},\"value\":["
+                    "60,\"NaN\"]}]}"),
                json_of(t, &store, INSTANT("sum by (a) (g{a=\"1\"} @ 60)", 60000)));
-    check_text(t, TEXT("{\"resultType\":\"matrix\",\"result\":[{\"metric\":{\"__name__\":\"h\",\"a\":\"1\",\"b\":\"x\"},\"values\":[[30,\"4\"],[60,\"6\"]]}]}"),
+    check_text(t,
+               TEXT("{\"resultType\":\"matrix\",\"result\":[{\"metric\":{\"__name__\":\"h\",\"a\":"
+                    "\"1\",\"b\":\"x\"},\"values\":[[30,\"4\"],[60,\"6\"]]}]}"),
                json_of(t, &store, INSTANT("h[1m]", 60000)));
     QueryRequest ranged = {.text = TEXT("-h"), .start_ms = 0, .end_ms = 30500, .step_ms = 15250};
-    check_text(t, TEXT("{\"resultType\":\"matrix\",\"result\":[{\"metric\":{\"a\":\"1\",\"b\":\"x\"},\"values\":[[0,\"-2\"],[15.25,\"-2\"],[30.5,\"-4\"]]}]}"),
+    check_text(t,
+               TEXT("{\"resultType\":\"matrix\",\"result\":[{\"metric\":{\"a\":\"1\",\"b\":\"x\"},"
+                    "\"values\":[[0,\"-2\"],[15.25,\"-2\"],[30.5,\"-4\"]]}]}"),
                json_of(t, &store, ranged));
     ranged.text = TEXT("time()");
-    check_text(t, TEXT("{\"resultType\":\"matrix\",\"result\":[{\"metric\":{},\"values\":[[0,\"0\"],[15.25,\"15.25\"],[30.5,\"30.5\"]]}]}"),
+    check_text(t,
+               TEXT("{\"resultType\":\"matrix\",\"result\":[{\"metric\":{},\"values\":[[0,\"0\"],["
+                    "15.25,\"15.25\"],[30.5,\"30.5\"]]}]}"),
                json_of(t, &store, ranged));
     script_store_close(&store);
 }
 
-static void check_refused(Test *t, ScriptStore *store, QueryRequest request, ErrorCode code, const char *message) {
+static void check_refused(Test *t, ScriptStore *store, QueryRequest request, ErrorCode code,
+                          const char *message) {
     QueryResult result;
     *t->err = (Error){0};
     bool ran = query_run(store->store, &request, t->arena, &result, NULL, t->err);
     if (ran) check_failed(t, __FILE__, __LINE__, "\"%.*s\" ran", TEXT_ARG(request.text));
-    if (t->err->code != code) check_failed(t, __FILE__, __LINE__, "%s (%s)", t->err->message, error_code_name(t->err->code));
+    if (t->err->code != code)
+        check_failed(t, __FILE__, __LINE__, "%s (%s)", t->err->message,
+                     error_code_name(t->err->code));
     if (text_find(text_from_cstring(t->err->message), text_from_cstring(message)) < 0) {
         check_failed(t, __FILE__, __LINE__, "\"%s\" does not say \"%s\"", t->err->message, message);
     }
@@ -58,7 +77,9 @@ TEST(limits_are_kept_and_named) {
     ScriptStore store;
     begin(t, &store);
     QueryRequest ranged = {.text = TEXT("h"), .start_ms = 0, .end_ms = 11001000, .step_ms = 1000};
-    check_refused(t, &store, ranged, ERROR_BAD_INPUT, "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)");
+    check_refused(t, &store, ranged, ERROR_BAD_INPUT,
+                  "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the "
+                  "query resolution (?step=XX)");
     ranged.end_ms = 11000000;
     check(t, json_of(t, &store, ranged).len > 1000);
     ranged.limits.points_max = 10;
@@ -73,10 +94,12 @@ TEST(limits_are_kept_and_named) {
     ranged.text = TEXT("count({__name__=~\".+\"})");
     check_refused(t, &store, ranged, ERROR_TOO_COSTLY, "");
     ranged.end_ms = -1;
-    check_refused(t, &store, ranged, ERROR_BAD_INPUT, "end timestamp must not be before start time");
-    check_refused(t, &store, (QueryRequest){.text = TEXT("h[5m]"), .end_ms = 1000, .step_ms = 1000}, ERROR_BAD_INPUT,
-                  "invalid expression type \"range vector\" for range query");
-    check_refused(t, &store, INSTANT("sum_over_time(h[100000d:1ms])", 0), ERROR_TOO_COSTLY, "subquery");
+    check_refused(t, &store, ranged, ERROR_BAD_INPUT,
+                  "end timestamp must not be before start time");
+    check_refused(t, &store, (QueryRequest){.text = TEXT("h[5m]"), .end_ms = 1000, .step_ms = 1000},
+                  ERROR_BAD_INPUT, "invalid expression type \"range vector\" for range query");
+    check_refused(t, &store, INSTANT("sum_over_time(h[100000d:1ms])", 0), ERROR_TOO_COSTLY,
+                  "subquery");
     check_refused(t, &store, INSTANT("h", INT64_MAX), ERROR_BAD_INPUT, "out of range");
     check_refused(t, &store, INSTANT("sum by (code", 0), ERROR_BAD_INPUT, "1:13: parse error");
     script_store_close(&store);
@@ -86,15 +109,27 @@ TEST(the_ends_of_time_are_no_harm) {
     ScriptStore store;
     begin(t, &store);
     static const char *const queries[] = {
-        "h offset 9e12", "h offset -9e12", "h @ 9e12", "h @ -9e12 offset 9e12", "max_over_time(h[9e12])", "rate(h[9e12] offset -9e12)",
-        "rate(h[9e12] @ -9e12)", "max_over_time(h[9e12:9e12])", "max_over_time(h[1m:9e12] offset -9e12)", "predict_linear(h[9e12], 9e300)",
-        "year(vector(9e18)) + hour(vector(-9e18)) + month(vector(Inf))", "round(h, 0) + round(h, 5e-324) + h % 0",
-        "topk(9e18, h)", "quantile(-Inf, h)", "limit_ratio(1e300, h)",
+        "h offset 9e12",
+        "h offset -9e12",
+        "h @ 9e12",
+        "h @ -9e12 offset 9e12",
+        "max_over_time(h[9e12])",
+        "rate(h[9e12] offset -9e12)",
+        "rate(h[9e12] @ -9e12)",
+        "max_over_time(h[9e12:9e12])",
+        "max_over_time(h[1m:9e12] offset -9e12)",
+        "predict_linear(h[9e12], 9e300)",
+        "year(vector(9e18)) + hour(vector(-9e18)) + month(vector(Inf))",
+        "round(h, 0) + round(h, 5e-324) + h % 0",
+        "topk(9e18, h)",
+        "quantile(-Inf, h)",
+        "limit_ratio(1e300, h)",
     };
     static const int64_t times[] = {0, -1, INT64_MAX / 4, -(INT64_MAX / 4), 600000};
     for (size_t i = 0; i < COUNT(queries); i++) {
         for (size_t j = 0; j < COUNT(times); j++) {
-            QueryRequest request = {.text = text_from_cstring(queries[i]), .start_ms = times[j], .end_ms = times[j]};
+            QueryRequest request = {
+                .text = text_from_cstring(queries[i]), .start_ms = times[j], .end_ms = times[j]};
             QueryResult result;
             check_ok(t, query_run(store.store, &request, t->arena, &result, NULL, t->err));
             request.start_ms -= 1;
@@ -109,15 +144,22 @@ TEST(the_ends_of_time_are_no_harm) {
 TEST(the_deepest_trees_run) {
     ScriptStore store;
     begin(t, &store);
-    static const struct { const char *open, *close; size_t times; } shapes[] = {
-        {"(", ")", 120}, {"-", "", 120}, {"abs(", ")", 120}, {"sum(", ")", 120}, {"h + ", "", 900}, {"h or ", "", 900}, {"1 + ", "", 900},
-        {"max_over_time(", "[1m:30s])", 20},
+    static const struct {
+        const char *open, *close;
+        size_t times;
+    } shapes[] = {
+        {"(", ")", 120},    {"-", "", 120},
+        {"abs(", ")", 120}, {"sum(", ")", 120},
+        {"h + ", "", 900},  {"h or ", "", 900},
+        {"1 + ", "", 900},  {"max_over_time(", "[1m:30s])", 20},
     };
     for (size_t i = 0; i < COUNT(shapes); i++) {
         Builder text = {0};
-        for (size_t j = 0; j < shapes[i].times; j++) builder_add(&text, text_from_cstring(shapes[i].open));
+        for (size_t j = 0; j < shapes[i].times; j++)
+            builder_add(&text, text_from_cstring(shapes[i].open));
         builder_add(&text, TEXT("h"));
-        for (size_t j = 0; j < shapes[i].times; j++) builder_add(&text, text_from_cstring(shapes[i].close));
+        for (size_t j = 0; j < shapes[i].times; j++)
+            builder_add(&text, text_from_cstring(shapes[i].close));
         QueryRequest request = {.text = builder_text(&text), .start_ms = 600000, .end_ms = 600000};
         QueryResult result;
         check_ok(t, query_run(store.store, &request, t->arena, &result, NULL, t->err));
@@ -131,7 +173,11 @@ TEST(memory_is_charged_to_the_budget_and_given_back) {
     ScriptStore store;
     begin(t, &store);
     Budget budget = {.name = "queries", .limit = 64 * MB};
-    QueryRequest ranged = {.text = TEXT("topk(5, {__name__=~\".+\"})"), .start_ms = 0, .end_ms = 10000000, .step_ms = 1000, .memory = &budget};
+    QueryRequest ranged = {.text = TEXT("topk(5, {__name__=~\".+\"})"),
+                           .start_ms = 0,
+                           .end_ms = 10000000,
+                           .step_ms = 1000,
+                           .memory = &budget};
     QueryResult result;
     check_ok(t, query_run(store.store, &ranged, t->arena, &result, NULL, t->err));
     check(t, result.stats.memory_peak_bytes > 12 * 10001 * 8);
@@ -139,12 +185,14 @@ TEST(memory_is_charged_to_the_budget_and_given_back) {
     check(t, result.stats.samples > 500);
     check_i64(t, 0, atomic_load(&budget.used));
     budget.limit = 2000;
-    check_error(t, query_run(store.store, &ranged, t->arena, &result, NULL, t->err), ERROR_NO_MEMORY);
+    check_error(t, query_run(store.store, &ranged, t->arena, &result, NULL, t->err),
+                ERROR_NO_MEMORY);
     check_i64(t, 0, atomic_load(&budget.used));
     script_store_close(&store);
 }
 
-// Series of which a window finds too little cost no column each, and each value that count_values names does.
+// Series of which a window finds too little cost no column each, and each value that count_values
+// names does.
 TEST(memory_follows_what_is_answered) {
     ScriptStore store;
     begin(t, &store);
@@ -152,7 +200,10 @@ TEST(memory_follows_what_is_answered) {
     for (int i = 0; i < 300; i++) builder_addf(&lines, "lonely_total{n=\"%d\"} %d\n", i, i);
     check_ok(t, script_load(&store, builder_text(&lines), 30000, false, t->arena, t->err));
     builder_free(&lines);
-    QueryRequest ranged = {.text = TEXT("rate(lonely_total[1m])"), .end_ms = 10000000, .step_ms = 1000, .limits = {.memory_bytes = 4 * MB}};
+    QueryRequest ranged = {.text = TEXT("rate(lonely_total[1m])"),
+                           .end_ms = 10000000,
+                           .step_ms = 1000,
+                           .limits = {.memory_bytes = 4 * MB}};
     QueryResult result;
     check_ok(t, query_run(store.store, &ranged, t->arena, &result, NULL, t->err));
     check_i64(t, 0, result.count);
@@ -162,9 +213,13 @@ TEST(memory_follows_what_is_answered) {
     check_refused(t, &store, ranged, ERROR_TOO_COSTLY, "limit of memory");
     check(t, t->arena->bytes - before < 8 * MB);
     // Refused before a column of that length is made.
-    check_refused(t, &store, (QueryRequest){.text = TEXT("sum_over_time(vector(1)[10d:1s])"), .limits = {.memory_bytes = 4 * MB}},
+    check_refused(t, &store,
+                  (QueryRequest){.text = TEXT("sum_over_time(vector(1)[10d:1s])"),
+                                 .limits = {.memory_bytes = 4 * MB}},
                   ERROR_TOO_COSTLY, "a subquery would take 864000 steps");
-    check_ok(t, query_run(store.store, &(QueryRequest){.text = TEXT("sum_over_time(vector(1)[10h:1s])"), .limits = {.memory_bytes = 4 * MB}},
+    check_ok(t, query_run(store.store,
+                          &(QueryRequest){.text = TEXT("sum_over_time(vector(1)[10h:1s])"),
+                                          .limits = {.memory_bytes = 4 * MB}},
                           t->arena, &result, NULL, t->err));
     script_store_close(&store);
 }
@@ -193,21 +248,26 @@ TEST(time_and_cancelling_stop_a_query) {
 TEST(native_histograms_are_refused_never_left_out) {
     ScriptStore store;
     begin(t, &store);
-    check_ok(t, script_load(&store, TEXT("n{a=\"1\"} {{count:1}}x5\n"), 30000, false, t->arena, t->err));
+    check_ok(
+        t, script_load(&store, TEXT("n{a=\"1\"} {{count:1}}x5\n"), 30000, false, t->arena, t->err));
     check_refused(t, &store, INSTANT("n", 60000), ERROR_UNSUPPORTED, "native histograms");
     check_refused(t, &store, INSTANT("rate(n[5m])", 60000), ERROR_UNSUPPORTED, "native histograms");
-    check_refused(t, &store, INSTANT("count({__name__=~\"h|n\"})", 60000), ERROR_UNSUPPORTED, "native histograms");
+    check_refused(t, &store, INSTANT("count({__name__=~\"h|n\"})", 60000), ERROR_UNSUPPORTED,
+                  "native histograms");
     script_store_close(&store);
 }
 
 static void check_generated(Test *t, ScriptStore *store, Bytes bytes, size_t *ran_count) {
-    AUTO(arena_free) Arena arena = {0};
-    AUTO(builder_free) Builder query = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
+    AUTO(builder_free)
+    Builder query = {0};
     bool ran;
     Text why;
     generate_query(bytes, &query);
     if (!generate_check(store, builder_text(&query), &arena, &ran, &why)) {
-        check_failed(t, __FILE__, __LINE__, "%.*s\n  %.*s", TEXT_ARG(builder_text(&query)), TEXT_ARG(why));
+        check_failed(t, __FILE__, __LINE__, "%.*s\n  %.*s", TEXT_ARG(builder_text(&query)),
+                     TEXT_ARG(why));
     }
     *ran_count += ran;
 }
@@ -235,8 +295,10 @@ TEST(the_seeds_of_other_fuzzers_find_nothing) {
     size_t ran = 0;
     for (size_t i = 0; i < entries.count; i++) {
         Bytes content;
-        check_ok(t, disk_read_whole(disk_real(), text_format(t->arena, "%.*s/%.*s", TEXT_ARG(folder), TEXT_ARG(entries.at[i].name)), MB,
-                                    t->arena, &content, t->err));
+        check_ok(t, disk_read_whole(disk_real(),
+                                    text_format(t->arena, "%.*s/%.*s", TEXT_ARG(folder),
+                                                TEXT_ARG(entries.at[i].name)),
+                                    MB, t->arena, &content, t->err));
         for (size_t from = 0; from < content.len; from += 7) {
             check_generated(t, &store, (Bytes){content.at + from, content.len - from}, &ran);
         }
@@ -245,7 +307,10 @@ TEST(the_seeds_of_other_fuzzers_find_nothing) {
     script_store_close(&store);
 }
 
-TEST_MAIN("query", CASE(answers_have_the_shapes_of_prometheus), CASE(limits_are_kept_and_named), CASE(the_ends_of_time_are_no_harm), CASE(the_deepest_trees_run),
-          CASE(memory_is_charged_to_the_budget_and_given_back), CASE(memory_follows_what_is_answered), CASE(time_and_cancelling_stop_a_query),
-          CASE(native_histograms_are_refused_never_left_out), CASE(random_queries_say_the_same_as_instants_and_as_steps),
+TEST_MAIN("query", CASE(answers_have_the_shapes_of_prometheus), CASE(limits_are_kept_and_named),
+          CASE(the_ends_of_time_are_no_harm), CASE(the_deepest_trees_run),
+          CASE(memory_is_charged_to_the_budget_and_given_back),
+          CASE(memory_follows_what_is_answered), CASE(time_and_cancelling_stop_a_query),
+          CASE(native_histograms_are_refused_never_left_out),
+          CASE(random_queries_say_the_same_as_instants_and_as_steps),
           CASE(the_seeds_of_other_fuzzers_find_nothing))

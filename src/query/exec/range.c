@@ -1,4 +1,5 @@
-// Functions over ranges: each series is read once, its kernel runs over all windows with two pointers.
+// Functions over ranges: each series is read once, its kernel runs over all windows with two
+// pointers.
 
 #include "query/exec/exec.h"
 
@@ -8,8 +9,8 @@ typedef struct RangeRow {
     FunctionId id;
     RangeKernel kernel;
     bool keeps_name;
-    bool uses_time;     // of evaluation: with @, steps still differ
-    int matrix;         // which argument is the matrix; the others are scalars
+    bool uses_time;  // of evaluation: with @, steps still differ
+    int matrix;      // which argument is the matrix; the others are scalars
 } RangeRow;
 
 static const RangeRow rows[] = {
@@ -54,14 +55,17 @@ typedef struct Range {
 
 // A name that does not end like a counter's is worth a hint (rate and increase only).
 static void hint_counter(Range *range, Labels labels) {
-    static const Text endings[] = {TEXT_INIT("_total"), TEXT_INIT("_sum"), TEXT_INIT("_count"), TEXT_INIT("_bucket")};
+    static const Text endings[] = {TEXT_INIT("_total"), TEXT_INIT("_sum"), TEXT_INIT("_count"),
+                                   TEXT_INIT("_bucket")};
     Text name = labels_get(labels, LABEL_NAME);
     if (name.len == 0) return;
     for (size_t i = 0; i < COUNT(endings); i++) {
         if (text_ends_with(name, endings[i])) return;
     }
-    exec_note(range->operator.exec, NOTE_INFO, range->matrix_range,
-              "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \"%.*s\"", TEXT_ARG(text_slice(name, 0, 200)));
+    exec_note(
+        range->operator.exec, NOTE_INFO, range->matrix_range,
+        "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \"%.*s\"",
+        TEXT_ARG(text_slice(name, 0, 200)));
 }
 
 static bool any_present(const double *values, size_t count) {
@@ -71,7 +75,7 @@ static bool any_present(const double *values, size_t count) {
     return false;
 }
 
-static bool range_next(Operator *operator, StepBatch *out, Error *err) {
+static bool range_next(Operator *operator, StepBatch * out, Error *err) {
     Range *range = (Range *)operator;
     Exec *exec = operator->exec;
     size_t rows_max = batch_rows(operator->steps);
@@ -79,7 +83,8 @@ static bool range_next(Operator *operator, StepBatch *out, Error *err) {
     if (range->once) windows.count = 1;
     out->at = arena_push_array_raw(&operator->batch, StepSeries, rows_max);
     bool hints = range->row->id == FUNCTION_RATE || range->row->id == FUNCTION_INCREASE;
-    AUTO(arena_free) Arena scratch = {0};
+    AUTO(arena_free)
+    Arena scratch = {0};
     double *column = NULL;  // kept for the next series where one gave nothing
     while (out->count < rows_max) {
         RangeSeries series;
@@ -87,15 +92,18 @@ static bool range_next(Operator *operator, StepBatch *out, Error *err) {
         TRY(range_source_next(range->source, &series, &more, err));
         if (!more) break;
         if (column == NULL) column = column_new(&operator->batch, operator->steps);
-        RangeInput input = {series.times, series.values, series.count, range->first_end_ms, range->step_ms, range->range_ms,
-                            windows, {range->params[0], range->params[1]}, &scratch};
+        RangeInput input = {
+            series.times,   series.values,   series.count, range->first_end_ms,
+            range->step_ms, range->range_ms, windows,      {range->params[0], range->params[1]},
+            &scratch};
         range->row->kernel(&input, column);
         arena_clear(&scratch);
         if (range->once) column_fill(column + 1, (Steps){0, 0, operator->steps.count - 1}, column[0]);
         if (!any_present(column, operator->steps.count)) continue;
         if (hints) hint_counter(range, series.labels);
         StepSeries *made = &out->at[out->count++];
-        *made = (StepSeries){{bytes_copy(series.labels.wire, &operator->batch)}, series.drop_name, column};
+        *made = (StepSeries){
+            {bytes_copy(series.labels.wire, &operator->batch)}, series.drop_name, column};
         column = NULL;
         if (!range->row->keeps_name) series_drop_name(exec, made, &operator->batch);
     }
@@ -107,8 +115,9 @@ static bool check_smoothing(const Range *range, Error *err) {
         for (size_t i = 0; i < 2; i++) {
             double factor = range->params[i][step];
             if (factor > 0 && factor < 1) continue;
-            return error_set(err, ERROR_BAD_INPUT, "invalid %s factor. Expected: 0 < %s < 1, got: %f", i == 0 ? "smoothing" : "trend",
-                             i == 0 ? "sf" : "tf", factor);
+            return error_set(err, ERROR_BAD_INPUT,
+                             "invalid %s factor. Expected: 0 < %s < 1, got: %f",
+                             i == 0 ? "smoothing" : "trend", i == 0 ? "sf" : "tf", factor);
         }
     }
     return true;
@@ -127,7 +136,8 @@ bool range_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error
     size_t param = 0;
     for (size_t i = 0; i < call->as.call.arg_count; i++) {
         if ((int)i == row->matrix) continue;
-        TRY(scalar_eval(exec, call->as.call.args[i], steps, &range->operator.keep, &range->params[param++], err));
+        TRY(scalar_eval(exec, call->as.call.args[i], steps, &range->operator.keep,
+                        &range->params[param++], err));
     }
     if (row->kernel == range_smoothing) TRY(check_smoothing(range, err));
     for (size_t step = 0; row->kernel == range_quantile && step < steps.count; step++) {
@@ -135,9 +145,10 @@ bool range_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error
         if (!(q >= 0 && q <= 1)) quantile_note(exec, call->as.call.args[0]->range, q);
     }
     TRY(range_source_open(exec, matrix, steps, &range->source, err));
-    range_windows(exec, expr_inner(matrix), steps, &range->first_end_ms, &range->step_ms, &range->range_ms);
+    range_windows(exec, expr_inner(matrix), steps, &range->first_end_ms, &range->step_ms,
+                  &range->range_ms);
     range->once = range->step_ms == 0 && steps.count > 1 && param == 0 && !row->uses_time;
     range->operator.one_name = range_source_one_name(range->source);
-    *out = row->keeps_name ? &range->operator : unique_open(exec, &range->operator);
+    *out = row->keeps_name ? &range->operator: unique_open(exec, &range->operator);
     return true;
 }

@@ -1,5 +1,5 @@
-// The `_over_time` kernels. Sums are made anew for each window, compensated, so that they never drift; extremes use a
-// monotonic queue, quantiles a sorted window that slides.
+// The `_over_time` kernels. Sums are made anew for each window, compensated, so that they never
+// drift; extremes use a monotonic queue, quantiles a sorted window that slides.
 
 #include "query/exec/exec.h"
 
@@ -17,7 +17,8 @@ void range_sum(const RangeInput *in, double *out) {
     }
 }
 
-// The plain mean of a compensated sum; when the sum overflows, the mean is updated by each value instead.
+// The plain mean of a compensated sum; when the sum overflows, the mean is updated by each value
+// instead.
 static double mean(const double *values, size_t count) {
     KahanSum sum = {values[0], 0};
     bool incremental = false;
@@ -45,7 +46,8 @@ void range_avg(const RangeInput *in, double *out) {
     Window window = {0};
     for (size_t i = 0; i < in->steps.count; i++) {
         window_move(&window, in, i);
-        out[i] = window.to == window.from ? ABSENT : mean(in->values + window.from, window.to - window.from);
+        out[i] = window.to == window.from ? ABSENT
+                                          : mean(in->values + window.from, window.to - window.from);
     }
 }
 
@@ -65,7 +67,9 @@ void range_stdvar(const RangeInput *in, double *out) {
     Window window = {0};
     for (size_t i = 0; i < in->steps.count; i++) {
         window_move(&window, in, i);
-        out[i] = window.to == window.from ? ABSENT : variance(in->values + window.from, window.to - window.from);
+        out[i] = window.to == window.from
+                     ? ABSENT
+                     : variance(in->values + window.from, window.to - window.from);
     }
 }
 
@@ -76,15 +80,16 @@ void range_stddev(const RangeInput *in, double *out) {
     }
 }
 
-// Is `a` as good an answer as `b`, which came earlier? NaN is only ever the answer when there is nothing else; of equal
-// values the younger one wins.
+// Is `a` as good an answer as `b`, which came earlier? NaN is only ever the answer when there is
+// nothing else; of equal values the younger one wins.
 static bool at_least(double a, double b, bool largest) {
     if (isnan(b)) return true;
     if (isnan(a)) return false;
     return largest ? a >= b : a <= b;
 }
 
-// queue[head … tail): places of samples, each a better answer than all behind it (a monotonic queue).
+// queue[head … tail): places of samples, each a better answer than all behind it (a monotonic
+// queue).
 static void extremes(const RangeInput *in, double *out, bool largest, bool time_wanted) {
     size_t *queue = arena_push_array_raw(in->scratch, size_t, in->count + 1);
     size_t head = 0, tail = 0, taken = 0;
@@ -92,7 +97,8 @@ static void extremes(const RangeInput *in, double *out, bool largest, bool time_
     for (size_t i = 0; i < in->steps.count; i++) {
         window_move(&window, in, i);
         for (; taken < window.to; taken++) {
-            while (tail > head && at_least(in->values[taken], in->values[queue[tail - 1]], largest)) tail--;
+            while (tail > head && at_least(in->values[taken], in->values[queue[tail - 1]], largest))
+                tail--;
             queue[tail++] = taken;
         }
         while (head < tail && queue[head] < window.from) head++;
@@ -104,18 +110,26 @@ static void extremes(const RangeInput *in, double *out, bool largest, bool time_
     }
 }
 
-void range_min(const RangeInput *in, double *out) { extremes(in, out, false, false); }
-void range_max(const RangeInput *in, double *out) { extremes(in, out, true, false); }
-void range_time_of_min(const RangeInput *in, double *out) { extremes(in, out, false, true); }
-void range_time_of_max(const RangeInput *in, double *out) { extremes(in, out, true, true); }
+void range_min(const RangeInput *in, double *out) {
+    extremes(in, out, false, false);
+}
+void range_max(const RangeInput *in, double *out) {
+    extremes(in, out, true, false);
+}
+void range_time_of_min(const RangeInput *in, double *out) {
+    extremes(in, out, false, true);
+}
+void range_time_of_max(const RangeInput *in, double *out) {
+    extremes(in, out, true, true);
+}
 
-#define EACH_WINDOW(name, value)                                     \
-    void name(const RangeInput *in, double *out) {                   \
-        Window window = {0};                                         \
-        for (size_t i = 0; i < in->steps.count; i++) {               \
-            window_move(&window, in, i);                             \
-            out[i] = window.to == window.from ? ABSENT : (value);    \
-        }                                                            \
+#define EACH_WINDOW(name, value)                                  \
+    void name(const RangeInput *in, double *out) {                \
+        Window window = {0};                                      \
+        for (size_t i = 0; i < in->steps.count; i++) {            \
+            window_move(&window, in, i);                          \
+            out[i] = window.to == window.from ? ABSENT : (value); \
+        }                                                         \
     }
 EACH_WINDOW(range_count, (double)(window.to - window.from))
 EACH_WINDOW(range_present, 1)
@@ -125,7 +139,8 @@ EACH_WINDOW(range_time_of_first, (double)in->times[window.from] / 1000)
 EACH_WINDOW(range_time_of_last, (double)in->times[window.to - 1] / 1000)
 #undef EACH_WINDOW
 
-// ---- Order statistics -----------------------------------------------------------------------------
+// ---- Order statistics
+// -----------------------------------------------------------------------------
 
 // NaN before everything else.
 static int by_value(const void *a, const void *b) {
@@ -178,12 +193,14 @@ static void sorted_follow(SortedWindow *sorted, const RangeInput *in, Window win
     } else {
         for (size_t i = sorted->from; i < window.from; i++) {
             size_t place = place_of(sorted->at, sorted->count, in->values[i]);
-            memmove(sorted->at + place, sorted->at + place + 1, (sorted->count - place - 1) * sizeof(double));
+            memmove(sorted->at + place, sorted->at + place + 1,
+                    (sorted->count - place - 1) * sizeof(double));
             sorted->count--;
         }
         for (size_t i = sorted->to; i < window.to; i++) {
             size_t place = place_of(sorted->at, sorted->count, in->values[i]);
-            memmove(sorted->at + place + 1, sorted->at + place, (sorted->count - place) * sizeof(double));
+            memmove(sorted->at + place + 1, sorted->at + place,
+                    (sorted->count - place) * sizeof(double));
             sorted->at[place] = in->values[i];
             sorted->count++;
         }
@@ -198,7 +215,9 @@ void range_quantile(const RangeInput *in, double *out) {
     for (size_t i = 0; i < in->steps.count; i++) {
         window_move(&window, in, i);
         sorted_follow(&sorted, in, window);
-        out[i] = window.to == window.from ? ABSENT : quantile_of_sorted(in->params[0][i], sorted.at, sorted.count);
+        out[i] = window.to == window.from
+                     ? ABSENT
+                     : quantile_of_sorted(in->params[0][i], sorted.at, sorted.count);
     }
 }
 

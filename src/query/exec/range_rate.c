@@ -1,7 +1,8 @@
-// rate, increase, delta and kin: differences over a window, extrapolated to its borders as Prometheus does.
+// rate, increase, delta and kin: differences over a window, extrapolated to its borders as
+// Prometheus does.
 //
-// A counter's resets are few: their places are found once per series, and each window adds those that lie inside it, in
-// order, so that the sum is the one a walk over all its samples would give.
+// A counter's resets are few: their places are found once per series, and each window adds those
+// that lie inside it, in order, so that the sum is the one a walk over all its samples would give.
 
 #include "query/exec/exec.h"
 
@@ -23,9 +24,10 @@ static Falls falls_find(const RangeInput *in) {
     return falls;
 }
 
-// Half a sample interval is assumed beyond the first and the last sample when the border is further away than that;
-// a counter is never extrapolated below zero.
-static double extrapolated(const RangeInput *in, Window window, double result, bool is_counter, bool is_rate) {
+// Half a sample interval is assumed beyond the first and the last sample when the border is further
+// away than that; a counter is never extrapolated below zero.
+static double extrapolated(const RangeInput *in, Window window, double result, bool is_counter,
+                           bool is_rate) {
     size_t last = window.to - 1;
     double to_start = (double)(in->times[window.from] - window.start_ms) / 1000;
     double to_end = (double)(window.end_ms - in->times[last]) / 1000;
@@ -54,14 +56,21 @@ static void differences(const RangeInput *in, double *out, bool is_counter, bool
         if (window.to - window.from < 2) continue;
         double result = in->values[window.to - 1] - in->values[window.from];
         while (falls.first < falls.count && falls.at[falls.first] <= window.from) falls.first++;
-        for (size_t j = falls.first; j < falls.count && falls.at[j] < window.to; j++) result += in->values[falls.at[j] - 1];
+        for (size_t j = falls.first; j < falls.count && falls.at[j] < window.to; j++)
+            result += in->values[falls.at[j] - 1];
         out[i] = extrapolated(in, window, result, is_counter, is_rate);
     }
 }
 
-void range_rate(const RangeInput *in, double *out) { differences(in, out, true, true); }
-void range_increase(const RangeInput *in, double *out) { differences(in, out, true, false); }
-void range_delta(const RangeInput *in, double *out) { differences(in, out, false, false); }
+void range_rate(const RangeInput *in, double *out) {
+    differences(in, out, true, true);
+}
+void range_increase(const RangeInput *in, double *out) {
+    differences(in, out, true, false);
+}
+void range_delta(const RangeInput *in, double *out) {
+    differences(in, out, false, false);
+}
 
 static void last_two(const RangeInput *in, double *out, bool is_rate) {
     Window window = {0};
@@ -79,8 +88,12 @@ static void last_two(const RangeInput *in, double *out, bool is_rate) {
     }
 }
 
-void range_irate(const RangeInput *in, double *out) { last_two(in, out, true); }
-void range_idelta(const RangeInput *in, double *out) { last_two(in, out, false); }
+void range_irate(const RangeInput *in, double *out) {
+    last_two(in, out, true);
+}
+void range_idelta(const RangeInput *in, double *out) {
+    last_two(in, out, false);
+}
 
 void range_resets(const RangeInput *in, double *out) {
     Falls falls = falls_find(in);
@@ -90,7 +103,9 @@ void range_resets(const RangeInput *in, double *out) {
         window_move(&window, in, i);
         while (falls.first < falls.count && falls.at[falls.first] <= window.from) falls.first++;
         while (behind < falls.count && falls.at[behind] < window.to) behind++;
-        out[i] = window.to == window.from ? ABSENT : behind > falls.first ? (double)(behind - falls.first) : 0;
+        out[i] = window.to == window.from ? ABSENT
+                 : behind > falls.first   ? (double)(behind - falls.first)
+                                          : 0;
     }
 }
 
@@ -98,12 +113,14 @@ void range_changes(const RangeInput *in, double *out) {
     // changed[i]: how many of samples 1 … i differ from the one before (two NaNs are equal).
     size_t *changed = arena_push_array_raw(in->scratch, size_t, in->count + 1);
     for (size_t i = 0; i < in->count; i++) {
-        bool differs = i > 0 && in->values[i] != in->values[i - 1] && !(isnan(in->values[i]) && isnan(in->values[i - 1]));
+        bool differs = i > 0 && in->values[i] != in->values[i - 1] &&
+                       !(isnan(in->values[i]) && isnan(in->values[i - 1]));
         changed[i] = (i > 0 ? changed[i - 1] : 0) + differs;
     }
     Window window = {0};
     for (size_t i = 0; i < in->steps.count; i++) {
         window_move(&window, in, i);
-        out[i] = window.to == window.from ? ABSENT : (double)(changed[window.to - 1] - changed[window.from]);
+        out[i] = window.to == window.from ? ABSENT
+                                          : (double)(changed[window.to - 1] - changed[window.from]);
     }
 }

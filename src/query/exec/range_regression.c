@@ -1,4 +1,5 @@
-// Lines through a window: deriv and predict_linear by least squares, and double exponential smoothing.
+// Lines through a window: deriv and predict_linear by least squares, and double exponential
+// smoothing.
 
 #include "query/exec/exec.h"
 
@@ -33,7 +34,8 @@ void range_deriv(const RangeInput *in, double *out) {
     for (size_t i = 0; i < in->steps.count; i++) {
         window_move(&window, in, i);
         bool enough = window.to - window.from >= 2;
-        out[i] = enough ? line_through(in, window.from, window.to, in->times[window.from]).slope : ABSENT;
+        out[i] = enough ? line_through(in, window.from, window.to, in->times[window.from]).slope
+                        : ABSENT;
     }
 }
 

@@ -30,8 +30,10 @@ static void source_close(Operator *operator) {
     series_view_close(&source->view);
 }
 
-void range_windows(const Exec *exec, const Expr *matrix, Steps steps, int64_t *first_end_ms, int64_t *step_ms, int64_t *range_ms) {
-    *range_ms = matrix->kind == EXPR_SUBQUERY ? matrix->as.subquery.range_ms : matrix->as.selector.range_ms;
+void range_windows(const Exec *exec, const Expr *matrix, Steps steps, int64_t *first_end_ms,
+                   int64_t *step_ms, int64_t *range_ms) {
+    *range_ms =
+        matrix->kind == EXPR_SUBQUERY ? matrix->as.subquery.range_ms : matrix->as.selector.range_ms;
     *step_ms = matrix->at == AT_NONE ? steps.step_ms : 0;
     int64_t moment = steps.start_ms;
     if (matrix->at == AT_TIME) moment = matrix->at_ms;
@@ -45,34 +47,42 @@ static bool open_selector(RangeSource *source, const Expr *matrix, Error *err) {
     Matchers matchers = matrix->as.selector.matchers;
     TRY(series_view_open(exec->store, source->from_ms, source->to_ms, &source->view, err));
     Texts damaged = series_view_warnings(source->view);
-    for (size_t i = 0; i < damaged.count; i++) *array_add(&exec->warnings) = text_copy(damaged.at[i], exec->arena);
-    TRY(series_select(source->view, matchers, exec_series_max(exec), &source->operator.keep, &source->found, err));
+    for (size_t i = 0; i < damaged.count; i++)
+        *array_add(&exec->warnings) = text_copy(damaged.at[i], exec->arena);
+    TRY(series_select(source->view, matchers, exec_series_max(exec), &source->operator.keep,
+                      &source->found, err));
     exec->series += source->found.count;
     source->cursor = series_cursor_open(source->view);
     for (size_t i = 0; i < matchers.count; i++) {
-        source->operator.one_name |= matchers.at[i].kind == MATCH_EQUAL && text_equal(matchers.at[i].name, LABEL_NAME);
+        source->operator.one_name |= matchers.at[i].kind == MATCH_EQUAL &&
+            text_equal(matchers.at[i].name, LABEL_NAME);
     }
     return true;
 }
 
-// Steps of a subquery are multiples of its step, whatever the outer query's are: the first one behind `from_ms`.
+// Steps of a subquery are multiples of its step, whatever the outer query's are: the first one
+// behind `from_ms`.
 static bool open_subquery(RangeSource *source, const Expr *matrix, Error *err) {
     Exec *exec = source->operator.exec;
-    int64_t step_ms = matrix->as.subquery.step_ms == 0 ? SUBQUERY_STEP_MS : matrix->as.subquery.step_ms;
+    int64_t step_ms =
+        matrix->as.subquery.step_ms == 0 ? SUBQUERY_STEP_MS : matrix->as.subquery.step_ms;
     int64_t before_ms = source->from_ms - 1;
     int64_t first_ms = before_ms / step_ms * step_ms;
     if (first_ms <= before_ms) first_ms += step_ms;
     if (first_ms > source->to_ms) return true;  // no step falls inside: nothing
     int64_t count = (source->to_ms - first_ms) / step_ms + 1;
     if (count > SUBQUERY_POINTS_MAX) {
-        return error_set(err, ERROR_TOO_COSTLY, "a subquery would take %lld steps, more than %d; make its step longer",
+        return error_set(err, ERROR_TOO_COSTLY,
+                         "a subquery would take %lld steps, more than %d; make its step longer",
                          (long long)count, SUBQUERY_POINTS_MAX);
     }
-    // Its times, its values and the column they come from: no batch is small enough when these alone are too many.
+    // Its times, its values and the column they come from: no batch is small enough when these
+    // alone are too many.
     int64_t memory_max = exec_memory_max(exec);
     if (memory_max > 0 && count > memory_max / SUBQUERY_POINT_BYTES) {
         return error_set(err, ERROR_TOO_COSTLY,
-                         "a subquery would take %lld steps, more than its limit of memory holds (%lld bytes); make its step longer",
+                         "a subquery would take %lld steps, more than its limit of memory holds "
+                         "(%lld bytes); make its step longer",
                          (long long)count, (long long)memory_max);
     }
     Steps steps = {first_ms, step_ms, (size_t)count};
@@ -92,7 +102,8 @@ bool range_source_open(Exec *exec, const Expr *matrix, Steps steps, RangeSource 
     source->from_ms = first_end_ms - range_ms + 1;
     source->to_ms = first_end_ms + (int64_t)(steps.count - 1) * step_ms;
     *out = source;
-    return matrix->kind == EXPR_SUBQUERY ? open_subquery(source, matrix, err) : open_selector(source, matrix, err);
+    return matrix->kind == EXPR_SUBQUERY ? open_subquery(source, matrix, err)
+                                         : open_selector(source, matrix, err);
 }
 
 bool range_source_one_name(const RangeSource *source) {
@@ -107,12 +118,16 @@ static bool next_selected(RangeSource *source, RangeSeries *out, bool *more, Err
         const SeriesFound *found = &source->found.at[source->at++];
         TRY(series_read(source->cursor, found, source->from_ms, source->to_ms, columns, err));
         if (columns->histograms > 0) {
-            return error_set(err, ERROR_UNSUPPORTED, "native histograms are stored but not evaluated yet");
+            return error_set(err, ERROR_UNSUPPORTED,
+                             "native histograms are stored but not evaluated yet");
         }
         exec->samples += columns->count;
-        source->operator.extra_bytes = (int64_t)(columns->capacity * 16);
-        if (exec->request->limits.samples_max > 0 && exec->samples > (uint64_t)exec->request->limits.samples_max) {
-            return error_set(err, ERROR_TOO_COSTLY, "query processing would load too many samples into memory in query execution (limit %lld)",
+        source->operator.extra_bytes =(int64_t)(columns->capacity * 16);
+        if (exec->request->limits.samples_max > 0 &&
+            exec->samples > (uint64_t)exec->request->limits.samples_max) {
+            return error_set(err, ERROR_TOO_COSTLY,
+                             "query processing would load too many samples into memory in query "
+                             "execution (limit %lld)",
                              (long long)exec->request->limits.samples_max);
         }
         size_t kept = 0;

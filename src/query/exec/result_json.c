@@ -42,7 +42,8 @@ static void write_series(const QueryResult *result, JsonWriter *writer) {
         } else {
             json_key(writer, TEXT("values"));
             json_array_begin(writer);
-            for (size_t j = 0; j < series->count; j++) write_point(series->times[j], series->values[j], writer);
+            for (size_t j = 0; j < series->count; j++)
+                write_point(series->times[j], series->values[j], writer);
             json_array_end(writer);
         }
         json_object_end(writer);
@@ -51,22 +52,28 @@ static void write_series(const QueryResult *result, JsonWriter *writer) {
 }
 
 void query_write_json(const QueryResult *result, JsonWriter *writer) {
-    static const Text names[] = {TEXT_INIT("none"), TEXT_INIT("scalar"), TEXT_INIT("vector"), TEXT_INIT("matrix"),
-                                 TEXT_INIT("string")};  // ORDER: ValueType
+    static const Text names[] = {TEXT_INIT("none"), TEXT_INIT("scalar"), TEXT_INIT("vector"),
+                                 TEXT_INIT("matrix"), TEXT_INIT("string")};  // ORDER: ValueType
     char time[NUMBER_TEXT_MAX];
     json_object_begin(writer);
     json_key(writer, TEXT("resultType"));
     json_text(writer, names[result->type]);
     json_key(writer, TEXT("result"));
     switch (result->type) {
-        case VALUE_SCALAR: write_point(result->series[0].times[0], result->series[0].values[0], writer); break;
+        case VALUE_SCALAR:
+            write_point(result->series[0].times[0], result->series[0].values[0], writer);
+            break;
         case VALUE_STRING:
             json_array_begin(writer);
             json_raw(writer, (Text){time, number_format_ms_as_s(result->time_ms, time)});
             json_text(writer, result->string);
             json_array_end(writer);
             break;
-        case VALUE_VECTOR: case VALUE_MATRIX: case VALUE_NONE: write_series(result, writer); break;
+        case VALUE_VECTOR:
+        case VALUE_MATRIX:
+        case VALUE_NONE:
+            write_series(result, writer);
+            break;
     }
     json_object_end(writer);
 }

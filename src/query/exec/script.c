@@ -8,7 +8,14 @@
 #include "query/exec/script_points.h"
 #include "query/promql/promql.h"
 
-typedef enum ExpectKind { EXPECT_FAIL, EXPECT_WARN, EXPECT_INFO, EXPECT_NO_WARN, EXPECT_NO_INFO, EXPECT_KIND_COUNT } ExpectKind;
+typedef enum ExpectKind {
+    EXPECT_FAIL,
+    EXPECT_WARN,
+    EXPECT_INFO,
+    EXPECT_NO_WARN,
+    EXPECT_NO_INFO,
+    EXPECT_KIND_COUNT
+} ExpectKind;
 
 typedef struct Expect {
     ExpectKind kind;
@@ -43,7 +50,8 @@ typedef struct Script {
     Arena arena;  // of the whole script
 } Script;
 
-// ---- Reading ----------------------------------------------------------------------------------------------
+// ---- Reading
+// ----------------------------------------------------------------------------------------------
 
 static bool time_parse(Text text, int64_t *out, Error *err) {
     bool negative = text_starts_with(text, TEXT("-"));
@@ -69,10 +77,16 @@ static Text word_cut(Text *rest) {
 // eval[_fail|_warn|_info|_ordered] (instant at T | range from A to B step C) query
 static bool eval_head(Script *script, Text line, Eval *eval, Error *err) {
     Text command = word_cut(&line);
-    struct { Text name; ExpectKind kind; } old[] = {
-        {TEXT("eval_fail"), EXPECT_FAIL}, {TEXT("eval_warn"), EXPECT_WARN}, {TEXT("eval_info"), EXPECT_INFO}};
+    struct {
+        Text name;
+        ExpectKind kind;
+    } old[] = {{TEXT("eval_fail"), EXPECT_FAIL},
+               {TEXT("eval_warn"), EXPECT_WARN},
+               {TEXT("eval_info"), EXPECT_INFO}};
     for (size_t i = 0; i < COUNT(old); i++) {
-        if (text_equal(command, old[i].name)) *array_add_on(&script->arena, &eval->expects) = (Expect){old[i].kind, MATCH_ANY, TEXT_NONE};
+        if (text_equal(command, old[i].name))
+            *array_add_on(&script->arena, &eval->expects) =
+                (Expect){old[i].kind, MATCH_ANY, TEXT_NONE};
     }
     eval->ordered = text_equal(command, TEXT("eval_ordered"));
     eval->ranged = text_equal(word_cut(&line), TEXT("range"));
@@ -90,7 +104,9 @@ static bool eval_head(Script *script, Text line, Eval *eval, Error *err) {
 }
 
 static bool expect_line(Script *script, Text line, Eval *eval, Error *err) {
-    static const Text names[EXPECT_KIND_COUNT] = {TEXT_INIT("fail"), TEXT_INIT("warn"), TEXT_INIT("info"), TEXT_INIT("no_warn"), TEXT_INIT("no_info")};
+    static const Text names[EXPECT_KIND_COUNT] = {TEXT_INIT("fail"), TEXT_INIT("warn"),
+                                                  TEXT_INIT("info"), TEXT_INIT("no_warn"),
+                                                  TEXT_INIT("no_info")};
     (void)word_cut(&line);
     Text kind = word_cut(&line);
     if (text_equal(kind, TEXT("ordered"))) {
@@ -98,7 +114,8 @@ static bool expect_line(Script *script, Text line, Eval *eval, Error *err) {
         return true;
     }
     if (text_equal(kind, TEXT("string"))) {
-        AUTO(promql_close) Promql promql = {0};
+        AUTO(promql_close)
+        Promql promql = {0};
         eval->wants_string = true;
         TRY(promql_parse(line, &script->arena, &promql, NULL, err));
         eval->string = promql.root->as.string;
@@ -118,8 +135,12 @@ static bool expect_line(Script *script, Text line, Eval *eval, Error *err) {
     for (size_t i = 0; i < EXPECT_KIND_COUNT; i++) {
         if (!text_equal(kind, names[i])) continue;
         Expect expect = {(ExpectKind)i, MATCH_ANY, TEXT_NONE};
-        if (text_starts_with(line, TEXT("msg:"))) expect = (Expect){(ExpectKind)i, MATCH_MESSAGE, text_trim(text_slice(line, 4, line.len))};
-        if (text_starts_with(line, TEXT("regex:"))) expect = (Expect){(ExpectKind)i, MATCH_PATTERN, text_trim(text_slice(line, 6, line.len))};
+        if (text_starts_with(line, TEXT("msg:")))
+            expect =
+                (Expect){(ExpectKind)i, MATCH_MESSAGE, text_trim(text_slice(line, 4, line.len))};
+        if (text_starts_with(line, TEXT("regex:")))
+            expect =
+                (Expect){(ExpectKind)i, MATCH_PATTERN, text_trim(text_slice(line, 6, line.len))};
         *array_add_on(&script->arena, &eval->expects) = expect;
         return true;
     }
@@ -148,19 +169,22 @@ static bool eval_parse(Script *script, Eval *eval, Error *err) {
     return true;
 }
 
-// ---- Comparing --------------------------------------------------------------------------------------------
+// ---- Comparing
+// --------------------------------------------------------------------------------------------
 
 // As near as the tests of Prometheus want it: one part in a million.
 static bool nearly(double a, double b) {
     if (isnan(a) || isnan(b)) return isnan(a) && isnan(b);
     if (a == b) return true;
     double sum = fabs(a) + fabs(b), difference = fabs(a - b);
-    if (a == 0 || b == 0 || sum < 2.2250738585072014e-308) return difference < 1e-6 * 2.2250738585072014e-308;
+    if (a == 0 || b == 0 || sum < 2.2250738585072014e-308)
+        return difference < 1e-6 * 2.2250738585072014e-308;
     return difference / fmin(sum, 1.7976931348623157e308) < 1e-6;
 }
 
 static Text labels_shown(Labels labels, Arena *arena) {
-    AUTO(builder_free) Builder out = {0};
+    AUTO(builder_free)
+    Builder out = {0};
     labels_print(labels, &out);
     return text_copy(builder_text(&out), arena);
 }
@@ -172,27 +196,34 @@ static const QuerySeries *series_find(const QueryResult *result, Labels labels) 
     return NULL;
 }
 
-static bool differ(Arena *arena, Text *why, const char *what, Labels labels, double stated, double actual) {
-    *why = text_format(arena, "%s of %.*s is %.17g, not %.17g", what, TEXT_ARG(labels_shown(labels, arena)), actual, stated);
+static bool differ(Arena *arena, Text *why, const char *what, Labels labels, double stated,
+                   double actual) {
+    *why = text_format(arena, "%s of %.*s is %.17g, not %.17g", what,
+                       TEXT_ARG(labels_shown(labels, arena)), actual, stated);
     return false;
 }
 
 // The points of one series against those expected from `start_ms` on.
-static bool points_same(const QuerySeries *series, const ExpectedSeries *expected, int64_t start_ms, int64_t step_ms, Arena *arena, Text *why) {
+static bool points_same(const QuerySeries *series, const ExpectedSeries *expected, int64_t start_ms,
+                        int64_t step_ms, Arena *arena, Text *why) {
     size_t at = 0;
     for (size_t i = 0; i < expected->points.count; i++) {
         Point point = expected->points.at[i];
         if (point.kind == POINT_NONE) continue;
         int64_t time_ms = start_ms + (int64_t)i * step_ms;
         if (series == NULL || at >= series->count || series->times[at] != time_ms) {
-            *why = text_format(arena, "%.*s has no value at %lld ms", TEXT_ARG(labels_shown(expected->labels, arena)), (long long)time_ms);
+            *why = text_format(arena, "%.*s has no value at %lld ms",
+                               TEXT_ARG(labels_shown(expected->labels, arena)), (long long)time_ms);
             return false;
         }
         double actual = series->values[at++];
-        if (point.kind != POINT_VALUE || !nearly(point.value, actual)) return differ(arena, why, "a value", expected->labels, point.value, actual);
+        if (point.kind != POINT_VALUE || !nearly(point.value, actual))
+            return differ(arena, why, "a value", expected->labels, point.value, actual);
     }
     if (series != NULL && at < series->count) {
-        *why = text_format(arena, "%.*s has a value at %lld ms too many", TEXT_ARG(labels_shown(expected->labels, arena)), (long long)series->times[at]);
+        *why = text_format(arena, "%.*s has a value at %lld ms too many",
+                           TEXT_ARG(labels_shown(expected->labels, arena)),
+                           (long long)series->times[at]);
         return false;
     }
     return true;
@@ -209,22 +240,30 @@ static bool result_same(const Eval *eval, const QueryResult *result, Arena *aren
             *why = TEXT("the result is no scalar");
             return false;
         }
-        return nearly(eval->scalar, result->series[0].values[0]) || differ(arena, why, "the scalar", LABELS_NONE, eval->scalar, result->series[0].values[0]);
+        return nearly(eval->scalar, result->series[0].values[0]) ||
+               differ(arena, why, "the scalar", LABELS_NONE, eval->scalar,
+                      result->series[0].values[0]);
     }
     for (size_t i = 0; i < result->count; i++) {
         bool known = false;
-        for (size_t j = 0; j < eval->series.count; j++) known |= labels_equal(eval->series.at[j].labels, result->series[i].labels);
+        for (size_t j = 0; j < eval->series.count; j++)
+            known |= labels_equal(eval->series.at[j].labels, result->series[i].labels);
         if (known) continue;
-        *why = text_format(arena, "%.*s = %g was not expected", TEXT_ARG(labels_shown(result->series[i].labels, arena)), result->series[i].values[0]);
+        *why = text_format(arena, "%.*s = %g was not expected",
+                           TEXT_ARG(labels_shown(result->series[i].labels, arena)),
+                           result->series[i].values[0]);
         return false;
     }
     int64_t start_ms = eval->wants_matrix ? eval->matrix_start_ms : eval->start_ms;
     int64_t step_ms = eval->wants_matrix ? eval->matrix_step_ms : eval->step_ms;
     for (size_t i = 0; i < eval->series.count; i++) {
         const ExpectedSeries *expected = &eval->series.at[i];
-        if (!points_same(series_find(result, expected->labels), expected, start_ms, step_ms, arena, why)) return false;
+        if (!points_same(series_find(result, expected->labels), expected, start_ms, step_ms, arena,
+                         why))
+            return false;
         if (eval->ordered && !labels_equal(result->series[i].labels, expected->labels)) {
-            *why = text_format(arena, "%.*s is not at place %zu", TEXT_ARG(labels_shown(expected->labels, arena)), i + 1);
+            *why = text_format(arena, "%.*s is not at place %zu",
+                               TEXT_ARG(labels_shown(expected->labels, arena)), i + 1);
             return false;
         }
     }
@@ -234,17 +273,21 @@ static bool result_same(const Eval *eval, const QueryResult *result, Arena *aren
 static bool text_matches(const Expect *expect, Text text, Error *err) {
     if (expect->how == MATCH_ANY) return true;
     if (expect->how == MATCH_MESSAGE) return text_equal(expect->text, text);
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     Regex *regex;
     Text pattern = expect->text;
-    if (text_starts_with(pattern, TEXT("\"")) && text_ends_with(pattern, TEXT("\""))) pattern = text_slice(pattern, 1, pattern.len - 1);
-    if (!regex_open(text_format(&arena, ".*(?:%.*s).*", TEXT_ARG(pattern)), &regex, err)) return false;
+    if (text_starts_with(pattern, TEXT("\"")) && text_ends_with(pattern, TEXT("\"")))
+        pattern = text_slice(pattern, 1, pattern.len - 1);
+    if (!regex_open(text_format(&arena, ".*(?:%.*s).*", TEXT_ARG(pattern)), &regex, err))
+        return false;
     bool matches = regex_matches(regex, text);
     regex_close(&regex);
     return matches;
 }
 
-static bool notes_same(const Eval *eval, ExpectKind some, ExpectKind none, Texts notes, Arena *arena, Text *why) {
+static bool notes_same(const Eval *eval, ExpectKind some, ExpectKind none, Texts notes,
+                       Arena *arena, Text *why) {
     bool any_expected = false;
     Error err;
     for (size_t i = 0; i < eval->expects.count; i++) {
@@ -258,14 +301,16 @@ static bool notes_same(const Eval *eval, ExpectKind some, ExpectKind none, Texts
         bool found = false;
         for (size_t j = 0; j < notes.count; j++) found |= text_matches(expect, notes.at[j], &err);
         if (found) continue;
-        *why = text_format(arena, "no annotation like \"%.*s\" but %zu others, first %.*s", TEXT_ARG(expect->text), notes.count,
+        *why = text_format(arena, "no annotation like \"%.*s\" but %zu others, first %.*s",
+                           TEXT_ARG(expect->text), notes.count,
                            TEXT_ARG(notes.count > 0 ? notes.at[0] : TEXT("none")));
         return false;
     }
     for (size_t j = 0; j < notes.count && any_expected; j++) {
         bool known = false;
         for (size_t i = 0; i < eval->expects.count; i++) {
-            known |= eval->expects.at[i].kind == some && text_matches(&eval->expects.at[i], notes.at[j], &err);
+            known |= eval->expects.at[i].kind == some &&
+                     text_matches(&eval->expects.at[i], notes.at[j], &err);
         }
         if (known) continue;
         *why = text_format(arena, "unexpected: %.*s", TEXT_ARG(notes.at[j]));
@@ -274,7 +319,8 @@ static bool notes_same(const Eval *eval, ExpectKind some, ExpectKind none, Texts
     return true;
 }
 
-// ---- Running ----------------------------------------------------------------------------------------------
+// ---- Running
+// ----------------------------------------------------------------------------------------------
 
 static const Expect *expected_failure(const Eval *eval) {
     for (size_t i = 0; i < eval->expects.count; i++) {
@@ -285,12 +331,18 @@ static const Expect *expected_failure(const Eval *eval) {
 
 // The middle of three steps has to say what the instant query said: the two ways must not differ.
 static bool ranged_same(Script *script, const Eval *eval, Arena *arena, Text *why) {
-    if (eval->ranged || eval->wants_matrix || eval->wants_string || eval->ordered || eval->start_ms < 60000) return true;
-    static const Text own[] = {TEXT_INIT("start()"), TEXT_INIT("end()"), TEXT_INIT("step()"), TEXT_INIT("range()"), TEXT_INIT("@")};
+    if (eval->ranged || eval->wants_matrix || eval->wants_string || eval->ordered ||
+        eval->start_ms < 60000)
+        return true;
+    static const Text own[] = {TEXT_INIT("start()"), TEXT_INIT("end()"), TEXT_INIT("step()"),
+                               TEXT_INIT("range()"), TEXT_INIT("@")};
     for (size_t i = 0; i < COUNT(own); i++) {
         if (text_find(eval->query, own[i]) >= 0) return true;
     }
-    QueryRequest request = {.text = eval->query, .start_ms = eval->start_ms - 60000, .end_ms = eval->start_ms + 60000, .step_ms = 60000,
+    QueryRequest request = {.text = eval->query,
+                            .start_ms = eval->start_ms - 60000,
+                            .end_ms = eval->start_ms + 60000,
+                            .step_ms = 60000,
                             .delayed_names = script->run->delayed_names};
     QueryResult result;
     Error err;
@@ -301,7 +353,8 @@ static bool ranged_same(Script *script, const Eval *eval, Arena *arena, Text *wh
         size_t at = 0;
         while (at < series.count && series.times[at] != eval->start_ms) at++;
         if (at == series.count) continue;
-        result.series[kept++] = (QuerySeries){series.labels, series.times + at, series.values + at, 1};
+        result.series[kept++] =
+            (QuerySeries){series.labels, series.times + at, series.values + at, 1};
     }
     result.count = kept;
     if (eval->wants_scalar) result.type = VALUE_SCALAR;
@@ -311,7 +364,10 @@ static bool ranged_same(Script *script, const Eval *eval, Arena *arena, Text *wh
 }
 
 static ScriptVerdict eval_run(Script *script, const Eval *eval, Arena *arena, Text *why) {
-    QueryRequest request = {.text = eval->query, .start_ms = eval->start_ms, .end_ms = eval->end_ms, .step_ms = eval->step_ms,
+    QueryRequest request = {.text = eval->query,
+                            .start_ms = eval->start_ms,
+                            .end_ms = eval->end_ms,
+                            .step_ms = eval->step_ms,
                             .delayed_names = script->run->delayed_names};
     QueryResult result;
     Error err = {0};
@@ -320,19 +376,23 @@ static ScriptVerdict eval_run(Script *script, const Eval *eval, Arena *arena, Te
         Text message = text_copy(text_from_cstring(err.message), arena);
         *why = message;
         if (err.code == ERROR_UNSUPPORTED) return SCRIPT_UNSUPPORTED;
-        return failure != NULL && text_matches(failure, message, &err) ? SCRIPT_PASSED : SCRIPT_FAILED;
+        return failure != NULL && text_matches(failure, message, &err) ? SCRIPT_PASSED
+                                                                       : SCRIPT_FAILED;
     }
     if (failure != NULL) {
         *why = TEXT("it succeeded, and should fail");
         return SCRIPT_FAILED;
     }
-    bool same = result_same(eval, &result, arena, why) && notes_same(eval, EXPECT_WARN, EXPECT_NO_WARN, result.warnings, arena, why) &&
-                notes_same(eval, EXPECT_INFO, EXPECT_NO_INFO, result.infos, arena, why) && ranged_same(script, eval, arena, why);
+    bool same = result_same(eval, &result, arena, why) &&
+                notes_same(eval, EXPECT_WARN, EXPECT_NO_WARN, result.warnings, arena, why) &&
+                notes_same(eval, EXPECT_INFO, EXPECT_NO_INFO, result.infos, arena, why) &&
+                ranged_same(script, eval, arena, why);
     return same ? SCRIPT_PASSED : SCRIPT_FAILED;
 }
 
 static bool run_eval(Script *script, Error *err) {
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     Eval eval = {0};
     Text why = TEXT("");
     TRY(eval_parse(script, &eval, err));
@@ -343,7 +403,9 @@ static bool run_eval(Script *script, Error *err) {
         verdict = eval_run(script, &eval, &arena, &why);
     }
     script->run->counts[verdict]++;
-    if (script->run->report != NULL) script->run->report(script->run->context, script->file, eval.line, verdict, eval.query, why);
+    if (script->run->report != NULL)
+        script->run->report(script->run->context, script->file, eval.line, verdict, eval.query,
+                            why);
     return true;
 }
 
@@ -352,7 +414,8 @@ static bool run_load(Script *script, Error *err) {
     bool with_custom_buckets = text_equal(word_cut(&head), TEXT("load_with_nhcb"));
     int64_t step_ms;
     TRY(time_parse(word_cut(&head), &step_ms, err));
-    AUTO(builder_free) Builder lines = {0};
+    AUTO(builder_free)
+    Builder lines = {0};
     for (; script->at < script->count && script->lines[script->at].len > 0; script->at++) {
         if (text_find(script->lines[script->at], TEXT("@st")) >= 0) {
             script->skip = true;
@@ -383,7 +446,8 @@ static bool run_commands(Script *script, Error *err) {
         } else if (text_starts_with(line, TEXT("eval"))) {
             done = run_eval(script, err);
         } else {
-            done = error_set(err, ERROR_BAD_INPUT, "unknown command \"%.*s\"", TEXT_ARG(text_slice(line, 0, 60)));
+            done = error_set(err, ERROR_BAD_INPUT, "unknown command \"%.*s\"",
+                             TEXT_ARG(text_slice(line, 0, 60)));
         }
         if (!done) return error_context(err, "%.*s:%zu", TEXT_ARG(script->file), number);
     }

@@ -1,17 +1,24 @@
-// The script language in which PromQL engines are tested (load, clear, eval, expect), after its description in the
-// README of Prometheus' promqltest: read, run against a real SeriesStore, compared. Tests only.
+// The script language in which PromQL engines are tested (load, clear, eval, expect), after its
+// description in the README of Prometheus' promqltest: read, run against a real SeriesStore,
+// compared. Tests only.
 #pragma once
 
 #include "base/test.h"
 #include "os/disk_model.h"
 #include "query/query.h"
 
-typedef enum ScriptVerdict { SCRIPT_PASSED, SCRIPT_FAILED, SCRIPT_UNSUPPORTED, SCRIPT_VERDICT_COUNT } ScriptVerdict;
+typedef enum ScriptVerdict {
+    SCRIPT_PASSED,
+    SCRIPT_FAILED,
+    SCRIPT_UNSUPPORTED,
+    SCRIPT_VERDICT_COUNT
+} ScriptVerdict;
 
 typedef struct ScriptRun {
     size_t counts[SCRIPT_VERDICT_COUNT];
     // Called for every eval; `why` says what differs or what is not supported.
-    void (*report)(void *context, Text file, size_t line, ScriptVerdict verdict, Text query, Text why);
+    void (*report)(void *context, Text file, size_t line, ScriptVerdict verdict, Text query,
+                   Text why);
     void *context;
     bool delayed_names;
 } ScriptRun;
@@ -31,7 +38,8 @@ typedef struct ScriptStore {
 must_use bool script_store_open(ScriptStore *store, Arena *arena, Error *err);
 void script_store_close(ScriptStore *store);
 // One load: lines "series points" as below `load`, `step_ms` apart from 0 on.
-must_use bool script_load(ScriptStore *store, Text lines, int64_t step_ms, bool with_custom_buckets, Arena *arena, Error *err);
+must_use bool script_load(ScriptStore *store, Text lines, int64_t step_ms, bool with_custom_buckets,
+                          Arena *arena, Error *err);
 
 // "a{b="c"}" to labels; also "{}" and equal names in braces.
 must_use bool script_labels(Text text, Arena *arena, Labels *out, Error *err);

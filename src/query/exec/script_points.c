@@ -2,7 +2,9 @@
 
 #include "query/exec/script_points.h"
 
-static bool is_space(char c) { return c == ' ' || c == '\t'; }
+static bool is_space(char c) {
+    return c == ' ' || c == '\t';
+}
 
 Text points_cut_series(Text *line) {
     Text text = text_trim(*line);
@@ -42,14 +44,16 @@ static size_t item_end(Text text) {
 }
 
 // "a+bxn", "a-bxn", "axn", "a", "_xn", "_", "stale", "{{…}}[+{{…}}][xn]".
-static bool item_parse(Text item, Arena *arena, Point *first, double *more, uint64_t *times, Error *err) {
+static bool item_parse(Text item, Arena *arena, Point *first, double *more, uint64_t *times,
+                       Error *err) {
     *more = 0;
     *times = 0;
     Text body = item;
     size_t digits = item.len;
     while (digits > 0 && item.at[digits - 1] >= '0' && item.at[digits - 1] <= '9') digits--;
     if (digits > 0 && digits < item.len && item.at[digits - 1] == 'x') {
-        if (!text_to_u64(text_slice(item, digits, item.len), times)) return error_set(err, ERROR_BAD_INPUT, "bad repetition");
+        if (!text_to_u64(text_slice(item, digits, item.len), times))
+            return error_set(err, ERROR_BAD_INPUT, "bad repetition");
         body = text_slice(item, 0, digits - 1);
     }
     if (text_starts_with(body, TEXT("{{"))) {
@@ -71,9 +75,11 @@ static bool item_parse(Text item, Arena *arena, Point *first, double *more, uint
         bool sign = (body.at[i] == '+' || body.at[i] == '-') && (body.at[i - 1] | 32) != 'e';
         if (!sign) continue;
         Text step = text_slice(body, body.at[i] == '+' ? i + 1 : i, body.len);
-        if (text_to_f64(text_slice(body, 0, i), &first->value) && text_to_f64(step, more)) return true;
+        if (text_to_f64(text_slice(body, 0, i), &first->value) && text_to_f64(step, more))
+            return true;
     }
-    return error_set(err, ERROR_BAD_INPUT, "\"%.*s\" is no point", TEXT_ARG(text_slice(item, 0, 60)));
+    return error_set(err, ERROR_BAD_INPUT, "\"%.*s\" is no point",
+                     TEXT_ARG(text_slice(item, 0, 60)));
 }
 
 bool points_parse(Text text, Arena *arena, Points *out, Error *err) {

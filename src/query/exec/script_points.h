@@ -15,6 +15,7 @@ typedef struct Points {
     size_t count;
 } Points;
 
-// Cuts the series from the front of a line; the rest are its points. An empty text when the line begins with a number.
+// Cuts the series from the front of a line; the rest are its points. An empty text when the line
+// begins with a number.
 Text points_cut_series(Text *line);
 must_use bool points_parse(Text text, Arena *arena, Points *out, Error *err);

@@ -1,4 +1,5 @@
-// Instant selectors: for each step the youngest sample not older than the lookback, unless it is a stale marker.
+// Instant selectors: for each step the youngest sample not older than the lookback, unless it is a
+// stale marker.
 
 #include "query/exec/exec.h"
 
@@ -42,7 +43,7 @@ static bool fill(const Select *select, double *out) {
     return any;
 }
 
-static bool select_next(Operator *operator, StepBatch *out, Error *err) {
+static bool select_next(Operator *operator, StepBatch * out, Error *err) {
     Select *select = (Select *)operator;
     Exec *exec = operator->exec;
     size_t rows = batch_rows(operator->steps);
@@ -55,12 +56,16 @@ static bool select_next(Operator *operator, StepBatch *out, Error *err) {
         const SeriesFound *found = &select->found.at[select->at++];
         TRY(series_read(select->cursor, found, from_ms, to_ms, &select->columns, err));
         if (select->columns.histograms > 0) {
-            return error_set(err, ERROR_UNSUPPORTED, "native histograms are stored but not evaluated yet");
+            return error_set(err, ERROR_UNSUPPORTED,
+                             "native histograms are stored but not evaluated yet");
         }
         exec->samples += select->columns.count;
-        operator->extra_bytes = (int64_t)(select->columns.capacity * 16);
-        if (exec->request->limits.samples_max > 0 && exec->samples > (uint64_t)exec->request->limits.samples_max) {
-            return error_set(err, ERROR_TOO_COSTLY, "query processing would load too many samples into memory in query execution (limit %lld)",
+        operator->extra_bytes =(int64_t)(select->columns.capacity * 16);
+        if (exec->request->limits.samples_max > 0 &&
+            exec->samples > (uint64_t)exec->request->limits.samples_max) {
+            return error_set(err, ERROR_TOO_COSTLY,
+                             "query processing would load too many samples into memory in query "
+                             "execution (limit %lld)",
                              (long long)exec->request->limits.samples_max);
         }
         if (column == NULL) column = column_new(&operator->batch, operator->steps);
@@ -73,12 +78,14 @@ static bool select_next(Operator *operator, StepBatch *out, Error *err) {
 
 static bool has_one_name(Matchers matchers) {
     for (size_t i = 0; i < matchers.count; i++) {
-        if (matchers.at[i].kind == MATCH_EQUAL && text_equal(matchers.at[i].name, LABEL_NAME)) return true;
+        if (matchers.at[i].kind == MATCH_EQUAL && text_equal(matchers.at[i].name, LABEL_NAME))
+            return true;
     }
     return false;
 }
 
-bool select_open(Exec *exec, const Expr *expr, Steps steps, bool timestamps, Operator **out, Error *err) {
+bool select_open(Exec *exec, const Expr *expr, Steps steps, bool timestamps, Operator **out,
+                 Error *err) {
     Select *select = operator_new(exec, Select, expr, steps, select_next);
     select->operator.close = select_close;
     select->operator.one_name = has_one_name(expr->as.selector.matchers);
@@ -86,10 +93,13 @@ bool select_open(Exec *exec, const Expr *expr, Steps steps, bool timestamps, Ope
     int64_t range_ms;
     range_windows(exec, expr, steps, &select->first_ms, &select->step_ms, &range_ms);
     int64_t last_ms = select->first_ms + (int64_t)(steps.count - 1) * select->step_ms;
-    TRY(series_view_open(exec->store, select->first_ms - exec->lookback_ms + 1, last_ms, &select->view, err));
+    TRY(series_view_open(exec->store, select->first_ms - exec->lookback_ms + 1, last_ms,
+                         &select->view, err));
     Texts damaged = series_view_warnings(select->view);
-    for (size_t i = 0; i < damaged.count; i++) *array_add(&exec->warnings) = text_copy(damaged.at[i], exec->arena);
-    TRY(series_select(select->view, expr->as.selector.matchers, exec_series_max(exec), &select->operator.keep, &select->found, err));
+    for (size_t i = 0; i < damaged.count; i++)
+        *array_add(&exec->warnings) = text_copy(damaged.at[i], exec->arena);
+    TRY(series_select(select->view, expr->as.selector.matchers, exec_series_max(exec),
+                      &select->operator.keep, &select->found, err));
     exec->series += select->found.count;
     select->cursor = series_cursor_open(select->view);
     *out = &select->operator;

@@ -1,18 +1,20 @@
-// and, or, unless: which series stay, decided step by step by whether the other side has something that matches.
+// and, or, unless: which series stay, decided step by step by whether the other side has something
+// that matches.
 
 #include "query/exec/exec.h"
 
 typedef struct SetOperator {
     Operator operator;
     Operator *left, *right;
-    Map present;      // matching labels to a byte per step
+    Map present;  // matching labels to a byte per step
     bool left_done, right_done;
 } SetOperator;
 
 static Labels match_labels(SetOperator *set, Labels labels, Arena *arena) {
     const VectorMatching *rule = &set->operator.expr->as.binary.matching;
     Exec *exec = set->operator.exec;
-    return rule->on ? labels_keep(exec, labels, rule->labels, arena) : labels_remove(exec, labels, rule->labels, true, arena);
+    return rule->on ? labels_keep(exec, labels, rule->labels, arena)
+                    : labels_remove(exec, labels, rule->labels, true, arena);
 }
 
 // Marks where the series of a batch have values.
@@ -23,7 +25,8 @@ static void mark(SetOperator *set, StepBatch batch) {
         void **slot = map_put(&set->present, bytes_text(labels.wire));
         if (*slot == NULL) *slot = arena_push_array(&set->operator.keep, uint8_t, steps);
         uint8_t *marks = *slot;
-        for (size_t step = 0; step < steps; step++) marks[step] |= !is_absent(batch.at[i].values[step]);
+        for (size_t step = 0; step < steps; step++)
+            marks[step] |= !is_absent(batch.at[i].values[step]);
     }
 }
 
@@ -46,7 +49,8 @@ static void filter(SetOperator *set, StepBatch *batch, bool wanted) {
 }
 
 // Batches of `from` until one has something left; an empty one only at the end.
-static bool next_filtered(SetOperator *set, Operator *from, bool wanted, StepBatch *out, Error *err) {
+static bool next_filtered(SetOperator *set, Operator *from, bool wanted, StepBatch *out,
+                          Error *err) {
     do {
         TRY(operator_next(from, out, err));
         if (out->count == 0) return true;
@@ -55,7 +59,7 @@ static bool next_filtered(SetOperator *set, Operator *from, bool wanted, StepBat
     return true;
 }
 
-static bool or_next(Operator *operator, StepBatch *out, Error *err) {
+static bool or_next(Operator *operator, StepBatch * out, Error *err) {
     SetOperator *set = (SetOperator *)operator;
     if (!set->left_done) {
         TRY(operator_next(set->left, out, err));
@@ -68,7 +72,7 @@ static bool or_next(Operator *operator, StepBatch *out, Error *err) {
     return next_filtered(set, set->right, false, out, err);
 }
 
-static bool and_unless_next(Operator *operator, StepBatch *out, Error *err) {
+static bool and_unless_next(Operator *operator, StepBatch * out, Error *err) {
     SetOperator *set = (SetOperator *)operator;
     while (!set->right_done) {
         TRY(operator_next(set->right, out, err));
@@ -81,7 +85,8 @@ static bool and_unless_next(Operator *operator, StepBatch *out, Error *err) {
 
 bool set_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, Error *err) {
     bool is_or = expr->as.binary.op == OP_OR;
-    SetOperator *set = operator_new(exec, SetOperator, expr, steps, is_or ? or_next : and_unless_next);
+    SetOperator *set =
+        operator_new(exec, SetOperator, expr, steps, is_or ? or_next : and_unless_next);
     set->present = map_begin(&set->operator.keep, exec->hash_key);
     TRY(operator_open(exec, expr->as.binary.left, steps, &set->left, err));
     TRY(operator_open(exec, expr->as.binary.right, steps, &set->right, err));

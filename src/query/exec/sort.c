@@ -11,7 +11,9 @@ typedef struct Sort {
     bool descending, by_label, done;
 } Sort;
 
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+static bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
 
 // Natural order: runs of digits compare as numbers, all else byte by byte; "4m5" before "4m600".
 static int natural_compare(Text a, Text b) {
@@ -55,12 +57,13 @@ static int by_label(const void *a, const void *b, void *context) {
     return sort->descending ? -order : order;
 }
 
-static bool sort_next(Operator *operator, StepBatch *out, Error *err) {
+static bool sort_next(Operator *operator, StepBatch * out, Error *err) {
     Sort *sort = (Sort *)operator;
     if (sort->done) return true;
     sort->done = true;
     TRY(operator_collect(sort->inner, &operator->keep, out, err));
-    if (out->count > 0) qsort_r(out->at, out->count, sizeof *out->at, sort->by_label ? by_label : by_value, sort);
+    if (out->count > 0)
+        qsort_r(out->at, out->count, sizeof *out->at, sort->by_label ? by_label : by_value, sort);
     return true;
 }
 
@@ -69,7 +72,9 @@ bool sort_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error 
     Operator *inner;
     TRY(operator_open(exec, call->as.call.args[0], steps, &inner, err));
     if (exec->request->step_ms > 0) {
-        exec_note(exec, NOTE_WARNING, call->range, "sort is ineffective for range queries since results are always ordered by labels");
+        exec_note(
+            exec, NOTE_WARNING, call->range,
+            "sort is ineffective for range queries since results are always ordered by labels");
     }
     if (steps.count > 1) {
         *out = inner;
@@ -80,7 +85,8 @@ bool sort_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error 
     sort->descending = id == FUNCTION_SORT_DESC || id == FUNCTION_SORT_BY_LABEL_DESC;
     sort->by_label = id == FUNCTION_SORT_BY_LABEL || id == FUNCTION_SORT_BY_LABEL_DESC;
     Text *names = arena_push_array(&sort->operator.keep, Text, call->as.call.arg_count);
-    for (size_t i = 1; i < call->as.call.arg_count; i++) names[i - 1] = expr_inner(call->as.call.args[i])->as.string;
+    for (size_t i = 1; i < call->as.call.arg_count; i++)
+        names[i - 1] = expr_inner(call->as.call.args[i])->as.string;
     sort->labels = (Texts){names, call->as.call.arg_count - 1};
     sort->operator.one_name = inner->one_name;
     *out = &sort->operator;

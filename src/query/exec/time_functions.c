@@ -4,14 +4,15 @@
 
 #include "base/assert.h"
 
-// ---- vector(s): one element without labels ---------------------------------------------------------
+// ---- vector(s): one element without labels
+// ---------------------------------------------------------
 
 typedef struct Single {
     Operator operator;
     double *values;
 } Single;
 
-static bool single_next(Operator *operator, StepBatch *out, Error *err) {
+static bool single_next(Operator *operator, StepBatch * out, Error *err) {
     Single *single = (Single *)operator;
     if (single->values == NULL) return true;
     out->at = arena_push(&operator->batch, StepSeries);
@@ -24,12 +25,15 @@ bool vector_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Erro
     Single *single = operator_new(exec, Single, call, steps, single_next);
     single->operator.one_name = true;
     *out = &single->operator;
-    return scalar_eval(exec, call->as.call.args[0], steps, &single->operator.keep, &single->values, err);
+    return scalar_eval(exec, call->as.call.args[0], steps, &single->operator.keep, &single->values,
+                       err);
 }
 
-// ---- Values that become something else, step by step ------------------------------------------------
+// ---- Values that become something else, step by step
+// ------------------------------------------------
 
-// Days since 1970 to a date of the civil calendar (Howard Hinnant, "chrono-compatible low-level date algorithms").
+// Days since 1970 to a date of the civil calendar (Howard Hinnant, "chrono-compatible low-level
+// date algorithms").
 typedef struct Date {
     int64_t year;
     int month, day, day_of_year, day_of_week;
@@ -69,24 +73,31 @@ static double calendar(FunctionId id, double seconds) {
     if (id == FUNCTION_HOUR) return (double)(of_day / 3600);
     Date date = date_of(days);
     switch ((int)id) {
-        case FUNCTION_DAY_OF_MONTH: return date.day;
-        case FUNCTION_DAY_OF_WEEK: return date.day_of_week;
-        case FUNCTION_DAY_OF_YEAR: return date.day_of_year;
-        case FUNCTION_DAYS_IN_MONTH: return days_in(date.year, date.month);
-        case FUNCTION_MONTH: return date.month;
-        case FUNCTION_YEAR: return (double)date.year;
-        default: unreachable("not a function of the calendar");
+        case FUNCTION_DAY_OF_MONTH:
+            return date.day;
+        case FUNCTION_DAY_OF_WEEK:
+            return date.day_of_week;
+        case FUNCTION_DAY_OF_YEAR:
+            return date.day_of_year;
+        case FUNCTION_DAYS_IN_MONTH:
+            return days_in(date.year, date.month);
+        case FUNCTION_MONTH:
+            return date.month;
+        case FUNCTION_YEAR:
+            return (double)date.year;
+        default:
+            unreachable("not a function of the calendar");
     }
 }
 
 typedef struct Moments {
     Operator operator;
-    Operator *inner;   // NULL: the time of evaluation, once
+    Operator *inner;  // NULL: the time of evaluation, once
     FunctionId id;
     bool done;
 } Moments;
 
-static bool moments_next(Operator *operator, StepBatch *out, Error *err) {
+static bool moments_next(Operator *operator, StepBatch * out, Error *err) {
     Moments *moments = (Moments *)operator;
     Steps steps = operator->steps;
     if (moments->inner != NULL) {
@@ -95,15 +106,17 @@ static bool moments_next(Operator *operator, StepBatch *out, Error *err) {
         moments->done = true;
         out->at = arena_push(&operator->batch, StepSeries);
         *out->at = (StepSeries){LABELS_NONE, false, column_new(&operator->batch, steps)};
-        for (size_t i = 0; i < steps.count; i++) out->at->values[i] = (double)step_ms_at(steps, i) / 1000;
+        for (size_t i = 0; i < steps.count; i++)
+            out->at->values[i] = (double)step_ms_at(steps, i) / 1000;
         out->count = 1;
     }
     for (size_t i = 0; i < out->count; i++) {
         double *values = out->at[i].values;
         for (size_t step = 0; step < steps.count; step++) {
             if (is_absent(values[step])) continue;
-            values[step] = moments->id == FUNCTION_TIMESTAMP ? (double)step_ms_at(steps, step) / 1000
-                                                             : calendar(moments->id, values[step]);
+            values[step] = moments->id == FUNCTION_TIMESTAMP
+                               ? (double)step_ms_at(steps, step) / 1000
+                               : calendar(moments->id, values[step]);
         }
         if (moments->inner != NULL) series_drop_name(operator->exec, &out->at[i], &operator->batch);
     }
@@ -122,16 +135,18 @@ bool date_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error 
     return true;
 }
 
-// ---- timestamp(v): of a selector the times of its samples, of anything else the time of evaluation ------
+// ---- timestamp(v): of a selector the times of its samples, of anything else the time of
+// evaluation ------
 
 typedef struct Nameless {
     Operator operator;
     Operator *inner;
 } Nameless;
 
-static bool nameless_next(Operator *operator, StepBatch *out, Error *err) {
+static bool nameless_next(Operator *operator, StepBatch * out, Error *err) {
     TRY(operator_next(((Nameless *)operator)->inner, out, err));
-    for (size_t i = 0; i < out->count; i++) series_drop_name(operator->exec, &out->at[i], &operator->batch);
+    for (size_t i = 0; i < out->count; i++)
+        series_drop_name(operator->exec, &out->at[i], &operator->batch);
     return true;
 }
 

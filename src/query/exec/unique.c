@@ -1,4 +1,5 @@
-// Equal label sets after a name was dropped or a label replaced: merged when they take turns, refused when they meet.
+// Equal label sets after a name was dropped or a label replaced: merged when they take turns,
+// refused when they meet.
 
 #include "query/exec/exec.h"
 
@@ -18,7 +19,8 @@ bool series_unique(Exec *exec, StepBatch *batch, Steps steps, Arena *arena, Erro
         for (size_t step = 0; step < steps.count; step++) {
             if (is_absent(series->values[step])) continue;
             if (!is_absent(first->values[step])) {
-                return error_set(err, ERROR_BAD_INPUT, "vector cannot contain metrics with the same labelset");
+                return error_set(err, ERROR_BAD_INPUT,
+                                 "vector cannot contain metrics with the same labelset");
             }
             first->values[step] = series->values[step];
         }
@@ -33,7 +35,7 @@ typedef struct Unique {
     bool done;
 } Unique;
 
-static bool unique_next(Operator *operator, StepBatch *out, Error *err) {
+static bool unique_next(Operator *operator, StepBatch * out, Error *err) {
     Unique *unique = (Unique *)operator;
     if (unique->done) return true;
     unique->done = true;

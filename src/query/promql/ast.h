@@ -5,32 +5,63 @@
 
 #include "model/matcher.h"
 
-typedef enum ValueType { VALUE_NONE, VALUE_SCALAR, VALUE_VECTOR, VALUE_MATRIX, VALUE_STRING } ValueType;
+typedef enum ValueType {
+    VALUE_NONE,
+    VALUE_SCALAR,
+    VALUE_VECTOR,
+    VALUE_MATRIX,
+    VALUE_STRING
+} ValueType;
 
 typedef enum ExprKind {
     EXPR_NUMBER,
     EXPR_STRING,
-    EXPR_SELECTOR,    // instant vector, or matrix when range_ms > 0
-    EXPR_SUBQUERY,    // expr[range:step]
+    EXPR_SELECTOR,  // instant vector, or matrix when range_ms > 0
+    EXPR_SUBQUERY,  // expr[range:step]
     EXPR_CALL,
     EXPR_AGGREGATE,
     EXPR_BINARY,
-    EXPR_UNARY,       // - or +
+    EXPR_UNARY,  // - or +
     EXPR_PAREN,
 } ExprKind;
 
 typedef enum AtKind { AT_NONE, AT_TIME, AT_START, AT_END } AtKind;  // the @ modifier
 
 typedef enum BinaryOp {
-    OP_ADD, OP_SUB, OP_MUL, OP_DIV, OP_MOD, OP_POW, OP_ATAN2,
-    OP_EQ, OP_NE, OP_LT, OP_LE, OP_GT, OP_GE,
-    OP_AND, OP_OR, OP_UNLESS,
+    OP_ADD,
+    OP_SUB,
+    OP_MUL,
+    OP_DIV,
+    OP_MOD,
+    OP_POW,
+    OP_ATAN2,
+    OP_EQ,
+    OP_NE,
+    OP_LT,
+    OP_LE,
+    OP_GT,
+    OP_GE,
+    OP_AND,
+    OP_OR,
+    OP_UNLESS,
     OP_COUNT
 } BinaryOp;
 
 typedef enum AggregateOp {
-    AGG_SUM, AGG_AVG, AGG_MIN, AGG_MAX, AGG_COUNT, AGG_GROUP, AGG_STDDEV, AGG_STDVAR,
-    AGG_TOPK, AGG_BOTTOMK, AGG_QUANTILE, AGG_COUNT_VALUES, AGG_LIMITK, AGG_LIMIT_RATIO,
+    AGG_SUM,
+    AGG_AVG,
+    AGG_MIN,
+    AGG_MAX,
+    AGG_COUNT,
+    AGG_GROUP,
+    AGG_STDDEV,
+    AGG_STDVAR,
+    AGG_TOPK,
+    AGG_BOTTOMK,
+    AGG_QUANTILE,
+    AGG_COUNT_VALUES,
+    AGG_LIMITK,
+    AGG_LIMIT_RATIO,
     AGG_OP_COUNT
 } AggregateOp;
 
@@ -41,7 +72,8 @@ typedef struct VectorMatching {
     bool on;        // on (true) or ignoring (false)
     Texts labels;   // of on / ignoring
     Texts include;  // of group_left / group_right
-    bool fills_left, fills_right;   // fill(v), fill_left(v), fill_right(v): what stands in for a missing side
+    bool fills_left,
+        fills_right;  // fill(v), fill_left(v), fill_right(v): what stands in for a missing side
     double fill_left, fill_right;
 } VectorMatching;
 
@@ -61,14 +93,16 @@ struct Expr {
         double number;
         Text string;
         struct {
-            Matchers matchers;  // `__name__` included, first when it stood in front; regexes belong to the parse
+            Matchers matchers;  // `__name__` included, first when it stood in front; regexes belong
+                                // to the parse
             int64_t range_ms;   // 0: instant
-            Expr *range_given;  // a duration that depends on the query's step or length; NULL: range_ms is known
+            Expr *range_given;  // a duration that depends on the query's step or length; NULL:
+                                // range_ms is known
         } selector;
         struct {
             Expr *expr;
             int64_t range_ms;
-            int64_t step_ms;  // 0: the default resolution
+            int64_t step_ms;                 // 0: the default resolution
             Expr *range_given, *step_given;  // as above
         } subquery;
         struct {
@@ -107,11 +141,18 @@ struct Expr {
 // ORDER: names of the operators, as they are written.
 Text binary_op_name(BinaryOp op);
 Text aggregate_op_name(AggregateOp op);
-Text value_type_name(ValueType type);  // "instant vector", "range vector", "scalar", "string", as Prometheus says it
+Text value_type_name(
+    ValueType type);  // "instant vector", "range vector", "scalar", "string", as Prometheus says it
 
-static inline bool binary_op_is_comparison(BinaryOp op) { return op >= OP_EQ && op <= OP_GE; }
-static inline bool binary_op_is_set(BinaryOp op) { return op >= OP_AND && op <= OP_UNLESS; }
-static inline bool aggregate_op_has_param(AggregateOp op) { return op >= AGG_TOPK; }
+static inline bool binary_op_is_comparison(BinaryOp op) {
+    return op >= OP_EQ && op <= OP_GE;
+}
+static inline bool binary_op_is_set(BinaryOp op) {
+    return op >= OP_AND && op <= OP_UNLESS;
+}
+static inline bool aggregate_op_has_param(AggregateOp op) {
+    return op >= AGG_TOPK;
+}
 
 // A range selector, `up[5m]`, and not an instant one.
 static inline bool selector_has_range(const Expr *expr) {

@@ -7,32 +7,41 @@
 static bool check_type(Parser *parser, Expr *expr, ValueType wanted, const char *context) {
     TRY(check_expr(parser, expr));
     if (expr->type == wanted) return true;
-    return parser_fail(parser, expr->range, "expected type %.*s in %s, got %.*s", TEXT_ARG(value_type_name(wanted)), context,
+    return parser_fail(parser, expr->range, "expected type %.*s in %s, got %.*s",
+                       TEXT_ARG(value_type_name(wanted)), context,
                        TEXT_ARG(value_type_name(expr->type)));
 }
 
 static bool check_call(Parser *parser, Expr *expr) {
     const Function *function = expr->as.call.function;
-    size_t given = expr->as.call.arg_count, most = function->take_count, least = most - function->optional;
+    size_t given = expr->as.call.arg_count, most = function->take_count,
+           least = most - function->optional;
     Text name = function->name;
     if (function->optional == 0 && !function->variadic && given != most) {
-        return parser_fail(parser, expr->range, "expected %zu argument(s) in call to \"%.*s\", got %zu", most, TEXT_ARG(name), given);
+        return parser_fail(parser, expr->range,
+                           "expected %zu argument(s) in call to \"%.*s\", got %zu", most,
+                           TEXT_ARG(name), given);
     }
     if (given < least) {
-        return parser_fail(parser, expr->range, "expected at least %zu argument(s) in call to \"%.*s\", got %zu", least,
+        return parser_fail(parser, expr->range,
+                           "expected at least %zu argument(s) in call to \"%.*s\", got %zu", least,
                            TEXT_ARG(name), given);
     }
     if (given > most && !function->variadic) {
-        return parser_fail(parser, expr->range, "expected at most %zu argument(s) in call to \"%.*s\", got %zu", most,
+        return parser_fail(parser, expr->range,
+                           "expected at most %zu argument(s) in call to \"%.*s\", got %zu", most,
                            TEXT_ARG(name), given);
     }
     // Before its arguments: the second one of info() may be a selector that is refused elsewhere.
     if (!function->supported) {
-        return parser_unsupported(parser, expr->range, text_format(parser->arena, "the function %.*s", TEXT_ARG(name)).at);
+        return parser_unsupported(
+            parser, expr->range,
+            text_format(parser->arena, "the function %.*s", TEXT_ARG(name)).at);
     }
     Text context = text_format(parser->arena, "call to function \"%.*s\"", TEXT_ARG(name));
     for (size_t i = 0; i < given; i++) {
-        TRY(check_type(parser, expr->as.call.args[i], function->takes[MIN(i, most - 1)], context.at));
+        TRY(check_type(parser, expr->as.call.args[i], function->takes[MIN(i, most - 1)],
+                       context.at));
     }
     expr->type = function->result;
     return true;
@@ -55,30 +64,37 @@ static bool check_binary(Parser *parser, Expr *expr) {
     TRY(check_expr(parser, left));
     TRY(check_expr(parser, right));
     if (left->type != VALUE_SCALAR && left->type != VALUE_VECTOR) {
-        return parser_fail(parser, left->range, "binary expression must contain only scalar and instant vector types");
+        return parser_fail(parser, left->range,
+                           "binary expression must contain only scalar and instant vector types");
     }
     if (right->type != VALUE_SCALAR && right->type != VALUE_VECTOR) {
-        return parser_fail(parser, right->range, "binary expression must contain only scalar and instant vector types");
+        return parser_fail(parser, right->range,
+                           "binary expression must contain only scalar and instant vector types");
     }
     bool scalars = left->type == VALUE_SCALAR && right->type == VALUE_SCALAR;
     bool vectors = left->type == VALUE_VECTOR && right->type == VALUE_VECTOR;
     if (scalars && binary_op_is_comparison(op) && !expr->as.binary.return_bool) {
-        return parser_fail(parser, expr->range, "comparisons between scalars must use BOOL modifier");
+        return parser_fail(parser, expr->range,
+                           "comparisons between scalars must use BOOL modifier");
     }
     if (!vectors && binary_op_is_set(op)) {
-        return parser_fail(parser, expr->range, "set operator \"%.*s\" not allowed in binary scalar expression",
+        return parser_fail(parser, expr->range,
+                           "set operator \"%.*s\" not allowed in binary scalar expression",
                            TEXT_ARG(binary_op_name(op)));
     }
     if (!vectors && (matching->fills_left || matching->fills_right)) {
-        return parser_fail(parser, expr->range, "filling in missing series only allowed between instant vectors");
+        return parser_fail(parser, expr->range,
+                           "filling in missing series only allowed between instant vectors");
     }
     if (!vectors && expr->as.binary.matching_given) {
-        return parser_fail(parser, expr->range, "vector matching only allowed between instant vectors");
+        return parser_fail(parser, expr->range,
+                           "vector matching only allowed between instant vectors");
     }
     for (size_t i = 0; matching->on && i < matching->include.count; i++) {
         for (size_t j = 0; j < matching->labels.count; j++) {
             if (!text_equal(matching->include.at[i], matching->labels.at[j])) continue;
-            return parser_fail(parser, expr->range, "label \"%.*s\" must not occur in ON and GROUP clause at once",
+            return parser_fail(parser, expr->range,
+                               "label \"%.*s\" must not occur in ON and GROUP clause at once",
                                TEXT_ARG(text_slice(matching->include.at[i], 0, 64)));
         }
     }
@@ -90,7 +106,9 @@ static bool check_unary(Parser *parser, Expr *expr) {
     TRY(check_expr(parser, expr->as.unary.expr));
     expr->type = expr->as.unary.expr->type;
     if (expr->type == VALUE_SCALAR || expr->type == VALUE_VECTOR) return true;
-    return parser_fail(parser, expr->range, "unary expression only allowed on expressions of type scalar or instant vector, got \"%.*s\"",
+    return parser_fail(parser, expr->range,
+                       "unary expression only allowed on expressions of type scalar or instant "
+                       "vector, got \"%.*s\"",
                        TEXT_ARG(value_type_name(expr->type)));
 }
 
@@ -98,9 +116,12 @@ static bool check_subquery(Parser *parser, Expr *expr) {
     Expr *inner = expr->as.subquery.expr;
     TRY(check_expr(parser, inner));
     if (inner->type != VALUE_VECTOR) {
-        return parser_fail(parser, expr->range, "subquery is only allowed on instant vector, got %.*s in \"%.*s\" instead",
-                           TEXT_ARG(value_type_name(inner->type)),
-                           TEXT_ARG(text_slice(text_slice(parser->lexer.source, expr->range.from, expr->range.to), 0, 100)));
+        return parser_fail(
+            parser, expr->range,
+            "subquery is only allowed on instant vector, got %.*s in \"%.*s\" instead",
+            TEXT_ARG(value_type_name(inner->type)),
+            TEXT_ARG(text_slice(text_slice(parser->lexer.source, expr->range.from, expr->range.to),
+                                0, 100)));
     }
     expr->type = VALUE_MATRIX;
     return true;
@@ -113,19 +134,30 @@ static bool check_selector(Parser *parser, Expr *expr) {
     for (size_t i = 0; i < matchers.count; i++) {
         if (!matcher_matches(&matchers.at[i], TEXT(""))) return true;
     }
-    return parser_fail(parser, expr->range, "vector selector must contain at least one non-empty matcher");
+    return parser_fail(parser, expr->range,
+                       "vector selector must contain at least one non-empty matcher");
 }
 
 bool check_expr(Parser *parser, Expr *expr) {
     switch (expr->kind) {
-        case EXPR_NUMBER: expr->type = VALUE_SCALAR; return true;
-        case EXPR_STRING: expr->type = VALUE_STRING; return true;
-        case EXPR_SELECTOR: return check_selector(parser, expr);
-        case EXPR_SUBQUERY: return check_subquery(parser, expr);
-        case EXPR_CALL: return check_call(parser, expr);
-        case EXPR_AGGREGATE: return check_aggregate(parser, expr);
-        case EXPR_BINARY: return check_binary(parser, expr);
-        case EXPR_UNARY: return check_unary(parser, expr);
+        case EXPR_NUMBER:
+            expr->type = VALUE_SCALAR;
+            return true;
+        case EXPR_STRING:
+            expr->type = VALUE_STRING;
+            return true;
+        case EXPR_SELECTOR:
+            return check_selector(parser, expr);
+        case EXPR_SUBQUERY:
+            return check_subquery(parser, expr);
+        case EXPR_CALL:
+            return check_call(parser, expr);
+        case EXPR_AGGREGATE:
+            return check_aggregate(parser, expr);
+        case EXPR_BINARY:
+            return check_binary(parser, expr);
+        case EXPR_UNARY:
+            return check_unary(parser, expr);
         case EXPR_PAREN:
             TRY(check_expr(parser, expr->as.paren));
             expr->type = expr->as.paren->type;

@@ -9,7 +9,13 @@ typedef struct Unit {
 
 // Largest first.
 static const Unit units[] = {
-    {"y", INT64_C(31536000000)}, {"w", 604800000}, {"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1},
+    {"y", INT64_C(31536000000)},
+    {"w", 604800000},
+    {"d", 86400000},
+    {"h", 3600000},
+    {"m", 60000},
+    {"s", 1000},
+    {"ms", 1},
 };
 
 // The longest unit name at the beginning of `rest`, or -1.
@@ -43,11 +49,14 @@ bool duration_parse_ms(Text text, int64_t *out, Error *err) {
         int unit = unit_find(behind);
         int64_t count, part;
         if (digits == 0 || unit <= unit_before) {
-            return error_set(err, ERROR_BAD_INPUT, "not a valid duration string: \"%.*s\"", TEXT_ARG(shown));
+            return error_set(err, ERROR_BAD_INPUT, "not a valid duration string: \"%.*s\"",
+                             TEXT_ARG(shown));
         }
-        if (!text_to_i64(text_slice(rest, 0, digits), &count) || __builtin_mul_overflow(count, units[unit].ms, &part) ||
+        if (!text_to_i64(text_slice(rest, 0, digits), &count) ||
+            __builtin_mul_overflow(count, units[unit].ms, &part) ||
             __builtin_add_overflow(total, part, &total) || total > INT64_MAX / 1000000) {
-            return error_set(err, ERROR_BAD_INPUT, "duration out of range: \"%.*s\"", TEXT_ARG(shown));
+            return error_set(err, ERROR_BAD_INPUT, "duration out of range: \"%.*s\"",
+                             TEXT_ARG(shown));
         }
         unit_before = unit;
         rest = text_slice(behind, strlen(units[unit].name), behind.len);
@@ -62,7 +71,8 @@ void duration_print_ms(int64_t ms, Builder *out) {
         return;
     }
     for (size_t i = 0; i < COUNT(units); i++) {
-        // As Prometheus: years, weeks and days only when nothing is left over, so that 90d stays readable.
+        // As Prometheus: years, weeks and days only when nothing is left over, so that 90d stays
+        // readable.
         bool exact_only = i < 3;
         int64_t count = ms / units[i].ms;
         if (count == 0 || (exact_only && ms % units[i].ms != 0)) continue;

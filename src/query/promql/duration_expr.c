@@ -1,7 +1,7 @@
 // Durations that are calculated: `[5m * 2]`, `[step() + 1s]`, `offset (2 ^ 3)`.
 //
-// What depends on nothing is calculated while parsing. step() and range() are known only to a query: then the
-// expression is kept, and promql_resolve puts the number in.
+// What depends on nothing is calculated while parsing. step() and range() are known only to a
+// query: then the expression is kept, and promql_resolve puts the number in.
 
 #include <math.h>
 
@@ -9,7 +9,8 @@
 #include "query/promql/functions.h"
 #include "query/promql/parser.h"
 
-// ---- Parsing: numbers are seconds -----------------------------------------------------------------------
+// ---- Parsing: numbers are seconds
+// -----------------------------------------------------------------------
 
 static bool parse_sum(Parser *parser, const char *context, int power_min, Expr **out);
 
@@ -22,12 +23,15 @@ static Expr *scalar_node(Parser *parser, ExprKind kind, uint32_t from) {
 
 // call -> ('step' | 'range') '(' ')' | ('min_of' | 'max_of') '(' sum ',' sum ')'
 static bool parse_duration_call(Parser *parser, const char *context, Expr **out) {
-    static const FunctionId ids[] = {FUNCTION_STEP, FUNCTION_RANGE, FUNCTION_MIN_OF, FUNCTION_MAX_OF};
+    static const FunctionId ids[] = {FUNCTION_STEP, FUNCTION_RANGE, FUNCTION_MIN_OF,
+                                     FUNCTION_MAX_OF};
     const Function *function = NULL;
     for (size_t i = 0; i < COUNT(ids); i++) {
-        if (text_equal_ignore_case(parser->token.text, functions[ids[i]].name)) function = &functions[ids[i]];
+        if (text_equal_ignore_case(parser->token.text, functions[ids[i]].name))
+            function = &functions[ids[i]];
     }
-    if (function == NULL) return parser_unexpected(parser, context, "number, duration, step(), or range()");
+    if (function == NULL)
+        return parser_unexpected(parser, context, "number, duration, step(), or range()");
     uint32_t from = parser->token.range.from;
     TRY(parser_advance(parser));
     TRY(parser_expect(parser, TOKEN_LEFT_PAREN, context, "\"(\""));
@@ -61,7 +65,8 @@ static bool parse_operand(Parser *parser, const char *context, Expr **out) {
     double seconds;
     if (token.kind == TOKEN_DURATION) {
         int64_t ms;
-        if (!duration_parse_ms(token.text, &ms, parser->err)) return parser_fail(parser, token.range, "%s", parser->err->message);
+        if (!duration_parse_ms(token.text, &ms, parser->err))
+            return parser_fail(parser, token.range, "%s", parser->err->message);
         seconds = (double)ms / 1000;
     } else if (token.kind != TOKEN_NUMBER) {
         return parser_unexpected(parser, context, "number, duration, step(), or range()");
@@ -74,13 +79,16 @@ static bool parse_operand(Parser *parser, const char *context, Expr **out) {
     return true;
 }
 
-// signed -> ['+' | '-'] operand; the sign binds as loosely as the caller says: -2 ^ 2 is -(2 ^ 2) in a sum.
+// signed -> ['+' | '-'] operand; the sign binds as loosely as the caller says: -2 ^ 2 is -(2 ^ 2)
+// in a sum.
 static bool parse_signed(Parser *parser, const char *context, bool in_sum, Expr **out) {
     Token sign = parser->token;
-    if (sign.kind != TOKEN_ADD && sign.kind != TOKEN_SUB) return parse_operand(parser, context, out);
+    if (sign.kind != TOKEN_ADD && sign.kind != TOKEN_SUB)
+        return parse_operand(parser, context, out);
     TRY(parser_advance(parser));
     Expr *operand;
-    TRY(in_sum ? parse_sum(parser, context, 3, &operand) : parse_operand(parser, context, &operand));
+    TRY(in_sum ? parse_sum(parser, context, 3, &operand)
+               : parse_operand(parser, context, &operand));
     if (operand->kind == EXPR_NUMBER) {
         if (sign.kind == TOKEN_SUB) operand->as.number = -operand->as.number;
         operand->range.from = sign.range.from;
@@ -95,7 +103,11 @@ static bool parse_signed(Parser *parser, const char *context, bool in_sum, Expr 
 
 // sum -> signed {operator signed}, with the powers of parser.c: + - below * / % below ^
 static bool parse_sum_inside(Parser *parser, const char *context, int power_min, Expr **out) {
-    static const struct { TokenKind token; BinaryOp op; int power; } rows[] = {
+    static const struct {
+        TokenKind token;
+        BinaryOp op;
+        int power;
+    } rows[] = {
         {TOKEN_ADD, OP_ADD, 1}, {TOKEN_SUB, OP_SUB, 1}, {TOKEN_MUL, OP_MUL, 2},
         {TOKEN_DIV, OP_DIV, 2}, {TOKEN_MOD, OP_MOD, 2}, {TOKEN_POW, OP_POW, 3},
     };
@@ -124,7 +136,8 @@ static bool parse_sum(Parser *parser, const char *context, int power_min, Expr *
     return parsed;
 }
 
-// ---- Calculating ----------------------------------------------------------------------------------------
+// ---- Calculating
+// ----------------------------------------------------------------------------------------
 
 typedef struct Known {
     bool query;  // step and length are known
@@ -135,8 +148,11 @@ typedef struct Known {
 static bool calculate(const Expr *expr, const Known *known, double *out) {
     double left, right;
     switch ((int)expr->kind) {
-        case EXPR_NUMBER: *out = expr->as.number; return true;
-        case EXPR_PAREN: return calculate(expr->as.paren, known, out);
+        case EXPR_NUMBER:
+            *out = expr->as.number;
+            return true;
+        case EXPR_PAREN:
+            return calculate(expr->as.paren, known, out);
         case EXPR_UNARY:
             TRY(calculate(expr->as.unary.expr, known, out));
             if (expr->as.unary.negative) *out = -*out;
@@ -156,16 +172,30 @@ static bool calculate(const Expr *expr, const Known *known, double *out) {
             TRY(calculate(expr->as.binary.left, known, &left));
             TRY(calculate(expr->as.binary.right, known, &right));
             switch ((int)expr->as.binary.op) {
-                case OP_ADD: *out = left + right; return true;
-                case OP_SUB: *out = left - right; return true;
-                case OP_MUL: *out = left * right; return true;
-                case OP_DIV: *out = left / right; return true;  // by zero: out of range, which is refused
-                case OP_MOD: *out = fmod(left, right); return true;
-                case OP_POW: *out = pow(left, right); return true;
-                default: break;
+                case OP_ADD:
+                    *out = left + right;
+                    return true;
+                case OP_SUB:
+                    *out = left - right;
+                    return true;
+                case OP_MUL:
+                    *out = left * right;
+                    return true;
+                case OP_DIV:
+                    *out = left / right;
+                    return true;  // by zero: out of range, which is refused
+                case OP_MOD:
+                    *out = fmod(left, right);
+                    return true;
+                case OP_POW:
+                    *out = pow(left, right);
+                    return true;
+                default:
+                    break;
             }
             break;
-        default: break;
+        default:
+            break;
     }
     unreachable("a duration is calculated from nothing else");
 }
@@ -201,7 +231,8 @@ bool parse_duration_operand(Parser *parser, const char *context, int64_t *ms, Ex
     return settle(parser, expr, ms, given);
 }
 
-// ---- Putting the numbers in -------------------------------------------------------------------------------
+// ---- Putting the numbers in
+// -------------------------------------------------------------------------------
 
 typedef struct Resolving {
     Known known;
@@ -219,33 +250,44 @@ static bool put(Resolving *resolving, const Expr *given, bool positive, int64_t 
     if (in_range && (*ms > 0 || !positive)) return true;
     if (resolving->where != NULL) *resolving->where = given->range;
     SourcePlace place = source_place(resolving->text, given->range.from);
-    return error_set(resolving->err, ERROR_BAD_INPUT, "%zu:%zu: parse error: %s", place.line, place.column,
+    return error_set(resolving->err, ERROR_BAD_INPUT, "%zu:%zu: parse error: %s", place.line,
+                     place.column,
                      in_range ? "duration must be greater than 0" : "duration out of range");
 }
 
 static bool resolve(Resolving *resolving, Expr *expr) {
     TRY(put(resolving, expr->offset_given, false, &expr->offset_ms));
     switch (expr->kind) {
-        case EXPR_NUMBER: case EXPR_STRING: return true;
-        case EXPR_SELECTOR: return put(resolving, expr->as.selector.range_given, true, &expr->as.selector.range_ms);
+        case EXPR_NUMBER:
+        case EXPR_STRING:
+            return true;
+        case EXPR_SELECTOR:
+            return put(resolving, expr->as.selector.range_given, true, &expr->as.selector.range_ms);
         case EXPR_SUBQUERY:
             TRY(put(resolving, expr->as.subquery.range_given, true, &expr->as.subquery.range_ms));
             TRY(put(resolving, expr->as.subquery.step_given, true, &expr->as.subquery.step_ms));
             return resolve(resolving, expr->as.subquery.expr);
         case EXPR_CALL:
-            for (size_t i = 0; i < expr->as.call.arg_count; i++) TRY(resolve(resolving, expr->as.call.args[i]));
+            for (size_t i = 0; i < expr->as.call.arg_count; i++)
+                TRY(resolve(resolving, expr->as.call.args[i]));
             return true;
         case EXPR_AGGREGATE:
             if (expr->as.aggregate.param != NULL) TRY(resolve(resolving, expr->as.aggregate.param));
             return resolve(resolving, expr->as.aggregate.expr);
-        case EXPR_BINARY: return resolve(resolving, expr->as.binary.left) && resolve(resolving, expr->as.binary.right);
-        case EXPR_UNARY: return resolve(resolving, expr->as.unary.expr);
-        case EXPR_PAREN: return resolve(resolving, expr->as.paren);
+        case EXPR_BINARY:
+            return resolve(resolving, expr->as.binary.left) &&
+                   resolve(resolving, expr->as.binary.right);
+        case EXPR_UNARY:
+            return resolve(resolving, expr->as.unary.expr);
+        case EXPR_PAREN:
+            return resolve(resolving, expr->as.paren);
     }
     unreachable("a tenth kind of expression");
 }
 
-bool promql_resolve(Promql *promql, int64_t step_ms, int64_t length_ms, SourceRange *where, Error *err) {
-    Resolving resolving = {{true, (double)step_ms / 1000, (double)length_ms / 1000}, promql->text, where, err};
+bool promql_resolve(Promql *promql, int64_t step_ms, int64_t length_ms, SourceRange *where,
+                    Error *err) {
+    Resolving resolving = {
+        {true, (double)step_ms / 1000, (double)length_ms / 1000}, promql->text, where, err};
     return resolve(&resolving, promql->root);
 }

@@ -1,5 +1,5 @@
-// The functions of PromQL: one row each, which serves the checker, the executor, `traceo help functions`, the
-// editor's completion and the test that runs every example.
+// The functions of PromQL: one row each, which serves the checker, the executor, `traceo help
+// functions`, the editor's completion and the test that runs every example.
 #pragma once
 
 #include "query/promql/ast.h"
@@ -8,7 +8,8 @@ enum { FUNCTION_ARGS_MAX = 5 };
 
 // How query/exec computes it; the executor has one kernel per id (ORDER: function ids).
 typedef enum FunctionId {
-#define FUNCTION(id, name, result, takes, optional, many, state, gives, example, help) FUNCTION_##id,
+#define FUNCTION(id, name, result, takes, optional, many, state, gives, example, help) \
+    FUNCTION_##id,
 #include "query/promql/functions.def"
 #undef FUNCTION
     FUNCTION_COUNT
@@ -20,10 +21,11 @@ typedef struct Function {
     ValueType result;
     ValueType takes[FUNCTION_ARGS_MAX];  // VALUE_NONE ends it
     size_t take_count;                   // of `takes`
-    size_t optional;  // how many of the last ones may be left out
-    bool variadic;    // the last one may repeat
-    bool supported;   // false: known to Prometheus, answered with UNSUPPORTED until its kernel is written
-    double gives;     // of the example, evaluated one hour after 1970 (NAN: not compared)
+    size_t optional;                     // how many of the last ones may be left out
+    bool variadic;                       // the last one may repeat
+    bool supported;  // false: known to Prometheus, answered with UNSUPPORTED until its kernel is
+                     // written
+    double gives;    // of the example, evaluated one hour after 1970 (NAN: not compared)
     Text example;
     Text help;
 } Function;

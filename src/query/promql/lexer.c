@@ -6,9 +6,15 @@
 
 #include "base/assert.h"
 
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
-static bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+static bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+static bool is_letter(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+static bool is_space(char c) {
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
 
 static char peek(const Lexer *lexer, size_t ahead) {
     return lexer->at + ahead < lexer->source.len ? lexer->source.at[lexer->at + ahead] : '\0';
@@ -23,7 +29,8 @@ static void skip_space_and_comments(Lexer *lexer) {
 }
 
 static Token make(const Lexer *lexer, TokenKind kind, size_t from) {
-    return (Token){kind, text_slice(lexer->source, from, lexer->at), {(uint32_t)from, (uint32_t)lexer->at}};
+    return (Token){
+        kind, text_slice(lexer->source, from, lexer->at), {(uint32_t)from, (uint32_t)lexer->at}};
 }
 
 static Token bad(Lexer *lexer, size_t from, const char *fault) {
@@ -45,7 +52,8 @@ static Token lex_string(Lexer *lexer) {
         if (c == '\\') lexer->at++;
     }
     lexer->at = MIN(lexer->at, lexer->source.len);
-    return bad(lexer, from, quote == '`' ? "unterminated raw string" : "unterminated quoted string");
+    return bad(lexer, from,
+               quote == '`' ? "unterminated raw string" : "unterminated quoted string");
 }
 
 // The length of "ms", "s", … at this place, or 0.
@@ -56,16 +64,20 @@ static size_t unit_len(const Lexer *lexer) {
 }
 
 static void take_digits(Lexer *lexer) {
-    while (is_digit(peek(lexer, 0)) || (peek(lexer, 0) == '_' && is_digit(peek(lexer, 1)))) lexer->at++;
+    while (is_digit(peek(lexer, 0)) || (peek(lexer, 0) == '_' && is_digit(peek(lexer, 1))))
+        lexer->at++;
 }
 
-// number -> digits ['.' digits] [('e'|'E') ['+'|'-'] digits] | '0x' hex digits; duration -> {digits unit}
+// number   -> digits ['.' digits] [('e'|'E') ['+'|'-'] digits] | '0x' hex digits
+// duration -> {digits unit}
 static Token lex_number_or_duration(Lexer *lexer) {
     size_t from = lexer->at;
     if (peek(lexer, 0) == '0' && (peek(lexer, 1) == 'x' || peek(lexer, 1) == 'X')) {
         lexer->at += 2;
         size_t digits = lexer->at;
-        for (char c = peek(lexer, 0); is_digit(c) || ((c | 32) >= 'a' && (c | 32) <= 'f'); c = peek(lexer, 0)) lexer->at++;
+        for (char c = peek(lexer, 0); is_digit(c) || ((c | 32) >= 'a' && (c | 32) <= 'f');
+             c = peek(lexer, 0))
+            lexer->at++;
         if (lexer->at == digits) return bad(lexer, from, "bad number or duration syntax");
     } else {
         take_digits(lexer);
@@ -107,11 +119,29 @@ typedef struct Mark {
 
 // Longer marks before their beginnings.
 static const Mark marks[] = {
-    {"==", TOKEN_EQ}, {"=~", TOKEN_MATCH}, {"!=", TOKEN_NE}, {"!~", TOKEN_NOT_MATCH}, {"<=", TOKEN_LE},
-    {">=", TOKEN_GE}, {"=", TOKEN_ASSIGN}, {"<", TOKEN_LT},  {">", TOKEN_GT},         {"+", TOKEN_ADD},
-    {"-", TOKEN_SUB}, {"*", TOKEN_MUL},    {"/", TOKEN_DIV}, {"%", TOKEN_MOD},        {"^", TOKEN_POW},
-    {",", TOKEN_COMMA}, {"@", TOKEN_AT},   {"(", TOKEN_LEFT_PAREN}, {")", TOKEN_RIGHT_PAREN},
-    {"{", TOKEN_LEFT_BRACE}, {"}", TOKEN_RIGHT_BRACE}, {"[", TOKEN_LEFT_BRACKET}, {"]", TOKEN_RIGHT_BRACKET},
+    {"==", TOKEN_EQ},
+    {"=~", TOKEN_MATCH},
+    {"!=", TOKEN_NE},
+    {"!~", TOKEN_NOT_MATCH},
+    {"<=", TOKEN_LE},
+    {">=", TOKEN_GE},
+    {"=", TOKEN_ASSIGN},
+    {"<", TOKEN_LT},
+    {">", TOKEN_GT},
+    {"+", TOKEN_ADD},
+    {"-", TOKEN_SUB},
+    {"*", TOKEN_MUL},
+    {"/", TOKEN_DIV},
+    {"%", TOKEN_MOD},
+    {"^", TOKEN_POW},
+    {",", TOKEN_COMMA},
+    {"@", TOKEN_AT},
+    {"(", TOKEN_LEFT_PAREN},
+    {")", TOKEN_RIGHT_PAREN},
+    {"{", TOKEN_LEFT_BRACE},
+    {"}", TOKEN_RIGHT_BRACE},
+    {"[", TOKEN_LEFT_BRACKET},
+    {"]", TOKEN_RIGHT_BRACKET},
 };
 
 static Token lex_mark(Lexer *lexer) {
@@ -123,7 +153,8 @@ static Token lex_mark(Lexer *lexer) {
         lexer->at += mark.len;
         TokenKind kind = marks[i].kind;
         if (kind == TOKEN_LEFT_PAREN) lexer->parens++;
-        if (kind == TOKEN_RIGHT_PAREN && lexer->parens-- == 0) return bad(lexer, from, "unexpected right parenthesis ')'");
+        if (kind == TOKEN_RIGHT_PAREN && lexer->parens-- == 0)
+            return bad(lexer, from, "unexpected right parenthesis ')'");
         if (kind == TOKEN_LEFT_BRACE) {
             if (lexer->in_braces) return bad(lexer, from, "unexpected left brace '{'");
             lexer->in_braces = true;
@@ -163,7 +194,8 @@ Token lexer_next(Lexer *lexer) {
     bool colon_in_names = !lexer->in_braces && !lexer->in_brackets;
     if (is_letter(c) || (c == ':' && colon_in_names)) {
         size_t from = lexer->at;
-        while (is_letter(peek(lexer, 0)) || is_digit(peek(lexer, 0)) || (colon_in_names && peek(lexer, 0) == ':')) {
+        while (is_letter(peek(lexer, 0)) || is_digit(peek(lexer, 0)) ||
+               (colon_in_names && peek(lexer, 0) == ':')) {
             lexer->at++;
         }
         return make(lexer, TOKEN_NAME, from);
@@ -213,7 +245,8 @@ static size_t put_utf8(char *to, uint32_t rune) {
     return 4;
 }
 
-// One escape behind the backslash at `*at`, as in Go: \a \b \f \n \r \t \v \\ \' \" \ooo \xhh \uhhhh \Uhhhhhhhh.
+// One escape behind the backslash at `*at`, as in Go: \a \b \f \n \r \t \v \\ \' \" \ooo \xhh
+// \uhhhh \Uhhhhhhhh.
 static bool unescape(Text in, size_t *at, char quote, char *to, size_t *written) {
     static const char letters[] = "abfnrtv\\";
     static const char meanings[] = "\a\b\f\n\r\t\v\\";
@@ -260,14 +293,16 @@ bool lexer_unquote(Text quoted, Arena *arena, Text *out, Error *err) {
         *out = in;
         return true;
     }
-    char *to = arena_push_array_raw(arena, char, in.len + 4);  // an escape is never shorter than what it means
+    char *to = arena_push_array_raw(arena, char,
+                                    in.len + 4);  // an escape is never shorter than what it means
     size_t written = 0;
     for (size_t at = 0; at < in.len;) {
         char c = in.at[at++];
         if (c != '\\') {
             to[written++] = c;
         } else if (!unescape(in, &at, quote, to, &written)) {
-            return error_set(err, ERROR_BAD_INPUT, "invalid syntax in a quoted string: unknown escape");
+            return error_set(err, ERROR_BAD_INPUT,
+                             "invalid syntax in a quoted string: unknown escape");
         }
     }
     *out = (Text){to, written};
@@ -296,18 +331,42 @@ bool lexer_number(Text text, double *out) {
 Text lexer_describe(Token token, Arena *arena) {
     Text text = text_slice(token.text, 0, 64);
     switch (token.kind) {
-        case TOKEN_END: return TEXT("end of input");
-        case TOKEN_NAME: return text_format(arena, "identifier \"%.*s\"", TEXT_ARG(text));
-        case TOKEN_NUMBER: return text_format(arena, "number \"%.*s\"", TEXT_ARG(text));
-        case TOKEN_DURATION: return text_format(arena, "duration \"%.*s\"", TEXT_ARG(text));
-        case TOKEN_STRING: return text_format(arena, "string %.*s", TEXT_ARG(text));
-        case TOKEN_ADD: case TOKEN_SUB: case TOKEN_MUL: case TOKEN_DIV: case TOKEN_MOD: case TOKEN_POW:
-        case TOKEN_EQ: case TOKEN_NE: case TOKEN_LT: case TOKEN_LE: case TOKEN_GT: case TOKEN_GE:
-        case TOKEN_MATCH: case TOKEN_NOT_MATCH:
+        case TOKEN_END:
+            return TEXT("end of input");
+        case TOKEN_NAME:
+            return text_format(arena, "identifier \"%.*s\"", TEXT_ARG(text));
+        case TOKEN_NUMBER:
+            return text_format(arena, "number \"%.*s\"", TEXT_ARG(text));
+        case TOKEN_DURATION:
+            return text_format(arena, "duration \"%.*s\"", TEXT_ARG(text));
+        case TOKEN_STRING:
+            return text_format(arena, "string %.*s", TEXT_ARG(text));
+        case TOKEN_ADD:
+        case TOKEN_SUB:
+        case TOKEN_MUL:
+        case TOKEN_DIV:
+        case TOKEN_MOD:
+        case TOKEN_POW:
+        case TOKEN_EQ:
+        case TOKEN_NE:
+        case TOKEN_LT:
+        case TOKEN_LE:
+        case TOKEN_GT:
+        case TOKEN_GE:
+        case TOKEN_MATCH:
+        case TOKEN_NOT_MATCH:
             return text_format(arena, "<op:%.*s>", TEXT_ARG(text));
-        case TOKEN_BAD: case TOKEN_LEFT_PAREN: case TOKEN_RIGHT_PAREN: case TOKEN_LEFT_BRACE:
-        case TOKEN_RIGHT_BRACE: case TOKEN_LEFT_BRACKET: case TOKEN_RIGHT_BRACKET: case TOKEN_COMMA:
-        case TOKEN_COLON: case TOKEN_AT: case TOKEN_ASSIGN:
+        case TOKEN_BAD:
+        case TOKEN_LEFT_PAREN:
+        case TOKEN_RIGHT_PAREN:
+        case TOKEN_LEFT_BRACE:
+        case TOKEN_RIGHT_BRACE:
+        case TOKEN_LEFT_BRACKET:
+        case TOKEN_RIGHT_BRACKET:
+        case TOKEN_COMMA:
+        case TOKEN_COLON:
+        case TOKEN_AT:
+        case TOKEN_ASSIGN:
             break;
     }
     return text_format(arena, "\"%.*s\"", TEXT_ARG(text));

@@ -1,6 +1,7 @@
 // The words of PromQL: tokens are views into the source, made one at a time.
 //
-// Private to promql. A token that cannot be made is TOKEN_BAD with the reason in the lexer's `fault`.
+// Private to promql. A token that cannot be made is TOKEN_BAD with the reason in the lexer's
+// `fault`.
 #pragma once
 
 #include "query/promql/ast.h"
@@ -8,17 +9,34 @@
 typedef enum TokenKind {
     TOKEN_END,
     TOKEN_BAD,
-    TOKEN_NAME,      // letters, digits, _ and (outside braces and brackets) :
+    TOKEN_NAME,  // letters, digits, _ and (outside braces and brackets) :
     TOKEN_NUMBER,
     TOKEN_DURATION,  // 5m, 1h30m
     TOKEN_STRING,
-    TOKEN_LEFT_PAREN, TOKEN_RIGHT_PAREN,
-    TOKEN_LEFT_BRACE, TOKEN_RIGHT_BRACE,
-    TOKEN_LEFT_BRACKET, TOKEN_RIGHT_BRACKET,
-    TOKEN_COMMA, TOKEN_COLON, TOKEN_AT,
-    TOKEN_ADD, TOKEN_SUB, TOKEN_MUL, TOKEN_DIV, TOKEN_MOD, TOKEN_POW,
-    TOKEN_EQ, TOKEN_NE, TOKEN_LT, TOKEN_LE, TOKEN_GT, TOKEN_GE,
-    TOKEN_ASSIGN, TOKEN_MATCH, TOKEN_NOT_MATCH,  // = =~ !~
+    TOKEN_LEFT_PAREN,
+    TOKEN_RIGHT_PAREN,
+    TOKEN_LEFT_BRACE,
+    TOKEN_RIGHT_BRACE,
+    TOKEN_LEFT_BRACKET,
+    TOKEN_RIGHT_BRACKET,
+    TOKEN_COMMA,
+    TOKEN_COLON,
+    TOKEN_AT,
+    TOKEN_ADD,
+    TOKEN_SUB,
+    TOKEN_MUL,
+    TOKEN_DIV,
+    TOKEN_MOD,
+    TOKEN_POW,
+    TOKEN_EQ,
+    TOKEN_NE,
+    TOKEN_LT,
+    TOKEN_LE,
+    TOKEN_GT,
+    TOKEN_GE,
+    TOKEN_ASSIGN,
+    TOKEN_MATCH,
+    TOKEN_NOT_MATCH,  // = =~ !~
 } TokenKind;
 
 typedef struct Token {

@@ -10,7 +10,8 @@
 #include "base/limits.h"
 #include "query/promql/functions.h"
 
-// ---- The tools of every production ---------------------------------------------------------------
+// ---- The tools of every production
+// ---------------------------------------------------------------
 
 SourcePlace source_place(Text text, uint32_t offset) {
     SourcePlace place = {1, 1};
@@ -29,21 +30,23 @@ bool parser_fail(Parser *parser, SourceRange range, const char *format, ...) {
     va_end(args);
     if (parser->where != NULL) *parser->where = range;
     SourcePlace place = source_place(parser->lexer.source, range.from);
-    return error_set(parser->err, ERROR_BAD_INPUT, "%zu:%zu: parse error: %s", place.line, place.column, message);
+    return error_set(parser->err, ERROR_BAD_INPUT, "%zu:%zu: parse error: %s", place.line,
+                     place.column, message);
 }
 
 bool parser_unexpected(Parser *parser, const char *context, const char *expected) {
     Text what = lexer_describe(parser->token, parser->arena);
     return parser_fail(parser, parser->token.range, "unexpected %.*s%s%s%s%s", TEXT_ARG(what),
-                       context[0] == '\0' ? "" : " in ", context, expected == NULL ? "" : ", expected ",
-                       expected == NULL ? "" : expected);
+                       context[0] == '\0' ? "" : " in ", context,
+                       expected == NULL ? "" : ", expected ", expected == NULL ? "" : expected);
 }
 
 bool parser_unsupported(Parser *parser, SourceRange range, const char *what) {
     if (parser->where != NULL) *parser->where = range;
     SourcePlace place = source_place(parser->lexer.source, range.from);
-    return error_set(parser->err, ERROR_UNSUPPORTED, "%zu:%zu: %s: known to PromQL, but this version cannot do it yet",
-                     place.line, place.column, what);
+    return error_set(parser->err, ERROR_UNSUPPORTED,
+                     "%zu:%zu: %s: known to PromQL, but this version cannot do it yet", place.line,
+                     place.column, what);
 }
 
 bool parser_advance(Parser *parser) {
@@ -83,14 +86,16 @@ bool parser_adopt(Parser *parser, Expr *expr, const Expr *child) {
     expr->depth = MAX(expr->depth, child->depth + 1);
     if (expr->depth <= LIMIT_QUERY_DEPTH) return true;
     if (parser->where != NULL) *parser->where = child->range;
-    return error_set(parser->err, ERROR_TOO_LARGE, "the query's tree is deeper than QUERY_DEPTH (%lld)",
+    return error_set(parser->err, ERROR_TOO_LARGE,
+                     "the query's tree is deeper than QUERY_DEPTH (%lld)",
                      (long long)LIMIT_QUERY_DEPTH);
 }
 
 bool parser_enter(Parser *parser) {
     if (parser->depth++ < LIMIT_NESTING_QUERY) return true;
     if (parser->where != NULL) *parser->where = parser->token.range;
-    return error_set(parser->err, ERROR_TOO_LARGE, "the query is nested deeper than NESTING_QUERY (%lld)",
+    return error_set(parser->err, ERROR_TOO_LARGE,
+                     "the query is nested deeper than NESTING_QUERY (%lld)",
                      (long long)LIMIT_NESTING_QUERY);
 }
 
@@ -98,9 +103,13 @@ void parser_leave(Parser *parser) {
     parser->depth--;
 }
 
-// ---- Binary operators -----------------------------------------------------------------------------
+// ---- Binary operators
+// -----------------------------------------------------------------------------
 
-enum { POWER_LOWEST = 1, POWER_UNARY = 6 };  // unary minus binds as tightly as ^ on its right: -2^2 is -(2^2)
+enum {
+    POWER_LOWEST = 1,
+    POWER_UNARY = 6
+};  // unary minus binds as tightly as ^ on its right: -2^2 is -(2^2)
 
 typedef struct BinaryRow {
     TokenKind token;
@@ -111,14 +120,14 @@ typedef struct BinaryRow {
 } BinaryRow;
 
 static const BinaryRow binary_rows[] = {
-    {TOKEN_NAME, "or", OP_OR, 1, false},       {TOKEN_NAME, "and", OP_AND, 2, false},
+    {TOKEN_NAME, "or", OP_OR, 1, false},         {TOKEN_NAME, "and", OP_AND, 2, false},
     {TOKEN_NAME, "unless", OP_UNLESS, 2, false}, {TOKEN_EQ, NULL, OP_EQ, 3, false},
-    {TOKEN_NE, NULL, OP_NE, 3, false},         {TOKEN_LT, NULL, OP_LT, 3, false},
-    {TOKEN_LE, NULL, OP_LE, 3, false},         {TOKEN_GT, NULL, OP_GT, 3, false},
-    {TOKEN_GE, NULL, OP_GE, 3, false},         {TOKEN_ADD, NULL, OP_ADD, 4, false},
-    {TOKEN_SUB, NULL, OP_SUB, 4, false},       {TOKEN_MUL, NULL, OP_MUL, 5, false},
-    {TOKEN_DIV, NULL, OP_DIV, 5, false},       {TOKEN_MOD, NULL, OP_MOD, 5, false},
-    {TOKEN_NAME, "atan2", OP_ATAN2, 5, false}, {TOKEN_POW, NULL, OP_POW, 6, true},
+    {TOKEN_NE, NULL, OP_NE, 3, false},           {TOKEN_LT, NULL, OP_LT, 3, false},
+    {TOKEN_LE, NULL, OP_LE, 3, false},           {TOKEN_GT, NULL, OP_GT, 3, false},
+    {TOKEN_GE, NULL, OP_GE, 3, false},           {TOKEN_ADD, NULL, OP_ADD, 4, false},
+    {TOKEN_SUB, NULL, OP_SUB, 4, false},         {TOKEN_MUL, NULL, OP_MUL, 5, false},
+    {TOKEN_DIV, NULL, OP_DIV, 5, false},         {TOKEN_MOD, NULL, OP_MOD, 5, false},
+    {TOKEN_NAME, "atan2", OP_ATAN2, 5, false},   {TOKEN_POW, NULL, OP_POW, 6, true},
 };
 
 static const BinaryRow *binary_row(const Parser *parser) {
@@ -148,7 +157,8 @@ static bool parse_label_list(Parser *parser, Texts *out) {
                 return parser_fail(parser, parser->token.range, "%s", parser->err->message);
             }
             if (label.len == 0 || !text_is_utf8(label)) {
-                return parser_fail(parser, parser->token.range, "invalid label name for grouping: %.*s",
+                return parser_fail(parser, parser->token.range,
+                                   "invalid label name for grouping: %.*s",
                                    TEXT_ARG(text_slice(parser->token.text, 0, 64)));
             }
         } else {
@@ -163,7 +173,8 @@ static bool parse_label_list(Parser *parser, Texts *out) {
     return parser_advance(parser);
 }
 
-// fills -> {('fill' | 'fill_left' | 'fill_right') '(' ['+' | '-'] number ')'}; a metric may bear these names as well
+// fills -> {('fill' | 'fill_left' | 'fill_right') '(' ['+' | '-'] number ')'}; a metric may bear
+// these names as well
 static bool parse_fills(Parser *parser, Expr *expr) {
     static const char *const words[] = {"fill", "fill_left", "fill_right"};
     VectorMatching *matching = &expr->as.binary.matching;
@@ -174,18 +185,22 @@ static bool parse_fills(Parser *parser, Expr *expr) {
         if (word == COUNT(words) || lexer_next(&ahead).kind != TOKEN_LEFT_PAREN) return true;
         SourceRange range = parser->token.range;
         if (binary_op_is_set(expr->as.binary.op)) {
-            return parser_fail(parser, range, "filling in missing series not allowed for set operators");
+            return parser_fail(parser, range,
+                               "filling in missing series not allowed for set operators");
         }
         if ((word != 2 && matching->fills_left) || (word != 1 && matching->fills_right)) {
-            return parser_fail(parser, range, "fill modifier may not be set multiple times for one side");
+            return parser_fail(parser, range,
+                               "fill modifier may not be set multiple times for one side");
         }
         TRY(parser_advance(parser));
         TRY(parser_advance(parser));
         bool negative = parser->token.kind == TOKEN_SUB;
         if (negative || parser->token.kind == TOKEN_ADD) TRY(parser_advance(parser));
         double value;
-        bool number = parser->token.kind == TOKEN_NUMBER || parser_at_word(parser, "inf") || parser_at_word(parser, "nan");
-        if (!number || !lexer_number(parser->token.text, &value)) return parser_unexpected(parser, "fill modifier", "number");
+        bool number = parser->token.kind == TOKEN_NUMBER || parser_at_word(parser, "inf") ||
+                      parser_at_word(parser, "nan");
+        if (!number || !lexer_number(parser->token.text, &value))
+            return parser_unexpected(parser, "fill modifier", "number");
         if (negative) value = -value;
         TRY(parser_advance(parser));
         TRY(parser_expect(parser, TOKEN_RIGHT_PAREN, "fill modifier", "\")\""));
@@ -196,13 +211,15 @@ static bool parse_fills(Parser *parser, Expr *expr) {
     }
 }
 
-// modifiers -> ['bool'] [('on' | 'ignoring') labels [('group_left' | 'group_right') [labels]]] fills
+// modifiers -> ['bool'] [('on' | 'ignoring') labels [('group_left' | 'group_right') [labels]]]
+// fills
 static bool parse_binary_modifiers(Parser *parser, Expr *expr) {
     VectorMatching *matching = &expr->as.binary.matching;
     if (binary_op_is_set(expr->as.binary.op)) matching->card = CARD_MANY_TO_MANY;
     if (parser_at_word(parser, "bool")) {
         if (!binary_op_is_comparison(expr->as.binary.op)) {
-            return parser_fail(parser, parser->token.range, "bool modifier can only be used on comparison operators");
+            return parser_fail(parser, parser->token.range,
+                               "bool modifier can only be used on comparison operators");
         }
         expr->as.binary.return_bool = true;
         TRY(parser_advance(parser));
@@ -215,18 +232,21 @@ static bool parse_binary_modifiers(Parser *parser, Expr *expr) {
         bool left = parser_at_word(parser, "group_left");
         if (left || parser_at_word(parser, "group_right")) {
             if (binary_op_is_set(expr->as.binary.op)) {
-                return parser_fail(parser, parser->token.range, "no grouping allowed for \"%.*s\" operation",
+                return parser_fail(parser, parser->token.range,
+                                   "no grouping allowed for \"%.*s\" operation",
                                    TEXT_ARG(binary_op_name(expr->as.binary.op)));
             }
             matching->card = left ? CARD_MANY_TO_ONE : CARD_ONE_TO_MANY;
             TRY(parser_advance(parser));
-            if (parser->token.kind == TOKEN_LEFT_PAREN) TRY(parse_label_list(parser, &matching->include));
+            if (parser->token.kind == TOKEN_LEFT_PAREN)
+                TRY(parse_label_list(parser, &matching->include));
         }
     }
     return parse_fills(parser, expr);
 }
 
-// ---- Expressions ----------------------------------------------------------------------------------
+// ---- Expressions
+// ----------------------------------------------------------------------------------
 
 static bool parse_expr(Parser *parser, int power_min, Expr **out);
 
@@ -244,7 +264,8 @@ static bool parse_arguments(Parser *parser, Text context, ExprArray *out) {
         snprintf(where, sizeof where, "%.*s", TEXT_ARG(text_slice(context, 0, 80)));
         TRY(parser_expect(parser, TOKEN_COMMA, where, NULL));
         if (parser->token.kind == TOKEN_RIGHT_PAREN) {
-            return parser_fail(parser, parser->token.range, "trailing commas not allowed in function call args");
+            return parser_fail(parser, parser->token.range,
+                               "trailing commas not allowed in function call args");
         }
     }
     return parser_advance(parser);
@@ -255,7 +276,8 @@ static bool parse_call(Parser *parser, Token name, Expr **out) {
     ExprArray args = {0};
     const Function *function = function_find(name.text);
     if (function == NULL) {
-        return parser_fail(parser, name.range, "unknown function with name \"%.*s\"", TEXT_ARG(text_slice(name.text, 0, 64)));
+        return parser_fail(parser, name.range, "unknown function with name \"%.*s\"",
+                           TEXT_ARG(text_slice(name.text, 0, 64)));
     }
     TRY(parse_arguments(parser, TEXT("call"), &args));
     Expr *expr = parser_node(parser, EXPR_CALL, name.range.from);
@@ -275,7 +297,8 @@ static bool parse_grouping(Parser *parser, Expr *expr) {
     return parse_label_list(parser, &expr->as.aggregate.labels);
 }
 
-// aggregate -> op [grouping] arguments | op arguments [grouping];  grouping -> ('by' | 'without') labels
+// aggregate -> op [grouping] arguments | op arguments [grouping]
+// grouping  -> ('by' | 'without') labels
 static bool parse_aggregate(Parser *parser, Token name, AggregateOp op, Expr **out) {
     Expr *expr = parser_node(parser, EXPR_AGGREGATE, name.range.from);
     expr->as.aggregate.op = op;
@@ -285,10 +308,13 @@ static bool parse_aggregate(Parser *parser, Token name, AggregateOp op, Expr **o
     if (!expr->as.aggregate.grouped) TRY(parse_grouping(parser, expr));
     expr->range.to = parser->last.to;
     size_t wanted = aggregate_op_has_param(op) ? 2 : 1;
-    if (args.count == 0) return parser_fail(parser, expr->range, "no arguments for aggregate expression provided");
+    if (args.count == 0)
+        return parser_fail(parser, expr->range, "no arguments for aggregate expression provided");
     if (args.count != wanted) {
-        return parser_fail(parser, expr->range, "wrong number of arguments for aggregate expression provided, expected %zu, got %zu",
-                           wanted, args.count);
+        return parser_fail(
+            parser, expr->range,
+            "wrong number of arguments for aggregate expression provided, expected %zu, got %zu",
+            wanted, args.count);
     }
     expr->as.aggregate.expr = args.at[args.count - 1];
     if (wanted == 2) expr->as.aggregate.param = args.at[0];
@@ -330,7 +356,8 @@ static bool parse_named(Parser *parser, Expr **out) {
     AggregateOp op;
     bool called = parser->token.kind == TOKEN_LEFT_PAREN;
     bool grouped = parser_at_word(parser, "by") || parser_at_word(parser, "without");
-    if ((called || grouped) && aggregate_find(name.text, &op)) return parse_aggregate(parser, name, op, out);
+    if ((called || grouped) && aggregate_find(name.text, &op))
+        return parse_aggregate(parser, name, op, out);
     if (called) return parse_call(parser, name, out);
     return parse_selector(parser, &name, out);
 }
@@ -342,7 +369,8 @@ static bool parse_primary(Parser *parser, Expr **out) {
         case TOKEN_NUMBER: {
             double value;
             if (!lexer_number(token.text, &value)) {
-                return parser_fail(parser, token.range, "error parsing number: \"%.*s\"", TEXT_ARG(text_slice(token.text, 0, 64)));
+                return parser_fail(parser, token.range, "error parsing number: \"%.*s\"",
+                                   TEXT_ARG(text_slice(token.text, 0, 64)));
             }
             TRY(parser_advance(parser));
             *out = number_node(parser, token, value);
@@ -381,13 +409,32 @@ static bool parse_primary(Parser *parser, Expr **out) {
         case TOKEN_NAME:
             return parse_named(parser, out);
         case TOKEN_END:
-            return parser->last.to == 0 ? parser_fail(parser, token.range, "no expression found in input")
-                                        : parser_unexpected(parser, "", NULL);
-        case TOKEN_BAD: case TOKEN_RIGHT_PAREN: case TOKEN_RIGHT_BRACE: case TOKEN_LEFT_BRACKET:
-        case TOKEN_RIGHT_BRACKET: case TOKEN_COMMA: case TOKEN_COLON: case TOKEN_AT: case TOKEN_ADD:
-        case TOKEN_SUB: case TOKEN_MUL: case TOKEN_DIV: case TOKEN_MOD: case TOKEN_POW: case TOKEN_EQ:
-        case TOKEN_NE: case TOKEN_LT: case TOKEN_LE: case TOKEN_GT: case TOKEN_GE: case TOKEN_ASSIGN:
-        case TOKEN_MATCH: case TOKEN_NOT_MATCH:
+            return parser->last.to == 0
+                       ? parser_fail(parser, token.range, "no expression found in input")
+                       : parser_unexpected(parser, "", NULL);
+        case TOKEN_BAD:
+        case TOKEN_RIGHT_PAREN:
+        case TOKEN_RIGHT_BRACE:
+        case TOKEN_LEFT_BRACKET:
+        case TOKEN_RIGHT_BRACKET:
+        case TOKEN_COMMA:
+        case TOKEN_COLON:
+        case TOKEN_AT:
+        case TOKEN_ADD:
+        case TOKEN_SUB:
+        case TOKEN_MUL:
+        case TOKEN_DIV:
+        case TOKEN_MOD:
+        case TOKEN_POW:
+        case TOKEN_EQ:
+        case TOKEN_NE:
+        case TOKEN_LT:
+        case TOKEN_LE:
+        case TOKEN_GT:
+        case TOKEN_GE:
+        case TOKEN_ASSIGN:
+        case TOKEN_MATCH:
+        case TOKEN_NOT_MATCH:
             break;
     }
     return parser_unexpected(parser, "", NULL);
@@ -426,7 +473,8 @@ static bool parse_expr_inside(Parser *parser, int power_min, Expr **out) {
         if (row == NULL || row->power < power_min) break;
         SourceRange sign = parser->token.range;
         TRY(parser_advance(parser));
-        bool trims = (row->op == OP_LT || row->op == OP_GT) && parser->token.kind == TOKEN_DIV && parser->token.range.from == sign.to;
+        bool trims = (row->op == OP_LT || row->op == OP_GT) && parser->token.kind == TOKEN_DIV &&
+                     parser->token.range.from == sign.to;
         if (trims) return parser_unsupported(parser, sign, "the trim operators </ and >/");
         Expr *expr = parser_node(parser, EXPR_BINARY, left->range.from);
         expr->as.binary.op = row->op;
@@ -449,16 +497,20 @@ static bool parse_expr(Parser *parser, int power_min, Expr **out) {
     return parsed;
 }
 
-// ---- The front door -------------------------------------------------------------------------------
+// ---- The front door
+// -------------------------------------------------------------------------------
 
 static bool parse_whole(Text text, Arena *arena, Promql *promql, SourceRange *where, Error *err) {
     if (where != NULL) *where = (SourceRange){0, 0};
     if ((int64_t)text.len > LIMIT_QUERY_TEXT_BYTES) {
-        return error_set(err, ERROR_TOO_LARGE, "the query is %zu bytes long, more than QUERY_TEXT_BYTES (%lld)", text.len,
+        return error_set(err, ERROR_TOO_LARGE,
+                         "the query is %zu bytes long, more than QUERY_TEXT_BYTES (%lld)", text.len,
                          (long long)LIMIT_QUERY_TEXT_BYTES);
     }
-    if (!text_is_utf8(text)) return error_set(err, ERROR_BAD_INPUT, "1:1: parse error: the query is not UTF-8");
-    Parser parser = {.lexer = {.source = text}, .arena = arena, .promql = promql, .where = where, .err = err};
+    if (!text_is_utf8(text))
+        return error_set(err, ERROR_BAD_INPUT, "1:1: parse error: the query is not UTF-8");
+    Parser parser = {
+        .lexer = {.source = text}, .arena = arena, .promql = promql, .where = where, .err = err};
     promql->text = text;
     TRY(parser_advance(&parser));
     TRY(parse_expr(&parser, POWER_LOWEST, &promql->root));
@@ -485,10 +537,13 @@ void promql_close(Promql *promql) {
 bool promql_parse_selector(Text text, Arena *arena, Promql *out, Error *err) {
     TRY(promql_parse(text, arena, out, NULL, err));
     const Expr *root = out->root;
-    bool plain = root->kind == EXPR_SELECTOR && root->as.selector.range_ms == 0 && root->offset_ms == 0 && root->at == AT_NONE;
+    bool plain = root->kind == EXPR_SELECTOR && root->as.selector.range_ms == 0 &&
+                 root->offset_ms == 0 && root->at == AT_NONE;
     if (plain) return true;
     promql_close(out);
     Text shown = text_slice(text, 0, 64);
-    return error_set(err, ERROR_BAD_INPUT, "1:1: parse error: a series selector is wanted, like up{job=\"x\"}, not \"%.*s\"",
-                     TEXT_ARG(shown));
+    return error_set(
+        err, ERROR_BAD_INPUT,
+        "1:1: parse error: a series selector is wanted, like up{job=\"x\"}, not \"%.*s\"",
+        TEXT_ARG(shown));
 }

@@ -6,7 +6,7 @@
 
 typedef struct Parser {
     Lexer lexer;
-    Token token;     // the one in front of us
+    Token token;       // the one in front of us
     SourceRange last;  // of the token before
     Arena *arena;
     Promql *promql;
@@ -24,11 +24,13 @@ bool parser_unsupported(Parser *parser, SourceRange range, const char *what);
 
 // Moves on. A bad token is an error when it is met.
 must_use bool parser_advance(Parser *parser);
-must_use bool parser_expect(Parser *parser, TokenKind kind, const char *context, const char *expected);
+must_use bool parser_expect(Parser *parser, TokenKind kind, const char *context,
+                            const char *expected);
 // Is the token this word, in any case?
 bool parser_at_word(const Parser *parser, const char *word);
 
-// Records that `child` hangs below `expr`; too deep a tree is refused, because later steps recurse over it.
+// Records that `child` hangs below `expr`; too deep a tree is refused, because later steps recurse
+// over it.
 must_use bool parser_adopt(Parser *parser, Expr *expr, const Expr *child);
 // Counts the nesting of what is being parsed; parser_leave undoes it.
 must_use bool parser_enter(Parser *parser);
@@ -40,10 +42,12 @@ Expr *parser_node(Parser *parser, ExprKind kind, uint32_t from);
 must_use bool parse_selector(Parser *parser, const Token *name, Expr **out);
 must_use bool parse_postfix(Parser *parser, Expr **expr);  // [range], [range:step], offset, @
 
-// duration_expr.c: a duration, which may be calculated. `*given` stays NULL when the value is known now.
+// duration_expr.c: a duration, which may be calculated. `*given` stays NULL when the value is known
+// now.
 must_use bool parse_duration_expr(Parser *parser, const char *context, int64_t *ms, Expr **given);
 // One operand of it, as behind `offset`, with its sign.
-must_use bool parse_duration_operand(Parser *parser, const char *context, int64_t *ms, Expr **given);
+must_use bool parse_duration_operand(Parser *parser, const char *context, int64_t *ms,
+                                     Expr **given);
 
 // checker.c: gives every node its type.
 must_use bool check_expr(Parser *parser, Expr *expr);

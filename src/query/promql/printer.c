@@ -8,13 +8,17 @@
 #include "query/promql/functions.h"
 #include "query/promql/promql.h"
 
-// ---- Printing -------------------------------------------------------------------------------------
+// ---- Printing
+// -------------------------------------------------------------------------------------
 
-// Words that mean something else where a metric name could stand; all are written in braces instead.
+// Words that mean something else where a metric name could stand; all are written in braces
+// instead.
 static bool is_word_of_the_language(Text name) {
     static const char *const words[] = {
-        "inf", "nan", "and", "or", "unless", "atan2", "by", "without", "on", "ignoring", "group_left", "group_right",
-        "bool", "offset", "start", "end", "step", "range", "anchored", "smoothed", "fill", "fill_left", "fill_right"};
+        "inf",      "nan",      "and",   "or",        "unless",     "atan2",
+        "by",       "without",  "on",    "ignoring",  "group_left", "group_right",
+        "bool",     "offset",   "start", "end",       "step",       "range",
+        "anchored", "smoothed", "fill",  "fill_left", "fill_right"};
     for (size_t i = 0; i < COUNT(words); i++) {
         if (text_equal_ignore_case(name, text_from_cstring(words[i]))) return true;
     }
@@ -50,7 +54,10 @@ static void print_duration(const Expr *given, int64_t ms, Builder *out) {
 }
 
 static void print_moved(const Expr *expr, Builder *out) {
-    if (expr->at == AT_TIME) builder_addf(out, " @ %s%lld.%03lld", expr->at_ms < 0 ? "-" : "", (long long)(llabs(expr->at_ms) / 1000), (long long)(llabs(expr->at_ms) % 1000));
+    if (expr->at == AT_TIME)
+        builder_addf(out, " @ %s%lld.%03lld", expr->at_ms < 0 ? "-" : "",
+                     (long long)(llabs(expr->at_ms) / 1000),
+                     (long long)(llabs(expr->at_ms) % 1000));
     if (expr->at == AT_START) builder_add(out, TEXT(" @ start()"));
     if (expr->at == AT_END) builder_add(out, TEXT(" @ end()"));
     if (expr->offset_given != NULL) {
@@ -65,14 +72,18 @@ static void print_moved(const Expr *expr, Builder *out) {
 }
 
 static void print_selector(const Expr *expr, Builder *out) {
-    static const Text kinds[] = {TEXT_INIT("="), TEXT_INIT("!="), TEXT_INIT("=~"), TEXT_INIT("!~")};  // ORDER: MatcherKind
+    static const Text kinds[] = {TEXT_INIT("="), TEXT_INIT("!="), TEXT_INIT("=~"),
+                                 TEXT_INIT("!~")};  // ORDER: MatcherKind
     Matchers matchers = expr->as.selector.matchers;
     size_t first = 0;
-    bool named = matchers.count > 0 && matchers.at[0].kind == MATCH_EQUAL && text_equal(matchers.at[0].name, LABEL_NAME) &&
-                 label_name_is_plain(matchers.at[0].value, true) && !is_word_of_the_language(matchers.at[0].value);
+    bool named = matchers.count > 0 && matchers.at[0].kind == MATCH_EQUAL &&
+                 text_equal(matchers.at[0].name, LABEL_NAME) &&
+                 label_name_is_plain(matchers.at[0].value, true) &&
+                 !is_word_of_the_language(matchers.at[0].value);
     for (size_t i = 1; i < matchers.count; i++) {
         // A name in front forbids a second one behind it.
-        if (matchers.at[i].kind == MATCH_EQUAL && text_equal(matchers.at[i].name, LABEL_NAME)) named = false;
+        if (matchers.at[i].kind == MATCH_EQUAL && text_equal(matchers.at[i].name, LABEL_NAME))
+            named = false;
     }
     if (named) builder_add(out, matchers.at[first++].value);
     if (first < matchers.count || !named) {
@@ -141,7 +152,8 @@ static void print_binary(const Expr *expr, Builder *out) {
         builder_add(out, matching->on ? TEXT(" on") : TEXT(" ignoring"));
         print_names(matching->labels, out);
         if (matching->card == CARD_MANY_TO_ONE || matching->card == CARD_ONE_TO_MANY) {
-            builder_add(out, matching->card == CARD_MANY_TO_ONE ? TEXT(" group_left") : TEXT(" group_right"));
+            builder_add(out, matching->card == CARD_MANY_TO_ONE ? TEXT(" group_left")
+                                                                : TEXT(" group_right"));
             print_names(matching->include, out);
         }
     }
@@ -153,9 +165,15 @@ static void print_binary(const Expr *expr, Builder *out) {
 
 void promql_print(const Expr *expr, Builder *out) {
     switch (expr->kind) {
-        case EXPR_NUMBER: print_number(expr->as.number, out); return;
-        case EXPR_STRING: label_print_quoted(expr->as.string, out); return;
-        case EXPR_SELECTOR: print_selector(expr, out); return;
+        case EXPR_NUMBER:
+            print_number(expr->as.number, out);
+            return;
+        case EXPR_STRING:
+            label_print_quoted(expr->as.string, out);
+            return;
+        case EXPR_SELECTOR:
+            print_selector(expr, out);
+            return;
         case EXPR_SUBQUERY:
             promql_print(expr->as.subquery.expr, out);
             builder_add_char(out, '[');
@@ -169,8 +187,12 @@ void promql_print(const Expr *expr, Builder *out) {
             builder_add(out, expr->as.call.function->name);
             print_arguments(expr->as.call.args, expr->as.call.arg_count, out);
             return;
-        case EXPR_AGGREGATE: print_aggregate(expr, out); return;
-        case EXPR_BINARY: print_binary(expr, out); return;
+        case EXPR_AGGREGATE:
+            print_aggregate(expr, out);
+            return;
+        case EXPR_BINARY:
+            print_binary(expr, out);
+            return;
         case EXPR_UNARY:
             builder_add_char(out, expr->as.unary.negative ? '-' : '+');
             promql_print(expr->as.unary.expr, out);
@@ -184,7 +206,8 @@ void promql_print(const Expr *expr, Builder *out) {
     unreachable("a tenth kind of expression");
 }
 
-// ---- Equality -------------------------------------------------------------------------------------
+// ---- Equality
+// -------------------------------------------------------------------------------------
 
 static bool names_equal(Texts a, Texts b) {
     if (a.count != b.count) return false;
@@ -210,11 +233,13 @@ static bool numbers_equal(double a, double b) {
 }
 
 static bool matchings_equal(const VectorMatching *a, const VectorMatching *b) {
-    if (a->fills_left != b->fills_left || a->fills_right != b->fills_right || !numbers_equal(a->fill_left, b->fill_left) ||
+    if (a->fills_left != b->fills_left || a->fills_right != b->fills_right ||
+        !numbers_equal(a->fill_left, b->fill_left) ||
         !numbers_equal(a->fill_right, b->fill_right)) {
         return false;
     }
-    return a->card == b->card && a->on == b->on && names_equal(a->labels, b->labels) && names_equal(a->include, b->include);
+    return a->card == b->card && a->on == b->on && names_equal(a->labels, b->labels) &&
+           names_equal(a->include, b->include);
 }
 
 static bool optional_equal(const Expr *a, const Expr *b) {
@@ -222,7 +247,8 @@ static bool optional_equal(const Expr *a, const Expr *b) {
 }
 
 static bool calls_equal(const Expr *a, const Expr *b) {
-    if (a->as.call.function != b->as.call.function || a->as.call.arg_count != b->as.call.arg_count) return false;
+    if (a->as.call.function != b->as.call.function || a->as.call.arg_count != b->as.call.arg_count)
+        return false;
     for (size_t i = 0; i < a->as.call.arg_count; i++) {
         if (!expr_equal(a->as.call.args[i], b->as.call.args[i])) return false;
     }
@@ -234,39 +260,47 @@ static bool durations_equal(const Expr *given_a, int64_t a_ms, const Expr *given
 }
 
 bool expr_equal(const Expr *a, const Expr *b) {
-    if (!durations_equal(a->offset_given, a->offset_ms, b->offset_given, b->offset_ms)) return false;
+    if (!durations_equal(a->offset_given, a->offset_ms, b->offset_given, b->offset_ms))
+        return false;
     if (a->kind != b->kind || a->type != b->type || a->at != b->at || a->at_ms != b->at_ms) {
         return false;
     }
     switch (a->kind) {
         case EXPR_NUMBER:
             return numbers_equal(a->as.number, b->as.number);
-        case EXPR_STRING: return text_equal(a->as.string, b->as.string);
+        case EXPR_STRING:
+            return text_equal(a->as.string, b->as.string);
         case EXPR_SELECTOR:
-            return durations_equal(a->as.selector.range_given, a->as.selector.range_ms, b->as.selector.range_given,
-                                   b->as.selector.range_ms) &&
+            return durations_equal(a->as.selector.range_given, a->as.selector.range_ms,
+                                   b->as.selector.range_given, b->as.selector.range_ms) &&
                    matchers_equal(a->as.selector.matchers, b->as.selector.matchers);
         case EXPR_SUBQUERY:
-            return durations_equal(a->as.subquery.range_given, a->as.subquery.range_ms, b->as.subquery.range_given,
-                                   b->as.subquery.range_ms) &&
-                   durations_equal(a->as.subquery.step_given, a->as.subquery.step_ms, b->as.subquery.step_given,
-                                   b->as.subquery.step_ms) &&
+            return durations_equal(a->as.subquery.range_given, a->as.subquery.range_ms,
+                                   b->as.subquery.range_given, b->as.subquery.range_ms) &&
+                   durations_equal(a->as.subquery.step_given, a->as.subquery.step_ms,
+                                   b->as.subquery.step_given, b->as.subquery.step_ms) &&
                    expr_equal(a->as.subquery.expr, b->as.subquery.expr);
-        case EXPR_CALL: return calls_equal(a, b);
+        case EXPR_CALL:
+            return calls_equal(a, b);
         case EXPR_AGGREGATE:
-            return a->as.aggregate.op == b->as.aggregate.op && a->as.aggregate.without == b->as.aggregate.without &&
+            return a->as.aggregate.op == b->as.aggregate.op &&
+                   a->as.aggregate.without == b->as.aggregate.without &&
                    a->as.aggregate.grouped == b->as.aggregate.grouped &&
                    names_equal(a->as.aggregate.labels, b->as.aggregate.labels) &&
                    optional_equal(a->as.aggregate.param, b->as.aggregate.param) &&
                    expr_equal(a->as.aggregate.expr, b->as.aggregate.expr);
         case EXPR_BINARY:
-            return a->as.binary.op == b->as.binary.op && a->as.binary.return_bool == b->as.binary.return_bool &&
+            return a->as.binary.op == b->as.binary.op &&
+                   a->as.binary.return_bool == b->as.binary.return_bool &&
                    a->as.binary.matching_given == b->as.binary.matching_given &&
                    matchings_equal(&a->as.binary.matching, &b->as.binary.matching) &&
-                   expr_equal(a->as.binary.left, b->as.binary.left) && expr_equal(a->as.binary.right, b->as.binary.right);
+                   expr_equal(a->as.binary.left, b->as.binary.left) &&
+                   expr_equal(a->as.binary.right, b->as.binary.right);
         case EXPR_UNARY:
-            return a->as.unary.negative == b->as.unary.negative && expr_equal(a->as.unary.expr, b->as.unary.expr);
-        case EXPR_PAREN: return expr_equal(a->as.paren, b->as.paren);
+            return a->as.unary.negative == b->as.unary.negative &&
+                   expr_equal(a->as.unary.expr, b->as.unary.expr);
+        case EXPR_PAREN:
+            return expr_equal(a->as.paren, b->as.paren);
     }
     unreachable("a tenth kind of expression");
 }

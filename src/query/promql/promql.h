@@ -1,9 +1,9 @@
 // PromQL, the language: text to a checked tree and back.
 //
-// A hand-written lexer whose tokens are views, a Pratt parser driven by a table of binding powers, a checker that
-// gives every node its type. Errors are BAD_INPUT with "line:column: parse error: …" in the message and the range in
-// `where`. Nesting and length are limited. What the language of Prometheus 3 has and this version cannot do yet is
-// ERROR_UNSUPPORTED, naming it.
+// A hand-written lexer whose tokens are views, a Pratt parser driven by a table of binding powers,
+// a checker that gives every node its type. Errors are BAD_INPUT with "line:column: parse error: …"
+// in the message and the range in `where`. Nesting and length are limited. What the language of
+// Prometheus 3 has and this version cannot do yet is ERROR_UNSUPPORTED, naming it.
 #pragma once
 
 #include "query/promql/ast.h"
@@ -17,9 +17,11 @@ typedef struct Promql {
 
 // `text` must outlive the tree (names are views into it). On failure nothing is left to close.
 must_use bool promql_parse(Text text, Arena *arena, Promql *out, SourceRange *where, Error *err);
-// Durations may be written with step() and range(), which only a query knows: `foo[step() * 2]`. Puts the numbers in; to
-// be called once before the tree is run. BAD_INPUT when one is not positive where it has to be.
-must_use bool promql_resolve(Promql *promql, int64_t step_ms, int64_t length_ms, SourceRange *where, Error *err);
+// Durations may be written with step() and range(), which only a query knows: `foo[step() * 2]`.
+// Puts the numbers in; to be called once before the tree is run. BAD_INPUT when one is not positive
+// where it has to be.
+must_use bool promql_resolve(Promql *promql, int64_t step_ms, int64_t length_ms, SourceRange *where,
+                             Error *err);
 void promql_close(Promql *promql);  // works with AUTO; a zeroed one is fine
 
 // A series selector alone, as in match[]: `up`, `{job="x"}`, `up{job=~"a|b"}`.
@@ -35,6 +37,7 @@ SourcePlace source_place(Text text, uint32_t offset);
 void promql_print(const Expr *expr, Builder *out);
 bool expr_equal(const Expr *a, const Expr *b);
 
-// "5m", "1h30m", "1y2w3d4h5m6s7ms" to milliseconds and back (Prometheus' model.Duration); also used by settings.
+// "5m", "1h30m", "1y2w3d4h5m6s7ms" to milliseconds and back (Prometheus' model.Duration); also used
+// by settings.
 must_use bool duration_parse_ms(Text text, int64_t *out, Error *err);
 void duration_print_ms(int64_t ms, Builder *out);

@@ -8,7 +8,8 @@
 
 typedef ARRAY(Matcher) MatcherArray;
 
-static bool add_matcher(Parser *parser, SourceRange range, MatcherKind kind, Text name, Text value, MatcherArray *matchers) {
+static bool add_matcher(Parser *parser, SourceRange range, MatcherKind kind, Text name, Text value,
+                        MatcherArray *matchers) {
     Matcher matcher;
     if (!matcher_make(kind, name, value, &matcher, parser->err)) {
         return parser_fail(parser, range, "%s", parser->err->message);
@@ -23,7 +24,8 @@ static bool unquote(Parser *parser, Text *out) {
     return parser_fail(parser, parser->token.range, "%s", parser->err->message);
 }
 
-static bool set_name(Parser *parser, SourceRange range, Text *name, Text given, MatcherArray *matchers) {
+static bool set_name(Parser *parser, SourceRange range, Text *name, Text given,
+                     MatcherArray *matchers) {
     if (name->at != NULL) {
         return parser_fail(parser, range, "metric name must not be set twice: \"%.*s\" or \"%.*s\"",
                            TEXT_ARG(text_slice(*name, 0, 64)), TEXT_ARG(text_slice(given, 0, 64)));
@@ -33,7 +35,8 @@ static bool set_name(Parser *parser, SourceRange range, Text *name, Text given, 
 }
 
 static bool matcher_kind(TokenKind token, MatcherKind *out) {
-    static const TokenKind tokens[] = {TOKEN_ASSIGN, TOKEN_NE, TOKEN_MATCH, TOKEN_NOT_MATCH};  // ORDER: MatcherKind
+    static const TokenKind tokens[] = {TOKEN_ASSIGN, TOKEN_NE, TOKEN_MATCH,
+                                       TOKEN_NOT_MATCH};  // ORDER: MatcherKind
     for (size_t i = 0; i < COUNT(tokens); i++) {
         if (tokens[i] != token) continue;
         *out = (MatcherKind)i;
@@ -52,7 +55,8 @@ static bool parse_matcher(Parser *parser, Text *metric, MatcherArray *matchers) 
         if (parser->token.kind == TOKEN_COMMA || parser->token.kind == TOKEN_RIGHT_BRACE) {
             return set_name(parser, first.range, metric, name, matchers);
         }
-        if (name.len == 0 || !text_is_utf8(name)) return parser_fail(parser, first.range, "invalid label name");
+        if (name.len == 0 || !text_is_utf8(name))
+            return parser_fail(parser, first.range, "invalid label name");
     } else if (first.kind == TOKEN_NAME) {
         TRY(parser_advance(parser));
     } else {
@@ -63,7 +67,8 @@ static bool parse_matcher(Parser *parser, Text *metric, MatcherArray *matchers) 
         return parser_unexpected(parser, "label matching", "label matching operator");
     }
     TRY(parser_advance(parser));
-    if (parser->token.kind != TOKEN_STRING) return parser_unexpected(parser, "label matching", "string");
+    if (parser->token.kind != TOKEN_STRING)
+        return parser_unexpected(parser, "label matching", "string");
     Text value;
     TRY(unquote(parser, &value));
     SourceRange range = {first.range.from, parser->token.range.to};
@@ -94,12 +99,15 @@ bool parse_selector(Parser *parser, const Token *name, Expr **out) {
     return true;
 }
 
-// ---- Durations and times --------------------------------------------------------------------------
+// ---- Durations and times
+// --------------------------------------------------------------------------
 
-static bool parse_positive_duration(Parser *parser, const char *context, int64_t *out, Expr **given) {
+static bool parse_positive_duration(Parser *parser, const char *context, int64_t *out,
+                                    Expr **given) {
     SourceRange range = parser->token.range;
     TRY(parse_duration_expr(parser, context, out, given));
-    if (*given == NULL && *out <= 0) return parser_fail(parser, range, "duration must be greater than 0");
+    if (*given == NULL && *out <= 0)
+        return parser_fail(parser, range, "duration must be greater than 0");
     return true;
 }
 
@@ -117,15 +125,18 @@ static bool parse_range(Parser *parser, Expr **expr) {
         if (inner->kind != EXPR_SELECTOR || selector_has_range(inner)) {
             return parser_fail(parser, bracket, "ranges only allowed for vector selectors");
         }
-        if (inner->offset_ms != 0 || inner->offset_given != NULL) return parser_fail(parser, bracket, "no offset modifiers allowed before range");
-        if (inner->at != AT_NONE) return parser_fail(parser, bracket, "no @ modifiers allowed before range");
+        if (inner->offset_ms != 0 || inner->offset_given != NULL)
+            return parser_fail(parser, bracket, "no offset modifiers allowed before range");
+        if (inner->at != AT_NONE)
+            return parser_fail(parser, bracket, "no @ modifiers allowed before range");
         inner->as.selector.range_ms = range_ms;
         inner->as.selector.range_given = range_given;
         inner->range.to = closing.to;
         return true;
     }
     TRY(parser_advance(parser));
-    if (parser->token.kind != TOKEN_RIGHT_BRACKET) TRY(parse_positive_duration(parser, "subquery selector", &step_ms, &step_given));
+    if (parser->token.kind != TOKEN_RIGHT_BRACKET)
+        TRY(parse_positive_duration(parser, "subquery selector", &step_ms, &step_given));
     TRY(parser_expect(parser, TOKEN_RIGHT_BRACKET, "subquery selector", "\"]\""));
     *expr = parser_node(parser, EXPR_SUBQUERY, inner->range.from);
     TRY(parser_adopt(parser, *expr, inner));
@@ -146,8 +157,10 @@ static bool parse_offset(Parser *parser, Expr *expr, bool *given) {
     SourceRange range = parser->token.range;
     TRY(parser_advance(parser));
     if (!can_be_moved(expr)) {
-        return parser_fail(parser, range, "offset modifier must be preceded by an instant vector selector or range vector "
-                                          "selector or a subquery");
+        return parser_fail(
+            parser, range,
+            "offset modifier must be preceded by an instant vector selector or range vector "
+            "selector or a subquery");
     }
     if (*given) return parser_fail(parser, range, "offset may not be set multiple times");
     TRY(parse_duration_operand(parser, "offset", &expr->offset_ms, &expr->offset_given));
@@ -161,10 +174,13 @@ static bool parse_at(Parser *parser, Expr *expr) {
     SourceRange range = parser->token.range;
     TRY(parser_advance(parser));
     if (!can_be_moved(expr)) {
-        return parser_fail(parser, range, "@ modifier must be preceded by an instant vector selector or range vector selector "
-                                          "or a subquery");
+        return parser_fail(
+            parser, range,
+            "@ modifier must be preceded by an instant vector selector or range vector selector "
+            "or a subquery");
     }
-    if (expr->at != AT_NONE) return parser_fail(parser, range, "@ <timestamp> may not be set multiple times");
+    if (expr->at != AT_NONE)
+        return parser_fail(parser, range, "@ <timestamp> may not be set multiple times");
     if (parser_at_word(parser, "start") || parser_at_word(parser, "end")) {
         expr->at = parser_at_word(parser, "start") ? AT_START : AT_END;
         TRY(parser_advance(parser));
@@ -174,10 +190,13 @@ static bool parse_at(Parser *parser, Expr *expr) {
         bool negative = parser->token.kind == TOKEN_SUB;
         if (negative || parser->token.kind == TOKEN_ADD) TRY(parser_advance(parser));
         Token token = parser->token;
-        if (token.kind == TOKEN_NAME && (text_equal_ignore_case(token.text, TEXT("inf")) || text_equal_ignore_case(token.text, TEXT("nan")))) {
-            return parser_fail(parser, token.range, "timestamp out of bounds for @ modifier: %.*s", TEXT_ARG(token.text));
+        if (token.kind == TOKEN_NAME && (text_equal_ignore_case(token.text, TEXT("inf")) ||
+                                         text_equal_ignore_case(token.text, TEXT("nan")))) {
+            return parser_fail(parser, token.range, "timestamp out of bounds for @ modifier: %.*s",
+                               TEXT_ARG(token.text));
         }
-        if (token.kind != TOKEN_NUMBER && token.kind != TOKEN_DURATION) return parser_unexpected(parser, "@", "timestamp");
+        if (token.kind != TOKEN_NUMBER && token.kind != TOKEN_DURATION)
+            return parser_unexpected(parser, "@", "timestamp");
         Expr *given;
         TRY(parse_duration_operand(parser, "@", &expr->at_ms, &given));
         if (negative) expr->at_ms = -expr->at_ms;
@@ -200,7 +219,8 @@ bool parse_postfix(Parser *parser, Expr **expr) {
             TRY(parse_at(parser, *expr));
         } else if (parser_at_word(parser, "anchored") || parser_at_word(parser, "smoothed")) {
             return parser_unsupported(parser, parser->token.range,
-                                      parser_at_word(parser, "anchored") ? "the modifier anchored" : "the modifier smoothed");
+                                      parser_at_word(parser, "anchored") ? "the modifier anchored"
+                                                                         : "the modifier smoothed");
         } else {
             return true;
         }

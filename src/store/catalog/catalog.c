@@ -1,7 +1,8 @@
-// The catalogue in SQLite: a table of migrations, a table of statements, one connection behind one lock.
+// The catalogue in SQLite: a table of migrations, a table of statements, one connection behind one
+// lock.
 //
-// SQLite does its own I/O; it is the one library below os that does. Everything else about the file (its mode, its
-// folder entry) goes through os/disk.h.
+// SQLite does its own I/O; it is the one library below os that does. Everything else about the file
+// (its mode, its folder entry) goes through os/disk.h.
 
 #include "store/catalog/catalog.h"
 
@@ -26,10 +27,13 @@ typedef struct Migration {
 
 static const Migration migrations[] = {
     {1, "tenants, keys and values",
-     "CREATE TABLE tenant (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, created_ms INTEGER NOT NULL) STRICT;"
-     "CREATE TABLE api_key (id TEXT PRIMARY KEY, name TEXT NOT NULL, tenant TEXT NOT NULL, permissions TEXT NOT NULL,"
+     "CREATE TABLE tenant (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, created_ms INTEGER "
+     "NOT NULL) STRICT;"
+     "CREATE TABLE api_key (id TEXT PRIMARY KEY, name TEXT NOT NULL, tenant TEXT NOT NULL, "
+     "permissions TEXT NOT NULL,"
      " secret_hash BLOB NOT NULL CHECK (length(secret_hash) = 32), created_ms INTEGER NOT NULL,"
-     " expires_ms INTEGER NOT NULL, revoked INTEGER NOT NULL CHECK (revoked IN (0, 1))) STRICT, WITHOUT ROWID;"
+     " expires_ms INTEGER NOT NULL, revoked INTEGER NOT NULL CHECK (revoked IN (0, 1))) STRICT, "
+     "WITHOUT ROWID;"
      "CREATE TABLE value (name TEXT PRIMARY KEY, content BLOB NOT NULL) STRICT, WITHOUT ROWID;"},
 };
 
@@ -52,14 +56,19 @@ static const char *const statements[STATEMENT_COUNT] = {
     [STATEMENT_TENANT_COUNT] = "SELECT count(*) FROM tenant",
     [STATEMENT_TENANT_ADD] = "INSERT INTO tenant (name, created_ms) VALUES (?1, ?2)",
     [STATEMENT_TENANT_LIST] = "SELECT id, name, created_ms FROM tenant ORDER BY id",
-    [STATEMENT_KEY_ADD] = "INSERT INTO api_key (id, name, tenant, permissions, secret_hash, created_ms, expires_ms, revoked)"
-                          " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    [STATEMENT_KEY_ADD] =
+        "INSERT INTO api_key (id, name, tenant, permissions, secret_hash, created_ms, expires_ms, "
+        "revoked)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [STATEMENT_KEY_REVOKE] = "UPDATE api_key SET revoked = 1 WHERE id = ?1",
-    [STATEMENT_KEY_LIST] = "SELECT id, name, tenant, permissions, secret_hash, created_ms, expires_ms, revoked FROM api_key"
-                           " ORDER BY created_ms, id",
+    [STATEMENT_KEY_LIST] =
+        "SELECT id, name, tenant, permissions, secret_hash, created_ms, expires_ms, revoked FROM "
+        "api_key"
+        " ORDER BY created_ms, id",
     [STATEMENT_VALUE_GET] = "SELECT content FROM value WHERE name = ?1",
-    [STATEMENT_VALUE_SET] = "INSERT INTO value (name, content) VALUES (?1, ?2)"
-                            " ON CONFLICT (name) DO UPDATE SET content = excluded.content",
+    [STATEMENT_VALUE_SET] =
+        "INSERT INTO value (name, content) VALUES (?1, ?2)"
+        " ON CONFLICT (name) DO UPDATE SET content = excluded.content",
 };
 
 struct Catalog {
@@ -71,20 +80,28 @@ struct Catalog {
 
 static ErrorCode code_of(int result) {
     switch (result & 0xff) {
-        case SQLITE_FULL: return ERROR_DISK_FULL;
+        case SQLITE_FULL:
+            return ERROR_DISK_FULL;
         case SQLITE_BUSY:
-        case SQLITE_LOCKED: return ERROR_BUSY;
+        case SQLITE_LOCKED:
+            return ERROR_BUSY;
         case SQLITE_CORRUPT:
-        case SQLITE_NOTADB: return ERROR_CORRUPT;
-        case SQLITE_NOMEM: return ERROR_NO_MEMORY;
-        case SQLITE_CONSTRAINT: return ERROR_CONFLICT;
-        case SQLITE_TOOBIG: return ERROR_TOO_LARGE;
-        default: return ERROR_IO;
+        case SQLITE_NOTADB:
+            return ERROR_CORRUPT;
+        case SQLITE_NOMEM:
+            return ERROR_NO_MEMORY;
+        case SQLITE_CONSTRAINT:
+            return ERROR_CONFLICT;
+        case SQLITE_TOOBIG:
+            return ERROR_TOO_LARGE;
+        default:
+            return ERROR_IO;
     }
 }
 
 static bool fail(const Catalog *catalog, int result, Error *err) {
-    const char *why = catalog->database != NULL ? sqlite3_errmsg(catalog->database) : sqlite3_errstr(result);
+    const char *why =
+        catalog->database != NULL ? sqlite3_errmsg(catalog->database) : sqlite3_errstr(result);
     return error_set(err, code_of(result), "the catalogue: %s", why);
 }
 
@@ -113,19 +130,24 @@ static bool read_version(Catalog *catalog, int64_t *version, Error *err) {
     *version = 0;
     if (application == 0 && objects == 0) return true;
     if (application != APPLICATION_ID) {
-        return error_set(err, ERROR_CORRUPT, "the file is a database of another program (application id %lld)", (long long)application);
+        return error_set(err, ERROR_CORRUPT,
+                         "the file is a database of another program (application id %lld)",
+                         (long long)application);
     }
     TRY(read_number(catalog, "SELECT max(version) FROM migration", version, err));
     int newest = migrations[COUNT(migrations) - 1].version;
     if (*version <= newest) return true;
-    return error_set(err, ERROR_NEWER_FORMAT, "the catalogue has schema %lld, this program knows up to %d; use the newer program",
-                     (long long)*version, newest);
+    return error_set(
+        err, ERROR_NEWER_FORMAT,
+        "the catalogue has schema %lld, this program knows up to %d; use the newer program",
+        (long long)*version, newest);
 }
 
 static bool apply_migration(Catalog *catalog, const Migration *migration, Error *err) {
     TRY(execute(catalog, migration->sql, err));
     sqlite3_stmt *statement = NULL;
-    int result = sqlite3_prepare_v2(catalog->database, "INSERT INTO migration VALUES (?1, ?2, ?3, ?4)", -1, &statement, NULL);
+    int result = sqlite3_prepare_v2(
+        catalog->database, "INSERT INTO migration VALUES (?1, ?2, ?3, ?4)", -1, &statement, NULL);
     if (result == SQLITE_OK) {
         sqlite3_bind_int(statement, 1, migration->version);
         sqlite3_bind_text(statement, 2, migration->name, -1, SQLITE_STATIC);
@@ -144,9 +166,12 @@ static bool migrate_in(Catalog *catalog, Error *err) {
     int64_t version;
     TRY(read_version(catalog, &version, err));
     if (version == 0) {
-        TRY(execute(catalog, "PRAGMA application_id = 0x54524343;"
-                    "CREATE TABLE migration (version INTEGER PRIMARY KEY, name TEXT NOT NULL, sql TEXT NOT NULL,"
-                    " applied_ms INTEGER NOT NULL) STRICT;", err));
+        TRY(execute(catalog,
+                    "PRAGMA application_id = 0x54524343;"
+                    "CREATE TABLE migration (version INTEGER PRIMARY KEY, name TEXT NOT NULL, sql "
+                    "TEXT NOT NULL,"
+                    " applied_ms INTEGER NOT NULL) STRICT;",
+                    err));
     }
     for (size_t i = 0; i < COUNT(migrations); i++) {
         if (migrations[i].version > version) TRY(apply_migration(catalog, &migrations[i], err));
@@ -154,7 +179,8 @@ static bool migrate_in(Catalog *catalog, Error *err) {
     return execute(catalog, "COMMIT", err);
 }
 
-// All of it in one transaction, so that opening a new catalogue costs one sync and never stops half-way.
+// All of it in one transaction, so that opening a new catalogue costs one sync and never stops
+// half-way.
 static bool migrate(Catalog *catalog, Error *err) {
     int64_t version;
     TRY(read_version(catalog, &version, err));
@@ -165,7 +191,8 @@ static bool migrate(Catalog *catalog, Error *err) {
     return false;
 }
 
-// Made by us, so that nobody else may read it from its first moment; SQLite gives its -wal and -shm the same mode.
+// Made by us, so that nobody else may read it from its first moment; SQLite gives its -wal and -shm
+// the same mode.
 static bool make_file(Text path, Error *err) {
     Disk *disk = disk_real();
     bool there;
@@ -181,10 +208,12 @@ static bool make_file(Text path, Error *err) {
 }
 
 static bool open_in(Catalog *catalog, Text path, Error *err) {
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     TRY(make_file(path, err));
-    int result = sqlite3_open_v2(text_to_cstring(path, &arena), &catalog->database,
-                                 SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+    int result =
+        sqlite3_open_v2(text_to_cstring(path, &arena), &catalog->database,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
     if (result != SQLITE_OK) return fail(catalog, result, err);
     sqlite3_busy_timeout(catalog->database, BUSY_TIMEOUT_MS);
     // The file may be damaged or someone else's: its schema shall not run code of its choice.
@@ -192,13 +221,16 @@ static bool open_in(Catalog *catalog, Text path, Error *err) {
     sqlite3_db_config(catalog->database, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     int64_t version;
     TRY(read_version(catalog, &version, err));
-    TRY(execute(catalog, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
-                "PRAGMA cell_size_check = ON;", err));
+    TRY(execute(catalog,
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+                "PRAGMA cell_size_check = ON;",
+                err));
     return migrate(catalog, err);
 }
 
 bool catalog_open(Text path, Catalog **out, Error *err) {
-    AUTO(catalog_close) Catalog *catalog = memory_new(Catalog);
+    AUTO(catalog_close)
+    Catalog *catalog = memory_new(Catalog);
     mutex_begin(&catalog->lock, LOCK_CATALOG);
     catalog->clock = clock_system();
     if (!open_in(catalog, path, err)) return error_context(err, "opening %.*s", TEXT_ARG(path));
@@ -226,7 +258,8 @@ void catalog_use_clock(Catalog *catalog, Clock *clock) {
 // The statement, ready to be bound. Under the lock, until `end`.
 static bool begin(Catalog *catalog, StatementName name, sqlite3_stmt **out, Error *err) {
     if (catalog->prepared[name] == NULL) {
-        int result = sqlite3_prepare_v3(catalog->database, statements[name], -1, SQLITE_PREPARE_PERSISTENT, &catalog->prepared[name], NULL);
+        int result = sqlite3_prepare_v3(catalog->database, statements[name], -1,
+                                        SQLITE_PREPARE_PERSISTENT, &catalog->prepared[name], NULL);
         if (result != SQLITE_OK) return fail(catalog, result, err);
     }
     *out = catalog->prepared[name];
@@ -246,16 +279,19 @@ static void end(sqlite3_stmt *statement) {
 
 static void bind_text(sqlite3_stmt *statement, int at, Text text) {
     // An empty view may have no address, and SQLite takes that for NULL.
-    sqlite3_bind_text64(statement, at, text.len == 0 ? "" : text.at, text.len, SQLITE_STATIC, SQLITE_UTF8);
+    sqlite3_bind_text64(statement, at, text.len == 0 ? "" : text.at, text.len, SQLITE_STATIC,
+                        SQLITE_UTF8);
 }
 
 static void bind_bytes(sqlite3_stmt *statement, int at, Bytes bytes) {
-    sqlite3_bind_blob64(statement, at, bytes.len == 0 ? (const void *)"" : bytes.at, bytes.len, SQLITE_STATIC);
+    sqlite3_bind_blob64(statement, at, bytes.len == 0 ? (const void *)"" : bytes.at, bytes.len,
+                        SQLITE_STATIC);
 }
 
 static Text column_text(sqlite3_stmt *statement, int at, Arena *arena) {
     const unsigned char *text = sqlite3_column_text(statement, at);
-    return text_copy((Text){(const char *)text, (size_t)sqlite3_column_bytes(statement, at)}, arena);
+    return text_copy((Text){(const char *)text, (size_t)sqlite3_column_bytes(statement, at)},
+                     arena);
 }
 
 static bool find_tenant(Catalog *catalog, Text name, TenantId *out, Error *err) {
@@ -278,7 +314,8 @@ static bool add_tenant(Catalog *catalog, Text name, TenantId *out, Error *err) {
     end(statement);
     TRY(ok);
     if (count >= LIMIT_TENANTS) {
-        return error_set(err, ERROR_TOO_MANY, "there are %lld tenants already (TENANTS)", (long long)count);
+        return error_set(err, ERROR_TOO_MANY, "there are %lld tenants already (TENANTS)",
+                         (long long)count);
     }
     TRY(begin(catalog, STATEMENT_TENANT_ADD, &statement, err));
     bind_text(statement, 1, name);
@@ -297,7 +334,8 @@ bool catalog_tenant(Catalog *catalog, Text name, bool create, TenantId *out, Err
     return ok;
 }
 
-static bool list_tenants(Catalog *catalog, Arena *arena, CatalogTenant **out, size_t *count, Error *err) {
+static bool list_tenants(Catalog *catalog, Arena *arena, CatalogTenant **out, size_t *count,
+                         Error *err) {
     ARRAY(CatalogTenant) tenants = {0};
     sqlite3_stmt *statement = NULL;
     TRY(begin(catalog, STATEMENT_TENANT_LIST, &statement, err));
@@ -315,7 +353,8 @@ static bool list_tenants(Catalog *catalog, Arena *arena, CatalogTenant **out, si
     return ok;
 }
 
-bool catalog_tenants(Catalog *catalog, Arena *arena, CatalogTenant **out, size_t *count, Error *err) {
+bool catalog_tenants(Catalog *catalog, Arena *arena, CatalogTenant **out, size_t *count,
+                     Error *err) {
     mutex_take(&catalog->lock);
     bool ok = list_tenants(catalog, arena, out, count, err);
     mutex_give(&catalog->lock);
@@ -336,7 +375,8 @@ static bool add_key(Catalog *catalog, const CatalogKey *key, Error *err) {
     sqlite3_bind_int(statement, 8, key->revoked);
     bool ok = step(catalog, statement, &row, err);
     end(statement);
-    if (!ok && err->code == ERROR_CONFLICT) error_context(err, "an API key of the id %.*s is there already", TEXT_ARG(key->id));
+    if (!ok && err->code == ERROR_CONFLICT)
+        error_context(err, "an API key of the id %.*s is there already", TEXT_ARG(key->id));
     return ok;
 }
 
@@ -377,7 +417,9 @@ static bool read_key(sqlite3_stmt *statement, Arena *arena, CatalogKey *out, Err
     };
     const void *hash = sqlite3_column_blob(statement, 4);
     if (sqlite3_column_bytes(statement, 4) != sizeof out->secret_hash) {
-        return error_set(err, ERROR_CORRUPT, "the catalogue: the hash of the API key %.*s has a wrong length", TEXT_ARG(out->id));
+        return error_set(err, ERROR_CORRUPT,
+                         "the catalogue: the hash of the API key %.*s has a wrong length",
+                         TEXT_ARG(out->id));
     }
     memcpy(out->secret_hash, hash, sizeof out->secret_hash);
     return true;

@@ -1,4 +1,5 @@
-// The catalogue: what was set is there after opening again, other people's and newer files are refused.
+// The catalogue: what was set is there after opening again, other people's and newer files are
+// refused.
 
 #include "store/catalog/catalog.h"
 
@@ -21,7 +22,8 @@ static Place place_begin(Test *t) {
     uint64_t number = 0;
     check_ok(t, random_bytes(&number, sizeof number, t->err));
     Place place;
-    place.folder = text_format(t->arena, "%.*s/traceo-catalog-%016llx", TEXT_ARG(base), (unsigned long long)number);
+    place.folder = text_format(t->arena, "%.*s/traceo-catalog-%016llx", TEXT_ARG(base),
+                               (unsigned long long)number);
     place.path = text_format(t->arena, "%.*s/catalog.db", TEXT_ARG(place.folder));
     check_ok(t, disk_make_folders(disk_real(), place.folder, t->err));
     return place;
@@ -32,7 +34,8 @@ static void place_end(Test *t, Place place) {
     DiskEntries entries;
     check_ok(t, disk->list(disk, place.folder, t->arena, &entries, t->err));
     for (size_t i = 0; i < entries.count; i++) {
-        Text path = text_format(t->arena, "%.*s/%.*s", TEXT_ARG(place.folder), TEXT_ARG(entries.at[i].name));
+        Text path = text_format(t->arena, "%.*s/%.*s", TEXT_ARG(place.folder),
+                                TEXT_ARG(entries.at[i].name));
         check_ok(t, disk->remove(disk, path, t->err));
     }
     check_ok(t, disk->remove_folder(disk, place.folder, t->err));
@@ -77,8 +80,13 @@ TEST(keys_are_kept_and_revoked) {
     Place place = place_begin(t);
     Catalog *catalog = NULL;
     check_ok(t, catalog_open(place.path, &catalog, t->err));
-    CatalogKey key = {.id = TEXT("k1"), .name = TEXT(""), .tenant = TEXT("*"), .permissions = TEXT("read,write"),
-                      .secret_hash = {1, 2, 0, 255}, .created_ms = 5, .expires_ms = 7};
+    CatalogKey key = {.id = TEXT("k1"),
+                      .name = TEXT(""),
+                      .tenant = TEXT("*"),
+                      .permissions = TEXT("read,write"),
+                      .secret_hash = {1, 2, 0, 255},
+                      .created_ms = 5,
+                      .expires_ms = 7};
     check_ok(t, catalog_key_add(catalog, &key, t->err));
     check_error(t, catalog_key_add(catalog, &key, t->err), ERROR_CONFLICT);
     bool found;
@@ -143,7 +151,9 @@ TEST(only_the_owner_may_read_the_file_and_close_leaves_no_wal) {
     }
     catalog_close(&catalog);
     bool there;
-    check_ok(t, disk_real()->exists(disk_real(), text_format(t->arena, "%.*s-wal", TEXT_ARG(place.path)), &there, t->err));
+    check_ok(
+        t, disk_real()->exists(disk_real(), text_format(t->arena, "%.*s-wal", TEXT_ARG(place.path)),
+                               &there, t->err));
     check(t, !there);
     place_end(t, place);
 }
@@ -164,7 +174,9 @@ TEST(another_programs_file_is_refused) {
     Catalog *catalog = NULL;
     run_sql(t, place, "CREATE TABLE photos (id INTEGER)");
     check_error(t, catalog_open(place.path, &catalog, t->err), ERROR_CORRUPT);
-    check_ok(t, disk_replace(disk_real(), place.folder, TEXT("catalog.db"), text_bytes(TEXT("this is a letter to my aunt, not a database")), t->err));
+    check_ok(t,
+             disk_replace(disk_real(), place.folder, TEXT("catalog.db"),
+                          text_bytes(TEXT("this is a letter to my aunt, not a database")), t->err));
     check_error(t, catalog_open(place.path, &catalog, t->err), ERROR_CORRUPT);
     place_end(t, place);
 }
@@ -177,7 +189,10 @@ TEST(every_table_is_strict) {
     sqlite3 *database = NULL;
     sqlite3_stmt *statement = NULL;
     check(t, sqlite3_open(text_to_cstring(place.path, t->arena), &database) == SQLITE_OK);
-    check(t, sqlite3_prepare_v2(database, "SELECT count(*), sum(strict) FROM pragma_table_list WHERE schema = 'main' AND name NOT LIKE 'sqlite%'", -1, &statement, NULL) == SQLITE_OK);
+    check(t, sqlite3_prepare_v2(database,
+                                "SELECT count(*), sum(strict) FROM pragma_table_list WHERE schema "
+                                "= 'main' AND name NOT LIKE 'sqlite%'",
+                                -1, &statement, NULL) == SQLITE_OK);
     check(t, sqlite3_step(statement) == SQLITE_ROW);
     check_i64(t, 4, sqlite3_column_int(statement, 0));
     check_i64(t, 4, sqlite3_column_int(statement, 1));
@@ -199,13 +214,9 @@ TEST(opening_an_empty_folder_is_quick) {
     place_end(t, place);
 }
 
-TEST_MAIN("store/catalog",
-    CASE(tenants_keep_their_numbers),
-    CASE(keys_are_kept_and_revoked),
-    CASE(values_are_bytes_and_absent_is_not_empty),
-    CASE(names_are_data_and_never_sql),
-    CASE(only_the_owner_may_read_the_file_and_close_leaves_no_wal),
-    CASE(w23_a_newer_schema_is_refused_and_left_alone),
-    CASE(another_programs_file_is_refused),
-    CASE(every_table_is_strict),
-    CASE(opening_an_empty_folder_is_quick))
+TEST_MAIN("store/catalog", CASE(tenants_keep_their_numbers), CASE(keys_are_kept_and_revoked),
+          CASE(values_are_bytes_and_absent_is_not_empty), CASE(names_are_data_and_never_sql),
+          CASE(only_the_owner_may_read_the_file_and_close_leaves_no_wal),
+          CASE(w23_a_newer_schema_is_refused_and_left_alone),
+          CASE(another_programs_file_is_refused), CASE(every_table_is_strict),
+          CASE(opening_an_empty_folder_is_quick))

@@ -1,7 +1,7 @@
 // Numbers of one width, packed bit by bit (least significant bit first) and unpacked.
 //
-// Pure; the caller provides memory. Packing `count` numbers of `width` bits takes bitpack_bytes() bytes;
-// the unused high bits of the last byte are zero. Widths are 0 to 64.
+// Pure; the caller provides memory. Packing `count` numbers of `width` bits takes bitpack_bytes()
+// bytes; the unused high bits of the last byte are zero. Widths are 0 to 64.
 #pragma once
 
 #include "base/text.h"

@@ -1,4 +1,5 @@
-// Sets of series numbers: merging, intersecting by galloping, packing for the disk, growing in memory.
+// Sets of series numbers: merging, intersecting by galloping, packing for the disk, growing in
+// memory.
 
 #include "store/index/postings.h"
 
@@ -111,7 +112,8 @@ PostingSet postings_or_many(const PostingSet *sets, size_t count, Arena *arena) 
     if (total == 0) return (PostingSet){0};
     if (total >= (most - least) / BITMAP_SPARSENESS)
         return or_by_bitmap(sets, count, least, most, total, arena);
-    // Sparse: halves are merged, so each number moves as often as the logarithm of the number of sets.
+    // Sparse: halves are merged, so each number moves as often as the logarithm of the number of
+    // sets.
     PostingSet low = postings_or_many(sets, count / 2, arena);
     PostingSet high = postings_or_many(sets + count / 2, count - count / 2, arena);
     return postings_or(low, high, arena);
@@ -162,7 +164,8 @@ bool postings_decode(Bytes encoded, uint32_t limit, Arena *arena, PostingSet *ou
                      Error *err) {
     Reader reader = reader_begin(encoded);
     uint64_t count = reader_varint(&reader);
-    // Width 0 packs 128 numbers into a byte: more than that would be a lie, found before memory is taken.
+    // Width 0 packs 128 numbers into a byte: more than that would be a lie, found before memory is
+    // taken.
     if (reader.failed || count > limit || count > 1 + (uint64_t)encoded.len * BLOCK_DELTAS) {
         return error_set(err, ERROR_CORRUPT, "a posting set states %llu of %u series in %zu bytes",
                          (unsigned long long)count, limit, encoded.len);

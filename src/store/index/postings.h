@@ -1,7 +1,7 @@
 // Postings: sorted sets of series numbers, and the algebra over them.
 //
-// Used by the head (growing sets in memory) and by blocks (encoded sets on disk). Series numbers are uint32_t.
-// Pure structures; the owner provides locking.
+// Used by the head (growing sets in memory) and by blocks (encoded sets on disk). Series numbers
+// are uint32_t. Pure structures; the owner provides locking.
 #pragma once
 
 #include "base/array.h"
@@ -23,9 +23,11 @@ bool postings_contain(PostingSet set, uint32_t number);
 // On disk: varint count, then blocks of up to 128 deltas, bit-packed (FORMAT.md of store/index).
 void postings_encode(PostingSet set, Builder *out);
 // Not trusted: CORRUPT unless it gives exactly a rising set below `limit`.
-must_use bool postings_decode(Bytes encoded, uint32_t limit, Arena *arena, PostingSet *out, size_t *used, Error *err);
+must_use bool postings_decode(Bytes encoded, uint32_t limit, Arena *arena, PostingSet *out,
+                              size_t *used, Error *err);
 
-// A set that grows at its end (series numbers are given out rising), compactly: deltas as varints in pieces.
+// A set that grows at its end (series numbers are given out rising), compactly: deltas as varints
+// in pieces.
 typedef struct PostingList {
     uint8_t *bytes;
     uint32_t len, capacity;

@@ -1,4 +1,5 @@
-// Whatever decodes is a rising set below the limit, and encodes to bytes that decode to the same set.
+// Whatever decodes is a rising set below the limit, and encodes to bytes that decode to the same
+// set.
 
 #include "base/assert.h"
 #include "store/index/postings.h"
@@ -13,10 +14,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     size_t used;
     if (postings_decode((Bytes){data + 2, size - 2}, limit, &arena, &set, &used, NULL)) {
         assert(used <= size - 2);
-        for (size_t i = 0; i < set.count; i++) assert(set.at[i] < limit && (i == 0 || set.at[i] > set.at[i - 1]));
+        for (size_t i = 0; i < set.count; i++)
+            assert(set.at[i] < limit && (i == 0 || set.at[i] > set.at[i - 1]));
         Builder out = {0};
         postings_encode(set, &out);
-        bool decoded = postings_decode(text_bytes(builder_text(&out)), limit, &arena, &again, &used, NULL);
+        bool decoded =
+            postings_decode(text_bytes(builder_text(&out)), limit, &arena, &again, &used, NULL);
         assert(decoded && used == out.len && again.count == set.count);
         assert(set.count == 0 || memcmp(set.at, again.at, set.count * sizeof *set.at) == 0);
         builder_free(&out);

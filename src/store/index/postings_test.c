@@ -34,7 +34,8 @@ TEST(the_algebra_agrees_with_flags) {
     uint64_t random = t->seed;
     for (size_t i = 0; i < COUNT(densities); i++) {
         for (size_t k = 0; k < COUNT(densities); k++) {
-            PostingSet a = random_set(t, &random, densities[i], a_flags), b = random_set(t, &random, densities[k], b_flags);
+            PostingSet a = random_set(t, &random, densities[i], a_flags),
+                       b = random_set(t, &random, densities[k], b_flags);
             PostingSet c = random_set(t, &random, 300, c_flags);
             for (size_t n = 0; n < UNIVERSE; n++) flags[n] = a_flags[n] && b_flags[n];
             check_set(t, postings_and(a, b, t->arena), flags);
@@ -66,22 +67,29 @@ TEST(packed_sets_come_back_and_cut_ones_are_refused) {
     static const uint32_t densities[] = {1, 2, 3, 50, 1000, 4999};
     for (size_t i = 0; i < COUNT(densities); i++) {
         PostingSet set = random_set(t, &random, densities[i], flags), again;
-        AUTO(builder_free) Builder packed = {0};
+        AUTO(builder_free)
+        Builder packed = {0};
         postings_encode(set, &packed);
         size_t used;
-        check_ok(t, postings_decode(text_bytes(builder_text(&packed)), UNIVERSE, t->arena, &again, &used, t->err));
+        check_ok(t, postings_decode(text_bytes(builder_text(&packed)), UNIVERSE, t->arena, &again,
+                                    &used, t->err));
         check_i64(t, packed.len, used);
         check_set(t, again, flags);
         for (size_t cut = 0; cut < packed.len; cut++) {
             uint8_t *exact = memory_take(cut + 1);
             memcpy(exact, packed.at, cut);
             exact = memory_resize(exact, MAX(cut, (size_t)1));
-            check_error(t, postings_decode((Bytes){exact, cut}, UNIVERSE, t->arena, &again, &used, t->err), ERROR_CORRUPT);
+            check_error(
+                t, postings_decode((Bytes){exact, cut}, UNIVERSE, t->arena, &again, &used, t->err),
+                ERROR_CORRUPT);
             memory_free(exact);
         }
         if (set.count > 0) {
             uint32_t last = set.at[set.count - 1];
-            check_error(t, postings_decode(text_bytes(builder_text(&packed)), last, t->arena, &again, &used, t->err), ERROR_CORRUPT);
+            check_error(t,
+                        postings_decode(text_bytes(builder_text(&packed)), last, t->arena, &again,
+                                        &used, t->err),
+                        ERROR_CORRUPT);
         }
     }
 }
@@ -89,7 +97,8 @@ TEST(packed_sets_come_back_and_cut_ones_are_refused) {
 TEST(a_dense_set_takes_a_byte_per_128) {
     PostingSet set = {arena_push_array(t->arena, uint32_t, 100000), 100000};
     for (uint32_t i = 0; i < set.count; i++) set.at[i] = i;
-    AUTO(builder_free) Builder packed = {0};
+    AUTO(builder_free)
+    Builder packed = {0};
     postings_encode(set, &packed);
     check(t, packed.len < 800);
 }
@@ -129,5 +138,6 @@ TEST(bits_of_every_width_come_back) {
 }
 
 TEST_MAIN("store/index", CASE(the_algebra_agrees_with_flags), CASE(many_sparse_sets_are_merged),
-          CASE(packed_sets_come_back_and_cut_ones_are_refused), CASE(a_dense_set_takes_a_byte_per_128),
-          CASE(a_list_grows_and_is_read), CASE(bits_of_every_width_come_back))
+          CASE(packed_sets_come_back_and_cut_ones_are_refused),
+          CASE(a_dense_set_takes_a_byte_per_128), CASE(a_list_grows_and_is_read),
+          CASE(bits_of_every_width_come_back))

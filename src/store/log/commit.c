@@ -84,13 +84,14 @@ static bool sync_group(Log *log, Error *err) {
     return log->plant == LOG_PLANT_RETRY_SYNC && log->disk->sync_data(log->disk, log->active, err);
 }
 
-// A file whose write or sync has failed is dead: the group goes to a new one, once (W8). On a full disk the
-// bytes stay in memory for the next try, which overwrites the same place (W11).
+// A file whose write or sync has failed is dead: the group goes to a new one, once (W8). On a full
+// disk the bytes stay in memory for the next try, which overwrites the same place (W11).
 static bool make_durable(Log *log, Group *group, Error *err) {
     Disk *disk = log->disk;
     int64_t need = page_round_up((int64_t)group->len);
     for (int attempt = 0; attempt < 2; attempt++) {
-        bool room = log->active != NULL && log->active_at + need <= log->active_header.bytes - SEGMENT_PAGE;
+        bool room =
+            log->active != NULL && log->active_at + need <= log->active_header.bytes - SEGMENT_PAGE;
         if (!room && !segment_begin(log, group->first_sequence, need, err)) {
             if (err->code == ERROR_DISK_FULL) return false;
             continue;
@@ -128,7 +129,8 @@ static void take_waiters(Log *log, bool all, WaiterArray *out) {
 }
 
 static void answer(WaiterArray *waiters, bool ok, const Error *reason) {
-    for (size_t i = 0; i < waiters->count; i++) waiters->at[i].done(waiters->at[i].context, ok, reason);
+    for (size_t i = 0; i < waiters->count; i++)
+        waiters->at[i].done(waiters->at[i].context, ok, reason);
     array_free(waiters);
 }
 
@@ -223,11 +225,13 @@ bool commit_one(Log *log, bool *did, Error *err) {
     return true;
 }
 
-// An orderly close says so in the log: damage before this mark is then known as damage. Without room for it, or
-// with a failure, the next opening treats the end as after a power cut, which is right as well.
+// An orderly close says so in the log: damage before this mark is then known as damage. Without
+// room for it, or with a failure, the next opening treats the end as after a power cut, which is
+// right as well.
 void commit_end_mark(Log *log) {
     Disk *disk = log->disk;
-    bool room = log->active != NULL && log->active_at + SEGMENT_PAGE <= log->active_header.bytes - SEGMENT_PAGE;
+    bool room = log->active != NULL &&
+                log->active_at + SEGMENT_PAGE <= log->active_header.bytes - SEGMENT_PAGE;
     if (!room || log->active_at == SEGMENT_PAGE || log->stopped || log->full) return;
     RecordHeader mark = {
         .sequence = log->durable_sequence,
@@ -241,8 +245,8 @@ void commit_end_mark(Log *log) {
     (void)disk->sync_data(disk, log->active, NULL);
 }
 
-// Without idle moments spares have to be made all the same, a step per commit: a small segment made on the spot
-// every MiB costs more.
+// Without idle moments spares have to be made all the same, a step per commit: a small segment made
+// on the spot every MiB costs more.
 static bool must_prepare(Log *log) {
     bool half = log->active == NULL || log->active_at > log->active_header.bytes / 2 ||
                 log->active_header.bytes < log->options.segment_bytes;
@@ -271,7 +275,8 @@ void commit_thread(void *context) {
             bool did = background_step(log);
             mutex_take(&log->buffer);
             if (!did && !log->stopping && !has_work(log)) {
-                // Woken by an append; otherwise now and then, to look after spares and what nobody waits for.
+                // Woken by an append; otherwise now and then, to look after spares and what nobody
+                // waits for.
                 (void)condition_wait_ms(&log->work, &log->buffer, pause_ms);
             }
             if (!in_memory || !has_work(log)) continue;
@@ -285,7 +290,8 @@ void commit_thread(void *context) {
         bool ok = commit_one(log, &did, &err);
         if (ok && must_prepare(log)) (void)background_step(log);
         mutex_take(&log->buffer);
-        // A failure was told to whoever waits and decides, by `stopped` and `full`, what this loop does next.
+        // A failure was told to whoever waits and decides, by `stopped` and `full`, what this loop
+        // does next.
         assert(ok || log->stopped || log->full);
     }
     mutex_give(&log->buffer);

@@ -1,5 +1,5 @@
-// Each disk call and each allocation of a log's life fails once in turn, then for ever (R5, R6): the outcome is a
-// clean error or a try that works, and nothing acknowledged is lost.
+// Each disk call and each allocation of a log's life fails once in turn, then for ever (R5, R6):
+// the outcome is a clean error or a try that works, and nothing acknowledged is lost.
 
 #include "base/memory.h"
 #include "os/disk_fault.h"
@@ -31,7 +31,8 @@ static bool live(Life *life, Error *err) {
     return life_judge(life, false, err);
 }
 
-// After the faults are over: everything acknowledged is there, after kill -9 and after a power cut, and the log works.
+// After the faults are over: everything acknowledged is there, after kill -9 and after a power cut,
+// and the log works.
 static void check_survives(Test *t, Life *life, DiskModel *model, const char *what, uint64_t nth) {
     static const CrashKind kinds[] = {CRASH_KEEP_ALL, CRASH_DROP_ALL};
     life_close(life);
@@ -41,8 +42,11 @@ static void check_survives(Test *t, Life *life, DiskModel *model, const char *wh
         Life after;
         life_copy(life, disk_model_disk(copy), &after);
         Error err = {0};
-        bool ok = life_open(&after, &err) && life_append(&after, 500, &err) && life_commit(&after, &err) && life_judge(&after, false, &err);
-        if (!ok) check_failed(t, __FILE__, __LINE__, "%s at call %llu: %s", what, (unsigned long long)nth, err.message);
+        bool ok = life_open(&after, &err) && life_append(&after, 500, &err) &&
+                  life_commit(&after, &err) && life_judge(&after, false, &err);
+        if (!ok)
+            check_failed(t, __FILE__, __LINE__, "%s at call %llu: %s", what,
+                         (unsigned long long)nth, err.message);
         life_end(&after);
         disk_model_free(&copy);
     }
@@ -59,12 +63,18 @@ static void fail_disk_calls(Test *t, DiskFaultPlan plan, const char *what, uint6
         Error err = {0};
         bool ok = live(&life, &err);
         finished = disk_fault_seen(fault, plan.call) < plan.nth;
-        if (!ok && err.code == ERROR_NONE) check_failed(t, __FILE__, __LINE__, "%s at call %llu fails without a reason", what, (unsigned long long)plan.nth);
-        if (!ok && finished) check_failed(t, __FILE__, __LINE__, "the life fails without a fault: %s", err.message);
-        if (life.complaint != NULL) check_failed(t, __FILE__, __LINE__, "%s at call %llu: %s", what, (unsigned long long)plan.nth, life.complaint);
+        if (!ok && err.code == ERROR_NONE)
+            check_failed(t, __FILE__, __LINE__, "%s at call %llu fails without a reason", what,
+                         (unsigned long long)plan.nth);
+        if (!ok && finished)
+            check_failed(t, __FILE__, __LINE__, "the life fails without a fault: %s", err.message);
+        if (life.complaint != NULL)
+            check_failed(t, __FILE__, __LINE__, "%s at call %llu: %s", what,
+                         (unsigned long long)plan.nth, life.complaint);
         // A full disk for a moment stops nobody for good, once the log is open.
         bool open_before = life.log != NULL;
-        if (!ok && open_before && plan.code == ERROR_DISK_FULL && !plan.for_ever && err.code == ERROR_DISK_FULL) {
+        if (!ok && open_before && plan.code == ERROR_DISK_FULL && !plan.for_ever &&
+            err.code == ERROR_DISK_FULL) {
             LogState state;
             log_state(life.log, &state);
             check(t, state.writable || commit_patiently(&life, &err));
@@ -88,8 +98,10 @@ TEST(each_disk_call_fails_once_and_for_ever) {
         {{.code = ERROR_DISK_FULL}, "DISK_FULL once"},
         {{.code = ERROR_DISK_FULL, .for_ever = true}, "DISK_FULL for ever"},
         {{.call = DISK_CALL_WRITE, .code = ERROR_IO, .partial = true}, "half a write, IO"},
-        {{.call = DISK_CALL_WRITE, .code = ERROR_DISK_FULL, .partial = true}, "half a write, DISK_FULL"},
-        {{.call = DISK_CALL_WRITE, .code = ERROR_DISK_FULL, .partial = true, .for_ever = true}, "half a write, DISK_FULL for ever"},
+        {{.call = DISK_CALL_WRITE, .code = ERROR_DISK_FULL, .partial = true},
+         "half a write, DISK_FULL"},
+        {{.call = DISK_CALL_WRITE, .code = ERROR_DISK_FULL, .partial = true, .for_ever = true},
+         "half a write, DISK_FULL for ever"},
         {{.call = DISK_CALL_SYNC, .code = ERROR_IO, .for_ever = true}, "syncs, IO for ever"},
     };
     uint64_t pairs = 0;
@@ -116,7 +128,8 @@ TEST(a_disk_of_any_size_keeps_what_it_acknowledged_and_goes_on_when_space_return
             check_ok(t, life_commit(&life, t->err));
             LogState state;
             log_state(life.log, &state);
-            // Nothing waited when the failure was told to an empty log: then the next commit finds out.
+            // Nothing waited when the failure was told to an empty log: then the next commit finds
+            // out.
             if (!state.writable) check_ok(t, log_commit_now(life.log, t->err));
             check_ok(t, life_append(&life, 100, t->err));
             check_ok(t, life_commit(&life, t->err));
@@ -168,8 +181,7 @@ TEST(each_allocation_fails_once_and_for_ever) {
     }
 }
 
-TEST_MAIN("store/log/fault",
-    CASE(each_disk_call_fails_once_and_for_ever),
-    CASE(a_disk_of_any_size_keeps_what_it_acknowledged_and_goes_on_when_space_returns),
-    CASE(a_sync_that_fails_loses_its_pages_and_nothing_acknowledged),
-    CASE(each_allocation_fails_once_and_for_ever))
+TEST_MAIN("store/log/fault", CASE(each_disk_call_fails_once_and_for_ever),
+          CASE(a_disk_of_any_size_keeps_what_it_acknowledged_and_goes_on_when_space_returns),
+          CASE(a_sync_that_fails_loses_its_pages_and_nothing_acknowledged),
+          CASE(each_allocation_fails_once_and_for_ever))

@@ -1,8 +1,9 @@
 // The inside of a Log, shared by the files of this room and by nobody else.
 //
-// Three locks, taken in this order: LOG_TRIM (one trim at a time), LOG_BUFFER (records that wait, who waits
-// for them, whether the log takes records), LOG_SEGMENTS (the lists of segments and spares). The
-// fields under "commit" belong to whoever commits: the thread of log_run, or the caller of log_commit_now.
+// Three locks, taken in this order: LOG_TRIM (one trim at a time), LOG_BUFFER (records that wait,
+// who waits for them, whether the log takes records), LOG_SEGMENTS (the lists of segments and
+// spares). The fields under "commit" belong to whoever commits: the thread of log_run, or the
+// caller of log_commit_now.
 #pragma once
 
 #include "base/array.h"
@@ -12,14 +13,15 @@
 #include "store/log/segment.h"
 
 enum {
-    QUICK_SEGMENT_BYTES = 1 * MB,      // made on the spot when no spare is ready
-    PREPARE_STEP_BYTES = 1 * MB,       // zeros written and synced between two looks at the waiting records
+    QUICK_SEGMENT_BYTES = 1 * MB,  // made on the spot when no spare is ready
+    PREPARE_STEP_BYTES =
+        1 * MB,  // zeros written and synced between two looks at the waiting records
     GROUP_BYTES_FIRST = 64 * KB,
     SPARES_MAX = 2,
-    GROUPS_IDLE_MAX = 2,               // one gathers while the other syncs
-    MEMORY_SYNC_MS = 100,              // LOG_MEMORY
+    GROUPS_IDLE_MAX = 2,   // one gathers while the other syncs
+    MEMORY_SYNC_MS = 100,  // LOG_MEMORY
     FULL_PROBE_MS = 1000,
-    PREPARE_AGAIN_MS = 10000,          // after a failure in the background
+    PREPARE_AGAIN_MS = 10000,  // after a failure in the background
 };
 
 // Records that are committed together; laid out as they will stand in the file.
@@ -62,15 +64,15 @@ struct Log {
 
     Mutex buffer;  // guards up to the next blank line
     Condition work, durable;
-    Group *first, *last;     // waiting; `last` gathers
-    Group *syncing;          // being committed, or kept for the next try
+    Group *first, *last;  // waiting; `last` gathers
+    Group *syncing;       // being committed, or kept for the next try
     Group *idle;
     uint32_t idle_count;
     int64_t waiting_bytes;
     uint64_t next_sequence, durable_sequence;
     WaiterArray waiters;
-    bool stopped;            // for good: a second failure (W8)
-    bool full;               // until space returns (W10)
+    bool stopped;  // for good: a second failure (W8)
+    bool full;     // until space returns (W10)
     Error reason;
     uint64_t commits, records, sync_ns_total;
     bool stopping;
@@ -86,16 +88,16 @@ struct Log {
     int64_t active_at;
     uint64_t proven_sequence;  // for the next segment's header, until a group has become durable
     bool any_durable;
-    uint8_t *page;             // one aligned page, for headers
-    uint8_t *zeros;            // taken when first needed
-    int64_t zeros_bytes;       // PREPARE_STEP_BYTES, or less when segments are smaller
+    uint8_t *page;        // one aligned page, for headers
+    uint8_t *zeros;       // taken when first needed
+    int64_t zeros_bytes;  // PREPARE_STEP_BYTES, or less when segments are smaller
     File *preparing;
     uint64_t preparing_id;
     int64_t prepared_bytes, preparing_target;
     int64_t prepare_again_ns;  // monotonic; not before
     File *ballast;
     int64_t ballast_bytes, ballast_done;
-    bool ballast_known;        // whether its size was looked at
+    bool ballast_known;  // whether its size was looked at
 
     Thread *thread;
     LogPlant plant;
@@ -105,7 +107,8 @@ struct Log {
 must_use bool recovery_run(Log *log, Arena *arena, LogRecovery *out, Error *err);
 // Every record of `segments` with from <= sequence < until, in order.
 must_use bool recovery_replay(Log *log, SegmentArray segments, uint64_t from, uint64_t until,
-                              bool (*each)(void *context, const LogRecord *record, Error *err), void *context, Error *err);
+                              bool (*each)(void *context, const LogRecord *record, Error *err),
+                              void *context, Error *err);
 Text log_path(const Log *log, Text name, Arena *arena);
 
 // spare.c: files that wait to become segments, and the ballast.

@@ -44,7 +44,8 @@ void life_close(Life *life) {
     log_close(&life->log);
 }
 
-// The bytes that follow from a seed: the seed, then noise; its refused part is a few bytes of the same.
+// The bytes that follow from a seed: the seed, then noise; its refused part is a few bytes of the
+// same.
 static LogRecord record_of(uint64_t seed, size_t body_bytes, uint8_t *into) {
     uint64_t state = seed * 2 + 1;
     size_t len = MAX(body_bytes, sizeof seed);
@@ -136,7 +137,8 @@ static bool judge_record(void *context, const LogRecord *record, Error *err) {
 static bool named_by_gap(const Life *life, uint64_t sequence, bool must_be_proven) {
     for (size_t i = 0; i < life->recovery.gap_count; i++) {
         const LogGap *gap = &life->recovery.gaps[i];
-        if (gap->first_sequence <= sequence && sequence <= gap->last_sequence) return gap->proven || !must_be_proven;
+        if (gap->first_sequence <= sequence && sequence <= gap->last_sequence)
+            return gap->proven || !must_be_proven;
     }
     return false;
 }
@@ -149,13 +151,15 @@ static bool judge_all(Judge *judge, bool gaps_allowed, Error *err) {
     for (size_t i = 0; i < life->given.count; i++) {
         const Given *given = &life->given.at[i];
         if (!given->acked || judge->seen[i] || given->sequence < life->trimmed) continue;
-        bool in_tail = given->sequence >= life->recovery.next_sequence && life->recovery.bytes_cut > 0;
+        bool in_tail =
+            given->sequence >= life->recovery.next_sequence && life->recovery.bytes_cut > 0;
         if (gaps_allowed && (named_by_gap(life, given->sequence, false) || in_tail)) continue;
         return complain(life, "an acknowledged record is lost", err);
     }
     for (size_t i = 0; i < life->recovery.gap_count && !gaps_allowed; i++) {
         const LogGap *gap = &life->recovery.gaps[i];
-        if (gap->proven && gap->last_sequence >= life->trimmed) return complain(life, "a proven gap without a loss", err);
+        if (gap->proven && gap->last_sequence >= life->trimmed)
+            return complain(life, "a proven gap without a loss", err);
     }
     return true;
 }

@@ -15,19 +15,22 @@ static bool open_in(Log *log, Arena *arena, LogRecovery *recovery, Error *err) {
 }
 
 bool log_open(LogOptions options, Arena *arena, LogRecovery *recovery, Log **out, Error *err) {
-    AUTO(log_close) Log *log = memory_new(Log);
+    AUTO(log_close)
+    Log *log = memory_new(Log);
     log->options = options;
     log->disk = options.disk;
     log->folder = text_copy(options.folder, &log->arena);
     if (log->options.segment_bytes == 0) log->options.segment_bytes = LIMIT_LOG_SEGMENT_BYTES;
-    log->options.segment_bytes = MAX(page_round_up(log->options.segment_bytes), (int64_t)3 * SEGMENT_PAGE);
+    log->options.segment_bytes =
+        MAX(page_round_up(log->options.segment_bytes), (int64_t)3 * SEGMENT_PAGE);
     if (log->options.waiting_bytes_max == 0) log->options.waiting_bytes_max = WAITING_BYTES_MAX;
     mutex_begin(&log->trim, LOCK_LOG_TRIM);
     mutex_begin(&log->buffer, LOCK_LOG_BUFFER);
     mutex_begin(&log->segments_lock, LOCK_LOG_SEGMENTS);
     condition_begin(&log->work);
     condition_begin(&log->durable);
-    if (!open_in(log, arena, recovery, err)) return error_context(err, "opening the log in %.*s", TEXT_ARG(options.folder));
+    if (!open_in(log, arena, recovery, err))
+        return error_context(err, "opening the log in %.*s", TEXT_ARG(options.folder));
     *out = TAKE(log);
     return true;
 }
@@ -92,14 +95,17 @@ void log_skip_to(Log *log, uint64_t sequence) {
 static SegmentArray segments_copy(Log *log, Arena *arena) {
     SegmentArray copy = {0};
     mutex_take(&log->segments_lock);
-    for (size_t i = 0; i < log->segments.count; i++) *array_add_on(arena, &copy) = log->segments.at[i];
+    for (size_t i = 0; i < log->segments.count; i++)
+        *array_add_on(arena, &copy) = log->segments.at[i];
     mutex_give(&log->segments_lock);
     return copy;
 }
 
 bool log_replay(Log *log, uint64_t first_sequence,
-                bool (*each)(void *context, const LogRecord *record, Error *err), void *context, Error *err) {
-    AUTO(arena_free) Arena arena = {0};
+                bool (*each)(void *context, const LogRecord *record, Error *err), void *context,
+                Error *err) {
+    AUTO(arena_free)
+    Arena arena = {0};
     mutex_take(&log->buffer);
     uint64_t until = log->durable_sequence;
     mutex_give(&log->buffer);
@@ -109,17 +115,20 @@ bool log_replay(Log *log, uint64_t first_sequence,
 
 static bool check_record(const LogRecord *record, Error *err) {
     if (record->type != LOG_RECORD_REMOTE_WRITE_1 && record->type != LOG_RECORD_SAMPLES) {
-        return error_set(err, ERROR_BAD_INPUT, "the log knows no record of type %d", (int)record->type);
+        return error_set(err, ERROR_BAD_INPUT, "the log knows no record of type %d",
+                         (int)record->type);
     }
     if (record->refused.len > (size_t)LIMIT_LOG_RECORD_BYTES ||
         record->body.len > (size_t)LIMIT_LOG_RECORD_BYTES - record->refused.len) {
-        return error_set(err, ERROR_TOO_LARGE, "a record of the log may have %lld bytes (LOG_RECORD_BYTES), not %zu",
+        return error_set(err, ERROR_TOO_LARGE,
+                         "a record of the log may have %lld bytes (LOG_RECORD_BYTES), not %zu",
                          (long long)LIMIT_LOG_RECORD_BYTES, record->refused.len + record->body.len);
     }
     return true;
 }
 
-static void copy_record(const LogRecord *record, uint32_t payload_crc, uint64_t sequence, uint8_t *into, size_t bytes) {
+static void copy_record(const LogRecord *record, uint32_t payload_crc, uint64_t sequence,
+                        uint8_t *into, size_t bytes) {
     // The place in the file is not known yet: commit finishes the header.
     static const SegmentHeader no_segment = {0};
     RecordHeader header = {
@@ -140,12 +149,15 @@ static void copy_record(const LogRecord *record, uint32_t payload_crc, uint64_t 
     memset(at, 0, (size_t)(into + bytes - at));
 }
 
-static bool append_in(Log *log, const LogRecord *record, uint32_t crc, size_t bytes, uint64_t *sequence, Error *err) {
+static bool append_in(Log *log, const LogRecord *record, uint32_t crc, size_t bytes,
+                      uint64_t *sequence, Error *err) {
     if (log->stopped || log->full) {
         *err = log->reason;
-        return error_context(err, log->full ? "the disk is full, the log waits for space" : "the log has stopped");
+        return error_context(
+            err, log->full ? "the disk is full, the log waits for space" : "the log has stopped");
     }
-    if (log->waiting_bytes > 0 && log->waiting_bytes + (int64_t)bytes > log->options.waiting_bytes_max) {
+    if (log->waiting_bytes > 0 &&
+        log->waiting_bytes + (int64_t)bytes > log->options.waiting_bytes_max) {
         return error_set(err, ERROR_BUSY, "%lld bytes wait for the disk already; try again shortly",
                          (long long)log->waiting_bytes);
     }
@@ -233,7 +245,8 @@ static bool trim_in(Log *log, uint64_t sequence, Error *err) {
     while (oldest_done(log, sequence, &oldest)) {
         bool ok = segment_retire(log, oldest, err);
         if (!ok && err->code != ERROR_NOT_FOUND) return error_context(err, "trimming the log");
-        // NOT_FOUND: an earlier attempt got as far as the name and failed to sync; the next sync covers it.
+        // NOT_FOUND: an earlier attempt got as far as the name and failed to sync; the next sync
+        // covers it.
         mutex_take(&log->segments_lock);
         log->segments.count--;
         memmove(log->segments.at, log->segments.at + 1, log->segments.count * sizeof oldest);
@@ -265,7 +278,8 @@ void log_state(Log *log, LogState *out) {
     if (!out->writable) out->reason = log->reason;
     mutex_take(&log->segments_lock);
     out->segments = (int64_t)log->segments.count;
-    out->first_sequence = log->segments.count > 0 ? log->segments.at[0].first_sequence : log->next_sequence;
+    out->first_sequence =
+        log->segments.count > 0 ? log->segments.at[0].first_sequence : log->next_sequence;
     for (size_t i = 0; i < log->segments.count; i++) out->bytes += log->segments.at[i].bytes;
     mutex_give(&log->segments_lock);
     mutex_give(&log->buffer);

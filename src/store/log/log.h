@@ -1,9 +1,10 @@
 // The log: append bytes, know when they are durable, read them back, trim what is no longer needed.
 //
-// One sequence of records in segment files. A record is acknowledged only when it, the file's length
-// and every folder entry needed to find it are durable: rules W1 to W25 of docs/durability.md. One
-// writer commits groups: a batch grows while the previous one syncs (W18). Bytes are described in
-// FORMAT.md. The Kafka side of this seam comes later; nothing above knows which is in use.
+// One sequence of records in segment files. A record is acknowledged only when it, the file's
+// length and every folder entry needed to find it are durable: rules W1 to W25 of
+// docs/durability.md. One writer commits groups: a batch grows while the previous one syncs (W18).
+// Bytes are described in FORMAT.md. The Kafka side of this seam comes later; nothing above knows
+// which is in use.
 //
 // Any thread appends; one thread commits: either log_run on a thread of its own, or the caller of
 // log_commit_now (tests, deterministic).
@@ -27,22 +28,24 @@ typedef enum LogDurability {
 } LogDurability;
 
 typedef struct LogRecord {
-    uint64_t sequence;    // rises by one; never reused
+    uint64_t sequence;  // rises by one; never reused
     LogRecordType type;
-    uint32_t tenant;      // TenantId.number
+    uint32_t tenant;  // TenantId.number
     int64_t arrival_ms;
-    Bytes refused;        // what admit refused, in ingest's own format; may be empty
+    Bytes refused;  // what admit refused, in ingest's own format; may be empty
     Bytes body;
 } LogRecord;
 
 typedef struct LogOptions {
     Disk *disk;
     Clock *clock;
-    Text folder;             // made when missing
+    Text folder;  // made when missing
     LogDurability durability;
-    int64_t segment_bytes;   // 0: LIMIT_LOG_SEGMENT_BYTES
-    int64_t waiting_bytes_max;  // un-synced bytes at most; beyond it append is ERROR_BUSY. 0: 64 MiB
-    int64_t ballast_bytes;   // given back when the disk is full (W12); 0: 64 MiB or 1 % of the disk, -1: none
+    int64_t segment_bytes;  // 0: LIMIT_LOG_SEGMENT_BYTES
+    // Un-synced bytes at most; beyond it append is ERROR_BUSY. 0: 64 MiB.
+    int64_t waiting_bytes_max;
+    int64_t ballast_bytes;  // given back when the disk is full (W12); 0: 64 MiB or 1 % of the disk,
+                            // -1: none
 } LogOptions;
 
 // A lost interval: what recovery had to quarantine (W6). Published, never silent.
@@ -61,53 +64,64 @@ typedef struct LogRecovery {
     uint64_t records;
     LogGap *gaps;
     size_t gap_count;
-    int64_t bytes_cut;  // behind the last whole record: a torn tail, or what a recycled file held before (W7)
+    int64_t bytes_cut;  // behind the last whole record: a torn tail, or what a recycled file held
+                        // before (W7)
 } LogRecovery;
 
-// Opens or begins a log: finds the segments, verifies every record, cuts a torn tail durably. Damage
-// elsewhere is a gap. NEWER_FORMAT for an unknown version or record type (W23), naming file and offset.
-must_use bool log_open(LogOptions options, Arena *arena, LogRecovery *recovery, Log **out, Error *err);
-// Stops the commit thread. Un-synced records are lost, as they were never acknowledged; in memory mode they are written.
+// Opens or begins a log: finds the segments, verifies every record, cuts a torn tail durably.
+// Damage elsewhere is a gap. NEWER_FORMAT for an unknown version or record type (W23), naming file
+// and offset.
+must_use bool log_open(LogOptions options, Arena *arena, LogRecovery *recovery, Log **out,
+                       Error *err);
+// Stops the commit thread. Un-synced records are lost, as they were never acknowledged; in memory
+// mode they are written.
 void log_close(Log **log);
 
-// Numbers below `sequence` are not given to records any more: blocks claim them already, though the log lost its end (it had not
-// been durable yet, or the folder was emptied). Before the first append.
+// Numbers below `sequence` are not given to records any more: blocks claim them already, though the
+// log lost its end (it had not been durable yet, or the folder was emptied). Before the first
+// append.
 void log_skip_to(Log *log, uint64_t sequence);
 
-// Reads every record from `first_sequence` on, in order. Views hold during the call. `each` returning
-// false stops with its error.
+// Reads every record from `first_sequence` on, in order. Views hold during the call. `each`
+// returning false stops with its error.
 must_use bool log_replay(Log *log, uint64_t first_sequence,
-                         bool (*each)(void *context, const LogRecord *record, Error *err), void *context, Error *err);
+                         bool (*each)(void *context, const LogRecord *record, Error *err),
+                         void *context, Error *err);
 
-// Copies the record behind the others of the group that is being gathered; *sequence names it. Not durable yet.
-// BUSY when too much waits; DISK_FULL or IO with the reason once the log has stopped taking records.
+// Copies the record behind the others of the group that is being gathered; *sequence names it. Not
+// durable yet. BUSY when too much waits; DISK_FULL or IO with the reason once the log has stopped
+// taking records.
 must_use bool log_append(Log *log, const LogRecord *record, uint64_t *sequence, Error *err);
 
-// Calls `done` once the record is durable, from the commit thread; at once when it already is. ok is false, with the
-// reason, when the log stopped or the disk is full: the record was not acknowledged, but may still become
-// durable when space returns, as after an answer that was lost (W25). The callback must not block or append.
+// Calls `done` once the record is durable, from the commit thread; at once when it already is. ok
+// is false, with the reason, when the log stopped or the disk is full: the record was not
+// acknowledged, but may still become durable when space returns, as after an answer that was lost
+// (W25). The callback must not block or append.
 typedef void (*LogDone)(void *context, bool ok, const Error *err);
 void log_when_durable(Log *log, uint64_t sequence, LogDone done, void *context);
 
 // Blocks until durable.
 must_use bool log_wait(Log *log, uint64_t sequence, Error *err);
 
-// Commits one group of what waits, on the caller's thread; nothing waiting is fine. Only without log_run.
+// Commits one group of what waits, on the caller's thread; nothing waiting is fine. Only without
+// log_run.
 must_use bool log_commit_now(Log *log, Error *err);
-// One step of what the thread does in idle moments (spares, ballast); false when nothing is left. Only without log_run.
+// One step of what the thread does in idle moments (spares, ballast); false when nothing is left.
+// Only without log_run.
 bool log_background_now(Log *log);
-// Starts the commit thread, which also prepares and recycles segments and retries after a full disk.
+// Starts the commit thread, which also prepares and recycles segments and retries after a full
+// disk.
 must_use bool log_run(Log *log, Error *err);
 
-// Everything below `sequence` is durable elsewhere and may be dropped (W16). Segments are recycled, except the
-// newest one, which keeps the count. Not while a log_replay runs.
+// Everything below `sequence` is durable elsewhere and may be dropped (W16). Segments are recycled,
+// except the newest one, which keeps the count. Not while a log_replay runs.
 must_use bool log_trim(Log *log, uint64_t sequence, Error *err);
 
 typedef struct LogState {
     uint64_t next_sequence, durable_sequence, first_sequence;  // durable: all below it are
     int64_t bytes, segments, waiting_bytes;
     uint64_t commits, records, sync_ns_total;
-    bool writable;      // false: stopped by a failure, see reason
+    bool writable;  // false: stopped by a failure, see reason
     Error reason;
     LogDurability durability;
 } LogState;

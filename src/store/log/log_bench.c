@@ -1,5 +1,5 @@
-// Measures the log on the real disk: bench_store_log [folder] [seconds]. Writers append records of 40 KB and wait for
-// them; printed are MB/s, commits and the time from append to durable.
+// Measures the log on the real disk: bench_store_log [folder] [seconds]. Writers append records of
+// 40 KB and wait for them; printed are MB/s, commits and the time from append to durable.
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,13 +23,15 @@ static void write_until(void *context) {
     Writer *writer = context;
     Clock *clock = clock_system();
     static const uint8_t body[RECORD_BYTES] = {7};
-    LogRecord record = {.type = LOG_RECORD_REMOTE_WRITE_1, .tenant = 1, .body = {body, sizeof body}};
+    LogRecord record = {
+        .type = LOG_RECORD_REMOTE_WRITE_1, .tenant = 1, .body = {body, sizeof body}};
     Error err;
     uint64_t sequence;
     while (writer->count < SAMPLES_MAX) {
         int64_t began = clock->monotonic_ns(clock);
         if (began > writer->until_ns) return;
-        writer->failed = !log_append(writer->log, &record, &sequence, &err) || !log_wait(writer->log, sequence, &err);
+        writer->failed = !log_append(writer->log, &record, &sequence, &err) ||
+                         !log_wait(writer->log, sequence, &err);
         if (writer->failed) {
             fprintf(stderr, "%s\n", err.message);
             return;
@@ -44,7 +46,8 @@ static int compare(const void *a, const void *b) {
 }
 
 static bool measure(Text folder, int64_t seconds, int writer_count, Error *err) {
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     Clock *clock = clock_system();
     LogOptions options = {.disk = disk_real(), .clock = clock, .folder = folder};
     LogRecovery recovery;
@@ -57,7 +60,9 @@ static bool measure(Text folder, int64_t seconds, int writer_count, Error *err) 
     Writer writers[WRITERS_MAX] = {0};
     int64_t began = clock->monotonic_ns(clock);
     for (int i = 0; i < writer_count; i++) {
-        writers[i] = (Writer){.log = log, .until_ns = began + seconds * 1000000000, .took_ns = arena_push_array(&arena, int64_t, SAMPLES_MAX)};
+        writers[i] = (Writer){.log = log,
+                              .until_ns = began + seconds * 1000000000,
+                              .took_ns = arena_push_array(&arena, int64_t, SAMPLES_MAX)};
         TRY(thread_start("writer", write_until, &writers[i], &writers[i].thread, err));
     }
     ARRAY(int64_t) all = {0};
@@ -70,11 +75,15 @@ static bool measure(Text folder, int64_t seconds, int writer_count, Error *err) 
     log_state(log, &state);
     qsort(all.at, all.count, sizeof *all.at, compare);
     if (all.count > 0 && state.commits > 0) {
-        printf("%2d writers: opened in %.1f ms; %.0f MB/s, %.0f records/s, %.1f records per commit, commit %.0f us; append to durable "
-               "p50 %.0f us, p99 %.0f us, max %.1f ms\n", writer_count, (double)opening / 1e6,
-               (double)all.count * RECORD_BYTES / took_s / 1e6, (double)all.count / took_s,
-               (double)state.records / (double)state.commits, (double)state.sync_ns_total / (double)state.commits / 1e3,
-               (double)all.at[all.count / 2] / 1e3, (double)all.at[all.count * 99 / 100] / 1e3, (double)all.at[all.count - 1] / 1e6);
+        printf(
+            "%2d writers: opened in %.1f ms; %.0f MB/s, %.0f records/s, %.1f records per commit, "
+            "commit %.0f us; append to durable "
+            "p50 %.0f us, p99 %.0f us, max %.1f ms\n",
+            writer_count, (double)opening / 1e6, (double)all.count * RECORD_BYTES / took_s / 1e6,
+            (double)all.count / took_s, (double)state.records / (double)state.commits,
+            (double)state.sync_ns_total / (double)state.commits / 1e3,
+            (double)all.at[all.count / 2] / 1e3, (double)all.at[all.count * 99 / 100] / 1e3,
+            (double)all.at[all.count - 1] / 1e6);
     }
     array_free(&all);
     bool ok = log_trim(log, state.next_sequence, err);

@@ -1,4 +1,5 @@
-// The rules of the log, W1 to W25 of docs/durability.md, each by its number; then threads and limits.
+// The rules of the log, W1 to W25 of docs/durability.md, each by its number; then threads and
+// limits.
 
 #include "store/log/log.h"
 
@@ -235,7 +236,9 @@ TEST(w8_after_a_second_failure_the_log_stops_and_can_still_be_read) {
     check_ok(t, life_append(&life, 400, t->err));
     Answer answer = {0};
     log_when_durable(life.log, 3, note_answer, &answer);
-    disk_fault_plan(fault, (DiskFaultPlan){.call = DISK_CALL_SYNC, .nth = 1, .for_ever = true, .code = ERROR_IO});
+    disk_fault_plan(
+        fault,
+        (DiskFaultPlan){.call = DISK_CALL_SYNC, .nth = 1, .for_ever = true, .code = ERROR_IO});
     check_error(t, log_commit_now(life.log, t->err), ERROR_IO);
     check(t, answer.calls == 1 && !answer.ok && answer.code == ERROR_IO);
     check_error(t, life_append(&life, 10, t->err), ERROR_IO);
@@ -255,7 +258,8 @@ static bool (*spied_open)(Disk *disk, Text path, FileMode mode, File **out, Erro
 static int cached_reads;
 
 static bool spy_open(Disk *disk, Text path, FileMode mode, File **out, Error *err) {
-    if (text_ends_with(path, TEXT(".log")) && mode != FILE_READ_DIRECT && mode != FILE_WRITE_DIRECT) cached_reads++;
+    if (text_ends_with(path, TEXT(".log")) && mode != FILE_READ_DIRECT && mode != FILE_WRITE_DIRECT)
+        cached_reads++;
     return spied_open(disk, path, mode, out, err);
 }
 
@@ -281,7 +285,11 @@ TEST(w10_w12_a_full_disk_stops_the_log_gives_the_ballast_back_and_lets_it_go_on_
     Disk *disk = disk_model_disk(model);
     ManualClock clock;
     clock_manual(&clock, 1700000000000);
-    LogOptions options = {.disk = disk, .clock = &clock.clock, .folder = TEXT("data/log"), .segment_bytes = 64 * KB, .ballast_bytes = 128 * KB};
+    LogOptions options = {.disk = disk,
+                          .clock = &clock.clock,
+                          .folder = TEXT("data/log"),
+                          .segment_bytes = 64 * KB,
+                          .ballast_bytes = 128 * KB};
     LogRecovery recovery;
     Log *log = NULL;
     check_ok(t, log_open(options, t->arena, &recovery, &log, t->err));
@@ -292,7 +300,8 @@ TEST(w10_w12_a_full_disk_stops_the_log_gives_the_ballast_back_and_lets_it_go_on_
     uint8_t *body = arena_push_array(t->arena, uint8_t, 30000);
     LogRecord record = {.type = LOG_RECORD_SAMPLES, .tenant = 1, .body = {body, 30000}};
     uint64_t sequence = 0, acked = 0;
-    while (log_append(log, &record, &sequence, t->err) && log_commit_now(log, t->err)) acked = sequence;
+    while (log_append(log, &record, &sequence, t->err) && log_commit_now(log, t->err))
+        acked = sequence;
     check(t, acked > 10);
     check_i64(t, ERROR_DISK_FULL, t->err->code);
     check_error(t, log_append(log, &record, &sequence, t->err), ERROR_DISK_FULL);
@@ -330,8 +339,11 @@ TEST(w11_a_short_write_that_then_fails_is_overwritten_and_not_acknowledged) {
         check_ok(t, life_open(&life, t->err));
         append_and_commit(t, &life, 1, 300);
         check_ok(t, life_append(&life, 9000, t->err));
-        disk_fault_plan(fault, (DiskFaultPlan){.call = DISK_CALL_WRITE, .nth = 1, .code = codes[i], .partial = true});
-        if (codes[i] == ERROR_DISK_FULL) check_error(t, log_commit_now(life.log, t->err), ERROR_DISK_FULL);
+        disk_fault_plan(
+            fault,
+            (DiskFaultPlan){.call = DISK_CALL_WRITE, .nth = 1, .code = codes[i], .partial = true});
+        if (codes[i] == ERROR_DISK_FULL)
+            check_error(t, log_commit_now(life.log, t->err), ERROR_DISK_FULL);
         check_ok(t, life_commit(&life, t->err));
         LogState state;
         log_state(life.log, &state);
@@ -472,9 +484,11 @@ TEST(w22_the_clock_orders_nothing) {
 // Replaces a segment by one with this header version and one record of this type, checksums right.
 static void write_strange(Test *t, Disk *disk, uint32_t version, uint16_t type, uint16_t flags) {
     uint8_t *bytes = arena_push_array(t->arena, uint8_t, 16384);
-    SegmentHeader header = {.id = 1, .salt = 7, .first_sequence = 1, .proven_sequence = 1, .bytes = 16384};
+    SegmentHeader header = {
+        .id = 1, .salt = 7, .first_sequence = 1, .proven_sequence = 1, .bytes = 16384};
     segment_header_encode(&header, bytes);
-    RecordHeader record = {.sequence = 1, .group = 1, .type = type, .flags = flags, .payload_crc = 0};
+    RecordHeader record = {
+        .sequence = 1, .group = 1, .type = type, .flags = flags, .payload_crc = 0};
     record_header_encode(&record, &header, 4096, bytes + 4096);
     if (version != SEGMENT_VERSION) {
         memcpy(bytes + 8, &version, 4);
@@ -484,7 +498,8 @@ static void write_strange(Test *t, Disk *disk, uint32_t version, uint16_t type, 
     }
     memcpy(bytes + 16384 - 4096, bytes, 4096);
     check_ok(t, disk_make_folders(disk, TEXT("data/log"), t->err));
-    check_ok(t, disk_replace(disk, TEXT("data/log"), TEXT("0000000000000001-0000000000000001.log"), (Bytes){bytes, 16384}, t->err));
+    check_ok(t, disk_replace(disk, TEXT("data/log"), TEXT("0000000000000001-0000000000000001.log"),
+                             (Bytes){bytes, 16384}, t->err));
 }
 
 TEST(w23_a_newer_version_or_record_type_is_refused_with_file_and_offset) {
@@ -512,8 +527,12 @@ TEST(w23_a_newer_version_or_record_type_is_refused_with_file_and_offset) {
 TEST(w24_the_durability_in_force_is_stated_and_memory_answers_at_once) {
     Stage stage;
     stage_begin(&stage);
-    LogOptions options = {.disk = stage.life.disk, .clock = &stage.life.clock.clock, .folder = TEXT("data/log"),
-                          .durability = LOG_MEMORY, .segment_bytes = 64 * KB, .ballast_bytes = -1};
+    LogOptions options = {.disk = stage.life.disk,
+                          .clock = &stage.life.clock.clock,
+                          .folder = TEXT("data/log"),
+                          .durability = LOG_MEMORY,
+                          .segment_bytes = 64 * KB,
+                          .ballast_bytes = -1};
     LogRecovery recovery;
     Log *log = NULL;
     check_ok(t, log_open(options, t->arena, &recovery, &log, t->err));
@@ -538,8 +557,12 @@ TEST(w24_the_durability_in_force_is_stated_and_memory_answers_at_once) {
 TEST(what_is_too_large_or_too_much_is_refused) {
     Stage stage;
     stage_begin(&stage);
-    LogOptions options = {.disk = stage.life.disk, .clock = &stage.life.clock.clock, .folder = TEXT("data/log"),
-                          .segment_bytes = 64 * KB, .ballast_bytes = -1, .waiting_bytes_max = 100 * KB};
+    LogOptions options = {.disk = stage.life.disk,
+                          .clock = &stage.life.clock.clock,
+                          .folder = TEXT("data/log"),
+                          .segment_bytes = 64 * KB,
+                          .ballast_bytes = -1,
+                          .waiting_bytes_max = 100 * KB};
     LogRecovery recovery;
     Log *log = NULL;
     check_ok(t, log_open(options, t->arena, &recovery, &log, t->err));
@@ -554,7 +577,8 @@ TEST(what_is_too_large_or_too_much_is_refused) {
     record.body.len = 10;
     check_error(t, log_append(log, &record, &sequence, t->err), ERROR_BAD_INPUT);
     record.type = LOG_RECORD_SAMPLES;
-    record.body.len = large_bytes;  // alone it may pass the limit on what waits, else it never could
+    record.body.len =
+        large_bytes;  // alone it may pass the limit on what waits, else it never could
     check_ok(t, log_append(log, &record, &sequence, t->err));
     record.body.len = 10;
     check_error(t, log_append(log, &record, &sequence, t->err), ERROR_BUSY);
@@ -608,21 +632,38 @@ TEST(an_opened_and_closed_log_does_not_grow) {
 // The example of FORMAT.md, byte for byte.
 static Bytes golden(Test *t) {
     uint8_t *bytes = arena_push_array(t->arena, uint8_t, 16384);
-    SegmentHeader header = {.id = 1, .salt = 0x5eed, .first_sequence = 1, .proven_sequence = 1, .bytes = 16384, .created_ms = 1700000000000};
+    SegmentHeader header = {.id = 1,
+                            .salt = 0x5eed,
+                            .first_sequence = 1,
+                            .proven_sequence = 1,
+                            .bytes = 16384,
+                            .created_ms = 1700000000000};
     segment_header_encode(&header, bytes);
     segment_header_encode(&header, bytes + 12288);
-    Bytes first = text_bytes(TEXT("a snappy body")), refused = text_bytes(TEXT("row 7")), second = text_bytes(TEXT("samples"));
-    RecordHeader record = {.sequence = 1, .group = 1, .arrival_ms = 1700000000000, .tenant = 1, .type = LOG_RECORD_REMOTE_WRITE_1,
-                           .body_bytes = (uint32_t)first.len, .payload_crc = record_payload_crc(BYTES_NONE, first)};
+    Bytes first = text_bytes(TEXT("a snappy body")), refused = text_bytes(TEXT("row 7")),
+          second = text_bytes(TEXT("samples"));
+    RecordHeader record = {.sequence = 1,
+                           .group = 1,
+                           .arrival_ms = 1700000000000,
+                           .tenant = 1,
+                           .type = LOG_RECORD_REMOTE_WRITE_1,
+                           .body_bytes = (uint32_t)first.len,
+                           .payload_crc = record_payload_crc(BYTES_NONE, first)};
     record_header_encode(&record, &header, 4096, bytes + 4096);
     memcpy(bytes + 4096 + 64, first.at, first.len);
-    record = (RecordHeader){.sequence = 2, .group = 1, .arrival_ms = 1700000000000, .tenant = 2, .type = LOG_RECORD_SAMPLES,
-                            .refused_bytes = (uint32_t)refused.len, .body_bytes = (uint32_t)second.len,
+    record = (RecordHeader){.sequence = 2,
+                            .group = 1,
+                            .arrival_ms = 1700000000000,
+                            .tenant = 2,
+                            .type = LOG_RECORD_SAMPLES,
+                            .refused_bytes = (uint32_t)refused.len,
+                            .body_bytes = (uint32_t)second.len,
                             .payload_crc = record_payload_crc(refused, second)};
     record_header_encode(&record, &header, 4176, bytes + 4176);
     memcpy(bytes + 4176 + 64, refused.at, refused.len);
     memcpy(bytes + 4176 + 64 + refused.len, second.at, second.len);
-    record = (RecordHeader){.sequence = 3, .group = 3, .arrival_ms = 1700000000000, .type = RECORD_TYPE_END};
+    record = (RecordHeader){
+        .sequence = 3, .group = 3, .arrival_ms = 1700000000000, .type = RECORD_TYPE_END};
     record_header_encode(&record, &header, 8192, bytes + 8192);
     return (Bytes){bytes, 16384};
 }
@@ -636,10 +677,14 @@ TEST(the_golden_segment_is_written_and_read_as_format_md_says) {
     Builder out = {0};
     check_ok(t, log_inspect(disk_real(), path, &out, t->err));
     Text text = builder_text(&out);
-    check(t, text_starts_with(text, TEXT("segment 1, version 1, 16384 bytes, first record 1, proven below 1, begun 2023-11-14T22:13:20.000Z\n"
-        "offset 4096: record 1, group 1, remote_write_1, tenant 1, arrived 2023-11-14T22:13:20.000Z, refused 0 bytes, body 13 bytes\n"
-        "offset 4176: record 2, group 1, samples, tenant 2, arrived 2023-11-14T22:13:20.000Z, refused 5 bytes, body 7 bytes\n"
-        "offset 8192: record 3, group 3, end_mark,")));
+    check(t, text_starts_with(
+                 text, TEXT("segment 1, version 1, 16384 bytes, first record 1, proven below 1, "
+                            "begun 2023-11-14T22:13:20.000Z\n"
+                            "offset 4096: record 1, group 1, remote_write_1, tenant 1, arrived "
+                            "2023-11-14T22:13:20.000Z, refused 0 bytes, body 13 bytes\n"
+                            "offset 4176: record 2, group 1, samples, tenant 2, arrived "
+                            "2023-11-14T22:13:20.000Z, refused 5 bytes, body 7 bytes\n"
+                            "offset 8192: record 3, group 3, end_mark,")));
     check(t, text_ends_with(text, TEXT("2 records, the last one ends at offset 8256\n")));
     builder_free(&out);
 }
@@ -652,7 +697,8 @@ TEST(inspect_names_damage) {
     check(t, disk_model_flip(model, name, 4096 + 70, 1));
     Builder out = {0};
     check_ok(t, log_inspect(disk, name, &out, t->err));
-    check(t, text_find(builder_text(&out), TEXT("DAMAGE: offset 4096, 80 bytes: records 1 to 1 cannot be read")) >= 0);
+    check(t, text_find(builder_text(&out),
+                       TEXT("DAMAGE: offset 4096, 80 bytes: records 1 to 1 cannot be read")) >= 0);
     check(t, disk_model_flip(model, name, 3, 1) && disk_model_flip(model, name, 12288 + 20, 1));
     builder_clear(&out);
     check_ok(t, log_inspect(disk, name, &out, t->err));
@@ -695,10 +741,16 @@ TEST(threads_append_while_one_commits_on_a_real_disk) {
     Text base = environment_get("TMPDIR");
     uint64_t number = 0;
     check_ok(t, random_bytes(&number, sizeof number, t->err));
-    Text folder = text_format(t->arena, "%.*s/traceo-log-%016llx", TEXT_ARG(base.len > 0 ? base : TEXT("/tmp")), (unsigned long long)number);
+    Text folder =
+        text_format(t->arena, "%.*s/traceo-log-%016llx",
+                    TEXT_ARG(base.len > 0 ? base : TEXT("/tmp")), (unsigned long long)number);
     Disk *disk = disk_real();
     Clock *clock = clock_system();
-    LogOptions options = {.disk = disk, .clock = clock, .folder = folder, .segment_bytes = 2 * MB, .ballast_bytes = 1 * MB};
+    LogOptions options = {.disk = disk,
+                          .clock = clock,
+                          .folder = folder,
+                          .segment_bytes = 2 * MB,
+                          .ballast_bytes = 1 * MB};
     LogRecovery recovery;
     Log *log = NULL;
     int64_t began = clock->monotonic_ns(clock);
@@ -717,9 +769,12 @@ TEST(threads_append_while_one_commits_on_a_real_disk) {
     check_ok(t, log_trim(log, 100, t->err));
     log_state(log, &state);
     log_close(&log);
-    for (int i = 0; i < WRITERS; i++) check(t, !writers[i].failed && writers[i].answered == RECORDS);
-    printf("# opened in %lld us; %llu records in %llu commits, %lld us each\n", (long long)(opened - began) / 1000,
-           (unsigned long long)state.records, (unsigned long long)state.commits, (long long)(state.sync_ns_total / state.commits / 1000));
+    for (int i = 0; i < WRITERS; i++)
+        check(t, !writers[i].failed && writers[i].answered == RECORDS);
+    printf("# opened in %lld us; %llu records in %llu commits, %lld us each\n",
+           (long long)(opened - began) / 1000, (unsigned long long)state.records,
+           (unsigned long long)state.commits,
+           (long long)(state.sync_ns_total / state.commits / 1000));
     check_ok(t, log_open(options, t->arena, &recovery, &log, t->err));
     check_i64(t, WRITERS * RECORDS + 1, recovery.next_sequence);
     check(t, recovery.gap_count == 0 && recovery.bytes_cut == 0);
@@ -727,7 +782,10 @@ TEST(threads_append_while_one_commits_on_a_real_disk) {
     DiskEntries entries;
     check_ok(t, disk->list(disk, folder, t->arena, &entries, t->err));
     for (size_t i = 0; i < entries.count; i++) {
-        check_ok(t, disk->remove(disk, text_format(t->arena, "%.*s/%.*s", TEXT_ARG(folder), TEXT_ARG(entries.at[i].name)), t->err));
+        check_ok(t, disk->remove(disk,
+                                 text_format(t->arena, "%.*s/%.*s", TEXT_ARG(folder),
+                                             TEXT_ARG(entries.at[i].name)),
+                                 t->err));
     }
     check_ok(t, disk->remove_folder(disk, folder, t->err));
 }
@@ -735,8 +793,12 @@ TEST(threads_append_while_one_commits_on_a_real_disk) {
 TEST(memory_mode_syncs_by_itself) {
     Stage stage;
     stage_begin(&stage);
-    LogOptions options = {.disk = stage.life.disk, .clock = clock_system(), .folder = TEXT("data/log"),
-                          .durability = LOG_MEMORY, .segment_bytes = 64 * KB, .ballast_bytes = -1};
+    LogOptions options = {.disk = stage.life.disk,
+                          .clock = clock_system(),
+                          .folder = TEXT("data/log"),
+                          .durability = LOG_MEMORY,
+                          .segment_bytes = 64 * KB,
+                          .ballast_bytes = -1};
     LogRecovery recovery;
     Log *log = NULL;
     check_ok(t, log_open(options, t->arena, &recovery, &log, t->err));
@@ -755,8 +817,8 @@ TEST(memory_mode_syncs_by_itself) {
     stage_end(&stage);
 }
 
-TEST_MAIN("store/log",
-    CASE(w1_w2_the_first_acknowledged_record_survives_with_every_name_on_its_way),
+TEST_MAIN(
+    "store/log", CASE(w1_w2_the_first_acknowledged_record_survives_with_every_name_on_its_way),
     CASE(w3_a_prepared_segment_is_overwritten_and_does_not_grow),
     CASE(w4_a_commit_is_one_write_and_one_sync),
     CASE(w5_bytes_of_an_earlier_life_of_the_file_never_verify),
@@ -771,14 +833,10 @@ TEST_MAIN("store/log",
     CASE(w13_every_group_begins_and_ends_on_a_page),
     CASE(w16_trimming_takes_whole_segments_below_the_mark_and_the_count_goes_on),
     CASE(a_segment_begun_while_a_trim_recycles_a_file_is_not_passed_by_it),
-    CASE(w18_a_batch_is_one_commit_and_is_bounded),
-    CASE(w22_the_clock_orders_nothing),
+    CASE(w18_a_batch_is_one_commit_and_is_bounded), CASE(w22_the_clock_orders_nothing),
     CASE(w23_a_newer_version_or_record_type_is_refused_with_file_and_offset),
     CASE(w24_the_durability_in_force_is_stated_and_memory_answers_at_once),
-    CASE(what_is_too_large_or_too_much_is_refused),
-    CASE(replay_begins_where_it_is_told),
+    CASE(what_is_too_large_or_too_much_is_refused), CASE(replay_begins_where_it_is_told),
     CASE(an_opened_and_closed_log_does_not_grow),
-    CASE(the_golden_segment_is_written_and_read_as_format_md_says),
-    CASE(inspect_names_damage),
-    CASE(memory_mode_syncs_by_itself),
-    CASE(threads_append_while_one_commits_on_a_real_disk))
+    CASE(the_golden_segment_is_written_and_read_as_format_md_says), CASE(inspect_names_damage),
+    CASE(memory_mode_syncs_by_itself), CASE(threads_append_while_one_commits_on_a_real_disk))

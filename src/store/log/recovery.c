@@ -1,7 +1,9 @@
-// Recovery: what the segments hold, what they have lost, and a durable end behind which nothing comes back.
+// Recovery: what the segments hold, what they have lost, and a durable end behind which nothing
+// comes back.
 //
-// Nothing is written before all segments have been read, and what is written then (zeros behind the cut, the
-// last group once more, syncs) leaves the same answer to the next reader: a crash in here is harmless.
+// Nothing is written before all segments have been read, and what is written then (zeros behind the
+// cut, the last group once more, syncs) leaves the same answer to the next reader: a crash in here
+// is harmless.
 
 #include <stdlib.h>
 
@@ -13,27 +15,27 @@
 typedef struct Found {
     Segment segment;
     Text path;
-    bool readable;          // its header or the copy of it
-    uint64_t proven;        // of the header, as the next
-    int64_t stated_bytes;   // 0 when the header cannot be read
-    uint64_t void_from;     // records from here on were written again in a later segment
+    bool readable;         // its header or the copy of it
+    uint64_t proven;       // of the header, as the next
+    int64_t stated_bytes;  // 0 when the header cannot be read
+    uint64_t void_from;    // records from here on were written again in a later segment
 } Found;
 
 // How far the reading has come, over all segments.
 typedef struct Scan {
     Log *log;
-    Arena *arena;           // for gaps; NULL when they are not wanted
+    Arena *arena;  // for gaps; NULL when they are not wanted
     Found *found;
     size_t count;
-    uint64_t expected;      // 0 before the first segment
+    uint64_t expected;  // 0 before the first segment
     int64_t last_ms;
     uint64_t records;
     ARRAY(LogGap) gaps;
     // Of the segment read last:
-    uint64_t group_last;     // the last group's number, 0 when it holds none
-    int64_t group_offset;    // where that group begins
-    int64_t cut;             // behind its last whole record
-    bool orderly;            // it ends with an end mark
+    uint64_t group_last;   // the last group's number, 0 when it holds none
+    int64_t group_offset;  // where that group begins
+    int64_t cut;           // behind its last whole record
+    bool orderly;          // it ends with an end mark
     // For replay:
     uint64_t from, until;
     bool (*each)(void *context, const LogRecord *record, Error *err);
@@ -47,8 +49,10 @@ Text log_path(const Log *log, Text name, Arena *arena) {
 static bool found_begin(Log *log, Segment segment, Arena *arena, Found *out, Error *err) {
     *out = (Found){.segment = segment, .void_from = UINT64_MAX};
     out->path = log_path(log, segment_name(segment.id, segment.first_sequence, arena), arena);
-    AUTO(walk_close) Walk walk = {.disk = log->disk};
-    TRY(walk_open(log->disk, out->path, segment.id, segment.first_sequence, &walk, &out->readable, err));
+    AUTO(walk_close)
+    Walk walk = {.disk = log->disk};
+    TRY(walk_open(log->disk, out->path, segment.id, segment.first_sequence, &walk, &out->readable,
+                  err));
     out->segment.bytes = walk.file_bytes;
     if (out->readable) {
         out->proven = walk.header.proven_sequence;
@@ -57,8 +61,8 @@ static bool found_begin(Log *log, Segment segment, Arena *arena, Found *out, Err
     return true;
 }
 
-static void add_gap(Scan *scan, uint64_t first, uint64_t last, int64_t ms, const Found *found, int64_t offset,
-                    int64_t bytes, bool proven) {
+static void add_gap(Scan *scan, uint64_t first, uint64_t last, int64_t ms, const Found *found,
+                    int64_t offset, int64_t bytes, bool proven) {
     if (scan->arena == NULL) return;
     *array_add_on(scan->arena, &scan->gaps) = (LogGap){
         .first_sequence = first,
@@ -76,8 +80,8 @@ static bool take_record(Scan *scan, const Found *found, const WalkStep *step, Er
     const LogRecord *record = &step->record;
     if (record->sequence > scan->expected) {
         // Not proven yet: a later group of this segment, or the next header, may still do so.
-        add_gap(scan, scan->expected, record->sequence - 1, record->arrival_ms, found, step->expected_offset,
-                step->offset - step->expected_offset, false);
+        add_gap(scan, scan->expected, record->sequence - 1, record->arrival_ms, found,
+                step->expected_offset, step->offset - step->expected_offset, false);
     }
     if (step->group != scan->group_last) scan->group_offset = step->offset;
     scan->group_last = step->group;
@@ -93,10 +97,13 @@ static bool take_record(Scan *scan, const Found *found, const WalkStep *step, Er
 }
 
 static bool scan_segment(Scan *scan, const Found *found, Error *err) {
-    AUTO(walk_close) Walk walk = {.disk = scan->log->disk};
+    AUTO(walk_close)
+    Walk walk = {.disk = scan->log->disk};
     bool readable;
-    TRY(walk_open(scan->log->disk, found->path, found->segment.id, found->segment.first_sequence, &walk, &readable, err));
-    if (!readable) return error_set(err, ERROR_IO, "%.*s changed while it was read", TEXT_ARG(found->path));
+    TRY(walk_open(scan->log->disk, found->path, found->segment.id, found->segment.first_sequence,
+                  &walk, &readable, err));
+    if (!readable)
+        return error_set(err, ERROR_IO, "%.*s changed while it was read", TEXT_ARG(found->path));
     scan->group_last = 0;
     scan->cut = scan->group_offset = SEGMENT_PAGE;
     scan->orderly = false;
@@ -110,11 +117,13 @@ static bool scan_segment(Scan *scan, const Found *found, Error *err) {
     }
 }
 
-// Closes the books of found[i]: which of its gaps are proven, and what is missing up to the next one.
+// Closes the books of found[i]: which of its gaps are proven, and what is missing up to the next
+// one.
 static void judge_segment(Scan *scan, size_t i, size_t first_gap) {
     const Found *found = &scan->found[i], *next = i + 1 < scan->count ? &scan->found[i + 1] : NULL;
     uint64_t proven = found->readable ? scan->group_last : 0;
-    if (next != NULL) proven = MAX(proven, next->readable ? next->proven : next->segment.first_sequence);
+    if (next != NULL)
+        proven = MAX(proven, next->readable ? next->proven : next->segment.first_sequence);
     for (size_t at = first_gap; at < scan->gaps.count; at++) {
         LogGap *gap = &scan->gaps.at[at];
         gap->proven = gap->first_sequence < proven;
@@ -125,14 +134,16 @@ static void judge_segment(Scan *scan, size_t i, size_t first_gap) {
                 MAX(found->segment.bytes - from, (int64_t)0), scan->expected < proven);
         scan->expected = next->segment.first_sequence;
     }
-    // A segment had its full size before it had its name, so a shorter one has lost its end. That may have held any
-    // number of acknowledged records: pass over all it had room for.
-    bool end_lost = !found->readable || (found->segment.bytes < found->stated_bytes && !scan->orderly);
+    // A segment had its full size before it had its name, so a shorter one has lost its end. That
+    // may have held any number of acknowledged records: pass over all it had room for.
+    bool end_lost =
+        !found->readable || (found->segment.bytes < found->stated_bytes && !scan->orderly);
     if (next == NULL && end_lost) {
         int64_t from = found->readable ? scan->cut : 0;
         int64_t bytes = MAX(found->segment.bytes, found->stated_bytes);
         uint64_t room = (uint64_t)MAX(bytes, LIMIT_LOG_SEGMENT_BYTES) / RECORD_HEADER_BYTES;
-        add_gap(scan, scan->expected, scan->expected + room - 1, 0, found, from, MAX(found->segment.bytes - from, (int64_t)0), true);
+        add_gap(scan, scan->expected, scan->expected + room - 1, 0, found, from,
+                MAX(found->segment.bytes - from, (int64_t)0), true);
         scan->expected += room;
     }
 }
@@ -153,7 +164,8 @@ static bool scan_all(Scan *scan, SegmentArray segments, Arena *scratch, Error *e
         if (scan->expected == 0) scan->expected = found->segment.first_sequence;
         size_t first_gap = scan->gaps.count;
         // A whole segment may be void; then the next ones tell where it goes on.
-        if (found->readable && found->segment.first_sequence < found->void_from) TRY(scan_segment(scan, found, err));
+        if (found->readable && found->segment.first_sequence < found->void_from)
+            TRY(scan_segment(scan, found, err));
         judge_segment(scan, i, first_gap);
         if (scan->expected >= scan->until) break;
     }
@@ -161,8 +173,10 @@ static bool scan_all(Scan *scan, SegmentArray segments, Arena *scratch, Error *e
 }
 
 bool recovery_replay(Log *log, SegmentArray segments, uint64_t from, uint64_t until,
-                     bool (*each)(void *context, const LogRecord *record, Error *err), void *context, Error *err) {
-    AUTO(arena_free) Arena scratch = {0};
+                     bool (*each)(void *context, const LogRecord *record, Error *err),
+                     void *context, Error *err) {
+    AUTO(arena_free)
+    Arena scratch = {0};
     // Segments that end before `from` are not even opened.
     while (segments.count > 1 && segments.at[1].first_sequence <= from) {
         segments.at++;
@@ -172,8 +186,9 @@ bool recovery_replay(Log *log, SegmentArray segments, uint64_t from, uint64_t un
     return scan_all(&scan, segments, &scratch, err);
 }
 
-// The last group was perhaps never synced, and a page cache that lost it may still show it (W8, W9): the same
-// bytes are written again, so that what is replayed now is there after the next crash too.
+// The last group was perhaps never synced, and a page cache that lost it may still show it (W8,
+// W9): the same bytes are written again, so that what is replayed now is there after the next crash
+// too.
 static bool rewrite_last_group(const Scan *scan, Walk *walk, File *file, Error *err) {
     Disk *disk = scan->log->disk;
     int64_t from = scan->group_offset / SEGMENT_PAGE * SEGMENT_PAGE, to = page_round_up(scan->cut);
@@ -194,11 +209,13 @@ static bool is_zero(const uint8_t *at, size_t len) {
     return len == 0 || (at[0] == 0 && memcmp(at, at + 1, len - 1) == 0);
 }
 
-// Zeros the pages behind the cut, as far as one group can reach (W7). A page with a whole record in it stays.
+// Zeros the pages behind the cut, as far as one group can reach (W7). A page with a whole record in
+// it stays.
 static bool zero_tail(const Scan *scan, Walk *walk, File *file, int64_t *cut_bytes, Error *err) {
     Disk *disk = scan->log->disk;
     int64_t from = page_round_up(scan->cut);
-    int64_t to = MIN(walk->end, from + page_round_up(LIMIT_LOG_GROUP_BYTES + LIMIT_LOG_RECORD_BYTES + SEGMENT_PAGE));
+    int64_t to = MIN(walk->end, from + page_round_up(LIMIT_LOG_GROUP_BYTES +
+                                                     LIMIT_LOG_RECORD_BYTES + SEGMENT_PAGE));
     Bytes rest;
     TRY(walk_view(walk, scan->cut, (size_t)(from - scan->cut), &rest, err));
     size_t rest_len = MIN(rest.len, (size_t)(from - scan->cut));
@@ -224,10 +241,13 @@ static void open_file_close(OpenFile *open) {
 
 static bool settle_tail(const Scan *scan, const Found *last, int64_t *cut_bytes, Error *err) {
     Disk *disk = scan->log->disk;
-    AUTO(walk_close) Walk walk = {.disk = disk};
+    AUTO(walk_close)
+    Walk walk = {.disk = disk};
     bool readable;
-    TRY(walk_open(disk, last->path, last->segment.id, last->segment.first_sequence, &walk, &readable, err));
-    AUTO(open_file_close) OpenFile open = {disk, NULL};
+    TRY(walk_open(disk, last->path, last->segment.id, last->segment.first_sequence, &walk,
+                  &readable, err));
+    AUTO(open_file_close)
+    OpenFile open = {disk, NULL};
     TRY(disk->open(disk, last->path, FILE_WRITE_DIRECT, &open.file, err));
     TRY(rewrite_last_group(scan, &walk, open.file, err));
     TRY(zero_tail(scan, &walk, open.file, cut_bytes, err));
@@ -244,7 +264,8 @@ static int compare_spares(const void *a, const void *b) {
     return left < right ? -1 : left > right;
 }
 
-// Sorts the folder's files into segments and spares. A spare of odd size was never finished: it goes.
+// Sorts the folder's files into segments and spares. A spare of odd size was never finished: it
+// goes.
 static bool list_files(Log *log, Arena *scratch, Error *err) {
     DiskEntries entries;
     TRY(log->disk->list(log->disk, log->folder, scratch, &entries, err));
@@ -271,7 +292,8 @@ static bool list_files(Log *log, Arena *scratch, Error *err) {
     if (log->segments.count > 1) {
         qsort(log->segments.at, log->segments.count, sizeof *log->segments.at, compare_segments);
     }
-    if (log->spares.count > 1) qsort(log->spares.at, log->spares.count, sizeof *log->spares.at, compare_spares);
+    if (log->spares.count > 1)
+        qsort(log->spares.at, log->spares.count, sizeof *log->spares.at, compare_spares);
     return true;
 }
 
@@ -284,14 +306,16 @@ static void drop_low_spares(Log *log, Arena *scratch) {
         if (spare.id > newest) {
             log->spares.at[kept++] = spare;
         } else {
-            (void)log->disk->remove(log->disk, log_path(log, segment_spare_name(spare.id, scratch), scratch), NULL);
+            (void)log->disk->remove(
+                log->disk, log_path(log, segment_spare_name(spare.id, scratch), scratch), NULL);
         }
     }
     log->spares.count = kept;
 }
 
 bool recovery_run(Log *log, Arena *arena, LogRecovery *out, Error *err) {
-    AUTO(arena_free) Arena scratch = {0};
+    AUTO(arena_free)
+    Arena scratch = {0};
     TRY(list_files(log, &scratch, err));
     drop_low_spares(log, &scratch);
 
@@ -303,7 +327,8 @@ bool recovery_run(Log *log, Arena *arena, LogRecovery *out, Error *err) {
     if (scan.count > 0) {
         const Found *last = &scan.found[scan.count - 1];
         if (last->readable) {
-            log->proven_sequence = scan.orderly ? scan.expected : MAX(scan.group_last, last->proven);
+            log->proven_sequence =
+                scan.orderly ? scan.expected : MAX(scan.group_last, last->proven);
             if (!scan.orderly) TRY(settle_tail(&scan, last, &cut_bytes, err));
         }
         // Names that only the cache knows, after kill -9, become durable with what they hold (W1).

@@ -1,5 +1,5 @@
-// Bit rot (R9): bits flipped, files cut, pages zeroed and swapped. What is read back is what was written, or the
-// loss is named; never a wrong record, never fewer of them silently.
+// Bit rot (R9): bits flipped, files cut, pages zeroed and swapped. What is read back is what was
+// written, or the loss is named; never a wrong record, never fewer of them silently.
 
 #include "os/process.h"
 #include "store/log/life.h"
@@ -27,7 +27,8 @@ static void rot_begin(Test *t, Rot *rot) {
     DiskEntries entries;
     check_ok(t, life->disk->list(life->disk, TEXT("data/log"), t->arena, &entries, t->err));
     for (size_t i = 0; i < entries.count && rot->count < COUNT(rot->paths); i++) {
-        rot->paths[rot->count] = text_format(t->arena, "data/log/%.*s", TEXT_ARG(entries.at[i].name));
+        rot->paths[rot->count] =
+            text_format(t->arena, "data/log/%.*s", TEXT_ARG(entries.at[i].name));
         rot->bytes[rot->count++] = entries.at[i].bytes;
     }
     check_i64(t, 2, rot->count);
@@ -49,9 +50,11 @@ static void check_named(Test *t, const Rot *rot, DiskModel *damaged, const char 
     if (ok) {
         ok = life_append(&life, 50, &err) && life_commit(&life, &err);
         life_close(&life);
-        ok = ok && life_open(&life, &err) && life_judge(&life, true, &err) && life.recovery.gap_count >= gaps;
+        ok = ok && life_open(&life, &err) && life_judge(&life, true, &err) &&
+             life.recovery.gap_count >= gaps;
     }
-    if (!ok) check_failed(t, __FILE__, __LINE__, "%s at %lld: %s", what, (long long)at, err.message);
+    if (!ok)
+        check_failed(t, __FILE__, __LINE__, "%s at %lld: %s", what, (long long)at, err.message);
     life_end(&life);
 }
 
@@ -78,7 +81,9 @@ TEST(a_file_cut_at_any_length_is_named) {
     Rot rot;
     rot_begin(t, &rot);
     for (size_t file = 0; file < rot.count; file++) {
-        for (int64_t bytes = 0; bytes < rot.bytes[file]; bytes += bytes % 512 == 0 ? 1 : bytes % 512 == 1 ? 60 : 451) {
+        for (int64_t bytes = 0; bytes < rot.bytes[file]; bytes += bytes % 512 == 0   ? 1
+                                                                  : bytes % 512 == 1 ? 60
+                                                                                     : 451) {
             DiskModel *copy = disk_model_copy(rot.model);
             Disk *disk = disk_model_disk(copy);
             File *open = NULL;
@@ -149,7 +154,8 @@ TEST(swapped_and_misdirected_pages_are_named) {
                 for (int64_t other = 0; other < rot.bytes[b] / 4096; other++) {
                     DiskModel *copy = disk_model_copy(rot.model);
                     Disk *disk = disk_model_disk(copy);
-                    copy_page(t, disk, rot.paths[a], page, rot.paths[b], other);  // a write that went elsewhere
+                    copy_page(t, disk, rot.paths[a], page, rot.paths[b],
+                              other);  // a write that went elsewhere
                     check_named(t, &rot, copy, "a misdirected page", page * 100 + other);
                     disk_model_free(&copy);
                 }
@@ -174,7 +180,8 @@ TEST(the_oracle_sees_a_record_that_is_wrong) {
     check(t, record_header_decode(bytes + 4096, &header, 4096, &record));
     uint8_t *payload = bytes + 4096 + RECORD_HEADER_BYTES;
     payload[record.refused_bytes + 50] ^= 1;
-    record.payload_crc = record_payload_crc(BYTES_NONE, (Bytes){payload, (size_t)record.refused_bytes + record.body_bytes});
+    record.payload_crc = record_payload_crc(
+        BYTES_NONE, (Bytes){payload, (size_t)record.refused_bytes + record.body_bytes});
     record_header_encode(&record, &header, 4096, bytes + 4096);
     check_ok(t, disk_replace(disk, TEXT("."), rot.paths[0], (Bytes){bytes, whole.len}, t->err));
     check_ok(t, life_open(&rot.life, t->err));
@@ -183,10 +190,7 @@ TEST(the_oracle_sees_a_record_that_is_wrong) {
     rot_end(&rot);
 }
 
-TEST_MAIN("store/log/rot",
-    CASE(the_oracle_sees_a_record_that_is_wrong),
-    CASE(every_flipped_bit_changes_nothing_or_is_named),
-    CASE(a_file_cut_at_any_length_is_named),
-    CASE(a_file_that_is_gone_is_named),
-    CASE(a_zeroed_page_is_named),
-    CASE(swapped_and_misdirected_pages_are_named))
+TEST_MAIN("store/log/rot", CASE(the_oracle_sees_a_record_that_is_wrong),
+          CASE(every_flipped_bit_changes_nothing_or_is_named),
+          CASE(a_file_cut_at_any_length_is_named), CASE(a_file_that_is_gone_is_named),
+          CASE(a_zeroed_page_is_named), CASE(swapped_and_misdirected_pages_are_named))

@@ -8,14 +8,15 @@
 static const char magic[8] = {'T', 'r', 'a', 'c', 'e', 'o', 'L', 'g'};
 static const char record_magic[4] = {'T', 'R', 'E', 'C'};
 
-#define PUT(at, offset, value)                                  \
-    do {                                                        \
-        __typeof__(value) put_ = (value);                       \
-        memcpy((at) + (offset), &put_, sizeof put_);            \
+#define PUT(at, offset, value)                       \
+    do {                                             \
+        __typeof__(value) put_ = (value);            \
+        memcpy((at) + (offset), &put_, sizeof put_); \
     } while (0)
 #define GET(at, offset, field) memcpy(&(field), (at) + (offset), sizeof(field))
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the log is written as the processor keeps numbers");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "the log is written as the processor keeps numbers");
 
 // The checksum of a header page: its own four bytes count as zero.
 static uint32_t page_crc(const uint8_t *page) {
@@ -39,17 +40,20 @@ void segment_header_encode(const SegmentHeader *header, uint8_t page[SEGMENT_PAG
 }
 
 bool segment_header_decode(Bytes page, SegmentHeader *out, Error *err) {
-    if (page.len < SEGMENT_PAGE) return error_set(err, ERROR_CORRUPT, "the header of the segment is cut off");
+    if (page.len < SEGMENT_PAGE)
+        return error_set(err, ERROR_CORRUPT, "the header of the segment is cut off");
     if (memcmp(page.at, magic, sizeof magic) != 0) {
         return error_set(err, ERROR_CORRUPT, "this is no header of a log segment");
     }
     uint32_t version, crc;
     GET(page.at, 8, version);
     GET(page.at, 12, crc);
-    if (crc != page_crc(page.at)) return error_set(err, ERROR_CORRUPT, "the checksum of the segment's header is wrong");
+    if (crc != page_crc(page.at))
+        return error_set(err, ERROR_CORRUPT, "the checksum of the segment's header is wrong");
     if (version > SEGMENT_VERSION) {
         return error_set(err, ERROR_NEWER_FORMAT,
-                         "the segment has version %u at offset 8, this program reads up to %d; use the newer program",
+                         "the segment has version %u at offset 8, this program reads up to %d; use "
+                         "the newer program",
                          version, SEGMENT_VERSION);
     }
     SegmentHeader header;
@@ -59,7 +63,8 @@ bool segment_header_decode(Bytes page, SegmentHeader *out, Error *err) {
     GET(page.at, 40, header.proven_sequence);
     GET(page.at, 48, header.bytes);
     GET(page.at, 56, header.created_ms);
-    if (version == 0 || header.first_sequence == 0 || header.bytes < 2 * SEGMENT_PAGE || header.bytes % SEGMENT_PAGE != 0) {
+    if (version == 0 || header.first_sequence == 0 || header.bytes < 2 * SEGMENT_PAGE ||
+        header.bytes % SEGMENT_PAGE != 0) {
         return error_set(err, ERROR_CORRUPT, "the segment's header states impossible numbers");
     }
     *out = header;
@@ -115,8 +120,8 @@ void record_header_peek(const uint8_t at[RECORD_HEADER_BYTES], RecordHeader *out
     GET(at, 56, out->payload_crc);
 }
 
-bool record_header_decode(const uint8_t at[RECORD_HEADER_BYTES], const SegmentHeader *segment, int64_t offset,
-                          RecordHeader *out) {
+bool record_header_decode(const uint8_t at[RECORD_HEADER_BYTES], const SegmentHeader *segment,
+                          int64_t offset, RecordHeader *out) {
     uint64_t mark;
     uint32_t crc;
     GET(at, 0, mark);
@@ -130,7 +135,8 @@ bool record_header_decode(const uint8_t at[RECORD_HEADER_BYTES], const SegmentHe
 }
 
 Text segment_name(uint64_t id, uint64_t first_sequence, Arena *arena) {
-    return text_format(arena, "%016llx-%016llx.log", (unsigned long long)id, (unsigned long long)first_sequence);
+    return text_format(arena, "%016llx-%016llx.log", (unsigned long long)id,
+                       (unsigned long long)first_sequence);
 }
 
 Text segment_spare_name(uint64_t id, Arena *arena) {
@@ -158,9 +164,9 @@ static bool hex_parse(Text text, uint64_t *out) {
 }
 
 bool segment_name_parse(Text name, uint64_t *id, uint64_t *first_sequence) {
-    return name.len == SEGMENT_NAME_BYTES && name.at[16] == '-' && text_ends_with(name, TEXT(".log")) &&
-           hex_parse(text_slice(name, 0, 16), id) && hex_parse(text_slice(name, 17, 33), first_sequence) &&
-           *first_sequence > 0;
+    return name.len == SEGMENT_NAME_BYTES && name.at[16] == '-' &&
+           text_ends_with(name, TEXT(".log")) && hex_parse(text_slice(name, 0, 16), id) &&
+           hex_parse(text_slice(name, 17, 33), first_sequence) && *first_sequence > 0;
 }
 
 bool segment_spare_name_parse(Text name, uint64_t *id) {

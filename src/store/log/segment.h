@@ -7,12 +7,12 @@
 
 enum {
     SEGMENT_VERSION = 1,
-    SEGMENT_PAGE = DISK_ALIGN,          // the header, and its copy at the end
+    SEGMENT_PAGE = DISK_ALIGN,  // the header, and its copy at the end
     SEGMENT_NAME_BYTES = 16 + 1 + 16 + 4,
     SEGMENT_SPARE_NAME_BYTES = 16 + 6,
     RECORD_HEADER_BYTES = 64,
     RECORD_ALIGN = 16,
-    RECORD_TYPE_END = 0xffff,           // an orderly close; uses no sequence
+    RECORD_TYPE_END = 0xffff,  // an orderly close; uses no sequence
 };
 
 typedef struct SegmentHeader {
@@ -53,9 +53,10 @@ void record_header_encode(const RecordHeader *record, const SegmentHeader *segme
                           uint8_t into[RECORD_HEADER_BYTES]);
 // The parts that do not depend on the place, for a record that waits; finished by the call above.
 void record_header_peek(const uint8_t at[RECORD_HEADER_BYTES], RecordHeader *out);
-// False when these bytes are not a header of this segment at this offset, or state an absurd length.
-bool record_header_decode(const uint8_t at[RECORD_HEADER_BYTES], const SegmentHeader *segment, int64_t offset,
-                          RecordHeader *out);
+// False when these bytes are not a header of this segment at this offset, or state an absurd
+// length.
+bool record_header_decode(const uint8_t at[RECORD_HEADER_BYTES], const SegmentHeader *segment,
+                          int64_t offset, RecordHeader *out);
 // The first 8 bytes of every record of a segment: what a scan looks for.
 uint64_t record_mark(uint64_t segment_id);
 

@@ -1,7 +1,8 @@
-// Files that wait: spares that become segments, trimmed segments that become spares, and the ballast.
+// Files that wait: spares that become segments, trimmed segments that become spares, and the
+// ballast.
 //
-// A spare is pre-written with zeros in the background, so that an append is an overwrite and its sync
-// touches no metadata (W3). When none is ready a small one is made on the spot.
+// A spare is pre-written with zeros in the background, so that an append is an overwrite and its
+// sync touches no metadata (W3). When none is ready a small one is made on the spot.
 
 #include "os/random.h"
 #include "store/log/inside.h"
@@ -21,7 +22,8 @@ static bool take_zeros(Log *log, Error *err) {
 static bool write_zeros(Log *log, File *file, int64_t from, int64_t to, Error *err) {
     TRY(take_zeros(log, err));
     for (int64_t at = from; at < to; at += log->zeros_bytes) {
-        TRY(log->disk->write(log->disk, file, at, log->zeros, (size_t)MIN(to - at, log->zeros_bytes), err));
+        TRY(log->disk->write(log->disk, file, at, log->zeros,
+                             (size_t)MIN(to - at, log->zeros_bytes), err));
     }
     return true;
 }
@@ -34,7 +36,8 @@ static uint64_t take_id(Log *log) {
 }
 
 static void remove_spare(Log *log, uint64_t id) {
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     (void)log->disk->remove(log->disk, log_path(log, segment_spare_name(id, &arena), &arena), NULL);
 }
 
@@ -50,13 +53,15 @@ static void add_spare(Log *log, Spare spare) {
     mutex_take(&log->segments_lock);
     (void)array_add(&log->spares);
     size_t at = log->spares.count - 1;
-    for (; at > 0 && log->spares.at[at - 1].id > spare.id; at--) log->spares.at[at] = log->spares.at[at - 1];
+    for (; at > 0 && log->spares.at[at - 1].id > spare.id; at--)
+        log->spares.at[at] = log->spares.at[at - 1];
     log->spares.at[at] = spare;
     mutex_give(&log->segments_lock);
 }
 
-// The oldest spare with room for `bytes`; ids must rise along the log, so smaller ones before it go, and so does one whose id
-// the newest segment passed: a trim takes the id before it renames the file, and a segment may begin meanwhile.
+// The oldest spare with room for `bytes`; ids must rise along the log, so smaller ones before it
+// go, and so does one whose id the newest segment passed: a trim takes the id before it renames the
+// file, and a segment may begin meanwhile.
 static bool take_spare(Log *log, int64_t bytes, Spare *out) {
     bool found = false;
     mutex_take(&log->segments_lock);
@@ -75,12 +80,14 @@ static bool take_spare(Log *log, int64_t bytes, Spare *out) {
 
 // A spare, ready or half prepared or made now, open for writing.
 static bool open_spare(Log *log, int64_t bytes, Spare *out, File **file, Error *err) {
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     if (take_spare(log, bytes, out)) {
         Text path = log_path(log, segment_spare_name(out->id, &arena), &arena);
         return log->disk->open(log->disk, path, FILE_WRITE_DIRECT, file, err);
     }
-    if (log->preparing != NULL && log->prepared_bytes >= bytes && log->preparing_id > newest_id(log)) {
+    if (log->preparing != NULL && log->prepared_bytes >= bytes &&
+        log->preparing_id > newest_id(log)) {
         *out = (Spare){log->preparing_id, log->prepared_bytes};
         *file = TAKE(log->preparing);
         return true;
@@ -90,15 +97,18 @@ static bool open_spare(Log *log, int64_t bytes, Spare *out, File **file, Error *
         close_file(log, &log->preparing);
         remove_spare(log, log->preparing_id);
     }
-    *out = (Spare){take_id(log), MAX(bytes, MIN(log->options.segment_bytes, (int64_t)QUICK_SEGMENT_BYTES))};
+    *out = (Spare){take_id(log),
+                   MAX(bytes, MIN(log->options.segment_bytes, (int64_t)QUICK_SEGMENT_BYTES))};
     Text path = log_path(log, segment_spare_name(out->id, &arena), &arena);
     TRY(log->disk->open(log->disk, path, FILE_CREATE_DIRECT, file, err));
     return write_zeros(log, *file, 0, out->bytes, err);
 }
 
 // Header, its copy, sync, name, folder: in this order, and then the first record may follow (W2).
-static bool name_segment(Log *log, const SegmentHeader *header, File *file, bool *named, Error *err) {
-    AUTO(arena_free) Arena arena = {0};
+static bool name_segment(Log *log, const SegmentHeader *header, File *file, bool *named,
+                         Error *err) {
+    AUTO(arena_free)
+    Arena arena = {0};
     Disk *disk = log->disk;
     segment_header_encode(header, log->page);
     TRY(disk->write(disk, file, 0, log->page, SEGMENT_PAGE, err));
@@ -114,7 +124,8 @@ static bool name_segment(Log *log, const SegmentHeader *header, File *file, bool
 
 bool segment_begin(Log *log, uint64_t first_sequence, int64_t need, Error *err) {
     segment_drop_active(log);
-    SegmentHeader header = {.first_sequence = first_sequence, .created_ms = log->options.clock->wall_ms(log->options.clock)};
+    SegmentHeader header = {.first_sequence = first_sequence,
+                            .created_ms = log->options.clock->wall_ms(log->options.clock)};
     header.proven_sequence = log->any_durable ? first_sequence : log->proven_sequence;
     TRY(random_bytes(&header.salt, sizeof header.salt, err));
     Spare spare = {0};
@@ -125,8 +136,8 @@ bool segment_begin(Log *log, uint64_t first_sequence, int64_t need, Error *err) 
     bool named = false;
     ok = ok && name_segment(log, &header, file, &named, err);
     if (named) {
-        // Also when its folder could not be synced: a header without records is no harm, but it has to be trimmed in
-        // its turn, or it would seem to miss what was trimmed behind it.
+        // Also when its folder could not be synced: a header without records is no harm, but it has
+        // to be trimmed in its turn, or it would seem to miss what was trimmed behind it.
         mutex_take(&log->segments_lock);
         *array_add(&log->segments) = (Segment){header.id, first_sequence, header.bytes};
         mutex_give(&log->segments_lock);
@@ -147,7 +158,8 @@ void segment_drop_active(Log *log) {
 }
 
 bool segment_retire(Log *log, Segment segment, Error *err) {
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     Disk *disk = log->disk;
     Text path = log_path(log, segment_name(segment.id, segment.first_sequence, &arena), &arena);
     mutex_take(&log->segments_lock);
@@ -155,11 +167,13 @@ bool segment_retire(Log *log, Segment segment, Error *err) {
     Spare spare = {keep ? log->next_id++ : 0, segment.bytes};
     mutex_give(&log->segments_lock);
     if (keep) {
-        TRY(disk->rename(disk, path, log_path(log, segment_spare_name(spare.id, &arena), &arena), err));
+        TRY(disk->rename(disk, path, log_path(log, segment_spare_name(spare.id, &arena), &arena),
+                         err));
     } else {
         TRY(disk->remove(disk, path, err));
     }
-    // Each removal is durable before the next one, so that no later segment disappears before an earlier one.
+    // Each removal is durable before the next one, so that no later segment disappears before an
+    // earlier one.
     TRY(disk->sync_folder(disk, log->folder, err));
     if (keep) add_spare(log, spare);
     return true;
@@ -172,9 +186,12 @@ static int64_t free_bytes(Log *log) {
 
 // A new spare of the full size, or less on a small disk.
 static bool prepare_begin(Log *log, Error *err) {
-    AUTO(arena_free) Arena arena = {0};
-    int64_t target = MIN(log->options.segment_bytes, free_bytes(log) / 8 / SEGMENT_PAGE * SEGMENT_PAGE);
-    if (target < 3 * SEGMENT_PAGE) return error_set(err, ERROR_DISK_FULL, "no room for a spare segment");
+    AUTO(arena_free)
+    Arena arena = {0};
+    int64_t target =
+        MIN(log->options.segment_bytes, free_bytes(log) / 8 / SEGMENT_PAGE * SEGMENT_PAGE);
+    if (target < 3 * SEGMENT_PAGE)
+        return error_set(err, ERROR_DISK_FULL, "no room for a spare segment");
     log->preparing_id = take_id(log);
     log->preparing_target = target;
     log->prepared_bytes = 0;
@@ -192,10 +209,12 @@ static bool prepare_step(Log *log, Error *err) {
     Spare spare = {log->preparing_id, to};
     if (spare.id < newest_id(log)) {
         // A recycled file was used meanwhile and has a higher id; this one has to follow it.
-        AUTO(arena_free) Arena arena = {0};
+        AUTO(arena_free)
+        Arena arena = {0};
         spare.id = take_id(log);
         Text from = log_path(log, segment_spare_name(log->preparing_id, &arena), &arena);
-        TRY(log->disk->rename(log->disk, from, log_path(log, segment_spare_name(spare.id, &arena), &arena), err));
+        TRY(log->disk->rename(log->disk, from,
+                              log_path(log, segment_spare_name(spare.id, &arena), &arena), err));
     }
     add_spare(log, spare);
     return true;
@@ -207,11 +226,13 @@ static Text ballast_path(Log *log, Arena *arena) {
 
 // How large the ballast shall be and how much of it is there from earlier lives.
 static bool ballast_look(Log *log, Error *err) {
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     DiskSpace space;
     TRY(log->disk->space(log->disk, log->folder, &space, err));
     log->ballast_bytes = log->options.ballast_bytes;
-    if (log->ballast_bytes == 0) log->ballast_bytes = MIN((int64_t)64 * MB, space.total_bytes / 100);
+    if (log->ballast_bytes == 0)
+        log->ballast_bytes = MIN((int64_t)64 * MB, space.total_bytes / 100);
     log->ballast_bytes = MAX(log->ballast_bytes, (int64_t)0) / SEGMENT_PAGE * SEGMENT_PAGE;
     bool there;
     TRY(log->disk->exists(log->disk, ballast_path(log, &arena), &there, err));
@@ -229,13 +250,15 @@ static bool ballast_look(Log *log, Error *err) {
 }
 
 static bool ballast_step(Log *log, Error *err) {
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     Disk *disk = log->disk;
     if (log->ballast == NULL) {
         bool there;
         Text path = ballast_path(log, &arena);
         TRY(disk->exists(disk, path, &there, err));
-        TRY(disk->open(disk, path, there ? FILE_WRITE_DIRECT : FILE_CREATE_DIRECT, &log->ballast, err));
+        TRY(disk->open(disk, path, there ? FILE_WRITE_DIRECT : FILE_CREATE_DIRECT, &log->ballast,
+                       err));
     }
     int64_t to = MIN(log->ballast_done + PREPARE_STEP_BYTES, log->ballast_bytes);
     TRY(write_zeros(log, log->ballast, log->ballast_done, to, err));
@@ -246,7 +269,8 @@ static bool ballast_step(Log *log, Error *err) {
 }
 
 void ballast_release(Log *log) {
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     close_file(log, &log->ballast);
     (void)log->disk->remove(log->disk, ballast_path(log, &arena), NULL);
     log->ballast_done = 0;
@@ -268,7 +292,8 @@ static bool step(Log *log, bool *did, Error *err) {
     if (log->preparing != NULL) return prepare_step(log, err);
     if (!log->ballast_known) TRY(ballast_look(log, err));
     // What was given back is taken again only when there is plenty.
-    if (log->ballast_done < log->ballast_bytes && free_bytes(log) / 4 > log->ballast_bytes) return ballast_step(log, err);
+    if (log->ballast_done < log->ballast_bytes && free_bytes(log) / 4 > log->ballast_bytes)
+        return ballast_step(log, err);
     *did = false;
     return true;
 }
@@ -276,7 +301,8 @@ static bool step(Log *log, bool *did, Error *err) {
 bool background_step(Log *log) {
     Clock *clock = log->options.clock;
     bool did = false;
-    if (log->stopped || log->full || clock->monotonic_ns(clock) < log->prepare_again_ns) return false;
+    if (log->stopped || log->full || clock->monotonic_ns(clock) < log->prepare_again_ns)
+        return false;
     Error err;
     if (step(log, &did, &err)) return did;
     // Nothing here is needed at once: what failed is taken back and tried again later.

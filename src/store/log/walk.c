@@ -23,8 +23,11 @@ static bool window_load(Walk *walk, int64_t offset, size_t need, Error *err) {
     walk->window_len = 0;
     size_t got = 0;
     if (!walk->disk->read(walk->disk, walk->file, from, walk->window, want, &got, err)) {
-        return error_context(err, "reading the log at offset %lld (if the disk cannot read it any more, move this "
-                             "segment away: its records are then published as lost)", (long long)from);
+        return error_context(
+            err,
+            "reading the log at offset %lld (if the disk cannot read it any more, move this "
+            "segment away: its records are then published as lost)",
+            (long long)from);
     }
     walk->window_from = from;
     walk->window_len = got;
@@ -47,7 +50,8 @@ bool walk_view(Walk *walk, int64_t offset, size_t need, Bytes *out, Error *err) 
 }
 
 // The header at `offset`, when it verifies and agrees with the name.
-static bool read_header(Walk *walk, int64_t offset, uint64_t id, uint64_t first_sequence, bool *ok, Error *err) {
+static bool read_header(Walk *walk, int64_t offset, uint64_t id, uint64_t first_sequence, bool *ok,
+                        Error *err) {
     *ok = false;
     Bytes page;
     TRY(walk_view(walk, offset, SEGMENT_PAGE, &page, err));
@@ -65,7 +69,8 @@ static bool read_header(Walk *walk, int64_t offset, uint64_t id, uint64_t first_
     return true;
 }
 
-static bool walk_begin(Walk *walk, uint64_t id, uint64_t first_sequence, bool *readable, Error *err) {
+static bool walk_begin(Walk *walk, uint64_t id, uint64_t first_sequence, bool *readable,
+                       Error *err) {
     TRY(walk->disk->open(walk->disk, walk->path, FILE_READ_DIRECT, &walk->file, err));
     TRY(walk->disk->size(walk->disk, walk->file, &walk->file_bytes, err));
     TRY(read_header(walk, 0, id, first_sequence, readable, err));
@@ -78,7 +83,8 @@ static bool walk_begin(Walk *walk, uint64_t id, uint64_t first_sequence, bool *r
     return true;
 }
 
-bool walk_open(Disk *disk, Text path, uint64_t id, uint64_t first_sequence, Walk *out, bool *readable, Error *err) {
+bool walk_open(Disk *disk, Text path, uint64_t id, uint64_t first_sequence, Walk *out,
+               bool *readable, Error *err) {
     *out = (Walk){.disk = disk, .path = path};
     *readable = false;
     if (walk_begin(out, id, first_sequence, readable, err)) return true;
@@ -92,7 +98,8 @@ void walk_close(Walk *walk) {
     walk->window_capacity = walk->window_len = 0;
 }
 
-// Moves *offset to the next place where a record of this segment may begin; false when there is none.
+// Moves *offset to the next place where a record of this segment may begin; false when there is
+// none.
 static bool find_mark(Walk *walk, int64_t *offset, bool *found, Error *err) {
     uint64_t mark = record_mark(walk->header.id);
     *found = false;
@@ -100,7 +107,8 @@ static bool find_mark(Walk *walk, int64_t *offset, bool *found, Error *err) {
         Bytes view;
         TRY(walk_view(walk, *offset, RECORD_HEADER_BYTES, &view, err));
         if (view.len < RECORD_HEADER_BYTES) return true;
-        for (size_t i = 0; i + RECORD_HEADER_BYTES <= view.len; i += RECORD_ALIGN, *offset += RECORD_ALIGN) {
+        for (size_t i = 0; i + RECORD_HEADER_BYTES <= view.len;
+             i += RECORD_ALIGN, *offset += RECORD_ALIGN) {
             uint64_t here;
             memcpy(&here, view.at + i, sizeof here);
             if (here != mark) continue;
@@ -113,11 +121,13 @@ static bool find_mark(Walk *walk, int64_t *offset, bool *found, Error *err) {
 
 // A verified record that this program does not know: to skip it would lose it silently (W23).
 static bool check_known(const Walk *walk, const RecordHeader *record, int64_t offset, Error *err) {
-    bool known = record->flags == 0 && (record->type == LOG_RECORD_REMOTE_WRITE_1 ||
-                                        record->type == LOG_RECORD_SAMPLES || record->type == RECORD_TYPE_END);
+    bool known = record->flags == 0 &&
+                 (record->type == LOG_RECORD_REMOTE_WRITE_1 || record->type == LOG_RECORD_SAMPLES ||
+                  record->type == RECORD_TYPE_END);
     if (known) return true;
     return error_set(err, ERROR_NEWER_FORMAT,
-                     "%.*s: the record at offset %lld has type %u, flags %u, which need a newer program than this",
+                     "%.*s: the record at offset %lld has type %u, flags %u, which need a newer "
+                     "program than this",
                      TEXT_ARG(walk->path), (long long)offset, record->type, record->flags);
 }
 
@@ -143,7 +153,8 @@ bool walk_next(Walk *walk, WalkStep *out, Error *err) {
         }
         TRY(walk_view(walk, offset, RECORD_HEADER_BYTES + payload_bytes, &view, err));
         Bytes payload = {view.at + RECORD_HEADER_BYTES, payload_bytes};
-        // A verified header with a broken payload: its length is true, so what it holds is not searched.
+        // A verified header with a broken payload: its length is true, so what it holds is not
+        // searched.
         bool whole = view.len >= RECORD_HEADER_BYTES + payload_bytes &&
                      record_payload_crc(BYTES_NONE, payload) == record.payload_crc;
         if (!whole || record.sequence < walk->expected) {

@@ -22,22 +22,23 @@ typedef struct Walk {
 
 // What walk_next found. Views hold until the next call.
 typedef struct WalkStep {
-    bool found;          // false: no further record in this segment
+    bool found;  // false: no further record in this segment
     bool is_end_mark;
     LogRecord record;
     uint64_t group;
-    int64_t offset, next;      // the record takes [offset, next)
-    int64_t expected_offset;   // where the search for it began
+    int64_t offset, next;     // the record takes [offset, next)
+    int64_t expected_offset;  // where the search for it began
 } WalkStep;
 
-// Opens the file and reads its header, or the copy. *readable is false when both are damaged. `id` and
-// `first_sequence` come from the name; a header that says otherwise counts as damaged.
-must_use bool walk_open(Disk *disk, Text path, uint64_t id, uint64_t first_sequence, Walk *out, bool *readable, Error *err);
+// Opens the file and reads its header, or the copy. *readable is false when both are damaged. `id`
+// and `first_sequence` come from the name; a header that says otherwise counts as damaged.
+must_use bool walk_open(Disk *disk, Text path, uint64_t id, uint64_t first_sequence, Walk *out,
+                        bool *readable, Error *err);
 void walk_close(Walk *walk);
 
 // IO when the file cannot be read, NEWER_FORMAT for a verified record of unknown type.
 must_use bool walk_next(Walk *walk, WalkStep *out, Error *err);
 
-// The window's bytes from `offset` on, at least `need` of them when the file has that many; fewer only at
-// the end of the records. For inspect and for the cut.
+// The window's bytes from `offset` on, at least `need` of them when the file has that many; fewer
+// only at the end of the records. For inspect and for the cut.
 must_use bool walk_view(Walk *walk, int64_t offset, size_t need, Bytes *out, Error *err);

@@ -1,4 +1,5 @@
-// Objects as files of a directory: written beside their place, synced, renamed into it, the folder synced.
+// Objects as files of a directory: written beside their place, synced, renamed into it, the folder
+// synced.
 
 #include "store/objects/objects.h"
 
@@ -21,7 +22,8 @@ typedef struct Directory {
 } Directory;
 
 static bool is_name_char(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-' || c == '/';
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-' ||
+           c == '/';
 }
 
 // Names are ours, but a mistake of ours shall not leave the folder: no empty part, no part of dots.
@@ -31,7 +33,9 @@ static bool check_name(Text name, Error *err) {
     Text rest = name, part;
     while (ok && text_cut(&rest, '/', &part)) ok = part.len > 0 && part.at[0] != '.';
     if (ok) return true;
-    return error_set(err, ERROR_BAD_INPUT, "\"%.*s\" is no name of an object (a-z 0-9 . _ - and /, not *.tmp)", TEXT_ARG(name));
+    return error_set(err, ERROR_BAD_INPUT,
+                     "\"%.*s\" is no name of an object (a-z 0-9 . _ - and /, not *.tmp)",
+                     TEXT_ARG(name));
 }
 
 static Text path_of(const Directory *directory, Text name, Arena *arena) {
@@ -52,7 +56,8 @@ static Text folder_path(const Directory *directory, Text folder, Arena *arena) {
 
 static bool directory_put(Objects *objects, Text name, Bytes content, Error *err) {
     Directory *directory = objects->context;
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     TRY(check_name(name, err));
     Text folder, last;
     split(name, &folder, &last);
@@ -67,7 +72,8 @@ static bool directory_put(Objects *objects, Text name, Bytes content, Error *err
 static bool directory_open(Objects *objects, Text name, int64_t bytes, Object *out, Error *err) {
     Directory *directory = objects->context;
     Disk *disk = directory->disk;
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     TRY(check_name(name, err));
     Object object = {0};
     TRY(disk->open(disk, path_of(directory, name, &arena), FILE_READ, &object.file, err));
@@ -89,7 +95,8 @@ static void directory_close(Objects *objects, Object *object) {
 static bool directory_remove(Objects *objects, Text name, Error *err) {
     Directory *directory = objects->context;
     Disk *disk = directory->disk;
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     // What `list` shows may be removed, leftovers included.
     Text checked = text_ends_with(name, TEXT(".tmp")) ? text_slice(name, 0, name.len - 4) : name;
     TRY(check_name(checked, err));
@@ -107,17 +114,22 @@ static bool directory_remove(Objects *objects, Text name, Error *err) {
 typedef ARRAY(DiskEntry) EntryArray;
 
 // Adds the objects below `folder` ("" is the top) to `out`.
-static bool list_folder(const Directory *directory, Text folder, Text prefix, int depth, Arena *arena, EntryArray *out, Error *err) {
+static bool list_folder(const Directory *directory, Text folder, Text prefix, int depth,
+                        Arena *arena, EntryArray *out, Error *err) {
     if (depth > FOLDERS_DEEP_MAX) {
-        return error_set(err, ERROR_CORRUPT, "%.*s: folders lie deeper than objects ever do", TEXT_ARG(folder));
+        return error_set(err, ERROR_CORRUPT, "%.*s: folders lie deeper than objects ever do",
+                         TEXT_ARG(folder));
     }
     DiskEntries entries;
-    TRY(directory->disk->list(directory->disk, folder_path(directory, folder, arena), arena, &entries, err));
+    TRY(directory->disk->list(directory->disk, folder_path(directory, folder, arena), arena,
+                              &entries, err));
     for (size_t i = 0; i < entries.count; i++) {
         DiskEntry entry = entries.at[i];
-        if (folder.len > 0) entry.name = text_format(arena, "%.*s/%.*s", TEXT_ARG(folder), TEXT_ARG(entry.name));
+        if (folder.len > 0)
+            entry.name = text_format(arena, "%.*s/%.*s", TEXT_ARG(folder), TEXT_ARG(entry.name));
         size_t shorter = MIN(entry.name.len, prefix.len);
-        bool on_the_way = text_equal(text_slice(entry.name, 0, shorter), text_slice(prefix, 0, shorter));
+        bool on_the_way =
+            text_equal(text_slice(entry.name, 0, shorter), text_slice(prefix, 0, shorter));
         if (!on_the_way) continue;
         if (entry.is_folder) {
             TRY(list_folder(directory, entry.name, prefix, depth + 1, arena, out, err));
@@ -132,7 +144,8 @@ static int compare_entries(const void *a, const void *b) {
     return text_compare(((const DiskEntry *)a)->name, ((const DiskEntry *)b)->name);
 }
 
-static bool directory_list(Objects *objects, Text prefix, Arena *arena, DiskEntries *out, Error *err) {
+static bool directory_list(Objects *objects, Text prefix, Arena *arena, DiskEntries *out,
+                           Error *err) {
     Directory *directory = objects->context;
     EntryArray entries = {0};
     TRY(list_folder(directory, TEXT_NONE, prefix, 0, arena, &entries, err));
@@ -142,7 +155,8 @@ static bool directory_list(Objects *objects, Text prefix, Arena *arena, DiskEntr
 }
 
 // Reads the file from the medium, piece by piece, and takes its checksum.
-static bool read_crc(Disk *disk, File *file, int64_t bytes, uint8_t *buffer, uint32_t *crc, int64_t *seen, Error *err) {
+static bool read_crc(Disk *disk, File *file, int64_t bytes, uint8_t *buffer, uint32_t *crc,
+                     int64_t *seen, Error *err) {
     *crc = 0;
     *seen = 0;
     while (*seen <= bytes) {
@@ -158,8 +172,10 @@ static bool read_crc(Disk *disk, File *file, int64_t bytes, uint8_t *buffer, uin
 static bool directory_verify(Objects *objects, Text name, int64_t bytes, uint32_t crc, Error *err) {
     Directory *directory = objects->context;
     Disk *disk = directory->disk;
-    AUTO(arena_free) Arena arena = {0};
-    AUTO(disk_buffer_free) uint8_t *buffer = NULL;
+    AUTO(arena_free)
+    Arena arena = {0};
+    AUTO(disk_buffer_free)
+    uint8_t *buffer = NULL;
     TRY(check_name(name, err));
     TRY(disk_buffer_take(VERIFY_BYTES, &buffer, err));
     File *file = NULL;
@@ -170,14 +186,18 @@ static bool directory_verify(Objects *objects, Text name, int64_t bytes, uint32_
     disk->close(disk, &file);
     TRY(ok);
     if (seen != bytes) {
-        return error_set(err, ERROR_CORRUPT, "the object %.*s does not have the %lld bytes it should have", TEXT_ARG(name), (long long)bytes);
+        return error_set(err, ERROR_CORRUPT,
+                         "the object %.*s does not have the %lld bytes it should have",
+                         TEXT_ARG(name), (long long)bytes);
     }
     if (actual == crc) return true;
-    return error_set(err, ERROR_CORRUPT, "the object %.*s has the checksum %08x, not %08x", TEXT_ARG(name), actual, crc);
+    return error_set(err, ERROR_CORRUPT, "the object %.*s has the checksum %08x, not %08x",
+                     TEXT_ARG(name), actual, crc);
 }
 
 bool objects_open_directory(Disk *disk, Text folder, Objects **out, Error *err) {
-    if (!disk_make_folders(disk, folder, err)) return error_context(err, "opening the objects in %.*s", TEXT_ARG(folder));
+    if (!disk_make_folders(disk, folder, err))
+        return error_context(err, "opening the objects in %.*s", TEXT_ARG(folder));
     Directory *directory = memory_new(Directory);
     directory->disk = disk;
     directory->folder = text_copy(folder, &directory->arena);

@@ -1,7 +1,9 @@
-// Objects: named immutable blobs; put whole, get by range, list by prefix, delete. Put is atomic and durable.
+// Objects: named immutable blobs; put whole, get by range, list by prefix, delete. Put is atomic
+// and durable.
 //
-// The embedded side is a directory (write, fsync, rename, fsync the directory); object storage comes later
-// behind the same table of functions. Names are made of [a-z0-9._-] and '/', composed by us, never from outside. Any thread.
+// The embedded side is a directory (write, fsync, rename, fsync the directory); object storage
+// comes later behind the same table of functions. Names are made of [a-z0-9._-] and '/', composed
+// by us, never from outside. Any thread.
 #pragma once
 
 #include "os/disk.h"
@@ -9,22 +11,26 @@
 typedef struct Objects Objects;
 
 typedef struct Object {
-    Bytes bytes;   // the whole object, read-only; not trusted until its checksums were verified
+    Bytes bytes;  // the whole object, read-only; not trusted until its checksums were verified
     File *file;
 } Object;
 
 struct Objects {
     void *context;
-    // The whole of it, visible at once and durable, or not there at all. Replaces an object of the same name.
+    // The whole of it, visible at once and durable, or not there at all. Replaces an object of the
+    // same name.
     bool (*put)(Objects *objects, Text name, Bytes content, Error *err);
-    // Maps it. `bytes` is the size as stated elsewhere; another size is CORRUPT (W17). NOT_FOUND when missing.
+    // Maps it. `bytes` is the size as stated elsewhere; another size is CORRUPT (W17). NOT_FOUND
+    // when missing.
     bool (*open)(Objects *objects, Text name, int64_t bytes, Object *out, Error *err);
     void (*close)(Objects *objects, Object *object);
     bool (*remove)(Objects *objects, Text name, Error *err);  // missing is fine
-    // Every object whose name begins with `prefix`, sorted, in folders too; `*.tmp` leftovers of a crash and
-    // strangers are listed as well, so that the owner can quarantine what its manifests do not name (W15).
+    // Every object whose name begins with `prefix`, sorted, in folders too; `*.tmp` leftovers of a
+    // crash and strangers are listed as well, so that the owner can quarantine what its manifests
+    // do not name (W15).
     bool (*list)(Objects *objects, Text prefix, Arena *arena, DiskEntries *out, Error *err);
-    // Reads past the page cache and compares with `crc` of the whole (W14: verify before the log is trimmed).
+    // Reads past the page cache and compares with `crc` of the whole (W14: verify before the log is
+    // trimmed).
     bool (*verify)(Objects *objects, Text name, int64_t bytes, uint32_t crc, Error *err);
 };
 

@@ -1,4 +1,5 @@
-// Objects: put is atomic and durable in every crash state, what is read is checked, names stay inside.
+// Objects: put is atomic and durable in every crash state, what is read is checked, names stay
+// inside.
 
 #include "store/objects/objects.h"
 
@@ -43,10 +44,13 @@ TEST(names_cannot_leave_the_folder) {
     DiskModel *model = disk_model_new();
     Objects *objects = NULL;
     check_ok(t, objects_open_directory(disk_model_disk(model), FOLDER, &objects, t->err));
-    static const char *const bad[] = {"", "/a", "a/", "a//b", "..", "../a", "a/../b", "a/.b", "A", "a b", "a\\b", "a.tmp", "a\nb"};
+    static const char *const bad[] = {"",     "/a", "a/",  "a//b", "..",    "../a", "a/../b",
+                                      "a/.b", "A",  "a b", "a\\b", "a.tmp", "a\nb"};
     for (size_t i = 0; i < COUNT(bad); i++) {
-        check_error(t, objects->put(objects, text_from_cstring(bad[i]), bytes_of("x"), t->err), ERROR_BAD_INPUT);
-        check_error(t, objects->verify(objects, text_from_cstring(bad[i]), 1, 0, t->err), ERROR_BAD_INPUT);
+        check_error(t, objects->put(objects, text_from_cstring(bad[i]), bytes_of("x"), t->err),
+                    ERROR_BAD_INPUT);
+        check_error(t, objects->verify(objects, text_from_cstring(bad[i]), 1, 0, t->err),
+                    ERROR_BAD_INPUT);
     }
     objects_close(&objects);
     disk_model_free(&model);
@@ -85,11 +89,14 @@ TEST(w14_verify_sees_every_flipped_bit_and_every_other_size) {
     check_ok(t, objects_open_directory(disk_model_disk(model), FOLDER, &objects, t->err));
     check_ok(t, objects->put(objects, TEXT("block"), content, t->err));
     check_ok(t, objects->verify(objects, TEXT("block"), (int64_t)content.len, crc, t->err));
-    check_error(t, objects->verify(objects, TEXT("block"), (int64_t)content.len - 1, crc, t->err), ERROR_CORRUPT);
-    check_error(t, objects->verify(objects, TEXT("block"), (int64_t)content.len + 1, crc, t->err), ERROR_CORRUPT);
+    check_error(t, objects->verify(objects, TEXT("block"), (int64_t)content.len - 1, crc, t->err),
+                ERROR_CORRUPT);
+    check_error(t, objects->verify(objects, TEXT("block"), (int64_t)content.len + 1, crc, t->err),
+                ERROR_CORRUPT);
     for (int64_t bit = 0; bit < (int64_t)content.len * 8; bit++) {
         check(t, disk_model_flip(model, TEXT("data/objects/block"), bit / 8, (unsigned)(bit % 8)));
-        check_error(t, objects->verify(objects, TEXT("block"), (int64_t)content.len, crc, t->err), ERROR_CORRUPT);
+        check_error(t, objects->verify(objects, TEXT("block"), (int64_t)content.len, crc, t->err),
+                    ERROR_CORRUPT);
         check(t, disk_model_flip(model, TEXT("data/objects/block"), bit / 8, (unsigned)(bit % 8)));
     }
     check_ok(t, objects->verify(objects, TEXT("block"), (int64_t)content.len, crc, t->err));
@@ -136,7 +143,11 @@ static int count_wrong(DiskLie lie, int *states) {
         for (uint64_t seed = 0; seed < 20; seed++) {
             DiskModel *copy = disk_model_copy(model);
             disk_model_lie(copy, LIE_NONE);
-            disk_model_crash(copy, seed == 0 ? CRASH_DROP_ALL : seed == 1 ? CRASH_KEEP_ALL : CRASH_RANDOM, seed);
+            disk_model_crash(copy,
+                             seed == 0   ? CRASH_DROP_ALL
+                             : seed == 1 ? CRASH_KEEP_ALL
+                                         : CRASH_RANDOM,
+                             seed);
             if (!is_right(disk_model_disk(copy), step)) wrong++;
             ++*states;
             disk_model_free(&copy);
@@ -165,10 +176,14 @@ TEST(each_disk_call_fails_once_and_for_ever_and_nothing_confirmed_is_lost) {
         for (uint64_t nth = 1; !finished; nth++) {
             DiskModel *model = disk_model_new();
             DiskFault *fault = disk_fault_new(disk_model_disk(model));
-            disk_fault_plan(fault, (DiskFaultPlan){.nth = nth, .for_ever = plan & 1, .code = codes[plan >> 1 & 1], .partial = plan & 4});
+            disk_fault_plan(fault, (DiskFaultPlan){.nth = nth,
+                                                   .for_ever = plan & 1,
+                                                   .code = codes[plan >> 1 & 1],
+                                                   .partial = plan & 4});
             int step;
             Error err = {0};
-            finished = put_twice(disk_fault_disk(fault), &step, &err) && disk_fault_seen(fault, DISK_CALL_ANY) < nth;
+            finished = put_twice(disk_fault_disk(fault), &step, &err) &&
+                       disk_fault_seen(fault, DISK_CALL_ANY) < nth;
             disk_fault_plan(fault, (DiskFaultPlan){0});
             disk_model_crash(model, CRASH_DROP_ALL, 0);
             check(t, is_right(disk_model_disk(model), step));
@@ -178,11 +193,10 @@ TEST(each_disk_call_fails_once_and_for_ever_and_nothing_confirmed_is_lost) {
     }
 }
 
-TEST_MAIN("store/objects",
-    CASE(an_object_gives_back_what_was_put),
-    CASE(names_cannot_leave_the_folder),
-    CASE(w15_list_shows_leftovers_and_strangers_for_the_owner_to_judge),
-    CASE(w14_verify_sees_every_flipped_bit_and_every_other_size),
-    CASE(a_put_is_whole_or_absent_in_every_crash_state),
-    CASE(the_crash_test_catches_planted_faults),
-    CASE(each_disk_call_fails_once_and_for_ever_and_nothing_confirmed_is_lost))
+TEST_MAIN("store/objects", CASE(an_object_gives_back_what_was_put),
+          CASE(names_cannot_leave_the_folder),
+          CASE(w15_list_shows_leftovers_and_strangers_for_the_owner_to_judge),
+          CASE(w14_verify_sees_every_flipped_bit_and_every_other_size),
+          CASE(a_put_is_whole_or_absent_in_every_crash_state),
+          CASE(the_crash_test_catches_planted_faults),
+          CASE(each_disk_call_fails_once_and_for_ever_and_nothing_confirmed_is_lost))

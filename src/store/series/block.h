@@ -1,9 +1,10 @@
 // A block: immutable samples of many series within one UTC day, one object, readable by range.
 //
-// Symbols, label sets, postings, chunk directory with summaries, pages of packed columns (clocks shared between series),
-// native histograms, exemplars, metadata, checksums per section and page, footer: FORMAT.md. A block is built by
-// BlockWriter in one pass over series sorted by labels, and opened as a mapped view. Immutable and shared (ref/unref);
-// any thread reads. Everything read from it is checked: bad bytes are CORRUPT, naming section and offset.
+// Symbols, label sets, postings, chunk directory with summaries, pages of packed columns (clocks
+// shared between series), native histograms, exemplars, metadata, checksums per section and page,
+// footer: FORMAT.md. A block is built by BlockWriter in one pass over series sorted by labels, and
+// opened as a mapped view. Immutable and shared (ref/unref); any thread reads. Everything read from
+// it is checked: bad bytes are CORRUPT, naming section and offset.
 #pragma once
 
 #include "model/batch.h"
@@ -20,10 +21,13 @@ void block_writer_free(BlockWriter **writer);
 // Series in rising labels_compare order, each once. Times rise strictly within a series.
 must_use bool block_writer_series(BlockWriter *writer, Labels labels, Error *err);
 // In pieces as they come; after an error the writer is only good for freeing.
-must_use bool block_writer_samples(BlockWriter *writer, const int64_t *times, const double *values, size_t count, Error *err);
+must_use bool block_writer_samples(BlockWriter *writer, const int64_t *times, const double *values,
+                                   size_t count, Error *err);
 must_use bool block_writer_histogram(BlockWriter *writer, int64_t time_ms, Bytes wire, Error *err);
-must_use bool block_writer_exemplar(BlockWriter *writer, int64_t time_ms, double value, Labels labels, Error *err);
-// The block's interval reaches at least this far, whatever its samples do: one of metadata alone has a time too.
+must_use bool block_writer_exemplar(BlockWriter *writer, int64_t time_ms, double value,
+                                    Labels labels, Error *err);
+// The block's interval reaches at least this far, whatever its samples do: one of metadata alone
+// has a time too.
 void block_writer_covers(BlockWriter *writer, int64_t min_ms, int64_t max_ms);
 must_use bool block_writer_metadata(BlockWriter *writer, const BatchMetadata *metadata, Error *err);
 // The whole object, ready for objects->put. The writer is used up.
@@ -38,8 +42,9 @@ typedef struct BlockFacts {
     int64_t bytes;
 } BlockFacts;
 
-// Opens an object that the manifest states. Footer and label names are verified here, other sections when first touched (64 KiB at
-// a time), pages whenever they are read. What is resident is small: names, a byte per 64 KiB, and at most 256 KiB of label values.
+// Opens an object that the manifest states. Footer and label names are verified here, other
+// sections when first touched (64 KiB at a time), pages whenever they are read. What is resident is
+// small: names, a byte per 64 KiB, and at most 256 KiB of label values.
 must_use bool block_open(Objects *objects, Text name, int64_t bytes, Block **out, Error *err);
 Block *block_ref(Block *block);
 void block_unref(Block **block);  // NULL is fine
@@ -50,28 +55,46 @@ typedef struct BlockSeriesSet {
     uint32_t *at;  // rising
     size_t count;
 } BlockSeriesSet;
-must_use bool block_select(const Block *block, Matchers matchers, Arena *arena, BlockSeriesSet *out, Error *err);
-must_use bool block_labels(const Block *block, uint32_t series, Arena *arena, Labels *out, Error *err);
-must_use bool block_label_names(const Block *block, Arena *arena, Texts *out, Error *err);               // sorted
-must_use bool block_label_values(const Block *block, Text name, Arena *arena, Texts *out, Error *err);   // sorted
+must_use bool block_select(const Block *block, Matchers matchers, Arena *arena, BlockSeriesSet *out,
+                           Error *err);
+must_use bool block_labels(const Block *block, uint32_t series, Arena *arena, Labels *out,
+                           Error *err);
+must_use bool block_label_names(const Block *block, Arena *arena, Texts *out,
+                                Error *err);  // sorted
+must_use bool block_label_values(const Block *block, Text name, Arena *arena, Texts *out,
+                                 Error *err);  // sorted
 
-// Decodes samples with from <= time <= to; a BlockCursor keeps the last decoded page. One thread per cursor.
+// Decodes samples with from <= time <= to; a BlockCursor keeps the last decoded page. One thread
+// per cursor.
 typedef struct BlockCursor BlockCursor;
 BlockCursor *block_cursor_open(const Block *block);
 void block_cursor_close(BlockCursor **cursor);
 // Appends to the columns (see series.h); times rise. Any page that does not verify is CORRUPT.
 struct SeriesColumns;
-must_use bool block_read(BlockCursor *cursor, uint32_t series, int64_t from_ms, int64_t to_ms, struct SeriesColumns *out, Error *err);
-// What each chunk of a series says without being decoded (small ones are decoded for it), in time order.
-must_use bool block_each_chunk(BlockCursor *cursor, uint32_t series, bool (*each)(void *context, const ChunkSummary *summary, Error *err),
+must_use bool block_read(BlockCursor *cursor, uint32_t series, int64_t from_ms, int64_t to_ms,
+                         struct SeriesColumns *out, Error *err);
+// What each chunk of a series says without being decoded (small ones are decoded for it), in time
+// order.
+must_use bool block_each_chunk(BlockCursor *cursor, uint32_t series,
+                               bool (*each)(void *context, const ChunkSummary *summary, Error *err),
                                void *context, Error *err);
 // Each native histogram or exemplar of a series in the interval, in time order.
-must_use bool block_each_histogram(BlockCursor *cursor, uint32_t series, int64_t from_ms, int64_t to_ms,
-                                   bool (*each)(void *context, int64_t time_ms, Bytes wire, Error *err), void *context, Error *err);
-must_use bool block_each_exemplar(BlockCursor *cursor, uint32_t series, int64_t from_ms, int64_t to_ms,
-                                  bool (*each)(void *context, int64_t time_ms, double value, Labels labels, Error *err), void *context, Error *err);
-must_use bool block_each_metadata(const Block *block, bool (*each)(void *context, const BatchMetadata *metadata, Error *err), void *context, Error *err);
+must_use bool block_each_histogram(BlockCursor *cursor, uint32_t series, int64_t from_ms,
+                                   int64_t to_ms,
+                                   bool (*each)(void *context, int64_t time_ms, Bytes wire,
+                                                Error *err),
+                                   void *context, Error *err);
+must_use bool block_each_exemplar(BlockCursor *cursor, uint32_t series, int64_t from_ms,
+                                  int64_t to_ms,
+                                  bool (*each)(void *context, int64_t time_ms, double value,
+                                               Labels labels, Error *err),
+                                  void *context, Error *err);
+must_use bool block_each_metadata(const Block *block,
+                                  bool (*each)(void *context, const BatchMetadata *metadata,
+                                               Error *err),
+                                  void *context, Error *err);
 
-// Verifies every checksum, page by page, from `*offset` on, at most `bytes_max`; *offset is the block's size when done.
+// Verifies every checksum, page by page, from `*offset` on, at most `bytes_max`; *offset is the
+// block's size when done.
 must_use bool block_verify(const Block *block, int64_t *offset, int64_t bytes_max, Error *err);
 must_use bool block_inspect(const Block *block, bool verify_all, Builder *out, Error *err);

@@ -6,7 +6,8 @@
 #include "store/series/block.h"
 #include "store/series/series.h"
 
-// One object in memory. Bytes are copied to memory of their exact size, so that the sanitizer sees a step too far.
+// One object in memory. Bytes are copied to memory of their exact size, so that the sanitizer sees
+// a step too far.
 typedef struct MemoryObject {
     Objects objects;
     uint8_t *at;

@@ -1,5 +1,6 @@
-// A valid block with some bytes overwritten, its checksums made right again where they lie in the footer: opening and reading
-// it either works or says CORRUPT; it never crashes. And any bytes at all are refused.
+// A valid block with some bytes overwritten, its checksums made right again where they lie in the
+// footer: opening and reading it either works or says CORRUPT; it never crashes. And any bytes at
+// all are refused.
 
 #include "codec/crc32c.h"
 #include "store/series/block_fixture.h"
@@ -32,7 +33,8 @@ static void put_crc(uint8_t *at, Bytes bytes) {
     memcpy(at, &crc, sizeof crc);
 }
 
-// Checksums hide every damage from the code behind them; this makes them fit again: pages, sections, tail.
+// Checksums hide every damage from the code behind them; this makes them fit again: pages,
+// sections, tail.
 static void checksums_mend(Builder *block) {
     uint8_t *at = (uint8_t *)block->at, *trailer = at + block->len - BLOCK_TRAILER_BYTES;
     uint32_t tail_len = take_u32(trailer + 8);

@@ -1,4 +1,5 @@
-// What the parts of the block share: the layout's constants, and the open block as its readers see it. Private.
+// What the parts of the block share: the layout's constants, and the open block as its readers see
+// it. Private.
 #pragma once
 
 #include <stdatomic.h>
@@ -71,8 +72,9 @@ typedef struct Shape {
     size_t count;
 } Shape;
 
-// Values of label pairs as decoded, a group at a time, so that labels of many series are not decoded over and over. Groups
-// are put in once, by whoever is first, and stay until the block closes; little memory, and none for huge dictionaries.
+// Values of label pairs as decoded, a group at a time, so that labels of many series are not
+// decoded over and over. Groups are put in once, by whoever is first, and stay until the block
+// closes; little memory, and none for huge dictionaries.
 typedef struct PairGroup {
     Text values[GROUP_ROWS];
 } PairGroup;
@@ -125,7 +127,8 @@ typedef struct PageRow {
 } PageRow;
 must_use bool page_row(const Block *block, uint32_t page, PageRow *out, Error *err);
 must_use bool page_verify(const Block *block, uint32_t page, const PageRow *row, Error *err);
-// Verified and decoded into `raw` (its old content goes). *unpacker is made at need and kept for the next page: it is 150 KB.
+// Verified and decoded into `raw` (its old content goes). *unpacker is made at need and kept for
+// the next page: it is 150 KB.
 typedef struct ZSTD_DCtx_s PageUnpacker;
 must_use bool page_read(const Block *block, uint32_t page, PageUnpacker **unpacker, Builder *raw,
                         Error *err);

@@ -1,4 +1,5 @@
-// Looking at a block as a whole: every checksum in the order of its bytes, and a description for people.
+// Looking at a block as a whole: every checksum in the order of its bytes, and a description for
+// people.
 
 #include "base/assert.h"
 #include "codec/crc32c.h"

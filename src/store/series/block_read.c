@@ -1,4 +1,5 @@
-// Reading samples: the directory row of a series, its clocks, its columns. A cursor keeps what it decoded last.
+// Reading samples: the directory row of a series, its clocks, its columns. A cursor keeps what it
+// decoded last.
 
 #include "base/assert.h"
 #include "store/series/block_inside.h"

@@ -1,4 +1,5 @@
-// Which series match, and what their labels are: pairs by walking and searching, then posting algebra.
+// Which series match, and what their labels are: pairs by walking and searching, then posting
+// algebra.
 
 #include <stdlib.h>
 
@@ -136,7 +137,8 @@ static bool pair_group(const Block *block, uint32_t group, const PairGroup **out
     return true;
 }
 
-// The first pair of `name` whose value is not below `value`: by the first rows of groups, then by walking one group.
+// The first pair of `name` whose value is not below `value`: by the first rows of groups, then by
+// walking one group.
 static bool pair_lower_bound(const Block *block, const BlockName *name, Text value, uint32_t *out,
                              Error *err) {
     uint32_t first = name->first_pair, end = first + name->pair_count;
@@ -313,7 +315,8 @@ static Labels labels_wire(const Label *labels, size_t count, Arena *arena) {
         size_t inner = 2 + varint_len(name) + name + varint_len(value) + value;
         bytes += 1 + varint_len(inner) + inner;
     }
-    // A builder over memory of the arena that is large enough (with room for the longest varint), so it never grows.
+    // A builder over memory of the arena that is large enough (with room for the longest varint),
+    // so it never grows.
     Builder wire = {arena_push_raw(arena, bytes + 16, 1), 0, bytes + 16};
     for (size_t i = 0; i < count; i++) labels_append(&wire, labels[i].name, labels[i].value);
     assert(wire.len == bytes);

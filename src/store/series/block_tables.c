@@ -173,7 +173,8 @@ static void series_row_put(const SeriesRow *row, const SeriesRow *before, bool f
     }
 }
 
-// The section of names: the names with their first pairs, then the shapes (lists of names) that series have.
+// The section of names: the names with their first pairs, then the shapes (lists of names) that
+// series have.
 static void names_finish(const LabelTables *tables, const uint32_t *order,
                          const uint32_t *pair_counts, const Builder *shapes, size_t shape_count,
                          Builder *out) {

@@ -1,4 +1,5 @@
-// What a block being built knows about labels, clocks and places: the tables that its index is made of. Private.
+// What a block being built knows about labels, clocks and places: the tables that its index is made
+// of. Private.
 #pragma once
 
 #include "base/map.h"

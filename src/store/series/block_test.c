@@ -1,4 +1,5 @@
-// A block gives back what it took, chooses as the matchers say, and never answers wrong when a bit of it is.
+// A block gives back what it took, chooses as the matchers say, and never answers wrong when a bit
+// of it is.
 
 #include <stdio.h>
 
@@ -23,12 +24,18 @@ typedef struct World {
 static double world_value(uint64_t *random, size_t kind, size_t i) {
     uint64_t r = test_random(random);
     switch (kind % 6) {
-        case 0: return 5;
-        case 1: return (double)(i * 10 + r % 3);
-        case 2: return (double)(r % 10000) / 100;
-        case 3: return r % 40 == 0 ? stale_nan() : (double)(i / 9);
-        case 4: return (double)(r >> 11) * 0x1p-53;
-        default: return double_from_bits(r);
+        case 0:
+            return 5;
+        case 1:
+            return (double)(i * 10 + r % 3);
+        case 2:
+            return (double)(r % 10000) / 100;
+        case 3:
+            return r % 40 == 0 ? stale_nan() : (double)(i / 9);
+        case 4:
+            return (double)(r >> 11) * 0x1p-53;
+        default:
+            return double_from_bits(r);
     }
 }
 
@@ -44,20 +51,24 @@ static void world_begin(Test *t, World *world, size_t count) {
         snprintf(name, sizeof name, "metric_%03zu", s / 40);
         snprintf(instance, sizeof instance, "host-%02zu:9100", s % 40);
         snprintf(code, sizeof code, "%zu", 200 + s % 3);
-        model->labels = s % 5 == 4 ? FIXTURE_LABELS(t->arena, "__name__", name, "instance", instance)
-                                   : FIXTURE_LABELS(t->arena, "__name__", name, "instance", instance, "job", s % 2 ? "node" : "api", "z_code", code);
+        model->labels = s % 5 == 4
+                            ? FIXTURE_LABELS(t->arena, "__name__", name, "instance", instance)
+                            : FIXTURE_LABELS(t->arena, "__name__", name, "instance", instance,
+                                             "job", s % 2 ? "node" : "api", "z_code", code);
         static const size_t counts[] = {0, 1, 16, 100, 480, 1024, 1025, 2500};
         model->count = counts[s % COUNT(counts)];
         model->times = arena_push_array(t->arena, int64_t, model->count + 1);
         model->values = arena_push_array(t->arena, double, model->count + 1);
         for (size_t i = 0; i < model->count; i++) {
-            model->times[i] = 1700000000000 + (int64_t)i * 15000 + (s % 7 == 3 ? (int64_t)(test_random(&random) % 9) : 0);
+            model->times[i] = 1700000000000 + (int64_t)i * 15000 +
+                              (s % 7 == 3 ? (int64_t)(test_random(&random) % 9) : 0);
             model->values[i] = world_value(&random, s / 3, i);
         }
         check_ok(t, block_writer_series(writer, model->labels, t->err));
         size_t cut = model->count / 3;
         check_ok(t, block_writer_samples(writer, model->times, model->values, cut, t->err));
-        check_ok(t, block_writer_samples(writer, model->times + cut, model->values + cut, model->count - cut, t->err));
+        check_ok(t, block_writer_samples(writer, model->times + cut, model->values + cut,
+                                         model->count - cut, t->err));
     }
     Builder out = {0};
     check_ok(t, block_writer_finish(writer, &out, t->err));
@@ -91,8 +102,10 @@ TEST(a_block_gives_back_what_it_took) {
         columns.count = 0;
         check_ok(t, block_read(cursor, s, INT64_MIN, INT64_MAX, &columns, t->err));
         check_i64(t, model->count, columns.count);
-        check(t, model->count == 0 || memcmp(columns.times, model->times, model->count * sizeof *model->times) == 0);
-        check(t, model->count == 0 || memcmp(columns.values, model->values, model->count * sizeof *model->values) == 0);
+        check(t, model->count == 0 ||
+                     memcmp(columns.times, model->times, model->count * sizeof *model->times) == 0);
+        check(t, model->count == 0 || memcmp(columns.values, model->values,
+                                             model->count * sizeof *model->values) == 0);
         samples += model->count;
     }
     BlockFacts facts = block_facts(world.block);
@@ -100,7 +113,8 @@ TEST(a_block_gives_back_what_it_took) {
     check_i64(t, samples, facts.samples);
     check_i64(t, 1700000000000, facts.min_ms);
     check(t, facts.max_ms >= 1700000000000 + 2499 * 15000);
-    AUTO(builder_free) Builder text = {0};
+    AUTO(builder_free)
+    Builder text = {0};
     check_ok(t, block_inspect(world.block, true, &text, t->err));
     check(t, text_find(builder_text(&text), TEXT("verified")) > 0);
     block_cursor_close(&cursor);
@@ -138,7 +152,10 @@ TEST(an_interval_gives_the_samples_inside) {
 TEST(selection_agrees_with_matching_labels) {
     World world;
     world_begin(t, &world, 200);
-    static const struct { MatcherKind kind; const char *name, *value; } rows[][3] = {
+    static const struct {
+        MatcherKind kind;
+        const char *name, *value;
+    } rows[][3] = {
         {{MATCH_EQUAL, "__name__", "metric_001"}},
         {{MATCH_EQUAL, "__name__", "metric_001"}, {MATCH_NOT_EQUAL, "job", "node"}},
         {{MATCH_EQUAL, "job", ""}},
@@ -155,13 +172,17 @@ TEST(selection_agrees_with_matching_labels) {
         {{MATCH_NOT_REGEX, "instance", "host-0.*|host-12:9100"}, {MATCH_EQUAL, "job", "api"}},
         {{MATCH_EQUAL, "__name__", "zzz"}},
         {{MATCH_EQUAL, "__name__", "a"}},
-        {{MATCH_REGEX, "z_code", "(200|202)"}, {MATCH_NOT_EQUAL, "instance", "host-00:9100"}, {MATCH_NOT_EQUAL, "missing", "q"}},
+        {{MATCH_REGEX, "z_code", "(200|202)"},
+         {MATCH_NOT_EQUAL, "instance", "host-00:9100"},
+         {MATCH_NOT_EQUAL, "missing", "q"}},
     };
     for (size_t r = 0; r < COUNT(rows); r++) {
         Matcher at[3];
         Matchers matchers = {at, 0};
         for (size_t m = 0; m < 3 && rows[r][m].name != NULL; m++) {
-            check_ok(t, matcher_make(rows[r][m].kind, text_from_cstring(rows[r][m].name), text_from_cstring(rows[r][m].value), &at[matchers.count++], t->err));
+            check_ok(t, matcher_make(rows[r][m].kind, text_from_cstring(rows[r][m].name),
+                                     text_from_cstring(rows[r][m].value), &at[matchers.count++],
+                                     t->err));
         }
         BlockSeriesSet set;
         check_ok(t, block_select(world.block, matchers, t->arena, &set, t->err));
@@ -170,7 +191,9 @@ TEST(selection_agrees_with_matching_labels) {
             bool wanted = matchers_match(matchers, world.series[s].labels);
             bool chosen = next < set.count && set.at[next] == s;
             next += chosen;
-            if (wanted != chosen) check_failed(t, __FILE__, __LINE__, "row %zu: series %u is %s", r, s, wanted ? "missing" : "chosen");
+            if (wanted != chosen)
+                check_failed(t, __FILE__, __LINE__, "row %zu: series %u is %s", r, s,
+                             wanted ? "missing" : "chosen");
         }
         check_i64(t, next, set.count);
         for (size_t m = 0; m < matchers.count; m++) matcher_close(&at[m]);
@@ -188,7 +211,8 @@ TEST(names_and_values_are_sorted) {
     check_text(t, TEXT("z_code"), texts.at[3]);
     check_ok(t, block_label_values(world.block, TEXT("instance"), t->arena, &texts, t->err));
     check_i64(t, 40, texts.count);
-    for (size_t i = 1; i < texts.count; i++) check(t, text_compare(texts.at[i - 1], texts.at[i]) < 0);
+    for (size_t i = 1; i < texts.count; i++)
+        check(t, text_compare(texts.at[i - 1], texts.at[i]) < 0);
     check_ok(t, block_label_values(world.block, TEXT("none"), t->arena, &texts, t->err));
     check_i64(t, 0, texts.count);
     world_end(&world);
@@ -203,8 +227,10 @@ typedef struct ChunkCheck {
 static bool chunk_same(void *context, const ChunkSummary *summary, Error *err) {
     ChunkCheck *c = context;
     Test *t = c->t;
-    ChunkSummary expected = chunk_summarise(c->model->times + c->at, c->model->values + c->at, summary->count);
-    check(t, expected.first_ms == summary->first_ms && expected.last_ms == summary->last_ms && expected.count == summary->count);
+    ChunkSummary expected =
+        chunk_summarise(c->model->times + c->at, c->model->values + c->at, summary->count);
+    check(t, expected.first_ms == summary->first_ms && expected.last_ms == summary->last_ms &&
+                 expected.count == summary->count);
     check(t, expected.resets == summary->resets);
     check_same_bytes(t, &expected.sum, &summary->sum, sizeof(double));
     check_same_bytes(t, &expected.min, &summary->min, sizeof(double));
@@ -234,12 +260,15 @@ TEST(series_that_began_later_share_clocks_from_the_next_round_time_on) {
     int64_t *times = arena_push_array(t->arena, int64_t, SAMPLES);
     double *values = arena_push_array(t->arena, double, SAMPLES);
     uint64_t random = t->seed;
-    for (size_t i = 0; i < SAMPLES; i++) times[i] = 1699920000000 + (int64_t)i * 15000 + (int64_t)(test_random(&random) % 7);
+    for (size_t i = 0; i < SAMPLES; i++)
+        times[i] = 1699920000000 + (int64_t)i * 15000 + (int64_t)(test_random(&random) % 7);
     static const size_t begins[] = {0, 100, 963, 3000};
     for (size_t s = 0; s < COUNT(begins); s++) {
         char name[2] = {(char)('a' + s), 0};
-        check_ok(t, block_writer_series(writer, FIXTURE_LABELS(t->arena, "__name__", name), t->err));
-        check_ok(t, block_writer_samples(writer, times + begins[s], values, SAMPLES - begins[s], t->err));
+        check_ok(t,
+                 block_writer_series(writer, FIXTURE_LABELS(t->arena, "__name__", name), t->err));
+        check_ok(t, block_writer_samples(writer, times + begins[s], values, SAMPLES - begins[s],
+                                         t->err));
     }
     Builder out = {0};
     check_ok(t, block_writer_finish(writer, &out, t->err));
@@ -248,10 +277,12 @@ TEST(series_that_began_later_share_clocks_from_the_next_round_time_on) {
     memory_object_begin(&memory, text_bytes(builder_text(&out)));
     Block *block;
     check_ok(t, memory_block_open(&memory, &block, t->err));
-    // Six clocks of four hours, or five and a longer last one; and one more per series that began later.
+    // Six clocks of four hours, or five and a longer last one; and one more per series that began
+    // later.
     check(t, block->clocks <= 6 + 3);
     check(t, block_facts(block).chunks >= 6 + 6 + 5 + 3 - 4);
-    AUTO(builder_free) Builder text = {0};
+    AUTO(builder_free)
+    Builder text = {0};
     check_ok(t, block_inspect(block, true, &text, t->err));
     block_unref(&block);
     memory_object_end(&memory);
@@ -260,7 +291,8 @@ TEST(series_that_began_later_share_clocks_from_the_next_round_time_on) {
 
 TEST(a_writer_refuses_disorder) {
     BlockWriter *writer = block_writer_begin();
-    Labels b = FIXTURE_LABELS(t->arena, "__name__", "b"), a = FIXTURE_LABELS(t->arena, "__name__", "a");
+    Labels b = FIXTURE_LABELS(t->arena, "__name__", "b"),
+           a = FIXTURE_LABELS(t->arena, "__name__", "a");
     int64_t times[] = {5, 4};
     double values[] = {1, 2};
     check_ok(t, block_writer_series(writer, b, t->err));
@@ -299,7 +331,8 @@ static bool histogram_count(void *context, int64_t time_ms, Bytes wire, Error *e
     Counter *counter = context;
     check(counter->t, time_ms > counter->last_ms);
     check_i64(counter->t, 100 + (time_ms / 1000) % 4000, wire.len);
-    for (size_t i = 0; i < wire.len; i++) check(counter->t, wire.at[i] == (uint8_t)(time_ms / 1000));
+    for (size_t i = 0; i < wire.len; i++)
+        check(counter->t, wire.at[i] == (uint8_t)(time_ms / 1000));
     counter->last_ms = time_ms;
     counter->seen++;
     return true;
@@ -310,10 +343,12 @@ TEST(histograms_are_kept_over_many_pieces) {
     uint8_t wire[5000];
     for (size_t s = 0; s < 3; s++) {
         char name[2] = {(char)('a' + s), 0};
-        check_ok(t, block_writer_series(writer, FIXTURE_LABELS(t->arena, "__name__", name), t->err));
+        check_ok(t,
+                 block_writer_series(writer, FIXTURE_LABELS(t->arena, "__name__", name), t->err));
         for (size_t i = 0; s != 1 && i < 500; i++) {
             memset(wire, (int)(i & 255), sizeof wire);
-            check_ok(t, block_writer_histogram(writer, (int64_t)i * 1000, (Bytes){wire, 100 + i % 4000}, t->err));
+            check_ok(t, block_writer_histogram(writer, (int64_t)i * 1000,
+                                               (Bytes){wire, 100 + i % 4000}, t->err));
         }
     }
     Builder out = {0};
@@ -327,10 +362,12 @@ TEST(histograms_are_kept_over_many_pieces) {
     SeriesColumns columns = {0};
     for (uint32_t s = 0; s < 3; s++) {
         Counter counter = {t, 0, -1};
-        check_ok(t, block_each_histogram(cursor, s, INT64_MIN, INT64_MAX, histogram_count, &counter, t->err));
+        check_ok(t, block_each_histogram(cursor, s, INT64_MIN, INT64_MAX, histogram_count, &counter,
+                                         t->err));
         check_i64(t, s == 1 ? 0 : 500, counter.seen);
         counter = (Counter){t, 0, -1};
-        check_ok(t, block_each_histogram(cursor, s, 100500, 300000, histogram_count, &counter, t->err));
+        check_ok(
+            t, block_each_histogram(cursor, s, 100500, 300000, histogram_count, &counter, t->err));
         check_i64(t, s == 1 ? 0 : 200, counter.seen);
         columns.histograms = 0;
         check_ok(t, block_read(cursor, s, 100500, 300000, &columns, t->err));
@@ -368,11 +405,13 @@ TEST(no_flipped_bit_gives_a_wrong_answer) {
         builder_clear(&dump);
         *t->err = (Error){0};
         if (dump_of(text_bytes(builder_text(&block)), &dump, t->err)) {
-            check_failed(t, __FILE__, __LINE__, "bit %zu of byte %zu flipped and nobody noticed", bit % 8, bit / 8);
+            check_failed(t, __FILE__, __LINE__, "bit %zu of byte %zu flipped and nobody noticed",
+                         bit % 8, bit / 8);
         }
         check(t, t->err->code == ERROR_CORRUPT || t->err->code == ERROR_NEWER_FORMAT);
         // What was read before the error is the beginning of the truth.
-        check(t, dump.len <= expected.len && (dump.len == 0 || memcmp(dump.at, expected.at, dump.len) == 0));
+        check(t, dump.len <= expected.len &&
+                     (dump.len == 0 || memcmp(dump.at, expected.at, dump.len) == 0));
         block.at[bit / 8] ^= (char)(1 << bit % 8);
     }
     builder_free(&block);
@@ -383,9 +422,12 @@ TEST(no_flipped_bit_gives_a_wrong_answer) {
 TEST(no_random_flip_in_a_larger_block_gives_a_wrong_answer) {
     World world;
     world_begin(t, &world, 80);
-    AUTO(builder_free) Builder expected = {0};
-    AUTO(builder_free) Builder dump = {0};
-    AUTO(builder_free) Builder copy = {0};
+    AUTO(builder_free)
+    Builder expected = {0};
+    AUTO(builder_free)
+    Builder dump = {0};
+    AUTO(builder_free)
+    Builder copy = {0};
     builder_add_bytes(&copy, world.memory.at, world.memory.len);
     check_ok(t, dump_of(text_bytes(builder_text(&copy)), &expected, t->err));
     uint64_t random = t->seed;
@@ -395,7 +437,8 @@ TEST(no_random_flip_in_a_larger_block_gives_a_wrong_answer) {
         copy.at[bit / 8] ^= (char)(1 << bit % 8);
         builder_clear(&dump);
         check(t, !dump_of(text_bytes(builder_text(&copy)), &dump, t->err));
-        check(t, dump.len <= expected.len && (dump.len == 0 || memcmp(dump.at, expected.at, dump.len) == 0));
+        check(t, dump.len <= expected.len &&
+                     (dump.len == 0 || memcmp(dump.at, expected.at, dump.len) == 0));
         copy.at[bit / 8] ^= (char)(1 << bit % 8);
     }
     // A lost sector, and a sector of somewhere else.
@@ -415,7 +458,8 @@ TEST(no_cut_gives_a_short_answer) {
     check_ok(t, fixture_golden(&block, t->err));
     for (size_t len = 0; len < block.len; len++) {
         builder_clear(&dump);
-        check_error(t, dump_of((Bytes){(const uint8_t *)block.at, len}, &dump, t->err), ERROR_CORRUPT);
+        check_error(t, dump_of((Bytes){(const uint8_t *)block.at, len}, &dump, t->err),
+                    ERROR_CORRUPT);
     }
     builder_free(&block);
     builder_free(&dump);
@@ -427,7 +471,8 @@ TEST(the_golden_block_is_written_and_read_as_ever) {
     const char *path = "test/golden/series/block";
     if (getenv("TRACEO_WRITE_GOLDEN") != NULL) {
         FILE *made = fopen(path, "wbx");
-        check(t, made != NULL && fwrite(block.at, 1, block.len, made) == block.len && fclose(made) == 0);
+        check(t, made != NULL && fwrite(block.at, 1, block.len, made) == block.len &&
+                     fclose(made) == 0);
     }
     static uint8_t golden[8192];
     FILE *file = fopen(path, "rb");
@@ -444,7 +489,11 @@ TEST(the_golden_block_is_written_and_read_as_ever) {
     builder_free(&block);
 }
 
-TEST_MAIN("store/block", CASE(a_block_gives_back_what_it_took), CASE(an_interval_gives_the_samples_inside),
-          CASE(selection_agrees_with_matching_labels), CASE(names_and_values_are_sorted), CASE(summaries_are_those_of_the_samples),
-          CASE(series_that_began_later_share_clocks_from_the_next_round_time_on), CASE(a_writer_refuses_disorder), CASE(an_empty_block_is_a_block), CASE(histograms_are_kept_over_many_pieces),
-          CASE(no_flipped_bit_gives_a_wrong_answer), CASE(no_random_flip_in_a_larger_block_gives_a_wrong_answer), CASE(no_cut_gives_a_short_answer), CASE(the_golden_block_is_written_and_read_as_ever))
+TEST_MAIN("store/block", CASE(a_block_gives_back_what_it_took),
+          CASE(an_interval_gives_the_samples_inside), CASE(selection_agrees_with_matching_labels),
+          CASE(names_and_values_are_sorted), CASE(summaries_are_those_of_the_samples),
+          CASE(series_that_began_later_share_clocks_from_the_next_round_time_on),
+          CASE(a_writer_refuses_disorder), CASE(an_empty_block_is_a_block),
+          CASE(histograms_are_kept_over_many_pieces), CASE(no_flipped_bit_gives_a_wrong_answer),
+          CASE(no_random_flip_in_a_larger_block_gives_a_wrong_answer),
+          CASE(no_cut_gives_a_short_answer), CASE(the_golden_block_is_written_and_read_as_ever))

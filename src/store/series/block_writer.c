@@ -1,4 +1,5 @@
-// Writing a block in one pass: columns into pages as they come, then the tables as sections, then the footer.
+// Writing a block in one pass: columns into pages as they come, then the tables as sections, then
+// the footer.
 
 #include <zstd.h>
 
@@ -176,7 +177,8 @@ static Place column_add(BlockWriter *writer, Bytes column) {
 
 // ---- Chunks -------------------------------------------------------------------------------------
 
-// first, last, min and max as decimals told from the first, where they are; the sum as one too when that is exact.
+// first, last, min and max as decimals told from the first, where they are; the sum as one too when
+// that is exact.
 static void summary_put(const ChunkSummary *summary, Builder *out) {
     double given[4] = {summary->first, summary->last, summary->min, summary->max};
     int64_t numbers[4], sum = 0;
@@ -208,8 +210,9 @@ static void summary_put(const ChunkSummary *summary, Builder *out) {
         writer_f64(out, summary->sum);
 }
 
-// Where to cut a full buffer: at a round time, so that series of one clock that began at different times are cut at the
-// same places and share their clocks from the next one on. Round is 15 minutes doubled as often as a chunk can hold it.
+// Where to cut a full buffer: at a round time, so that series of one clock that began at different
+// times are cut at the same places and share their clocks from the next one on. Round is 15 minutes
+// doubled as often as a chunk can hold it.
 static size_t chunk_cut(const int64_t *times, size_t count) {
     enum { ROUND_MS = 15 * 60 * 1000 };
     uint64_t span = (uint64_t)times[count - 1] - (uint64_t)times[0];

@@ -1,5 +1,6 @@
-// Columns of times and values: doubles become integers (scaled decimals where that is exact, else their bits), integers are
-// packed by integers.c, odd values are patched in. What does not come back bit for bit is stored raw.
+// Columns of times and values: doubles become integers (scaled decimals where that is exact, else
+// their bits), integers are packed by integers.c, odd values are patched in. What does not come
+// back bit for bit is stored raw.
 
 #include "store/series/chunk.h"
 
@@ -27,8 +28,8 @@ size_t times_encode(const int64_t *times, size_t count, uint8_t *into) {
     Reader reader = reader_begin((Bytes){into + 1, len - 1});
     bool same = integers_decode(&reader, into[0], count, (uint64_t *)again) &&
                 reader_left(&reader) == 0 && memcmp(again, times, count * sizeof *times) == 0;
-    assert(
-        same);  // integers are exact by construction; a difference is our bug and must not reach the disk
+    assert(same);  // integers are exact by construction; a difference is our bug and must not reach
+                   // the disk
     return len;
 }
 
@@ -139,7 +140,8 @@ static inline size_t put_varint(uint8_t *into, uint64_t value) {
     return len;
 }
 
-// EXCEPT: varint(count * 2 + all stale), gaps between positions as varints, the values unless all are stale.
+// EXCEPT: varint(count * 2 + all stale), gaps between positions as varints, the values unless all
+// are stale.
 static size_t odd_put(const double *values, const Scaled *scaled, uint8_t *into) {
     into[0] = COLUMN_EXCEPT;
     size_t len = 1 + put_varint(into + 1, (uint64_t)scaled->odd_count * 2 + scaled->odd_are_stale);
@@ -258,7 +260,8 @@ static bool values_read(Reader *reader, size_t count, double *into) {
     if (reader->failed || !integers_decode(reader, first & 15, count, (uint64_t *)into))
         return false;
     if (domain != DOMAIN_BITS) {
-        // In place: each integer becomes the double that its decimals say. Copies, not casts of the pointer.
+        // In place: each integer becomes the double that its decimals say. Copies, not casts of the
+        // pointer.
         double power = decimal_powers[domain];
         for (size_t i = 0; i < count; i++) {
             int64_t number;

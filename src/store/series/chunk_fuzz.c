@@ -1,4 +1,5 @@
-// Any bytes decode or are refused; what decodes, and any doubles and times at all, are encoded and come back bit for bit.
+// Any bytes decode or are refused; what decodes, and any doubles and times at all, are encoded and
+// come back bit for bit.
 
 #include "base/assert.h"
 #include "store/series/chunk.h"

@@ -15,30 +15,81 @@ static void values_shape(unsigned shape, size_t count, uint64_t *random, double 
     double level = 0;
     for (size_t i = 0; i < count; i++) {
         switch (shape) {
-            case 0: values[i] = 42; break;
-            case 1: values[i] = 1e6 + 15.0 * (double)i; break;
-            case 2: values[i] = level += (double)(test_random(random) % 100); break;
-            case 3: values[i] = level = test_random(random) % 50 == 0 ? 0 : level + (double)(test_random(random) % 1000); break;
-            case 4: values[i] = (double)(int64_t)(5000 + test_random(random) % 2000) / 100.0; break;
-            case 5: values[i] = noise(random); break;
-            case 6: values[i] = double_from_bits(test_random(random)); break;
-            case 7: values[i] = i % 10 == 9 ? stale_nan() : (double)(i / 7); break;
-            case 8: values[i] = i % 2 ? 0.0 : -0.0; break;
-            case 9: values[i] = stale_nan(); break;
-            case 10: values[i] = double_from_bits(0x7ff8000000000000 + test_random(random) % 3); break;
-            case 11: values[i] = i % 3 == 0 ? INFINITY : i % 3 == 1 ? -INFINITY : 5; break;
-            case 12: values[i] = double_from_bits(test_random(random) % 1000); break;  // denormals
-            case 13: values[i] = 4096.0 * (double)(1000000 + test_random(random) % 5000); break;
-            case 14: values[i] = (double)(float)noise(random); break;
-            case 15: values[i] = level += 0.1; break;
-            case 16: values[i] = i < count / 2 ? 0 : 1; break;
-            case 17: values[i] = i == count / 2 ? 1e300 : (double)(i % 4); break;
-            case 18: values[i] = 9007199254740993.0 + (double)i * 2; break;
-            case 19: values[i] = i == 3 ? 0.123456789 : (double)(i % 5) / 10; break;
-            case 20: values[i] = 9.2e18 - (double)i * 2048; break;
-            case 21: values[i] = i == 0 ? NAN : -(double)i; break;
-            case 22: values[i] = (test_random(random) & 1) ? -1.7976931348623157e308 : 1.7976931348623157e308; break;
-            default: values[i] = (double)(int64_t)test_random(random); break;
+            case 0:
+                values[i] = 42;
+                break;
+            case 1:
+                values[i] = 1e6 + 15.0 * (double)i;
+                break;
+            case 2:
+                values[i] = level += (double)(test_random(random) % 100);
+                break;
+            case 3:
+                values[i] = level = test_random(random) % 50 == 0
+                                        ? 0
+                                        : level + (double)(test_random(random) % 1000);
+                break;
+            case 4:
+                values[i] = (double)(int64_t)(5000 + test_random(random) % 2000) / 100.0;
+                break;
+            case 5:
+                values[i] = noise(random);
+                break;
+            case 6:
+                values[i] = double_from_bits(test_random(random));
+                break;
+            case 7:
+                values[i] = i % 10 == 9 ? stale_nan() : (double)(i / 7);
+                break;
+            case 8:
+                values[i] = i % 2 ? 0.0 : -0.0;
+                break;
+            case 9:
+                values[i] = stale_nan();
+                break;
+            case 10:
+                values[i] = double_from_bits(0x7ff8000000000000 + test_random(random) % 3);
+                break;
+            case 11:
+                values[i] = i % 3 == 0 ? INFINITY : i % 3 == 1 ? -INFINITY : 5;
+                break;
+            case 12:
+                values[i] = double_from_bits(test_random(random) % 1000);
+                break;  // denormals
+            case 13:
+                values[i] = 4096.0 * (double)(1000000 + test_random(random) % 5000);
+                break;
+            case 14:
+                values[i] = (double)(float)noise(random);
+                break;
+            case 15:
+                values[i] = level += 0.1;
+                break;
+            case 16:
+                values[i] = i < count / 2 ? 0 : 1;
+                break;
+            case 17:
+                values[i] = i == count / 2 ? 1e300 : (double)(i % 4);
+                break;
+            case 18:
+                values[i] = 9007199254740993.0 + (double)i * 2;
+                break;
+            case 19:
+                values[i] = i == 3 ? 0.123456789 : (double)(i % 5) / 10;
+                break;
+            case 20:
+                values[i] = 9.2e18 - (double)i * 2048;
+                break;
+            case 21:
+                values[i] = i == 0 ? NAN : -(double)i;
+                break;
+            case 22:
+                values[i] =
+                    (test_random(random) & 1) ? -1.7976931348623157e308 : 1.7976931348623157e308;
+                break;
+            default:
+                values[i] = (double)(int64_t)test_random(random);
+                break;
         }
     }
 }
@@ -57,7 +108,8 @@ static void check_values(Test *t, const double *values, size_t count, bool fast)
     check_i64(t, len, used);
     check_same_bytes(t, again, values, count * sizeof *values);
     for (size_t cut = 0; cut < MIN(len, (size_t)40); cut++) {
-        check_error(t, values_decode((Bytes){exact, cut}, count, again, &used, t->err), ERROR_CORRUPT);
+        check_error(t, values_decode((Bytes){exact, cut}, count, again, &used, t->err),
+                    ERROR_CORRUPT);
     }
     memory_free(encoded);
     memory_free(exact);
@@ -94,7 +146,9 @@ TEST(mixed_random_columns_come_back) {
 static void check_times(Test *t, const int64_t *times, size_t count, size_t bytes_max) {
     uint8_t *encoded = memory_take(16 + count * 9);
     size_t len = times_encode(times, count, encoded);
-    if (len > bytes_max) check_failed(t, __FILE__, __LINE__, "%zu times take %zu bytes, not %zu", count, len, bytes_max);
+    if (len > bytes_max)
+        check_failed(t, __FILE__, __LINE__, "%zu times take %zu bytes, not %zu", count, len,
+                     bytes_max);
     int64_t again[CHUNK_SAMPLES_MAX];
     size_t used;
     check_ok(t, times_decode((Bytes){encoded, len}, count, again, &used, t->err));
@@ -128,19 +182,24 @@ TEST(plain_shapes_are_small) {
     double values[CHUNK_SAMPLES_MAX];
     uint8_t encoded[COLUMN_BYTES_MAX];
     // shape, count, fast, bytes at most
-    static const struct { unsigned shape; size_t count; bool fast; size_t bytes_max; } rows[] = {
-        {0, 16, true, 3},      // a constant: kind and value
+    static const struct {
+        unsigned shape;
+        size_t count;
+        bool fast;
+        size_t bytes_max;
+    } rows[] = {
+        {0, 16, true, 3},  // a constant: kind and value
         {0, 1024, false, 3},
-        {1, 16, true, 6},      // a steady counter
+        {1, 16, true, 6},  // a steady counter
         {1, 1024, false, 6},
-        {2, 16, true, 22},     // increments below 100: 7 bits
+        {2, 16, true, 22},  // increments below 100: 7 bits
         {2, 1024, false, 910},
         {3, 1024, false, 1550},  // resets do not spoil it: 10 bits and a little
         {4, 1024, false, 1450},  // two decimals, 2000 steps: 11 bits
         {7, 1024, false, 420},   // stale markers apart
         {9, 1024, false, 12},
-        {13, 1024, false, 1700}, // pages: 13 bits
-        {14, 1024, false, 3500}, // floats: 24 bits and the exponent
+        {13, 1024, false, 1700},  // pages: 13 bits
+        {14, 1024, false, 3500},  // floats: 24 bits and the exponent
         {16, 1024, false, 30},
         {17, 1024, false, 300},
     };
@@ -149,7 +208,8 @@ TEST(plain_shapes_are_small) {
         values_shape(rows[i].shape, rows[i].count, &random, values);
         size_t len = values_encode(values, rows[i].count, rows[i].fast, encoded);
         if (len > rows[i].bytes_max) {
-            check_failed(t, __FILE__, __LINE__, "shape %u: %zu values take %zu bytes (first %02x), not %zu", rows[i].shape,
+            check_failed(t, __FILE__, __LINE__,
+                         "shape %u: %zu values take %zu bytes (first %02x), not %zu", rows[i].shape,
                          rows[i].count, len, encoded[0], rows[i].bytes_max);
         }
     }
@@ -166,4 +226,5 @@ TEST(a_summary_leaves_nan_out) {
 }
 
 TEST_MAIN("store/chunk", CASE(values_come_back_bit_for_bit), CASE(mixed_random_columns_come_back),
-          CASE(times_come_back_and_are_small), CASE(plain_shapes_are_small), CASE(a_summary_leaves_nan_out))
+          CASE(times_come_back_and_are_small), CASE(plain_shapes_are_small),
+          CASE(a_summary_leaves_nan_out))

@@ -14,17 +14,20 @@ void columns_reserve(SeriesColumns *columns, size_t more) {
     if (columns->capacity - columns->count >= more) return;
     size_t capacity = MAX(columns->capacity * 2, columns->count + more);
     columns->times = memory_resize(columns->times, array_bytes(capacity, sizeof *columns->times));
-    columns->values = memory_resize(columns->values, array_bytes(capacity, sizeof *columns->values));
+    columns->values =
+        memory_resize(columns->values, array_bytes(capacity, sizeof *columns->values));
     columns->capacity = capacity;
 }
 
 // Both rise strictly; at equal times the one of `first` stays.
-static void merge_columns(const SeriesColumns *first, const SeriesColumns *second, SeriesColumns *out) {
+static void merge_columns(const SeriesColumns *first, const SeriesColumns *second,
+                          SeriesColumns *out) {
     out->count = 0;
     columns_reserve(out, first->count + second->count);
     size_t a = 0, b = 0, n = 0;
     while (a < first->count || b < second->count) {
-        bool take_first = b == second->count || (a < first->count && first->times[a] <= second->times[b]);
+        bool take_first =
+            b == second->count || (a < first->count && first->times[a] <= second->times[b]);
         if (take_first) {
             if (b < second->count && first->times[a] == second->times[b]) b++;
             out->times[n] = first->times[a];

@@ -1,6 +1,7 @@
 // Doubles that are decimals: n / 10^d, exactly.
 //
-// Division is correctly rounded, so every decimal of up to 15 digits that was ever parsed from text passes.
+// Division is correctly rounded, so every decimal of up to 15 digits that was ever parsed from text
+// passes.
 #pragma once
 
 #include <math.h>
@@ -8,13 +9,14 @@
 #include "model/sample.h"
 
 enum {
-    DECIMALS_MAX = 14,   // more digits behind the point are no decimals but noise
-    DOMAIN_BITS = 15,    // instead of a number of decimals: the bits of the double as an integer
+    DECIMALS_MAX = 14,  // more digits behind the point are no decimals but noise
+    DOMAIN_BITS = 15,   // instead of a number of decimals: the bits of the double as an integer
 };
 
 extern const double decimal_powers[DECIMALS_MAX + 1];
 
-// Writes n always when it answers true; false when the division does not give back `value` bit for bit.
+// Writes n always when it answers true; false when the division does not give back `value` bit for
+// bit.
 static inline bool decimal_from(double value, unsigned decimals, int64_t *out) {
     double limit = decimals == 0 ? 0x1p62 : 0x1p53;
     double scaled = value * decimal_powers[decimals];

@@ -1,4 +1,5 @@
-// Class codes: counting, making a limited Huffman code, writing and reading it least significant bit first.
+// Class codes: counting, making a limited Huffman code, writing and reading it least significant
+// bit first.
 
 #include "store/series/entropy.h"
 
@@ -36,8 +37,8 @@ typedef struct Node {
     uint16_t symbol;
 } Node;
 
-// Huffman's two queues: leaves sorted by count, and inner nodes which come out sorted by themselves.
-// Returns the longest length.
+// Huffman's two queues: leaves sorted by count, and inner nodes which come out sorted by
+// themselves. Returns the longest length.
 static unsigned lengths_make(const uint32_t *counts, uint8_t *lengths) {
     Node nodes[2 * ENTROPY_SYMBOLS];
     unsigned leaves = 0;
@@ -77,8 +78,9 @@ static unsigned lengths_make(const uint32_t *counts, uint8_t *lengths) {
     return longest;
 }
 
-// Long columns are two streams, the first half of the numbers and the rest: their decoders run side by side, since
-// each only waits for its own last step. Measured: 10 ns per number as one stream, see README.md for two.
+// Long columns are two streams, the first half of the numbers and the rest: their decoders run side
+// by side, since each only waits for its own last step. Measured: 10 ns per number as one stream,
+// see README.md for two.
 static inline size_t first_count(size_t count) {
     return count < ENTROPY_SPLIT_MIN ? count : count / 2;
 }
@@ -142,8 +144,8 @@ static inline unsigned reversed(unsigned code, unsigned length) {
     return out;
 }
 
-// The canonical code: shorter first, then by symbol; bits reversed, since we write the lowest bit first.
-// False when the lengths ask for more codes than there are.
+// The canonical code: shorter first, then by symbol; bits reversed, since we write the lowest bit
+// first. False when the lengths ask for more codes than there are.
 static bool codes_make(const uint8_t *lengths, uint16_t *codes) {
     unsigned per_length[ENTROPY_CODE_BITS_MAX + 1] = {0}, next[ENTROPY_CODE_BITS_MAX + 1] = {0};
     for (unsigned i = 0; i < ENTROPY_SYMBOLS; i++) per_length[lengths[i]]++;
@@ -325,7 +327,8 @@ static bool stream_finish(const Table *table, BitReader *bits) {
         if (!step_take(table, mask, &local)) return false;
     }
     if (local.into < local.end) {
-        // The last bytes again, with room behind them; the zeros there may be looked at but not used.
+        // The last bytes again, with room behind them; the zeros there may be looked at but not
+        // used.
         uint8_t tail[64] = {0};
         size_t from = MIN(local.bit / 8, local.safe), tail_len = MIN(local.safe - from, (size_t)24);
         memcpy(tail, local.at + from, tail_len);

@@ -1,9 +1,11 @@
-// The inside of a SeriesStore: the list of generations and who may touch it. Private to this folder.
+// The inside of a SeriesStore: the list of generations and who may touch it. Private to this
+// folder.
 //
 //   young head   takes samples; changes hands under `generation`, exclusive, and `blocks_lock`
 //   turned       immutable heads, oldest first, waiting to be written out
 //   blocks       what the manifest names, in its order
-// A view copies all three under `blocks_lock` and holds references, so it sees a head or its blocks, never both or neither.
+// A view copies all three under `blocks_lock` and holds references, so it sees a head or its
+// blocks, never both or neither.
 #pragma once
 
 #include "store/series/block.h"
@@ -14,7 +16,7 @@ typedef struct StoreBlock {
     ManifestBlock facts;  // its texts are owned by the store's arena
     Block *block;         // NULL: damaged, `why` says how
     Error why;
-    int64_t scrubbed;     // bytes verified in this round
+    int64_t scrubbed;  // bytes verified in this round
 } StoreBlock;
 
 typedef ARRAY(StoreBlock) StoreBlockArray;
@@ -34,39 +36,44 @@ typedef struct StoreFamily {
 
 struct SeriesStore {
     SeriesOptions options;
-    Arena arena;           // names; changed by the maintaining thread only
-    SharedLock generation; // SERIES_GENERATION
-    Mutex maintain;        // SERIES_MAINTAIN
-    Mutex blocks_lock;     // SERIES_BLOCKS
-    Head *head;            // the young one
+    Arena arena;            // names; changed by the maintaining thread only
+    SharedLock generation;  // SERIES_GENERATION
+    Mutex maintain;         // SERIES_MAINTAIN
+    Mutex blocks_lock;      // SERIES_BLOCKS
+    Head *head;             // the young one
     ARRAY(Head *) turned;
     StoreBlockArray blocks;
-    Manifest manifest;     // as on disk; `blocks` in it is not used between writes
+    Manifest manifest;  // as on disk; `blocks` in it is not used between writes
     HeadQuota quota;
     ARRAY(StoreGap) gaps;  // under `blocks_lock`
 
-    Mutex families_lock;   // SERIES_SIDE
+    Mutex families_lock;  // SERIES_SIDE
     Arena families_arena;
-    Map families;          // family -> StoreFamily *
+    Map families;  // family -> StoreFamily *
 
-    _Atomic uint64_t predicted, looked_up, created, appended, merges, seals, corruptions, scrubbed_bytes;
+    _Atomic uint64_t predicted, looked_up, created, appended, merges, seals, corruptions,
+        scrubbed_bytes;
 };
 
 // Names an object of this store: the prefix and the name.
 Text store_object_name(const SeriesStore *store, Text name, Arena *arena);
 
 // Puts `content` as a new block of the day, verified (W14), opened; not in the manifest yet.
-must_use bool store_put_block(SeriesStore *store, Bytes content, uint32_t level, uint64_t order, StoreBlock *out, Error *err);
+must_use bool store_put_block(SeriesStore *store, Bytes content, uint32_t level, uint64_t order,
+                              StoreBlock *out, Error *err);
 // Writes a manifest with these blocks and this sequence. On success the caller installs them.
-must_use bool store_write_manifest(SeriesStore *store, const StoreBlockArray *blocks, uint64_t sealed_sequence, Error *err);
+must_use bool store_write_manifest(SeriesStore *store, const StoreBlockArray *blocks,
+                                   uint64_t sealed_sequence, Error *err);
 
 // Metadata (series_metadata.c).
 void store_learn_metadata(SeriesStore *store, const BatchMetadata *metadata, uint64_t generation);
 // Families seen in `generation` or later are written to the block.
-must_use bool store_write_metadata(SeriesStore *store, uint64_t generation, BlockWriter *writer, Error *err);
+must_use bool store_write_metadata(SeriesStore *store, uint64_t generation, BlockWriter *writer,
+                                   Error *err);
 void store_free_metadata(SeriesStore *store);
 bool store_has_metadata(SeriesStore *store, uint64_t generation);
 
 void store_block_drop(StoreBlock *block);
-// A block that did not get into the store: it is closed, and removed unless the manifest on the disk names it.
+// A block that did not get into the store: it is closed, and removed unless the manifest on the
+// disk names it.
 void store_give_up_block(SeriesStore *store, StoreBlock *block);

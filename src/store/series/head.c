@@ -53,11 +53,13 @@ bool head_overlaps(const Head *head, int64_t from_ms, int64_t to_ms) {
     return atomic_load(&head->min_ms) <= to_ms && atomic_load(&head->max_ms) >= from_ms;
 }
 
-bool head_read(Head *head, uint32_t ref, int64_t from_ms, int64_t to_ms, SeriesColumns *out, Error *err) {
+bool head_read(Head *head, uint32_t ref, int64_t from_ms, int64_t to_ms, SeriesColumns *out,
+               Error *err) {
     return page_samples(head_page(head, ref), ref & (PAGE_SERIES - 1), from_ms, to_ms, out, err);
 }
 
-// ---- Resolving ------------------------------------------------------------------------------------
+// ---- Resolving
+// ------------------------------------------------------------------------------------
 
 typedef struct Miss {
     uint32_t row;
@@ -72,7 +74,6 @@ static void miss_array_free(MissArray *misses) {
     array_free(misses);
 }
 
-
 // The page of the series that is made next.
 static bool prepare_page(Head *head, bool replay, Error *err) {
     uint32_t number = registry_count(&head->registry) >> PAGE_BITS;
@@ -83,7 +84,8 @@ static bool prepare_page(Head *head, bool replay, Error *err) {
     return true;
 }
 
-// New series stop before memory ends, so that known ones have room to flow until the head is sealed.
+// New series stop before memory ends, so that known ones have room to flow until the head is
+// sealed.
 static bool memory_for_new(const Head *head, Error *err) {
     for (const Budget *at = head->memory.budget; at != NULL; at = at->parent) {
         int64_t limit = atomic_load(&at->limit), used = atomic_load(&at->used);
@@ -98,10 +100,12 @@ static bool memory_for_new(const Head *head, Error *err) {
 
 static bool quota_take(const Head *head, HeadQuota *quota, int64_t now_ns, Error *err) {
     if ((int64_t)registry_count(&head->registry) >= quota->active_max) {
-        return error_set(err, ERROR_TOO_MANY, "no new series: %lld are active, the limit TENANT_SERIES_ACTIVE",
+        return error_set(err, ERROR_TOO_MANY,
+                         "no new series: %lld are active, the limit TENANT_SERIES_ACTIVE",
                          (long long)quota->active_max);
     }
-    // What the last head knew is made again in this one: known series have to flow across a turn and a restart.
+    // What the last head knew is made again in this one: known series have to flow across a turn
+    // and a restart.
     if (quota->again > 0) {
         quota->again--;
         return true;
@@ -110,17 +114,22 @@ static bool quota_take(const Head *head, HeadQuota *quota, int64_t now_ns, Error
     if (passed_ms > 0) {
         passed_ms = MIN(passed_ms, 1000);  // a full second is all that is saved up
         quota->tokens = MIN(quota->tokens + quota->new_per_s * passed_ms / 1000, quota->new_per_s);
-        quota->filled_ns = now_ns - (now_ns - quota->filled_ns) % 1000000;  // what is less than a millisecond counts next time
+        quota->filled_ns =
+            now_ns - (now_ns - quota->filled_ns) %
+                         1000000;  // what is less than a millisecond counts next time
     }
     if (quota->tokens < 1) {
-        return error_set(err, ERROR_TOO_MANY, "no new series: more than %lld in a second, the limit TENANT_SERIES_NEW_PER_S",
-                         (long long)quota->new_per_s);
+        return error_set(
+            err, ERROR_TOO_MANY,
+            "no new series: more than %lld in a second, the limit TENANT_SERIES_NEW_PER_S",
+            (long long)quota->new_per_s);
     }
     quota->tokens--;
     return true;
 }
 
-// What the head before this one stored last of the series, so that a repeat across the turn is seen.
+// What the head before this one stored last of the series, so that a repeat across the turn is
+// seen.
 static bool last_before(Head *before, Bytes wire, uint64_t hash, Sample *out) {
     uint32_t ref;
     shared_take_read(&before->registry.lock);
@@ -135,11 +144,13 @@ static bool last_before(Head *before, Bytes wire, uint64_t hash, Sample *out) {
     return out->time_ms != INT64_MIN;
 }
 
-static bool make_series(Head *head, Bytes wire, const Miss *miss, bool replay, uint32_t *out, Error *err) {
+static bool make_series(Head *head, Bytes wire, const Miss *miss, bool replay, uint32_t *out,
+                        Error *err) {
     uint32_t ref;
     TRY(prepare_page(head, replay, err));
     TRY(registry_make(&head->registry, wire, miss->hash, &ref, err));
-    page_begin_series(head_page(head, ref), ref & (PAGE_SERIES - 1), miss->has_last ? &miss->last : NULL);
+    page_begin_series(head_page(head, ref), ref & (PAGE_SERIES - 1),
+                      miss->has_last ? &miss->last : NULL);
     registry_publish(&head->registry, ref, miss->hash);
     *out = ref;
     return true;
@@ -155,7 +166,8 @@ static void refuse(Batch *batch, BatchSeries *row, Verdict verdict, Error *why) 
         batch_refuse(batch, row, verdict, NULL);
         return;
     }
-    AUTO(builder_free) Builder name = {0};
+    AUTO(builder_free)
+    Builder name = {0};
     if (verdict != VERDICT_BAD_LABELS) {
         labels_print((Labels){row->labels}, &name);
         error_context(why, "series %.*s", (int)MIN(name.len, (size_t)200), name.at);
@@ -163,9 +175,10 @@ static void refuse(Batch *batch, BatchSeries *row, Verdict verdict, Error *why) 
     batch_refuse(batch, row, verdict, why);
 }
 
-// Each row that no series was found for: refused, found after all (another thread was faster), or made.
-static void make_missing(Head *head, HeadQuota *quota, int64_t now_ns, Batch *batch, const MissArray *misses, bool replay,
-                         HeadCounts *counts) {
+// Each row that no series was found for: refused, found after all (another thread was faster), or
+// made.
+static void make_missing(Head *head, HeadQuota *quota, int64_t now_ns, Batch *batch,
+                         const MissArray *misses, bool replay, HeadCounts *counts) {
     Registry *registry = &head->registry;
     shared_take_write(&registry->lock);
     for (size_t i = 0; i < misses->count; i++) {
@@ -177,7 +190,8 @@ static void make_missing(Head *head, HeadQuota *quota, int64_t now_ns, Batch *ba
             continue;
         }
         Error first, *err = reason_wanted(batch, &first);
-        bool allowed = replay || (memory_for_new(head, err) && quota_take(head, quota, now_ns, err));
+        bool allowed =
+            replay || (memory_for_new(head, err) && quota_take(head, quota, now_ns, err));
         if (!allowed || !make_series(head, row->labels, miss, replay, &row->ref, err)) {
             refuse(batch, row, VERDICT_LIMIT, err);
             continue;
@@ -195,15 +209,18 @@ static void learn_around(Head *head, const Batch *batch, const MissArray *misses
         uint32_t row = misses->at[i].row;
         const BatchSeries *here = &batch->series.at[row];
         if (here->verdict != VERDICT_STORED) continue;
-        if (row > 0 && here[-1].verdict == VERDICT_STORED) registry_learn(&head->registry, here[-1].ref, here->ref);
+        if (row > 0 && here[-1].verdict == VERDICT_STORED)
+            registry_learn(&head->registry, here[-1].ref, here->ref);
         if (row + 1 < batch->series.count && here[1].verdict == VERDICT_STORED) {
             registry_learn(&head->registry, here->ref, here[1].ref);
         }
     }
 }
 
-// Rows that nothing predicts, in groups: from `*at` on until the group is full; `before` is the series of the row in front. Returns the series of the last one found.
-static uint32_t look_up_group(Head *head, uint32_t before, Batch *batch, size_t *at, MissArray *misses, HeadCounts *counts) {
+// Rows that nothing predicts, in groups: from `*at` on until the group is full; `before` is the
+// series of the row in front. Returns the series of the last one found.
+static uint32_t look_up_group(Head *head, uint32_t before, Batch *batch, size_t *at,
+                              MissArray *misses, HeadCounts *counts) {
     Registry *registry = &head->registry;
     Bytes wires[REGISTRY_GROUP];
     uint64_t hashes[REGISTRY_GROUP];
@@ -231,9 +248,11 @@ static uint32_t look_up_group(Head *head, uint32_t before, Batch *batch, size_t 
     return before;
 }
 
-// Rows whose series is known get it; the others are left in `misses`. Predictions first; a sender whose order they do not
-// know (a few failures in a row) is looked up in groups, and predicted again from each group's end.
-static void find_known(Head *head, uint32_t last, Batch *batch, MissArray *misses, HeadCounts *counts) {
+// Rows whose series is known get it; the others are left in `misses`. Predictions first; a sender
+// whose order they do not know (a few failures in a row) is looked up in groups, and predicted
+// again from each group's end.
+static void find_known(Head *head, uint32_t last, Batch *batch, MissArray *misses,
+                       HeadCounts *counts) {
     enum { FAILURES_MAX = 3 };
     Registry *registry = &head->registry;
     RegistryTrail trail;
@@ -246,7 +265,8 @@ static void find_known(Head *head, uint32_t last, Batch *batch, MissArray *misse
             i++;
             continue;
         }
-        if ((first || last != UINT32_MAX) && registry_predict(registry, &trail, last, row->labels, &row->ref)) {
+        if ((first || last != UINT32_MAX) &&
+            registry_predict(registry, &trail, last, row->labels, &row->ref)) {
             counts->predicted++;
             failures = 0;
             last = row->ref;
@@ -278,21 +298,27 @@ static void find_known(Head *head, uint32_t last, Batch *batch, MissArray *misse
 
 static int64_t row_newest_ms(const Batch *batch, const BatchSeries *row) {
     int64_t newest = INT64_MIN;
-    for (uint32_t i = 0; i < row->sample_count; i++) newest = MAX(newest, batch->samples.at[row->first_sample + i].time_ms);
-    for (uint32_t i = 0; i < row->histogram_count; i++) newest = MAX(newest, batch->histograms.at[row->first_histogram + i].time_ms);
-    for (uint32_t i = 0; i < row->exemplar_count; i++) newest = MAX(newest, batch->exemplars.at[row->first_exemplar + i].time_ms);
+    for (uint32_t i = 0; i < row->sample_count; i++)
+        newest = MAX(newest, batch->samples.at[row->first_sample + i].time_ms);
+    for (uint32_t i = 0; i < row->histogram_count; i++)
+        newest = MAX(newest, batch->histograms.at[row->first_histogram + i].time_ms);
+    for (uint32_t i = 0; i < row->exemplar_count; i++)
+        newest = MAX(newest, batch->exemplars.at[row->first_exemplar + i].time_ms);
     return newest;
 }
 
 static void too_old(Error *err, int64_t time_ms, int64_t oldest_ms) {
-    error_set(err, ERROR_OUT_OF_ORDER, "a sample at %lld ms is older than the retention, which reaches back to %lld", (long long)time_ms,
-              (long long)oldest_ms);
+    error_set(err, ERROR_OUT_OF_ORDER,
+              "a sample at %lld ms is older than the retention, which reaches back to %lld",
+              (long long)time_ms, (long long)oldest_ms);
 }
 
-void head_resolve(Head *head, Head *before, HeadQuota *quota, Clock *clock, SeriesPrediction *prediction, Batch *batch,
-                  int64_t oldest_ms, bool replay, HeadCounts *counts) {
+void head_resolve(Head *head, Head *before, HeadQuota *quota, Clock *clock,
+                  SeriesPrediction *prediction, Batch *batch, int64_t oldest_ms, bool replay,
+                  HeadCounts *counts) {
     uint32_t last = prediction->generation == head->generation ? prediction->last_ref : UINT32_MAX;
-    AUTO(miss_array_free) MissArray misses = {0};
+    AUTO(miss_array_free)
+    MissArray misses = {0};
     find_known(head, last, batch, &misses, counts);
     if (misses.count > 0) {
         for (size_t i = 0; i < misses.count; i++) {
@@ -320,7 +346,8 @@ void head_resolve(Head *head, Head *before, HeadQuota *quota, Clock *clock, Seri
     }
 }
 
-// ---- Appending ------------------------------------------------------------------------------------
+// ---- Appending
+// ------------------------------------------------------------------------------------
 
 typedef struct Interval {
     int64_t min_ms, max_ms;
@@ -355,41 +382,55 @@ static void note_days(Head *head, const Batch *batch, Interval stored) {
 
 static void note_interval(Head *head, Interval stored) {
     int64_t known = atomic_load(&head->min_ms);
-    while (stored.min_ms < known && !atomic_compare_exchange_weak(&head->min_ms, &known, stored.min_ms)) continue;
+    while (stored.min_ms < known &&
+           !atomic_compare_exchange_weak(&head->min_ms, &known, stored.min_ms))
+        continue;
     known = atomic_load(&head->max_ms);
-    while (stored.max_ms > known && !atomic_compare_exchange_weak(&head->max_ms, &known, stored.max_ms)) continue;
+    while (stored.max_ms > known &&
+           !atomic_compare_exchange_weak(&head->max_ms, &known, stored.max_ms))
+        continue;
     known = INT64_MIN;
     atomic_compare_exchange_strong(&head->front_ms, &known, stored.max_ms);
 }
 
 static void note_sequence(Head *head, uint64_t sequence) {
     uint64_t known = atomic_load(&head->first_sequence);
-    while (sequence < known && !atomic_compare_exchange_weak(&head->first_sequence, &known, sequence)) continue;
+    while (sequence < known &&
+           !atomic_compare_exchange_weak(&head->first_sequence, &known, sequence))
+        continue;
     known = atomic_load(&head->last_sequence);
-    while (sequence > known && !atomic_compare_exchange_weak(&head->last_sequence, &known, sequence)) continue;
+    while (sequence > known &&
+           !atomic_compare_exchange_weak(&head->last_sequence, &known, sequence))
+        continue;
 }
 
-// The first sample of a good row that is not kept is named; the row stands, as others of it may be stored.
+// The first sample of a good row that is not kept is named; the row stands, as others of it may be
+// stored.
 static void note_fault(Batch *batch, const BatchSeries *row, int64_t time_ms, int64_t oldest_ms) {
     if (batch->first_fault.code != ERROR_NONE) return;
-    AUTO(builder_free) Builder name = {0};
+    AUTO(builder_free)
+    Builder name = {0};
     labels_print((Labels){row->labels}, &name);
     if (time_ms < oldest_ms) {
         too_old(&batch->first_fault, time_ms, oldest_ms);
     } else {
-        error_set(&batch->first_fault, ERROR_CONFLICT, "another value is stored at %lld ms", (long long)time_ms);
+        error_set(&batch->first_fault, ERROR_CONFLICT, "another value is stored at %lld ms",
+                  (long long)time_ms);
     }
     error_context(&batch->first_fault, "series %.*s", (int)MIN(name.len, (size_t)200), name.at);
 }
 
-static void append_histograms(Head *head, Batch *batch, const BatchSeries *row, int64_t oldest_ms, Interval *stored) {
+static void append_histograms(Head *head, Batch *batch, const BatchSeries *row, int64_t oldest_ms,
+                              Interval *stored) {
     for (uint32_t i = 0; i < row->histogram_count; i++) {
         const BatchHistogram *histogram = &batch->histograms.at[row->first_histogram + i];
         Verdict verdict = VERDICT_TOO_OLD;
-        if (histogram->time_ms >= oldest_ms) verdict = side_add_histogram(head, row->ref, histogram->time_ms, histogram->wire);
+        if (histogram->time_ms >= oldest_ms)
+            verdict = side_add_histogram(head, row->ref, histogram->time_ms, histogram->wire);
         batch->counts[verdict]++;
         if (verdict == VERDICT_STORED) interval_add(stored, histogram->time_ms);
-        if (unlikely(verdict > VERDICT_DUPLICATE)) note_fault(batch, row, histogram->time_ms, oldest_ms);
+        if (unlikely(verdict > VERDICT_DUPLICATE))
+            note_fault(batch, row, histogram->time_ms, oldest_ms);
     }
 }
 
@@ -425,7 +466,8 @@ void head_append(Head *head, Batch *batch, uint64_t sequence, int64_t oldest_ms)
                 verdict = page_add(page, series, samples[k]);
                 if (verdict == VERDICT_STORED) interval_add(&stored, samples[k].time_ms);
             }
-            if (unlikely(verdict > VERDICT_DUPLICATE)) note_fault(batch, row, samples[k].time_ms, oldest_ms);
+            if (unlikely(verdict > VERDICT_DUPLICATE))
+                note_fault(batch, row, samples[k].time_ms, oldest_ms);
             counts[verdict]++;
         }
     }

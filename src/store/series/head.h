@@ -1,7 +1,8 @@
 // A head: one generation of the store, in memory. Registry (who), pages (samples), side (the rest).
 //
-// Reference counted: the store holds one, every view that reads it another. While it is young, any thread resolves
-// and appends; after its turn nothing changes any more. It is dropped whole: nothing inside is ever collected.
+// Reference counted: the store holds one, every view that reads it another. While it is young, any
+// thread resolves and appends; after its turn nothing changes any more. It is dropped whole:
+// nothing inside is ever collected.
 #pragma once
 
 #include "store/series/page.h"
@@ -33,9 +34,9 @@ typedef struct HeadSide {
     RefMap histogram_of;     // ref -> place in `histograms`
     ARRAY(HeadHistograms) histograms;
     uint64_t histogram_count;
-    Arena arena;             // wire bytes of histograms
+    Arena arena;  // wire bytes of histograms
     size_t arena_charged;
-    ARRAY(int64_t) days;     // UTC days that have samples, rising
+    ARRAY(int64_t) days;  // UTC days that have samples, rising
 } HeadSide;
 
 typedef struct Head {
@@ -51,7 +52,7 @@ typedef struct Head {
     _Atomic int64_t day;             // a day known to be in side.days
     _Atomic uint64_t first_sequence, last_sequence;  // UINT64_MAX, 0: none
     _Atomic uint64_t samples;
-    int64_t born_ns;                 // monotonic
+    int64_t born_ns;  // monotonic
     int64_t registry_charged;
 } Head;
 
@@ -60,7 +61,8 @@ typedef struct HeadQuota {
     int64_t active_max, new_per_s;
     int64_t tokens;     // new series that may come now
     int64_t filled_ns;  // when tokens were added last
-    int64_t again;      // series of the head before (or of the blocks, at start) that may come again, beside the rate
+    int64_t again;  // series of the head before (or of the blocks, at start) that may come again,
+                    // beside the rate
 } HeadQuota;
 
 typedef struct HeadCounts {
@@ -71,22 +73,25 @@ Head *head_open(uint64_t generation, HashKey hash_key, Budget *memory, int64_t n
 Head *head_ref(Head *head);
 void head_unref(Head **head);  // NULL is fine
 
-// See series_resolve. `before` (NULL: none) is the head before this one. No series is made for rows of which nothing is as
-// young as `oldest_ms`: they are TOO_OLD.
-void head_resolve(Head *head, Head *before, HeadQuota *quota, Clock *clock, SeriesPrediction *prediction, Batch *batch,
-                  int64_t oldest_ms, bool replay, HeadCounts *counts);
+// See series_resolve. `before` (NULL: none) is the head before this one. No series is made for rows
+// of which nothing is as young as `oldest_ms`: they are TOO_OLD.
+void head_resolve(Head *head, Head *before, HeadQuota *quota, Clock *clock,
+                  SeriesPrediction *prediction, Batch *batch, int64_t oldest_ms, bool replay,
+                  HeadCounts *counts);
 // See series_append; samples below `oldest_ms` are TOO_OLD.
 void head_append(Head *head, Batch *batch, uint64_t sequence, int64_t oldest_ms);
 
 static inline Page *head_page(const Head *head, uint32_t ref) {
     return *(Page **)vector_at(&head->pages, ref >> PAGE_BITS);
 }
-must_use bool head_read(Head *head, uint32_t ref, int64_t from_ms, int64_t to_ms, SeriesColumns *out, Error *err);
+must_use bool head_read(Head *head, uint32_t ref, int64_t from_ms, int64_t to_ms,
+                        SeriesColumns *out, Error *err);
 int64_t head_bytes(const Head *head);
 uint64_t head_series(const Head *head);
 bool head_overlaps(const Head *head, int64_t from_ms, int64_t to_ms);
 
-// ---- Side (head_side.c) ----------------------------------------------------------------------------
+// ---- Side (head_side.c)
+// ----------------------------------------------------------------------------
 void side_begin(HeadSide *side);
 void side_end(HeadSide *side);
 void side_add_day(Head *head, int64_t day);
@@ -94,11 +99,14 @@ Verdict side_add_histogram(Head *head, uint32_t ref, int64_t time_ms, Bytes wire
 void side_add_exemplar(Head *head, uint32_t ref, const BatchExemplar *exemplar);
 // Appends the histograms in the interval, copied to the arena, rising.
 typedef ARRAY(SeriesHistogram) SeriesHistogramArray;
-void side_histograms(Head *head, uint32_t ref, int64_t from_ms, int64_t to_ms, Arena *arena, SeriesHistogramArray *out);
+void side_histograms(Head *head, uint32_t ref, int64_t from_ms, int64_t to_ms, Arena *arena,
+                     SeriesHistogramArray *out);
 size_t side_histogram_count(Head *head, uint32_t ref, int64_t from_ms, int64_t to_ms);
-// All exemplars in the interval, copied to the arena, in time order. `of` (NULL: all) keeps those of these refs.
+// All exemplars in the interval, copied to the arena, in time order. `of` (NULL: all) keeps those
+// of these refs.
 typedef ARRAY(HeadExemplar) HeadExemplarArray;
-void side_exemplars(Head *head, const PostingSet *of, int64_t from_ms, int64_t to_ms, Arena *arena, HeadExemplarArray *out);
+void side_exemplars(Head *head, const PostingSet *of, int64_t from_ms, int64_t to_ms, Arena *arena,
+                    HeadExemplarArray *out);
 
 static inline int64_t day_of_ms(int64_t time_ms) {
     const int64_t day = 86400000;

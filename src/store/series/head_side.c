@@ -1,4 +1,5 @@
-// What a head keeps beside samples: native histograms as they came, a ring of exemplars, and the days it touches.
+// What a head keeps beside samples: native histograms as they came, a ring of exemplars, and the
+// days it touches.
 
 #include <stdlib.h>
 
@@ -6,7 +7,8 @@
 #include "base/limits.h"
 #include "store/series/head.h"
 
-// ---- Refs to small numbers ------------------------------------------------------------------------
+// ---- Refs to small numbers
+// ------------------------------------------------------------------------
 
 static uint64_t *ref_slot(RefMap *map, uint32_t ref) {
     uint32_t mask = map->slot_count - 1;
@@ -25,10 +27,12 @@ static bool ref_get(RefMap *map, uint32_t ref, uint32_t *out) {
 
 static void ref_put(Head *head, RefMap *map, uint32_t ref, uint32_t value) {
     if (map->count * 4 >= map->slot_count * 3) {
-        RefMap bigger = {.slot_count = map->slot_count == 0 ? 16 : map->slot_count * 2, .count = map->count};
+        RefMap bigger = {.slot_count = map->slot_count == 0 ? 16 : map->slot_count * 2,
+                         .count = map->count};
         bigger.slots = memory_new_array(uint64_t, bigger.slot_count);
         for (uint32_t i = 0; i < map->slot_count; i++) {
-            if (map->slots[i] != 0) *ref_slot(&bigger, (uint32_t)(map->slots[i] >> 32)) = map->slots[i];
+            if (map->slots[i] != 0)
+                *ref_slot(&bigger, (uint32_t)(map->slots[i] >> 32)) = map->slots[i];
         }
         head_memory_charge(&head->memory, (int64_t)(bigger.slot_count - map->slot_count) * 8);
         memory_free(map->slots);
@@ -39,14 +43,16 @@ static void ref_put(Head *head, RefMap *map, uint32_t ref, uint32_t value) {
     *slot = (uint64_t)ref << 32 | (value + 1);
 }
 
-// ---- The whole ------------------------------------------------------------------------------------
+// ---- The whole
+// ------------------------------------------------------------------------------------
 
 void side_begin(HeadSide *side) {
     mutex_begin(&side->lock, LOCK_SERIES_SIDE);
 }
 
 void side_end(HeadSide *side) {
-    for (size_t i = 0; i < side->exemplars.count; i++) memory_free((void *)(uintptr_t)side->exemplars.at[i].labels.at);
+    for (size_t i = 0; i < side->exemplars.count; i++)
+        memory_free((void *)(uintptr_t)side->exemplars.at[i].labels.at);
     array_free(&side->exemplars);
     for (size_t i = 0; i < side->histograms.count; i++) array_free(&side->histograms.at[i].samples);
     array_free(&side->histograms);
@@ -64,13 +70,15 @@ void side_add_day(Head *head, int64_t day) {
     while (at < side->days.count && side->days.at[at] < day) at++;
     if (at == side->days.count || side->days.at[at] != day) {
         array_add(&side->days);
-        memmove(&side->days.at[at + 1], &side->days.at[at], (side->days.count - 1 - at) * sizeof(int64_t));
+        memmove(&side->days.at[at + 1], &side->days.at[at],
+                (side->days.count - 1 - at) * sizeof(int64_t));
         side->days.at[at] = day;
     }
     mutex_give(&side->lock);
 }
 
-// ---- Native histograms ----------------------------------------------------------------------------
+// ---- Native histograms
+// ----------------------------------------------------------------------------
 
 static HeadHistograms *histograms_of(Head *head, uint32_t ref, bool make) {
     HeadSide *side = &head->side;
@@ -106,10 +114,12 @@ static Verdict add_histogram(Head *head, uint32_t ref, int64_t time_ms, Bytes wi
         return bytes_equal(of->samples.at[at].wire, wire) ? VERDICT_DUPLICATE : VERDICT_CONFLICT;
     }
     array_add(&of->samples);
-    memmove(&of->samples.at[at + 1], &of->samples.at[at], (of->samples.count - 1 - at) * sizeof *of->samples.at);
+    memmove(&of->samples.at[at + 1], &of->samples.at[at],
+            (of->samples.count - 1 - at) * sizeof *of->samples.at);
     of->samples.at[at] = (SeriesHistogram){time_ms, bytes_copy(wire, &side->arena)};
     side->histogram_count++;
-    head_memory_charge(&head->memory, (int64_t)(sizeof *of->samples.at + side->arena.bytes - side->arena_charged));
+    head_memory_charge(&head->memory,
+                       (int64_t)(sizeof *of->samples.at + side->arena.bytes - side->arena_charged));
     side->arena_charged = side->arena.bytes;
     return VERDICT_STORED;
 }
@@ -121,13 +131,16 @@ Verdict side_add_histogram(Head *head, uint32_t ref, int64_t time_ms, Bytes wire
     return verdict;
 }
 
-void side_histograms(Head *head, uint32_t ref, int64_t from_ms, int64_t to_ms, Arena *arena, SeriesHistogramArray *out) {
+void side_histograms(Head *head, uint32_t ref, int64_t from_ms, int64_t to_ms, Arena *arena,
+                     SeriesHistogramArray *out) {
     mutex_take(&head->side.lock);
     const HeadHistograms *of = histograms_of(head, ref, false);
-    for (size_t i = of == NULL ? 0 : histogram_place(of, from_ms); of != NULL && i < of->samples.count; i++) {
+    for (size_t i = of == NULL ? 0 : histogram_place(of, from_ms);
+         of != NULL && i < of->samples.count; i++) {
         const SeriesHistogram *sample = &of->samples.at[i];
         if (sample->time_ms > to_ms) break;
-        *array_add_on(arena, out) = (SeriesHistogram){sample->time_ms, bytes_copy(sample->wire, arena)};
+        *array_add_on(arena, out) =
+            (SeriesHistogram){sample->time_ms, bytes_copy(sample->wire, arena)};
     }
     mutex_give(&head->side.lock);
 }
@@ -136,7 +149,8 @@ size_t side_histogram_count(Head *head, uint32_t ref, int64_t from_ms, int64_t t
     size_t count = 0;
     mutex_take(&head->side.lock);
     const HeadHistograms *of = histograms_of(head, ref, false);
-    for (size_t i = of == NULL ? 0 : histogram_place(of, from_ms); of != NULL && i < of->samples.count; i++) {
+    for (size_t i = of == NULL ? 0 : histogram_place(of, from_ms);
+         of != NULL && i < of->samples.count; i++) {
         if (of->samples.at[i].time_ms > to_ms) break;
         count++;
     }
@@ -144,11 +158,13 @@ size_t side_histogram_count(Head *head, uint32_t ref, int64_t from_ms, int64_t t
     return count;
 }
 
-// ---- Exemplars ------------------------------------------------------------------------------------
+// ---- Exemplars
+// ------------------------------------------------------------------------------------
 
 static void add_exemplar(Head *head, uint32_t ref, const BatchExemplar *exemplar) {
     HeadSide *side = &head->side;
-    // A sender repeats the last exemplar with every scrape; as Prometheus, only a newer one is taken.
+    // A sender repeats the last exemplar with every scrape; as Prometheus, only a newer one is
+    // taken.
     uint32_t last;
     if (ref_get(&side->exemplar_last, ref, &last) && side->exemplars.at[last].ref == ref &&
         side->exemplars.at[last].time_ms >= exemplar->time_ms) {
@@ -158,14 +174,16 @@ static void add_exemplar(Head *head, uint32_t ref, const BatchExemplar *exemplar
     if ((int64_t)side->exemplars.count < LIMIT_EXEMPLARS) {
         at = side->exemplars.count;
         array_add(&side->exemplars);
-        head_memory_charge(&head->memory, (int64_t)(sizeof(HeadExemplar) + exemplar->labels.len + 16));
+        head_memory_charge(&head->memory,
+                           (int64_t)(sizeof(HeadExemplar) + exemplar->labels.len + 16));
     } else {
         side->exemplar_oldest = (at + 1) % side->exemplars.count;
         memory_free((void *)(uintptr_t)side->exemplars.at[at].labels.at);
     }
     uint8_t *labels = memory_take(exemplar->labels.len);
     if (exemplar->labels.len > 0) memcpy(labels, exemplar->labels.at, exemplar->labels.len);
-    side->exemplars.at[at] = (HeadExemplar){ref, exemplar->time_ms, exemplar->value, {labels, exemplar->labels.len}};
+    side->exemplars.at[at] =
+        (HeadExemplar){ref, exemplar->time_ms, exemplar->value, {labels, exemplar->labels.len}};
     ref_put(head, &side->exemplar_last, ref, (uint32_t)at);
 }
 
@@ -180,7 +198,8 @@ static int by_time(const void *a, const void *b) {
     return (first->time_ms > again->time_ms) - (first->time_ms < again->time_ms);
 }
 
-void side_exemplars(Head *head, const PostingSet *of, int64_t from_ms, int64_t to_ms, Arena *arena, HeadExemplarArray *out) {
+void side_exemplars(Head *head, const PostingSet *of, int64_t from_ms, int64_t to_ms, Arena *arena,
+                    HeadExemplarArray *out) {
     HeadSide *side = &head->side;
     size_t begin = out->count;
     mutex_take(&side->lock);

@@ -1,4 +1,5 @@
-// The head alone: what is written is read, in any order of times; series are recognised; matchers mean what PromQL says.
+// The head alone: what is written is read, in any order of times; series are recognised; matchers
+// mean what PromQL says.
 
 #include <stdlib.h>
 
@@ -8,11 +9,13 @@
 
 static Matchers one_matcher(Test *t, MatcherKind kind, const char *name, const char *value) {
     Matcher *matcher = arena_push(t->arena, Matcher);
-    check_ok(t, matcher_make(kind, text_from_cstring(name), text_from_cstring(value), matcher, t->err));
+    check_ok(
+        t, matcher_make(kind, text_from_cstring(name), text_from_cstring(value), matcher, t->err));
     return (Matchers){matcher, 1};
 }
 
-static void check_select(Test *t, Fixture *f, MatcherKind kind, const char *name, const char *value, Text stated) {
+static void check_select(Test *t, Fixture *f, MatcherKind kind, const char *name, const char *value,
+                         Text stated) {
     Matchers matchers = one_matcher(t, kind, name, value);
     check_text(t, stated, fixture_read(f, t, matchers, 0, 0));
     matcher_close(&matchers.at[0]);
@@ -25,8 +28,10 @@ TEST(what_is_written_is_read_at_once) {
     fixture_put(&f, "up", PAIRS("job", "b"), 1000, 2);
     fixture_put(&f, "up", PAIRS("job", "a"), 2000, 3);
     check_i64(t, 1, f.batch.counts[VERDICT_STORED]);
-    check_text(t, TEXT("up{job=\"a\"}: 1000=1 2000=3\nup{job=\"b\"}: 1000=2\n"), fixture_read(&f, t, (Matchers){0}, 0, 5000));
-    check_text(t, TEXT("up{job=\"a\"}: 2000=3\nup{job=\"b\"}:\n"), fixture_read(&f, t, (Matchers){0}, 1001, 5000));
+    check_text(t, TEXT("up{job=\"a\"}: 1000=1 2000=3\nup{job=\"b\"}: 1000=2\n"),
+               fixture_read(&f, t, (Matchers){0}, 0, 5000));
+    check_text(t, TEXT("up{job=\"a\"}: 2000=3\nup{job=\"b\"}:\n"),
+               fixture_read(&f, t, (Matchers){0}, 1001, 5000));
     fixture_end(&f);
 }
 
@@ -53,7 +58,8 @@ TEST(many_samples_pass_from_tail_to_strips_and_back) {
     for (size_t i = 0; i < found.count; i++) {
         uint64_t number;
         check(t, text_to_u64(labels_get(found.at[i].labels, TEXT("i")), &number));
-        check_ok(t, series_read(cursor, &found.at[i], FIXTURE_NOW_MS + 15000, FIXTURE_NOW_MS + 300 * 15000, &columns, t->err));
+        check_ok(t, series_read(cursor, &found.at[i], FIXTURE_NOW_MS + 15000,
+                                FIXTURE_NOW_MS + 300 * 15000, &columns, t->err));
         check_i64(t, 300, columns.count);
         for (int k = 0; k < 300; k++) {
             check_i64(t, FIXTURE_NOW_MS + (k + 1) * 15000, columns.times[k]);
@@ -89,7 +95,8 @@ TEST(w25_equal_repeats_add_nothing_and_others_are_refused) {
     check_i64(t, 1, f.batch.counts[VERDICT_STORED]);
     fixture_put(&f, "m", NULL, 3500, 7);
     check_i64(t, 1, f.batch.counts[VERDICT_DUPLICATE]);
-    check_text(t, TEXT("m: 3000=3 3500=7 4000=4\n"), fixture_read(&f, t, (Matchers){0}, 3000, 4000));
+    check_text(t, TEXT("m: 3000=3 3500=7 4000=4\n"),
+               fixture_read(&f, t, (Matchers){0}, 3000, 4000));
     fixture_end(&f);
 }
 
@@ -140,7 +147,8 @@ TEST(matchers_mean_what_prometheus_means) {
     fixture_put(&f, "a", PAIRS("env", "dev"), 0, 1);
     fixture_put(&f, "a", PAIRS("env", "prod"), 0, 2);
     fixture_put(&f, "b", NULL, 0, 3);
-    Text dev = TEXT("a{env=\"dev\"}: 0=1\n"), dev_b = TEXT("a{env=\"dev\"}: 0=1\nb: 0=3\n"), b = TEXT("b: 0=3\n");
+    Text dev = TEXT("a{env=\"dev\"}: 0=1\n"), dev_b = TEXT("a{env=\"dev\"}: 0=1\nb: 0=3\n"),
+         b = TEXT("b: 0=3\n");
     Text both = TEXT("a{env=\"dev\"}: 0=1\na{env=\"prod\"}: 0=2\n");
     Text all = TEXT("a{env=\"dev\"}: 0=1\na{env=\"prod\"}: 0=2\nb: 0=3\n");
     check_select(t, &f, MATCH_EQUAL, "env", "dev", dev);
@@ -206,8 +214,7 @@ TEST(names_and_values_are_sorted_and_unique) {
     fixture_end(&f);
 }
 
-TEST_MAIN("store/head",
-          CASE(what_is_written_is_read_at_once),
+TEST_MAIN("store/head", CASE(what_is_written_is_read_at_once),
           CASE(many_samples_pass_from_tail_to_strips_and_back),
           CASE(w25_equal_repeats_add_nothing_and_others_are_refused),
           CASE(every_interval_has_both_its_ends),

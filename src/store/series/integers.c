@@ -1,9 +1,11 @@
-// Integer columns: difference to a line of some order, then packed or class-coded, whichever is smaller.
+// Integer columns: difference to a line of some order, then packed or class-coded, whichever is
+// smaller.
 //
 //   order 0   the number itself              order 2   the difference of differences
 //   order 1   the difference to the last     order 3   the distance from first + i * step
 //
-// The sizes are known before anything is written: packed from the spread, coded from the class histogram.
+// The sizes are known before anything is written: packed from the spread, coded from the class
+// histogram.
 
 #include "store/series/integers.h"
 
@@ -129,7 +131,8 @@ static uint64_t median_of_some(const uint64_t *residuals, size_t count) {
     return (uint64_t)some[taken / 2];
 }
 
-// About how many bits the class code would take, from some of the residuals: the entropy of the classes and the raw bits.
+// About how many bits the class code would take, from some of the residuals: the entropy of the
+// classes and the raw bits.
 static double coded_bits_estimate(const uint64_t *residuals, size_t count, uint64_t base,
                                   bool above) {
     uint32_t counts[64] = {0}, taken = 0;
@@ -149,8 +152,9 @@ static double coded_bits_estimate(const uint64_t *residuals, size_t count, uint6
     return bits * (double)count / total;
 }
 
-// The slope of order 3: the usual step, or that from end to end, whichever keeps closer to the numbers at the far end
-// and in the middle. The first is right when scrapes are missing, the second when every step trembles.
+// The slope of order 3: the usual step, or that from end to end, whichever keeps closer to the
+// numbers at the far end and in the middle. The first is right when scrapes are missing, the second
+// when every step trembles.
 static uint64_t step_choose(const uint64_t *numbers, size_t count, const uint64_t *steps) {
     uint64_t usual = median_of_some(steps, count - 1);
     uint64_t mean = (uint64_t)((int64_t)(numbers[count - 1] - numbers[0]) / (int64_t)(count - 1));
@@ -249,7 +253,8 @@ static uint64_t common_divisor(uint64_t a, uint64_t b) {
     return a;
 }
 
-// What divides the distances of all numbers from the first. Distances are taken as signed; 0 when one is too far.
+// What divides the distances of all numbers from the first. Distances are taken as signed; 0 when
+// one is too far.
 static uint64_t divisor_of(const uint64_t *numbers, size_t count, IntegersEffort effort) {
     uint64_t any = 0;
     for (size_t i = 1; i < count; i++) any |= numbers[i] - numbers[0];
@@ -291,7 +296,8 @@ size_t integers_encode(const uint64_t *numbers, size_t count, IntegersEffort eff
     uint64_t scaled[CHUNK_SAMPLES_MAX];
     for (size_t i = 0; i < count; i++) {
         int64_t distance = (int64_t)(numbers[i] - numbers[0]);
-        // Only 2^63 divides into something that has no sign; it cannot be told from its negative and need not be.
+        // Only 2^63 divides into something that has no sign; it cannot be told from its negative
+        // and need not be.
         scaled[i] = divisor > INT64_MAX ? (uint64_t)(distance != 0)
                                         : (uint64_t)(distance / (int64_t)divisor);
     }

@@ -1,7 +1,8 @@
-// A column of 64-bit integers in the fewest bytes: the half of the chunk codec that times and values share.
+// A column of 64-bit integers in the fewest bytes: the half of the chunk codec that times and
+// values share.
 //
-// Arithmetic is modulo 2^64 throughout, so any integers come back, doubles seen as integers included. FORMAT.md,
-// "Columns", has the bytes. Pure functions.
+// Arithmetic is modulo 2^64 throughout, so any integers come back, doubles seen as integers
+// included. FORMAT.md, "Columns", has the bytes. Pure functions.
 #pragma once
 
 #include "codec/reader.h"

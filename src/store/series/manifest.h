@@ -1,19 +1,20 @@
-// The manifest: which blocks exist, and below which sequence the log is not needed any more. Only it decides (W15).
+// The manifest: which blocks exist, and below which sequence the log is not needed any more. Only
+// it decides (W15).
 //
-// A small text file of lines, replaced as a whole (disk_replace), its last line a CRC-32C of all before: FORMAT.md,
-// "Manifest". Written by one thread at a time.
+// A small text file of lines, replaced as a whole (disk_replace), its last line a CRC-32C of all
+// before: FORMAT.md, "Manifest". Written by one thread at a time.
 #pragma once
 
 #include "base/array.h"
 #include "os/disk.h"
 
 typedef struct ManifestBlock {
-    Text name;        // of the object, without the store's prefix
+    Text name;  // of the object, without the store's prefix
     int64_t bytes;
-    uint32_t crc;     // CRC-32C of the whole object
+    uint32_t crc;  // CRC-32C of the whole object
     int64_t min_ms, max_ms;
-    uint32_t level;   // 0: from a head; one more than the highest it was merged from
-    uint64_t order;   // who was stored first wins: the lower order. Unique within a day
+    uint32_t level;  // 0: from a head; one more than the highest it was merged from
+    uint64_t order;  // who was stored first wins: the lower order. Unique within a day
     uint64_t series, samples;
 } ManifestBlock;
 
@@ -24,7 +25,8 @@ typedef struct Manifest {
     ARRAY(ManifestBlock) blocks;
 } Manifest;
 
-// `folder`/MANIFEST. None there: an empty manifest. CORRUPT, NEWER_FORMAT, IO. Texts live on the arena.
+// `folder`/MANIFEST. None there: an empty manifest. CORRUPT, NEWER_FORMAT, IO. Texts live on the
+// arena.
 must_use bool manifest_read(Disk *disk, Text folder, Arena *arena, Manifest *out, Error *err);
 must_use bool manifest_parse(Bytes content, Arena *arena, Manifest *out, Error *err);
 must_use bool manifest_write(Disk *disk, Text folder, Manifest *manifest, Error *err);

@@ -1,8 +1,8 @@
 // Merging small blocks of a day into larger ones, letting go what is past retention, and scrubbing.
 //
-// Only blocks that follow each other in the order of storing are merged: the result takes the place of the first, so who
-// was stored first still wins every time. The manifest is replaced before any file is removed (W14); a reader that
-// pins an old block keeps its mapping.
+// Only blocks that follow each other in the order of storing are merged: the result takes the place
+// of the first, so who was stored first still wins every time. The manifest is replaced before any
+// file is removed (W14); a reader that pins an old block keeps its mapping.
 
 #include <stdlib.h>
 
@@ -11,11 +11,12 @@
 
 enum {
     DAY_MS = 86400000,
-    MERGE_BLOCKS_MIN = 4,   // of one level side by side are worth the work
+    MERGE_BLOCKS_MIN = 4,  // of one level side by side are worth the work
     MERGE_BLOCKS_MAX = 16,
 };
 
-// ---- One merge ------------------------------------------------------------------------------------
+// ---- One merge
+// ------------------------------------------------------------------------------------
 
 typedef struct MergeSource {
     StoreBlock *from;
@@ -76,14 +77,16 @@ typedef struct MergeSink {
 static bool take_histogram(void *context, int64_t time_ms, Bytes wire, Error *err) {
     (void)err;
     MergeSink *sink = context;
-    *array_add_on(sink->arena, &sink->histograms) = (SeriesHistogram){time_ms, bytes_copy(wire, sink->arena)};
+    *array_add_on(sink->arena, &sink->histograms) =
+        (SeriesHistogram){time_ms, bytes_copy(wire, sink->arena)};
     return true;
 }
 
 static bool take_exemplar(void *context, int64_t time_ms, double value, Labels labels, Error *err) {
     (void)err;
     MergeSink *sink = context;
-    *array_add_on(sink->arena, &sink->exemplars) = (ExemplarAt){time_ms, value, bytes_copy(labels.wire, sink->arena)};
+    *array_add_on(sink->arena, &sink->exemplars) =
+        (ExemplarAt){time_ms, value, bytes_copy(labels.wire, sink->arena)};
     return true;
 }
 
@@ -128,12 +131,16 @@ static bool merge_series(Merge *merge, Labels labels, BlockWriter *writer, Error
         merge->one.count = merge->one.histograms = 0;
         TRY(block_read(source->cursor, source->next, INT64_MIN, INT64_MAX, &merge->one, err));
         columns_append_merged(&merge->all, &merge->one, &merge->merged);
-        TRY(block_each_histogram(source->cursor, source->next, INT64_MIN, INT64_MAX, take_histogram, &sink, err));
-        TRY(block_each_exemplar(source->cursor, source->next, INT64_MIN, INT64_MAX, take_exemplar, &sink, err));
+        TRY(block_each_histogram(source->cursor, source->next, INT64_MIN, INT64_MAX, take_histogram,
+                                 &sink, err));
+        TRY(block_each_exemplar(source->cursor, source->next, INT64_MIN, INT64_MAX, take_exemplar,
+                                &sink, err));
         source->next++;
     }
     TRY(block_writer_series(writer, labels, err));
-    if (merge->all.count > 0) TRY(block_writer_samples(writer, merge->all.times, merge->all.values, merge->all.count, err));
+    if (merge->all.count > 0)
+        TRY(block_writer_samples(writer, merge->all.times, merge->all.values, merge->all.count,
+                                 err));
     return write_histograms(&sink, writer, err) && write_exemplars(&sink, writer, err);
 }
 
@@ -161,7 +168,8 @@ static bool merge_metadata(SeriesStore *store, Merge *merge, BlockWriter *writer
 
 static bool merge_into(SeriesStore *store, Merge *merge, StoreBlock *out, Error *err) {
     uint32_t level = 0;
-    AUTO(block_writer_free) BlockWriter *writer = block_writer_begin();
+    AUTO(block_writer_free)
+    BlockWriter *writer = block_writer_begin();
     for (size_t i = 0; i < merge->source_count; i++) {
         MergeSource *source = &merge->sources[i];
         source->count = (uint32_t)block_facts(source->from->block).series;
@@ -181,17 +189,23 @@ static bool merge_into(SeriesStore *store, Merge *merge, StoreBlock *out, Error 
         }
     }
     TRY(merge_metadata(store, merge, writer, err));
-    AUTO(builder_free) Builder content = {0};
+    AUTO(builder_free)
+    Builder content = {0};
     TRY(block_writer_finish(writer, &content, err));
-    return store_put_block(store, text_bytes(builder_text(&content)), level + 1, merge->sources[0].from->facts.order, out, err);
+    return store_put_block(store, text_bytes(builder_text(&content)), level + 1,
+                           merge->sources[0].from->facts.order, out, err);
 }
 
-// ---- Replacing blocks -----------------------------------------------------------------------------
+// ---- Replacing blocks
+// -----------------------------------------------------------------------------
 
-// Replaces the blocks marked in `gone` by `made` (NULL: by nothing): manifest, then views, then files.
-static bool replace_blocks(SeriesStore *store, const bool *gone, const StoreBlock *made, Error *err) {
+// Replaces the blocks marked in `gone` by `made` (NULL: by nothing): manifest, then views, then
+// files.
+static bool replace_blocks(SeriesStore *store, const bool *gone, const StoreBlock *made,
+                           Error *err) {
     StoreBlockArray blocks = {0}, old = {0};
-    for (size_t i = 0; i < store->blocks.count; i++) *array_add(gone[i] ? &old : &blocks) = store->blocks.at[i];
+    for (size_t i = 0; i < store->blocks.count; i++)
+        *array_add(gone[i] ? &old : &blocks) = store->blocks.at[i];
     if (made != NULL) *array_add(&blocks) = *made;
     if (!store_write_manifest(store, &blocks, store->manifest.sealed_sequence, err)) {
         array_free(&blocks);
@@ -204,17 +218,21 @@ static bool replace_blocks(SeriesStore *store, const bool *gone, const StoreBloc
     mutex_give(&store->blocks_lock);
     bool removed = true;
     for (size_t i = 0; i < old.count; i++) {
-        AUTO(arena_free) Arena scratch = {0};
+        AUTO(arena_free)
+        Arena scratch = {0};
         store_block_drop(&old.at[i]);
         Objects *objects = store->options.objects;
         // What stays behind is a stranger at the next start, and set aside there.
-        if (removed) removed = objects->remove(objects, store_object_name(store, old.at[i].facts.name, &scratch), err);
+        if (removed)
+            removed = objects->remove(
+                objects, store_object_name(store, old.at[i].facts.name, &scratch), err);
     }
     array_free(&old);
     return removed;
 }
 
-// ---- What pays ------------------------------------------------------------------------------------
+// ---- What pays
+// ------------------------------------------------------------------------------------
 
 static int by_day_and_order(const void *a, const void *b) {
     const StoreBlock *first = *(StoreBlock *const *)a, *again = *(StoreBlock *const *)b;
@@ -223,17 +241,19 @@ static int by_day_and_order(const void *a, const void *b) {
     return (first->facts.order > again->facts.order) - (first->facts.order < again->facts.order);
 }
 
-// A run in `sorted` that is worth merging: at least four neighbours of one day and level; or all of a day that is over
-// (two hours of grace for what is still being sealed). Damaged blocks break a run.
-static bool find_run(StoreBlock **sorted, size_t count, int64_t now_ms, size_t *begin, size_t *end) {
+// A run in `sorted` that is worth merging: at least four neighbours of one day and level; or all of
+// a day that is over (two hours of grace for what is still being sealed). Damaged blocks break a
+// run.
+static bool find_run(StoreBlock **sorted, size_t count, int64_t now_ms, size_t *begin,
+                     size_t *end) {
     for (size_t i = 0; i < count; i++) {
         int64_t day = day_of_ms(sorted[i]->facts.min_ms);
         uint32_t level = sorted[i]->facts.level;
         if (sorted[i]->block == NULL) continue;
         bool over = (day + 1) * DAY_MS + 2 * 3600 * 1000 <= now_ms;
         size_t j = i + 1;
-        while (j < count && j - i < MERGE_BLOCKS_MAX && day_of_ms(sorted[j]->facts.min_ms) == day && sorted[j]->block != NULL &&
-               (over || sorted[j]->facts.level == level)) {
+        while (j < count && j - i < MERGE_BLOCKS_MAX && day_of_ms(sorted[j]->facts.min_ms) == day &&
+               sorted[j]->block != NULL && (over || sorted[j]->facts.level == level)) {
             j++;
         }
         if (j - i < (over ? 2 : MERGE_BLOCKS_MIN)) continue;
@@ -245,8 +265,10 @@ static bool find_run(StoreBlock **sorted, size_t count, int64_t now_ms, size_t *
 }
 
 static bool merge_run(SeriesStore *store, StoreBlock **run, size_t count, Error *err) {
-    AUTO(merge_end) Merge merge = {.sources = memory_new_array(MergeSource, count), .source_count = count};
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(merge_end)
+    Merge merge = {.sources = memory_new_array(MergeSource, count), .source_count = count};
+    AUTO(arena_free)
+    Arena arena = {0};
     bool *gone = arena_push_array(&arena, bool, store->blocks.count);
     for (size_t i = 0; i < count; i++) {
         merge.sources[i].from = run[i];
@@ -258,7 +280,8 @@ static bool merge_run(SeriesStore *store, StoreBlock **run, size_t count, Error 
     for (size_t i = 0; i < count; i++) block_cursor_close(&merge.sources[i].cursor);
     if (!replace_blocks(store, gone, &made, err)) {
         bool installed = false;
-        for (size_t i = 0; i < store->blocks.count; i++) installed |= store->blocks.at[i].block == made.block;
+        for (size_t i = 0; i < store->blocks.count; i++)
+            installed |= store->blocks.at[i].block == made.block;
         if (!installed) store_give_up_block(store, &made);
         return false;
     }
@@ -267,10 +290,12 @@ static bool merge_run(SeriesStore *store, StoreBlock **run, size_t count, Error 
 }
 
 static bool drop_before(SeriesStore *store, int64_t before_ms, Error *err) {
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     bool *gone = arena_push_array(&arena, bool, store->blocks.count + 1);
     bool any = false;
-    for (size_t i = 0; i < store->blocks.count; i++) any |= gone[i] = store->blocks.at[i].facts.max_ms < before_ms;
+    for (size_t i = 0; i < store->blocks.count; i++)
+        any |= gone[i] = store->blocks.at[i].facts.max_ms < before_ms;
     return !any || replace_blocks(store, gone, NULL, err);
 }
 
@@ -278,7 +303,8 @@ static bool merge_once(SeriesStore *store, bool *more, Error *err) {
     Clock *clock = store->options.clock;
     int64_t now_ms = clock->wall_ms(clock);
     *more = false;
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     size_t count = store->blocks.count;
     StoreBlock **sorted = arena_push_array(&arena, StoreBlock *, count + 1);
     for (size_t i = 0; i < count; i++) sorted[i] = &store->blocks.at[i];
@@ -303,9 +329,11 @@ bool series_drop_before(SeriesStore *store, int64_t before_ms, Error *err) {
     return dropped;
 }
 
-// ---- Scrubbing ------------------------------------------------------------------------------------
+// ---- Scrubbing
+// ------------------------------------------------------------------------------------
 
-// Damage that a scrub finds takes the block out of views, with a warning in its place; the file stays for a repair.
+// Damage that a scrub finds takes the block out of views, with a warning in its place; the file
+// stays for a repair.
 static void set_apart(SeriesStore *store, StoreBlock *block, const Error *why) {
     mutex_take(&store->blocks_lock);
     store_block_drop(block);
@@ -315,7 +343,8 @@ static void set_apart(SeriesStore *store, StoreBlock *block, const Error *why) {
     atomic_fetch_add(&store->corruptions, 1);
 }
 
-// Goes on where the last call stopped; a round is over when every block is through, then the next begins.
+// Goes on where the last call stopped; a round is over when every block is through, then the next
+// begins.
 static bool scrub(SeriesStore *store, int64_t bytes_max, Error *err) {
     bool all_done = true;
     for (size_t i = 0; i < store->blocks.count && bytes_max > 0; i++) {
@@ -336,7 +365,8 @@ static bool scrub(SeriesStore *store, int64_t bytes_max, Error *err) {
         }
     }
     for (size_t i = 0; i < store->blocks.count; i++) {
-        all_done &= store->blocks.at[i].block == NULL || store->blocks.at[i].scrubbed >= store->blocks.at[i].facts.bytes;
+        all_done &= store->blocks.at[i].block == NULL ||
+                    store->blocks.at[i].scrubbed >= store->blocks.at[i].facts.bytes;
     }
     for (size_t i = 0; all_done && i < store->blocks.count; i++) store->blocks.at[i].scrubbed = 0;
     return true;

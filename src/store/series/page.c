@@ -16,7 +16,7 @@ enum {
 typedef struct Strip {
     uint32_t before;  // the next older one; 0: none
     uint32_t clock;
-    uint16_t bytes;   // of the packed values that follow
+    uint16_t bytes;  // of the packed values that follow
     uint8_t count;
 } Strip;
 
@@ -27,7 +27,8 @@ typedef struct StripClock {
 
 _Static_assert(sizeof(PageSeries) == 56, "less than a cache line");
 
-// ---- Memory ---------------------------------------------------------------------------------------
+// ---- Memory
+// ---------------------------------------------------------------------------------------
 
 void head_memory_charge(HeadMemory *memory, int64_t bytes) {
     if (memory->budget != NULL && !budget_reserve(memory->budget, bytes, NULL)) {
@@ -97,14 +98,15 @@ static inline uint8_t *slab_at(const Page *page, uint32_t place) {
     return page->pieces[place / PAGE_PIECE_BYTES] + place % PAGE_PIECE_BYTES;
 }
 
-// `bytes` at a multiple of 8; never place 0. The samples are logged already, so this may not be refused: without
-// budget it becomes overdraft, and without any memory the process ends (memory.h).
+// `bytes` at a multiple of 8; never place 0. The samples are logged already, so this may not be
+// refused: without budget it becomes overdraft, and without any memory the process ends (memory.h).
 static uint32_t slab_take(Page *page, uint32_t bytes) {
     bytes = (bytes + 7) & ~7u;
     if (page->piece_count == 0 || page->piece_used + bytes > PAGE_PIECE_BYTES) {
         if (page->piece_count == page->piece_capacity) {
             page->piece_capacity = page->piece_capacity == 0 ? 8 : page->piece_capacity * 2;
-            page->pieces = memory_resize(page->pieces, array_bytes(page->piece_capacity, sizeof *page->pieces));
+            page->pieces = memory_resize(page->pieces,
+                                         array_bytes(page->piece_capacity, sizeof *page->pieces));
         }
         assert(page->piece_count < UINT32_MAX / PAGE_PIECE_BYTES);
         page->pieces[page->piece_count++] = memory_take(PAGE_PIECE_BYTES);
@@ -128,12 +130,15 @@ static void quad_give(Page *page, uint32_t place) {
     page->free_quads = place;
 }
 
-static inline int32_t *quad_deltas(const Page *page, uint32_t quad) { return (int32_t *)(void *)slab_at(page, quad); }
+static inline int32_t *quad_deltas(const Page *page, uint32_t quad) {
+    return (int32_t *)(void *)slab_at(page, quad);
+}
 static inline double *quad_values(const Page *page, uint32_t quad) {
     return (double *)(void *)(slab_at(page, quad) + QUAD_SAMPLES * 4);
 }
 
-// ---- Packing --------------------------------------------------------------------------------------
+// ---- Packing
+// --------------------------------------------------------------------------------------
 
 static uint32_t clock_write(Page *page, const int64_t *times, size_t count) {
     uint8_t packed[STRIP_COLUMN_MAX];
@@ -146,7 +151,8 @@ static uint32_t clock_write(Page *page, const int64_t *times, size_t count) {
     return place;
 }
 
-static void strip_write(Page *page, PageSeries *series, uint32_t clock, const double *values, size_t count) {
+static void strip_write(Page *page, PageSeries *series, uint32_t clock, const double *values,
+                        size_t count) {
     uint8_t packed[STRIP_COLUMN_MAX];
     size_t bytes = values_encode(values, count, true, packed);
     assert(bytes <= sizeof packed);
@@ -160,7 +166,8 @@ static void strip_write(Page *page, PageSeries *series, uint32_t clock, const do
 
 // The clock of the tail: one sealed lately with the same times, or a new one.
 static uint32_t tail_clock(Page *page, int64_t base_ms, const int32_t *deltas, uint32_t count) {
-    uint64_t mixed = (uint64_t)base_ms ^ (uint64_t)(uint32_t)deltas[count - 1] << 20 ^ (uint64_t)count << 54;
+    uint64_t mixed =
+        (uint64_t)base_ms ^ (uint64_t)(uint32_t)deltas[count - 1] << 20 ^ (uint64_t)count << 54;
     PageClock *known = &page->clocks[(mixed * UINT64_C(0x9e3779b97f4a7c15)) >> 60];
     if (known->place != 0 && known->base_ms == base_ms && known->count == count &&
         memcmp(known->deltas, deltas, count * sizeof *deltas) == 0) {
@@ -175,7 +182,8 @@ static uint32_t tail_clock(Page *page, int64_t base_ms, const int32_t *deltas, u
     return known->place;
 }
 
-// Packs the tail into a strip. The first quad stays with the series, the others go back to the page.
+// Packs the tail into a strip. The first quad stays with the series, the others go back to the
+// page.
 static void tail_pack(Page *page, PageSeries *series) {
     uint32_t count = series->tail_count;
     if (count == 0) return;
@@ -198,7 +206,8 @@ void page_add_new(Page *page, PageSeries *series, Sample sample) {
     if (series->tail_count == 0) {
         series->base_ms = sample.time_ms;
         delta = 0;
-    } else if (__builtin_sub_overflow(sample.time_ms, series->base_ms, &delta) || delta > INT32_MAX) {
+    } else if (__builtin_sub_overflow(sample.time_ms, series->base_ms, &delta) ||
+               delta > INT32_MAX) {
         tail_pack(page, series);
         series->base_ms = sample.time_ms;
         delta = 0;
@@ -215,7 +224,8 @@ void page_add_new(Page *page, PageSeries *series, Sample sample) {
     if (series->tail_count == STRIP_SAMPLES) tail_pack(page, series);
 }
 
-// ---- Late samples ---------------------------------------------------------------------------------
+// ---- Late samples
+// ---------------------------------------------------------------------------------
 
 static Verdict compare_values(double stored, double given) {
     return double_bits(stored) == double_bits(given) ? VERDICT_DUPLICATE : VERDICT_CONFLICT;
@@ -232,18 +242,22 @@ static bool find_in_tail(const Page *page, const PageSeries *series, int64_t tim
 }
 
 // Decodes bytes that this process packed itself: a failure is our own bug or broken memory.
-static void strip_decode(const Page *page, const Strip *strip, const StripClock *clock, int64_t *times, double *values) {
+static void strip_decode(const Page *page, const Strip *strip, const StripClock *clock,
+                         int64_t *times, double *values) {
     (void)page;
     Error err = {0};
     size_t used;
-    bool whole = times_decode((Bytes){(const uint8_t *)(clock + 1), clock->bytes}, strip->count, times, &used, &err);
+    bool whole = times_decode((Bytes){(const uint8_t *)(clock + 1), clock->bytes}, strip->count,
+                              times, &used, &err);
     assert(whole && used == clock->bytes);
     if (values == NULL) return;
-    whole = values_decode((Bytes){(const uint8_t *)(strip + 1), strip->bytes}, strip->count, values, &used, &err);
+    whole = values_decode((Bytes){(const uint8_t *)(strip + 1), strip->bytes}, strip->count, values,
+                          &used, &err);
     assert(whole && used == strip->bytes);
 }
 
-static bool find_in_strips(const Page *page, const PageSeries *series, int64_t time_ms, double *out) {
+static bool find_in_strips(const Page *page, const PageSeries *series, int64_t time_ms,
+                           double *out) {
     int64_t times[STRIP_SAMPLES];
     double values[STRIP_SAMPLES];
     for (uint32_t place = series->strip; place != 0;) {
@@ -315,18 +329,22 @@ static void late_add(Page *page, PageSeries *series, Sample sample) {
 Verdict page_add_disorder(Page *page, PageSeries *series, Sample sample) {
     if (sample.time_ms == series->last_ms) return compare_values(series->last_value, sample.value);
     double stored;
-    if (find_in_tail(page, series, sample.time_ms, &stored)) return compare_values(stored, sample.value);
+    if (find_in_tail(page, series, sample.time_ms, &stored))
+        return compare_values(stored, sample.value);
     if (series->late != 0) {
         const PageLate *late = &page->late.at[series->late - 1];
         uint32_t at = late_place(late, sample.time_ms);
-        if (at < late->count && late->times[at] == sample.time_ms) return compare_values(late->values[at], sample.value);
+        if (at < late->count && late->times[at] == sample.time_ms)
+            return compare_values(late->values[at], sample.value);
     }
-    if (find_in_strips(page, series, sample.time_ms, &stored)) return compare_values(stored, sample.value);
+    if (find_in_strips(page, series, sample.time_ms, &stored))
+        return compare_values(stored, sample.value);
     late_add(page, series, sample);
     return VERDICT_STORED;
 }
 
-// ---- Reading --------------------------------------------------------------------------------------
+// ---- Reading
+// --------------------------------------------------------------------------------------
 
 typedef struct StripPlace {
     const Strip *strip;
@@ -343,14 +361,16 @@ static int by_time(const void *a, const void *b) {
     return (first->time_ms > again->time_ms) - (first->time_ms < again->time_ms);
 }
 
-// Late samples stand behind the ordered ones: sorts what was appended from `begin` on. No time stands twice.
+// Late samples stand behind the ordered ones: sorts what was appended from `begin` on. No time
+// stands twice.
 static void sort_columns(SeriesColumns *out, size_t begin) {
     bool rising = true;
     for (size_t i = begin + 1; i < out->count; i++) rising &= out->times[i - 1] < out->times[i];
     if (rising) return;
     size_t count = out->count - begin;
     Sample *samples = memory_take(array_bytes(count, sizeof *samples));
-    for (size_t i = 0; i < count; i++) samples[i] = (Sample){out->times[begin + i], out->values[begin + i]};
+    for (size_t i = 0; i < count; i++)
+        samples[i] = (Sample){out->times[begin + i], out->values[begin + i]};
     qsort(samples, count, sizeof *samples, by_time);
     for (size_t i = 0; i < count; i++) {
         out->times[begin + i] = samples[i].time_ms;
@@ -359,7 +379,8 @@ static void sort_columns(SeriesColumns *out, size_t begin) {
     memory_free(samples);
 }
 
-bool page_samples(Page *page, uint32_t slot, int64_t from_ms, int64_t to_ms, SeriesColumns *out, Error *err) {
+bool page_samples(Page *page, uint32_t slot, int64_t from_ms, int64_t to_ms, SeriesColumns *out,
+                  Error *err) {
     (void)err;
     StripPlace few[128], *places = few;
     size_t place_count = 0;
@@ -368,12 +389,14 @@ bool page_samples(Page *page, uint32_t slot, int64_t from_ms, int64_t to_ms, Ser
 
     mutex_take(&page->lock);
     const PageSeries *series = &page->hot[slot];
-    if (series->strips > COUNT(few)) places = memory_take(array_bytes(series->strips, sizeof *places));
+    if (series->strips > COUNT(few))
+        places = memory_take(array_bytes(series->strips, sizeof *places));
     for (uint32_t place = series->strip; place != 0;) {
         const Strip *strip = (const Strip *)(const void *)slab_at(page, place);
         const StripClock *clock = (const StripClock *)(const void *)slab_at(page, strip->clock);
         if (clock->last_ms < from_ms && !series->disorder) break;
-        if (clock->last_ms >= from_ms && clock->first_ms <= to_ms) places[place_count++] = (StripPlace){strip, clock};
+        if (clock->last_ms >= from_ms && clock->first_ms <= to_ms)
+            places[place_count++] = (StripPlace){strip, clock};
         place = strip->before;
     }
     for (uint32_t i = 0; i < series->tail_count; i++) {
@@ -386,7 +409,8 @@ bool page_samples(Page *page, uint32_t slot, int64_t from_ms, int64_t to_ms, Ser
     size_t late_count = late == NULL ? 0 : late->count;
     columns_reserve(out, place_count * STRIP_SAMPLES + tail_count + late_count);
     for (size_t i = 0; i < late_count; i++) {
-        if (late->times[i] >= from_ms && late->times[i] <= to_ms) columns_push(out, late->times[i], late->values[i]);
+        if (late->times[i] >= from_ms && late->times[i] <= to_ms)
+            columns_push(out, late->times[i], late->values[i]);
     }
     mutex_give(&page->lock);
 

@@ -6,9 +6,10 @@
 //     clock    16 packed times; series of one scrape share it                        (slab)
 //     late     samples older than the last one, sorted, raw; packed into strips when many
 //
-// The slab is pieces of 64 KiB; a place in it is a 4-byte offset. A strip and a clock never change once written
-// and live as long as the page, so a reader takes the lock only to copy the tail and the places of strips.
-// A time stands at most once in a series of a page: the first sample stored wins.
+// The slab is pieces of 64 KiB; a place in it is a 4-byte offset. A strip and a clock never change
+// once written and live as long as the page, so a reader takes the lock only to copy the tail and
+// the places of strips. A time stands at most once in a series of a page: the first sample stored
+// wins.
 #pragma once
 
 #include "base/budget.h"
@@ -20,7 +21,7 @@
 enum { PAGE_BITS = 10, PAGE_SERIES = 1 << PAGE_BITS, PAGE_PIECE_BYTES = 64 * KB, PAGE_CLOCKS = 16 };
 
 typedef struct PageSeries {
-    int64_t last_ms;    // newest time; INT64_MIN: none
+    int64_t last_ms;  // newest time; INT64_MIN: none
     double last_value;
     int64_t base_ms;    // the tail's deltas count from here
     uint32_t quads[4];  // of the tail
@@ -28,7 +29,7 @@ typedef struct PageSeries {
     uint32_t late;      // 1 + index into Page.late
     uint32_t strips;    // how many
     uint8_t tail_count;
-    uint8_t disorder;   // some strip is not newer than all before it, or a strip of late ones exists
+    uint8_t disorder;  // some strip is not newer than all before it, or a strip of late ones exists
 } PageSeries;
 
 typedef struct PageLate {
@@ -37,8 +38,9 @@ typedef struct PageLate {
     uint32_t count, capacity;
 } PageLate;
 
-// What memory a head holds, charged to its budget. What the budget refuses is taken all the same when the samples are
-// in the log already, and remembered as overdraft: series_may_write refuses until it is gone.
+// What memory a head holds, charged to its budget. What the budget refuses is taken all the same
+// when the samples are in the log already, and remembered as overdraft: series_may_write refuses
+// until it is gone.
 typedef struct HeadMemory {
     Budget *budget;
     _Atomic int64_t charged, overdraft;
@@ -71,7 +73,9 @@ void page_close(Page **page);
 // A slot begins empty. `last` (NULL: none) is what the head before this one stored last.
 void page_begin_series(Page *page, uint32_t slot, const Sample *last);
 
-static inline PageSeries *page_series(Page *page, uint32_t slot) { return &page->hot[slot]; }
+static inline PageSeries *page_series(Page *page, uint32_t slot) {
+    return &page->hot[slot];
+}
 
 // With the lock held. Never fails: the sample is in the log already.
 Verdict page_add_disorder(Page *page, PageSeries *series, Sample sample);
@@ -83,5 +87,7 @@ static inline Verdict page_add(Page *page, PageSeries *series, Sample sample) {
     return VERDICT_STORED;
 }
 
-// Appends all samples of the slot with from <= time <= to, rising. Takes the lock for the copying only.
-must_use bool page_samples(Page *page, uint32_t slot, int64_t from_ms, int64_t to_ms, SeriesColumns *out, Error *err);
+// Appends all samples of the slot with from <= time <= to, rising. Takes the lock for the copying
+// only.
+must_use bool page_samples(Page *page, uint32_t slot, int64_t from_ms, int64_t to_ms,
+                           SeriesColumns *out, Error *err);

@@ -35,7 +35,8 @@ void registry_end(Registry *registry) {
     shared_end(&registry->lock);
 }
 
-// ---- Comparing ------------------------------------------------------------------------------------
+// ---- Comparing
+// ------------------------------------------------------------------------------------
 
 static inline uint64_t load_8(const uint8_t *at) {
     uint64_t word;
@@ -69,21 +70,25 @@ static bool is_after(const Registry *registry, RegistryTrail *trail, uint32_t re
     const RegistrySeries *series = registry_series(registry, ref);
     if (series->wire_len != wire.len) return false;
     const uint32_t *ids = registry_ids(registry, series);
-    __typeof__(&trail->rows[0]) before = &trail->rows[trail->last], here = &trail->rows[trail->last ^ 1];
+    __typeof__(&trail->rows[0]) before = &trail->rows[trail->last],
+                                here = &trail->rows[trail->last ^ 1];
     uint32_t count = series->pair_count, shared = MIN(count, before->count), at = 0;
     for (uint32_t i = 0; i < count;) {
         here->at[i] = at;
         if (i < shared && ids[i] == before->ids[i]) {
             uint32_t end = i + 1, begin = before->at[i];
-            for (; end < shared && ids[end] == before->ids[end]; end++) here->at[end] = at + before->at[end] - begin;
+            for (; end < shared && ids[end] == before->ids[end]; end++)
+                here->at[end] = at + before->at[end] - begin;
             uint32_t len = before->at[end] - begin;
-            if (len > wire.len - at || memcmp(before->wire + begin, wire.at + at, len) != 0) return false;
+            if (len > wire.len - at || memcmp(before->wire + begin, wire.at + at, len) != 0)
+                return false;
             at += len;
             i = end;
             continue;
         }
         const RegistryPair *pair = registry_pair(registry, ids[i]);
-        if (pair->len > wire.len - at || !same_bytes(pair->wire, wire.at + at, pair->len)) return false;
+        if (pair->len > wire.len - at || !same_bytes(pair->wire, wire.at + at, pair->len))
+            return false;
         at += pair->len;
         i++;
     }
@@ -95,7 +100,8 @@ static bool is_after(const Registry *registry, RegistryTrail *trail, uint32_t re
     return at == wire.len;
 }
 
-bool registry_predict(Registry *registry, RegistryTrail *trail, uint32_t ref, Bytes wire, uint32_t *out) {
+bool registry_predict(Registry *registry, RegistryTrail *trail, uint32_t ref, Bytes wire,
+                      uint32_t *out) {
     uint32_t guess = 0;
     uint32_t count = registry_count(registry);
     if (ref < count) {
@@ -118,7 +124,8 @@ void registry_learn(Registry *registry, uint32_t before, uint32_t ref) {
     atomic_store_explicit(successor, ref + 1, memory_order_release);
 }
 
-// ---- Tables: open addressing, linear probing, at most three quarters full ---------------------------
+// ---- Tables: open addressing, linear probing, at most three quarters full
+// ---------------------------
 
 static bool table_grow(RegistryTable *table, _Atomic int64_t *bytes, Error *err) {
     uint32_t slot_count = table->slot_count == 0 ? 64 : table->slot_count * 2;
@@ -167,17 +174,21 @@ bool registry_find(const Registry *registry, Bytes wire, uint64_t hash, uint32_t
     return false;
 }
 
-void registry_find_group(const Registry *registry, const Bytes *wires, const uint64_t *hashes, size_t count, uint32_t *refs) {
+void registry_find_group(const Registry *registry, const Bytes *wires, const uint64_t *hashes,
+                         size_t count, uint32_t *refs) {
     assert(count <= REGISTRY_GROUP);
     const RegistryTable *table = &registry->series_table;
     for (size_t i = 0; i < count; i++) refs[i] = UINT32_MAX;
     if (table->slot_count == 0) return;
     uint32_t mask = table->slot_count - 1;
-    for (size_t i = 0; i < count; i++) __builtin_prefetch(&table->slots[(uint32_t)hashes[i] & mask]);
+    for (size_t i = 0; i < count; i++)
+        __builtin_prefetch(&table->slots[(uint32_t)hashes[i] & mask]);
     for (size_t i = 0; i < count; i++) {
-        // The first slot with the tag is nearly always the one; registry_find looks again and compares.
+        // The first slot with the tag is nearly always the one; registry_find looks again and
+        // compares.
         uint32_t at = (uint32_t)hashes[i] & mask;
-        while (table->slots[at] != 0 && (uint32_t)(table->slots[at] >> 32) != (uint32_t)hashes[i]) at = (at + 1) & mask;
+        while (table->slots[at] != 0 && (uint32_t)(table->slots[at] >> 32) != (uint32_t)hashes[i])
+            at = (at + 1) & mask;
         if (table->slots[at] != 0) {
             refs[i] = (uint32_t)table->slots[at] - 1;
             __builtin_prefetch(registry_series(registry, refs[i]));
@@ -190,7 +201,8 @@ void registry_find_group(const Registry *registry, const Bytes *wires, const uin
         __builtin_prefetch(ids + 15);
     }
     for (size_t i = 0; i < count; i++) {
-        if (refs[i] != UINT32_MAX && !registry_find(registry, wires[i], hashes[i], &refs[i])) refs[i] = UINT32_MAX;
+        if (refs[i] != UINT32_MAX && !registry_find(registry, wires[i], hashes[i], &refs[i]))
+            refs[i] = UINT32_MAX;
     }
 }
 
@@ -214,7 +226,8 @@ bool registry_find_pair(const Registry *registry, Bytes wire, uint32_t *out) {
     return find_pair(registry, wire, registry_hash(registry, wire), out);
 }
 
-// ---- Making ---------------------------------------------------------------------------------------
+// ---- Making
+// ---------------------------------------------------------------------------------------
 
 Label registry_label_of(const RegistryPair *pair) {
     Bytes rest = {pair->wire, pair->len};
@@ -230,13 +243,15 @@ static RegistryName *name_of(Registry *registry, Text name, uint32_t *index) {
         RegistryName *made = array_add(&registry->names);
         made->name = text_copy(name, &registry->arena);
         *known = (void *)(uintptr_t)registry->names.count;
-        atomic_fetch_add(&registry->bytes, (int64_t)(sizeof *made + 2 * name.len + sizeof(MapSlot) * 2));
+        atomic_fetch_add(&registry->bytes,
+                         (int64_t)(sizeof *made + 2 * name.len + sizeof(MapSlot) * 2));
     }
     *index = (uint32_t)((uintptr_t)*known - 1);
     return &registry->names.at[*index];
 }
 
-static bool make_pair(Registry *registry, Bytes wire, Text name, uint64_t hash, uint32_t *out, Error *err) {
+static bool make_pair(Registry *registry, Bytes wire, Text name, uint64_t hash, uint32_t *out,
+                      Error *err) {
     uint32_t id = registry->pair_count;
     TRY(vector_reserve(&registry->pairs, id, err));
     TRY(vector_reserve(&registry->holders, id, err));
@@ -276,7 +291,8 @@ static void add_holder(Registry *registry, uint32_t pair, uint32_t ref) {
 
 // The pair ids of these labels; a neighbour's pair at the same place is tried before the table.
 static bool intern(Registry *registry, Bytes wire, uint32_t *ids, size_t *count, Error *err) {
-    const RegistrySeries *near = registry->last_made == UINT32_MAX ? NULL : registry_series(registry, registry->last_made);
+    const RegistrySeries *near =
+        registry->last_made == UINT32_MAX ? NULL : registry_series(registry, registry->last_made);
     const uint32_t *near_ids = near == NULL ? NULL : registry_ids(registry, near);
     Label label;
     *count = 0;
@@ -294,7 +310,8 @@ static bool intern(Registry *registry, Bytes wire, uint32_t *ids, size_t *count,
             }
         }
         uint64_t hash = registry_hash(registry, pair);
-        if (!find_pair(registry, pair, hash, id)) TRY(make_pair(registry, pair, label.name, hash, id, err));
+        if (!find_pair(registry, pair, hash, id))
+            TRY(make_pair(registry, pair, label.name, hash, id, err));
     }
 }
 
@@ -302,7 +319,8 @@ bool registry_make(Registry *registry, Bytes wire, uint64_t hash, uint32_t *out,
     uint32_t ref = registry_count(registry);
     uint32_t ids[REGISTRY_PAIRS_MAX];
     size_t count;
-    // Pairs made before a failure stay without holders: they match nothing and are found again by the next try.
+    // Pairs made before a failure stay without holders: they match nothing and are found again by
+    // the next try.
     TRY(intern(registry, wire, ids, &count, err));
     TRY(vector_reserve(&registry->series, ref, err));
     TRY(vector_reserve(&registry->successors, ref, err));
@@ -312,7 +330,8 @@ bool registry_make(Registry *registry, Bytes wire, uint64_t hash, uint32_t *out,
     RegistrySeries *series = vector_at(&registry->series, ref);
     *series = (RegistrySeries){at, (uint16_t)wire.len, (uint8_t)count};
     memcpy(vector_at(&registry->ids, at), ids, count * sizeof *ids);
-    atomic_store_explicit((_Atomic uint32_t *)vector_at(&registry->successors, ref), 0, memory_order_relaxed);
+    atomic_store_explicit((_Atomic uint32_t *)vector_at(&registry->successors, ref), 0,
+                          memory_order_relaxed);
     atomic_fetch_add(&registry->bytes, (int64_t)(sizeof *series + sizeof(uint32_t) * (count + 1)));
     *out = ref;
     return true;

@@ -1,12 +1,12 @@
 // The registry of a head: which series it has, and how they are found again.
 //
-// Labels are interned as PAIRS: the canonical wire bytes of one label, stored once. A series is an array of pair ids.
-// Three ways lead to a series, each confirmed by comparing bytes:
+// Labels are interned as PAIRS: the canonical wire bytes of one label, stored once. A series is an
+// array of pair ids. Three ways lead to a series, each confirmed by comparing bytes:
 //   prediction   successor[ref]: who came after this series last time. No lock, no hash.
 //   table        keyed hash of the whole label bytes -> ref. Under the lock, shared.
 //   matchers     pair -> postings. Under the lock, shared.
-// Storage only grows and never moves (vector.h), so whoever holds a ref below registry_count() reads its labels
-// without a lock. New series are made under the lock, exclusive.
+// Storage only grows and never moves (vector.h), so whoever holds a ref below registry_count()
+// reads its labels without a lock. New series are made under the lock, exclusive.
 #pragma once
 
 #include "base/hash.h"
@@ -29,7 +29,7 @@ typedef struct RegistrySeries {
 typedef struct RegistryPair {
     const uint8_t *wire;  // one label: 0a len 0a len name 12 len value
     uint32_t len;
-    uint32_t name;        // which of `names`
+    uint32_t name;  // which of `names`
 } RegistryPair;
 
 // Who has the pair: the first series inline, a list once there are two.
@@ -51,21 +51,21 @@ typedef struct RegistryTable {
 
 typedef struct Registry {
     HashKey hash_key;
-    SharedLock lock;           // SERIES_REGISTRY
-    _Atomic uint32_t count;    // series; published after their entries
-    Vector series;             // RegistrySeries
-    Vector successors;         // _Atomic uint32_t: ref + 1 of who came next; 0: not known
-    Vector ids;                // pair ids of all series, in runs
-    Vector pairs;              // RegistryPair
-    Vector holders;            // RegistryHolders, same index as `pairs`
+    SharedLock lock;         // SERIES_REGISTRY
+    _Atomic uint32_t count;  // series; published after their entries
+    Vector series;           // RegistrySeries
+    Vector successors;       // _Atomic uint32_t: ref + 1 of who came next; 0: not known
+    Vector ids;              // pair ids of all series, in runs
+    Vector pairs;            // RegistryPair
+    Vector holders;          // RegistryHolders, same index as `pairs`
     uint32_t id_next, pair_count;
     RegistryTable series_table, pair_table;
     ARRAY(PostingList) lists;
     ARRAY(RegistryName) names;
-    Map name_map;              // name -> 1 + index into `names`
-    Arena arena;               // wire bytes of pairs, names
-    uint32_t last_made;        // pairs of the series made last are tried first
-    _Atomic int64_t bytes;     // memory in use
+    Map name_map;           // name -> 1 + index into `names`
+    Arena arena;            // wire bytes of pairs, names
+    uint32_t last_made;     // pairs of the series made last are tried first
+    _Atomic int64_t bytes;  // memory in use
 } Registry;
 
 void registry_begin(Registry *registry, HashKey hash_key);
@@ -78,9 +78,10 @@ static inline uint32_t registry_count(const Registry *registry) {
 // Are these the label bytes of series `ref`? No lock.
 bool registry_is(const Registry *registry, uint32_t ref, Bytes wire);
 
-// The row recognised last, and where its labels begin in its bytes. Neighbours share most labels: where the next series
-// has the same pairs, its bytes are compared with this row's, a long run at once and hot in the cache, and the
-// pairs themselves need not be looked at (85 -> 30 ns for 11 labels). Begin with {0}; the rows' bytes stay valid.
+// The row recognised last, and where its labels begin in its bytes. Neighbours share most labels:
+// where the next series has the same pairs, its bytes are compared with this row's, a long run at
+// once and hot in the cache, and the pairs themselves need not be looked at (85 -> 30 ns for 11
+// labels). Begin with {0}; the rows' bytes stay valid.
 typedef struct RegistryTrail {
     struct {
         const uint32_t *ids;
@@ -92,7 +93,8 @@ typedef struct RegistryTrail {
 } RegistryTrail;
 
 // The predicted successor of `ref` (or of none: UINT32_MAX), when its bytes are these.
-bool registry_predict(Registry *registry, RegistryTrail *trail, uint32_t ref, Bytes wire, uint32_t *out);
+bool registry_predict(Registry *registry, RegistryTrail *trail, uint32_t ref, Bytes wire,
+                      uint32_t *out);
 void registry_learn(Registry *registry, uint32_t before, uint32_t ref);
 
 static inline uint64_t registry_hash(const Registry *registry, Bytes wire) {
@@ -100,16 +102,19 @@ static inline uint64_t registry_hash(const Registry *registry, Bytes wire) {
 }
 // With the lock held, shared or exclusive.
 bool registry_find(const Registry *registry, Bytes wire, uint64_t hash, uint32_t *out);
-// The same for up to REGISTRY_GROUP at a time, whose cache misses overlap (a table far larger than the cache costs 180 ns for
-// each miss otherwise). refs[i] is UINT32_MAX where nothing is found.
+// The same for up to REGISTRY_GROUP at a time, whose cache misses overlap (a table far larger than
+// the cache costs 180 ns for each miss otherwise). refs[i] is UINT32_MAX where nothing is found.
 enum { REGISTRY_GROUP = 16 };
-void registry_find_group(const Registry *registry, const Bytes *wires, const uint64_t *hashes, size_t count, uint32_t *refs);
+void registry_find_group(const Registry *registry, const Bytes *wires, const uint64_t *hashes,
+                         size_t count, uint32_t *refs);
 
 // The pair whose wire bytes these are. With the lock held.
 bool registry_find_pair(const Registry *registry, Bytes wire, uint32_t *out);
-// With the lock held exclusively, for canonical bytes (labels_check passed) that registry_find does not know. The new
-// series is not published and leaves no trace until then: the caller prepares what belongs to it, then calls registry_publish.
-must_use bool registry_make(Registry *registry, Bytes wire, uint64_t hash, uint32_t *out, Error *err);
+// With the lock held exclusively, for canonical bytes (labels_check passed) that registry_find does
+// not know. The new series is not published and leaves no trace until then: the caller prepares
+// what belongs to it, then calls registry_publish.
+must_use bool registry_make(Registry *registry, Bytes wire, uint64_t hash, uint32_t *out,
+                            Error *err);
 void registry_publish(Registry *registry, uint32_t ref, uint64_t hash);
 
 // The label bytes of a series, put together. No lock.
@@ -126,10 +131,12 @@ static inline const uint32_t *registry_ids(const Registry *registry, const Regis
     return vector_at(&registry->ids, series->pairs_at);
 }
 
-// ---- Finding (registry_select.c); each takes the lock, shared, for as short as it can -------------
+// ---- Finding (registry_select.c); each takes the lock, shared, for as short as it can
+// -------------
 
 // The refs that every matcher matches, rising. Regular expressions run outside the lock.
-must_use bool registry_select(Registry *registry, Matchers matchers, Arena *arena, PostingSet *out, Error *err);
+must_use bool registry_select(Registry *registry, Matchers matchers, Arena *arena, PostingSet *out,
+                              Error *err);
 void registry_label_names(Registry *registry, Arena *arena, Texts *out);              // in no order
 void registry_label_values(Registry *registry, Text name, Arena *arena, Texts *out);  // in no order
 

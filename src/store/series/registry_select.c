@@ -1,7 +1,8 @@
 // Matchers against a registry: pairs that match, their postings, and what is left after exclusions.
 //
-// A matcher that does not match the empty value keeps the series that have a matching pair. One that does match it
-// (an absent label counts as empty) takes away the series whose pair does not match. As Prometheus does.
+// A matcher that does not match the empty value keeps the series that have a matching pair. One
+// that does match it (an absent label counts as empty) takes away the series whose pair does not
+// match. As Prometheus does.
 
 #include <stdlib.h>
 
@@ -29,7 +30,8 @@ static PairIds pairs_of_name(Registry *registry, Text name, Arena *arena) {
 }
 
 static bool find_value(Registry *registry, Text name, Text value, uint32_t *out) {
-    AUTO(builder_free) Builder wire = {0};
+    AUTO(builder_free)
+    Builder wire = {0};
     labels_append(&wire, name, value);
     shared_take_read(&registry->lock);
     bool found = registry_find_pair(registry, text_bytes(builder_text(&wire)), out);
@@ -78,7 +80,8 @@ static PostingSet postings_of_pair(const Registry *registry, uint32_t pair, Aren
 static PostingSet postings_of(Registry *registry, PairIds pairs, Arena *arena) {
     PostingSet *sets = arena_push_array_raw(arena, PostingSet, pairs.count + 1);
     shared_take_read(&registry->lock);
-    for (size_t i = 0; i < pairs.count; i++) sets[i] = postings_of_pair(registry, pairs.at[i], arena);
+    for (size_t i = 0; i < pairs.count; i++)
+        sets[i] = postings_of_pair(registry, pairs.at[i], arena);
     shared_give(&registry->lock);
     return pairs.count == 1 ? sets[0] : postings_or_many(sets, pairs.count, arena);
 }
@@ -90,7 +93,8 @@ static PostingSet every_series(const Registry *registry, Arena *arena) {
     return (PostingSet){all, count};
 }
 
-bool registry_select(Registry *registry, Matchers matchers, Arena *arena, PostingSet *out, Error *err) {
+bool registry_select(Registry *registry, Matchers matchers, Arena *arena, PostingSet *out,
+                     Error *err) {
     (void)err;
     PostingSet kept = {0};
     bool any = false;
@@ -109,8 +113,8 @@ bool registry_select(Registry *registry, Matchers matchers, Arena *arena, Postin
         PostingSet set = postings_of(registry, pairs_that(registry, matcher, false, arena), arena);
         kept = postings_without(kept, set, arena);
     }
-    // A list read later may name a series that a set read earlier did not know yet; none is beyond what is published
-    // for long, and the caller asks for refs below the count only.
+    // A list read later may name a series that a set read earlier did not know yet; none is beyond
+    // what is published for long, and the caller asks for refs below the count only.
     uint32_t count = registry_count(registry);
     while (kept.count > 0 && kept.at[kept.count - 1] >= count) kept.count--;
     *out = kept;
@@ -135,7 +139,8 @@ void registry_label_values(Registry *registry, Text name, Arena *arena, Texts *o
     *out = (Texts){values, pairs.count};
 }
 
-// ---- Order ----------------------------------------------------------------------------------------
+// ---- Order
+// ----------------------------------------------------------------------------------------
 
 typedef struct ByRank {
     const Registry *registry;

@@ -1,5 +1,5 @@
-// Turning the head and writing turned ones out as blocks: one per UTC day, durable and verified before the manifest
-// names them, and the head let go only after that (W14).
+// Turning the head and writing turned ones out as blocks: one per UTC day, durable and verified
+// before the manifest names them, and the head let go only after that (W14).
 
 #include <stdlib.h>
 
@@ -9,30 +9,41 @@
 
 enum { DAY_MS = 86400000 };
 
-// ---- Turning --------------------------------------------------------------------------------------
+// ---- Turning
+// --------------------------------------------------------------------------------------
 
-// Series without any sample (the log refused the record that brought them) take memory too, so that such a head turns as well.
+// Series without any sample (the log refused the record that brought them) take memory too, so that
+// such a head turns as well.
 static bool is_empty(const Head *head) {
-    return atomic_load(&head->last_sequence) == 0 && atomic_load(&head->first_sequence) == UINT64_MAX && head_series(head) == 0;
+    return atomic_load(&head->last_sequence) == 0 &&
+           atomic_load(&head->first_sequence) == UINT64_MAX && head_series(head) == 0;
 }
 
 bool series_wants_turn(SeriesStore *store) {
     const SeriesOptions *options = &store->options;
     mutex_take(&store->blocks_lock);
-    AUTO(head_unref) Head *head = head_ref(store->head);
+    AUTO(head_unref)
+    Head *head = head_ref(store->head);
     mutex_give(&store->blocks_lock);
     if (is_empty(head)) return false;
-    if (head_bytes(head) >= options->head_bytes_max || atomic_load(&head->memory.overdraft) > 0) return true;
-    // By the clock that never goes back: under a wall clock set back by a day no head would turn for as long.
-    if ((options->clock->monotonic_ns(options->clock) - head->born_ns) / 1000000 >= options->head_span_ms) return true;
-    // How far the newest time moved, not how old the oldest sample is: a backfill does not turn the head at once.
+    if (head_bytes(head) >= options->head_bytes_max || atomic_load(&head->memory.overdraft) > 0)
+        return true;
+    // By the clock that never goes back: under a wall clock set back by a day no head would turn
+    // for as long.
+    if ((options->clock->monotonic_ns(options->clock) - head->born_ns) / 1000000 >=
+        options->head_span_ms)
+        return true;
+    // How far the newest time moved, not how old the oldest sample is: a backfill does not turn the
+    // head at once.
     int64_t front = atomic_load(&head->front_ms), newest = atomic_load(&head->max_ms), moved;
-    return front != INT64_MIN && !__builtin_sub_overflow(newest, front, &moved) && moved >= options->head_span_ms;
+    return front != INT64_MIN && !__builtin_sub_overflow(newest, front, &moved) &&
+           moved >= options->head_span_ms;
 }
 
 static bool turn(SeriesStore *store) {
     Clock *clock = store->options.clock;
-    Head *head = head_open(store->head->generation + 1, store->options.hash_key, store->options.memory, clock->monotonic_ns(clock));
+    Head *head = head_open(store->head->generation + 1, store->options.hash_key,
+                           store->options.memory, clock->monotonic_ns(clock));
     shared_take_write(&store->generation);
     mutex_take(&store->blocks_lock);
     store->quota.again = registry_count(&store->head->registry);
@@ -55,20 +66,29 @@ uint64_t series_needed_sequence(SeriesStore *store) {
     uint64_t needed = UINT64_MAX;
     // Under `generation`, exclusive, no batch stands between its log record and its samples.
     shared_take_write(&store->generation);
-    for (size_t i = 0; i < store->turned.count; i++) needed = MIN(needed, (uint64_t)atomic_load(&store->turned.at[i]->first_sequence));
+    for (size_t i = 0; i < store->turned.count; i++)
+        needed = MIN(needed, (uint64_t)atomic_load(&store->turned.at[i]->first_sequence));
     needed = MIN(needed, (uint64_t)atomic_load(&store->head->first_sequence));
     shared_give(&store->generation);
     return needed;
 }
 
-// ---- Blocks and the manifest ----------------------------------------------------------------------
+// ---- Blocks and the manifest
+// ----------------------------------------------------------------------
 
-bool store_put_block(SeriesStore *store, Bytes content, uint32_t level, uint64_t order, StoreBlock *out, Error *err) {
+bool store_put_block(SeriesStore *store, Bytes content, uint32_t level, uint64_t order,
+                     StoreBlock *out, Error *err) {
     Objects *objects = store->options.objects;
-    AUTO(arena_free) Arena scratch = {0};
-    Text name = text_format(&store->arena, "%016llx.block", (unsigned long long)store->manifest.next_order++);
+    AUTO(arena_free)
+    Arena scratch = {0};
+    Text name = text_format(&store->arena, "%016llx.block",
+                            (unsigned long long)store->manifest.next_order++);
     Text object = store_object_name(store, name, &scratch);
-    StoreBlock block = {.facts = {.name = name, .bytes = (int64_t)content.len, .crc = crc32c(0, content), .level = level, .order = order}};
+    StoreBlock block = {.facts = {.name = name,
+                                  .bytes = (int64_t)content.len,
+                                  .crc = crc32c(0, content),
+                                  .level = level,
+                                  .order = order}};
     bool there = objects->put(objects, object, content, err) &&
                  objects->verify(objects, object, block.facts.bytes, block.facts.crc, err) &&
                  block_open(objects, object, block.facts.bytes, &block.block, err);
@@ -88,7 +108,8 @@ bool store_put_block(SeriesStore *store, Bytes content, uint32_t level, uint64_t
     return true;
 }
 
-bool store_write_manifest(SeriesStore *store, const StoreBlockArray *blocks, uint64_t sealed_sequence, Error *err) {
+bool store_write_manifest(SeriesStore *store, const StoreBlockArray *blocks,
+                          uint64_t sealed_sequence, Error *err) {
     Manifest manifest = {
         .sealed_sequence = sealed_sequence,
         .next_order = store->manifest.next_order,
@@ -103,30 +124,36 @@ bool store_write_manifest(SeriesStore *store, const StoreBlockArray *blocks, uin
     return true;
 }
 
-// A failure may have come after the new manifest had its name, so the one that is there decides; what cannot be read or removed is
-// set aside at the next start.
+// A failure may have come after the new manifest had its name, so the one that is there decides;
+// what cannot be read or removed is set aside at the next start.
 static bool may_be_named(SeriesStore *store, Text name) {
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     Manifest manifest = {0};
     Error ignored = {0};
-    if (!manifest_read(store->options.disk, store->options.folder, &arena, &manifest, &ignored)) return true;
+    if (!manifest_read(store->options.disk, store->options.folder, &arena, &manifest, &ignored))
+        return true;
     bool named = false;
-    for (size_t i = 0; i < manifest.blocks.count; i++) named |= text_equal(manifest.blocks.at[i].name, name);
+    for (size_t i = 0; i < manifest.blocks.count; i++)
+        named |= text_equal(manifest.blocks.at[i].name, name);
     array_free(&manifest.blocks);
     return named;
 }
 
 void store_give_up_block(SeriesStore *store, StoreBlock *block) {
-    AUTO(arena_free) Arena scratch = {0};
+    AUTO(arena_free)
+    Arena scratch = {0};
     Objects *objects = store->options.objects;
     store_block_drop(block);
     if (may_be_named(store, block->facts.name)) return;
     Error ignored = {0};
-    bool removed = objects->remove(objects, store_object_name(store, block->facts.name, &scratch), &ignored);
+    bool removed =
+        objects->remove(objects, store_object_name(store, block->facts.name, &scratch), &ignored);
     (void)removed;
 }
 
-// ---- Sealing --------------------------------------------------------------------------------------
+// ---- Sealing
+// --------------------------------------------------------------------------------------
 
 typedef struct Sealing {
     SeriesStore *store;
@@ -150,7 +177,8 @@ static int by_ref_and_time(const void *a, const void *b) {
     return (first->time_ms > again->time_ms) - (first->time_ms < again->time_ms);
 }
 
-static bool write_exemplars(const HeadExemplarArray *all, uint32_t ref, BlockWriter *writer, Error *err) {
+static bool write_exemplars(const HeadExemplarArray *all, uint32_t ref, BlockWriter *writer,
+                            Error *err) {
     size_t low = 0, high = all->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -162,8 +190,10 @@ static bool write_exemplars(const HeadExemplarArray *all, uint32_t ref, BlockWri
     }
     for (; low < all->count && all->at[low].ref == ref; low++) {
         const HeadExemplar *exemplar = &all->at[low];
-        if (low > 0 && exemplar[-1].ref == ref && exemplar[-1].time_ms == exemplar->time_ms) continue;
-        TRY(block_writer_exemplar(writer, exemplar->time_ms, exemplar->value, (Labels){exemplar->labels}, err));
+        if (low > 0 && exemplar[-1].ref == ref && exemplar[-1].time_ms == exemplar->time_ms)
+            continue;
+        TRY(block_writer_exemplar(writer, exemplar->time_ms, exemplar->value,
+                                  (Labels){exemplar->labels}, err));
     }
     return true;
 }
@@ -183,19 +213,23 @@ static bool has_exemplar(const HeadExemplarArray *all, uint32_t ref) {
 }
 
 // One series' part of the day; *wrote tells whether it has any.
-static bool write_series(Sealing *sealing, uint32_t ref, int64_t from_ms, int64_t to_ms, const HeadExemplarArray *exemplars,
-                         BlockWriter *writer, bool *wrote, Error *err) {
+static bool write_series(Sealing *sealing, uint32_t ref, int64_t from_ms, int64_t to_ms,
+                         const HeadExemplarArray *exemplars, BlockWriter *writer, bool *wrote,
+                         Error *err) {
     Head *head = sealing->head;
     SeriesColumns *columns = &sealing->columns;
     columns->count = 0;
     TRY(head_read(head, ref, from_ms, to_ms, columns, err));
-    AUTO(arena_free) Arena scratch = {0};
+    AUTO(arena_free)
+    Arena scratch = {0};
     SeriesHistogramArray histograms = {0};
-    if (head->side.histograms.count > 0) side_histograms(head, ref, from_ms, to_ms, &scratch, &histograms);
+    if (head->side.histograms.count > 0)
+        side_histograms(head, ref, from_ms, to_ms, &scratch, &histograms);
     if (columns->count == 0 && histograms.count == 0 && !has_exemplar(exemplars, ref)) return true;
     *wrote = true;
     TRY(block_writer_series(writer, registry_labels(&head->registry, ref, &scratch), err));
-    if (columns->count > 0) TRY(block_writer_samples(writer, columns->times, columns->values, columns->count, err));
+    if (columns->count > 0)
+        TRY(block_writer_samples(writer, columns->times, columns->values, columns->count, err));
     for (size_t i = 0; i < histograms.count; i++) {
         TRY(block_writer_histogram(writer, histograms.at[i].time_ms, histograms.at[i].wire, err));
     }
@@ -206,22 +240,28 @@ static bool seal_day(Sealing *sealing, int64_t day, Error *err) {
     Head *head = sealing->head;
     SeriesStore *store = sealing->store;
     int64_t from_ms = day * DAY_MS, to_ms = from_ms + DAY_MS - 1;
-    AUTO(arena_free) Arena scratch = {0};
+    AUTO(arena_free)
+    Arena scratch = {0};
     HeadExemplarArray exemplars = {0};
     side_exemplars(head, NULL, from_ms, to_ms, &scratch, &exemplars);
-    if (exemplars.count > 0) qsort(exemplars.at, exemplars.count, sizeof *exemplars.at, by_ref_and_time);
-    AUTO(block_writer_free) BlockWriter *writer = block_writer_begin();
+    if (exemplars.count > 0)
+        qsort(exemplars.at, exemplars.count, sizeof *exemplars.at, by_ref_and_time);
+    AUTO(block_writer_free)
+    BlockWriter *writer = block_writer_begin();
     bool wrote = false;
     for (uint32_t i = 0; i < registry_count(&head->registry); i++) {
-        TRY(write_series(sealing, sealing->refs[i], from_ms, to_ms, &exemplars, writer, &wrote, err));
+        TRY(write_series(sealing, sealing->refs[i], from_ms, to_ms, &exemplars, writer, &wrote,
+                         err));
     }
     if (!wrote) return true;  // the day was noted for a sample that was a duplicate
     if (!sealing->metadata_written) TRY(store_write_metadata(store, head->generation, writer, err));
     sealing->metadata_written = true;
-    AUTO(builder_free) Builder content = {0};
+    AUTO(builder_free)
+    Builder content = {0};
     TRY(block_writer_finish(writer, &content, err));
     StoreBlock block;
-    TRY(store_put_block(store, text_bytes(builder_text(&content)), 0, store->manifest.next_order, &block, err));
+    TRY(store_put_block(store, text_bytes(builder_text(&content)), 0, store->manifest.next_order,
+                        &block, err));
     *array_add(&sealing->made) = block;
     return true;
 }
@@ -254,32 +294,38 @@ static bool install(SeriesStore *store, Sealing *sealing, Error *err) {
     return true;
 }
 
-// Metadata that came without any sample has a block to itself, of the moment it is sealed: waiting for samples that may never come
-// would hold the log of all tenants.
+// Metadata that came without any sample has a block to itself, of the moment it is sealed: waiting
+// for samples that may never come would hold the log of all tenants.
 static bool seal_metadata(Sealing *sealing, Error *err) {
     SeriesStore *store = sealing->store;
     Clock *clock = store->options.clock;
     int64_t now_ms = clock->wall_ms(clock);
-    AUTO(block_writer_free) BlockWriter *writer = block_writer_begin();
+    AUTO(block_writer_free)
+    BlockWriter *writer = block_writer_begin();
     block_writer_covers(writer, now_ms, now_ms);
     TRY(store_write_metadata(store, sealing->head->generation, writer, err));
-    AUTO(builder_free) Builder content = {0};
+    AUTO(builder_free)
+    Builder content = {0};
     TRY(block_writer_finish(writer, &content, err));
     StoreBlock block;
-    TRY(store_put_block(store, text_bytes(builder_text(&content)), 0, store->manifest.next_order, &block, err));
+    TRY(store_put_block(store, text_bytes(builder_text(&content)), 0, store->manifest.next_order,
+                        &block, err));
     *array_add(&sealing->made) = block;
     return true;
 }
 
 // Blocks of a head that could not be sealed whole; the next try makes new ones.
 static void abandon(Sealing *sealing) {
-    for (size_t i = 0; i < sealing->made.count; i++) store_give_up_block(sealing->store, &sealing->made.at[i]);
+    for (size_t i = 0; i < sealing->made.count; i++)
+        store_give_up_block(sealing->store, &sealing->made.at[i]);
     array_clear(&sealing->made);
 }
 
 static bool seal(SeriesStore *store, Head *head, Error *err) {
-    AUTO(arena_free) Arena arena = {0};
-    AUTO(sealing_end) Sealing sealing = {.store = store, .head = head};
+    AUTO(arena_free)
+    Arena arena = {0};
+    AUTO(sealing_end)
+    Sealing sealing = {.store = store, .head = head};
     sealing.refs = registry_sorted(&head->registry, &arena);
     size_t days = head->side.days.count;
     for (size_t i = 0; i < days; i++) {
@@ -287,7 +333,8 @@ static bool seal(SeriesStore *store, Head *head, Error *err) {
         abandon(&sealing);
         return error_context(err, "sealing a head");
     }
-    if (!sealing.metadata_written && store_has_metadata(store, head->generation) && !seal_metadata(&sealing, err)) {
+    if (!sealing.metadata_written && store_has_metadata(store, head->generation) &&
+        !seal_metadata(&sealing, err)) {
         return error_context(err, "sealing the metadata of a head");
     }
     if (!install(store, &sealing, err)) {
@@ -301,7 +348,8 @@ static bool seal(SeriesStore *store, Head *head, Error *err) {
 bool series_seal(SeriesStore *store, Error *err) {
     mutex_take(&store->maintain);
     bool sealed = true;
-    // Oldest first, so that the sequence in the manifest never claims a head that is still in memory.
+    // Oldest first, so that the sequence in the manifest never claims a head that is still in
+    // memory.
     while (sealed && store->turned.count > 0) sealed = seal(store, store->turned.at[0], err);
     mutex_give(&store->maintain);
     return sealed;

@@ -26,7 +26,8 @@ static void use_defaults(SeriesOptions *options) {
     if (options->head_bytes_max == 0) options->head_bytes_max = HEAD_BYTES;
 }
 
-// ---- Opening --------------------------------------------------------------------------------------
+// ---- Opening
+// --------------------------------------------------------------------------------------
 
 typedef ARRAY(Text) TextArray;
 
@@ -36,27 +37,33 @@ static bool learn_from_block(void *context, const BatchMetadata *metadata, Error
     return true;
 }
 
-// Opens what the manifest names, oldest first, so that newer metadata wins. Damage keeps a block apart, not the store shut.
-static bool open_blocks(SeriesStore *store, Arena *arena, SeriesReport *report, TextArray *notes, Error *err) {
+// Opens what the manifest names, oldest first, so that newer metadata wins. Damage keeps a block
+// apart, not the store shut.
+static bool open_blocks(SeriesStore *store, Arena *arena, SeriesReport *report, TextArray *notes,
+                        Error *err) {
     for (size_t i = 0; i < store->manifest.blocks.count; i++) {
         StoreBlock *block = array_add(&store->blocks);
         block->facts = store->manifest.blocks.at[i];
-        AUTO(arena_free) Arena scratch = {0};
+        AUTO(arena_free)
+        Arena scratch = {0};
         Text name = store_object_name(store, block->facts.name, &scratch);
         Error why = {0};
-        bool whole = block_open(store->options.objects, name, block->facts.bytes, &block->block, &why) &&
-                     block_each_metadata(block->block, learn_from_block, store, &why);
+        bool whole =
+            block_open(store->options.objects, name, block->facts.bytes, &block->block, &why) &&
+            block_each_metadata(block->block, learn_from_block, store, &why);
         report->blocks++;
         if (whole) continue;
         // Out of memory or descriptors is not damage: the next start may do better.
-        if (why.code != ERROR_CORRUPT && why.code != ERROR_NOT_FOUND && why.code != ERROR_IO && why.code != ERROR_TOO_LARGE) {
+        if (why.code != ERROR_CORRUPT && why.code != ERROR_NOT_FOUND && why.code != ERROR_IO &&
+            why.code != ERROR_TOO_LARGE) {
             *err = why;
             return error_context(err, "opening block %.*s", TEXT_ARG(name));
         }
         if (block->block != NULL) block_unref(&block->block);
         block->why = why;
         report->blocks_damaged++;
-        *array_add_on(arena, notes) = text_format(arena, "block %.*s is damaged and kept apart: %s", TEXT_ARG(name), why.message);
+        *array_add_on(arena, notes) = text_format(arena, "block %.*s is damaged and kept apart: %s",
+                                                  TEXT_ARG(name), why.message);
     }
     return true;
 }
@@ -68,10 +75,11 @@ static bool is_named(const SeriesStore *store, Text name) {
     return false;
 }
 
-// An object that the manifest does not name goes to the quarantine: a crash between a block and its manifest leaves one,
-// and whatever else it is, it is not guessed at (W15).
+// An object that the manifest does not name goes to the quarantine: a crash between a block and its
+// manifest leaves one, and whatever else it is, it is not guessed at (W15).
 static bool quarantine(SeriesStore *store, const DiskEntry *entry, Text name, Error *err) {
-    AUTO(arena_free) Arena scratch = {0};
+    AUTO(arena_free)
+    Arena scratch = {0};
     Objects *objects = store->options.objects;
     Text from = store_object_name(store, name, &scratch);
     // The half of a put that a crash cut short; nobody ever saw it.
@@ -80,7 +88,8 @@ static bool quarantine(SeriesStore *store, const DiskEntry *entry, Text name, Er
     Text folder = text_format(&scratch, "%.*s/quarantine", TEXT_ARG(store->options.folder));
     TRY(disk_make_folders(disk, folder, err));
     Object object;
-    if (!objects->open(objects, from, entry->bytes, &object, err)) return error_context(err, "quarantining %.*s", TEXT_ARG(from));
+    if (!objects->open(objects, from, entry->bytes, &object, err))
+        return error_context(err, "quarantining %.*s", TEXT_ARG(from));
     char *flat = text_to_cstring(name, &scratch);
     for (char *at = flat; *at != '\0'; at++) *at = *at == '/' ? '_' : *at;
     bool kept = disk_replace(disk, folder, text_from_cstring(flat), object.bytes, err);
@@ -88,8 +97,10 @@ static bool quarantine(SeriesStore *store, const DiskEntry *entry, Text name, Er
     return kept && objects->remove(objects, from, err);
 }
 
-static bool sweep(SeriesStore *store, Arena *arena, SeriesReport *report, TextArray *notes, Error *err) {
-    AUTO(arena_free) Arena scratch = {0};
+static bool sweep(SeriesStore *store, Arena *arena, SeriesReport *report, TextArray *notes,
+                  Error *err) {
+    AUTO(arena_free)
+    Arena scratch = {0};
     Objects *objects = store->options.objects;
     DiskEntries entries;
     Text prefix = store->options.object_prefix;
@@ -97,14 +108,19 @@ static bool sweep(SeriesStore *store, Arena *arena, SeriesReport *report, TextAr
     for (size_t i = 0; i < entries.count; i++) {
         const DiskEntry *entry = &entries.at[i];
         // A lister may give names with the prefix or without it.
-        Text name = text_starts_with(entry->name, prefix) ? text_slice(entry->name, prefix.len, entry->name.len) : entry->name;
+        Text name = text_starts_with(entry->name, prefix)
+                        ? text_slice(entry->name, prefix.len, entry->name.len)
+                        : entry->name;
         if (entry->is_folder || is_named(store, name)) continue;
         report->strangers++;
         Error why = {0};
         bool moved = quarantine(store, entry, name, &why);
         *array_add_on(arena, notes) =
-            moved ? text_format(arena, "object %.*s is not in the manifest; set aside", TEXT_ARG(name))
-                  : text_format(arena, "object %.*s is not in the manifest and could not be moved: %s", TEXT_ARG(name), why.message);
+            moved ? text_format(arena, "object %.*s is not in the manifest; set aside",
+                                TEXT_ARG(name))
+                  : text_format(arena,
+                                "object %.*s is not in the manifest and could not be moved: %s",
+                                TEXT_ARG(name), why.message);
     }
     return true;
 }
@@ -127,8 +143,10 @@ static SeriesStore *store_begin(SeriesOptions options) {
     return store;
 }
 
-bool series_open(SeriesOptions options, Arena *arena, SeriesReport *report, SeriesStore **out, Error *err) {
-    AUTO(series_close) SeriesStore *store = store_begin(options);
+bool series_open(SeriesOptions options, Arena *arena, SeriesReport *report, SeriesStore **out,
+                 Error *err) {
+    AUTO(series_close)
+    SeriesStore *store = store_begin(options);
     TextArray notes = {0};
     *report = (SeriesReport){0};
     TRY(disk_make_folders(options.disk, store->options.folder, err));
@@ -137,14 +155,17 @@ bool series_open(SeriesOptions options, Arena *arena, SeriesReport *report, Seri
     TRY(sweep(store, arena, report, &notes, err));
     for (size_t i = 0; i < store->blocks.count; i++) {
         const Block *block = store->blocks.at[i].block;
-        if (block != NULL) store->quota.again = MAX(store->quota.again, (int64_t)block_facts(block).series);
+        if (block != NULL)
+            store->quota.again = MAX(store->quota.again, (int64_t)block_facts(block).series);
     }
     report->sealed_sequence = store->manifest.sealed_sequence;
     report->notes = notes.at;
     report->note_count = notes.count;
-    // Generations are unlike those of any earlier life, so that a prediction kept by mistake does not fit.
+    // Generations are unlike those of any earlier life, so that a prediction kept by mistake does
+    // not fit.
     uint64_t generation = (store->manifest.next_order + store->manifest.writes + 1) << 20;
-    store->head = head_open(generation, options.hash_key, options.memory, options.clock->monotonic_ns(options.clock));
+    store->head = head_open(generation, options.hash_key, options.memory,
+                            options.clock->monotonic_ns(options.clock));
     *out = TAKE(store);
     return true;
 }
@@ -167,7 +188,8 @@ void series_close(SeriesStore **store) {
     memory_free(gone);
 }
 
-// ---- Writing --------------------------------------------------------------------------------------
+// ---- Writing
+// --------------------------------------------------------------------------------------
 
 bool series_may_write(SeriesStore *store, Error *err) {
     const Budget *memory = store->options.memory;
@@ -181,7 +203,8 @@ bool series_may_write(SeriesStore *store, Error *err) {
     }
     if (!full) return true;
     return error_set(err, ERROR_NO_MEMORY,
-                     "the memory for recent samples is used up (budget \"%s\"); try again when the head was written out, "
+                     "the memory for recent samples is used up (budget \"%s\"); try again when the "
+                     "head was written out, "
                      "or raise memory.limit",
                      memory == NULL ? "" : memory->name);
 }
@@ -194,18 +217,23 @@ void series_write_end(SeriesStore *store) {
     shared_give(&store->generation);
 }
 
-// Counted from when the batch came, so that a replay, later or under a clock that jumped, keeps what was kept before.
+// Counted from when the batch came, so that a replay, later or under a clock that jumped, keeps
+// what was kept before.
 static int64_t oldest_welcome(const SeriesStore *store, const Batch *batch) {
-    int64_t retention_ms = store->options.retention_ms, oldest = INT64_MIN + 1;  // INT64_MIN itself means "no sample yet"
-    if (retention_ms == 0 || __builtin_sub_overflow(batch->arrival_ms, retention_ms, &oldest)) return INT64_MIN + 1;
+    int64_t retention_ms = store->options.retention_ms,
+            oldest = INT64_MIN + 1;  // INT64_MIN itself means "no sample yet"
+    if (retention_ms == 0 || __builtin_sub_overflow(batch->arrival_ms, retention_ms, &oldest))
+        return INT64_MIN + 1;
     return MAX(oldest, INT64_MIN + 1);
 }
 
 void series_resolve(SeriesStore *store, SeriesPrediction *prediction, Batch *batch, bool replay) {
-    // The newest turned head is the one before; it goes away only with `generation` held exclusively.
+    // The newest turned head is the one before; it goes away only with `generation` held
+    // exclusively.
     Head *before = store->turned.count == 0 ? NULL : store->turned.at[store->turned.count - 1];
     HeadCounts counts = {0};
-    head_resolve(store->head, before, &store->quota, store->options.clock, prediction, batch, oldest_welcome(store, batch), replay, &counts);
+    head_resolve(store->head, before, &store->quota, store->options.clock, prediction, batch,
+                 oldest_welcome(store, batch), replay, &counts);
     atomic_fetch_add_explicit(&store->predicted, counts.predicted, memory_order_relaxed);
     atomic_fetch_add_explicit(&store->looked_up, counts.looked_up, memory_order_relaxed);
     atomic_fetch_add_explicit(&store->created, counts.created, memory_order_relaxed);
@@ -214,7 +242,8 @@ void series_resolve(SeriesStore *store, SeriesPrediction *prediction, Batch *bat
 void series_append(SeriesStore *store, Batch *batch, uint64_t sequence) {
     uint64_t before = batch->counts[VERDICT_STORED];
     head_append(store->head, batch, sequence, oldest_welcome(store, batch));
-    atomic_fetch_add_explicit(&store->appended, batch->counts[VERDICT_STORED] - before, memory_order_relaxed);
+    atomic_fetch_add_explicit(&store->appended, batch->counts[VERDICT_STORED] - before,
+                              memory_order_relaxed);
     for (size_t i = 0; i < batch->metadata.count; i++) {
         store_learn_metadata(store, &batch->metadata.at[i], store->head->generation);
     }
@@ -226,10 +255,14 @@ void series_note_gap(SeriesStore *store, int64_t from_ms, int64_t to_ms, Text no
     mutex_give(&store->blocks_lock);
 }
 
-// ---- What it tells --------------------------------------------------------------------------------
+// ---- What it tells
+// --------------------------------------------------------------------------------
 
 void series_state(SeriesStore *store, SeriesState *out) {
-    *out = (SeriesState){.head_min_ms = INT64_MAX, .head_max_ms = INT64_MIN, .block_min_ms = INT64_MAX, .block_max_ms = INT64_MIN};
+    *out = (SeriesState){.head_min_ms = INT64_MAX,
+                         .head_max_ms = INT64_MIN,
+                         .block_min_ms = INT64_MAX,
+                         .block_max_ms = INT64_MIN};
     mutex_take(&store->blocks_lock);
     for (size_t i = 0; i <= store->turned.count; i++) {
         Head *head = i < store->turned.count ? store->turned.at[i] : store->head;
@@ -280,29 +313,36 @@ static uint64_t holders_of(const Registry *registry, uint32_t pair) {
 typedef ARRAY(SeriesTop) SeriesTopArray;
 
 // All rows of the kind, with the registry's lock held.
-static void collect_top(const Registry *registry, SeriesTopKind kind, Arena *arena, SeriesTopArray *out) {
+static void collect_top(const Registry *registry, SeriesTopKind kind, Arena *arena,
+                        SeriesTopArray *out) {
     for (size_t i = 0; kind == TOP_LABEL_VALUES && i < registry->names.count; i++) {
-        *array_add(out) = (SeriesTop){registry->names.at[i].name, registry->names.at[i].pairs.count};
+        *array_add(out) =
+            (SeriesTop){registry->names.at[i].name, registry->names.at[i].pairs.count};
     }
     for (size_t i = 0; kind == TOP_LABEL_MEMORY && i < registry->names.count; i++) {
         *array_add(out) = (SeriesTop){registry->names.at[i].name, registry->names.at[i].bytes};
     }
     for (uint32_t i = 0; kind == TOP_METRIC && i < registry->pair_count; i++) {
         Label label = registry_label_of(registry_pair(registry, i));
-        if (text_equal(label.name, LABEL_NAME)) *array_add(out) = (SeriesTop){label.value, holders_of(registry, i)};
+        if (text_equal(label.name, LABEL_NAME))
+            *array_add(out) = (SeriesTop){label.value, holders_of(registry, i)};
     }
     for (uint32_t i = 0; kind == TOP_PAIR && i < registry->pair_count; i++) {
         Label label = registry_label_of(registry_pair(registry, i));
         uint64_t count = holders_of(registry, i);
-        if (count < 2 && registry->pair_count > 10000) continue;  // not worth its text among so many
-        *array_add(out) = (SeriesTop){text_format(arena, "%.*s=%.*s", TEXT_ARG(label.name), TEXT_ARG(label.value)), count};
+        if (count < 2 && registry->pair_count > 10000)
+            continue;  // not worth its text among so many
+        *array_add(out) = (SeriesTop){
+            text_format(arena, "%.*s=%.*s", TEXT_ARG(label.name), TEXT_ARG(label.value)), count};
     }
 }
 
-bool series_top(SeriesStore *store, SeriesTopKind kind, size_t limit, Arena *arena, SeriesTop **out, size_t *count, Error *err) {
+bool series_top(SeriesStore *store, SeriesTopKind kind, size_t limit, Arena *arena, SeriesTop **out,
+                size_t *count, Error *err) {
     (void)err;
     mutex_take(&store->blocks_lock);
-    AUTO(head_unref) Head *head = head_ref(store->head);
+    AUTO(head_unref)
+    Head *head = head_ref(store->head);
     mutex_give(&store->blocks_lock);
     SeriesTopArray rows = {0};
     shared_take_read(&head->registry.lock);
@@ -311,7 +351,8 @@ bool series_top(SeriesStore *store, SeriesTopKind kind, size_t limit, Arena *are
     if (rows.count > 0) qsort(rows.at, rows.count, sizeof *rows.at, by_count);
     *count = MIN(limit, rows.count);
     *out = arena_push_array(arena, SeriesTop, *count + 1);
-    for (size_t i = 0; i < *count; i++) (*out)[i] = (SeriesTop){text_copy(rows.at[i].name, arena), rows.at[i].count};
+    for (size_t i = 0; i < *count; i++)
+        (*out)[i] = (SeriesTop){text_copy(rows.at[i].name, arena), rows.at[i].count};
     array_free(&rows);
     return true;
 }
@@ -321,13 +362,16 @@ bool series_inspect_block(Disk *disk, Text path, bool verify_all, Builder *out, 
     for (size_t i = 0; i < path.len; i++) slash = path.at[i] == '/' ? (ptrdiff_t)i : slash;
     Text folder = slash < 0 ? TEXT(".") : text_slice(path, 0, (size_t)slash);
     Text name = text_slice(path, (size_t)(slash + 1), path.len);
-    AUTO(objects_close) Objects *objects = NULL;
+    AUTO(objects_close)
+    Objects *objects = NULL;
     TRY(objects_open_directory(disk, folder, &objects, err));
     File *file;
     int64_t bytes = 0;
     TRY(disk->open(disk, path, FILE_READ, &file, err));
     bool sized = disk->size(disk, file, &bytes, err);
     disk->close(disk, &file);
-    AUTO(block_unref) Block *block = NULL;
-    return sized && block_open(objects, name, bytes, &block, err) && block_inspect(block, verify_all, out, err);
+    AUTO(block_unref)
+    Block *block = NULL;
+    return sized && block_open(objects, name, bytes, &block, err) &&
+           block_inspect(block, verify_all, out, err);
 }

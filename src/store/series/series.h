@@ -1,9 +1,9 @@
 // The series engine: the samples of one tenant, in memory and on disk.
 //
-// A SeriesStore is a list of generations. The youngest head takes samples; at a turn (by age or memory) it becomes
-// immutable, is written out as blocks and dropped; a new head begins empty. Heads and blocks are shared by
-// reference count: a query pins what it reads, so nothing it sees is freed or moved under it. README.md
-// has the picture, FORMAT.md the bytes of a block.
+// A SeriesStore is a list of generations. The youngest head takes samples; at a turn (by age or
+// memory) it becomes immutable, is written out as blocks and dropped; a new head begins empty.
+// Heads and blocks are shared by reference count: a query pins what it reads, so nothing it sees is
+// freed or moved under it. README.md has the picture, FORMAT.md the bytes of a block.
 //
 // Threads: any thread writes (series_write_begin … end), any thread reads; one at a time maintains.
 #pragma once
@@ -18,13 +18,13 @@
 typedef struct SeriesStore SeriesStore;
 
 typedef struct SeriesOptions {
-    Objects *objects;         // where blocks lie
-    Text object_prefix;       // in front of their names, "7/"
-    Disk *disk;               // for the manifest
-    Text folder;              // of the manifest; made when missing
+    Objects *objects;    // where blocks lie
+    Text object_prefix;  // in front of their names, "7/"
+    Disk *disk;          // for the manifest
+    Text folder;         // of the manifest; made when missing
     Clock *clock;
-    HashKey hash_key;         // secret of this process
-    Budget *memory;           // heads are charged here
+    HashKey hash_key;           // secret of this process
+    Budget *memory;             // heads are charged here
     int64_t active_series_max;  // 0: LIMIT_TENANT_SERIES_ACTIVE
     int64_t new_series_per_s;   // 0: LIMIT_TENANT_SERIES_NEW_PER_S
     int64_t retention_ms;       // older samples are refused; 0: none
@@ -32,22 +32,23 @@ typedef struct SeriesOptions {
     int64_t head_bytes_max;     // or when it holds this; 0: 256 MiB
 } SeriesOptions;
 
-// Opens the manifest and its blocks (each verified where it is read, its footer here). Files the manifest does not name are
-// moved to `quarantine/` and logged by the caller from `report`. A block that is damaged is kept apart, named in
-// `report`, and answers over its interval carry a warning.
+// Opens the manifest and its blocks (each verified where it is read, its footer here). Files the
+// manifest does not name are moved to `quarantine/` and logged by the caller from `report`. A block
+// that is damaged is kept apart, named in `report`, and answers over its interval carry a warning.
 typedef struct SeriesReport {
     uint64_t blocks, blocks_damaged, strangers;
     uint64_t sealed_sequence;  // every log record below it is inside blocks: replay may begin here
     Text *notes;
     size_t note_count;
 } SeriesReport;
-must_use bool series_open(SeriesOptions options, Arena *arena, SeriesReport *report, SeriesStore **out, Error *err);
+must_use bool series_open(SeriesOptions options, Arena *arena, SeriesReport *report,
+                          SeriesStore **out, Error *err);
 void series_close(SeriesStore **store);
 
 // ---- Writing ------------------------------------------------------------------------------------
 
-// What one sender taught us: the order in which its series come. One per connection; begin with {0};
-// it owns nothing.
+// What one sender taught us: the order in which its series come. One per connection; begin with
+// {0}; it owns nothing.
 typedef struct SeriesPrediction {
     uint64_t generation;
     uint32_t last_ref;
@@ -57,33 +58,41 @@ typedef struct SeriesPrediction {
 // belong to the same head. Short: no disk, no waiting inside.
 //
 //   series_write_begin(store);
-//   series_resolve(store, prediction, batch);       known series recognised, new ones made or refused
-//   log_append(…, &sequence)                         the caller's business
-//   series_append(store, batch, sequence);           samples become visible to queries
+//   series_resolve(store, …, batch, …);      known series recognised, new ones made or refused
+//   log_append(…, &sequence)                 the caller's business
+//   series_append(store, batch, sequence);   samples become visible to queries
 //   series_write_end(store);
-// Asked before anything is logged: NO_MEMORY or BUSY, with the reason, while heads can take nothing more.
+//
+// Asked before anything is logged: NO_MEMORY or BUSY, with the reason, while heads can take nothing
+// more.
 must_use bool series_may_write(SeriesStore *store, Error *err);
 void series_write_begin(SeriesStore *store);
-// Fills BatchSeries.ref; refuses rows (batch_refuse) with BAD_LABELS or LIMIT. Rows already refused are passed over.
-// With `replay` limits of rate and number do not apply: what was admitted once is admitted again.
+// Fills BatchSeries.ref; refuses rows (batch_refuse) with BAD_LABELS or LIMIT. Rows already refused
+// are passed over. With `replay` limits of rate and number do not apply: what was admitted once is
+// admitted again.
 void series_resolve(SeriesStore *store, SeriesPrediction *prediction, Batch *batch, bool replay);
-// Adds the samples, histograms, exemplars and metadata of the rows that are not refused; counts each sample in
-// batch->counts (STORED, DUPLICATE, CONFLICT, TOO_OLD). Any order of times is welcome.
+// Adds the samples, histograms, exemplars and metadata of the rows that are not refused; counts
+// each sample in batch->counts (STORED, DUPLICATE, CONFLICT, TOO_OLD). Any order of times is
+// welcome.
 void series_append(SeriesStore *store, Batch *batch, uint64_t sequence);
 void series_write_end(SeriesStore *store);
 
 // ---- Reading ------------------------------------------------------------------------------------
 
-// A view pins heads and blocks that overlap [from_ms, to_ms]. Close it soon: memory is held meanwhile.
+// A view pins heads and blocks that overlap [from_ms, to_ms]. Close it soon: memory is held
+// meanwhile.
 typedef struct SeriesView SeriesView;
 // `store` NULL: a tenant that never wrote; the view is empty.
-must_use bool series_view_open(SeriesStore *store, int64_t from_ms, int64_t to_ms, SeriesView **out, Error *err);
+must_use bool series_view_open(SeriesStore *store, int64_t from_ms, int64_t to_ms, SeriesView **out,
+                               Error *err);
 void series_view_close(SeriesView **view);
 
-// Intervals that could not be read (damaged blocks, lost log): an answer over them carries these as warnings.
+// Intervals that could not be read (damaged blocks, lost log): an answer over them carries these as
+// warnings.
 Texts series_view_warnings(const SeriesView *view);
 
-// A series found by select: its labels, and where its samples are (opaque). Lives on the arena given to select.
+// A series found by select: its labels, and where its samples are (opaque). Lives on the arena
+// given to select.
 typedef struct SeriesFound {
     Labels labels;
     void *sources;
@@ -93,17 +102,18 @@ typedef struct SeriesFoundList {
     size_t count;
 } SeriesFoundList;
 
-// Something between these times is known to be lost (a damaged part of the log): answers over it carry `note`, which the
-// caller keeps alive.
+// Something between these times is known to be lost (a damaged part of the log): answers over it
+// carry `note`, which the caller keeps alive.
 void series_note_gap(SeriesStore *store, int64_t from_ms, int64_t to_ms, Text note);
 
-// All series that every matcher matches and that may have samples in the view's interval. At most `series_max` (0: no
-// end), more is TOO_COSTLY naming the count.
-must_use bool series_select(SeriesView *view, Matchers matchers, size_t series_max, Arena *arena, SeriesFoundList *out, Error *err);
+// All series that every matcher matches and that may have samples in the view's interval. At most
+// `series_max` (0: no end), more is TOO_COSTLY naming the count.
+must_use bool series_select(SeriesView *view, Matchers matchers, size_t series_max, Arena *arena,
+                            SeriesFoundList *out, Error *err);
 
-// Samples of one series as two columns, in time order, each time once (the first that was stored wins), stale markers
-// included. Memory is kept from call to call. `histograms`: how many native histogram samples lie in the interval (they are kept
-// but not decoded by this call).
+// Samples of one series as two columns, in time order, each time once (the first that was stored
+// wins), stale markers included. Memory is kept from call to call. `histograms`: how many native
+// histogram samples lie in the interval (they are kept but not decoded by this call).
 typedef struct SeriesColumns {
     int64_t *times;
     double *values;
@@ -113,24 +123,29 @@ typedef struct SeriesColumns {
 } SeriesColumns;
 void series_columns_free(SeriesColumns *columns);
 
-// Reads the samples with from_ms <= time <= to_ms. A cursor keeps decoded pages between calls; one thread each; begin with
-// series_cursor_open, any number of cursors per view.
+// Reads the samples with from_ms <= time <= to_ms. A cursor keeps decoded pages between calls; one
+// thread each; begin with series_cursor_open, any number of cursors per view.
 typedef struct SeriesCursor SeriesCursor;
 SeriesCursor *series_cursor_open(SeriesView *view);
 void series_cursor_close(SeriesCursor **cursor);
-must_use bool series_read(SeriesCursor *cursor, const SeriesFound *series, int64_t from_ms, int64_t to_ms, SeriesColumns *out, Error *err);
+must_use bool series_read(SeriesCursor *cursor, const SeriesFound *series, int64_t from_ms,
+                          int64_t to_ms, SeriesColumns *out, Error *err);
 
 // Native histograms of one series, as they came (prometheus.Histogram), in time order.
 typedef struct SeriesHistogram {
     int64_t time_ms;
     Bytes wire;
 } SeriesHistogram;
-must_use bool series_read_histograms(SeriesCursor *cursor, const SeriesFound *series, int64_t from_ms, int64_t to_ms,
-                                     Arena *arena, SeriesHistogram **out, size_t *count, Error *err);
+must_use bool series_read_histograms(SeriesCursor *cursor, const SeriesFound *series,
+                                     int64_t from_ms, int64_t to_ms, Arena *arena,
+                                     SeriesHistogram **out, size_t *count, Error *err);
 
-// Names of labels, and values of one label, of the series that match (all when there are no matchers); sorted, unique.
-must_use bool series_label_names(SeriesView *view, Matchers matchers, Arena *arena, Texts *out, Error *err);
-must_use bool series_label_values(SeriesView *view, Text name, Matchers matchers, Arena *arena, Texts *out, Error *err);
+// Names of labels, and values of one label, of the series that match (all when there are no
+// matchers); sorted, unique.
+must_use bool series_label_names(SeriesView *view, Matchers matchers, Arena *arena, Texts *out,
+                                 Error *err);
+must_use bool series_label_values(SeriesView *view, Text name, Matchers matchers, Arena *arena,
+                                  Texts *out, Error *err);
 
 typedef struct SeriesExemplar {
     Labels series;
@@ -138,36 +153,40 @@ typedef struct SeriesExemplar {
     double value;
     int64_t time_ms;
 } SeriesExemplar;
-must_use bool series_exemplars(SeriesView *view, Matchers matchers, Arena *arena, SeriesExemplar **out, size_t *count, Error *err);
+must_use bool series_exemplars(SeriesView *view, Matchers matchers, Arena *arena,
+                               SeriesExemplar **out, size_t *count, Error *err);
 
 // Metadata of metric families; `family` of length 0: all. Sorted by family.
-must_use bool series_metadata(SeriesStore *store, Text family, Arena *arena, BatchMetadata **out, size_t *count, Error *err);
+must_use bool series_metadata(SeriesStore *store, Text family, Arena *arena, BatchMetadata **out,
+                              size_t *count, Error *err);
 
-// ---- Maintenance (one thread at a time; the store's background thread) ----------------------------
+// ---- Maintenance (one thread at a time; the store's background thread)
+// ----------------------------
 
 // Does the head want to turn (by span, age, bytes)?
 bool series_wants_turn(SeriesStore *store);
 // Turns the head: from now on a new one takes samples. Short.
 must_use bool series_turn(SeriesStore *store, Error *err);
-// Writes turned heads as blocks, durable and verified (W14), then lets them go. After it, log records below
-// series_sealed_sequence() are no longer needed by this store.
+// Writes turned heads as blocks, durable and verified (W14), then lets them go. After it, log
+// records below series_sealed_sequence() are no longer needed by this store.
 must_use bool series_seal(SeriesStore *store, Error *err);
-// The lowest sequence this store still needs from the log; UINT64_MAX when it needs none. Waits for writes between begin and end,
-// so that a record logged before the call is counted.
+// The lowest sequence this store still needs from the log; UINT64_MAX when it needs none. Waits for
+// writes between begin and end, so that a record logged before the call is counted.
 uint64_t series_needed_sequence(SeriesStore *store);
 // Merges small blocks where it pays. *more: call again soon.
 must_use bool series_merge(SeriesStore *store, bool *more, Error *err);
 // Verifies every checksum of every block, at most `bytes_max` per call (W21); counts in the state.
 must_use bool series_scrub(SeriesStore *store, int64_t bytes_max, Error *err);
-// Removes everything below `before_ms` (whole blocks). What time it is for retention the caller decides.
+// Removes everything below `before_ms` (whole blocks). What time it is for retention the caller
+// decides.
 must_use bool series_drop_before(SeriesStore *store, int64_t before_ms, Error *err);
 
 typedef struct SeriesState {
-    uint64_t series_active;      // in the youngest head
+    uint64_t series_active;  // in the youngest head
     uint64_t series_created;
     uint64_t samples_appended, samples_in_head, exemplars, histograms;
     uint64_t predicted, looked_up;  // how series were recognised
-    int64_t head_bytes;          // memory of all heads
+    int64_t head_bytes;             // memory of all heads
     int64_t head_min_ms, head_max_ms;
     uint64_t blocks, block_samples;
     int64_t block_bytes;
@@ -176,13 +195,21 @@ typedef struct SeriesState {
 } SeriesState;
 void series_state(SeriesStore *store, SeriesState *out);
 
-// Cardinality for /api/v1/status/tsdb: the names, label names, values and pairs with most series in the youngest head.
+// Cardinality for /api/v1/status/tsdb: the names, label names, values and pairs with most series in
+// the youngest head.
 typedef struct SeriesTop {
     Text name;
     uint64_t count;
 } SeriesTop;
-typedef enum SeriesTopKind { TOP_METRIC, TOP_LABEL_VALUES, TOP_LABEL_MEMORY, TOP_PAIR } SeriesTopKind;
-must_use bool series_top(SeriesStore *store, SeriesTopKind kind, size_t limit, Arena *arena, SeriesTop **out, size_t *count, Error *err);
+typedef enum SeriesTopKind {
+    TOP_METRIC,
+    TOP_LABEL_VALUES,
+    TOP_LABEL_MEMORY,
+    TOP_PAIR
+} SeriesTopKind;
+must_use bool series_top(SeriesStore *store, SeriesTopKind kind, size_t limit, Arena *arena,
+                         SeriesTop **out, size_t *count, Error *err);
 
 // Prints a block for `traceo inspect`.
-must_use bool series_inspect_block(Disk *disk, Text path, bool verify_all, Builder *out, Error *err);
+must_use bool series_inspect_block(Disk *disk, Text path, bool verify_all, Builder *out,
+                                   Error *err);

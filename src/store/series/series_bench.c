@@ -1,5 +1,6 @@
-// What a sample costs in this room: ns of CPU per sample for series that come in order, shuffled, and new; bytes of
-// resident memory per series. Run it in a release build; the figures are printed, nothing is judged.
+// What a sample costs in this room: ns of CPU per sample for series that come in order, shuffled,
+// and new; bytes of resident memory per series. Run it in a release build; the figures are printed,
+// nothing is judged.
 //
 //   series_bench [series [steps [new_series]]]
 
@@ -15,12 +16,15 @@ enum { ROWS = 2000 };
 static Bytes labels_of(uint32_t series, Arena *arena) {
     Builder wire = {0};
     uint32_t instance = series / 700, metric = series % 700;
-    labels_append(&wire, LABEL_NAME, text_format(arena, "node_metric_with_a_name_%u_total", metric / 8));
+    labels_append(&wire, LABEL_NAME,
+                  text_format(arena, "node_metric_with_a_name_%u_total", metric / 8));
     labels_append(&wire, TEXT("cluster"), TEXT("production-eu-west-1"));
     labels_append(&wire, TEXT("cpu"), text_format(arena, "%u", metric % 8));
     labels_append(&wire, TEXT("device"), text_format(arena, "nvme%un1", metric % 3));
     labels_append(&wire, TEXT("environment"), TEXT("prod"));
-    labels_append(&wire, TEXT("instance"), text_format(arena, "10.%u.%u.%u:9100", instance >> 16, instance >> 8 & 255, instance & 255));
+    labels_append(&wire, TEXT("instance"),
+                  text_format(arena, "10.%u.%u.%u:9100", instance >> 16, instance >> 8 & 255,
+                              instance & 255));
     labels_append(&wire, TEXT("job"), TEXT("node_exporter"));
     labels_append(&wire, TEXT("mode"), TEXT("idle"));
     labels_append(&wire, TEXT("region"), TEXT("eu-west-1"));
@@ -44,7 +48,8 @@ typedef struct Run {
 
 static void write_batch(Run *run) {
     int64_t begin = cpu_thread_ns();
-    head_resolve(run->head, NULL, &run->quota, clock_system(), &run->prediction, &run->batch, INT64_MIN + 1, false, &run->counts);
+    head_resolve(run->head, NULL, &run->quota, clock_system(), &run->prediction, &run->batch,
+                 INT64_MIN + 1, false, &run->counts);
     head_append(run->head, &run->batch, 1, INT64_MIN + 1);
     run->ns += cpu_thread_ns() - begin;
     run->samples += run->batch.samples.count;
@@ -56,7 +61,8 @@ static void add_row(Run *run, Bytes labels, Sample sample) {
     size_t at = run->body.len;
     builder_add_bytes(&run->body, labels.at, labels.len);
     labels.at = (const uint8_t *)run->body.at + at;
-    *array_add(&run->batch.series) = (BatchSeries){.labels = labels, .first_sample = (uint32_t)run->batch.samples.count, .sample_count = 1};
+    *array_add(&run->batch.series) = (BatchSeries){
+        .labels = labels, .first_sample = (uint32_t)run->batch.samples.count, .sample_count = 1};
     *array_add(&run->batch.samples) = sample;
 }
 
@@ -68,7 +74,8 @@ static double value_of(uint32_t series, uint32_t step) {
     return (double)(int64_t)(noise % 10000) / 100;
 }
 
-static void steps(Run *run, const char *name, const Bytes *labels, uint32_t series, uint32_t from, uint32_t count, bool shuffled) {
+static void steps(Run *run, const char *name, const Bytes *labels, uint32_t series, uint32_t from,
+                  uint32_t count, bool shuffled) {
     run->ns = 0;
     run->samples = 0;
     run->counts = (HeadCounts){0};
@@ -85,19 +92,21 @@ static void steps(Run *run, const char *name, const Bytes *labels, uint32_t seri
         for (uint32_t at = 0; at < series; at += ROWS) {
             batch_clear(&run->batch);
             for (uint32_t i = at; i < MIN(at + (uint32_t)ROWS, series); i++) {
-                add_row(run, labels[order[i]], (Sample){1795219200000 + (int64_t)step * 15000, value_of(order[i], step)});
+                add_row(run, labels[order[i]],
+                        (Sample){1795219200000 + (int64_t)step * 15000, value_of(order[i], step)});
             }
             write_batch(run);
         }
     }
-    printf("%-22s %8.1f ns/sample   (predicted %llu, looked up %llu, made %llu)\n", name, (double)run->ns / (double)run->samples,
-           (unsigned long long)run->counts.predicted, (unsigned long long)run->counts.looked_up,
-           (unsigned long long)run->counts.created);
+    printf("%-22s %8.1f ns/sample   (predicted %llu, looked up %llu, made %llu)\n", name,
+           (double)run->ns / (double)run->samples, (unsigned long long)run->counts.predicted,
+           (unsigned long long)run->counts.looked_up, (unsigned long long)run->counts.created);
     memory_free(order);
 }
 
 static void open_run(Run *run) {
-    *run = (Run){.head = head_open(1, (HashKey){1, 2}, NULL, 0), .quota = {INT64_MAX, INT64_MAX / 2000, INT64_MAX / 2000, 0}};
+    *run = (Run){.head = head_open(1, (HashKey){1, 2}, NULL, 0),
+                 .quota = {INT64_MAX, INT64_MAX / 2000, INT64_MAX / 2000, 0}};
 }
 
 static void close_run(Run *run) {
@@ -115,17 +124,20 @@ static void read_all(Run *run, uint32_t series) {
         columns.count = 0;
         if (head_read(run->head, i, INT64_MIN, INT64_MAX, &columns, &err)) count += columns.count;
     }
-    printf("%-22s %8.1f ns/sample\n", "read from the head", (double)(cpu_thread_ns() - begin) / (double)count);
+    printf("%-22s %8.1f ns/sample\n", "read from the head",
+           (double)(cpu_thread_ns() - begin) / (double)count);
     series_columns_free(&columns);
 }
 
 static uint32_t argument(int argc, char **argv, int at, uint32_t otherwise) {
     uint64_t value;
-    return argc > at && text_to_u64(text_from_cstring(argv[at]), &value) ? (uint32_t)value : otherwise;
+    return argc > at && text_to_u64(text_from_cstring(argv[at]), &value) ? (uint32_t)value
+                                                                         : otherwise;
 }
 
 int main(int argc, char **argv) {
-    uint32_t series = argument(argc, argv, 1, 20000), count = argument(argc, argv, 2, 240), fresh = argument(argc, argv, 3, 400000);
+    uint32_t series = argument(argc, argv, 1, 20000), count = argument(argc, argv, 2, 240),
+             fresh = argument(argc, argv, 3, 400000);
     Arena arena = {0};
     Bytes *labels = arena_push_array(&arena, Bytes, MAX(series, fresh));
     for (uint32_t i = 0; i < MAX(series, fresh); i++) labels[i] = labels_of(i, &arena);
@@ -134,7 +146,8 @@ int main(int argc, char **argv) {
     steps(&run, "new, then known", labels, series, 0, 1, false);
     steps(&run, "known in order", labels, series, 1, count, false);
     read_all(&run, series);
-    printf("%-22s %8.2f bytes/sample\n", "head", (double)head_bytes(run.head) / (double)series / (double)(count + 1));
+    printf("%-22s %8.2f bytes/sample\n", "head",
+           (double)head_bytes(run.head) / (double)series / (double)(count + 1));
     steps(&run, "known, shuffled", labels, series, count + 1, count / 4 + 1, true);
     close_run(&run);
 
@@ -144,9 +157,11 @@ int main(int argc, char **argv) {
     int64_t after_one = process_memory_resident() - before;
     steps(&run, "19 steps more", labels, fresh, 1, 19, false);
     int64_t after_all = process_memory_resident() - before;
-    printf("%-22s %8.1f bytes/series resident after 1 sample, %.1f after 20 (the head says %.1f; registry %.1f)\n", "memory",
-           (double)after_one / fresh, (double)after_all / fresh, (double)head_bytes(run.head) / fresh,
-           (double)run.head->registry.bytes / fresh);
+    printf(
+        "%-22s %8.1f bytes/series resident after 1 sample, %.1f after 20 (the head says %.1f; "
+        "registry %.1f)\n",
+        "memory", (double)after_one / fresh, (double)after_all / fresh,
+        (double)head_bytes(run.head) / fresh, (double)run.head->registry.bytes / fresh);
     close_run(&run);
     arena_free(&arena);
     return 0;

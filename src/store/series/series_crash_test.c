@@ -1,6 +1,6 @@
-// Every crash state of a scripted life: power is cut after each operation of the disk, what was not synced is
-// dropped, kept or torn, and the store must open again with all that was sealed, nothing else, and never claim
-// a log record as sealed that is not.
+// Every crash state of a scripted life: power is cut after each operation of the disk, what was not
+// synced is dropped, kept or torn, and the store must open again with all that was sealed, nothing
+// else, and never claim a log record as sealed that is not.
 //
 // The same suite runs over disks that lie; if it does not notice, it proves nothing.
 
@@ -12,8 +12,8 @@ enum { SEEDS_DEFAULT = 3 };
 
 typedef struct Life {
     Fixture f;
-    Oracle all;               // everything that was written
-    uint64_t promised;        // the store said: below this the log is not needed
+    Oracle all;         // everything that was written
+    uint64_t promised;  // the store said: below this the log is not needed
     int64_t dropped_before_ms;
 } Life;
 
@@ -21,17 +21,21 @@ static void put_round(Life *life, uint64_t *random, int round) {
     Fixture *f = &life->f;
     fixture_clear(f);
     for (uint32_t series = 0; series < 6; series++) {
-        Sample sample = {FIXTURE_NOW_MS - 60000 + round * 15000 + (series == 5 && round % 3 == 0 ? -86400000 : 0), oracle_value(random)};
+        Sample sample = {FIXTURE_NOW_MS - 60000 + round * 15000 +
+                             (series == 5 && round % 3 == 0 ? -86400000 : 0),
+                         oracle_value(random)};
         oracle_row(f, series);
         fixture_sample(f, sample.time_ms, sample.value);
         oracle_put(&life->all, series, sample);
         *array_add(&life->all.log) = (OracleWrite){f->sequence, series, sample};
     }
-    *array_add(&f->batch.metadata) = (BatchMetadata){TEXT("temperature"), 2, TEXT("How warm."), TEXT("celsius")};
+    *array_add(&f->batch.metadata) =
+        (BatchMetadata){TEXT("temperature"), 2, TEXT("How warm."), TEXT("celsius")};
     fixture_write(f);
 }
 
-// The log is trimmed by what the store says it needs; `promised` remembers the most that was ever trimmed.
+// The log is trimmed by what the store says it needs; `promised` remembers the most that was ever
+// trimmed.
 static void trim(Life *life) {
     uint64_t needed = MIN(series_needed_sequence(life->f.store), life->f.sequence);
     life->promised = MAX(life->promised, needed);
@@ -71,7 +75,8 @@ static void life_end(Life *life) {
     fixture_end(&life->f);
 }
 
-// After the power is back: opens, sealed_sequence honest, blocks plus a replay of what was not trimmed give everything.
+// After the power is back: opens, sealed_sequence honest, blocks plus a replay of what was not
+// trimmed give everything.
 static bool survives(Life *life, Test *t, Error *err) {
     Fixture *f = &life->f;
     TRY(fixture_open(f, t->arena, err));
@@ -83,8 +88,10 @@ static bool survives(Life *life, Test *t, Error *err) {
         const OracleWrite *write = &life->all.log.at[i];
         if (write->sequence < f->report.sealed_sequence) continue;
         if (write->sequence < life->promised) {
-            return error_set(err, ERROR_CORRUPT, "record %llu was trimmed from the log, but only what is below %llu is sealed",
-                             (unsigned long long)write->sequence, (unsigned long long)f->report.sealed_sequence);
+            return error_set(
+                err, ERROR_CORRUPT,
+                "record %llu was trimmed from the log, but only what is below %llu is sealed",
+                (unsigned long long)write->sequence, (unsigned long long)f->report.sealed_sequence);
         }
         fixture_clear(f);
         oracle_row(f, write->series);
@@ -112,7 +119,10 @@ typedef struct Crash {
 
 // One life, cut after `operation`; *whole tells whether it came to its end before.
 static bool crash_once(Test *t, Crash crash, bool *whole, Error *err) {
-    Life life = {.f = {.model = disk_model_new(), .memory = {.name = "ingest"}, .sequence = 1, .skip_sync = crash.skip_sync}};
+    Life life = {.f = {.model = disk_model_new(),
+                       .memory = {.name = "ingest"},
+                       .sequence = 1,
+                       .skip_sync = crash.skip_sync}};
     clock_manual(&life.f.clock, FIXTURE_NOW_MS);
     disk_model_lie(life.f.model, crash.lie);
     disk_model_stop_at(life.f.model, crash.operation);
@@ -126,16 +136,22 @@ static bool crash_once(Test *t, Crash crash, bool *whole, Error *err) {
 }
 
 // All crash states; the number that failed, the first of them in `err`.
-static size_t crash_everywhere(Test *t, DiskLie lie, bool skip_sync, uint64_t seeds, uint64_t stride, size_t *states, Error *err) {
+static size_t crash_everywhere(Test *t, DiskLie lie, bool skip_sync, uint64_t seeds,
+                               uint64_t stride, size_t *states, Error *err) {
     size_t failed = 0;
     bool whole = false;
     for (uint64_t operation = 1; !whole && operation < 5000; operation += stride) {
         for (uint64_t seed = 0; seed < seeds + 2; seed++) {
-            Crash crash = {operation, seed == 0 ? CRASH_DROP_ALL : seed == 1 ? CRASH_KEEP_ALL : CRASH_RANDOM, t->seed + seed, lie, skip_sync};
+            Crash crash = {operation,
+                           seed == 0   ? CRASH_DROP_ALL
+                           : seed == 1 ? CRASH_KEEP_ALL
+                                       : CRASH_RANDOM,
+                           t->seed + seed, lie, skip_sync};
             Error why = {0};
             (*states)++;
             if (crash_once(t, crash, &whole, &why)) continue;
-            error_context(&why, "power cut after operation %llu, kind %d, seed %llu", (unsigned long long)operation, (int)crash.kind,
+            error_context(&why, "power cut after operation %llu, kind %d, seed %llu",
+                          (unsigned long long)operation, (int)crash.kind,
                           (unsigned long long)crash.seed);
             if (failed++ == 0) *err = why;
         }
@@ -153,7 +169,9 @@ static uint64_t seeds_wanted(void) {
 TEST(r2_every_power_cut_leaves_a_store_that_opens_with_all_that_was_sealed) {
     size_t states = 0;
     size_t failed = crash_everywhere(t, LIE_NONE, false, seeds_wanted(), 1, &states, t->err);
-    if (failed > 0) check_failed(t, __FILE__, __LINE__, "%zu of %zu crash states: %s", failed, states, t->err->message);
+    if (failed > 0)
+        check_failed(t, __FILE__, __LINE__, "%zu of %zu crash states: %s", failed, states,
+                     t->err->message);
     printf("# %zu crash states\n", states);
     check(t, states > 200);
 }
@@ -171,11 +189,13 @@ TEST(the_suite_notices_a_disk_that_does_not_sync_folders) {
     check_noticed(t, LIE_SYNC_FOLDER, false);
 }
 
-// A name that is durable before its time is harmless as long as the content was synced first, and only then.
+// A name that is durable before its time is harmless as long as the content was synced first, and
+// only then.
 TEST(the_suite_notices_a_rename_that_outruns_content_that_was_not_synced) {
     size_t states = 0;
     size_t failed = crash_everywhere(t, LIE_RENAME_EARLY, false, SEEDS_DEFAULT, 5, &states, t->err);
-    if (failed > 0) check_failed(t, __FILE__, __LINE__, "%zu of %zu: %s", failed, states, t->err->message);
+    if (failed > 0)
+        check_failed(t, __FILE__, __LINE__, "%zu of %zu: %s", failed, states, t->err->message);
     check_noticed(t, LIE_RENAME_EARLY, true);
 }
 

@@ -1,4 +1,5 @@
-// What the tests of the store share: a store on the disk of the tests, and batches written in one line.
+// What the tests of the store share: a store on the disk of the tests, and batches written in one
+// line.
 #pragma once
 
 #include "base/test.h"
@@ -7,7 +8,7 @@
 
 typedef struct Fixture {
     DiskModel *model;
-    Disk planted;     // a copy of the model's table whose sync does nothing, when `skip_sync`
+    Disk planted;  // a copy of the model's table whose sync does nothing, when `skip_sync`
     bool skip_sync;
     Objects *objects;
     SeriesStore *store;
@@ -88,7 +89,8 @@ static inline BatchSeries *fixture_row(Fixture *f, const char *name, const char 
     builder_clear(wire);
     fixture_labels(wire, name, pairs);
     BatchSeries *row = array_add(&f->batch.series);
-    *row = (BatchSeries){.labels = text_bytes(builder_text(wire)), .first_sample = (uint32_t)f->batch.samples.count,
+    *row = (BatchSeries){.labels = text_bytes(builder_text(wire)),
+                         .first_sample = (uint32_t)f->batch.samples.count,
                          .first_histogram = (uint32_t)f->batch.histograms.count,
                          .first_exemplar = (uint32_t)f->batch.exemplars.count};
     return row;
@@ -113,7 +115,8 @@ static inline void fixture_clear(Fixture *f) {
     f->row_count = 0;
 }
 
-static inline void fixture_put(Fixture *f, const char *name, const char *const *pairs, int64_t time_ms, double value) {
+static inline void fixture_put(Fixture *f, const char *name, const char *const *pairs,
+                               int64_t time_ms, double value) {
     fixture_clear(f);
     fixture_row(f, name, pairs);
     fixture_sample(f, time_ms, value);
@@ -125,7 +128,8 @@ static inline int fixture_by_labels(const void *a, const void *b) {
     return labels_compare(((const SeriesFound *)a)->labels, ((const SeriesFound *)b)->labels);
 }
 
-static inline Text fixture_read(Fixture *f, Test *t, Matchers matchers, int64_t from_ms, int64_t to_ms) {
+static inline Text fixture_read(Fixture *f, Test *t, Matchers matchers, int64_t from_ms,
+                                int64_t to_ms) {
     SeriesView *view = NULL;
     SeriesFoundList found;
     Builder out = {0};
@@ -138,7 +142,8 @@ static inline Text fixture_read(Fixture *f, Test *t, Matchers matchers, int64_t 
         check_ok(t, series_read(cursor, &found.at[i], from_ms, to_ms, &columns, t->err));
         labels_print(found.at[i].labels, &out);
         builder_add(&out, TEXT(":"));
-        for (size_t k = 0; k < columns.count; k++) builder_addf(&out, " %lld=%g", (long long)columns.times[k], columns.values[k]);
+        for (size_t k = 0; k < columns.count; k++)
+            builder_addf(&out, " %lld=%g", (long long)columns.times[k], columns.values[k]);
         builder_add(&out, TEXT("\n"));
     }
     series_cursor_close(&cursor);

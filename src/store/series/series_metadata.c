@@ -1,4 +1,5 @@
-// Metadata of metric families: one map for the whole store, newest wins, written into the blocks of its generation.
+// Metadata of metric families: one map for the whole store, newest wins, written into the blocks of
+// its generation.
 
 #include <stdlib.h>
 
@@ -13,7 +14,8 @@ static bool same(const BatchMetadata *a, const BatchMetadata *b) {
 static void keep(StoreFamily *family, const BatchMetadata *metadata) {
     char *texts = memory_take(metadata->help.len + metadata->unit.len);
     if (metadata->help.len > 0) memcpy(texts, metadata->help.at, metadata->help.len);
-    if (metadata->unit.len > 0) memcpy(texts + metadata->help.len, metadata->unit.at, metadata->unit.len);
+    if (metadata->unit.len > 0)
+        memcpy(texts + metadata->help.len, metadata->unit.at, metadata->unit.len);
     memory_free((void *)(uintptr_t)family->metadata.help.at);
     family->metadata.type = metadata->type;
     family->metadata.help = (Text){texts, metadata->help.len};
@@ -29,7 +31,8 @@ static void learn(SeriesStore *store, const BatchMetadata *metadata, uint64_t ge
         *place = family;
         family->metadata.family = text_copy(metadata->family, &store->families_arena);
     }
-    if (family->metadata.help.at == NULL || !same(&family->metadata, metadata)) keep(family, metadata);
+    if (family->metadata.help.at == NULL || !same(&family->metadata, metadata))
+        keep(family, metadata);
     family->generation = generation;
 }
 
@@ -41,8 +44,10 @@ void store_learn_metadata(SeriesStore *store, const BatchMetadata *metadata, uin
     mutex_give(&store->families_lock);
 }
 
-bool store_write_metadata(SeriesStore *store, uint64_t generation, BlockWriter *writer, Error *err) {
-    AUTO(arena_free) Arena arena = {0};
+bool store_write_metadata(SeriesStore *store, uint64_t generation, BlockWriter *writer,
+                          Error *err) {
+    AUTO(arena_free)
+    Arena arena = {0};
     BatchMetadata *families;
     size_t count;
     TRY(series_metadata(store, TEXT_NONE, &arena, &families, &count, err));
@@ -61,7 +66,8 @@ bool store_has_metadata(SeriesStore *store, uint64_t generation) {
     const MapSlot *slot;
     bool any = false;
     mutex_take(&store->families_lock);
-    while (!any && map_next(&store->families, &at, &slot)) any = ((StoreFamily *)slot->value)->generation == generation;
+    while (!any && map_next(&store->families, &at, &slot))
+        any = ((StoreFamily *)slot->value)->generation == generation;
     mutex_give(&store->families_lock);
     return any;
 }
@@ -81,7 +87,8 @@ static int by_family(const void *a, const void *b) {
     return text_compare(((const BatchMetadata *)a)->family, ((const BatchMetadata *)b)->family);
 }
 
-bool series_metadata(SeriesStore *store, Text family, Arena *arena, BatchMetadata **out, size_t *count, Error *err) {
+bool series_metadata(SeriesStore *store, Text family, Arena *arena, BatchMetadata **out,
+                     size_t *count, Error *err) {
     (void)err;
     mutex_take(&store->families_lock);
     BatchMetadata *rows = arena_push_array(arena, BatchMetadata, store->families.count + 1);
@@ -90,8 +97,9 @@ bool series_metadata(SeriesStore *store, Text family, Arena *arena, BatchMetadat
     while (map_next(&store->families, &at, &slot)) {
         const BatchMetadata *known = &((StoreFamily *)slot->value)->metadata;
         if (family.len > 0 && !text_equal(known->family, family)) continue;
-        rows[found++] = (BatchMetadata){text_copy(known->family, arena), known->type, text_copy(known->help, arena),
-                                        text_copy(known->unit, arena)};
+        rows[found++] =
+            (BatchMetadata){text_copy(known->family, arena), known->type,
+                            text_copy(known->help, arena), text_copy(known->unit, arena)};
     }
     mutex_give(&store->families_lock);
     qsort(rows, found, sizeof *rows, by_family);

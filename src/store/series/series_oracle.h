@@ -1,5 +1,5 @@
-// A slow, simple store that the real one is compared with: for every series a sorted list of samples, the first stored
-// of a time wins. And the log that a real store would be replayed from.
+// A slow, simple store that the real one is compared with: for every series a sorted list of
+// samples, the first stored of a time wins. And the log that a real store would be replayed from.
 #pragma once
 
 #include "store/series/series_fixture.h"
@@ -45,7 +45,8 @@ static inline void oracle_row(Fixture *f, uint32_t series) {
     static const char *const jobs[] = {"api", "db", "cache"};
     char number[4] = {(char)('0' + series / 10), (char)('0' + series % 10), 0, 0};
     const char *with_job[] = {"job", jobs[series % 3], "number", number, NULL};
-    fixture_row(f, series % 2 == 0 ? "requests_total" : "temperature", series % 5 == 0 ? with_job + 2 : with_job);
+    fixture_row(f, series % 2 == 0 ? "requests_total" : "temperature",
+                series % 5 == 0 ? with_job + 2 : with_job);
 }
 
 // Any value that may come: whole, decimal, any double, NaN with a payload, stale, minus zero.
@@ -56,14 +57,18 @@ static inline double oracle_value(uint64_t *random) {
     if (dice == 11) return double_from_bits(test_random(random));
     if (dice == 12) return stale_nan();
     if (dice == 13) return -0.0;
-    if (dice == 14) return double_from_bits(UINT64_C(0x7ff8000000000000) | (test_random(random) & 0xffff));
+    if (dice == 14)
+        return double_from_bits(UINT64_C(0x7ff8000000000000) | (test_random(random) & 0xffff));
     return 1;
 }
 
-// Everything in [from_ms, to_ms] is in the store and in the oracle, bit for bit, and nothing else. `missing_fine`: a sample
-// of the oracle with a sequence at or above it may be absent (it was not sealed). False with a reason.
-static inline bool oracle_agrees(const Oracle *oracle, Fixture *f, int64_t from_ms, int64_t to_ms, Error *err) {
-    AUTO(arena_free) Arena arena = {0};
+// Everything in [from_ms, to_ms] is in the store and in the oracle, bit for bit, and nothing else.
+// `missing_fine`: a sample of the oracle with a sequence at or above it may be absent (it was not
+// sealed). False with a reason.
+static inline bool oracle_agrees(const Oracle *oracle, Fixture *f, int64_t from_ms, int64_t to_ms,
+                                 Error *err) {
+    AUTO(arena_free)
+    Arena arena = {0};
     SeriesView *view = NULL;
     SeriesFoundList found;
     SeriesColumns columns = {0};
@@ -73,7 +78,8 @@ static inline bool oracle_agrees(const Oracle *oracle, Fixture *f, int64_t from_
     uint64_t seen = 0;
     for (size_t i = 0; fine && i < found.count; i++) {
         uint64_t series = ORACLE_SERIES;
-        if (!text_to_u64(labels_get(found.at[i].labels, TEXT("number")), &series) || series >= ORACLE_SERIES || (seen >> series & 1)) {
+        if (!text_to_u64(labels_get(found.at[i].labels, TEXT("number")), &series) ||
+            series >= ORACLE_SERIES || (seen >> series & 1)) {
             fine = error_set(err, ERROR_CORRUPT, "a series that was never written, or one twice");
             break;
         }
@@ -84,21 +90,25 @@ static inline bool oracle_agrees(const Oracle *oracle, Fixture *f, int64_t from_
         for (size_t k = 0; fine && k < columns.count; k++, at++) {
             if (at >= of->count || of->at[at].time_ms != columns.times[k] ||
                 double_bits(of->at[at].value) != double_bits(columns.values[k])) {
-                fine = error_set(err, ERROR_CORRUPT, "series %d, sample %zu: %lld = %016llx, not %lld = %016llx", (int)series, k,
-                                 (long long)columns.times[k], (unsigned long long)double_bits(columns.values[k]),
-                                 (long long)(at < of->count ? of->at[at].time_ms : -1),
-                                 (unsigned long long)(at < of->count ? double_bits(of->at[at].value) : 0));
+                fine = error_set(
+                    err, ERROR_CORRUPT, "series %d, sample %zu: %lld = %016llx, not %lld = %016llx",
+                    (int)series, k, (long long)columns.times[k],
+                    (unsigned long long)double_bits(columns.values[k]),
+                    (long long)(at < of->count ? of->at[at].time_ms : -1),
+                    (unsigned long long)(at < of->count ? double_bits(of->at[at].value) : 0));
             }
         }
         if (fine && at < of->count && of->at[at].time_ms <= to_ms) {
-            fine = error_set(err, ERROR_CORRUPT, "series %d ends after %zu samples; %lld is missing", (int)series, columns.count,
-                             (long long)of->at[at].time_ms);
+            fine =
+                error_set(err, ERROR_CORRUPT, "series %d ends after %zu samples; %lld is missing",
+                          (int)series, columns.count, (long long)of->at[at].time_ms);
         }
     }
     for (uint32_t i = 0; fine && i < ORACLE_SERIES; i++) {
         size_t at = oracle_place(oracle, i, from_ms);
         bool expected = at < oracle->samples[i].count && oracle->samples[i].at[at].time_ms <= to_ms;
-        if (expected && (seen >> i & 1) == 0) fine = error_set(err, ERROR_CORRUPT, "series %u is missing", i);
+        if (expected && (seen >> i & 1) == 0)
+            fine = error_set(err, ERROR_CORRUPT, "series %u is missing", i);
     }
     series_columns_free(&columns);
     series_cursor_close(&cursor);

@@ -1,10 +1,12 @@
-// The store as a whole against the oracle: random lives, retention, metadata, histograms, exemplars, limits, damage.
+// The store as a whole against the oracle: random lives, retention, metadata, histograms,
+// exemplars, limits, damage.
 
 #include <stdlib.h>
 
 #include "store/series/series_oracle.h"
 
-// ---- Random lives ---------------------------------------------------------------------------------
+// ---- Random lives
+// ---------------------------------------------------------------------------------
 
 // Mostly the next scrape; now and then the past, an equal time, or days ago.
 static int64_t random_time(uint64_t *random, int64_t now_ms) {
@@ -21,13 +23,15 @@ static void random_batch(Fixture *f, Oracle *oracle, uint64_t *random, int64_t n
     uint32_t series = (uint32_t)(test_random(random) % ORACLE_SERIES);
     for (size_t i = 0; i < rows; i++) {
         oracle_row(f, series);
-        for (size_t samples = 1 + (test_random(random) % 8 == 0 ? test_random(random) % 20 : 0); samples > 0; samples--) {
+        for (size_t samples = 1 + (test_random(random) % 8 == 0 ? test_random(random) % 20 : 0);
+             samples > 0; samples--) {
             Sample sample = {random_time(random, now_ms), oracle_value(random)};
             fixture_sample(f, sample.time_ms, sample.value);
             oracle_put(oracle, series, sample);
             *array_add(&oracle->log) = (OracleWrite){f->sequence, series, sample};
         }
-        series = test_random(random) % 8 == 0 ? (uint32_t)(test_random(random) % ORACLE_SERIES) : (series + 1) % ORACLE_SERIES;
+        series = test_random(random) % 8 == 0 ? (uint32_t)(test_random(random) % ORACLE_SERIES)
+                                              : (series + 1) % ORACLE_SERIES;
     }
     fixture_write(f);
 }
@@ -49,14 +53,18 @@ static void replay(Fixture *f, const Oracle *oracle) {
 static void random_step(Test *t, Fixture *f, Oracle *oracle, uint64_t *random) {
     bool more;
     switch (test_random(random) % 24) {
-        case 0: check_ok(t, series_turn(f->store, t->err)); break;
+        case 0:
+            check_ok(t, series_turn(f->store, t->err));
+            break;
         case 1:
         case 2:
             check_ok(t, series_turn(f->store, t->err));
             check_ok(t, series_seal(f->store, t->err));
             check_i64(t, UINT64_MAX, series_needed_sequence(f->store));
             break;
-        case 3: check_ok(t, series_merge(f->store, &more, t->err)); break;
+        case 3:
+            check_ok(t, series_merge(f->store, &more, t->err));
+            break;
         case 4:
             if (test_random(random) % 4 != 0) break;
             fixture_close(f);
@@ -84,7 +92,8 @@ static void random_life(Test *t, uint64_t seed, int steps) {
         int64_t to_ms = from_ms + (int64_t)(test_random(&random) % (5 * 86400000));
         bool narrow = test_random(&random) % 2 == 0;
         if (!oracle_agrees(&oracle, &f, narrow ? from_ms : 0, narrow ? to_ms : INT64_MAX, t->err)) {
-            check_failed(t, __FILE__, __LINE__, "seed %llu, step %d: %s", (unsigned long long)seed, step, t->err->message);
+            check_failed(t, __FILE__, __LINE__, "seed %llu, step %d: %s", (unsigned long long)seed,
+                         step, t->err->message);
         }
     }
     oracle_free(&oracle);
@@ -96,7 +105,8 @@ TEST(random_lives_read_back_bit_for_bit) {
     for (int i = 0; i < 12; i++) random_life(t, test_random(&random), 300);
 }
 
-// ---- Turning, sealing, merging ----------------------------------------------------------------------
+// ---- Turning, sealing, merging
+// ----------------------------------------------------------------------
 
 static void write_steps(Fixture *f, int64_t from_ms, int steps) {
     for (int i = 0; i < steps; i++) fixture_put(f, "m", NULL, from_ms + i * 15000, i);
@@ -206,7 +216,8 @@ TEST(r32_a_head_turns_by_its_age_under_a_clock_that_was_set_back) {
     fixture_end(&f);
 }
 
-// What a record that the log refused leaves behind: series without samples, whose memory has to come back too.
+// What a record that the log refused leaves behind: series without samples, whose memory has to
+// come back too.
 TEST(a_head_of_series_without_samples_turns_and_gives_its_memory_back) {
     Fixture f;
     fixture_begin(&f, t);
@@ -230,7 +241,7 @@ TEST(w16_the_log_is_needed_until_the_manifest_names_the_blocks) {
     fixture_begin(&f, t);
     check_i64(t, UINT64_MAX, series_needed_sequence(f.store));
     f.sequence = 10;
-    fixture_put(&f, "m", NULL, FIXTURE_NOW_MS, 1);  // 10
+    fixture_put(&f, "m", NULL, FIXTURE_NOW_MS, 1);      // 10
     fixture_put(&f, "m", NULL, FIXTURE_NOW_MS + 1, 1);  // 11
     check_i64(t, 10, series_needed_sequence(f.store));
     check_ok(t, series_turn(f.store, t->err));
@@ -255,7 +266,8 @@ TEST(retention_lets_old_blocks_go_and_refuses_old_samples) {
     fixture_put(&f, "m", NULL, FIXTURE_NOW_MS, 2);
     fixture_put(&f, "m", NULL, FIXTURE_NOW_MS - 3 * 86400000ll, 3);
     check_i64(t, 1, f.batch.counts[VERDICT_TOO_OLD]);
-    check(t, text_find(text_from_cstring(f.batch.first_fault.message), TEXT("series m: a sample at")) == 0);
+    check(t, text_find(text_from_cstring(f.batch.first_fault.message),
+                       TEXT("series m: a sample at")) == 0);
     // Nothing is made for a series of which nothing is kept.
     fixture_put(&f, "never", NULL, FIXTURE_NOW_MS - 3 * 86400000ll, 3);
     check_i64(t, 1, f.batch.counts[VERDICT_TOO_OLD]);
@@ -275,7 +287,8 @@ TEST(retention_lets_old_blocks_go_and_refuses_old_samples) {
     fixture_end(&f);
 }
 
-// ---- The rest of a batch ----------------------------------------------------------------------------
+// ---- The rest of a batch
+// ----------------------------------------------------------------------------
 
 static void put_all_kinds(Fixture *f, int64_t time_ms) {
     fixture_clear(f);
@@ -284,8 +297,10 @@ static void put_all_kinds(Fixture *f, int64_t time_ms) {
     *array_add(&f->batch.histograms) = (BatchHistogram){time_ms, text_bytes(TEXT("\x08\x05"))};
     row->exemplar_count = 1;
     static const char id[] = "\x0a\x0b\x0a\x02id\x12\x05trace";
-    *array_add(&f->batch.exemplars) = (BatchExemplar){time_ms, 0.5, {(const uint8_t *)id, sizeof id - 1}};
-    *array_add(&f->batch.metadata) = (BatchMetadata){TEXT("latency"), 3, TEXT("How long."), TEXT("seconds")};
+    *array_add(&f->batch.exemplars) =
+        (BatchExemplar){time_ms, 0.5, {(const uint8_t *)id, sizeof id - 1}};
+    *array_add(&f->batch.metadata) =
+        (BatchMetadata){TEXT("latency"), 3, TEXT("How long."), TEXT("seconds")};
     fixture_write(f);
 }
 
@@ -298,7 +313,8 @@ static void check_all_kinds(Test *t, Fixture *f, size_t stated) {
     SeriesCursor *cursor = series_cursor_open(view);
     SeriesHistogram *histograms;
     size_t count;
-    check_ok(t, series_read_histograms(cursor, &found.at[0], 0, INT64_MAX, t->arena, &histograms, &count, t->err));
+    check_ok(t, series_read_histograms(cursor, &found.at[0], 0, INT64_MAX, t->arena, &histograms,
+                                       &count, t->err));
     check_i64(t, stated, count);
     for (size_t i = 0; i < count; i++) {
         check_i64(t, FIXTURE_NOW_MS + (int64_t)i, histograms[i].time_ms);
@@ -353,7 +369,8 @@ TEST(metadata_without_samples_has_a_block_and_does_not_hold_the_log) {
     fixture_begin(&f, t);
     for (int i = 0; i < 4; i++) {
         fixture_clear(&f);
-        *array_add(&f.batch.metadata) = (BatchMetadata){TEXT("latency"), 3, TEXT("How long."), TEXT("seconds")};
+        *array_add(&f.batch.metadata) =
+            (BatchMetadata){TEXT("latency"), 3, TEXT("How long."), TEXT("seconds")};
         fixture_write(&f);
         check_i64(t, i + 1, series_needed_sequence(f.store));
         check_ok(t, series_turn(f.store, t->err));
@@ -375,7 +392,8 @@ TEST(metadata_without_samples_has_a_block_and_does_not_hold_the_log) {
     fixture_end(&f);
 }
 
-// ---- Limits and damage ------------------------------------------------------------------------------
+// ---- Limits and damage
+// ------------------------------------------------------------------------------
 
 TEST(new_series_beyond_the_quota_are_refused_and_known_ones_flow) {
     Fixture f;
@@ -389,7 +407,8 @@ TEST(new_series_beyond_the_quota_are_refused_and_known_ones_flow) {
         check_i64(t, i < 3 ? 1 : 0, f.batch.counts[VERDICT_STORED]);
         check_i64(t, i < 3 ? 0 : 1, f.batch.counts[VERDICT_LIMIT]);
     }
-    check(t, text_find(text_from_cstring(f.batch.first_fault.message), TEXT("TENANT_SERIES_ACTIVE")) >= 0);
+    check(t, text_find(text_from_cstring(f.batch.first_fault.message),
+                       TEXT("TENANT_SERIES_ACTIVE")) >= 0);
     fixture_put(&f, "m1", NULL, FIXTURE_NOW_MS + 1, 1);
     check_i64(t, 1, f.batch.counts[VERDICT_STORED]);
     fixture_end(&f);
@@ -418,7 +437,8 @@ TEST(the_series_of_the_last_head_come_again_beside_the_rate) {
     options.new_series_per_s = 10;
     check_ok(t, series_open(options, t->arena, &f.report, &f.store, t->err));
     for (int life = 0; life < 4; life++) {
-        // No time passes, so the rate is used up by the first life; the eleventh series is a new one every time.
+        // No time passes, so the rate is used up by the first life; the eleventh series is a new
+        // one every time.
         for (int i = 0; i < 11; i++) {
             fixture_put(&f, text_format(t->arena, "m%d", i).at, NULL, FIXTURE_NOW_MS + life, 1);
             check_i64(t, i < 10 ? 1 : 0, f.batch.counts[VERDICT_STORED]);
@@ -436,7 +456,8 @@ TEST(memory_at_its_end_refuses_new_series_first_and_everything_later_without_los
     size_t stored = 0;
     int made = 0;
     for (; made < 200000; made++) {
-        fixture_put(&f, text_format(t->arena, "series_with_a_long_name_%d", made).at, NULL, FIXTURE_NOW_MS, 1);
+        fixture_put(&f, text_format(t->arena, "series_with_a_long_name_%d", made).at, NULL,
+                    FIXTURE_NOW_MS, 1);
         if (f.batch.counts[VERDICT_LIMIT] > 0) break;
         stored++;
     }
@@ -445,7 +466,8 @@ TEST(memory_at_its_end_refuses_new_series_first_and_everything_later_without_los
     check_ok(t, series_may_write(f.store, t->err));
     size_t more = 0;
     for (int step = 1; series_may_write(f.store, t->err); step++) {
-        fixture_put(&f, text_format(t->arena, "series_with_a_long_name_%d", step % (int)stored).at, NULL, FIXTURE_NOW_MS + step, step);
+        fixture_put(&f, text_format(t->arena, "series_with_a_long_name_%d", step % (int)stored).at,
+                    NULL, FIXTURE_NOW_MS + step, step);
         check_i64(t, 1, f.batch.counts[VERDICT_STORED]);
         more++;
     }
@@ -468,7 +490,8 @@ TEST(r6_each_refused_allocation_leaves_the_store_whole) {
         memory_fail_after(nth, false);
         size_t stored = 0;
         for (int i = 0; i < 300; i++) {
-            fixture_put(&f, text_format(t->arena, "m%d", i).at, (const char *const[]){"a", text_format(t->arena, "%d", i).at, NULL},
+            fixture_put(&f, text_format(t->arena, "m%d", i).at,
+                        (const char *const[]){"a", text_format(t->arena, "%d", i).at, NULL},
                         FIXTURE_NOW_MS, 1);
             stored += f.batch.counts[VERDICT_STORED];
             check_i64(t, 1, f.batch.counts[VERDICT_STORED] + f.batch.counts[VERDICT_LIMIT]);
@@ -489,7 +512,8 @@ TEST(w15_strangers_are_set_aside_and_never_read) {
     write_steps(&f, FIXTURE_NOW_MS, 20);
     check_ok(t, series_turn(f.store, t->err));
     check_ok(t, series_seal(f.store, t->err));
-    check_ok(t, f.objects->put(f.objects, TEXT("7/ffff.block"), text_bytes(TEXT("not a block")), t->err));
+    check_ok(t, f.objects->put(f.objects, TEXT("7/ffff.block"), text_bytes(TEXT("not a block")),
+                               t->err));
     fixture_close(&f);
     check_ok(t, fixture_open(&f, t->arena, t->err));
     check_i64(t, 1, f.report.strangers);
@@ -514,7 +538,8 @@ TEST(r9_a_damaged_block_warns_and_the_others_answer) {
     check_ok(t, series_turn(f.store, t->err));
     check_ok(t, series_seal(f.store, t->err));
     fixture_close(&f);
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     DiskEntries entries;
     Disk *disk = disk_model_disk(f.model);
     check_ok(t, disk->list(disk, TEXT("data/objects/7"), &arena, &entries, t->err));
@@ -538,7 +563,8 @@ TEST(a_gap_in_the_log_is_a_warning_over_its_interval_only) {
     Fixture f;
     fixture_begin(&f, t);
     series_note_gap(f.store, 1000, 2000, TEXT("a part of the log is damaged"));
-    static const int64_t intervals[][3] = {{0, 999, 0}, {0, 1000, 1}, {1500, 1600, 1}, {2000, 9000, 1}, {2001, 9000, 0}};
+    static const int64_t intervals[][3] = {
+        {0, 999, 0}, {0, 1000, 1}, {1500, 1600, 1}, {2000, 9000, 1}, {2001, 9000, 0}};
     for (size_t i = 0; i < COUNT(intervals); i++) {
         SeriesView *view = NULL;
         check_ok(t, series_view_open(f.store, intervals[i][0], intervals[i][1], &view, t->err));
@@ -560,7 +586,8 @@ TEST(w21_a_scrub_finds_a_flipped_bit_and_says_so) {
     series_state(f.store, &state);
     check_i64(t, 0, state.corruptions);
     check(t, state.scrubbed_bytes >= (uint64_t)state.block_bytes);
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     DiskEntries entries;
     Disk *disk = disk_model_disk(f.model);
     check_ok(t, disk->list(disk, TEXT("data/objects/7"), &arena, &entries, t->err));
@@ -579,7 +606,8 @@ TEST(w21_a_scrub_finds_a_flipped_bit_and_says_so) {
 }
 
 static size_t count_objects(Test *t, Fixture *f) {
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     DiskEntries entries;
     check_ok(t, f->objects->list(f->objects, TEXT("7/"), &arena, &entries, t->err));
     return entries.count;
@@ -624,7 +652,8 @@ TEST(r9_no_flipped_bit_of_any_file_gives_a_wrong_or_silently_short_answer) {
     }
     check_ok(t, series_seal(f.store, t->err));
     fixture_close(&f);
-    AUTO(arena_free) Arena arena = {0};
+    AUTO(arena_free)
+    Arena arena = {0};
     Disk *disk = disk_model_disk(f.model);
     DiskEntries entries;
     check_ok(t, disk->list(disk, TEXT("data/objects/7"), &arena, &entries, t->err));
@@ -637,9 +666,12 @@ TEST(r9_no_flipped_bit_of_any_file_gives_a_wrong_or_silently_short_answer) {
             path = text_format(&arena, "data/objects/7/%.*s", TEXT_ARG(entries.at[pick].name));
             bytes = entries.at[pick].bytes;
         }
-        Fixture hurt = {.model = disk_model_copy(f.model), .memory = {.name = "ingest"}, .sequence = 1};
+        Fixture hurt = {
+            .model = disk_model_copy(f.model), .memory = {.name = "ingest"}, .sequence = 1};
         clock_manual(&hurt.clock, f.clock.wall_ms);
-        check(t, disk_model_flip(hurt.model, path, (int64_t)(test_random(&random) % (uint64_t)bytes), (unsigned)(test_random(&random) % 8)));
+        check(t,
+              disk_model_flip(hurt.model, path, (int64_t)(test_random(&random) % (uint64_t)bytes),
+                              (unsigned)(test_random(&random) % 8)));
         Error err = {0};
         SeriesView *view = NULL;
         if (!fixture_open(&hurt, &arena, &err)) {
@@ -649,20 +681,23 @@ TEST(r9_no_flipped_bit_of_any_file_gives_a_wrong_or_silently_short_answer) {
             bool agrees = oracle_agrees(&oracle, &hurt, 0, INT64_MAX, &err);
             bool warns = series_view_warnings(view).count > 0;
             series_view_close(&view);
-            bool decoding = !agrees && text_find(text_from_cstring(err.file), TEXT("series_oracle")) < 0;
-            if (!agrees && !warns && !decoding) check_failed(t, __FILE__, __LINE__, "flip %d of %.*s: %s", i, TEXT_ARG(path), err.message);
+            bool decoding =
+                !agrees && text_find(text_from_cstring(err.file), TEXT("series_oracle")) < 0;
+            if (!agrees && !warns && !decoding)
+                check_failed(t, __FILE__, __LINE__, "flip %d of %.*s: %s", i, TEXT_ARG(path),
+                             err.message);
             agrees ? equal++ : warns ? warned++ : failed++;
         }
         fixture_end(&hurt);
     }
-    printf("# %d stores refused, %d answers warned, %d failed, %d equal\n", refused, warned, failed, equal);
+    printf("# %d stores refused, %d answers warned, %d failed, %d equal\n", refused, warned, failed,
+           equal);
     check(t, refused > 0 && warned + failed > 50);
     oracle_free(&oracle);
     fixture_end(&f);
 }
 
-TEST_MAIN("store/series",
-          CASE(a_head_over_midnight_becomes_a_block_per_day),
+TEST_MAIN("store/series", CASE(a_head_over_midnight_becomes_a_block_per_day),
           CASE(a_view_keeps_what_it_saw_through_turn_seal_and_merge),
           CASE(the_last_sample_is_known_across_a_turn),
           CASE(the_head_asks_to_turn_by_span_of_its_samples_and_by_age),

@@ -1,5 +1,5 @@
-// Writers, readers and maintenance at once: nothing is lost, nothing is seen twice, and what a reader saw stays so.
-// Run under the thread sanitizer (suite "concurrency").
+// Writers, readers and maintenance at once: nothing is lost, nothing is seen twice, and what a
+// reader saw stays so. Run under the thread sanitizer (suite "concurrency").
 
 #include "os/thread.h"
 #include "store/series/series_fixture.h"
@@ -21,7 +21,8 @@ typedef struct Actor {
 } Actor;
 
 static void fault(Stage *stage, const char *what) {
-    if (atomic_fetch_add(&stage->faults, 1) == 0) snprintf(stage->fault, sizeof stage->fault, "%s", what);
+    if (atomic_fetch_add(&stage->faults, 1) == 0)
+        snprintf(stage->fault, sizeof stage->fault, "%s", what);
 }
 
 static void write_all(void *context) {
@@ -31,8 +32,9 @@ static void write_all(void *context) {
     Bytes wires[SERIES];
     for (int i = 0; i < SERIES; i++) {
         Builder wire = {0};
-        fixture_labels(&wire, "m", (const char *const[]){"number", text_format(&arena, "%03d", i).at,
-                                                         "writer", text_format(&arena, "%d", actor->number).at, NULL});
+        fixture_labels(&wire, "m",
+                       (const char *const[]){"number", text_format(&arena, "%03d", i).at, "writer",
+                                             text_format(&arena, "%d", actor->number).at, NULL});
         wires[i] = bytes_copy(text_bytes(builder_text(&wire)), &arena);
         builder_free(&wire);
     }
@@ -43,10 +45,13 @@ static void write_all(void *context) {
         for (int i = 0; i < SERIES; i++) {
             // Every other step in another order, so that prediction fails too.
             int series = step % 4 == 3 ? (i * 7) % SERIES : i;
-            *array_add(&batch.series) = (BatchSeries){.labels = wires[series], .first_sample = (uint32_t)batch.samples.count, .sample_count = 1};
+            *array_add(&batch.series) = (BatchSeries){.labels = wires[series],
+                                                      .first_sample = (uint32_t)batch.samples.count,
+                                                      .sample_count = 1};
             *array_add(&batch.samples) = (Sample){FIXTURE_NOW_MS + step * 1000, series + step};
         }
-        *array_add(&batch.metadata) = (BatchMetadata){TEXT("m"), 1, step % 2 == 0 ? TEXT("one") : TEXT("two"), TEXT("")};
+        *array_add(&batch.metadata) =
+            (BatchMetadata){TEXT("m"), 1, step % 2 == 0 ? TEXT("one") : TEXT("two"), TEXT("")};
         series_write_begin(stage->f.store);
         series_resolve(stage->f.store, &prediction, &batch, false);
         series_append(stage->f.store, &batch, atomic_fetch_add(&stage->sequence, 1));
@@ -58,7 +63,8 @@ static void write_all(void *context) {
     atomic_fetch_sub(&stage->writers_left, 1);
 }
 
-// Every series has its samples from the first step on without a hole, and values that fit their times.
+// Every series has its samples from the first step on without a hole, and values that fit their
+// times.
 static void check_view(Stage *stage, size_t *total) {
     Arena arena = {0};
     Error err = {0};
@@ -72,10 +78,13 @@ static void check_view(Stage *stage, size_t *total) {
     *total = 0;
     for (size_t i = 0; i < found.count; i++) {
         uint64_t number = 0;
-        if (!text_to_u64(labels_get(found.at[i].labels, TEXT("number")), &number)) fault(stage, "a strange series");
-        if (!series_read(cursor, &found.at[i], 0, INT64_MAX, &columns, &err)) fault(stage, err.message);
+        if (!text_to_u64(labels_get(found.at[i].labels, TEXT("number")), &number))
+            fault(stage, "a strange series");
+        if (!series_read(cursor, &found.at[i], 0, INT64_MAX, &columns, &err))
+            fault(stage, err.message);
         for (size_t k = 0; k < columns.count; k++) {
-            if (columns.times[k] != FIXTURE_NOW_MS + (int64_t)k * 1000) fault(stage, "a hole, or a time that stands twice");
+            if (columns.times[k] != FIXTURE_NOW_MS + (int64_t)k * 1000)
+                fault(stage, "a hole, or a time that stands twice");
             if (columns.values[k] != (double)number + (double)k) fault(stage, "another value");
         }
         *total += columns.count;
@@ -102,8 +111,10 @@ static void read_all(void *context) {
         BatchMetadata *metadata;
         SeriesTop *top;
         size_t count;
-        if (!series_metadata(stage->f.store, TEXT_NONE, &arena, &metadata, &count, &err)) fault(stage, err.message);
-        if (!series_top(stage->f.store, TOP_LABEL_VALUES, 5, &arena, &top, &count, &err)) fault(stage, err.message);
+        if (!series_metadata(stage->f.store, TEXT_NONE, &arena, &metadata, &count, &err))
+            fault(stage, err.message);
+        if (!series_top(stage->f.store, TOP_LABEL_VALUES, 5, &arena, &top, &count, &err))
+            fault(stage, err.message);
         arena_free(&arena);
     }
 }
@@ -115,8 +126,8 @@ static void maintain(void *context) {
     Error err = {0};
     while (atomic_load(&stage->writers_left) > 0) {
         bool more = false;
-        bool fine = series_turn(store, &err) && series_seal(store, &err) && series_merge(store, &more, &err) &&
-                    series_scrub(store, 4096, &err);
+        bool fine = series_turn(store, &err) && series_seal(store, &err) &&
+                    series_merge(store, &more, &err) && series_scrub(store, 4096, &err);
         if (!fine) fault(stage, err.message);
         series_needed_sequence(store);
         series_wants_turn(store);
@@ -134,7 +145,8 @@ TEST(writers_readers_and_maintenance_do_not_disturb_each_other) {
         check_ok(t, thread_start("actor", run, &actors[i], &actors[i].thread, t->err));
     }
     for (size_t i = 0; i < COUNT(actors); i++) thread_join(&actors[i].thread);
-    if (stage.faults > 0) check_failed(t, __FILE__, __LINE__, "%d faults: %s", stage.faults, stage.fault);
+    if (stage.faults > 0)
+        check_failed(t, __FILE__, __LINE__, "%d faults: %s", stage.faults, stage.fault);
     size_t total;
     check_view(&stage, &total);
     check_i64(t, WRITERS * SERIES * STEPS, total);

@@ -6,7 +6,8 @@ bool vector_reserve(Vector *vector, uint32_t index, Error *err) {
     uint64_t place = (uint64_t)index + (1u << VECTOR_FIRST_BITS);
     unsigned top = 63u - (unsigned)__builtin_clzll(place);
     unsigned number = top - VECTOR_FIRST_BITS;
-    if (number >= VECTOR_SEGMENTS) return error_set(err, ERROR_TOO_MANY, "a head holds no more than 2^32 entries");
+    if (number >= VECTOR_SEGMENTS)
+        return error_set(err, ERROR_TOO_MANY, "a head holds no more than 2^32 entries");
     if (atomic_load_explicit(&vector->segments[number], memory_order_relaxed) != NULL) return true;
     void *segment;
     TRY(memory_reserve(array_bytes((size_t)1 << top, vector->element_bytes), &segment, err));
@@ -14,7 +15,8 @@ bool vector_reserve(Vector *vector, uint32_t index, Error *err) {
     return true;
 }
 
-bool vector_reserve_run(Vector *vector, uint32_t *next, uint32_t count, uint32_t *index, Error *err) {
+bool vector_reserve_run(Vector *vector, uint32_t *next, uint32_t count, uint32_t *index,
+                        Error *err) {
     uint64_t place = (uint64_t)*next + (1u << VECTOR_FIRST_BITS);
     unsigned top = 63u - (unsigned)__builtin_clzll(place);
     uint64_t end = UINT64_C(1) << (top + 1);

@@ -6,7 +6,8 @@
 
 #include "base/assert.h"
 
-// ---- Views ----------------------------------------------------------------------------------------
+// ---- Views
+// ----------------------------------------------------------------------------------------
 
 static int by_order(const void *a, const void *b) {
     const StoreBlock *first = *(StoreBlock *const *)a, *again = *(StoreBlock *const *)b;
@@ -14,15 +15,19 @@ static int by_order(const void *a, const void *b) {
 }
 
 static void warn(SeriesView *view, const StoreBlock *block) {
-    AUTO(arena_free) Arena scratch = {0};
-    Text from = time_format_ms(block->facts.min_ms, &scratch), to = time_format_ms(block->facts.max_ms, &scratch);
-    *array_add_on(&view->arena, &view->warnings) =
-        text_format(&view->arena, "samples from %.*s to %.*s may be missing: block %.*s is damaged (%s)", TEXT_ARG(from),
-                    TEXT_ARG(to), TEXT_ARG(block->facts.name), block->why.message);
+    AUTO(arena_free)
+    Arena scratch = {0};
+    Text from = time_format_ms(block->facts.min_ms, &scratch),
+         to = time_format_ms(block->facts.max_ms, &scratch);
+    *array_add_on(&view->arena, &view->warnings) = text_format(
+        &view->arena, "samples from %.*s to %.*s may be missing: block %.*s is damaged (%s)",
+        TEXT_ARG(from), TEXT_ARG(to), TEXT_ARG(block->facts.name), block->why.message);
 }
 
-bool series_view_open(SeriesStore *store, int64_t from_ms, int64_t to_ms, SeriesView **out, Error *err) {
-    if (from_ms > to_ms) return error_set(err, ERROR_BAD_INPUT, "the interval ends before it begins");
+bool series_view_open(SeriesStore *store, int64_t from_ms, int64_t to_ms, SeriesView **out,
+                      Error *err) {
+    if (from_ms > to_ms)
+        return error_set(err, ERROR_BAD_INPUT, "the interval ends before it begins");
     SeriesView *view = memory_new(SeriesView);
     view->from_ms = from_ms;
     view->to_ms = to_ms;
@@ -45,15 +50,19 @@ bool series_view_open(SeriesStore *store, int64_t from_ms, int64_t to_ms, Series
     }
     for (size_t i = 0; i < store->gaps.count; i++) {
         const StoreGap *gap = &store->gaps.at[i];
-        if (gap->from_ms <= to_ms && gap->to_ms >= from_ms) *array_add_on(&view->arena, &view->warnings) = gap->note;
+        if (gap->from_ms <= to_ms && gap->to_ms >= from_ms)
+            *array_add_on(&view->arena, &view->warnings) = gap->note;
     }
     qsort(blocks, count, sizeof *blocks, by_order);
-    for (size_t i = 0; i < count; i++) view->sources[view->source_count++].block = block_ref(blocks[i]->block);
+    for (size_t i = 0; i < count; i++)
+        view->sources[view->source_count++].block = block_ref(blocks[i]->block);
     for (size_t i = 0; i < store->turned.count; i++) {
         Head *head = store->turned.at[i];
-        if (head_overlaps(head, from_ms, to_ms)) view->sources[view->source_count++].head = head_ref(head);
+        if (head_overlaps(head, from_ms, to_ms))
+            view->sources[view->source_count++].head = head_ref(head);
     }
-    if (head_overlaps(store->head, from_ms, to_ms)) view->sources[view->source_count++].head = head_ref(store->head);
+    if (head_overlaps(store->head, from_ms, to_ms))
+        view->sources[view->source_count++].head = head_ref(store->head);
     mutex_give(&store->blocks_lock);
     return true;
 }
@@ -73,7 +82,8 @@ Texts series_view_warnings(const SeriesView *view) {
     return (Texts){view->warnings.at, view->warnings.count};
 }
 
-// ---- Reading samples ------------------------------------------------------------------------------
+// ---- Reading samples
+// ------------------------------------------------------------------------------
 
 struct SeriesCursor {
     SeriesView *view;
@@ -101,18 +111,23 @@ void series_cursor_close(SeriesCursor **cursor) {
 }
 
 static BlockCursor *block_cursor(SeriesCursor *cursor, uint32_t source) {
-    if (cursor->blocks[source] == NULL) cursor->blocks[source] = block_cursor_open(cursor->view->sources[source].block);
+    if (cursor->blocks[source] == NULL)
+        cursor->blocks[source] = block_cursor_open(cursor->view->sources[source].block);
     return cursor->blocks[source];
 }
 
-static bool read_place(SeriesCursor *cursor, FoundPlace place, int64_t from_ms, int64_t to_ms, SeriesColumns *out, Error *err) {
+static bool read_place(SeriesCursor *cursor, FoundPlace place, int64_t from_ms, int64_t to_ms,
+                       SeriesColumns *out, Error *err) {
     const ViewSource *source = &cursor->view->sources[place.source];
-    if (source->block != NULL) return block_read(block_cursor(cursor, place.source), place.number, from_ms, to_ms, out, err);
+    if (source->block != NULL)
+        return block_read(block_cursor(cursor, place.source), place.number, from_ms, to_ms, out,
+                          err);
     out->histograms += side_histogram_count(source->head, place.number, from_ms, to_ms);
     return head_read(source->head, place.number, from_ms, to_ms, out, err);
 }
 
-bool series_read(SeriesCursor *cursor, const SeriesFound *series, int64_t from_ms, int64_t to_ms, SeriesColumns *out, Error *err) {
+bool series_read(SeriesCursor *cursor, const SeriesFound *series, int64_t from_ms, int64_t to_ms,
+                 SeriesColumns *out, Error *err) {
     const FoundSources *sources = series->sources;
     out->count = out->histograms = 0;
     for (uint32_t i = 0; i < sources->count; i++) {
@@ -129,7 +144,8 @@ bool series_read(SeriesCursor *cursor, const SeriesFound *series, int64_t from_m
     return true;
 }
 
-// ---- Histograms -----------------------------------------------------------------------------------
+// ---- Histograms
+// -----------------------------------------------------------------------------------
 
 typedef struct HistogramSink {
     Arena *arena;
@@ -139,7 +155,8 @@ typedef struct HistogramSink {
 static bool take_histogram(void *context, int64_t time_ms, Bytes wire, Error *err) {
     (void)err;
     HistogramSink *sink = context;
-    *array_add_on(sink->arena, sink->out) = (SeriesHistogram){time_ms, bytes_copy(wire, sink->arena)};
+    *array_add_on(sink->arena, sink->out) =
+        (SeriesHistogram){time_ms, bytes_copy(wire, sink->arena)};
     return true;
 }
 
@@ -148,18 +165,21 @@ static void sort_histograms(SeriesHistogramArray *all) {
     for (size_t i = 1; i < all->count; i++) {
         SeriesHistogram here = all->at[i];
         size_t at = i;
-        for (; at > 0 && all->at[at - 1].time_ms > here.time_ms; at--) all->at[at] = all->at[at - 1];
+        for (; at > 0 && all->at[at - 1].time_ms > here.time_ms; at--)
+            all->at[at] = all->at[at - 1];
         all->at[at] = here;
     }
     size_t kept = 0;
     for (size_t i = 0; i < all->count; i++) {
-        if (kept == 0 || all->at[kept - 1].time_ms != all->at[i].time_ms) all->at[kept++] = all->at[i];
+        if (kept == 0 || all->at[kept - 1].time_ms != all->at[i].time_ms)
+            all->at[kept++] = all->at[i];
     }
     all->count = kept;
 }
 
-bool series_read_histograms(SeriesCursor *cursor, const SeriesFound *series, int64_t from_ms, int64_t to_ms, Arena *arena,
-                            SeriesHistogram **out, size_t *count, Error *err) {
+bool series_read_histograms(SeriesCursor *cursor, const SeriesFound *series, int64_t from_ms,
+                            int64_t to_ms, Arena *arena, SeriesHistogram **out, size_t *count,
+                            Error *err) {
     const FoundSources *sources = series->sources;
     SeriesHistogramArray all = {0};
     HistogramSink sink = {arena, &all};
@@ -170,7 +190,8 @@ bool series_read_histograms(SeriesCursor *cursor, const SeriesFound *series, int
             side_histograms(source->head, place.number, from_ms, to_ms, arena, &all);
         } else {
             BlockCursor *block = block_cursor(cursor, place.source);
-            TRY(block_each_histogram(block, place.number, from_ms, to_ms, take_histogram, &sink, err));
+            TRY(block_each_histogram(block, place.number, from_ms, to_ms, take_histogram, &sink,
+                                     err));
         }
     }
     sort_histograms(&all);

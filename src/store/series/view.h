@@ -1,4 +1,5 @@
-// The inside of a SeriesView: the sources it pins, in the order in which they were stored. Private to this folder.
+// The inside of a SeriesView: the sources it pins, in the order in which they were stored. Private
+// to this folder.
 #pragma once
 
 #include "store/series/generations.h"

@@ -19,7 +19,9 @@ static void union_end(Union *all) {
 }
 
 static bool too_many(const Union *all, Error *err) {
-    return error_set(err, ERROR_TOO_COSTLY, "the selector matches more than %zu series; name more labels", all->series_max);
+    return error_set(err, ERROR_TOO_COSTLY,
+                     "the selector matches more than %zu series; name more labels",
+                     all->series_max);
 }
 
 static uint64_t hash_of(const Union *all, Labels labels) {
@@ -80,18 +82,21 @@ static bool unite(Union *all, Labels labels, FoundPlace place, Error *err) {
 
 static bool select_head(Union *all, uint32_t source, Matchers matchers, Error *err) {
     Head *head = all->view->sources[source].head;
-    AUTO(arena_free) Arena scratch = {0};
+    AUTO(arena_free)
+    Arena scratch = {0};
     PostingSet refs;
     TRY(registry_select(&head->registry, matchers, &scratch, &refs, err));
     for (size_t i = 0; i < refs.count; i++) {
-        TRY(unite(all, registry_labels(&head->registry, refs.at[i], all->arena), (FoundPlace){source, refs.at[i]}, err));
+        TRY(unite(all, registry_labels(&head->registry, refs.at[i], all->arena),
+                  (FoundPlace){source, refs.at[i]}, err));
     }
     return true;
 }
 
 static bool select_block(Union *all, uint32_t source, Matchers matchers, Error *err) {
     const Block *block = all->view->sources[source].block;
-    AUTO(arena_free) Arena scratch = {0};
+    AUTO(arena_free)
+    Arena scratch = {0};
     BlockSeriesSet set;
     TRY(block_select(block, matchers, &scratch, &set, err));
     for (size_t i = 0; i < set.count; i++) {
@@ -102,17 +107,21 @@ static bool select_block(Union *all, uint32_t source, Matchers matchers, Error *
     return true;
 }
 
-bool series_select(SeriesView *view, Matchers matchers, size_t series_max, Arena *arena, SeriesFoundList *out, Error *err) {
-    AUTO(union_end) Union all = {.view = view, .arena = arena, .series_max = series_max};
+bool series_select(SeriesView *view, Matchers matchers, size_t series_max, Arena *arena,
+                   SeriesFoundList *out, Error *err) {
+    AUTO(union_end)
+    Union all = {.view = view, .arena = arena, .series_max = series_max};
     for (uint32_t i = 0; i < view->source_count; i++) {
-        bool one = view->sources[i].head != NULL ? select_head(&all, i, matchers, err) : select_block(&all, i, matchers, err);
+        bool one = view->sources[i].head != NULL ? select_head(&all, i, matchers, err)
+                                                 : select_block(&all, i, matchers, err);
         if (!one) return false;
     }
     *out = (SeriesFoundList){all.found.at, all.found.count};
     return true;
 }
 
-// ---- Names and values -----------------------------------------------------------------------------
+// ---- Names and values
+// -----------------------------------------------------------------------------
 
 typedef ARRAY(Text) TextArray;
 
@@ -124,7 +133,8 @@ static void sort_unique(TextArray *texts, Texts *out) {
     size_t kept = 0;
     if (texts->count > 0) qsort(texts->at, texts->count, sizeof *texts->at, by_text);
     for (size_t i = 0; i < texts->count; i++) {
-        if (kept == 0 || !text_equal(texts->at[kept - 1], texts->at[i])) texts->at[kept++] = texts->at[i];
+        if (kept == 0 || !text_equal(texts->at[kept - 1], texts->at[i]))
+            texts->at[kept++] = texts->at[i];
     }
     *out = (Texts){texts->at, kept};
 }
@@ -134,8 +144,10 @@ static void add_texts(TextArray *all, Texts some, Arena *arena) {
 }
 
 // Of the series that match; `name` NULL text: the names, else the values of this name.
-static bool collect_matching(SeriesView *view, Text name, Matchers matchers, Arena *arena, TextArray *out, Error *err) {
-    AUTO(arena_free) Arena scratch = {0};
+static bool collect_matching(SeriesView *view, Text name, Matchers matchers, Arena *arena,
+                             TextArray *out, Error *err) {
+    AUTO(arena_free)
+    Arena scratch = {0};
     SeriesFoundList found;
     TRY(series_select(view, matchers, 0, &scratch, &found, err));
     Map seen = map_begin(&scratch, view->hash_key);
@@ -171,7 +183,8 @@ bool series_label_names(SeriesView *view, Matchers matchers, Arena *arena, Texts
     return true;
 }
 
-bool series_label_values(SeriesView *view, Text name, Matchers matchers, Arena *arena, Texts *out, Error *err) {
+bool series_label_values(SeriesView *view, Text name, Matchers matchers, Arena *arena, Texts *out,
+                         Error *err) {
     TextArray all = {0};
     if (name.at == NULL) name = TEXT("");
     if (matchers.count > 0) {
@@ -190,7 +203,8 @@ bool series_label_values(SeriesView *view, Text name, Matchers matchers, Arena *
     return true;
 }
 
-// ---- Exemplars ------------------------------------------------------------------------------------
+// ---- Exemplars
+// ------------------------------------------------------------------------------------
 
 typedef struct ExemplarSink {
     Arena *arena;
@@ -206,15 +220,18 @@ static bool take_exemplar(void *context, int64_t time_ms, double value, Labels l
     return true;
 }
 
-static bool exemplars_of_head(SeriesView *view, Head *head, Matchers matchers, ExemplarSink *sink, Error *err) {
-    AUTO(arena_free) Arena scratch = {0};
+static bool exemplars_of_head(SeriesView *view, Head *head, Matchers matchers, ExemplarSink *sink,
+                              Error *err) {
+    AUTO(arena_free)
+    Arena scratch = {0};
     PostingSet refs;
     TRY(registry_select(&head->registry, matchers, &scratch, &refs, err));
     HeadExemplarArray some = {0};
     side_exemplars(head, &refs, view->from_ms, view->to_ms, &scratch, &some);
     for (size_t i = 0; i < some.count; i++) {
         sink->series = registry_labels(&head->registry, some.at[i].ref, sink->arena);
-        TRY(take_exemplar(sink, some.at[i].time_ms, some.at[i].value, (Labels){some.at[i].labels}, err));
+        TRY(take_exemplar(sink, some.at[i].time_ms, some.at[i].value, (Labels){some.at[i].labels},
+                          err));
     }
     return true;
 }
@@ -223,15 +240,19 @@ static void cursor_close(BlockCursor **cursor) {
     if (*cursor != NULL) block_cursor_close(cursor);
 }
 
-static bool exemplars_of_block(SeriesView *view, const Block *block, Matchers matchers, ExemplarSink *sink, Error *err) {
+static bool exemplars_of_block(SeriesView *view, const Block *block, Matchers matchers,
+                               ExemplarSink *sink, Error *err) {
     if (block_facts(block).exemplars == 0) return true;
-    AUTO(arena_free) Arena scratch = {0};
+    AUTO(arena_free)
+    Arena scratch = {0};
     BlockSeriesSet set;
     TRY(block_select(block, matchers, &scratch, &set, err));
-    AUTO(cursor_close) BlockCursor *cursor = block_cursor_open(block);
+    AUTO(cursor_close)
+    BlockCursor *cursor = block_cursor_open(block);
     for (size_t i = 0; i < set.count; i++) {
         TRY(block_labels(block, set.at[i], sink->arena, &sink->series, err));
-        TRY(block_each_exemplar(cursor, set.at[i], view->from_ms, view->to_ms, take_exemplar, sink, err));
+        TRY(block_each_exemplar(cursor, set.at[i], view->from_ms, view->to_ms, take_exemplar, sink,
+                                err));
     }
     return true;
 }
@@ -243,19 +264,23 @@ static int by_series_and_time(const void *a, const void *b) {
     return (first->time_ms > again->time_ms) - (first->time_ms < again->time_ms);
 }
 
-bool series_exemplars(SeriesView *view, Matchers matchers, Arena *arena, SeriesExemplar **out, size_t *count, Error *err) {
+bool series_exemplars(SeriesView *view, Matchers matchers, Arena *arena, SeriesExemplar **out,
+                      size_t *count, Error *err) {
     ExemplarSink sink = {.arena = arena};
     for (size_t i = 0; i < view->source_count; i++) {
         const ViewSource *source = &view->sources[i];
-        bool one = source->head != NULL ? exemplars_of_head(view, source->head, matchers, &sink, err)
-                                        : exemplars_of_block(view, source->block, matchers, &sink, err);
+        bool one = source->head != NULL
+                       ? exemplars_of_head(view, source->head, matchers, &sink, err)
+                       : exemplars_of_block(view, source->block, matchers, &sink, err);
         if (!one) return false;
     }
     SeriesExemplar *all = sink.out.at;
     size_t kept = 0;
     if (sink.out.count > 0) qsort(all, sink.out.count, sizeof *all, by_series_and_time);
     for (size_t i = 0; i < sink.out.count; i++) {  // a replay after a crash may bring one again
-        if (kept > 0 && all[kept - 1].time_ms == all[i].time_ms && labels_equal(all[kept - 1].series, all[i].series)) continue;
+        if (kept > 0 && all[kept - 1].time_ms == all[i].time_ms &&
+            labels_equal(all[kept - 1].series, all[i].series))
+            continue;
         all[kept++] = all[i];
     }
     *out = all;
