@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "codec/crc32c.h"
 
 enum {
     QUAD_SAMPLES = 4,
@@ -16,19 +17,21 @@ enum {
 typedef struct Strip {
     uint32_t before;  // the next older one; 0: none
     uint32_t clock;
-    uint16_t bytes;  // of the packed values that follow
+    uint8_t bytes;  // of the packed values that follow
     uint8_t count;
+    uint16_t check;  // over what stands before it and what follows
 } Strip;
 
 typedef struct StripClock {
     int64_t first_ms, last_ms;
     uint16_t bytes;  // of the packed times that follow
+    uint16_t check;  // likewise
 } StripClock;
 
 _Static_assert(sizeof(PageSeries) == 56, "less than a cache line");
+_Static_assert(STRIP_COLUMN_MAX <= UINT8_MAX, "Strip.bytes has eight bits");
 
-// ---- Memory
-// ---------------------------------------------------------------------------------------
+// ---- Memory ----
 
 void head_memory_charge(HeadMemory *memory, int64_t bytes) {
     if (memory->budget != NULL && !budget_reserve(memory->budget, bytes, NULL)) {
@@ -137,8 +140,51 @@ static inline double *quad_values(const Page *page, uint32_t quad) {
     return (double *)(void *)(slab_at(page, quad) + QUAD_SAMPLES * 4);
 }
 
-// ---- Packing
-// --------------------------------------------------------------------------------------
+// ---- Packing ----
+
+// ---- Checks (W20) ----
+//
+// What was packed is checked whenever it is read again, by a query or by sealing: memory that
+// changed by itself ends the process, and the log has it all. Sixteen bits are what the structures
+// have room for.
+
+static uint16_t check_of(const void *head, size_t head_len, const void *packed, size_t len) {
+    uint32_t crc = crc32c(0, (Bytes){head, head_len});
+    crc = crc32c(crc, (Bytes){packed, len});
+    return (uint16_t)(crc ^ crc >> 16);
+}
+
+static uint16_t strip_check(const Strip *strip) {
+    return check_of(strip, offsetof(Strip, check), strip + 1, strip->bytes);
+}
+
+static uint16_t clock_check(const StripClock *clock) {
+    return check_of(clock, offsetof(StripClock, check), clock + 1, clock->bytes);
+}
+
+static const Strip *strip_at(const Page *page, uint32_t place) {
+    const Strip *strip = (const Strip *)(const void *)slab_at(page, place);
+    bool memory_is_as_written = strip->check == strip_check(strip);
+    assert(memory_is_as_written);
+    return strip;
+}
+
+static const StripClock *clock_at(const Page *page, uint32_t place) {
+    const StripClock *clock = (const StripClock *)(const void *)slab_at(page, place);
+    bool memory_is_as_written = clock->check == clock_check(clock);
+    assert(memory_is_as_written);
+    return clock;
+}
+
+// Multiplying by an odd number spreads every bit to the upper ones, which are kept.
+static inline uint16_t tail_check_begin(int64_t base_ms) {
+    return (uint16_t)(((uint64_t)base_ms * UINT64_C(0x9e3779b97f4a7c15)) >> 48);
+}
+
+static inline uint16_t tail_check_add(uint16_t check, int32_t delta, double value) {
+    uint64_t mixed = double_bits(value) ^ (uint64_t)(uint32_t)delta << 20 ^ check;
+    return (uint16_t)((mixed * UINT64_C(0x9e3779b97f4a7c15)) >> 48);
+}
 
 static uint32_t clock_write(Page *page, const int64_t *times, size_t count) {
     uint8_t packed[STRIP_COLUMN_MAX];
@@ -146,8 +192,9 @@ static uint32_t clock_write(Page *page, const int64_t *times, size_t count) {
     assert(bytes <= sizeof packed);
     uint32_t place = slab_take(page, (uint32_t)(sizeof(StripClock) + bytes));
     StripClock *clock = (StripClock *)(void *)slab_at(page, place);
-    *clock = (StripClock){times[0], times[count - 1], (uint16_t)bytes};
+    *clock = (StripClock){times[0], times[count - 1], (uint16_t)bytes, 0};
     memcpy(clock + 1, packed, bytes);
+    clock->check = clock_check(clock);
     return place;
 }
 
@@ -158,8 +205,9 @@ static void strip_write(Page *page, PageSeries *series, uint32_t clock, const do
     assert(bytes <= sizeof packed);
     uint32_t place = slab_take(page, (uint32_t)(sizeof(Strip) + bytes));
     Strip *strip = (Strip *)(void *)slab_at(page, place);
-    *strip = (Strip){series->strip, clock, (uint16_t)bytes, (uint8_t)count};
+    *strip = (Strip){series->strip, clock, (uint8_t)bytes, (uint8_t)count, 0};
     memcpy(strip + 1, packed, bytes);
+    strip->check = strip_check(strip);
     series->strip = place;
     series->strips++;
 }
@@ -197,6 +245,10 @@ static void tail_pack(Page *page, PageSeries *series) {
         quad_give(page, quad);
         series->quads[at / QUAD_SAMPLES] = 0;
     }
+    uint16_t check = tail_check_begin(series->base_ms);
+    for (uint32_t i = 0; i < count; i++) check = tail_check_add(check, deltas[i], values[i]);
+    bool memory_is_as_written = check == series->tail_check;
+    assert(memory_is_as_written);
     strip_write(page, series, tail_clock(page, series->base_ms, deltas, count), values, count);
     series->tail_count = 0;
 }
@@ -213,6 +265,8 @@ void page_add_new(Page *page, PageSeries *series, Sample sample) {
         delta = 0;
     }
     uint32_t at = series->tail_count;
+    uint16_t check = at == 0 ? tail_check_begin(series->base_ms) : series->tail_check;
+    series->tail_check = tail_check_add(check, (int32_t)delta, sample.value);
     uint32_t *quad = &series->quads[at / QUAD_SAMPLES];
     if (at % QUAD_SAMPLES == 0 && *quad == 0) *quad = quad_take(page);
     quad_deltas(page, *quad)[at % QUAD_SAMPLES] = (int32_t)delta;
@@ -224,8 +278,7 @@ void page_add_new(Page *page, PageSeries *series, Sample sample) {
     if (series->tail_count == STRIP_SAMPLES) tail_pack(page, series);
 }
 
-// ---- Late samples
-// ---------------------------------------------------------------------------------
+// ---- Late samples ----
 
 static Verdict compare_values(double stored, double given) {
     return double_bits(stored) == double_bits(given) ? VERDICT_DUPLICATE : VERDICT_CONFLICT;
@@ -261,8 +314,8 @@ static bool find_in_strips(const Page *page, const PageSeries *series, int64_t t
     int64_t times[STRIP_SAMPLES];
     double values[STRIP_SAMPLES];
     for (uint32_t place = series->strip; place != 0;) {
-        const Strip *strip = (const Strip *)(const void *)slab_at(page, place);
-        const StripClock *clock = (const StripClock *)(const void *)slab_at(page, strip->clock);
+        const Strip *strip = strip_at(page, place);
+        const StripClock *clock = clock_at(page, strip->clock);
         if (time_ms >= clock->first_ms && time_ms <= clock->last_ms) {
             strip_decode(page, strip, clock, times, values);
             for (uint32_t i = 0; i < strip->count; i++) {
@@ -343,8 +396,7 @@ Verdict page_add_disorder(Page *page, PageSeries *series, Sample sample) {
     return VERDICT_STORED;
 }
 
-// ---- Reading
-// --------------------------------------------------------------------------------------
+// ---- Reading ----
 
 typedef struct StripPlace {
     const Strip *strip;
@@ -392,19 +444,25 @@ bool page_samples(Page *page, uint32_t slot, int64_t from_ms, int64_t to_ms, Ser
     if (series->strips > COUNT(few))
         places = memory_take(array_bytes(series->strips, sizeof *places));
     for (uint32_t place = series->strip; place != 0;) {
-        const Strip *strip = (const Strip *)(const void *)slab_at(page, place);
-        const StripClock *clock = (const StripClock *)(const void *)slab_at(page, strip->clock);
+        const Strip *strip = strip_at(page, place);
+        const StripClock *clock = clock_at(page, strip->clock);
         if (clock->last_ms < from_ms && !series->disorder) break;
         if (clock->last_ms >= from_ms && clock->first_ms <= to_ms)
             places[place_count++] = (StripPlace){strip, clock};
         place = strip->before;
     }
+    uint16_t check = tail_check_begin(series->base_ms);
     for (uint32_t i = 0; i < series->tail_count; i++) {
         uint32_t quad = series->quads[i / QUAD_SAMPLES];
-        int64_t time_ms = series->base_ms + quad_deltas(page, quad)[i % QUAD_SAMPLES];
+        int32_t delta = quad_deltas(page, quad)[i % QUAD_SAMPLES];
+        double value = quad_values(page, quad)[i % QUAD_SAMPLES];
+        check = tail_check_add(check, delta, value);
+        int64_t time_ms = series->base_ms + delta;
         if (time_ms < from_ms || time_ms > to_ms) continue;
-        tail[tail_count++] = (Sample){time_ms, quad_values(page, quad)[i % QUAD_SAMPLES]};
+        tail[tail_count++] = (Sample){time_ms, value};
     }
+    bool memory_is_as_written = series->tail_count == 0 || check == series->tail_check;
+    assert(memory_is_as_written);
     const PageLate *late = series->late == 0 ? NULL : &page->late.at[series->late - 1];
     size_t late_count = late == NULL ? 0 : late->count;
     columns_reserve(out, place_count * STRIP_SAMPLES + tail_count + late_count);

@@ -30,6 +30,7 @@ typedef struct PageSeries {
     uint32_t strips;    // how many
     uint8_t tail_count;
     uint8_t disorder;  // some strip is not newer than all before it, or a strip of late ones exists
+    uint16_t tail_check;  // over base and tail, sample by sample (W20)
 } PageSeries;
 
 typedef struct PageLate {
