@@ -71,8 +71,7 @@ static Tenant *tenant_of(House *house, int number) {
 }
 
 static bool put(House *house, int tenant, int64_t time_ms, double value, Error *err) {
-    AUTO(write_body_free)
-    WriteBody body = {0};
+    AUTO(write_body_free) WriteBody body = {0};
     Label label = {LABEL_NAME, TEXT("m")};
     Labels labels;
     TRY(labels_make(&label, 1, house->t->arena, &labels, err));
@@ -88,16 +87,13 @@ static bool put(House *house, int tenant, int64_t time_ms, double value, Error *
 
 static size_t count_of(House *house, int tenant) {
     Test *t = house->t;
-    AUTO(series_view_close)
-    SeriesView *view = NULL;
+    AUTO(series_view_close) SeriesView *view = NULL;
     check_ok(
         t, series_view_open(tenant_of(house, tenant)->series, INT64_MIN, INT64_MAX, &view, t->err));
     SeriesFoundList found;
     check_ok(t, series_select(view, (Matchers){0}, 0, t->arena, &found, t->err));
-    AUTO(series_cursor_close)
-    SeriesCursor *cursor = series_cursor_open(view);
-    AUTO(series_columns_free)
-    SeriesColumns columns = {0};
+    AUTO(series_cursor_close) SeriesCursor *cursor = series_cursor_open(view);
+    AUTO(series_columns_free) SeriesColumns columns = {0};
     size_t count = 0;
     for (size_t i = 0; i < found.count; i++) {
         check_ok(t, series_read(cursor, &found.at[i], INT64_MIN, INT64_MAX, &columns, t->err));
@@ -276,7 +272,27 @@ TEST(r32_a_replay_under_a_clock_that_jumped_keeps_what_was_acknowledged) {
     house_end(&house);
 }
 
-TEST_MAIN("housekeeping",
+TEST(w19_a_folder_that_another_process_took_over_is_not_written_any_more) {
+    House house;
+    house_begin(&house, t);
+    house_open(&house);
+    check_ok(t, put(&house, 1, NOW_MS, 1, t->err));
+    check_ok(t, store_commit_now(house.store, t->err));
+    // A second process on a file system without working locks would write its own name there.
+    Disk *disk = disk_model_disk(house.model);
+    File *file = NULL;
+    check_ok(t, disk->open(disk, TEXT("data/lock"), FILE_WRITE, &file, t->err));
+    check_ok(t, disk->write(disk, file, 0, "somebody else's name", 20, t->err));
+    disk->close(disk, &file);
+    check_error(t, store_flush(house.store, t->err), ERROR_IN_USE);
+    check_error(t, store_maintain(house.store, t->err), ERROR_IN_USE);
+    DiskEntries blocks;
+    check_ok(t, disk->list(disk, TEXT("data/objects"), t->arena, &blocks, t->err));
+    check_i64(t, 0, blocks.count);
+    house_end(&house);
+}
+
+TEST_MAIN("housekeeping", CASE(w19_a_folder_that_another_process_took_over_is_not_written_any_more),
           CASE(numbers_that_blocks_claim_are_not_given_again_when_the_log_lost_its_end),
           CASE(many_small_heads_go_to_blocks_before_their_sum_fills_the_memory),
           CASE(a_replay_into_less_memory_loses_nothing),

@@ -4,7 +4,12 @@
 #include "base/log.h"
 #include "store/parts.h"
 
-enum { ROUND_MS = 1000, SCRUB_BYTES_PER_ROUND = 256 * KB, HOUR_MS = 3600 * 1000 };
+enum { ROUND_MS = 1000, HOUR_MS = 3600 * 1000 };
+
+// Every byte at rest is verified once a week (W21), whatever there is of it, but at no more than a
+// few per cent of a disk.
+static const int64_t SCRUB_ROUNDS_PER_WEEK = 7 * 86400;
+static const int64_t SCRUB_BYTES_MIN = 256 * KB, SCRUB_BYTES_MAX = 16 * MB;
 
 static const int64_t DAY_MS = 24 * HOUR_MS;
 #define TRUSTED_TIME_NAME TEXT("time")
@@ -17,8 +22,7 @@ static bool trim_log(Store *store, Error *err) {
     LogState state;
     log_state(store->log, &state);
     uint64_t needed = state.durable_sequence;
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     Tenant **tenants;
     size_t count;
     TRY(store_tenants(store, &arena, &tenants, &count, err));
@@ -53,8 +57,7 @@ static bool seal_tenant(Store *store, Tenant *tenant, bool turn, Error *err) {
 
 // One tenant that fails does not keep the others from it; the first reason is told.
 static bool seal_heads(Store *store, bool all, Error *err) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     Tenant **tenants;
     size_t count;
     TRY(store_tenants(store, &arena, &tenants, &count, err));
@@ -85,8 +88,7 @@ static bool seal_heads(Store *store, bool all, Error *err) {
 
 bool store_relieve_memory(Store *store, Error *err) {
     if (!is_pressed(store)) return true;
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     Tenant **tenants;
     size_t count;
     TRY(store_tenants(store, &arena, &tenants, &count, err));
@@ -116,8 +118,7 @@ static bool trusted_now(Store *store, int64_t *out, Error *err) {
     Clock *clock = store->options.clock;
     int64_t wall_ms = clock->wall_ms(clock), now_ns = clock->monotonic_ns(clock);
     if (time->wall_ms == 0) {
-        AUTO(arena_free)
-        Arena arena = {0};
+        AUTO(arena_free) Arena arena = {0};
         Bytes kept;
         TRY(catalog_value_get(store->catalog, TRUSTED_TIME_NAME, &arena, &kept, err));
         bool known = kept.at != NULL && text_to_i64(bytes_text(kept), &time->kept_ms);
@@ -141,8 +142,7 @@ static bool trusted_now(Store *store, int64_t *out, Error *err) {
     *out = wall_ms;
     if (wall_ms >= time->kept_ms && wall_ms - time->kept_ms < HOUR_MS) return true;
     time->kept_ms = wall_ms;
-    AUTO(builder_free)
-    Builder kept = {0};
+    AUTO(builder_free) Builder kept = {0};
     builder_addf(&kept, "%lld", (long long)wall_ms);
     return catalog_value_set(store->catalog, TRUSTED_TIME_NAME, text_bytes(builder_text(&kept)),
                              err);
@@ -160,8 +160,7 @@ static bool tidy_tenant(Store *store, Tenant *tenant, int64_t now_ms, Error *err
 
 // One tenant that fails does not keep the others from it; the first reason is told.
 static bool tidy_blocks(Store *store, Error *err) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     Tenant **tenants;
     size_t count;
     int64_t now_ms;
@@ -174,7 +173,11 @@ static bool tidy_blocks(Store *store, Error *err) {
     if (count == 0) return fine;
     // One tenant a round, so that a thousand of them do not read a thousand times as much.
     Tenant *next = tenants[store->scrub_next++ % count];
-    if (!series_scrub(next->series, SCRUB_BYTES_PER_ROUND, fine ? err : &again)) {
+    SeriesState state;
+    series_state(next->series, &state);
+    int64_t share = state.block_bytes / SCRUB_ROUNDS_PER_WEEK * (int64_t)count;
+    share = MIN(MAX(share, SCRUB_BYTES_MIN), SCRUB_BYTES_MAX);
+    if (!series_scrub(next->series, share, fine ? err : &again)) {
         if (fine) error_context(err, "verifying blocks of tenant %.*s", TEXT_ARG(next->name));
         fine = false;
     }
