@@ -211,8 +211,7 @@ static void row_move(Stream *stream, Row *row, Row *before, bool restarted) {
 }
 
 static void write_frame(const Builder *body) {
-    AUTO(builder_free)
-    Builder packed = {0};
+    AUTO(builder_free) Builder packed = {0};
     Error err;
     if (!compress_bytes(COMPRESSION_SNAPPY, 0, text_bytes(builder_text(body)), &packed, &err))
         exit(1);
@@ -241,8 +240,7 @@ typedef struct Options {
 
 // One step: every target is scraped once; its rows join the batch that is being gathered.
 static void step(Stream *stream, const Options *options, int64_t number, size_t *order) {
-    AUTO(builder_free)
-    Builder body = {0};
+    AUTO(builder_free) Builder body = {0};
     size_t gathered = 0;
     int64_t *times = arena_push_array(&stream->arena, int64_t, stream->target_count);
     bool *restarted = arena_push_array(&stream->arena, bool, stream->target_count);

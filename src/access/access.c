@@ -63,10 +63,8 @@ static void key_take(const CatalogKey *from, Arena *arena, AccessKey *to) {
 }
 
 static bool key_table_read(Catalog *catalog, KeyTable **out, Error *err) {
-    AUTO(key_table_free)
-    KeyTable *table = memory_new(KeyTable);
-    AUTO(arena_free)
-    Arena scratch = {0};
+    AUTO(key_table_free) KeyTable *table = memory_new(KeyTable);
+    AUTO(arena_free) Arena scratch = {0};
     CatalogKey *rows = NULL;
     if (!catalog_keys(catalog, &scratch, &rows, &table->count, err))
         return error_context(err, "reading the API keys");
@@ -78,8 +76,7 @@ static bool key_table_read(Catalog *catalog, KeyTable **out, Error *err) {
 }
 
 bool access_open(Catalog *catalog, Clock *clock, Access **out, Error *err) {
-    AUTO(access_close)
-    Access *access = memory_new(Access);
+    AUTO(access_close) Access *access = memory_new(Access);
     access->catalog = catalog;
     access->clock = clock;
     shared_begin(&access->lock, LOCK_ACCESS_KEYS);
@@ -96,8 +93,7 @@ void access_close(Access **access) {
 }
 
 bool access_reload(Access *access, Error *err) {
-    AUTO(key_table_free)
-    KeyTable *fresh = NULL;
+    AUTO(key_table_free) KeyTable *fresh = NULL;
     TRY(key_table_read(access->catalog, &fresh, err));
     if (access->has_keys && fresh->count == 0) {
         // Keys are revoked, never removed; an empty table now means another catalogue, not an open
@@ -157,7 +153,7 @@ bool access_allows_host(Access *access, Text host) {
            is_loopback_v4(name);
 }
 
-// ---- Who asks? ----------------------------------------------------------------------------------
+// ---- Who asks? ----
 
 static const AccessKey *key_table_find(const KeyTable *table, Text id) {
     size_t from = 0, to = table->count;
@@ -243,13 +239,12 @@ bool access_identify(Access *access, const AccessRequest *request, Arena *arena,
 bool access_permits(const Identity *identity, Permissions needs, Error *err) {
     Permissions missing = needs & ~identity->permissions;
     if (missing == 0) return true;
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     return error_set(err, ERROR_FORBIDDEN, "this key lacks the permission %.*s",
                      TEXT_ARG(permissions_print(missing, &arena)));
 }
 
-// ---- Making keys --------------------------------------------------------------------------------
+// ---- Making keys ----
 
 static Text hex_of(const uint8_t *bytes, size_t len, Arena *arena) {
     static const char digits[] = "0123456789abcdef";

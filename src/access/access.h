@@ -85,8 +85,7 @@ must_use bool access_identify(Access *access, const AccessRequest *request, Aren
 // FORBIDDEN, naming the missing permission, unless the identity has all that are needed.
 must_use bool access_permits(const Identity *identity, Permissions needs, Error *err);
 
-// ---- Making keys
-// ----------------------------------------------------------------------------------
+// ---- Making keys ----
 
 typedef struct AccessKeyOptions {
     Text name;    // a note for people

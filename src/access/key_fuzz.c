@@ -17,8 +17,7 @@ static void check_key(Text text, Arena *arena) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     Text text = {(const char *)data, size}, found;
     AccessRequest forms[] = {
         {.authorization = text},

@@ -16,8 +16,7 @@ bool permissions_parse(Text text, Permissions *out, Error *err) {
         size_t at = 0;
         while (at < PERMISSION_COUNT && !text_equal(permission_rows[at].name, word)) at++;
         if (at == PERMISSION_COUNT) {
-            AUTO(arena_free)
-            Arena arena = {0};
+            AUTO(arena_free) Arena arena = {0};
             return error_set(err, ERROR_BAD_INPUT, "\"%.*s\" is no permission; there are %.*s",
                              TEXT_ARG(word), TEXT_ARG(permissions_print(PERMISSION_ALL, &arena)));
         }
@@ -28,8 +27,7 @@ bool permissions_parse(Text text, Permissions *out, Error *err) {
 }
 
 Text permissions_print(Permissions permissions, Arena *arena) {
-    AUTO(builder_free)
-    Builder out = {0};
+    AUTO(builder_free) Builder out = {0};
     for (size_t i = 0; i < PERMISSION_COUNT; i++) {
         if ((permissions & (1u << i)) == 0) continue;
         if (out.len > 0) builder_add_char(&out, ',');

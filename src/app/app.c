@@ -42,8 +42,7 @@ typedef struct App {
     bool keys_unreadable;
 } App;
 
-// ---- The program's own log
-// ------------------------------------------------------------------------
+// ---- The program's own log ----
 
 static void log_write(void *context, Text line) {
     (void)context;
@@ -65,7 +64,7 @@ static void log_begin(App *app) {
     });
 }
 
-// ---- Building -----------------------------------------------------------------------------------
+// ---- Building ----
 
 static bool open_store(App *app, Error *err) {
     int64_t memory = settings_number(app->settings, SETTING_MEMORY_LIMIT);
@@ -92,8 +91,7 @@ static bool open_store(App *app, Error *err) {
 // The loops share their port (SO_REUSEPORT), and so another Traceo of the same user could share it
 // too and take half of the requests. Alone nobody gets a port that is taken.
 static bool port_is_free(App *app, Error *err) {
-    AUTO(socket_close)
-    Socket probe = SOCKET_NONE;
+    AUTO(socket_close) Socket probe = SOCKET_NONE;
     return app->address.port == 0 || socket_listen(app->address, false, &probe, err);
 }
 
@@ -133,8 +131,7 @@ static bool start_collector(App *app, Error *err) {
     return collector_start(options, &app->collector, err);
 }
 
-// ---- Replay, then ready
-// ---------------------------------------------------------------------------
+// ---- Replay, then ready ----
 
 static Text data_folder(App *app) {
     Text folder = settings_text(app->settings, SETTING_DATA);
@@ -150,8 +147,7 @@ static void say_ready(App *app, double seconds) {
     while (host.len > 0 && host.at[host.len - 1] != ':') host.len--;
     bool everywhere = text_equal(host, TEXT("0.0.0.0:")) || text_equal(host, TEXT("[::]:"));
     if (everywhere) host = TEXT("127.0.0.1:");
-    AUTO(builder_free)
-    Builder out = {0};
+    AUTO(builder_free) Builder out = {0};
     builder_addf(&out, "Traceo %.*s, ready after %.2f s\n", TEXT_ARG(app->options->build.version),
                  seconds);
     builder_addf(&out, "  URL    http://%.*s%u\n", TEXT_ARG(host), (unsigned)port);
@@ -198,7 +194,7 @@ static void replay_run(void *context) {
     if (!atomic_load(&app->stopping)) signals_raise(SIGNAL_STOP);
 }
 
-// ---- Waiting ------------------------------------------------------------------------------------
+// ---- Waiting ----
 
 // Keys are made and revoked by another process, straight in the catalogue: looking is simpler than
 // being told.
@@ -256,7 +252,7 @@ static void watch_run(void *context) {
     }
 }
 
-// ---- The whole ----------------------------------------------------------------------------------
+// ---- The whole ----
 
 static void app_stop(App *app) {
     atomic_store(&app->stopping, true);

@@ -100,8 +100,7 @@ static void collector_run(void *context) {
 }
 
 bool collector_start(CollectorOptions options, Collector **out, Error *err) {
-    AUTO(collector_stop)
-    Collector *collector = memory_new(Collector);
+    AUTO(collector_stop) Collector *collector = memory_new(Collector);
     collector->options = options;
     mutex_begin(&collector->lock, LOCK_APP_COLLECT);
     condition_begin(&collector->wake);

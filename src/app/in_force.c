@@ -35,7 +35,7 @@ ServerQuerySettings in_force_query(const Settings *settings) {
     };
 }
 
-// ---- Reload -------------------------------------------------------------------------------------
+// ---- Reload ----
 
 // A setting that only counts at start keeps its old value in force, so that what is shown is what
 // is true.
@@ -56,8 +56,7 @@ static void keep_fixed(const Settings *old, Settings *fresh) {
 
 bool in_force_reload(InForce *in_force, Error *err) {
     const AppOptions *options = in_force->options;
-    AUTO(arena_close)
-    Arena *arena = memory_new(Arena);
+    AUTO(arena_close) Arena *arena = memory_new(Arena);
     Settings fresh;
     TRY(options->settings_again(options->context, arena, &fresh, err));
     mutex_take(&in_force->lock);
@@ -72,7 +71,7 @@ bool in_force_reload(InForce *in_force, Error *err) {
     return true;
 }
 
-// ---- What the server shows ----------------------------------------------------------------------
+// ---- What the server shows ----
 
 static void face_print(void *context, Builder *out) {
     InForce *in_force = context;

@@ -22,7 +22,7 @@ const SettingRow setting_rows[SETTING_COUNT] = {
 #undef SETTING
 };
 
-// ---- Values -------------------------------------------------------------------------------------
+// ---- Values ----
 
 typedef struct UnitRow {
     Text name;
@@ -179,7 +179,7 @@ void settings_begin(Settings *settings, Arena *arena) {
     }
 }
 
-// ---- Names --------------------------------------------------------------------------------------
+// ---- Names ----
 
 static bool find_by_key(Text key, SettingId *out) {
     for (size_t i = 0; i < SETTING_COUNT; i++) {
@@ -226,13 +226,11 @@ bool settings_set_key(Settings *settings, Text key, Text text, Text from, Error 
     return error_context(err, "%.*s", TEXT_ARG(from));
 }
 
-// ---- Environment and flags
-// ------------------------------------------------------------------------
+// ---- Environment and flags ----
 
 // "memory.limit" is TRACEO_MEMORY__LIMIT.
 static Text environment_name(Text key, Arena *arena) {
-    AUTO(builder_free)
-    Builder name = {0};
+    AUTO(builder_free) Builder name = {0};
     builder_add(&name, TEXT("TRACEO_"));
     for (size_t i = 0; i < key.len; i++) {
         if (key.at[i] == '.') {
@@ -274,7 +272,7 @@ bool settings_read_flag(Settings *settings, Text name, Text value, bool *known, 
     return true;
 }
 
-// ---- Reading ------------------------------------------------------------------------------------
+// ---- Reading ----
 
 Text settings_text(const Settings *settings, SettingId id) {
     return settings->values[id].text;

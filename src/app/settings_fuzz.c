@@ -7,8 +7,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     Settings settings, again;
     Error err;
     settings_begin(&settings, &arena);
@@ -16,8 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         assert(err.message[0] == 'f');
         return 0;
     }
-    AUTO(builder_free)
-    Builder printed = {0};
+    AUTO(builder_free) Builder printed = {0};
     settings_print(&settings, &printed);
     settings_begin(&again, &arena);
     bool read = settings_read_yaml(&again, builder_text(&printed), TEXT("f"), &err);

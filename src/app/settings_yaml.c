@@ -42,8 +42,7 @@ static bool read_mapping(Reading *reading, Text prefix, int depth, Error *err) {
     }
     Arena *arena = reading->settings->arena;
     for (;;) {
-        AUTO(event_end)
-        yaml_event_t key = {0};
+        AUTO(event_end) yaml_event_t key = {0};
         TRY(next(reading, &key, err));
         if (key.type == YAML_MAPPING_END_EVENT) return true;
         Text where = place(reading, &key);
@@ -54,8 +53,7 @@ static bool read_mapping(Reading *reading, Text prefix, int depth, Error *err) {
         Text dotted = prefix.len == 0
                           ? text_copy(name, arena)
                           : text_format(arena, "%.*s.%.*s", TEXT_ARG(prefix), TEXT_ARG(name));
-        AUTO(event_end)
-        yaml_event_t value = {0};
+        AUTO(event_end) yaml_event_t value = {0};
         TRY(next(reading, &value, err));
         if (value.type == YAML_MAPPING_START_EVENT) {
             TRY(read_mapping(reading, dotted, depth + 1, err));
@@ -72,8 +70,7 @@ static bool read_mapping(Reading *reading, Text prefix, int depth, Error *err) {
 
 static bool read_document(Reading *reading, Error *err) {
     for (;;) {
-        AUTO(event_end)
-        yaml_event_t event = {0};
+        AUTO(event_end) yaml_event_t event = {0};
         TRY(next(reading, &event, err));
         switch (event.type) {
             case YAML_STREAM_END_EVENT:
@@ -103,8 +100,7 @@ static bool read_document(Reading *reading, Error *err) {
 }
 
 bool settings_read_yaml(Settings *settings, Text source, Text file_name, Error *err) {
-    AUTO(reading_end)
-    Reading reading = {.settings = settings, .file = file_name};
+    AUTO(reading_end) Reading reading = {.settings = settings, .file = file_name};
     if (!yaml_parser_initialize(&reading.parser))
         return error_set(err, ERROR_NO_MEMORY, "no memory for the YAML parser");
     yaml_parser_set_input_string(&reading.parser, (const unsigned char *)source.at, source.len);

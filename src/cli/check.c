@@ -9,11 +9,9 @@
 static ExitCode check_query(Call *call, Error *err) {
     Text query = call_argument(call, 1);
     if (query.at == NULL) return call_usage(call, err, "the query is missing");
-    AUTO(promql_close)
-    Promql promql = {0};
+    AUTO(promql_close) Promql promql = {0};
     SourceRange where = {0};
-    AUTO(builder_free)
-    Builder out = {0};
+    AUTO(builder_free) Builder out = {0};
     if (!promql_parse(query, call->arena, &promql, &where, err)) {
         query_print_caret(query, text_from_cstring(err->message), &out);
         stream_write_err(builder_text(&out));
@@ -48,8 +46,7 @@ static ExitCode check_effective(Call *call, Error *err) {
     if (!settings_load(call, call->arena, &settings, err))
         return err->code == ERROR_BAD_INPUT ? CODE_PROBLEMS : CODE_FAILED;
     if (!check_values(call, &settings, err)) return CODE_PROBLEMS;
-    AUTO(builder_free)
-    Builder out = {0};
+    AUTO(builder_free) Builder out = {0};
     settings_print(&settings, &out);
     return call_print(builder_text(&out), err);
 }

@@ -6,7 +6,7 @@
 #include "cli/query_print.h"
 #include "cli/run.h"
 
-// ---- Tables -------------------------------------------------------------------------------------
+// ---- Tables ----
 
 TEST(commands_are_sorted_and_explained) {
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
@@ -41,8 +41,7 @@ TEST(no_flag_has_the_name_of_a_setting) {
 }
 
 TEST(every_command_has_a_help_page_that_fits_a_terminal) {
-    AUTO(builder_free)
-    Builder out = {0};
+    AUTO(builder_free) Builder out = {0};
     for (size_t i = 0; i <= COMMAND_COUNT; i++) {
         builder_clear(&out);
         help_print(i == COMMAND_COUNT ? NULL : &commands[i], &out);
@@ -55,7 +54,7 @@ TEST(every_command_has_a_help_page_that_fits_a_terminal) {
     }
 }
 
-// ---- Calls --------------------------------------------------------------------------------------
+// ---- Calls ----
 
 static bool parse(Test *t, CommandId id, Call *out, const char *line) {
     ARRAY(Text) words = {0};
@@ -135,12 +134,11 @@ TEST(moments_and_distances) {
     check_error(t, distance_parse(TEXT("-5"), &at, t->err), ERROR_BAD_INPUT);
 }
 
-// ---- Answers ------------------------------------------------------------------------------------
+// ---- Answers ----
 
 static Text printed(Test *t, const char *json, TableFormat format, size_t *rows) {
     JsonValue *data;
-    AUTO(builder_free)
-    Builder out = {0};
+    AUTO(builder_free) Builder out = {0};
     check_ok(t, json_parse(text_from_cstring(json), t->arena, &data, t->err));
     check_ok(t, query_print(data, format, t->arena, &out, rows, t->err));
     return text_copy(builder_text(&out), t->arena);
@@ -202,16 +200,14 @@ TEST(single_values_and_empty_answers) {
         "{\"resultType\":\"vector\",\"result\":[{\"value\":[1,{}]}]}"};
     for (size_t i = 0; i < COUNT(strange); i++) {
         JsonValue *data;
-        AUTO(builder_free)
-        Builder out = {0};
+        AUTO(builder_free) Builder out = {0};
         check_ok(t, json_parse(text_from_cstring(strange[i]), t->arena, &data, t->err));
         check_error(t, query_print(data, TABLE_TEXT, t->arena, &out, &rows, t->err), ERROR_CORRUPT);
     }
 }
 
 TEST(the_caret_stands_under_the_fault) {
-    AUTO(builder_free)
-    Builder out = {0};
+    AUTO(builder_free) Builder out = {0};
     query_print_caret(TEXT("sum(\nüp ++)"), TEXT("query \"q\": 2:6: parse error: no"), &out);
     check_text(t, TEXT("  üp ++)\n      ^\n"), builder_text(&out));
     builder_clear(&out);
@@ -222,7 +218,7 @@ TEST(the_caret_stands_under_the_fault) {
     check_i64(t, 0, out.len);
 }
 
-// ---- Tables of text -----------------------------------------------------------------------------
+// ---- Tables of text ----
 
 TEST(a_table_prints_in_three_ways) {
     Table table = {.arena = t->arena};
@@ -230,8 +226,7 @@ TEST(a_table_prints_in_three_ways) {
     table_column(&table, TEXT("n"), true, true);
     static const char *const cells[] = {"größe", "1", "x\"y\n\033[2J", "100"};
     for (size_t i = 0; i < COUNT(cells); i++) table_cell(&table, text_from_cstring(cells[i]));
-    AUTO(builder_free)
-    Builder out = {0};
+    AUTO(builder_free) Builder out = {0};
     table_print(&table, TABLE_TEXT, &out);
     check_text(t, TEXT("name        n\ngröße       1\nx\"y??[2J  100\n"), builder_text(&out));
     builder_clear(&out);

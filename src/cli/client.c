@@ -79,8 +79,7 @@ static Text words_of(const HttpClientAnswer *answer, Arena *arena) {
 }
 
 ExitCode client_refused(const Client *client, const HttpClientAnswer *answer, Error *err) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     Text words = words_of(answer, &arena);
     switch (answer->status) {
         case 401:

@@ -38,8 +38,7 @@ const Command *command_find(Text name) {
     return NULL;
 }
 
-// ---- Suggestions
-// ----------------------------------------------------------------------------------
+// ---- Suggestions ----
 
 typedef struct Nearest {
     Text wanted;
@@ -78,7 +77,7 @@ static bool unknown_flag(const Command *command, Text name, bool is_long, Error 
                      TEXT_ARG(command->name), hyphens, TEXT_ARG(name), TEXT_ARG(command->name));
 }
 
-// ---- Parsing ------------------------------------------------------------------------------------
+// ---- Parsing ----
 
 static const Flag *flag_find(const Command *command, Text name) {
     unsigned bit = 1u << (command - commands);
@@ -179,7 +178,7 @@ Text call_argument(const Call *call, size_t index) {
     return index < call->arguments.count ? call->arguments.at[index] : TEXT_NONE;
 }
 
-// ---- Saying -------------------------------------------------------------------------------------
+// ---- Saying ----
 
 ExitCode call_usage(const Call *call, Error *err, const char *format, ...) {
     char message[ERROR_MESSAGE_MAX];
@@ -197,8 +196,7 @@ ExitCode call_print(Text text, Error *err) {
 }
 
 static void say(const char *prefix, const Error *err) {
-    AUTO(builder_free)
-    Builder line = {0};
+    AUTO(builder_free) Builder line = {0};
     builder_addf(&line, "%s%s\n", prefix, err->message);
     stream_write_err(builder_text(&line));
 }
@@ -221,8 +219,7 @@ static ExitCode run_command(const Command *command, Texts words, Arena *arena, E
     Call call;
     if (!call_parse(command, words, arena, &call, err)) return CODE_USAGE;
     if (!call.help) return command->run(&call, err);
-    AUTO(builder_free)
-    Builder out = {0};
+    AUTO(builder_free) Builder out = {0};
     help_print(command, &out);
     return call_print(builder_text(&out), err);
 }
@@ -249,8 +246,7 @@ static ExitCode run_words(Texts words, Arena *arena, Error *err) {
 }
 
 ExitCode cli_run(Texts words) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     Error err = {0};
     ExitCode code = run_words(words, &arena, &err);
     if (err.code != ERROR_NONE) say("traceo: ", &err);

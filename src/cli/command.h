@@ -71,7 +71,7 @@ const Command *command_find(Text name);  // NULL when there is none
 must_use bool command_unknown(
     Text name, Error *err);  // false: says that there is no such command, and which one was meant
 
-// ---- A call -------------------------------------------------------------------------------------
+// ---- A call ----
 
 typedef struct CallFlag {
     const Flag *flag;  // NULL: a setting

@@ -86,8 +86,7 @@ static void add_zsh_command(const Command *command, Builder *out) {
     for (size_t i = 0; command->settings && i < SETTING_COUNT; i++) {
         add_zsh_flag(setting_rows[i].key, TEXT("value"), setting_rows[i].help, false, out);
     }
-    AUTO(builder_free)
-    Builder words = {0};
+    AUTO(builder_free) Builder words = {0};
     add_words(command->arguments, " ", &words);
     if (words.len > 0)
         builder_addf(out, " \\\n            '1:what:(%.*s)'",
@@ -124,8 +123,7 @@ static void print_zsh(Builder *out) {
 
 ExitCode command_completion(Call *call, Error *err) {
     Text shell = call_argument(call, 0);
-    AUTO(builder_free)
-    Builder out = {0};
+    AUTO(builder_free) Builder out = {0};
     if (text_equal(shell, TEXT("bash"))) {
         print_bash(&out);
     } else if (text_equal(shell, TEXT("zsh"))) {

@@ -32,7 +32,7 @@ typedef struct Doctor {
     bool folder_is_new;
 } Doctor;
 
-// ---- The machine --------------------------------------------------------------------------------
+// ---- The machine ----
 
 static Finding check_files(Doctor *doctor) {
     int64_t most = process_files_raise();
@@ -77,7 +77,7 @@ static Finding check_clock(Doctor *doctor) {
     return (Finding){FIT, what, TEXT_NONE};
 }
 
-// ---- The disk -----------------------------------------------------------------------------------
+// ---- The disk ----
 
 static bool find_folder(Doctor *doctor, Error *err) {
     Disk *disk = disk_real();
@@ -169,7 +169,7 @@ static Finding check_direct(Doctor *doctor) {
     return finding;
 }
 
-// ---- The network --------------------------------------------------------------------------------
+// ---- The network ----
 
 static bool traceo_answers(const Address *address, Arena *arena, int *status) {
     HttpClientRequest request = {.host = TEXT("127.0.0.1"),
@@ -191,8 +191,7 @@ static Finding check_port(Doctor *doctor) {
         return (Finding){UNFIT, text_copy(text_from_cstring(err.message), doctor->arena),
                          TEXT("mend --listen")};
     }
-    AUTO(socket_close)
-    Socket socket = SOCKET_NONE;
+    AUTO(socket_close) Socket socket = SOCKET_NONE;
     if (socket_listen(address, false, &socket, &err)) {
         return (Finding){FIT, text_format(doctor->arena, "%.*s is free", TEXT_ARG(address.text)),
                          TEXT_NONE};
@@ -208,7 +207,7 @@ static Finding check_port(Doctor *doctor) {
                      TEXT("choose another address with --listen")};
 }
 
-// ---- All ----------------------------------------------------------------------------------------
+// ---- All ----
 
 typedef struct CheckRow {
     const char *name;
@@ -228,8 +227,7 @@ ExitCode command_doctor(Call *call, Error *err) {
         return err->code == ERROR_BAD_INPUT ? CODE_PROBLEMS : CODE_FAILED;
     if (!find_folder(&doctor, err)) return CODE_FAILED;
     ExitCode code = CODE_OK;
-    AUTO(builder_free)
-    Builder out = {0};
+    AUTO(builder_free) Builder out = {0};
     for (size_t i = 0; i < COUNT(checks); i++) {
         Finding finding = checks[i].check(&doctor);
         builder_addf(&out, "%s  %-7s %.*s\n", words[finding.fitness], checks[i].name,

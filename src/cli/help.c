@@ -58,8 +58,7 @@ static void add_flag(Builder *out, const Flag *flag) {
 }
 
 static void add_settings(Builder *out) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     builder_add(out, TEXT("\nSettings (defaults in brackets):\n"));
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         const SettingRow *row = &setting_rows[i];
@@ -117,8 +116,7 @@ void help_print(const Command *command, Builder *out) {
     }
 }
 
-// ---- Reference tables
-// -----------------------------------------------------------------------------
+// ---- Reference tables ----
 
 static const char *const value_names[] = {[VALUE_NONE] = "",
                                           [VALUE_SCALAR] = "scalar",
@@ -147,8 +145,7 @@ static void commands_table(Table *table) {
 }
 
 static Text takes_text(const Function *function, Arena *arena) {
-    AUTO(builder_free)
-    Builder out = {0};
+    AUTO(builder_free) Builder out = {0};
     for (size_t i = 0; i < function->take_count; i++) {
         bool optional = i + function->optional >= function->take_count;
         builder_addf(&out, "%s%s%s%s", i > 0 ? ", " : "", optional ? "[" : "",
@@ -208,8 +205,7 @@ static void errors_table(Table *table) {
 
 // The reference as a terminal shows it: names in front, the rest wrapped behind.
 static void print_functions(Builder *out) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     for (size_t i = 0; i < FUNCTION_COUNT; i++) {
         const Function *function = &functions[i];
         builder_addf(
@@ -269,8 +265,7 @@ ExitCode command_help(Call *call, Error *err) {
     if (!call_format(call, &format, err)) return CODE_USAGE;
     Text name = call_argument(call, 0);
     if (name.at == NULL) name = TEXT("commands");
-    AUTO(builder_free)
-    Builder out = {0};
+    AUTO(builder_free) Builder out = {0};
     const Topic *topic = NULL;
     for (size_t i = 0; i < COUNT(topics); i++) {
         if (text_equal(topics[i].name, name)) topic = &topics[i];

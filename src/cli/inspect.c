@@ -62,8 +62,7 @@ ExitCode command_inspect(Call *call, Error *err) {
     file.name = file.path;
     for (ptrdiff_t slash; (slash = text_find_char(file.name, '/')) >= 0;)
         file.name = text_slice(file.name, (size_t)slash + 1, file.name.len);
-    AUTO(builder_free)
-    Builder out = {0};
+    AUTO(builder_free) Builder out = {0};
     bool ok = read_head(&file, err) && print_file(call, &file, &out, err);
     // What was understood before the damage is worth reading.
     Error closed;

@@ -56,8 +56,7 @@ static ExitCode key_add(Keys *keys, const AccessKeyOptions *options, Error *err)
     Arena *arena = keys->call->arena;
     if (!access_key_make(keys->catalog, clock_system(), *options, arena, &key, err))
         return CODE_FAILED;
-    AUTO(builder_free)
-    Builder note = {0};
+    AUTO(builder_free) Builder note = {0};
     builder_addf(&note,
                  "A key for tenant %.*s that may %.*s, kept in %.*s. It is shown only now:\n",
                  TEXT_ARG(options->tenant),
@@ -98,8 +97,7 @@ static ExitCode key_list(Keys *keys, TableFormat format, Error *err) {
                  "machine only\n"));
         return CODE_OK;
     }
-    AUTO(builder_free)
-    Builder out = {0};
+    AUTO(builder_free) Builder out = {0};
     table_print(&table, format, &out);
     return call_print(builder_text(&out), err);
 }
@@ -136,8 +134,7 @@ ExitCode command_key(Call *call, Error *err) {
     AccessKeyOptions options;
     if (!call_format(call, &format, err) || (add && !read_options(call, &options, err)))
         return CODE_USAGE;
-    AUTO(keys_end)
-    Keys keys = {0};
+    AUTO(keys_end) Keys keys = {0};
     if (!keys_begin(call, add, &keys, err)) return CODE_FAILED;
     if (add) return key_add(&keys, &options, err);
     return list ? key_list(&keys, format, err) : key_revoke(&keys, id, err);

@@ -81,8 +81,7 @@ static void add_settings(Builder *out) {
 
 ExitCode command_man(Call *call, Error *err) {
     ServerBuild build = build_facts();
-    AUTO(builder_free)
-    Builder out = {0};
+    AUTO(builder_free) Builder out = {0};
     builder_addf(&out, ".TH TRACEO 1 \"\" \"Traceo %.*s\" \"User Commands\"\n",
                  TEXT_ARG(build.version));
     builder_add(

@@ -82,13 +82,11 @@ static bool add_line(Push *push, Text text, Arena *arena, Error *err) {
 
 static ExitCode send_body(Push *push, Error *err) {
     if (push->body.rows == 0) return CODE_OK;
-    AUTO(builder_free)
-    Builder packed = {0};
+    AUTO(builder_free) Builder packed = {0};
     if (!compress_bytes(COMPRESSION_SNAPPY, 0, text_bytes(builder_text(&push->body.bytes)), &packed,
                         err))
         return CODE_FAILED;
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     HttpClientAnswer answer;
     if (!client_send(&push->client, TEXT("POST"), TEXT("/api/v1/write"),
                      TEXT("application/x-protobuf"), TEXT("snappy"), builder_text(&packed), &arena,
@@ -112,8 +110,7 @@ static ExitCode send_body(Push *push, Error *err) {
 
 // Goes through all lines; with `send` bodies leave as they fill, without they are only checked.
 static ExitCode walk(Push *push, Text input, Text name, bool send, Error *err) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     Text rest = input, text;
     for (size_t number = 1; text_cut(&rest, '\n', &text); number++) {
         arena_clear(&arena);
@@ -130,12 +127,10 @@ static ExitCode walk(Push *push, Text input, Text name, bool send, Error *err) {
 }
 
 ExitCode command_push(Call *call, Error *err) {
-    AUTO(push_end)
-    Push push = {.call = call};
+    AUTO(push_end) Push push = {.call = call};
     if (!client_begin(call, &push.client, err) || !read_extra(&push, err)) return CODE_USAGE;
     Clock *clock = clock_system();
-    AUTO(builder_free)
-    Builder input = {0};
+    AUTO(builder_free) Builder input = {0};
     Text name;
     if (!read_input(call, &input, &name, err)) return CODE_FAILED;
     push.now_ms = clock->wall_ms(clock);
@@ -156,8 +151,7 @@ ExitCode command_push(Call *call, Error *err) {
                           (unsigned long long)push.requests);
         return CODE_FAILED;
     }
-    AUTO(builder_free)
-    Builder line = {0};
+    AUTO(builder_free) Builder line = {0};
     builder_addf(&line, "stored: %llu %s\n", (unsigned long long)push.samples,
                  push.samples == 1 ? "sample" : "samples");
     stream_write_err(builder_text(&line));

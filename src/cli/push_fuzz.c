@@ -19,14 +19,12 @@ static bool read(Text text, Arena *arena, PushLine *line, Labels *labels) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     PushLine first, again;
     Labels labels, labels_again;
     if (!read((Text){(const char *)data, size}, &arena, &first, &labels)) return 0;
 
-    AUTO(builder_free)
-    Builder text = {0};
+    AUTO(builder_free) Builder text = {0};
     labels_print(labels, &text);
     builder_add_char(&text, ' ');
     builder_add_f64(&text, first.value);

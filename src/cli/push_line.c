@@ -82,8 +82,7 @@ static bool take_quoted(Scan *scan, Text *out, Error *err) {
         *out = text_slice(scan->text, start, scan->at++);
         return true;
     }
-    AUTO(builder_free)
-    Builder decoded = {0};
+    AUTO(builder_free) Builder decoded = {0};
     builder_add(&decoded, text_slice(scan->text, start, scan->at));
     while (scan->at < scan->text.len) {
         char c = scan->text.at[scan->at++];

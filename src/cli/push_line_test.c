@@ -14,8 +14,7 @@ static PushLine parsed(Test *t, const char *text) {
 
 static Text series_of(Test *t, const PushLine *line) {
     Labels labels;
-    AUTO(builder_free)
-    Builder out = {0};
+    AUTO(builder_free) Builder out = {0};
     check_ok(t, labels_make(line->labels.at, line->labels.count, t->arena, &labels, t->err));
     labels_print(labels, &out);
     return text_copy(builder_text(&out), t->arena);
@@ -87,8 +86,7 @@ TEST(faults_are_named_with_their_column) {
 }
 
 TEST(a_flood_of_labels_is_refused) {
-    AUTO(builder_free)
-    Builder text = {0};
+    AUTO(builder_free) Builder text = {0};
     builder_add(&text, TEXT("a{"));
     for (int i = 0; i < 1000; i++) builder_addf(&text, "l%d=\"v\",", i);
     builder_add(&text, TEXT("} 1"));

@@ -89,8 +89,7 @@ static void add_seconds(Builder *form, const char *name, int64_t ms) {
 }
 
 static void say(const char *prefix, Text text) {
-    AUTO(builder_free)
-    Builder line = {0};
+    AUTO(builder_free) Builder line = {0};
     builder_addf(&line, "%s%.*s\n", prefix, TEXT_ARG(text));
     stream_write_err(builder_text(&line));
 }
@@ -109,8 +108,7 @@ static ExitCode print_answer(const Asked *asked, Text body, Arena *arena, Error 
     }
     say_notes("warning: ", json_get(root, TEXT("warnings")));
     say_notes("note: ", json_get(root, TEXT("infos")));
-    AUTO(builder_free)
-    Builder out = {0};
+    AUTO(builder_free) Builder out = {0};
     size_t rows = 1;
     if (asked->format == TABLE_JSON) {
         builder_add(&out, text_trim(body));
@@ -131,8 +129,7 @@ ExitCode command_query(Call *call, Error *err) {
     Asked asked;
     Client client;
     if (!read_call(call, &asked, err) || !client_begin(call, &client, err)) return CODE_USAGE;
-    AUTO(builder_free)
-    Builder form = {0};
+    AUTO(builder_free) Builder form = {0};
     builder_add(&form, TEXT("query="));
     url_encode(asked.query, &form);
     if (asked.has_time) add_seconds(&form, "time", asked.time_ms);
@@ -149,8 +146,7 @@ ExitCode command_query(Call *call, Error *err) {
     }
     if (answer.status == 200) return print_answer(&asked, answer.body, call->arena, err);
     ExitCode code = client_refused(&client, &answer, err);
-    AUTO(builder_free)
-    Builder caret = {0};
+    AUTO(builder_free) Builder caret = {0};
     query_print_caret(asked.query, text_from_cstring(err->message), &caret);
     stream_write_err(builder_text(&caret));
     return code;

@@ -11,7 +11,7 @@ static bool strange(Error *err) {
     return error_set(err, ERROR_CORRUPT, "the answer has not the shape of a query's result");
 }
 
-// ---- Points -------------------------------------------------------------------------------------
+// ---- Points ----
 
 typedef struct Point {
     Text time;
@@ -36,7 +36,7 @@ static bool read_point(const JsonValue *pair, Arena *arena, Point *out, Error *e
     return true;
 }
 
-// ---- Labels -------------------------------------------------------------------------------------
+// ---- Labels ----
 
 typedef ARRAY(Text) TextArray;
 
@@ -89,7 +89,7 @@ static bool title_of(const JsonValue *series, Arena *arena, Builder *out, Error 
     return true;
 }
 
-// ---- Tables -------------------------------------------------------------------------------------
+// ---- Tables ----
 
 typedef struct Columns {
     bool named;
@@ -205,8 +205,7 @@ bool query_print(const JsonValue *data, TableFormat format, Arena *arena, Builde
     return print_single(result, format, arena, out, err);
 }
 
-// ---- Where the fault is
-// -----------------------------------------------------------------------------
+// ---- Where the fault is ----
 
 static bool take_number(Text text, size_t *at, uint64_t *out) {
     size_t start = *at;

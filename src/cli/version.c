@@ -37,8 +37,7 @@ ExitCode command_version(Call *call, Error *err) {
     if (!call_format(call, &format, err)) return CODE_USAGE;
     ServerBuild build = build_facts();
     Text platform = machine_kernel(call->arena);
-    AUTO(builder_free)
-    Builder out = {0};
+    AUTO(builder_free) Builder out = {0};
     if (format == TABLE_JSON) {
         print_json(&build, platform, &out);
     } else {

@@ -137,8 +137,7 @@ static bool inflater_new(struct libdeflate_decompressor **inflater, Error *err) 
 }
 
 static bool gzip_decode(Bytes from, Output *output, Error *err) {
-    AUTO(deflate_free)
-    struct libdeflate_decompressor *inflater = NULL;
+    AUTO(deflate_free) struct libdeflate_decompressor *inflater = NULL;
     TRY(inflater_new(&inflater, err));
     if (from.len == 0) return error_set(err, ERROR_BAD_INPUT, "an empty body is not gzip");
     do {
@@ -154,8 +153,7 @@ static bool gzip_decode(Bytes from, Output *output, Error *err) {
 }
 
 static bool zlib_decode(Bytes from, Output *output, Error *err) {
-    AUTO(deflate_free)
-    struct libdeflate_decompressor *inflater = NULL;
+    AUTO(deflate_free) struct libdeflate_decompressor *inflater = NULL;
     TRY(inflater_new(&inflater, err));
     TRY(deflate_decode_one(inflater, libdeflate_zlib_decompress_ex, "zlib", from.len * 4, &from,
                            output, err));
@@ -204,8 +202,7 @@ static bool zstd_decode_frame(ZSTD_DCtx *context, ZSTD_inBuffer *in, Output *out
 }
 
 static bool zstd_decode(Bytes from, Output *output, Error *err) {
-    AUTO(zstd_free)
-    ZSTD_DCtx *context = ZSTD_createDCtx();
+    AUTO(zstd_free) ZSTD_DCtx *context = ZSTD_createDCtx();
     if (context == NULL)
         return error_set(err, ERROR_NO_MEMORY, "no memory for a zstd decompressor");
     size_t result = ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX);

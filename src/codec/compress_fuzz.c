@@ -10,8 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     Compression compression = (Compression)(data[0] % COMPRESSION_COUNT);
     Bytes body = {data + 1, size - 1};
     const size_t bytes_max = 100000;
-    AUTO(builder_free)
-    Builder out = {0};
+    AUTO(builder_free) Builder out = {0};
     Error err = {0};
     builder_add(&out, TEXT("kept"));
     bool decoded = decompress(compression, body, bytes_max, &out, &err);
@@ -21,8 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     assert(decoded || err.code == ERROR_BAD_INPUT || err.code == ERROR_TOO_LARGE);
 
     builder_clear(&out);
-    AUTO(builder_free)
-    Builder back = {0};
+    AUTO(builder_free) Builder back = {0};
     bool compressed = compress_bytes(compression, 0, body, &out, &err);
     assert(compressed);
     bool returned = decompress(compression, text_bytes(builder_text(&out)), body.len, &back, &err);

@@ -20,8 +20,7 @@ static void add_sample(Builder *out, size_t len, uint64_t *random) {
 
 TEST(every_format_gives_back_what_it_took) {
     static const size_t lens[] = {0, 1, 100, 4096, 70000, 3 * MB};
-    AUTO(builder_free)
-    Builder body = {0}, packed = {0}, back = {0};
+    AUTO(builder_free) Builder body = {0}, packed = {0}, back = {0};
     uint64_t random = t->seed;
     for (size_t f = 0; f < COUNT(formats); f++) {
         for (size_t i = 0; i < COUNT(lens); i++) {
@@ -43,8 +42,7 @@ TEST(every_format_gives_back_what_it_took) {
 }
 
 TEST(cut_and_lengthened_bodies_are_refused) {
-    AUTO(builder_free)
-    Builder body = {0}, packed = {0}, back = {0};
+    AUTO(builder_free) Builder body = {0}, packed = {0}, back = {0};
     uint64_t random = t->seed;
     add_sample(&body, 2000, &random);
     for (size_t f = 1; f < COUNT(formats); f++) {
@@ -65,8 +63,7 @@ TEST(cut_and_lengthened_bodies_are_refused) {
 TEST(gzip_members_and_zstd_frames_follow_each_other) {
     static const Compression many[] = {COMPRESSION_GZIP, COMPRESSION_ZSTD};
     for (size_t f = 0; f < COUNT(many); f++) {
-        AUTO(builder_free)
-        Builder packed = {0}, back = {0};
+        AUTO(builder_free) Builder packed = {0}, back = {0};
         check_ok(t, compress_bytes(many[f], 0, text_bytes(TEXT("one ")), &packed, t->err));
         check_ok(t, compress_bytes(many[f], 0, text_bytes(TEXT("")), &packed, t->err));
         check_ok(t, compress_bytes(many[f], 0, text_bytes(TEXT("two")), &packed, t->err));
@@ -78,14 +75,12 @@ TEST(gzip_members_and_zstd_frames_follow_each_other) {
 
 // Zeros, packed as tightly as the format can: beyond 100 to 1 for all but snappy, which cannot.
 TEST(a_thousand_to_one_is_refused_beyond_the_first_mib) {
-    AUTO(builder_free)
-    Builder zeros = {0};
+    AUTO(builder_free) Builder zeros = {0};
     builder_reserve(&zeros, 32 * MB);
     memset(zeros.at, 0, 32 * MB);
     static const Compression tight[] = {COMPRESSION_GZIP, COMPRESSION_ZLIB, COMPRESSION_ZSTD};
     for (size_t f = 0; f < COUNT(tight); f++) {
-        AUTO(builder_free)
-        Builder packed = {0}, back = {0};
+        AUTO(builder_free) Builder packed = {0}, back = {0};
         zeros.len = 32 * MB;
         check_ok(t, compress_bytes(tight[f], 0, built(&zeros), &packed, t->err));
         check_error(t, decompress(tight[f], built(&packed), 64 * MB, &back, t->err),
@@ -106,8 +101,7 @@ TEST(a_thousand_to_one_is_refused_beyond_the_first_mib) {
 }
 
 TEST(stated_lengths_that_lie_take_no_memory) {
-    AUTO(builder_free)
-    Builder back = {0};
+    AUTO(builder_free) Builder back = {0};
     // A snappy block that says 2^32 - 1 bytes follow, in 6; and one of 60 MiB in 6, which passes
     // only the ratio.
     Text block = TEXT("\xff\xff\xff\xff\x0f\x00");
@@ -130,8 +124,7 @@ TEST(stated_lengths_that_lie_take_no_memory) {
 }
 
 TEST(a_zstd_window_beyond_8_mib_is_refused) {
-    AUTO(builder_free)
-    Builder back = {0};
+    AUTO(builder_free) Builder back = {0};
     // No content size; window descriptor 0x88 is 2^27 bytes; then one empty last block.
     Text frame = TEXT("\x28\xb5\x2f\xfd\x00\x88\x01\0\0");
     check_error(t, decompress(COMPRESSION_ZSTD, text_bytes(frame), MB, &back, t->err),
@@ -143,8 +136,7 @@ TEST(a_zstd_window_beyond_8_mib_is_refused) {
 
 // Frames that never end: run-length blocks of 128 KiB each in four bytes, none of them the last.
 TEST(an_endless_zstd_frame_ends_at_the_limit) {
-    AUTO(builder_free)
-    Builder packed = {0}, back = {0};
+    AUTO(builder_free) Builder packed = {0}, back = {0};
     builder_add(&packed, TEXT("\x28\xb5\x2f\xfd\x00\x50"));
     for (int i = 0; i < 1000; i++)
         builder_add(&packed, TEXT("\x02\x00\x10\x00"));  // RLE block, 2^17 zeros
@@ -160,15 +152,12 @@ TEST(an_endless_zstd_frame_ends_at_the_limit) {
 }
 
 TEST(memory_that_is_refused_is_an_error) {
-    AUTO(builder_free)
-    Builder packed = {0};
+    AUTO(builder_free) Builder packed = {0};
     uint64_t random = t->seed;
-    AUTO(builder_free)
-    Builder body = {0};
+    AUTO(builder_free) Builder body = {0};
     add_sample(&body, 100000, &random);
     for (size_t f = 0; f < COUNT(formats); f++) {
-        AUTO(builder_free)
-        Builder back = {0};
+        AUTO(builder_free) Builder back = {0};
         builder_clear(&packed);
         check_ok(t, compress_bytes(formats[f], 0, built(&body), &packed, t->err));
         memory_fail_after(1, true);
@@ -194,8 +183,7 @@ TEST(names_and_magic_are_known) {
     check(t, !compression_from_name(TEXT("br"), &compression) &&
                  !compression_from_name(TEXT("gzip "), &compression));
     check_text(t, TEXT("zstd"), compression_name(COMPRESSION_ZSTD));
-    AUTO(builder_free)
-    Builder packed = {0};
+    AUTO(builder_free) Builder packed = {0};
     for (size_t f = 0; f < COUNT(formats); f++) {
         builder_clear(&packed);
         check_ok(t, compress_bytes(formats[f], 0, text_bytes(TEXT("some body")), &packed, t->err));
@@ -206,8 +194,7 @@ TEST(names_and_magic_are_known) {
 }
 
 TEST(levels_that_do_not_exist_are_refused) {
-    AUTO(builder_free)
-    Builder packed = {0};
+    AUTO(builder_free) Builder packed = {0};
     check_error(t, compress_bytes(COMPRESSION_GZIP, 13, text_bytes(TEXT("x")), &packed, t->err),
                 ERROR_BAD_INPUT);
     check_error(t, compress_bytes(COMPRESSION_ZSTD, 20, text_bytes(TEXT("x")), &packed, t->err),
@@ -224,8 +211,7 @@ TEST(known_broken_snappy_blocks_are_refused) {
         check(t, file != NULL);
         size_t len = fread(bytes, 1, sizeof bytes, file);
         fclose(file);
-        AUTO(builder_free)
-        Builder back = {0};
+        AUTO(builder_free) Builder back = {0};
         check(t, len > 0 &&
                      !decompress(COMPRESSION_SNAPPY, (Bytes){bytes, len}, 64 * MB, &back, t->err));
         check(t, t->err->code == ERROR_BAD_INPUT || t->err->code == ERROR_TOO_LARGE);

@@ -33,10 +33,8 @@ static bool same_tree(const JsonValue *a, const JsonValue *b) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    AUTO(arena_free)
-    Arena arena = {0};
-    AUTO(builder_free)
-    Builder written = {0};
+    AUTO(arena_free) Arena arena = {0};
+    AUTO(builder_free) Builder written = {0};
     Text source = {(const char *)data, size};
     Error err = {0};
     JsonValue *first, *again;

@@ -55,8 +55,7 @@ TEST(errors_say_line_and_column) {
 }
 
 TEST(nesting_ends_at_its_limit) {
-    AUTO(builder_free)
-    Builder source = {0};
+    AUTO(builder_free) Builder source = {0};
     JsonValue *value;
     for (int64_t depth = 1; depth <= LIMIT_NESTING_JSON + 1; depth++) {
         builder_clear(&source);
@@ -163,8 +162,7 @@ TEST(whole_numbers_come_as_number_or_text) {
 }
 
 TEST(the_writer_sees_to_commas_escapes_and_utf8) {
-    AUTO(builder_free)
-    Builder out = {0};
+    AUTO(builder_free) Builder out = {0};
     JsonWriter writer = json_writer_begin(&out);
     json_object_begin(&writer);
     json_key(&writer, TEXT("a\"\n\x01\x7f"));
@@ -230,8 +228,7 @@ TEST(jsontestsuite_is_accepted_and_refused_as_it_says) {
     fclose(file);
     // The archive is trusted, and passes the ratio and the window that bodies may have: not
     // decompress().
-    AUTO(builder_free)
-    Builder tar = {0};
+    AUTO(builder_free) Builder tar = {0};
     builder_reserve(&tar, 16 * MB);
     tar.len = ZSTD_decompress(tar.at, tar.capacity, packed, len);
     check(t, !ZSTD_isError(tar.len));

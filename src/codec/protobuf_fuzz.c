@@ -72,8 +72,7 @@ static void walk_packed(const ProtobufField *field) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     Fields first = {0}, any = {0}, again = {0};
-    AUTO(builder_free)
-    Builder written = {0};
+    AUTO(builder_free) Builder written = {0};
     bool valid = walk((Bytes){data, size}, true, &first);
     bool valid_any = walk((Bytes){data, size}, false, &any);
     assert(valid == valid_any && same(&first, &any, true));

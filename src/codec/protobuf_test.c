@@ -13,8 +13,7 @@ static Bytes built(const Builder *builder) {
 }
 
 TEST(varints_come_back_at_every_length) {
-    AUTO(builder_free)
-    Builder out = {0};
+    AUTO(builder_free) Builder out = {0};
     for (int bits = 0; bits <= 64; bits++) {
         uint64_t value = bits == 64 ? UINT64_MAX : (UINT64_C(1) << bits) - 1;
         builder_clear(&out);
@@ -56,8 +55,7 @@ TEST(failure_is_sticky_and_the_position_stays) {
 }
 
 TEST(fixed_numbers_are_little_endian) {
-    AUTO(builder_free)
-    Builder out = {0};
+    AUTO(builder_free) Builder out = {0};
     writer_u16(&out, 0x0102);
     writer_u32(&out, 0x01020304);
     writer_u64(&out, 0x0102030405060708);
@@ -72,8 +70,7 @@ TEST(fixed_numbers_are_little_endian) {
 }
 
 TEST(fields_come_back_as_written) {
-    AUTO(builder_free)
-    Builder out = {0};
+    AUTO(builder_free) Builder out = {0};
     protobuf_add_varint(&out, 1, 300);
     protobuf_add_sint(&out, 2, -3);
     protobuf_add_double(&out, 3, 2.5);
@@ -95,8 +92,7 @@ TEST(fields_come_back_as_written) {
 
 TEST(a_sub_message_of_any_length_comes_back) {
     static const size_t lens[] = {0, 1, 127, 128, 129, 16383, 16384, 300000};
-    AUTO(builder_free)
-    Builder out = {0};
+    AUTO(builder_free) Builder out = {0};
     for (size_t i = 0; i < COUNT(lens); i++) {
         builder_clear(&out);
         size_t outer = protobuf_begin(&out, 1);
@@ -159,8 +155,7 @@ TEST(malformed_messages_fail) {
 
 TEST(groups_are_passed_by_down_to_their_limit) {
     for (int64_t depth = 1; depth <= LIMIT_NESTING_PROTOBUF + 1; depth++) {
-        AUTO(builder_free)
-        Builder out = {0};
+        AUTO(builder_free) Builder out = {0};
         for (int64_t i = 0; i < depth; i++)
             builder_add_char(&out, (char)((i % 15 + 1) << 3 | WIRE_GROUP));
         protobuf_add_text(&out, 1, TEXT("hidden"));

@@ -15,10 +15,8 @@ struct Regex {
 };
 
 bool regex_open_engine(Text pattern, Regex **out, Error *err) {
-    AUTO(regex_close)
-    Regex *regex = memory_new(Regex);
-    AUTO(builder_free)
-    Builder wrapped = {0};  // not text_format, which stops at a NUL
+    AUTO(regex_close) Regex *regex = memory_new(Regex);
+    AUTO(builder_free) Builder wrapped = {0};  // not text_format, which stops at a NUL
     builder_add(&wrapped, TEXT("^(?s:"));
     builder_add(&wrapped, pattern);
     builder_add(&wrapped, TEXT(")$"));
@@ -40,8 +38,7 @@ bool regex_open(Text pattern, Regex **out, Error *err) {
                          "a regular expression of %zu bytes passes limit QUERY_TEXT_BYTES",
                          pattern.len);
     }
-    AUTO(regex_close)
-    Regex *regex = memory_new(Regex);
+    AUTO(regex_close) Regex *regex = memory_new(Regex);
     if (!literal_analyse(pattern, &regex->arena, &regex->literal))
         return regex_open_engine(pattern, out, err);
     regex->is_literal = true;
@@ -74,8 +71,7 @@ bool regex_matches(const Regex *regex, Text text) {
     if (regex->is_literal) return literal_matches(&regex->literal, text);
     if (regex_engine_matches(regex->engine, text)) return true;
     if (likely(text.len == 0 || text_is_utf8(text))) return false;
-    AUTO(builder_free)
-    Builder repaired = {0};
+    AUTO(builder_free) Builder repaired = {0};
     return regex_engine_matches(regex->engine, as_utf8(text, &repaired));
 }
 
@@ -152,8 +148,7 @@ static bool read_name(Text *rest, Text *name) {
 bool regex_expand(const Regex *regex, Text text, Text replacement, Arena *arena, Text *out,
                   Error *err) {
     Groups groups = {0};
-    AUTO(builder_free)
-    Builder repaired = {0};
+    AUTO(builder_free) Builder repaired = {0};
     if (!match_groups(regex, text, &groups)) {
         bool utf8 = text.len == 0 || text_is_utf8(text);
         if (regex->is_literal || utf8 || !match_groups(regex, as_utf8(text, &repaired), &groups)) {
@@ -163,8 +158,7 @@ bool regex_expand(const Regex *regex, Text text, Text replacement, Arena *arena,
     }
     // The replacement may name a long group often: the result is a label value, and bounded like a
     // query.
-    AUTO(builder_free)
-    Builder result = {0};
+    AUTO(builder_free) Builder result = {0};
     Text rest = replacement, before, name;
     while (rest.len > 0 && result.len <= (size_t)LIMIT_QUERY_TEXT_BYTES) {
         ptrdiff_t dollar = text_find_char(rest, '$');

@@ -7,14 +7,11 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     Text rest = {(const char *)data, size}, pattern, text;
     if (size == 0 || size > 4096 || !text_cut(&rest, '\n', &pattern)) return 0;
-    AUTO(regex_close)
-    Regex *regex = NULL;
-    AUTO(regex_close)
-    Regex *engine = NULL;
+    AUTO(regex_close) Regex *regex = NULL;
+    AUTO(regex_close) Regex *engine = NULL;
     Error err = {0};
     bool opened = regex_open(pattern, &regex, &err);
     bool engine_opened = regex_open_engine(pattern, &engine, &err);

@@ -8,8 +8,7 @@
 #include "codec/regex_literal.h"
 
 static bool matches(Test *t, const char *pattern, Text text) {
-    AUTO(regex_close)
-    Regex *regex = NULL;
+    AUTO(regex_close) Regex *regex = NULL;
     check_ok(t, regex_open(text_from_cstring(pattern), &regex, t->err));
     return regex_matches(regex, text);
 }
@@ -50,16 +49,14 @@ TEST(what_re2_refuses_is_bad_input) {
     static const char *const bad[] = {"(",       "a)",   "a**", "[z-a]", "(?=a)", "\\1", "a{2,1}",
                                       "a{1001}", "\xff", "(?:", "\\",    "(a\\)", "*",   "a|*"};
     for (size_t i = 0; i < COUNT(bad); i++) {
-        AUTO(regex_close)
-        Regex *regex = NULL;
+        AUTO(regex_close) Regex *regex = NULL;
         check_error(t, regex_open(text_from_cstring(bad[i]), &regex, t->err), ERROR_BAD_INPUT);
         check(t, regex == NULL);
     }
 }
 
 TEST(a_program_of_too_many_states_is_refused) {
-    AUTO(regex_close)
-    Regex *regex = NULL;
+    AUTO(regex_close) Regex *regex = NULL;
     check_error(t, regex_open(TEXT("((a{100}){100}){100}"), &regex, t->err), ERROR_BAD_INPUT);
     check_error(
         t,
@@ -71,12 +68,10 @@ TEST(a_program_of_too_many_states_is_refused) {
 }
 
 TEST(a_long_alternation_of_literals_needs_no_program) {
-    AUTO(builder_free)
-    Builder pattern = {0};
+    AUTO(builder_free) Builder pattern = {0};
     for (int i = 0; i < 20000; i++)
         builder_addf(&pattern, "%snode-%d\\.example", i == 0 ? "" : "|", i);
-    AUTO(regex_close)
-    Regex *regex = NULL;
+    AUTO(regex_close) Regex *regex = NULL;
     check_ok(t, regex_open(builder_text(&pattern), &regex, t->err));
     check_i64(t, 20000, regex_literals(regex).count);
     check(t, regex_matches(regex, TEXT("node-19999.example")) &&
@@ -101,8 +96,7 @@ TEST(literals_and_prefixes_are_told) {
         {"a\\.b\\d", "a.b", 0}, {"", "", 1},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        AUTO(regex_close)
-        Regex *regex = NULL;
+        AUTO(regex_close) Regex *regex = NULL;
         check_ok(t, regex_open(text_from_cstring(cases[i].pattern), &regex, t->err));
         if (!text_equal(text_from_cstring(cases[i].prefix), regex_prefix(regex)) ||
             regex_literals(regex).count != cases[i].literals) {
@@ -131,10 +125,8 @@ TEST(the_analysis_answers_as_re2_does) {
     uint64_t random = t->seed;
     size_t analysed = 0;
     for (int i = 0; i < 20000; i++) {
-        AUTO(regex_close)
-        Regex *regex = NULL;
-        AUTO(regex_close)
-        Regex *engine = NULL;
+        AUTO(regex_close) Regex *regex = NULL;
+        AUTO(regex_close) Regex *engine = NULL;
         LiteralPattern literal;
         arena_clear(t->arena);
         Text pattern = random_from(t, pieces, COUNT(pieces), 6, &random);
@@ -186,8 +178,7 @@ TEST(replacements_follow_go) {
         {".*", "", "", ""},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        AUTO(regex_close)
-        Regex *regex = NULL;
+        AUTO(regex_close) Regex *regex = NULL;
         check_ok(t, regex_open(text_from_cstring(cases[i].pattern), &regex, t->err));
         Text out;
         check_ok(t, regex_expand(regex, text_from_cstring(cases[i].text),
@@ -201,10 +192,8 @@ TEST(replacements_follow_go) {
 }
 
 TEST(a_replacement_that_explodes_is_refused) {
-    AUTO(regex_close)
-    Regex *regex = NULL;
-    AUTO(builder_free)
-    Builder text = {0}, replacement = {0};
+    AUTO(regex_close) Regex *regex = NULL;
+    AUTO(builder_free) Builder text = {0}, replacement = {0};
     for (int i = 0; i < 2000; i++) builder_add(&text, TEXT("a"));
     for (int i = 0; i < 2000; i++) builder_add(&replacement, TEXT("${0}"));
     check_ok(t, regex_open(TEXT("[a]+"), &regex, t->err));
@@ -214,8 +203,7 @@ TEST(a_replacement_that_explodes_is_refused) {
                              t->err),
                 ERROR_TOO_LARGE);
     // What stands behind the last group counts too.
-    AUTO(builder_free)
-    Builder tail = {0};
+    AUTO(builder_free) Builder tail = {0};
     for (int i = 0; i < 500; i++) builder_add(&tail, TEXT("${0}"));
     for (int i = 0; i < 100000; i++) builder_add(&tail, TEXT("x"));
     check_error(

@@ -20,8 +20,7 @@ static void refuse_time(Batch *batch, BatchSeries *series, Bounds bounds, int64_
         batch_refuse(batch, series, verdict, NULL);
         return;
     }
-    AUTO(builder_free)
-    Builder name = {0};
+    AUTO(builder_free) Builder name = {0};
     Error why, ignored;
     if (labels_check(series->labels, &ignored)) {
         labels_print((Labels){series->labels}, &name);

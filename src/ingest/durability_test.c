@@ -55,8 +55,7 @@ static bool open_store(Life *life, Disk *disk, IngestSender *sender, Store **out
         .memory_limit = GB,
         .log_segment_bytes = 64 * KB,
     };
-    AUTO(store_close)
-    Store *store = NULL;
+    AUTO(store_close) Store *store = NULL;
     TRY(store_open(options, &store, err));
     TRY(store_replay(store, ingest_replay, sender, err));
     *out = TAKE(store);
@@ -66,10 +65,8 @@ static bool open_store(Life *life, Disk *disk, IngestSender *sender, Store **out
 static bool write_batch(Life *life, Store *store, IngestSender *sender, int batch, Error *err) {
     Tenant *tenant;
     TRY(store_tenant(store, TENANT_DEFAULT_NAME, true, &tenant, err));
-    AUTO(write_body_free)
-    WriteBody body = {0};
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(write_body_free) WriteBody body = {0};
+    AUTO(arena_free) Arena arena = {0};
     for (int i = 0; i < SERIES; i++)
         write_body_add(&body, labels_of(&arena, i), BASE_MS + batch * 1000, value_of(batch, i));
     IngestOutcome outcome;
@@ -95,10 +92,8 @@ static bool live_batch(Life *life, Store *store, IngestSender *sender, Promises 
 // Lives the whole script; stops at the first failure, or with `goes_on` tries the next batch. *err
 // is the first failure.
 static bool live(Life *life, Disk *disk, Promises *promises, bool goes_on, Error *err) {
-    AUTO(ingest_sender_free)
-    IngestSender *sender = ingest_sender_new();
-    AUTO(store_close)
-    Store *store = NULL;
+    AUTO(ingest_sender_free) IngestSender *sender = ingest_sender_new();
+    AUTO(store_close) Store *store = NULL;
     TRY(open_store(life, disk, sender, &store, err));
     bool all = true;
     while (promises->sent < BATCHES && (all || goes_on)) {
@@ -111,24 +106,19 @@ static bool live(Life *life, Disk *disk, Promises *promises, bool goes_on, Error
 // Reads all back. Returns a sentence about the first broken promise, or NULL.
 static const char *broken_promise(Life *life, Disk *disk, const Promises *promises, Arena *arena) {
     Error err = {0};
-    AUTO(ingest_sender_free)
-    IngestSender *sender = ingest_sender_new();
-    AUTO(store_close)
-    Store *store = NULL;
+    AUTO(ingest_sender_free) IngestSender *sender = ingest_sender_new();
+    AUTO(store_close) Store *store = NULL;
     if (!open_store(life, disk, sender, &store, &err))
         return text_format(arena, "it does not open: %s", err.message).at;
     Tenant *tenant;
     if (!store_tenant(store, TENANT_DEFAULT_NAME, true, &tenant, &err)) return "no tenant";
-    AUTO(series_view_close)
-    SeriesView *view = NULL;
+    AUTO(series_view_close) SeriesView *view = NULL;
     if (!series_view_open(tenant->series, BASE_MS - 1, BASE_MS + BATCHES * 1000, &view, &err))
         return "no view";
     if (series_view_warnings(view).count > 0)
         return text_format(arena, "a warning: %.*s", TEXT_ARG(series_view_warnings(view).at[0])).at;
-    AUTO(series_cursor_close)
-    SeriesCursor *cursor = series_cursor_open(view);
-    AUTO(series_columns_free)
-    SeriesColumns columns = {0};
+    AUTO(series_cursor_close) SeriesCursor *cursor = series_cursor_open(view);
+    AUTO(series_columns_free) SeriesColumns columns = {0};
     for (int i = 0; i < SERIES; i++) {
         Labels labels = labels_of(arena, i);
         Matcher matcher = {MATCH_EQUAL, TEXT("series"), labels_get(labels, TEXT("series")), NULL};
@@ -164,8 +154,7 @@ typedef struct Tally {
 
 static void judge(Life *life, DiskModel *crashed, const Promises *promises, const char *how,
                   Tally *tally) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     const char *why = broken_promise(life, disk_model_disk(crashed), promises, &arena);
     tally->states++;
     if (why == NULL) return;
@@ -177,8 +166,7 @@ static void judge_second_crash(Life *life, const DiskModel *crashed, uint64_t af
                                const Promises *promises, const char *how, Tally *tally) {
     DiskModel *second = disk_model_copy(crashed);
     disk_model_stop_at(second, disk_model_operations(second) + after);
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     (void)broken_promise(life, disk_model_disk(second), &(Promises){.sent = BATCHES}, &arena);
     disk_model_crash(second, CRASH_RANDOM, seed);
     judge(life, second, promises, how, tally);

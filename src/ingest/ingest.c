@@ -101,11 +101,9 @@ bool ingest_remote_write(Store *store, Tenant *tenant, IngestSender *sender,
         return ingest(store, tenant, sender, LOG_RECORD_SAMPLES, compression, body, arrival_ms, out,
                       err);
     }
-    AUTO(builder_free)
-    Builder plain = {0};
+    AUTO(builder_free) Builder plain = {0};
     TRY(decompress(compression, body, (size_t)LIMIT_BODY_DECOMPRESSED_BYTES, &plain, err));
-    AUTO(builder_free)
-    Builder packed = {0};
+    AUTO(builder_free) Builder packed = {0};
     TRY(compress_bytes(COMPRESSION_SNAPPY, 0, text_bytes(builder_text(&plain)), &packed, err));
     return ingest(store, tenant, sender, LOG_RECORD_REMOTE_WRITE_1, COMPRESSION_SNAPPY,
                   text_bytes(builder_text(&packed)), arrival_ms, out, err);
@@ -115,8 +113,7 @@ bool ingest_samples(Store *store, Tenant *tenant, IngestSender *sender, Bytes bo
                     int64_t arrival_ms, IngestOutcome *out, Error *err) {
     // The log takes the body as it is: a scrape of this host is 22 KB plain and a fifth of that
     // packed.
-    AUTO(builder_free)
-    Builder packed = {0};
+    AUTO(builder_free) Builder packed = {0};
     TRY(compress_bytes(COMPRESSION_SNAPPY, 0, body, &packed, err));
     return ingest(store, tenant, sender, LOG_RECORD_REMOTE_WRITE_1, COMPRESSION_SNAPPY,
                   text_bytes(builder_text(&packed)), arrival_ms, out, err);

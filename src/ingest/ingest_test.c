@@ -33,8 +33,7 @@ TEST(rows_come_out_as_they_were_written) {
 }
 
 TEST(labels_written_in_several_places_are_brought_together) {
-    AUTO(builder_free)
-    Builder body = {0};
+    AUTO(builder_free) Builder body = {0};
     size_t series = protobuf_begin(&body, 1);
     builder_add(&body, TEXT("\x0a\x0e\x0a\x08__name__\x12\x02up"));
     size_t sample = protobuf_begin(&body, 2);
@@ -145,8 +144,7 @@ TEST(exemplars_with_labels_that_cannot_be_read_are_left_out) {
                    "abc"),
          false},
     };
-    AUTO(builder_free)
-    Builder body = {0};
+    AUTO(builder_free) Builder body = {0};
     size_t series = protobuf_begin(&body, 1);
     builder_add_bytes(&body, named(t, "m").wire.at, named(t, "m").wire.len);
     size_t expected = 0;

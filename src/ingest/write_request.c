@@ -87,8 +87,7 @@ static bool decode_exemplar(Bytes bytes, Arena *scratch, BatchExemplar *out) {
     ProtobufField field;
     const uint8_t *labels_from = NULL, *labels_to = NULL, *at = reader.at;
     bool split = false;
-    AUTO(builder_free)
-    Builder gathered = {0};
+    AUTO(builder_free) Builder gathered = {0};
     while (protobuf_next(&reader, &field)) {
         if (field.number == EXEMPLAR_LABELS && field.type == WIRE_BYTES) {
             split |= labels_to != NULL && labels_to != at;
@@ -120,8 +119,7 @@ static bool decode_histogram(Bytes bytes, BatchHistogram *out) {
 
 // Labels that stand in several places of one series, brought together.
 static Bytes gather_labels(Bytes series, Arena *scratch) {
-    AUTO(builder_free)
-    Builder gathered = {0};
+    AUTO(builder_free) Builder gathered = {0};
     Reader reader = reader_begin(series);
     ProtobufField field;
     while (protobuf_next(&reader, &field)) {

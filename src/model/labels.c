@@ -195,8 +195,7 @@ bool labels_make(const Label *at, size_t count, Arena *arena, Labels *out, Error
     for (size_t i = 1; i < kept; i++)
         in_order &= text_compare(sorted[i - 1].name, sorted[i].name) < 0;
     if (!in_order) qsort(sorted, kept, sizeof *sorted, by_name);
-    AUTO(builder_free)
-    Builder wire = {0};
+    AUTO(builder_free) Builder wire = {0};
     for (size_t i = 0; i < kept; i++) {
         if (i > 0 && text_equal(sorted[i - 1].name, sorted[i].name)) {
             Text name = excerpt(sorted[i].name);

@@ -21,8 +21,7 @@ TEST(labels_are_sorted_and_read_back) {
     check_i64(t, 3, labels_count(labels));
     check_text(t, TEXT("1"), labels_get(labels, TEXT("a")));
     check(t, labels_get(labels, TEXT("gone")).at == NULL);
-    AUTO(builder_free)
-    Builder out = {0};
+    AUTO(builder_free) Builder out = {0};
     labels_print(labels, &out);
     check_text(t, TEXT("up{a=\"1\", b=\"2\"}"), builder_text(&out));
 }
@@ -76,8 +75,7 @@ TEST(bytes_that_are_not_canonical_are_named) {
 }
 
 TEST(the_limits_of_labels_hold_and_are_named) {
-    AUTO(builder_free)
-    Builder wire = {0};
+    AUTO(builder_free) Builder wire = {0};
     labels_append(&wire, TEXT("__name__"), TEXT("m"));
     for (int i = 0; i < LIMIT_SERIES_LABELS; i++)
         labels_append(&wire, text_format(t->arena, "l%04d", i), TEXT("v"));
@@ -95,8 +93,7 @@ TEST(the_limits_of_labels_hold_and_are_named) {
 
 TEST(names_beyond_ascii_are_printed_quoted) {
     Label in[] = {{TEXT("__name__"), TEXT("http.requests")}, {TEXT("caf\xc3\xa9"), TEXT("a\"b\n")}};
-    AUTO(builder_free)
-    Builder out = {0};
+    AUTO(builder_free) Builder out = {0};
     labels_print(make(t, in, 2), &out);
     check_text(t, TEXT("{\"http.requests\", \"caf\xc3\xa9\"=\"a\\\"b\\n\"}"), builder_text(&out));
 }

@@ -11,8 +11,7 @@ static void on_request(void *context, HttpExchange *exchange) {
 }
 
 static bool run(uint64_t port, uint64_t loops, Error *err) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     Address address;
     TRY(address_parse(text_format(&arena, "127.0.0.1:%u", (unsigned)port), &arena, &address, err));
     HttpServerOptions options = {.clock = clock_system(),
@@ -21,8 +20,7 @@ static bool run(uint64_t port, uint64_t loops, Error *err) {
                                  .loop_count = (int)loops,
                                  .limits = http_limits_default(),
                                  .handler = {.on_request = on_request}};
-    AUTO(http_server_free)
-    HttpServer *server = NULL;
+    AUTO(http_server_free) HttpServer *server = NULL;
     TRY(signals_begin(err));
     TRY(http_server_start(&options, &server, err));
     int64_t requests = 0, cpu_ns = 0;

@@ -237,16 +237,13 @@ bool http_client_send(const HttpClientRequest *request, Arena *arena, HttpClient
                       Error *err) {
     TRY(check_request(request, err));
     Text method = request->method.len > 0 ? request->method : TEXT("GET");
-    AUTO(socket_close)
-    Socket socket = SOCKET_NONE;
-    AUTO(builder_free)
-    Builder head = {0}, input = {0};
+    AUTO(socket_close) Socket socket = SOCKET_NONE;
+    AUTO(builder_free) Builder head = {0}, input = {0};
     TRY(socket_connect(request->host, request->port, request->timeout_ms, &socket, err));
     write_request(request, method, &head);
     TRY(write_all(socket, builder_text(&head), request->body, request->timeout_ms, err));
     HttpClientAnswer answer = {0};
-    AUTO(arena_free)
-    Arena scratch = {0};
+    AUTO(arena_free) Arena scratch = {0};
     TRY(read_answer(socket, request, text_equal(method, TEXT("HEAD")), &scratch, &input, &answer,
                     err));
     // The answer's views point into the input, which ends here.

@@ -72,8 +72,7 @@ static void check_head(const HttpHead *head) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 2) return 0;
     size_t first = data[0], step = 1 + data[1] % 64u;
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     Outcome whole = {0}, cut = {0};
     run(data + 2, size - 2, size - 2, size, &arena, &whole);
     run(data + 2, size - 2, first, step, &arena, &cut);

@@ -213,8 +213,7 @@ TEST(a_head_shows_what_it_says) {
 }
 
 TEST(long_lines_and_heads_are_refused_at_the_limit) {
-    AUTO(builder_free)
-    Builder in = {0};
+    AUTO(builder_free) Builder in = {0};
     builder_add(&in, TEXT("GET /"));
     while (in.len < 1024 - 9) builder_add_char(&in, 'a');
     builder_add(&in, TEXT(" HTTP/1.1"));
@@ -265,8 +264,7 @@ TEST(chunked_bodies) {
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         HttpChunks chunks = {0};
-        AUTO(builder_free)
-        Builder body = {0};
+        AUTO(builder_free) Builder body = {0};
         HttpProgress progress = HTTP_MORE;
         size_t at = 0, used;
         while (progress == HTTP_MORE && at < rows[i].in.len) {

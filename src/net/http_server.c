@@ -189,8 +189,7 @@ static bool run_all(HttpServer *server, Error *err) {
 bool http_server_start(const HttpServerOptions *options, HttpServer **out, Error *err) {
     assert(options->loop_count > 0 && options->clock != NULL &&
            options->handler.on_request != NULL);
-    AUTO(http_server_free)
-    HttpServer *server = memory_new(HttpServer);
+    AUTO(http_server_free) HttpServer *server = memory_new(HttpServer);
     server->options = *options;
     server->ports = memory_new_array(uint16_t, MAX(options->address_count, (size_t)1));
     server->loops = memory_new_array(HttpLoop, (size_t)options->loop_count);

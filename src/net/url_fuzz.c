@@ -6,10 +6,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    AUTO(arena_free)
-    Arena arena = {0};
-    AUTO(builder_free)
-    Builder out = {0};
+    AUTO(arena_free) Arena arena = {0};
+    AUTO(builder_free) Builder out = {0};
     Error err = {0};
     Text text = {(const char *)data, size}, back;
     url_encode(text, &out);

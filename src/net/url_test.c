@@ -54,8 +54,7 @@ TEST(pairs_keep_their_order_and_repetitions) {
 }
 
 TEST(too_many_pairs_and_broken_values_are_errors) {
-    AUTO(builder_free)
-    Builder many = {0};
+    AUTO(builder_free) Builder many = {0};
     for (int i = 0; i < URL_PAIRS_MAX; i++) builder_add(&many, TEXT("a=1&"));
     UrlPairs pairs;
     check_ok(t, url_pairs_parse(builder_text(&many), t->arena, &pairs, t->err));

@@ -24,8 +24,7 @@ static Text path_in(Text folder, Text name, const char *ending, Arena *arena) {
 
 bool disk_read_whole(Disk *disk, Text path, int64_t bytes_max, Arena *arena, Bytes *out,
                      Error *err) {
-    AUTO(open_file_close)
-    OpenFile open = {disk, NULL};
+    AUTO(open_file_close) OpenFile open = {disk, NULL};
     TRY(disk->open(disk, path, FILE_READ, &open.file, err));
     int64_t bytes = 0;
     TRY(disk->size(disk, open.file, &bytes, err));
@@ -41,16 +40,14 @@ bool disk_read_whole(Disk *disk, Text path, int64_t bytes_max, Arena *arena, Byt
 }
 
 static bool write_and_sync(Disk *disk, Text path, Bytes content, Error *err) {
-    AUTO(open_file_close)
-    OpenFile open = {disk, NULL};
+    AUTO(open_file_close) OpenFile open = {disk, NULL};
     TRY(disk->open(disk, path, FILE_CREATE, &open.file, err));
     TRY(disk->write(disk, open.file, 0, content.at, content.len, err));
     return disk->sync(disk, open.file, err);
 }
 
 bool disk_replace(Disk *disk, Text folder, Text name, Bytes content, Error *err) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     Text path = path_in(folder, name, "", &arena);
     Text path_new = path_in(folder, name, ".tmp", &arena);
 

@@ -38,13 +38,11 @@ static bool exists(Test *t, Disk *disk, Text path) {
 }
 
 TEST(only_what_was_synced_survives_when_all_is_dropped) {
-    AUTO(disk_model_free)
-    DiskModel *model = disk_model_new();
+    AUTO(disk_model_free) DiskModel *model = disk_model_new();
     Disk *disk = disk_model_disk(model);
     File *file = make(t, disk, TEXT("f"), 1000, 'a');
     check_ok(t, disk->sync(disk, file, t->err));
-    AUTO(disk_model_free)
-    DiskModel *copy = disk_model_copy(model);
+    AUTO(disk_model_free) DiskModel *copy = disk_model_copy(model);
     crash(model, disk, &file, CRASH_DROP_ALL, 0);
     check(t, !exists(t, disk, TEXT("f")));  // synced itself, but not its name
 
@@ -58,8 +56,7 @@ TEST(only_what_was_synced_survives_when_all_is_dropped) {
 }
 
 TEST(a_kill_keeps_all_but_makes_nothing_durable) {
-    AUTO(disk_model_free)
-    DiskModel *model = disk_model_new();
+    AUTO(disk_model_free) DiskModel *model = disk_model_new();
     Disk *disk = disk_model_disk(model);
     File *file = make(t, disk, TEXT("f"), 10, 'a');
     crash(model, disk, &file, CRASH_KEEP_ALL, 0);
@@ -69,8 +66,7 @@ TEST(a_kill_keeps_all_but_makes_nothing_durable) {
 }
 
 TEST(files_opened_before_a_crash_are_refused_after_it) {
-    AUTO(disk_model_free)
-    DiskModel *model = disk_model_new();
+    AUTO(disk_model_free) DiskModel *model = disk_model_new();
     Disk *disk = disk_model_disk(model);
     File *file = make(t, disk, TEXT("f"), 10, 'a');
     disk_model_crash(model, CRASH_KEEP_ALL, 0);
@@ -83,8 +79,7 @@ TEST(files_opened_before_a_crash_are_refused_after_it) {
 // Three writes over synced sectors: every sector shows one of its versions, and every combination
 // worth having comes up.
 TEST(a_random_crash_shows_old_or_new_by_the_sector) {
-    AUTO(disk_model_free)
-    DiskModel *model = disk_model_new();
+    AUTO(disk_model_free) DiskModel *model = disk_model_new();
     Disk *disk = disk_model_disk(model);
     File *file = make(t, disk, TEXT("f"), 2048, 'a');
     check_ok(t, disk->sync(disk, file, t->err) && disk->sync_folder(disk, TEXT("."), t->err));
@@ -93,8 +88,7 @@ TEST(a_random_crash_shows_old_or_new_by_the_sector) {
     unsigned seen[4][3] = {0};
     bool torn = false, later_without_earlier = false;
     for (uint64_t seed = 1; seed <= 400; seed++) {
-        AUTO(disk_model_free)
-        DiskModel *copy = disk_model_copy(model);
+        AUTO(disk_model_free) DiskModel *copy = disk_model_copy(model);
         disk_model_crash(copy, CRASH_RANDOM, seed);
         Text after = content(t, disk_model_disk(copy), TEXT("f"));
         check(t, after.len == 2048);
@@ -116,8 +110,7 @@ TEST(a_random_crash_shows_old_or_new_by_the_sector) {
 }
 
 TEST(a_growing_file_may_show_any_of_its_sizes_and_holes) {
-    AUTO(disk_model_free)
-    DiskModel *model = disk_model_new();
+    AUTO(disk_model_free) DiskModel *model = disk_model_new();
     Disk *disk = disk_model_disk(model);
     File *file = make(t, disk, TEXT("f"), 512, 'a');
     check_ok(t, disk->sync(disk, file, t->err) && disk->sync_folder(disk, TEXT("."), t->err));
@@ -125,8 +118,7 @@ TEST(a_growing_file_may_show_any_of_its_sizes_and_holes) {
     fill(t, disk, file, 1024, 512, 'c');
     unsigned sizes[4] = {0}, holes = 0;
     for (uint64_t seed = 1; seed <= 300; seed++) {
-        AUTO(disk_model_free)
-        DiskModel *copy = disk_model_copy(model);
+        AUTO(disk_model_free) DiskModel *copy = disk_model_copy(model);
         disk_model_crash(copy, CRASH_RANDOM, seed);
         Text after = content(t, disk_model_disk(copy), TEXT("f"));
         check(t,
@@ -142,16 +134,14 @@ TEST(a_growing_file_may_show_any_of_its_sizes_and_holes) {
 }
 
 TEST(a_cut_never_brings_old_bytes_back) {
-    AUTO(disk_model_free)
-    DiskModel *model = disk_model_new();
+    AUTO(disk_model_free) DiskModel *model = disk_model_new();
     Disk *disk = disk_model_disk(model);
     File *file = make(t, disk, TEXT("f"), 2048, 'a');
     check_ok(t, disk->sync(disk, file, t->err) && disk->sync_folder(disk, TEXT("."), t->err));
     check_ok(t, disk->resize(disk, file, 0, t->err));
     fill(t, disk, file, 1024, 1024, 'b');
     for (uint64_t seed = 1; seed <= 300; seed++) {
-        AUTO(disk_model_free)
-        DiskModel *copy = disk_model_copy(model);
+        AUTO(disk_model_free) DiskModel *copy = disk_model_copy(model);
         disk_model_crash(copy, CRASH_RANDOM, seed);
         Text after = content(t, disk_model_disk(copy), TEXT("f"));
         if (after.len == 0) continue;
@@ -169,8 +159,7 @@ TEST(a_cut_never_brings_old_bytes_back) {
 TEST(a_rename_shows_old_or_new_but_the_bytes_need_their_own_sync) {
     unsigned old = 0, new = 0, torn = 0;
     for (uint64_t seed = 1; seed <= 300; seed++) {
-        AUTO(disk_model_free)
-        DiskModel *model = disk_model_new();
+        AUTO(disk_model_free) DiskModel *model = disk_model_new();
         Disk *disk = disk_model_disk(model);
         check_ok(t, disk_replace(disk, TEXT("."), TEXT("m"), text_bytes(TEXT("old")), t->err));
         File *file = make(t, disk, TEXT("m.tmp"), 3, 'n');  // not synced: the classic mistake
@@ -189,8 +178,7 @@ TEST(a_rename_shows_old_or_new_but_the_bytes_need_their_own_sync) {
 TEST(a_replace_stopped_anywhere_leaves_old_or_new) {
     for (uint64_t n = 1; n <= 12; n++) {
         for (uint64_t seed = 0; seed < 60; seed++) {
-            AUTO(disk_model_free)
-            DiskModel *model = disk_model_new();
+            AUTO(disk_model_free) DiskModel *model = disk_model_new();
             Disk *disk = disk_model_disk(model);
             check_ok(t, disk_replace(disk, TEXT(""), TEXT("m"), text_bytes(TEXT("old")), t->err));
             disk_model_stop_at(model, disk_model_operations(model) + n);
@@ -209,8 +197,7 @@ TEST(a_lying_disk_is_found_out) {
     for (size_t i = 0; i < COUNT(lies); i++) {
         unsigned lost = 0;
         for (uint64_t seed = 0; seed < 60; seed++) {
-            AUTO(disk_model_free)
-            DiskModel *model = disk_model_new();
+            AUTO(disk_model_free) DiskModel *model = disk_model_new();
             Disk *disk = disk_model_disk(model);
             disk_model_lie(model, lies[i]);
             check_ok(t, disk_replace(disk, TEXT(""), TEXT("m"), text_bytes(TEXT("new")), t->err));
@@ -222,8 +209,7 @@ TEST(a_lying_disk_is_found_out) {
 }
 
 TEST(an_early_rename_outruns_its_bytes) {
-    AUTO(disk_model_free)
-    DiskModel *model = disk_model_new();
+    AUTO(disk_model_free) DiskModel *model = disk_model_new();
     Disk *disk = disk_model_disk(model);
     check_ok(t, disk_replace(disk, TEXT("."), TEXT("m"), text_bytes(TEXT("old")), t->err));
     disk_model_lie(model, LIE_RENAME_EARLY);
@@ -237,8 +223,7 @@ TEST(an_early_rename_outruns_its_bytes) {
 TEST(a_rename_across_folders_keeps_the_file_in_one_of_them) {
     unsigned in[4] = {0};
     for (uint64_t seed = 1; seed <= 300; seed++) {
-        AUTO(disk_model_free)
-        DiskModel *model = disk_model_new();
+        AUTO(disk_model_free) DiskModel *model = disk_model_new();
         Disk *disk = disk_model_disk(model);
         check_ok(t, disk_make_folders(disk, TEXT("/a"), t->err) &&
                         disk_make_folders(disk, TEXT("/b"), t->err));
@@ -251,8 +236,7 @@ TEST(a_rename_across_folders_keeps_the_file_in_one_of_them) {
 }
 
 TEST(a_failed_sync_loses_the_bytes_for_good) {
-    AUTO(disk_model_free)
-    DiskModel *model = disk_model_new();
+    AUTO(disk_model_free) DiskModel *model = disk_model_new();
     Disk *disk = disk_model_disk(model);
     File *file = make(t, disk, TEXT("f"), 512, 'a');
     check_ok(t, disk->sync(disk, file, t->err) && disk->sync_folder(disk, TEXT("."), t->err));
@@ -266,8 +250,7 @@ TEST(a_failed_sync_loses_the_bytes_for_good) {
 }
 
 TEST(a_full_disk_takes_what_fits) {
-    AUTO(disk_model_free)
-    DiskModel *model = disk_model_new();
+    AUTO(disk_model_free) DiskModel *model = disk_model_new();
     Disk *disk = disk_model_disk(model);
     disk_model_capacity(model, 1000);
     File *file = make(t, disk, TEXT("f"), 600, 'a'), *second = NULL;
@@ -287,8 +270,7 @@ TEST(a_full_disk_takes_what_fits) {
 }
 
 TEST(a_flipped_bit_stays_flipped) {
-    AUTO(disk_model_free)
-    DiskModel *model = disk_model_new();
+    AUTO(disk_model_free) DiskModel *model = disk_model_new();
     Disk *disk = disk_model_disk(model);
     check_ok(t, disk_replace(disk, TEXT(""), TEXT("f"), text_bytes(TEXT("abc")), t->err));
     check(t, disk_model_flip(model, TEXT("f"), 1, 0));
@@ -299,14 +281,12 @@ TEST(a_flipped_bit_stays_flipped) {
 }
 
 TEST(a_map_stays_as_it_was_and_a_copy_goes_its_own_way) {
-    AUTO(disk_model_free)
-    DiskModel *model = disk_model_new();
+    AUTO(disk_model_free) DiskModel *model = disk_model_new();
     Disk *disk = disk_model_disk(model);
     File *file = make(t, disk, TEXT("f"), 100, 'a');
     Bytes view;
     check_ok(t, disk->map(disk, file, 100, &view, t->err));
-    AUTO(disk_model_free)
-    DiskModel *copy = disk_model_copy(model);
+    AUTO(disk_model_free) DiskModel *copy = disk_model_copy(model);
     fill(t, disk, file, 0, 100, 'b');
     check(t, view.at[0] == 'a' && content(t, disk_model_disk(copy), TEXT("f")).at[0] == 'a');
     disk->unmap(disk, &view);
@@ -315,8 +295,7 @@ TEST(a_map_stays_as_it_was_and_a_copy_goes_its_own_way) {
 
 // A long life of short files must not keep the dead ones, and stays right through many crashes.
 TEST(many_files_come_and_go) {
-    AUTO(disk_model_free)
-    DiskModel *model = disk_model_new();
+    AUTO(disk_model_free) DiskModel *model = disk_model_new();
     Disk *disk = disk_model_disk(model);
     for (int i = 0; i < 2000; i++) {
         ArenaMark mark = arena_mark(t->arena);

@@ -251,8 +251,7 @@ static int compare_entries(const void *a, const void *b) {
 static bool real_list(Disk *disk, Text path, Arena *arena, DiskEntries *out, Error *err) {
     Path name;
     TRY(path_from(path, &name, err));
-    AUTO(folder_close)
-    DIR *folder = opendir(name.at);
+    AUTO(folder_close) DIR *folder = opendir(name.at);
     if (folder == NULL) return fail_with(err, errno, "listing", name.at);
     ARRAY(DiskEntry) found = {0};
     for (;;) {

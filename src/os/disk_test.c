@@ -219,18 +219,15 @@ TEST(a_file_system_in_memory_passes_every_case) {
 }
 
 TEST(the_model_passes_every_case) {
-    AUTO(disk_model_free)
-    DiskModel *model = disk_model_new();
+    AUTO(disk_model_free) DiskModel *model = disk_model_new();
     Disk *disk = disk_model_disk(model);
     check_ok(t, disk->make_folder(disk, TEXT("/data"), t->err));
     pass_all(t, disk, TEXT("/data"));
 }
 
 TEST(a_disk_without_a_plan_passes_every_case) {
-    AUTO(disk_model_free)
-    DiskModel *model = disk_model_new();
-    AUTO(disk_fault_free)
-    DiskFault *fault = disk_fault_new(disk_model_disk(model));
+    AUTO(disk_model_free) DiskModel *model = disk_model_new();
+    AUTO(disk_fault_free) DiskFault *fault = disk_fault_new(disk_model_disk(model));
     pass_all(t, disk_fault_disk(fault), TEXT("."));
 }
 
@@ -252,10 +249,8 @@ TEST(errors_of_the_real_disk_tell_path_and_cause) {
 
 TEST(each_failure_of_a_replace_leaves_old_or_new) {
     for (uint64_t n = 1;; n++) {
-        AUTO(disk_model_free)
-        DiskModel *model = disk_model_new();
-        AUTO(disk_fault_free)
-        DiskFault *fault = disk_fault_new(disk_model_disk(model));
+        AUTO(disk_model_free) DiskModel *model = disk_model_new();
+        AUTO(disk_fault_free) DiskFault *fault = disk_fault_new(disk_model_disk(model));
         Disk *disk = disk_fault_disk(fault);
         check_ok(t, disk_replace(disk, TEXT("."), TEXT("x"), text_bytes(TEXT("old")), t->err));
         disk_fault_plan(
@@ -277,10 +272,8 @@ TEST(each_failure_of_a_replace_leaves_old_or_new) {
 }
 
 TEST(a_plan_counts_its_calls_and_writes_half) {
-    AUTO(disk_model_free)
-    DiskModel *model = disk_model_new();
-    AUTO(disk_fault_free)
-    DiskFault *fault = disk_fault_new(disk_model_disk(model));
+    AUTO(disk_model_free) DiskModel *model = disk_model_new();
+    AUTO(disk_fault_free) DiskFault *fault = disk_fault_new(disk_model_disk(model));
     Disk *disk = disk_fault_disk(fault);
     File *file = NULL;
     check_ok(t, disk->open(disk, TEXT("f"), FILE_CREATE, &file, t->err));

@@ -35,8 +35,7 @@ static bool control(Poller *poller, int operation, int fd, void *tag, uint32_t e
 }
 
 bool poller_open(Poller **out, Error *err) {
-    AUTO(poller_close)
-    Poller *poller = memory_new(Poller);
+    AUTO(poller_close) Poller *poller = memory_new(Poller);
     poller->wake = -1;
     poller->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (poller->epoll < 0) return poller_error(err, errno, "opening a poller");

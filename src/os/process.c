@@ -40,8 +40,7 @@ static bool read_all(int fd, const char *name, int64_t bytes_max, Builder *out, 
 }
 
 bool process_read_file(const char *path, Builder *out, Error *err) {
-    AUTO(fd_close)
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    AUTO(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0) {
         ErrorCode code = errno == ENOENT ? ERROR_NOT_FOUND : error_code_from_errno(errno, ERROR_IO);
         return error_set(err, code, "opening %s: %s", path, strerrordesc_np(errno));
@@ -50,8 +49,7 @@ bool process_read_file(const char *path, Builder *out, Error *err) {
 }
 
 int64_t process_memory_resident(void) {
-    AUTO(builder_free)
-    Builder text = {0};
+    AUTO(builder_free) Builder text = {0};
     if (!process_read_file("/proc/self/statm", &text, NULL)) return 0;
     Text rest = builder_text(&text), part;  // "size resident shared …", in pages
     int64_t pages = 0;
@@ -67,8 +65,7 @@ int64_t process_memory_resident_peak(void) {
 
 // The number in a control group's file; INT64_MAX when it is not there or says "max".
 static int64_t limit_in_file(const char *path) {
-    AUTO(builder_free)
-    Builder text = {0};
+    AUTO(builder_free) Builder text = {0};
     int64_t bytes = 0;
     if (!process_read_file(path, &text, NULL)) return INT64_MAX;
     return text_to_i64(text_trim(builder_text(&text)), &bytes) && bytes > 0 ? bytes : INT64_MAX;
@@ -76,10 +73,8 @@ static int64_t limit_in_file(const char *path) {
 
 // The tightest memory.max from our control group up to the root (version 2; its line begins "0::").
 static int64_t limit_of_groups(void) {
-    AUTO(builder_free)
-    Builder text = {0};
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(builder_free) Builder text = {0};
+    AUTO(arena_free) Arena arena = {0};
     int64_t least = limit_in_file("/sys/fs/cgroup/memory/memory.limit_in_bytes");  // version 1
     if (!process_read_file("/proc/self/cgroup", &text, NULL)) return least;
     Text rest = builder_text(&text), line;

@@ -28,8 +28,7 @@ TEST(open_files_are_counted) {
 }
 
 TEST(small_files_and_the_environment_are_read) {
-    AUTO(builder_free)
-    Builder text = {0};
+    AUTO(builder_free) Builder text = {0};
     check_ok(t, process_read_file("/proc/self/status", &text, t->err));
     check(t, text_find(builder_text(&text), TEXT("VmRSS")) >= 0);
     check_error(t, process_read_file("/proc/no/such", &text, t->err), ERROR_NOT_FOUND);

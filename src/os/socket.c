@@ -265,8 +265,7 @@ static bool connect_one(const struct addrinfo *where, int64_t timeout_ms, Socket
 }
 
 bool socket_connect(Text host, uint16_t port, int64_t timeout_ms, Socket *out, Error *err) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     if (host.len >= 2 && host.at[0] == '[' && host.at[host.len - 1] == ']')
         host = text_slice(host, 1, host.len - 1);
     struct addrinfo hints = {

@@ -99,8 +99,7 @@ TEST(two_sockets_talk_over_ipv4) {
 
 TEST(two_sockets_talk_over_ipv6) {
     Address address;
-    AUTO(socket_close)
-    Socket probe = SOCKET_NONE;
+    AUTO(socket_close) Socket probe = SOCKET_NONE;
     check_ok(t, address_parse(TEXT("[::1]:0"), t->arena, &address, t->err));
     if (!socket_listen(address, false, &probe, t->err)) test_skip(t, "this machine has no IPv6");
     talk(t, "[::1]");
@@ -108,10 +107,8 @@ TEST(two_sockets_talk_over_ipv6) {
 
 TEST(two_listeners_share_a_port_when_asked) {
     Address address;
-    AUTO(socket_close)
-    Socket first = SOCKET_NONE;
-    AUTO(socket_close)
-    Socket second = SOCKET_NONE;
+    AUTO(socket_close) Socket first = SOCKET_NONE;
+    AUTO(socket_close) Socket second = SOCKET_NONE;
     check_ok(t, address_parse(TEXT(":0"), t->arena, &address, t->err));
     check_ok(t, socket_listen(address, true, &first, t->err));
     uint16_t port = 0;
@@ -150,8 +147,7 @@ static void wake(void *context) {
 TEST(a_poller_says_who_is_ready_and_wakes) {
     Pair pair;
     connect_pair(t, "127.0.0.1", &pair);
-    AUTO(poller_close)
-    Poller *poller = NULL;
+    AUTO(poller_close) Poller *poller = NULL;
     check_ok(t, poller_open(&poller, t->err));
     PollEvent events[4];
     size_t count = 9;

@@ -91,8 +91,7 @@ static void add_start(Builder *out) {
 bool serve_root(Request *request, Error *err) {
     (void)err;
     const ServerOptions *options = &request->server->options;
-    AUTO(builder_free)
-    Builder base = {0};
+    AUTO(builder_free) Builder base = {0};
     builder_add(&base, TEXT("http://"));
     Text host = request->exchange->head.host;
     builder_add(&base, host.len > 0 ? host : options->addresses[0].text);

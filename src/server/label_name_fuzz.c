@@ -33,10 +33,8 @@ static void escape(Text name, Builder *out) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    AUTO(arena_free)
-    Arena arena = {0};
-    AUTO(builder_free)
-    Builder escaped = {0};
+    AUTO(arena_free) Arena arena = {0};
+    AUTO(builder_free) Builder escaped = {0};
     Text name = {(const char *)data, size};
     if (!text_is_utf8(name)) return 0;
     assert(text_is_utf8(label_name_unescape(name, &arena)));

@@ -69,8 +69,7 @@ static void wait_for_metric(Test *t, const TestServer *world, const char *name, 
     if (now != wanted) check_failed(t, __FILE__, __LINE__, "%s is %g, not %g", name, now, wanted);
 }
 
-// ---- Writers and readers
-// ----------------------------------------------------------------------------
+// ---- Writers and readers ----
 
 enum { CLIENTS = 4, ROUNDS = 25 };
 
@@ -178,8 +177,7 @@ TEST(one_connection_may_carry_several_tenants) {
     test_server_end(t, &world);
 }
 
-// ---- Queries that are too many or too long
-// ------------------------------------------------------------
+// ---- Queries that are too many or too long ----
 
 TEST(a_query_ends_when_its_client_leaves) {
     TestServer world;
@@ -255,8 +253,7 @@ TEST(a_stop_ends_what_runs_and_answers_it) {
     test_server_end(t, &world);
 }
 
-// ---- Refusals in the log
-// --------------------------------------------------------------------------------
+// ---- Refusals in the log ----
 
 typedef struct Lines {
     Mutex lock;

@@ -92,8 +92,7 @@ static void write_responses(JsonWriter *writer, const Route *route) {
 
 // GET /api/v1/label/{name}/values -> "get_label_values"
 static void write_operation_id(JsonWriter *writer, const Route *route, HttpMethod method) {
-    AUTO(builder_free)
-    Builder id = {0};
+    AUTO(builder_free) Builder id = {0};
     Text method_text = http_method_text(method);
     for (size_t i = 0; i < method_text.len; i++)
         builder_add_char(&id, (char)(method_text.at[i] | 0x20));
@@ -146,8 +145,7 @@ static void write_path(JsonWriter *writer, const Route *route, Arena *arena) {
     }
     for (HttpMethod method = 0; method < HTTP_METHOD_COUNT; method++) {
         if ((route->methods & 1u << method) == 0) continue;
-        AUTO(builder_free)
-        Builder key = {0};
+        AUTO(builder_free) Builder key = {0};
         Text name = http_method_text(method);
         for (size_t i = 0; i < name.len; i++) builder_add_char(&key, (char)(name.at[i] | 0x20));
         json_key(writer, builder_text(&key));

@@ -14,7 +14,7 @@ static bool bad(Text name, Error *err) {
     return error_context(err, "invalid parameter \"%.*s\"", TEXT_ARG(name));
 }
 
-// ---- Times --------------------------------------------------------------------------------------
+// ---- Times ----
 
 // Seconds since 1970 as a float, to the millisecond.
 static bool time_from_float(Text text, int64_t *out) {
@@ -63,7 +63,7 @@ bool param_span(const Request *request, int64_t *from_ms, int64_t *to_ms, Error 
     return error_set(err, ERROR_BAD_INPUT, "end timestamp must not be before start timestamp");
 }
 
-// ---- Durations and counts -----------------------------------------------------------------------
+// ---- Durations and counts ----
 
 bool param_duration_ms_needed(const Request *request, Text name, int64_t *out, Error *err) {
     Text text = param_text(request, name);
@@ -105,7 +105,7 @@ bool param_limit(const Request *request, Text name, uint64_t *out, Error *err) {
     return bad(name, err);
 }
 
-// ---- Escaped label names ------------------------------------------------------------------------
+// ---- Escaped label names ----
 
 static bool hex_digit(char c, uint32_t *into) {
     uint32_t digit;
@@ -165,7 +165,7 @@ Text label_name_unescape(Text name, Arena *arena) {
     return (Text){into, len};
 }
 
-// ---- Tenant -------------------------------------------------------------------------------------
+// ---- Tenant ----
 
 bool request_tenant(Request *request, bool create, Tenant **out, Error *err) {
     return store_tenant(request->server->options.store, request->identity.tenant, create, out, err);

@@ -67,7 +67,7 @@ static Texts lookup_warnings(Lookup *lookup, size_t *count) {
     return (Texts){all, warnings.count + 1};
 }
 
-// ---- Series -------------------------------------------------------------------------------------
+// ---- Series ----
 
 typedef ARRAY(Labels) LabelsArray;
 
@@ -102,8 +102,7 @@ static bool find_series(Lookup *lookup, Request *request, LabelsArray *out, Erro
 }
 
 bool serve_series(Request *request, Error *err) {
-    AUTO(lookup_end)
-    Lookup lookup = {0};
+    AUTO(lookup_end) Lookup lookup = {0};
     TRY(lookup_begin(request, true, &lookup, err));
     LabelsArray found = {0};
     if (lookup.view != NULL) TRY(find_series(&lookup, request, &found, err));
@@ -117,7 +116,7 @@ bool serve_series(Request *request, Error *err) {
     return true;
 }
 
-// ---- Names and values ---------------------------------------------------------------------------
+// ---- Names and values ----
 
 static int by_text(const void *a, const void *b) {
     return text_compare(*(const Text *)a, *(const Text *)b);
@@ -152,8 +151,7 @@ static bool find_all_texts(Lookup *lookup, Text name, Texts *out, Error *err) {
 }
 
 static bool answer_texts(Request *request, Text name, Error *err) {
-    AUTO(lookup_end)
-    Lookup lookup = {0};
+    AUTO(lookup_end) Lookup lookup = {0};
     TRY(lookup_begin(request, false, &lookup, err));
     Texts found = {0};
     if (lookup.view != NULL) TRY(find_all_texts(&lookup, name, &found, err));
@@ -181,7 +179,7 @@ bool serve_label_values(Request *request, Error *err) {
     return answer_texts(request, name, err);
 }
 
-// ---- Metadata -----------------------------------------------------------------------------------
+// ---- Metadata ----
 
 // ORDER: prometheus.MetricMetadata.MetricType.
 static const Text metric_types[] = {
@@ -206,8 +204,7 @@ bool serve_metadata(Request *request, Error *err) {
     TRY(param_limit(request, TEXT("limit_per_metric"), &per_metric, err));
     Tenant *tenant;
     TRY(request_tenant(request, false, &tenant, err));
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     BatchMetadata *found = NULL;
     size_t count = 0;
     if (tenant != NULL)

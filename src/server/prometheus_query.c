@@ -5,7 +5,7 @@
 #include "server/matchers.h"
 #include "server/serve.h"
 
-// ---- Running ------------------------------------------------------------------------------------
+// ---- Running ----
 
 // What is wrong with the text, also that it is too long or too deep, is bad_data and 400.
 static bool text_is_bad(Error *err) {
@@ -139,8 +139,7 @@ static bool run_query(Request *request, const QueryRequest *query, Error *err) {
     Tenant *tenant;
     TRY(request_tenant(request, false, &tenant, err));
     count_up(&counters->queries, 1);
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     QueryResult result = {0};
     SourceRange where = {0};
     if (!query_run(tenant == NULL ? NULL : tenant->series, query, &arena, &result, &where, err))
@@ -193,7 +192,7 @@ bool serve_query_range(Request *request, Error *err) {
     return run_query(request, &query, err);
 }
 
-// ---- Exemplars ----------------------------------------------------------------------------------
+// ---- Exemplars ----
 
 typedef ARRAY(const Expr *) Selectors;
 
@@ -260,8 +259,7 @@ static bool exemplars_of(SeriesView *view, const Selectors *selectors, int64_t f
 }
 
 static void write_exemplar(JsonWriter *writer, const SeriesExemplar *exemplar) {
-    AUTO(builder_free)
-    Builder number = {0};
+    AUTO(builder_free) Builder number = {0};
     json_object_begin(writer);
     json_key(writer, TEXT("labels"));
     write_labels(writer, exemplar->labels);
@@ -298,10 +296,8 @@ static void write_exemplars(JsonWriter *writer, const Exemplars *exemplars) {
 bool serve_query_exemplars(Request *request, Error *err) {
     int64_t from_ms, to_ms;
     TRY(param_span(request, &from_ms, &to_ms, err));
-    AUTO(arena_free)
-    Arena arena = {0};
-    AUTO(promql_close)
-    Promql parsed = {0};
+    AUTO(arena_free) Arena arena = {0};
+    AUTO(promql_close) Promql parsed = {0};
     SourceRange where = {0};
     if (!promql_parse(param_text(request, TEXT("query")), &arena, &parsed, &where, err)) {
         return text_is_bad(err);
@@ -313,8 +309,7 @@ bool serve_query_exemplars(Request *request, Error *err) {
     Texts warnings = {0};
     Tenant *tenant;
     TRY(request_tenant(request, false, &tenant, err));
-    AUTO(series_view_close)
-    SeriesView *view = NULL;
+    AUTO(series_view_close) SeriesView *view = NULL;
     if (tenant != NULL) {
         TRY(series_view_open(tenant->series, from_ms, to_ms, &view, err));
         TRY(exemplars_of(view, &selectors, from_ms, to_ms, &arena, &found, err));

@@ -47,8 +47,7 @@ bool serve_status_buildinfo(Request *request, Error *err) {
 bool serve_status_config(Request *request, Error *err) {
     (void)err;
     const ServerSettings *settings = &request->server->options.settings;
-    AUTO(builder_free)
-    Builder yaml = {0};
+    AUTO(builder_free) Builder yaml = {0};
     if (settings->print != NULL) settings->print(settings->context, &yaml);
     JsonWriter writer = envelope_begin(request);
     json_object_begin(&writer);
@@ -60,8 +59,7 @@ bool serve_status_config(Request *request, Error *err) {
 bool serve_status_flags(Request *request, Error *err) {
     (void)err;
     const ServerSettings *settings = &request->server->options.settings;
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     JsonWriter writer = envelope_begin(request);
     json_object_begin(&writer);
     Text key, value;
@@ -79,8 +77,7 @@ bool serve_status_runtimeinfo(Request *request, Error *err) {
     TRY(request_tenant(request, false, &tenant, err));
     SeriesState series = {0};
     if (tenant != NULL) series_state(tenant->series, &series);
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     JsonWriter writer = envelope_begin(request);
     json_object_begin(&writer);
     write_pair(&writer, TEXT("startTime"), time_format_ms(options->started_ms, &arena));
@@ -112,7 +109,7 @@ bool serve_status_walreplay(Request *request, Error *err) {
     return done(&writer);
 }
 
-// ---- Cardinality --------------------------------------------------------------------------------
+// ---- Cardinality ----
 
 static const struct {
     SeriesTopKind kind;
@@ -154,8 +151,7 @@ bool serve_status_tsdb(Request *request, Error *err) {
         return error_set(err, ERROR_BAD_INPUT, "invalid parameter \"limit\": at most %d", TOP_MAX);
     Tenant *tenant;
     TRY(request_tenant(request, false, &tenant, err));
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     SeriesState state = {.head_min_ms = INT64_MAX,
                          .head_max_ms = INT64_MIN};  // as of an empty head
     if (tenant != NULL) series_state(tenant->series, &state);
@@ -174,8 +170,7 @@ bool serve_status_tsdb(Request *request, Error *err) {
     return done(&writer);
 }
 
-// ---- Families with nothing to show yet
-// ------------------------------------------------------------
+// ---- Families with nothing to show yet ----
 
 // There are no rules, targets and notifications in this version, so empty lists are the truth.
 static bool answer_raw(Request *request, Text data) {

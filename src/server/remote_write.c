@@ -28,7 +28,7 @@ static Writer *writer_of(HttpExchange *exchange) {
     return exchange->user;
 }
 
-// ---- The head -----------------------------------------------------------------------------------
+// ---- The head ----
 
 // `proto=` of a media type's parameters; empty when there is none.
 static Text proto_of(Text params) {
@@ -76,12 +76,11 @@ static Compression compression_of(Request *request) {
     return stated == COMPRESSION_GZIP || stated == COMPRESSION_ZSTD ? COMPRESSION_SNAPPY : stated;
 }
 
-// ---- The answer ---------------------------------------------------------------------------------
+// ---- The answer ----
 
 // How many were refused, and as what: "3 bad_labels, 1 conflict".
 static uint64_t count_refused(const IngestOutcome *outcome, Arena *arena, Text *out) {
-    AUTO(builder_free)
-    Builder words = {0};
+    AUTO(builder_free) Builder words = {0};
     uint64_t refused = 0;
     for (Verdict verdict = 0; verdict < VERDICT_COUNT; verdict++) {
         if (verdict == VERDICT_STORED || verdict == VERDICT_DUPLICATE ||

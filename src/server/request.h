@@ -40,7 +40,7 @@ typedef struct Request {
     IngestOutcome outcome;
 } Request;
 
-// ---- The answer ---------------------------------------------------------------------------------
+// ---- The answer ----
 
 // The value must outlive the answer: a literal, or on the exchange's arena.
 void request_add_header(Request *request, Text name, Text value);
@@ -62,8 +62,7 @@ typedef struct ErrorStatus {
 } ErrorStatus;
 ErrorStatus error_status(ErrorCode code);
 
-// ---- Parameters (params.c)
-// -------------------------------------------------------------------------
+// ---- Parameters (params.c) ----
 
 // The first value of that name; empty when it is missing.
 Text param_text(const Request *request, Text name);

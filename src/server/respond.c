@@ -25,7 +25,7 @@ void request_add_header(Request *request, Text name, Text value) {
     request->headers[request->header_count++] = (HttpHeader){name, value};
 }
 
-// ---- Compression --------------------------------------------------------------------------------
+// ---- Compression ----
 
 // Does the client take gzip (RFC 9110, 12.5.3)? A weight of zero is a no.
 static bool accepts_gzip(const Request *request) {
@@ -64,7 +64,7 @@ static void compress_answer(Request *request) {
     request_add_header(request, TEXT("Content-Encoding"), TEXT("gzip"));
 }
 
-// ---- Sending ------------------------------------------------------------------------------------
+// ---- Sending ----
 
 // Clients that are refused together must not come back together: the base, ±50 %.
 static Text retry_after(Request *request, int64_t base_s) {
@@ -146,7 +146,7 @@ bool request_refuse(Request *request, int status, const char *type, Error *err, 
     return error_set(err, code, "%s", message);
 }
 
-// ---- Envelope -----------------------------------------------------------------------------------
+// ---- Envelope ----
 
 JsonWriter envelope_begin(Request *request) {
     JsonWriter writer = json_writer_begin(&request->body);

@@ -104,8 +104,7 @@ const Route *route_find(Text path, Text *name) {
 }
 
 Text route_methods_text(const Route *route, Arena *arena) {
-    AUTO(builder_free)
-    Builder out = {0};
+    AUTO(builder_free) Builder out = {0};
     for (HttpMethod method = 0; method < HTTP_METHOD_COUNT; method++) {
         if ((route->methods & 1u << method) == 0) continue;
         if (out.len > 0) builder_add(&out, TEXT(", "));

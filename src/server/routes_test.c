@@ -7,7 +7,7 @@
 #include "server/self_metrics.h"
 #include "server/test_server.h"
 
-// ---- The tables ---------------------------------------------------------------------------------
+// ---- The tables ----
 
 TEST(every_route_is_complete_and_in_its_place) {
     for (size_t i = 0; i < ROUTE_COUNT; i++) {
@@ -141,8 +141,7 @@ TEST(escaped_label_names_are_read_as_prometheus_reads_them) {
     }
 }
 
-// ---- Every route on a running server
-// --------------------------------------------------------------
+// ---- Every route on a running server ----
 
 // With {name} filled in.
 static Text path_of(Test *t, const Route *route, Text prefix) {
@@ -300,7 +299,7 @@ TEST(no_spelling_of_a_path_walks_past_the_key) {
     test_server_end(t, &world);
 }
 
-// ---- Nonsense -----------------------------------------------------------------------------------
+// ---- Nonsense ----
 
 typedef struct Nonsense {
     TestServer server;

@@ -20,7 +20,7 @@ const SelfRow self_rows[] = {
 };
 const size_t self_row_count = COUNT(self_rows);
 
-// ---- The snapshot -------------------------------------------------------------------------------
+// ---- The snapshot ----
 
 typedef struct Snapshot {
     Server *server;
@@ -58,8 +58,7 @@ static void series_add(SeriesState *sum, const SeriesState *one) {
 }
 
 static void snapshot_tenants(Snapshot *s, Store *store) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     Tenant **tenants;
     Error err = {0};
     if (!store_tenants(store, &arena, &tenants, &s->tenants, &err)) {
@@ -95,7 +94,7 @@ static void snapshot_take(Server *server, Snapshot *s) {
     snapshot_tenants(s, server->options.store);
 }
 
-// ---- Sinks --------------------------------------------------------------------------------------
+// ---- Sinks ----
 
 typedef struct Sink Sink;
 struct Sink {
@@ -188,8 +187,7 @@ static void body_value(Sink *sink, const SelfRow *row, Text suffix, const Label 
     arena_reset_to(sink->arena, mark);
 }
 
-// ---- Families with labels
-// -------------------------------------------------------------------------
+// ---- Families with labels ----
 
 static void write_build(const Snapshot *s, Sink *sink, const SelfRow *row) {
     const ServerBuild *build = &s->server->options.build;
@@ -244,8 +242,7 @@ static void write_samples(const Snapshot *s, Sink *sink, const SelfRow *row) {
     }
 }
 
-// ---- Walking the table
-// ----------------------------------------------------------------------------
+// ---- Walking the table ----
 
 static void write_all(const Snapshot *s, Sink *sink) {
     const SelfRow *row = self_rows;
@@ -261,8 +258,7 @@ static void write_all(const Snapshot *s, Sink *sink) {
 }
 
 void self_metrics_print(Server *server, Builder *out) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     Snapshot *snapshot = arena_push(&arena, Snapshot);
     snapshot_take(server, snapshot);
     Sink sink = {.begin = text_begin, .value = text_value, .text = out, .arena = &arena};
@@ -270,8 +266,7 @@ void self_metrics_print(Server *server, Builder *out) {
 }
 
 void server_collect_self(Server *server, WriteBody *body, int64_t now_ms) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     Snapshot *snapshot = arena_push(&arena, Snapshot);
     snapshot_take(server, snapshot);
     Sink sink = {

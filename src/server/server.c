@@ -14,7 +14,7 @@ enum {
     REFUSED_LOGGED_PER_S = 5,
 };
 
-// ---- Readiness ----------------------------------------------------------------------------------
+// ---- Readiness ----
 
 bool server_is_ready(Server *server) {
     if (atomic_load_explicit(&server->ready, memory_order_relaxed)) return true;
@@ -24,7 +24,7 @@ bool server_is_ready(Server *server) {
     return state.ready;
 }
 
-// ---- The head: may it? --------------------------------------------------------------------------
+// ---- The head: may it? ----
 
 // One line for each refusal, but only so many a second.
 static void log_refused(Request *request, const Error *err) {
@@ -114,7 +114,7 @@ static bool on_head(void *context, HttpExchange *exchange) {
     return false;
 }
 
-// ---- The body: serve it -------------------------------------------------------------------------
+// ---- The body: serve it ----
 
 // A form body counts only when it says that it is one, as in Go; its values come before those of
 // the query string.
@@ -190,7 +190,7 @@ static void on_gone(void *context, HttpExchange *exchange) {
     if (request != NULL) atomic_store(&request->cancelled, true);
 }
 
-// ---- Start and stop -----------------------------------------------------------------------------
+// ---- Start and stop ----
 
 void server_set_query(Server *server, ServerQuerySettings query) {
     Budget *budget = store_query_budget(server->options.store);
@@ -206,8 +206,7 @@ bool server_start(const ServerOptions *options, Server **out, Error *err) {
     for (size_t i = 0; i < options->address_count; i++) {
         TRY(access_allows_address(options->access, &options->addresses[i], err));
     }
-    AUTO(server_free)
-    Server *server = memory_new(Server);
+    AUTO(server_free) Server *server = memory_new(Server);
     server->options = *options;
     uint64_t seed;
     TRY(random_bytes(&seed, sizeof seed, err));

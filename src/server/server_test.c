@@ -38,8 +38,7 @@ static void write_some(Test *t, TestServer *world, Text key, Text tenant) {
     test_write(t, world, key, tenant, &body);
 }
 
-// ---- The round trip
-// -------------------------------------------------------------------------------
+// ---- The round trip ----
 
 static const struct {
     const char *target;
@@ -270,8 +269,7 @@ TEST(large_answers_are_packed_for_those_who_ask) {
     test_server_end(t, &world);
 }
 
-// ---- Wrong questions
-// --------------------------------------------------------------------------------
+// ---- Wrong questions ----
 
 TEST(wrong_questions_are_answered_in_the_words_of_prometheus) {
     static const struct {
@@ -368,8 +366,7 @@ TEST(what_fails_while_it_runs_is_an_execution_error) {
     test_server_end(t, &world);
 }
 
-// ---- Wrong writes
-// -----------------------------------------------------------------------------------
+// ---- Wrong writes ----
 
 // A WriteRequest with one series of these labels, in the order given, and one sample.
 static Bytes request_of(Test *t, const Label *labels, size_t count, int64_t time_ms, double value) {
@@ -605,8 +602,7 @@ TEST(relaxed_durability_is_named_in_every_answer_to_a_write) {
     test_server_end(t, &world);
 }
 
-// ---- Exemplars, failing disks, limits
-// ---------------------------------------------------------------
+// ---- Exemplars, failing disks, limits ----
 
 // A WriteRequest of one series with one sample and two exemplars.
 static Bytes request_with_exemplars(Test *t) {
@@ -802,8 +798,7 @@ TEST(answers_that_would_be_too_large_are_refused_by_name) {
     test_server_end(t, &world);
 }
 
-// ---- Tenants
-// ----------------------------------------------------------------------------------------
+// ---- Tenants ----
 
 TEST(one_tenant_never_sees_what_is_anothers) {
     TestServer world;
@@ -864,8 +859,7 @@ TEST(asking_makes_no_tenant) {
     test_server_end(t, &world);
 }
 
-// ---- The server itself
-// --------------------------------------------------------------------------------
+// ---- The server itself ----
 
 TEST(while_the_log_is_replayed_health_answers_and_queries_wait) {
     TestServer world;

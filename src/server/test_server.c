@@ -5,7 +5,7 @@
 #include "os/process.h"
 #include "os/random.h"
 
-// ---- Files --------------------------------------------------------------------------------------
+// ---- Files ----
 
 static void remove_all(Test *t, Text folder) {
     Disk *disk = disk_real();
@@ -23,7 +23,7 @@ static void remove_all(Test *t, Text folder) {
     check_ok(t, disk->remove_folder(disk, folder, t->err));
 }
 
-// ---- The server ---------------------------------------------------------------------------------
+// ---- The server ----
 
 static void settings_print(void *context, Builder *out) {
     (void)context;
@@ -119,7 +119,7 @@ Text test_server_key(Test *t, TestServer *world, Text tenant, Permissions permis
     return key;
 }
 
-// ---- The client ---------------------------------------------------------------------------------
+// ---- The client ----
 
 HttpClientAnswer test_send(Test *t, const TestServer *world, Text method, Text target,
                            const HttpHeader *headers, size_t header_count, Text body) {

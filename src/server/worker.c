@@ -105,8 +105,7 @@ static void queue_begin(Queue *queue, size_t max) {
 
 bool worker_pool_start(WorkerOptions options, WorkerPool **out, Error *err) {
     if (options.threads <= 0) options.threads = thread_core_count();
-    AUTO(worker_pool_stop)
-    WorkerPool *pool = memory_new(WorkerPool);
+    AUTO(worker_pool_stop) WorkerPool *pool = memory_new(WorkerPool);
     pool->options = options;
     mutex_begin(&pool->lock, LOCK_WORKER_QUEUE);
     condition_begin(&pool->work);

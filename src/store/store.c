@@ -11,7 +11,7 @@
 
 enum { INSTANCE_BYTES = 16, SEGMENTS_AT_START_MAX = 4 };
 
-// ---- Opening ------------------------------------------------------------------------------------
+// ---- Opening ----
 
 // Shares of memory.limit (RELIABILITY: ingest 40 %, queries 30 %, caches 20 %, reserve 10 %).
 static void budgets_begin(Store *store) {
@@ -42,8 +42,7 @@ static bool lock_folder(Store *store, Error *err) {
     }
     uint8_t random[INSTANCE_BYTES];
     TRY(random_bytes(random, sizeof random, err));
-    AUTO(builder_free)
-    Builder hex = {0};
+    AUTO(builder_free) Builder hex = {0};
     for (size_t i = 0; i < sizeof random; i++) builder_addf(&hex, "%02x", random[i]);
     store->instance = text_copy(builder_text(&hex), &store->arena);
     TRY(store->disk->resize(store->disk, store->lock_file, (int64_t)store->instance.len, err));
@@ -98,8 +97,7 @@ static bool tenant_open(Store *store, TenantId id, Text name, Tenant **out, Erro
 }
 
 static bool tenants_open(Store *store, Error *err) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     CatalogTenant *known;
     size_t count;
     TRY(catalog_tenants(store->catalog, &arena, &known, &count, err));
@@ -148,8 +146,7 @@ static void gaps_tell(Store *store) {
 }
 
 bool store_open(StoreOptions options, Store **out, Error *err) {
-    AUTO(store_close)
-    Store *store = memory_new(Store);
+    AUTO(store_close) Store *store = memory_new(Store);
     mutex_begin(&store->tenants_lock, LOCK_TENANT_TABLE);
     mutex_begin(&store->house_lock, LOCK_STORE_HOUSE);
     mutex_begin(&store->wake_lock, LOCK_WORKER_QUEUE);
@@ -185,7 +182,7 @@ bool store_open(StoreOptions options, Store **out, Error *err) {
     return true;
 }
 
-// ---- Replay -------------------------------------------------------------------------------------
+// ---- Replay ----
 
 typedef struct Replaying {
     Store *store;
@@ -231,7 +228,7 @@ bool store_replay(Store *store, StoreReplay replay, void *context, Error *err) {
     return true;
 }
 
-// ---- Closing ------------------------------------------------------------------------------------
+// ---- Closing ----
 
 static void housekeeper_stop(Store *store) {
     if (store->housekeeper == NULL) return;
@@ -261,7 +258,7 @@ void store_close(Store **handle) {
     memory_free(store);
 }
 
-// ---- Tenants ------------------------------------------------------------------------------------
+// ---- Tenants ----
 
 // The caller holds tenants_lock.
 static Tenant *find_by_name(Store *store, Text name) {
@@ -308,7 +305,7 @@ bool store_tenants(Store *store, Arena *arena, Tenant ***out, size_t *count, Err
     return true;
 }
 
-// ---- State --------------------------------------------------------------------------------------
+// ---- State ----
 
 Catalog *store_catalog(Store *store) {
     return store->catalog;

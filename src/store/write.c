@@ -54,8 +54,7 @@ bool store_write(Store *store, Tenant *tenant, LogRecordType type, Bytes body,
                          "the log is still being replayed; writes are welcome in a moment");
     }
     TRY(series_may_write(tenant->series, err));
-    AUTO(builder_free)
-    Builder refused = {0};
+    AUTO(builder_free) Builder refused = {0};
     series_write_begin(tenant->series);
     series_resolve(tenant->series, prediction, batch, false);
     refused_write(batch, &refused);

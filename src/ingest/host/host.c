@@ -76,8 +76,7 @@ void host_close(Host **host) {
     memory_free(TAKE(*host));
 }
 
-// ---- What collectors write and read with
-// ----------------------------------------------------------
+// ---- What collectors write and read with ----
 
 void emit(Scrape *scrape, Text name, const Label *labels, size_t count, double value) {
     Label all[12] = {
@@ -136,7 +135,7 @@ double next_number(Text *rest) {
     return next_word(rest, &word) && text_to_f64(word, &value) ? value : 0;
 }
 
-// ---- A scrape -----------------------------------------------------------------------------------
+// ---- A scrape ----
 
 static void run_collector(Scrape *scrape, const CollectorRow *row) {
     int64_t begun_ns = scrape->clock->monotonic_ns(scrape->clock);

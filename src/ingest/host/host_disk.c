@@ -81,8 +81,7 @@ static bool is_pseudo(Text kind) {
 
 // A space in a mount point is written \040 there.
 static Text unescape(Text text, Arena *arena) {
-    AUTO(builder_free)
-    Builder out = {0};
+    AUTO(builder_free) Builder out = {0};
     for (size_t i = 0; i < text.len; i++) {
         if (text.at[i] == '\\' && i + 3 < text.len) {
             builder_add_char(&out, (char)((text.at[i + 1] - '0') * 64 + (text.at[i + 2] - '0') * 8 +

@@ -10,8 +10,7 @@ bool collect_meminfo(Scrape *scrape, Error *err) {
         if (!next_word(&line, &field) || field.at[field.len - 1] != ':') continue;
         double value = next_number(&line);
         bool in_kb = next_word(&line, &unit) && text_equal(unit, TEXT("kB"));
-        AUTO(builder_free)
-        Builder name = {0};
+        AUTO(builder_free) Builder name = {0};
         builder_add(&name, TEXT("node_memory_"));
         for (size_t i = 0; i + 1 < field.len; i++) {
             if (field.at[i] == '(') builder_add_char(&name, '_');

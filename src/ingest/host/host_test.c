@@ -27,8 +27,7 @@ static double value_of(Test *t, Bytes body, Text series) {
     check_ok(t, write_request_decode(body, t->arena, &batch, t->err));
     double found = NAN;
     for (size_t i = 0; i < batch.series.count; i++) {
-        AUTO(builder_free)
-        Builder name = {0};
+        AUTO(builder_free) Builder name = {0};
         labels_print((Labels){batch.series.at[i].labels}, &name);
         if (text_equal(builder_text(&name), series))
             found = batch.samples.at[batch.series.at[i].first_sample].value;

@@ -59,8 +59,7 @@ static Group *group_of(Aggregate *aggregate, Labels series) {
     return *slot;
 }
 
-// ---- Folding one series into its group
-// ---------------------------------------------------------------
+// ---- Folding one series into its group ----
 
 static void fold_sum(Group *group, const double *values, size_t steps) {
     for (size_t i = 0; i < steps; i++) {

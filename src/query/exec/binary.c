@@ -44,8 +44,7 @@ double binary_value(BinaryOp op, double left, double right) {
     unreachable("set operators have no value");
 }
 
-// ---- A vector and a scalar
-// --------------------------------------------------------------------------
+// ---- A vector and a scalar ----
 
 typedef struct WithScalar {
     Operator operator;
@@ -90,8 +89,7 @@ bool binary_scalar_open(Exec *exec, const Expr *expr, Steps steps, Operator **ou
     return true;
 }
 
-// ---- Two vectors
-// --------------------------------------------------------------------------------------
+// ---- Two vectors ----
 
 typedef struct Member Member;
 struct Member {
@@ -161,8 +159,7 @@ static void print_in_braces(Labels labels, Builder *out) {
 
 static bool refuse_duplicates(Matching *matching, const MatchGroup *group, const Member *a,
                               const Member *b, Error *err) {
-    AUTO(builder_free)
-    Builder text = {0};
+    AUTO(builder_free) Builder text = {0};
     bool swapped = labels_compare(a->series->labels, b->series->labels) > 0;
     builder_add(&text, TEXT("found duplicate series for the match group "));
     print_in_braces(group->labels, &text);

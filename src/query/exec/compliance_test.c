@@ -43,8 +43,7 @@ typedef struct Suite {
 } Suite;
 
 static void run(Suite *suite, Text query, bool should_fail) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     QueryRequest request = {.text = query, .start_ms = 600000, .end_ms = 1200000, .step_ms = 60000};
     QueryResult result;
     Error err = {0};

@@ -73,8 +73,7 @@ struct Operator {
     void (*close)(Operator *operator);  // of what lies outside the arenas; may be NULL
 };
 
-// ---- exec.c: life of a query
-// ---------------------------------------------------------------------
+// ---- exec.c: life of a query ----
 
 // A new operator of a type that begins with Operator, on the query's arena.
 #define operator_new(exec, type, expr, steps, next) \
@@ -112,16 +111,14 @@ void exec_note(Exec *exec, NoteKind kind, SourceRange range, const char *format,
 void quantile_note(Exec *exec, SourceRange range, double q);
 Text number_shown(double value, Arena *arena);  // as Go's %.6g shows it
 
-// ---- plan.c: from the tree to operators
-// ----------------------------------------------------------
+// ---- plan.c: from the tree to operators ----
 
 must_use bool operator_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, Error *err);
 // A scalar expression as one value per step, on `arena`.
 must_use bool scalar_eval(Exec *exec, const Expr *expr, Steps steps, Arena *arena, double **out,
                           Error *err);
 
-// ---- labels.c: making label sets
-// -------------------------------------------------------------------
+// ---- labels.c: making label sets ----
 
 Labels labels_without_name(Exec *exec, Labels labels, Arena *arena);  // nor __type__ and __unit__
 Labels labels_keep(Exec *exec, Labels labels, Texts names, Arena *arena);
@@ -131,8 +128,7 @@ Labels labels_set(Exec *exec, Labels labels, Text name, Text value,
                   Arena *arena);                                      // an empty value removes
 void series_drop_name(Exec *exec, StepSeries *series, Arena *arena);  // now, or marked for later
 
-// ---- The operators, one file each
-// ------------------------------------------------------------------
+// ---- The operators, one file each ----
 
 must_use bool select_open(Exec *exec, const Expr *expr, Steps steps, bool timestamps,
                           Operator **out, Error *err);
@@ -160,8 +156,7 @@ must_use bool set_open(Exec *exec, const Expr *expr, Steps steps, Operator **out
 Operator *unique_open(Exec *exec, Operator *inner);
 must_use bool series_unique(Exec *exec, StepBatch *batch, Steps steps, Arena *arena, Error *err);
 
-// ---- Arithmetic shared by several
-// ------------------------------------------------------------------
+// ---- Arithmetic shared by several ----
 
 double binary_value(BinaryOp op, double left, double right);  // arithmetic; comparisons give 1 or 0
 double quantile_of_sorted(double q, const double *sorted, size_t count);  // NaN sorts first
@@ -183,8 +178,7 @@ static inline void kahan_add(KahanSum *kahan, double value) {
     kahan->sum = total;
 }
 
-// ---- range kernels: range_rate.c, range_over_time.c, range_regression.c
-// ----------------------------
+// ---- range kernels: range_rate.c, range_over_time.c, range_regression.c ----
 
 // The samples of one series and the windows (end - range, end] over them. Windows move by step_ms,
 // which may be 0.

@@ -37,8 +37,7 @@ typedef struct Histogram {
     SourceRange buckets_range;
 } Histogram;
 
-// ---- The arithmetic of one histogram
-// -----------------------------------------------------------------
+// ---- The arithmetic of one histogram ----
 
 // Equal but for rounding: differences below 1e-12 of the whole are no falls.
 static bool almost_equal(double a, double b) {
@@ -123,8 +122,7 @@ static double bucket_fraction(double lower, double upper, Bucket *buckets, size_
     return (high - low) / observations;
 }
 
-// ---- Grouping
-// ------------------------------------------------------------------------------------------
+// ---- Grouping ----
 
 static Group *group_all(Histogram *histogram, StepBatch all) {
     Exec *exec = histogram->operator.exec;

@@ -28,8 +28,7 @@ static bool replaced(Relabel *relabel, Labels labels, Text *value, Error *err) {
 }
 
 static Text joined(Relabel *relabel, Labels labels) {
-    AUTO(builder_free)
-    Builder out = {0};
+    AUTO(builder_free) Builder out = {0};
     for (size_t i = 0; i < relabel->sources.count && out.len <= (size_t)LIMIT_QUERY_TEXT_BYTES;
          i++) {
         if (i > 0) builder_add(&out, relabel->separator);

@@ -62,8 +62,7 @@ static void group_all(Pick *pick, StepBatch all) {
     }
 }
 
-// ---- topk and bottomk: a heap of the k best per step, the worst on top
-// ----------------------------------
+// ---- topk and bottomk: a heap of the k best per step, the worst on top ----
 
 typedef struct Candidate {
     double value;
@@ -199,8 +198,7 @@ static bool choose_all(Pick *pick, StepBatch all, StepBatch *out, Error *err) {
     return true;
 }
 
-// ---- quantile
-// ---------------------------------------------------------------------------------------
+// ---- quantile ----
 
 static bool quantile_all(Pick *pick, StepBatch *out, Error *err) {
     Arena *arena = &pick->operator.keep;
@@ -228,8 +226,7 @@ static bool quantile_all(Pick *pick, StepBatch *out, Error *err) {
     return true;
 }
 
-// ---- count_values
-// -----------------------------------------------------------------------------------
+// ---- count_values ----
 
 static bool count_values_all(Pick *pick, StepBatch *out, Error *err) {
     Arena *arena = &pick->operator.keep;
@@ -273,8 +270,7 @@ static bool count_values_all(Pick *pick, StepBatch *out, Error *err) {
     return true;
 }
 
-// ---- The operator
-// -------------------------------------------------------------------------------------
+// ---- The operator ----
 
 static bool pick_next(Operator *operator, StepBatch * out, Error *err) {
     Pick *pick = (Pick *)operator;
@@ -322,8 +318,7 @@ static bool check_param(Pick *pick, Error *err) {
 
 static bool check_label(Text label, Arena *arena, Error *err) {
     if (label.len > 0 && text_is_utf8(label)) return true;
-    AUTO(builder_free)
-    Builder shown = {0};
+    AUTO(builder_free) Builder shown = {0};
     for (size_t i = 0; i < label.len && i < 64; i++) {
         unsigned char c = (unsigned char)label.at[i];
         if (c >= 0x20 && c < 0x7f) {

@@ -79,8 +79,7 @@ bool operator_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, Er
     unreachable("the checker let a vector through that is none");
 }
 
-// ---- Scalars
-// --------------------------------------------------------------------------------------
+// ---- Scalars ----
 
 // scalar(v): the value of a step where exactly one element has one.
 static bool scalar_of_vector(Exec *exec, const Expr *vector, Steps steps, Arena *arena, double *out,

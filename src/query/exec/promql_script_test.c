@@ -54,8 +54,7 @@ static void report(void *context, Text file, size_t line, ScriptVerdict verdict,
 
 static bool run_file(Text folder, Text name, bool delayed_names, Tally *tally, ScriptRun *run,
                      Error *err) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     Bytes content;
     Text path = text_format(&arena, "%.*s/%.*s", TEXT_ARG(folder), TEXT_ARG(name));
     TRY(disk_read_whole(disk_real(), path, 4 * MB, &arena, &content, err));
@@ -132,12 +131,10 @@ TEST(the_example_of_every_function_gives_what_its_row_says) {
     script_store_close(&store);
 }
 
-// ---- The other two ways to run
-// ------------------------------------------------------------------------------
+// ---- The other two ways to run ----
 
 static int print_markdown(void) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     Error err = {0};
     DiskEntries scripts;
     const char *root = getenv("TRACEO_TEST_DATA");

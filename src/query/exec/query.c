@@ -11,8 +11,7 @@
 
 enum { LOOKBACK_MS = 300000 };
 
-// ---- Results
-// --------------------------------------------------------------------------------------------
+// ---- Results ----
 
 static int by_labels(const void *a, const void *b) {
     return labels_compare(((const QuerySeries *)a)->labels, ((const QuerySeries *)b)->labels);
@@ -140,8 +139,7 @@ static bool run_root(Exec *exec, const Expr *root, QueryResult *out, Error *err)
     unreachable("an expression without a type");
 }
 
-// ---- The request
-// ------------------------------------------------------------------------------------------
+// ---- The request ----
 
 // 11000 as "11,000".
 static void add_with_commas(int64_t number, Builder *out) {
@@ -177,8 +175,7 @@ static bool steps_of(const QueryRequest *request, Steps *out, Error *err) {
         request->limits.points_max > 0 ? request->limits.points_max : LIMIT_QUERY_POINTS;
     int64_t more = (request->end_ms - request->start_ms) / request->step_ms;
     if (more > points_max) {
-        AUTO(builder_free)
-        Builder shown = {0};
+        AUTO(builder_free) Builder shown = {0};
         add_with_commas(points_max, &shown);
         return error_set(err, ERROR_BAD_INPUT,
                          "exceeded maximum resolution of %.*s points per timeseries. Try "
@@ -203,8 +200,7 @@ bool query_run(SeriesStore *store, const QueryRequest *request, Arena *arena, Qu
                SourceRange *where, Error *err) {
     *out = (QueryResult){0};
     if (where != NULL) *where = (SourceRange){0, 0};
-    AUTO(promql_close)
-    Promql promql = {0};
+    AUTO(promql_close) Promql promql = {0};
     AUTO(exec_close)
     Exec exec = {
         .store = store,

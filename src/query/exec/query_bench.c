@@ -45,10 +45,8 @@ static void measure(ScriptStore *store, const char *text, int64_t end_ms, int64_
     QueryResult result;
     size_t json_bytes = 0;
     for (int i = 0; i < 5; i++) {
-        AUTO(arena_free)
-        Arena arena = {0};
-        AUTO(builder_free)
-        Builder out = {0};
+        AUTO(arena_free) Arena arena = {0};
+        AUTO(builder_free) Builder out = {0};
         QueryRequest request = {.text = text_from_cstring(text),
                                 .start_ms = step_ms == 0 ? end_ms : end_ms - 240 * step_ms,
                                 .end_ms = end_ms,
@@ -79,8 +77,7 @@ int main(int argc, char **argv) {
     uint64_t series = 5000, samples = 1000;
     if (argc > 1 && !text_to_u64(text_from_cstring(argv[1]), &series)) return 2;
     if (argc > 2 && !text_to_u64(text_from_cstring(argv[2]), &samples)) return 2;
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     ScriptStore store;
     Error err;
     if (!script_store_open(&store, &arena, &err)) return 1;

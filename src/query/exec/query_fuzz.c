@@ -21,12 +21,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         assert(opened);
     }
     if (size > 400) return 0;
-    AUTO(arena_free)
-    Arena arena = {0};
-    AUTO(builder_free)
-    Builder made = {0};
-    AUTO(promql_close)
-    Promql promql = {0};
+    AUTO(arena_free) Arena arena = {0};
+    AUTO(builder_free) Builder made = {0};
+    AUTO(promql_close) Promql promql = {0};
     Text query = {(const char *)data, size};
     if (!promql_parse(query, &arena, &promql, NULL, &err)) {
         generate_query((Bytes){data, size}, &made);

@@ -191,8 +191,7 @@ void generate_query(Bytes bytes, Builder *out) {
     make_vector(&g, 3);
 }
 
-// ---- The two ways to run
-// ------------------------------------------------------------------------------------
+// ---- The two ways to run ----
 
 static bool same_value(double a, double b) {
     if (isnan(a) || isnan(b)) return isnan(a) && isnan(b);

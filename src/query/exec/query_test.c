@@ -258,10 +258,8 @@ TEST(native_histograms_are_refused_never_left_out) {
 }
 
 static void check_generated(Test *t, ScriptStore *store, Bytes bytes, size_t *ran_count) {
-    AUTO(arena_free)
-    Arena arena = {0};
-    AUTO(builder_free)
-    Builder query = {0};
+    AUTO(arena_free) Arena arena = {0};
+    AUTO(builder_free) Builder query = {0};
     bool ran;
     Text why;
     generate_query(bytes, &query);

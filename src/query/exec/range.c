@@ -83,8 +83,7 @@ static bool range_next(Operator *operator, StepBatch * out, Error *err) {
     if (range->once) windows.count = 1;
     out->at = arena_push_array_raw(&operator->batch, StepSeries, rows_max);
     bool hints = range->row->id == FUNCTION_RATE || range->row->id == FUNCTION_INCREASE;
-    AUTO(arena_free)
-    Arena scratch = {0};
+    AUTO(arena_free) Arena scratch = {0};
     double *column = NULL;  // kept for the next series where one gave nothing
     while (out->count < rows_max) {
         RangeSeries series;

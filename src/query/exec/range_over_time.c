@@ -139,8 +139,7 @@ EACH_WINDOW(range_time_of_first, (double)in->times[window.from] / 1000)
 EACH_WINDOW(range_time_of_last, (double)in->times[window.to - 1] / 1000)
 #undef EACH_WINDOW
 
-// ---- Order statistics
-// -----------------------------------------------------------------------------
+// ---- Order statistics ----
 
 // NaN before everything else.
 static int by_value(const void *a, const void *b) {

@@ -50,8 +50,7 @@ typedef struct Script {
     Arena arena;  // of the whole script
 } Script;
 
-// ---- Reading
-// ----------------------------------------------------------------------------------------------
+// ---- Reading ----
 
 static bool time_parse(Text text, int64_t *out, Error *err) {
     bool negative = text_starts_with(text, TEXT("-"));
@@ -114,8 +113,7 @@ static bool expect_line(Script *script, Text line, Eval *eval, Error *err) {
         return true;
     }
     if (text_equal(kind, TEXT("string"))) {
-        AUTO(promql_close)
-        Promql promql = {0};
+        AUTO(promql_close) Promql promql = {0};
         eval->wants_string = true;
         TRY(promql_parse(line, &script->arena, &promql, NULL, err));
         eval->string = promql.root->as.string;
@@ -169,8 +167,7 @@ static bool eval_parse(Script *script, Eval *eval, Error *err) {
     return true;
 }
 
-// ---- Comparing
-// --------------------------------------------------------------------------------------------
+// ---- Comparing ----
 
 // As near as the tests of Prometheus want it: one part in a million.
 static bool nearly(double a, double b) {
@@ -183,8 +180,7 @@ static bool nearly(double a, double b) {
 }
 
 static Text labels_shown(Labels labels, Arena *arena) {
-    AUTO(builder_free)
-    Builder out = {0};
+    AUTO(builder_free) Builder out = {0};
     labels_print(labels, &out);
     return text_copy(builder_text(&out), arena);
 }
@@ -273,8 +269,7 @@ static bool result_same(const Eval *eval, const QueryResult *result, Arena *aren
 static bool text_matches(const Expect *expect, Text text, Error *err) {
     if (expect->how == MATCH_ANY) return true;
     if (expect->how == MATCH_MESSAGE) return text_equal(expect->text, text);
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     Regex *regex;
     Text pattern = expect->text;
     if (text_starts_with(pattern, TEXT("\"")) && text_ends_with(pattern, TEXT("\"")))
@@ -319,8 +314,7 @@ static bool notes_same(const Eval *eval, ExpectKind some, ExpectKind none, Texts
     return true;
 }
 
-// ---- Running
-// ----------------------------------------------------------------------------------------------
+// ---- Running ----
 
 static const Expect *expected_failure(const Eval *eval) {
     for (size_t i = 0; i < eval->expects.count; i++) {
@@ -391,8 +385,7 @@ static ScriptVerdict eval_run(Script *script, const Eval *eval, Arena *arena, Te
 }
 
 static bool run_eval(Script *script, Error *err) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     Eval eval = {0};
     Text why = TEXT("");
     TRY(eval_parse(script, &eval, err));
@@ -414,8 +407,7 @@ static bool run_load(Script *script, Error *err) {
     bool with_custom_buckets = text_equal(word_cut(&head), TEXT("load_with_nhcb"));
     int64_t step_ms;
     TRY(time_parse(word_cut(&head), &step_ms, err));
-    AUTO(builder_free)
-    Builder lines = {0};
+    AUTO(builder_free) Builder lines = {0};
     for (; script->at < script->count && script->lines[script->at].len > 0; script->at++) {
         if (text_find(script->lines[script->at], TEXT("@st")) >= 0) {
             script->skip = true;

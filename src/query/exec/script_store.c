@@ -35,8 +35,7 @@ bool script_labels(Text text, Arena *arena, Labels *out, Error *err) {
         *out = LABELS_NONE;
         return true;
     }
-    AUTO(promql_close)
-    Promql promql = {0};
+    AUTO(promql_close) Promql promql = {0};
     TRY(promql_parse_selector(text, arena, &promql, err));
     Matchers matchers = promql.root->as.selector.matchers;
     Label *labels = arena_push_array(arena, Label, matchers.count);

@@ -4,8 +4,7 @@
 
 #include "base/assert.h"
 
-// ---- vector(s): one element without labels
-// ---------------------------------------------------------
+// ---- vector(s): one element without labels ----
 
 typedef struct Single {
     Operator operator;
@@ -29,8 +28,7 @@ bool vector_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Erro
                        err);
 }
 
-// ---- Values that become something else, step by step
-// ------------------------------------------------
+// ---- Values that become something else, step by step ----
 
 // Days since 1970 to a date of the civil calendar (Howard Hinnant, "chrono-compatible low-level
 // date algorithms").

@@ -9,8 +9,7 @@
 #include "query/promql/functions.h"
 #include "query/promql/parser.h"
 
-// ---- Parsing: numbers are seconds
-// -----------------------------------------------------------------------
+// ---- Parsing: numbers are seconds ----
 
 static bool parse_sum(Parser *parser, const char *context, int power_min, Expr **out);
 
@@ -136,8 +135,7 @@ static bool parse_sum(Parser *parser, const char *context, int power_min, Expr *
     return parsed;
 }
 
-// ---- Calculating
-// ----------------------------------------------------------------------------------------
+// ---- Calculating ----
 
 typedef struct Known {
     bool query;  // step and length are known
@@ -231,8 +229,7 @@ bool parse_duration_operand(Parser *parser, const char *context, int64_t *ms, Ex
     return settle(parser, expr, ms, given);
 }
 
-// ---- Putting the numbers in
-// -------------------------------------------------------------------------------
+// ---- Putting the numbers in ----
 
 typedef struct Resolving {
     Known known;

@@ -207,7 +207,7 @@ Token lexer_next(Lexer *lexer) {
     return lex_mark(lexer);
 }
 
-// ---- What tokens mean ---------------------------------------------------------------------------
+// ---- What tokens mean ----
 
 static bool hex_digits(Text text, size_t *at, size_t count, uint32_t *out) {
     uint32_t value = 0;

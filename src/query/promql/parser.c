@@ -10,8 +10,7 @@
 #include "base/limits.h"
 #include "query/promql/functions.h"
 
-// ---- The tools of every production
-// ---------------------------------------------------------------
+// ---- The tools of every production ----
 
 SourcePlace source_place(Text text, uint32_t offset) {
     SourcePlace place = {1, 1};
@@ -103,8 +102,7 @@ void parser_leave(Parser *parser) {
     parser->depth--;
 }
 
-// ---- Binary operators
-// -----------------------------------------------------------------------------
+// ---- Binary operators ----
 
 enum {
     POWER_LOWEST = 1,
@@ -245,8 +243,7 @@ static bool parse_binary_modifiers(Parser *parser, Expr *expr) {
     return parse_fills(parser, expr);
 }
 
-// ---- Expressions
-// ----------------------------------------------------------------------------------
+// ---- Expressions ----
 
 static bool parse_expr(Parser *parser, int power_min, Expr **out);
 
@@ -497,8 +494,7 @@ static bool parse_expr(Parser *parser, int power_min, Expr **out) {
     return parsed;
 }
 
-// ---- The front door
-// -------------------------------------------------------------------------------
+// ---- The front door ----
 
 static bool parse_whole(Text text, Arena *arena, Promql *promql, SourceRange *where, Error *err) {
     if (where != NULL) *where = (SourceRange){0, 0};

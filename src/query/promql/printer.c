@@ -8,8 +8,7 @@
 #include "query/promql/functions.h"
 #include "query/promql/promql.h"
 
-// ---- Printing
-// -------------------------------------------------------------------------------------
+// ---- Printing ----
 
 // Words that mean something else where a metric name could stand; all are written in braces
 // instead.
@@ -206,8 +205,7 @@ void promql_print(const Expr *expr, Builder *out) {
     unreachable("a tenth kind of expression");
 }
 
-// ---- Equality
-// -------------------------------------------------------------------------------------
+// ---- Equality ----
 
 static bool names_equal(Texts a, Texts b) {
     if (a.count != b.count) return false;

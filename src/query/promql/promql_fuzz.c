@@ -6,14 +6,10 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    AUTO(arena_free)
-    Arena arena = {0};
-    AUTO(builder_free)
-    Builder printed = {0};
-    AUTO(promql_close)
-    Promql first = {0};
-    AUTO(promql_close)
-    Promql again = {0};
+    AUTO(arena_free) Arena arena = {0};
+    AUTO(builder_free) Builder printed = {0};
+    AUTO(promql_close) Promql first = {0};
+    AUTO(promql_close) Promql again = {0};
     Error err;
     SourceRange where;
     Text source = {(const char *)data, size};

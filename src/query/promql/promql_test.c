@@ -78,12 +78,9 @@ static const Accepted accepted[] = {
 
 TEST(what_is_accepted_prints_in_one_form_and_parses_again) {
     for (size_t i = 0; i < COUNT(accepted); i++) {
-        AUTO(promql_close)
-        Promql first = {0};
-        AUTO(promql_close)
-        Promql again = {0};
-        AUTO(builder_free)
-        Builder out = {0};
+        AUTO(promql_close) Promql first = {0};
+        AUTO(promql_close) Promql again = {0};
+        AUTO(builder_free) Builder out = {0};
         check_ok(t,
                  promql_parse(text_from_cstring(accepted[i].text), t->arena, &first, NULL, t->err));
         promql_print(first.root, &out);
@@ -216,25 +213,21 @@ TEST(depth_is_limited_in_every_direction) {
     static const char *const beginnings[] = {"(",    "-",     "abs(",   "sum(",  "1^", "foo{",
                                              "foo[", "foo[(", "foo[1+", "foo[-", "1+", "a or "};
     for (size_t i = 0; i < COUNT(beginnings); i++) {
-        AUTO(builder_free)
-        Builder text = {0};
+        AUTO(builder_free) Builder text = {0};
         for (size_t j = 0; j < 100000; j++) builder_add(&text, text_from_cstring(beginnings[i]));
         builder_add(&text, TEXT("1"));
         Promql promql;
         check(t, !promql_parse(builder_text(&text), t->arena, &promql, NULL, t->err));
     }
-    AUTO(builder_free)
-    Builder chain = {0};
+    AUTO(builder_free) Builder chain = {0};
     for (size_t j = 0; j < 300; j++) builder_add(&chain, TEXT("foo or "));
     builder_add(&chain, TEXT("foo"));
-    AUTO(promql_close)
-    Promql promql = {0};
+    AUTO(promql_close) Promql promql = {0};
     check_ok(t, promql_parse(builder_text(&chain), t->arena, &promql, NULL, t->err));
 }
 
 TEST(a_selector_alone_is_told_from_an_expression) {
-    AUTO(promql_close)
-    Promql promql = {0};
+    AUTO(promql_close) Promql promql = {0};
     check_ok(t, promql_parse_selector(TEXT("up{job=~\"a|b\"}"), t->arena, &promql, t->err));
     check_i64(t, 2, promql.root->as.selector.matchers.count);
     Promql other;
@@ -261,8 +254,7 @@ TEST(durations_read_and_print) {
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         int64_t ms, again;
-        AUTO(builder_free)
-        Builder out = {0};
+        AUTO(builder_free) Builder out = {0};
         check_ok(t, duration_parse_ms(text_from_cstring(rows[i].text), &ms, t->err));
         check_i64(t, rows[i].ms, ms);
         duration_print_ms(ms, &out);

@@ -99,8 +99,7 @@ bool parse_selector(Parser *parser, const Token *name, Expr **out) {
     return true;
 }
 
-// ---- Durations and times
-// --------------------------------------------------------------------------
+// ---- Durations and times ----
 
 static bool parse_positive_duration(Parser *parser, const char *context, int64_t *out,
                                     Expr **given) {

@@ -208,8 +208,7 @@ static bool make_file(Text path, Error *err) {
 }
 
 static bool open_in(Catalog *catalog, Text path, Error *err) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     TRY(make_file(path, err));
     int result =
         sqlite3_open_v2(text_to_cstring(path, &arena), &catalog->database,
@@ -229,8 +228,7 @@ static bool open_in(Catalog *catalog, Text path, Error *err) {
 }
 
 bool catalog_open(Text path, Catalog **out, Error *err) {
-    AUTO(catalog_close)
-    Catalog *catalog = memory_new(Catalog);
+    AUTO(catalog_close) Catalog *catalog = memory_new(Catalog);
     mutex_begin(&catalog->lock, LOCK_CATALOG);
     catalog->clock = clock_system();
     if (!open_in(catalog, path, err)) return error_context(err, "opening %.*s", TEXT_ARG(path));

@@ -138,7 +138,7 @@ bool postings_contain(PostingSet set, uint32_t number) {
     return at < set.count && set.at[at] == number;
 }
 
-// ---- On disk ------------------------------------------------------------------------------------
+// ---- On disk ----
 
 void postings_encode(PostingSet set, Builder *out) {
     writer_varint(out, set.count);
@@ -196,7 +196,7 @@ bool postings_decode(Bytes encoded, uint32_t limit, Arena *arena, PostingSet *ou
     return true;
 }
 
-// ---- Growing ------------------------------------------------------------------------------------
+// ---- Growing ----
 
 void posting_list_add(PostingList *list, uint32_t number, int64_t *taken) {
     assert(list->count == 0 || number > list->last);

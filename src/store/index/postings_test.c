@@ -67,8 +67,7 @@ TEST(packed_sets_come_back_and_cut_ones_are_refused) {
     static const uint32_t densities[] = {1, 2, 3, 50, 1000, 4999};
     for (size_t i = 0; i < COUNT(densities); i++) {
         PostingSet set = random_set(t, &random, densities[i], flags), again;
-        AUTO(builder_free)
-        Builder packed = {0};
+        AUTO(builder_free) Builder packed = {0};
         postings_encode(set, &packed);
         size_t used;
         check_ok(t, postings_decode(text_bytes(builder_text(&packed)), UNIVERSE, t->arena, &again,
@@ -97,8 +96,7 @@ TEST(packed_sets_come_back_and_cut_ones_are_refused) {
 TEST(a_dense_set_takes_a_byte_per_128) {
     PostingSet set = {arena_push_array(t->arena, uint32_t, 100000), 100000};
     for (uint32_t i = 0; i < set.count; i++) set.at[i] = i;
-    AUTO(builder_free)
-    Builder packed = {0};
+    AUTO(builder_free) Builder packed = {0};
     postings_encode(set, &packed);
     check(t, packed.len < 800);
 }

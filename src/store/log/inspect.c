@@ -50,8 +50,7 @@ static void print_record(const WalkStep *step, Builder *out, Arena *arena) {
 static bool print_records(Walk *walk, Builder *out, Error *err) {
     uint64_t records = 0;
     for (;;) {
-        AUTO(arena_free)
-        Arena arena = {0};
+        AUTO(arena_free) Arena arena = {0};
         WalkStep step;
         uint64_t expected = walk->expected;
         TRY(walk_next(walk, &step, err));
@@ -78,10 +77,8 @@ bool log_inspect(Disk *disk, Text path, Builder *out, Error *err) {
             "%.*s: a segment of the log is named <id>-<sequence>.log, both of 16 hex digits",
             TEXT_ARG(path));
     }
-    AUTO(arena_free)
-    Arena arena = {0};
-    AUTO(walk_close)
-    Walk walk = {.disk = disk};
+    AUTO(arena_free) Arena arena = {0};
+    AUTO(walk_close) Walk walk = {.disk = disk};
     bool readable;
     TRY(walk_open(disk, path, id, first_sequence, &walk, &readable, err));
     if (!readable) {

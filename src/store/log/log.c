@@ -15,8 +15,7 @@ static bool open_in(Log *log, Arena *arena, LogRecovery *recovery, Error *err) {
 }
 
 bool log_open(LogOptions options, Arena *arena, LogRecovery *recovery, Log **out, Error *err) {
-    AUTO(log_close)
-    Log *log = memory_new(Log);
+    AUTO(log_close) Log *log = memory_new(Log);
     log->options = options;
     log->disk = options.disk;
     log->folder = text_copy(options.folder, &log->arena);
@@ -104,8 +103,7 @@ static SegmentArray segments_copy(Log *log, Arena *arena) {
 bool log_replay(Log *log, uint64_t first_sequence,
                 bool (*each)(void *context, const LogRecord *record, Error *err), void *context,
                 Error *err) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     mutex_take(&log->buffer);
     uint64_t until = log->durable_sequence;
     mutex_give(&log->buffer);

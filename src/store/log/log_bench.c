@@ -46,8 +46,7 @@ static int compare(const void *a, const void *b) {
 }
 
 static bool measure(Text folder, int64_t seconds, int writer_count, Error *err) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     Clock *clock = clock_system();
     LogOptions options = {.disk = disk_real(), .clock = clock, .folder = folder};
     LogRecovery recovery;

@@ -64,8 +64,7 @@ static Bytes build(const uint8_t *data, size_t size, Arena *arena) {
 
 // Opens and reads all; false when recovery refused, with a reason.
 static bool read_all(Disk *disk, bool append, Seen *seen) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     ManualClock clock;
     clock_manual(&clock, 1700000000000);
     LogOptions options = {.disk = disk,
@@ -94,8 +93,7 @@ static bool read_all(Disk *disk, bool append, Seen *seen) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     Error err = {0};
     DiskModel *model = disk_model_new();
     Disk *disk = disk_model_disk(model);

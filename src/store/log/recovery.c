@@ -49,8 +49,7 @@ Text log_path(const Log *log, Text name, Arena *arena) {
 static bool found_begin(Log *log, Segment segment, Arena *arena, Found *out, Error *err) {
     *out = (Found){.segment = segment, .void_from = UINT64_MAX};
     out->path = log_path(log, segment_name(segment.id, segment.first_sequence, arena), arena);
-    AUTO(walk_close)
-    Walk walk = {.disk = log->disk};
+    AUTO(walk_close) Walk walk = {.disk = log->disk};
     TRY(walk_open(log->disk, out->path, segment.id, segment.first_sequence, &walk, &out->readable,
                   err));
     out->segment.bytes = walk.file_bytes;
@@ -97,8 +96,7 @@ static bool take_record(Scan *scan, const Found *found, const WalkStep *step, Er
 }
 
 static bool scan_segment(Scan *scan, const Found *found, Error *err) {
-    AUTO(walk_close)
-    Walk walk = {.disk = scan->log->disk};
+    AUTO(walk_close) Walk walk = {.disk = scan->log->disk};
     bool readable;
     TRY(walk_open(scan->log->disk, found->path, found->segment.id, found->segment.first_sequence,
                   &walk, &readable, err));
@@ -175,8 +173,7 @@ static bool scan_all(Scan *scan, SegmentArray segments, Arena *scratch, Error *e
 bool recovery_replay(Log *log, SegmentArray segments, uint64_t from, uint64_t until,
                      bool (*each)(void *context, const LogRecord *record, Error *err),
                      void *context, Error *err) {
-    AUTO(arena_free)
-    Arena scratch = {0};
+    AUTO(arena_free) Arena scratch = {0};
     // Segments that end before `from` are not even opened.
     while (segments.count > 1 && segments.at[1].first_sequence <= from) {
         segments.at++;
@@ -241,13 +238,11 @@ static void open_file_close(OpenFile *open) {
 
 static bool settle_tail(const Scan *scan, const Found *last, int64_t *cut_bytes, Error *err) {
     Disk *disk = scan->log->disk;
-    AUTO(walk_close)
-    Walk walk = {.disk = disk};
+    AUTO(walk_close) Walk walk = {.disk = disk};
     bool readable;
     TRY(walk_open(disk, last->path, last->segment.id, last->segment.first_sequence, &walk,
                   &readable, err));
-    AUTO(open_file_close)
-    OpenFile open = {disk, NULL};
+    AUTO(open_file_close) OpenFile open = {disk, NULL};
     TRY(disk->open(disk, last->path, FILE_WRITE_DIRECT, &open.file, err));
     TRY(rewrite_last_group(scan, &walk, open.file, err));
     TRY(zero_tail(scan, &walk, open.file, cut_bytes, err));
@@ -314,8 +309,7 @@ static void drop_low_spares(Log *log, Arena *scratch) {
 }
 
 bool recovery_run(Log *log, Arena *arena, LogRecovery *out, Error *err) {
-    AUTO(arena_free)
-    Arena scratch = {0};
+    AUTO(arena_free) Arena scratch = {0};
     TRY(list_files(log, &scratch, err));
     drop_low_spares(log, &scratch);
 

@@ -36,8 +36,7 @@ static uint64_t take_id(Log *log) {
 }
 
 static void remove_spare(Log *log, uint64_t id) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     (void)log->disk->remove(log->disk, log_path(log, segment_spare_name(id, &arena), &arena), NULL);
 }
 
@@ -80,8 +79,7 @@ static bool take_spare(Log *log, int64_t bytes, Spare *out) {
 
 // A spare, ready or half prepared or made now, open for writing.
 static bool open_spare(Log *log, int64_t bytes, Spare *out, File **file, Error *err) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     if (take_spare(log, bytes, out)) {
         Text path = log_path(log, segment_spare_name(out->id, &arena), &arena);
         return log->disk->open(log->disk, path, FILE_WRITE_DIRECT, file, err);
@@ -107,8 +105,7 @@ static bool open_spare(Log *log, int64_t bytes, Spare *out, File **file, Error *
 // Header, its copy, sync, name, folder: in this order, and then the first record may follow (W2).
 static bool name_segment(Log *log, const SegmentHeader *header, File *file, bool *named,
                          Error *err) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     Disk *disk = log->disk;
     segment_header_encode(header, log->page);
     TRY(disk->write(disk, file, 0, log->page, SEGMENT_PAGE, err));
@@ -158,8 +155,7 @@ void segment_drop_active(Log *log) {
 }
 
 bool segment_retire(Log *log, Segment segment, Error *err) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     Disk *disk = log->disk;
     Text path = log_path(log, segment_name(segment.id, segment.first_sequence, &arena), &arena);
     mutex_take(&log->segments_lock);
@@ -186,8 +182,7 @@ static int64_t free_bytes(Log *log) {
 
 // A new spare of the full size, or less on a small disk.
 static bool prepare_begin(Log *log, Error *err) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     int64_t target =
         MIN(log->options.segment_bytes, free_bytes(log) / 8 / SEGMENT_PAGE * SEGMENT_PAGE);
     if (target < 3 * SEGMENT_PAGE)
@@ -209,8 +204,7 @@ static bool prepare_step(Log *log, Error *err) {
     Spare spare = {log->preparing_id, to};
     if (spare.id < newest_id(log)) {
         // A recycled file was used meanwhile and has a higher id; this one has to follow it.
-        AUTO(arena_free)
-        Arena arena = {0};
+        AUTO(arena_free) Arena arena = {0};
         spare.id = take_id(log);
         Text from = log_path(log, segment_spare_name(log->preparing_id, &arena), &arena);
         TRY(log->disk->rename(log->disk, from,
@@ -226,8 +220,7 @@ static Text ballast_path(Log *log, Arena *arena) {
 
 // How large the ballast shall be and how much of it is there from earlier lives.
 static bool ballast_look(Log *log, Error *err) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     DiskSpace space;
     TRY(log->disk->space(log->disk, log->folder, &space, err));
     log->ballast_bytes = log->options.ballast_bytes;
@@ -250,8 +243,7 @@ static bool ballast_look(Log *log, Error *err) {
 }
 
 static bool ballast_step(Log *log, Error *err) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     Disk *disk = log->disk;
     if (log->ballast == NULL) {
         bool there;
@@ -269,8 +261,7 @@ static bool ballast_step(Log *log, Error *err) {
 }
 
 void ballast_release(Log *log) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     close_file(log, &log->ballast);
     (void)log->disk->remove(log->disk, ballast_path(log, &arena), NULL);
     log->ballast_done = 0;

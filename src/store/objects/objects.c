@@ -56,8 +56,7 @@ static Text folder_path(const Directory *directory, Text folder, Arena *arena) {
 
 static bool directory_put(Objects *objects, Text name, Bytes content, Error *err) {
     Directory *directory = objects->context;
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     TRY(check_name(name, err));
     Text folder, last;
     split(name, &folder, &last);
@@ -72,8 +71,7 @@ static bool directory_put(Objects *objects, Text name, Bytes content, Error *err
 static bool directory_open(Objects *objects, Text name, int64_t bytes, Object *out, Error *err) {
     Directory *directory = objects->context;
     Disk *disk = directory->disk;
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     TRY(check_name(name, err));
     Object object = {0};
     TRY(disk->open(disk, path_of(directory, name, &arena), FILE_READ, &object.file, err));
@@ -95,8 +93,7 @@ static void directory_close(Objects *objects, Object *object) {
 static bool directory_remove(Objects *objects, Text name, Error *err) {
     Directory *directory = objects->context;
     Disk *disk = directory->disk;
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     // What `list` shows may be removed, leftovers included.
     Text checked = text_ends_with(name, TEXT(".tmp")) ? text_slice(name, 0, name.len - 4) : name;
     TRY(check_name(checked, err));
@@ -172,10 +169,8 @@ static bool read_crc(Disk *disk, File *file, int64_t bytes, uint8_t *buffer, uin
 static bool directory_verify(Objects *objects, Text name, int64_t bytes, uint32_t crc, Error *err) {
     Directory *directory = objects->context;
     Disk *disk = directory->disk;
-    AUTO(arena_free)
-    Arena arena = {0};
-    AUTO(disk_buffer_free)
-    uint8_t *buffer = NULL;
+    AUTO(arena_free) Arena arena = {0};
+    AUTO(disk_buffer_free) uint8_t *buffer = NULL;
     TRY(check_name(name, err));
     TRY(disk_buffer_take(VERIFY_BYTES, &buffer, err));
     File *file = NULL;

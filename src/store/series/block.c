@@ -20,7 +20,7 @@ static bool footer_corrupt(const Block *block, const char *why, Error *err) {
     return block_corrupt(block, SECTION_COUNT, block->tail_offset, why, err);
 }
 
-// ---- Sections -----------------------------------------------------------------------------------
+// ---- Sections ----
 
 static bool extent_verify(const Block *block, SectionKind kind, size_t extent, Error *err) {
     const Section *section = &block->sections[kind];
@@ -90,7 +90,7 @@ bool section_group(const Block *block, SectionKind kind, uint64_t rows, uint64_t
     return section_bytes(block, kind, from, to - from, out, err);
 }
 
-// ---- Pages --------------------------------------------------------------------------------------
+// ---- Pages ----
 
 bool page_row(const Block *block, uint32_t page, PageRow *out, Error *err) {
     int64_t at = (int64_t)page * PAGE_ROW_BYTES;
@@ -148,7 +148,7 @@ void page_unpacker_free(PageUnpacker **unpacker) {
     ZSTD_freeDCtx(TAKE(*unpacker));
 }
 
-// ---- Opening ------------------------------------------------------------------------------------
+// ---- Opening ----
 
 // The last 32 bytes say how long the tail is, and carry its checksum and their own.
 static bool trailer_open(Block *block, Reader *tail, Error *err) {
@@ -292,8 +292,7 @@ static bool names_open(Block *block, Error *err) {
 }
 
 bool block_open(Objects *objects, Text name, int64_t bytes, Block **out, Error *err) {
-    AUTO(block_unref)
-    Block *block = memory_new(Block);
+    AUTO(block_unref) Block *block = memory_new(Block);
     atomic_init(&block->refs, 1);
     block->name = text_copy(name, &block->arena);
     TRY(objects->open(objects, name, bytes, &block->object, err));

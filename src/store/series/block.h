@@ -12,7 +12,7 @@
 #include "store/objects/objects.h"
 #include "store/series/chunk.h"
 
-// ---- Building -----------------------------------------------------------------------------------
+// ---- Building ----
 typedef struct BlockWriter BlockWriter;
 
 BlockWriter *block_writer_begin(void);
@@ -33,7 +33,7 @@ must_use bool block_writer_metadata(BlockWriter *writer, const BatchMetadata *me
 // The whole object, ready for objects->put. The writer is used up.
 must_use bool block_writer_finish(BlockWriter *writer, Builder *out, Error *err);
 
-// ---- Reading ------------------------------------------------------------------------------------
+// ---- Reading ----
 typedef struct Block Block;
 
 typedef struct BlockFacts {

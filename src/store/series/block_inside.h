@@ -54,7 +54,7 @@ enum {
     SUMMARY_FLAT = 32,  // last, min and max are the first, and the sum is as if all were
 };
 
-// ---- The open block -----------------------------------------------------------------------------
+// ---- The open block ----
 typedef struct Section {
     int64_t offset, len;
     Bytes checksums;        // 4 bytes per extent, inside the tail

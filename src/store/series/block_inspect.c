@@ -6,7 +6,7 @@
 #include "store/series/block_inside.h"
 #include "store/series/series.h"
 
-// ---- Verifying ----------------------------------------------------------------------------------
+// ---- Verifying ----
 
 static bool page_at(const Block *block, int64_t offset, uint32_t *page, PageRow *row, Error *err) {
     uint32_t low = 0, high = block->pages;
@@ -90,7 +90,7 @@ bool block_verify(const Block *block, int64_t *offset, int64_t bytes_max, Error 
     return true;
 }
 
-// ---- Describing ---------------------------------------------------------------------------------
+// ---- Describing ----
 
 static void share_print(Builder *out, const char *name, int64_t bytes, const BlockFacts *facts) {
     double samples = (double)MAX(facts->samples, (uint64_t)1);

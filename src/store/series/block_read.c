@@ -35,7 +35,7 @@ void block_cursor_close(BlockCursor **cursor) {
     memory_free(TAKE(*cursor));
 }
 
-// ---- The directory ------------------------------------------------------------------------------
+// ---- The directory ----
 
 typedef struct Place {
     uint32_t page, offset, len;
@@ -196,7 +196,7 @@ static bool directory_open(const Block *block, uint32_t series, Directory *out, 
     return true;
 }
 
-// ---- Clocks -------------------------------------------------------------------------------------
+// ---- Clocks ----
 
 typedef struct ClockRow {
     uint32_t count;
@@ -241,7 +241,7 @@ static bool clock_times(BlockCursor *cursor, uint32_t number, const ClockRow *ro
     return true;
 }
 
-// ---- Samples ------------------------------------------------------------------------------------
+// ---- Samples ----
 
 static bool place_bytes(BlockCursor *cursor, Place place, Bytes *out, Error *err) {
     if (cursor->page != place.page + 1) {
@@ -310,7 +310,7 @@ static bool chunk_read(BlockCursor *cursor, const ChunkRow *chunk, const ClockRo
     return true;
 }
 
-// ---- Histograms and exemplars -------------------------------------------------------------------
+// ---- Histograms and exemplars ----
 
 typedef struct PieceVisitor {
     int64_t from_ms, to_ms;
@@ -456,10 +456,8 @@ bool block_each_chunk(BlockCursor *cursor, uint32_t series,
 bool block_each_metadata(const Block *block,
                          bool (*each)(void *context, const BatchMetadata *metadata, Error *err),
                          void *context, Error *err) {
-    AUTO(builder_free)
-    Builder raw = {0};
-    AUTO(page_unpacker_free)
-    PageUnpacker *unpacker = NULL;
+    AUTO(builder_free) Builder raw = {0};
+    AUTO(page_unpacker_free) PageUnpacker *unpacker = NULL;
     for (uint32_t page = block->metadata_page; page < block->pages; page++) {
         TRY(page_read(block, page, &unpacker, &raw, err));
         Reader rows = reader_begin(text_bytes(builder_text(&raw)));

@@ -20,7 +20,7 @@ const BlockName *block_name_find(const Block *block, Text name) {
     return NULL;
 }
 
-// ---- Pairs --------------------------------------------------------------------------------------
+// ---- Pairs ----
 
 // Reads the row at the walk's reader: the value from the value before, and the bytes of the set.
 static bool pair_row(PairWalk *walk, Error *err) {
@@ -92,10 +92,8 @@ void pair_cache_end(Block *block) {
 static bool pair_group_make(const Block *block, uint32_t group, PairGroup **out, size_t *bytes,
                             Error *err) {
     uint32_t first = group * GROUP_ROWS, end = MIN(first + GROUP_ROWS, block->pairs);
-    AUTO(builder_free)
-    Builder values = {0};
-    AUTO(pair_walk_end)
-    PairWalk walk = pair_walk_begin(block, first, end);
+    AUTO(builder_free) Builder values = {0};
+    AUTO(pair_walk_end) PairWalk walk = pair_walk_begin(block, first, end);
     size_t ends[GROUP_ROWS], count = 0;
     for (bool more;;) {
         TRY(pair_walk_next(&walk, &more, err));
@@ -144,8 +142,7 @@ static bool pair_lower_bound(const Block *block, const BlockName *name, Text val
     uint32_t first = name->first_pair, end = first + name->pair_count;
     uint32_t low = first / GROUP_ROWS,
              high = (end - 1) / GROUP_ROWS;  // the bound lies in groups low … high, or at the end
-    AUTO(builder_free)
-    Builder scratch = {0};
+    AUTO(builder_free) Builder scratch = {0};
     while (low < high) {
         uint32_t middle = low + (high - low + 1) / 2;
         TRY(pair_value(block, middle * GROUP_ROWS, &scratch, err));
@@ -154,8 +151,7 @@ static bool pair_lower_bound(const Block *block, const BlockName *name, Text val
         else
             high = middle - 1;
     }
-    AUTO(pair_walk_end)
-    PairWalk walk = pair_walk_begin(block, MAX(first, low * GROUP_ROWS), end);
+    AUTO(pair_walk_end) PairWalk walk = pair_walk_begin(block, MAX(first, low * GROUP_ROWS), end);
     for (bool more;;) {
         TRY(pair_walk_next(&walk, &more, err));
         if (!more || text_compare(builder_text(&walk.value), value) >= 0) {
@@ -165,7 +161,7 @@ static bool pair_lower_bound(const Block *block, const BlockName *name, Text val
     }
 }
 
-// ---- Matching -----------------------------------------------------------------------------------
+// ---- Matching ----
 
 typedef ARRAY(PostingSet) SetArray;
 
@@ -261,7 +257,7 @@ bool block_select(const Block *block, Matchers matchers, Arena *arena, BlockSeri
     return true;
 }
 
-// ---- Labels -------------------------------------------------------------------------------------
+// ---- Labels ----
 
 typedef struct SeriesRow {
     const Shape *shape;
@@ -300,8 +296,7 @@ static bool labels_find(const Block *block, const SeriesRow *row, Arena *arena, 
             out[i].value = group->values[pair % GROUP_ROWS];
             continue;
         }
-        AUTO(builder_free)
-        Builder value = {0};
+        AUTO(builder_free) Builder value = {0};
         TRY(pair_value(block, pair, &value, err));
         out[i].value = text_copy(builder_text(&value), arena);
     }

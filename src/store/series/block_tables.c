@@ -29,7 +29,7 @@ void grouped_free(Grouped *grouped) {
     array_free(&grouped->offsets);
 }
 
-// ---- Labels -------------------------------------------------------------------------------------
+// ---- Labels ----
 
 void label_tables_begin(LabelTables *tables, HashKey hash_key) {
     tables->name_map = map_begin(&tables->arena, hash_key);
@@ -212,10 +212,8 @@ bool label_tables_finish(LabelTables *tables, Builder *names, Grouped *pairs, Gr
     TRY(pairs_finish(sorted, pair_count, pairs, err));
 
     // Shapes are few: found by the bytes of their lists.
-    AUTO(builder_free)
-    Builder shapes = {0};
-    AUTO(builder_free)
-    Builder key = {0};
+    AUTO(builder_free) Builder shapes = {0};
+    AUTO(builder_free) Builder key = {0};
     Map shape_map = map_begin(arena, tables->pair_map.hash_key);
     size_t shape_count = 0, series_count = tables->series_first.count;
     SeriesRow rows[2] = {0};
@@ -244,7 +242,7 @@ bool label_tables_finish(LabelTables *tables, Builder *names, Grouped *pairs, Gr
     return true;
 }
 
-// ---- Clocks and equal columns -------------------------------------------------------------------
+// ---- Clocks and equal columns ----
 
 uint64_t content_hash(Bytes bytes) {
     uint64_t hash = 0x9e3779b97f4a7c15u ^ bytes.len, word;

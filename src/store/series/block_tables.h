@@ -18,7 +18,7 @@ must_use bool grouped_row(Grouped *grouped, bool *first, Error *err);
 void grouped_finish(Grouped *grouped, Builder *out);
 void grouped_free(Grouped *grouped);
 
-// ---- Labels -------------------------------------------------------------------------------------
+// ---- Labels ----
 typedef struct Pair {
     uint32_t name;  // as met
     uint32_t rank;  // by name and value, known at the end
@@ -45,7 +45,7 @@ must_use bool label_tables_add(LabelTables *tables, Labels labels, Error *err);
 must_use bool label_tables_finish(LabelTables *tables, Builder *names, Grouped *pairs,
                                   Grouped *series, Error *err);
 
-// ---- Clocks and equal columns -------------------------------------------------------------------
+// ---- Clocks and equal columns ----
 // A hash of our own data, to find what may be equal; equality is always confirmed by the bytes.
 uint64_t content_hash(Bytes bytes);
 

@@ -113,8 +113,7 @@ TEST(a_block_gives_back_what_it_took) {
     check_i64(t, samples, facts.samples);
     check_i64(t, 1700000000000, facts.min_ms);
     check(t, facts.max_ms >= 1700000000000 + 2499 * 15000);
-    AUTO(builder_free)
-    Builder text = {0};
+    AUTO(builder_free) Builder text = {0};
     check_ok(t, block_inspect(world.block, true, &text, t->err));
     check(t, text_find(builder_text(&text), TEXT("verified")) > 0);
     block_cursor_close(&cursor);
@@ -281,8 +280,7 @@ TEST(series_that_began_later_share_clocks_from_the_next_round_time_on) {
     // later.
     check(t, block->clocks <= 6 + 3);
     check(t, block_facts(block).chunks >= 6 + 6 + 5 + 3 - 4);
-    AUTO(builder_free)
-    Builder text = {0};
+    AUTO(builder_free) Builder text = {0};
     check_ok(t, block_inspect(block, true, &text, t->err));
     block_unref(&block);
     memory_object_end(&memory);
@@ -319,7 +317,7 @@ TEST(an_empty_block_is_a_block) {
     builder_free(&out);
 }
 
-// ---- Histograms, exemplars, metadata ------------------------------------------------------------
+// ---- Histograms, exemplars, metadata ----
 
 typedef struct Counter {
     Test *t;
@@ -380,7 +378,7 @@ TEST(histograms_are_kept_over_many_pieces) {
     builder_free(&out);
 }
 
-// ---- Damage (R9) --------------------------------------------------------------------------------
+// ---- Damage (R9) ----
 
 // Opens and reads everything; false with an error, or true with the dump.
 static bool dump_of(Bytes bytes, Builder *dump, Error *err) {
@@ -422,12 +420,9 @@ TEST(no_flipped_bit_gives_a_wrong_answer) {
 TEST(no_random_flip_in_a_larger_block_gives_a_wrong_answer) {
     World world;
     world_begin(t, &world, 80);
-    AUTO(builder_free)
-    Builder expected = {0};
-    AUTO(builder_free)
-    Builder dump = {0};
-    AUTO(builder_free)
-    Builder copy = {0};
+    AUTO(builder_free) Builder expected = {0};
+    AUTO(builder_free) Builder dump = {0};
+    AUTO(builder_free) Builder copy = {0};
     builder_add_bytes(&copy, world.memory.at, world.memory.len);
     check_ok(t, dump_of(text_bytes(builder_text(&copy)), &expected, t->err));
     uint64_t random = t->seed;

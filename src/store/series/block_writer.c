@@ -101,7 +101,7 @@ void block_writer_free(BlockWriter **writer) {
     memory_free(TAKE(*writer));
 }
 
-// ---- Pages --------------------------------------------------------------------------------------
+// ---- Pages ----
 
 // Closes the open page: compressed when that saves 3 % or more.
 static void page_close(BlockWriter *writer) {
@@ -175,7 +175,7 @@ static Place column_add(BlockWriter *writer, Bytes column) {
     return place;
 }
 
-// ---- Chunks -------------------------------------------------------------------------------------
+// ---- Chunks ----
 
 // first, last, min and max as decimals told from the first, where they are; the sum as one too when
 // that is exact.
@@ -303,7 +303,7 @@ bool block_writer_samples(BlockWriter *writer, const int64_t *times, const doubl
     return true;
 }
 
-// ---- Histograms and exemplars -------------------------------------------------------------------
+// ---- Histograms and exemplars ----
 
 static void piece_flush(BlockWriter *writer, Pieces *pieces) {
     if (pieces->count == 0) return;
@@ -371,7 +371,7 @@ bool block_writer_metadata(BlockWriter *writer, const BatchMetadata *metadata, E
     return true;
 }
 
-// ---- Series -------------------------------------------------------------------------------------
+// ---- Series ----
 
 static void pieces_put(Pieces *pieces, Builder *out) {
     if (pieces->pieces > 0) {
@@ -416,7 +416,7 @@ bool block_writer_series(BlockWriter *writer, Labels labels, Error *err) {
     return true;
 }
 
-// ---- The end ------------------------------------------------------------------------------------
+// ---- The end ----
 
 // Metadata rows have pages of their own, the last ones.
 static uint32_t metadata_finish(BlockWriter *writer) {
@@ -461,12 +461,9 @@ static void footer_finish(BlockWriter *writer, const Builder *tail) {
 }
 
 static bool sections_write(BlockWriter *writer, Builder *tail, Error *err) {
-    AUTO(builder_free)
-    Builder names = {0};
-    AUTO(grouped_free)
-    Grouped pairs = {0};
-    AUTO(grouped_free)
-    Grouped series = {0};
+    AUTO(builder_free) Builder names = {0};
+    AUTO(grouped_free) Grouped pairs = {0};
+    AUTO(grouped_free) Grouped series = {0};
     TRY(label_tables_finish(&writer->labels, &names, &pairs, &series, err));
     // ORDER: sections of a block
     const Builder *plain[SECTION_COUNT] = {&writer->page_rows, &names};
@@ -490,8 +487,7 @@ bool block_writer_finish(BlockWriter *writer, Builder *out, Error *err) {
         writer->facts.min_ms = writer->facts.max_ms = 0;
     uint32_t metadata_page = metadata_finish(writer);
 
-    AUTO(builder_free)
-    Builder tail = {0};
+    AUTO(builder_free) Builder tail = {0};
     const BlockFacts *facts = &writer->facts;
     uint64_t numbers[] = {(uint64_t)facts->min_ms,
                           (uint64_t)facts->max_ms,

@@ -17,7 +17,7 @@ enum {
 const double decimal_powers[DECIMALS_MAX + 1] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6, 1e7,
                                                  1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14};
 
-// ---- Times --------------------------------------------------------------------------------------
+// ---- Times ----
 
 size_t times_encode(const int64_t *times, size_t count, uint8_t *into) {
     assert(count <= CHUNK_SAMPLES_MAX);
@@ -50,7 +50,7 @@ bool times_decode(Bytes encoded, size_t count, int64_t *into, size_t *used, Erro
     return true;
 }
 
-// ---- Values: doubles to integers ----------------------------------------------------------------
+// ---- Values: doubles to integers ----
 
 unsigned decimals_of(double value) {
     int64_t number;
@@ -131,7 +131,7 @@ static unsigned decimals_again(const double *values, const Scaled *scaled, unsig
     return decimals;
 }
 
-// ---- Values: bytes ------------------------------------------------------------------------------
+// ---- Values: bytes ----
 
 static inline size_t put_varint(uint8_t *into, uint64_t value) {
     size_t len = 0;

@@ -58,8 +58,7 @@ bool head_read(Head *head, uint32_t ref, int64_t from_ms, int64_t to_ms, SeriesC
     return page_samples(head_page(head, ref), ref & (PAGE_SERIES - 1), from_ms, to_ms, out, err);
 }
 
-// ---- Resolving
-// ------------------------------------------------------------------------------------
+// ---- Resolving ----
 
 typedef struct Miss {
     uint32_t row;
@@ -166,8 +165,7 @@ static void refuse(Batch *batch, BatchSeries *row, Verdict verdict, Error *why) 
         batch_refuse(batch, row, verdict, NULL);
         return;
     }
-    AUTO(builder_free)
-    Builder name = {0};
+    AUTO(builder_free) Builder name = {0};
     if (verdict != VERDICT_BAD_LABELS) {
         labels_print((Labels){row->labels}, &name);
         error_context(why, "series %.*s", (int)MIN(name.len, (size_t)200), name.at);
@@ -317,8 +315,7 @@ void head_resolve(Head *head, Head *before, HeadQuota *quota, Clock *clock,
                   SeriesPrediction *prediction, Batch *batch, int64_t oldest_ms, bool replay,
                   HeadCounts *counts) {
     uint32_t last = prediction->generation == head->generation ? prediction->last_ref : UINT32_MAX;
-    AUTO(miss_array_free)
-    MissArray misses = {0};
+    AUTO(miss_array_free) MissArray misses = {0};
     find_known(head, last, batch, &misses, counts);
     if (misses.count > 0) {
         for (size_t i = 0; i < misses.count; i++) {
@@ -346,8 +343,7 @@ void head_resolve(Head *head, Head *before, HeadQuota *quota, Clock *clock,
     }
 }
 
-// ---- Appending
-// ------------------------------------------------------------------------------------
+// ---- Appending ----
 
 typedef struct Interval {
     int64_t min_ms, max_ms;
@@ -408,8 +404,7 @@ static void note_sequence(Head *head, uint64_t sequence) {
 // stored.
 static void note_fault(Batch *batch, const BatchSeries *row, int64_t time_ms, int64_t oldest_ms) {
     if (batch->first_fault.code != ERROR_NONE) return;
-    AUTO(builder_free)
-    Builder name = {0};
+    AUTO(builder_free) Builder name = {0};
     labels_print((Labels){row->labels}, &name);
     if (time_ms < oldest_ms) {
         too_old(&batch->first_fault, time_ms, oldest_ms);

@@ -90,8 +90,7 @@ int64_t head_bytes(const Head *head);
 uint64_t head_series(const Head *head);
 bool head_overlaps(const Head *head, int64_t from_ms, int64_t to_ms);
 
-// ---- Side (head_side.c)
-// ----------------------------------------------------------------------------
+// ---- Side (head_side.c) ----
 void side_begin(HeadSide *side);
 void side_end(HeadSide *side);
 void side_add_day(Head *head, int64_t day);

@@ -7,8 +7,7 @@
 #include "base/limits.h"
 #include "store/series/head.h"
 
-// ---- Refs to small numbers
-// ------------------------------------------------------------------------
+// ---- Refs to small numbers ----
 
 static uint64_t *ref_slot(RefMap *map, uint32_t ref) {
     uint32_t mask = map->slot_count - 1;
@@ -43,8 +42,7 @@ static void ref_put(Head *head, RefMap *map, uint32_t ref, uint32_t value) {
     *slot = (uint64_t)ref << 32 | (value + 1);
 }
 
-// ---- The whole
-// ------------------------------------------------------------------------------------
+// ---- The whole ----
 
 void side_begin(HeadSide *side) {
     mutex_begin(&side->lock, LOCK_SERIES_SIDE);
@@ -77,8 +75,7 @@ void side_add_day(Head *head, int64_t day) {
     mutex_give(&side->lock);
 }
 
-// ---- Native histograms
-// ----------------------------------------------------------------------------
+// ---- Native histograms ----
 
 static HeadHistograms *histograms_of(Head *head, uint32_t ref, bool make) {
     HeadSide *side = &head->side;
@@ -158,8 +155,7 @@ size_t side_histogram_count(Head *head, uint32_t ref, int64_t from_ms, int64_t t
     return count;
 }
 
-// ---- Exemplars
-// ------------------------------------------------------------------------------------
+// ---- Exemplars ----
 
 static void add_exemplar(Head *head, uint32_t ref, const BatchExemplar *exemplar) {
     HeadSide *side = &head->side;

@@ -312,7 +312,7 @@ size_t integers_encode(const uint64_t *numbers, size_t count, IntegersEffort eff
     return len + inner_len;
 }
 
-// ---- Decoding -----------------------------------------------------------------------------------
+// ---- Decoding ----
 
 static void line_undo(unsigned order, const uint64_t *starts, uint64_t base, size_t count,
                       uint64_t *numbers) {

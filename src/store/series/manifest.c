@@ -9,8 +9,7 @@ static const int64_t MANIFEST_BYTES_MAX = 64 * MB;
 #define MANIFEST_NAME  TEXT("MANIFEST")
 #define MANIFEST_FIRST "traceo series manifest "
 
-// ---- Writing
-// --------------------------------------------------------------------------------------
+// ---- Writing ----
 
 void manifest_print(const Manifest *manifest, Builder *out) {
     builder_addf(out, MANIFEST_FIRST "1\n");
@@ -30,8 +29,7 @@ void manifest_print(const Manifest *manifest, Builder *out) {
 }
 
 bool manifest_write(Disk *disk, Text folder, Manifest *manifest, Error *err) {
-    AUTO(builder_free)
-    Builder content = {0};
+    AUTO(builder_free) Builder content = {0};
     manifest_print(manifest, &content);
     if (!disk_replace(disk, folder, MANIFEST_NAME, text_bytes(builder_text(&content)), err)) {
         return error_context(err, "writing the manifest in %.*s", TEXT_ARG(folder));
@@ -39,8 +37,7 @@ bool manifest_write(Disk *disk, Text folder, Manifest *manifest, Error *err) {
     return true;
 }
 
-// ---- Reading
-// --------------------------------------------------------------------------------------
+// ---- Reading ----
 
 // The next word of a line, ended by a space or the end.
 static bool take_word(Text *rest, Text *out) {
@@ -166,8 +163,7 @@ bool manifest_parse(Bytes content, Arena *arena, Manifest *out, Error *err) {
 }
 
 bool manifest_read(Disk *disk, Text folder, Arena *arena, Manifest *out, Error *err) {
-    AUTO(arena_free)
-    Arena scratch = {0};
+    AUTO(arena_free) Arena scratch = {0};
     Text path = text_format(&scratch, "%.*s/MANIFEST", TEXT_ARG(folder));
     bool there;
     TRY(disk->exists(disk, path, &there, err));

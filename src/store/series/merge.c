@@ -15,8 +15,7 @@ enum {
     MERGE_BLOCKS_MAX = 16,
 };
 
-// ---- One merge
-// ------------------------------------------------------------------------------------
+// ---- One merge ----
 
 typedef struct MergeSource {
     StoreBlock *from;
@@ -168,8 +167,7 @@ static bool merge_metadata(SeriesStore *store, Merge *merge, BlockWriter *writer
 
 static bool merge_into(SeriesStore *store, Merge *merge, StoreBlock *out, Error *err) {
     uint32_t level = 0;
-    AUTO(block_writer_free)
-    BlockWriter *writer = block_writer_begin();
+    AUTO(block_writer_free) BlockWriter *writer = block_writer_begin();
     for (size_t i = 0; i < merge->source_count; i++) {
         MergeSource *source = &merge->sources[i];
         source->count = (uint32_t)block_facts(source->from->block).series;
@@ -189,15 +187,13 @@ static bool merge_into(SeriesStore *store, Merge *merge, StoreBlock *out, Error 
         }
     }
     TRY(merge_metadata(store, merge, writer, err));
-    AUTO(builder_free)
-    Builder content = {0};
+    AUTO(builder_free) Builder content = {0};
     TRY(block_writer_finish(writer, &content, err));
     return store_put_block(store, text_bytes(builder_text(&content)), level + 1,
                            merge->sources[0].from->facts.order, out, err);
 }
 
-// ---- Replacing blocks
-// -----------------------------------------------------------------------------
+// ---- Replacing blocks ----
 
 // Replaces the blocks marked in `gone` by `made` (NULL: by nothing): manifest, then views, then
 // files.
@@ -218,8 +214,7 @@ static bool replace_blocks(SeriesStore *store, const bool *gone, const StoreBloc
     mutex_give(&store->blocks_lock);
     bool removed = true;
     for (size_t i = 0; i < old.count; i++) {
-        AUTO(arena_free)
-        Arena scratch = {0};
+        AUTO(arena_free) Arena scratch = {0};
         store_block_drop(&old.at[i]);
         Objects *objects = store->options.objects;
         // What stays behind is a stranger at the next start, and set aside there.
@@ -231,8 +226,7 @@ static bool replace_blocks(SeriesStore *store, const bool *gone, const StoreBloc
     return removed;
 }
 
-// ---- What pays
-// ------------------------------------------------------------------------------------
+// ---- What pays ----
 
 static int by_day_and_order(const void *a, const void *b) {
     const StoreBlock *first = *(StoreBlock *const *)a, *again = *(StoreBlock *const *)b;
@@ -267,8 +261,7 @@ static bool find_run(StoreBlock **sorted, size_t count, int64_t now_ms, size_t *
 static bool merge_run(SeriesStore *store, StoreBlock **run, size_t count, Error *err) {
     AUTO(merge_end)
     Merge merge = {.sources = memory_new_array(MergeSource, count), .source_count = count};
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     bool *gone = arena_push_array(&arena, bool, store->blocks.count);
     for (size_t i = 0; i < count; i++) {
         merge.sources[i].from = run[i];
@@ -290,8 +283,7 @@ static bool merge_run(SeriesStore *store, StoreBlock **run, size_t count, Error 
 }
 
 static bool drop_before(SeriesStore *store, int64_t before_ms, Error *err) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     bool *gone = arena_push_array(&arena, bool, store->blocks.count + 1);
     bool any = false;
     for (size_t i = 0; i < store->blocks.count; i++)
@@ -303,8 +295,7 @@ static bool merge_once(SeriesStore *store, bool *more, Error *err) {
     Clock *clock = store->options.clock;
     int64_t now_ms = clock->wall_ms(clock);
     *more = false;
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     size_t count = store->blocks.count;
     StoreBlock **sorted = arena_push_array(&arena, StoreBlock *, count + 1);
     for (size_t i = 0; i < count; i++) sorted[i] = &store->blocks.at[i];
@@ -329,8 +320,7 @@ bool series_drop_before(SeriesStore *store, int64_t before_ms, Error *err) {
     return dropped;
 }
 
-// ---- Scrubbing
-// ------------------------------------------------------------------------------------
+// ---- Scrubbing ----
 
 // Damage that a scrub finds takes the block out of views, with a warning in its place; the file
 // stays for a repair.

@@ -35,8 +35,7 @@ void registry_end(Registry *registry) {
     shared_end(&registry->lock);
 }
 
-// ---- Comparing
-// ------------------------------------------------------------------------------------
+// ---- Comparing ----
 
 static inline uint64_t load_8(const uint8_t *at) {
     uint64_t word;
@@ -124,8 +123,7 @@ void registry_learn(Registry *registry, uint32_t before, uint32_t ref) {
     atomic_store_explicit(successor, ref + 1, memory_order_release);
 }
 
-// ---- Tables: open addressing, linear probing, at most three quarters full
-// ---------------------------
+// ---- Tables: open addressing, linear probing, at most three quarters full ----
 
 static bool table_grow(RegistryTable *table, _Atomic int64_t *bytes, Error *err) {
     uint32_t slot_count = table->slot_count == 0 ? 64 : table->slot_count * 2;
@@ -226,8 +224,7 @@ bool registry_find_pair(const Registry *registry, Bytes wire, uint32_t *out) {
     return find_pair(registry, wire, registry_hash(registry, wire), out);
 }
 
-// ---- Making
-// ---------------------------------------------------------------------------------------
+// ---- Making ----
 
 Label registry_label_of(const RegistryPair *pair) {
     Bytes rest = {pair->wire, pair->len};

@@ -131,8 +131,7 @@ static inline const uint32_t *registry_ids(const Registry *registry, const Regis
     return vector_at(&registry->ids, series->pairs_at);
 }
 
-// ---- Finding (registry_select.c); each takes the lock, shared, for as short as it can
-// -------------
+// ---- Finding (registry_select.c); each takes the lock, shared, for as short as it can ----
 
 // The refs that every matcher matches, rising. Regular expressions run outside the lock.
 must_use bool registry_select(Registry *registry, Matchers matchers, Arena *arena, PostingSet *out,

@@ -30,8 +30,7 @@ static PairIds pairs_of_name(Registry *registry, Text name, Arena *arena) {
 }
 
 static bool find_value(Registry *registry, Text name, Text value, uint32_t *out) {
-    AUTO(builder_free)
-    Builder wire = {0};
+    AUTO(builder_free) Builder wire = {0};
     labels_append(&wire, name, value);
     shared_take_read(&registry->lock);
     bool found = registry_find_pair(registry, text_bytes(builder_text(&wire)), out);
@@ -139,8 +138,7 @@ void registry_label_values(Registry *registry, Text name, Arena *arena, Texts *o
     *out = (Texts){values, pairs.count};
 }
 
-// ---- Order
-// ----------------------------------------------------------------------------------------
+// ---- Order ----
 
 typedef struct ByRank {
     const Registry *registry;

@@ -9,8 +9,7 @@
 
 enum { DAY_MS = 86400000 };
 
-// ---- Turning
-// --------------------------------------------------------------------------------------
+// ---- Turning ----
 
 // Series without any sample (the log refused the record that brought them) take memory too, so that
 // such a head turns as well.
@@ -22,8 +21,7 @@ static bool is_empty(const Head *head) {
 bool series_wants_turn(SeriesStore *store) {
     const SeriesOptions *options = &store->options;
     mutex_take(&store->blocks_lock);
-    AUTO(head_unref)
-    Head *head = head_ref(store->head);
+    AUTO(head_unref) Head *head = head_ref(store->head);
     mutex_give(&store->blocks_lock);
     if (is_empty(head)) return false;
     if (head_bytes(head) >= options->head_bytes_max || atomic_load(&head->memory.overdraft) > 0)
@@ -73,14 +71,12 @@ uint64_t series_needed_sequence(SeriesStore *store) {
     return needed;
 }
 
-// ---- Blocks and the manifest
-// ----------------------------------------------------------------------
+// ---- Blocks and the manifest ----
 
 bool store_put_block(SeriesStore *store, Bytes content, uint32_t level, uint64_t order,
                      StoreBlock *out, Error *err) {
     Objects *objects = store->options.objects;
-    AUTO(arena_free)
-    Arena scratch = {0};
+    AUTO(arena_free) Arena scratch = {0};
     Text name = text_format(&store->arena, "%016llx.block",
                             (unsigned long long)store->manifest.next_order++);
     Text object = store_object_name(store, name, &scratch);
@@ -127,8 +123,7 @@ bool store_write_manifest(SeriesStore *store, const StoreBlockArray *blocks,
 // A failure may have come after the new manifest had its name, so the one that is there decides;
 // what cannot be read or removed is set aside at the next start.
 static bool may_be_named(SeriesStore *store, Text name) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     Manifest manifest = {0};
     Error ignored = {0};
     if (!manifest_read(store->options.disk, store->options.folder, &arena, &manifest, &ignored))
@@ -141,8 +136,7 @@ static bool may_be_named(SeriesStore *store, Text name) {
 }
 
 void store_give_up_block(SeriesStore *store, StoreBlock *block) {
-    AUTO(arena_free)
-    Arena scratch = {0};
+    AUTO(arena_free) Arena scratch = {0};
     Objects *objects = store->options.objects;
     store_block_drop(block);
     if (may_be_named(store, block->facts.name)) return;
@@ -152,8 +146,7 @@ void store_give_up_block(SeriesStore *store, StoreBlock *block) {
     (void)removed;
 }
 
-// ---- Sealing
-// --------------------------------------------------------------------------------------
+// ---- Sealing ----
 
 typedef struct Sealing {
     SeriesStore *store;
@@ -220,8 +213,7 @@ static bool write_series(Sealing *sealing, uint32_t ref, int64_t from_ms, int64_
     SeriesColumns *columns = &sealing->columns;
     columns->count = 0;
     TRY(head_read(head, ref, from_ms, to_ms, columns, err));
-    AUTO(arena_free)
-    Arena scratch = {0};
+    AUTO(arena_free) Arena scratch = {0};
     SeriesHistogramArray histograms = {0};
     if (head->side.histograms.count > 0)
         side_histograms(head, ref, from_ms, to_ms, &scratch, &histograms);
@@ -240,14 +232,12 @@ static bool seal_day(Sealing *sealing, int64_t day, Error *err) {
     Head *head = sealing->head;
     SeriesStore *store = sealing->store;
     int64_t from_ms = day * DAY_MS, to_ms = from_ms + DAY_MS - 1;
-    AUTO(arena_free)
-    Arena scratch = {0};
+    AUTO(arena_free) Arena scratch = {0};
     HeadExemplarArray exemplars = {0};
     side_exemplars(head, NULL, from_ms, to_ms, &scratch, &exemplars);
     if (exemplars.count > 0)
         qsort(exemplars.at, exemplars.count, sizeof *exemplars.at, by_ref_and_time);
-    AUTO(block_writer_free)
-    BlockWriter *writer = block_writer_begin();
+    AUTO(block_writer_free) BlockWriter *writer = block_writer_begin();
     bool wrote = false;
     for (uint32_t i = 0; i < registry_count(&head->registry); i++) {
         TRY(write_series(sealing, sealing->refs[i], from_ms, to_ms, &exemplars, writer, &wrote,
@@ -256,8 +246,7 @@ static bool seal_day(Sealing *sealing, int64_t day, Error *err) {
     if (!wrote) return true;  // the day was noted for a sample that was a duplicate
     if (!sealing->metadata_written) TRY(store_write_metadata(store, head->generation, writer, err));
     sealing->metadata_written = true;
-    AUTO(builder_free)
-    Builder content = {0};
+    AUTO(builder_free) Builder content = {0};
     TRY(block_writer_finish(writer, &content, err));
     StoreBlock block;
     TRY(store_put_block(store, text_bytes(builder_text(&content)), 0, store->manifest.next_order,
@@ -300,12 +289,10 @@ static bool seal_metadata(Sealing *sealing, Error *err) {
     SeriesStore *store = sealing->store;
     Clock *clock = store->options.clock;
     int64_t now_ms = clock->wall_ms(clock);
-    AUTO(block_writer_free)
-    BlockWriter *writer = block_writer_begin();
+    AUTO(block_writer_free) BlockWriter *writer = block_writer_begin();
     block_writer_covers(writer, now_ms, now_ms);
     TRY(store_write_metadata(store, sealing->head->generation, writer, err));
-    AUTO(builder_free)
-    Builder content = {0};
+    AUTO(builder_free) Builder content = {0};
     TRY(block_writer_finish(writer, &content, err));
     StoreBlock block;
     TRY(store_put_block(store, text_bytes(builder_text(&content)), 0, store->manifest.next_order,
@@ -322,10 +309,8 @@ static void abandon(Sealing *sealing) {
 }
 
 static bool seal(SeriesStore *store, Head *head, Error *err) {
-    AUTO(arena_free)
-    Arena arena = {0};
-    AUTO(sealing_end)
-    Sealing sealing = {.store = store, .head = head};
+    AUTO(arena_free) Arena arena = {0};
+    AUTO(sealing_end) Sealing sealing = {.store = store, .head = head};
     sealing.refs = registry_sorted(&head->registry, &arena);
     size_t days = head->side.days.count;
     for (size_t i = 0; i < days; i++) {

@@ -26,8 +26,7 @@ static void use_defaults(SeriesOptions *options) {
     if (options->head_bytes_max == 0) options->head_bytes_max = HEAD_BYTES;
 }
 
-// ---- Opening
-// --------------------------------------------------------------------------------------
+// ---- Opening ----
 
 typedef ARRAY(Text) TextArray;
 
@@ -44,8 +43,7 @@ static bool open_blocks(SeriesStore *store, Arena *arena, SeriesReport *report, 
     for (size_t i = 0; i < store->manifest.blocks.count; i++) {
         StoreBlock *block = array_add(&store->blocks);
         block->facts = store->manifest.blocks.at[i];
-        AUTO(arena_free)
-        Arena scratch = {0};
+        AUTO(arena_free) Arena scratch = {0};
         Text name = store_object_name(store, block->facts.name, &scratch);
         Error why = {0};
         bool whole =
@@ -78,8 +76,7 @@ static bool is_named(const SeriesStore *store, Text name) {
 // An object that the manifest does not name goes to the quarantine: a crash between a block and its
 // manifest leaves one, and whatever else it is, it is not guessed at (W15).
 static bool quarantine(SeriesStore *store, const DiskEntry *entry, Text name, Error *err) {
-    AUTO(arena_free)
-    Arena scratch = {0};
+    AUTO(arena_free) Arena scratch = {0};
     Objects *objects = store->options.objects;
     Text from = store_object_name(store, name, &scratch);
     // The half of a put that a crash cut short; nobody ever saw it.
@@ -99,8 +96,7 @@ static bool quarantine(SeriesStore *store, const DiskEntry *entry, Text name, Er
 
 static bool sweep(SeriesStore *store, Arena *arena, SeriesReport *report, TextArray *notes,
                   Error *err) {
-    AUTO(arena_free)
-    Arena scratch = {0};
+    AUTO(arena_free) Arena scratch = {0};
     Objects *objects = store->options.objects;
     DiskEntries entries;
     Text prefix = store->options.object_prefix;
@@ -145,8 +141,7 @@ static SeriesStore *store_begin(SeriesOptions options) {
 
 bool series_open(SeriesOptions options, Arena *arena, SeriesReport *report, SeriesStore **out,
                  Error *err) {
-    AUTO(series_close)
-    SeriesStore *store = store_begin(options);
+    AUTO(series_close) SeriesStore *store = store_begin(options);
     TextArray notes = {0};
     *report = (SeriesReport){0};
     TRY(disk_make_folders(options.disk, store->options.folder, err));
@@ -188,8 +183,7 @@ void series_close(SeriesStore **store) {
     memory_free(gone);
 }
 
-// ---- Writing
-// --------------------------------------------------------------------------------------
+// ---- Writing ----
 
 bool series_may_write(SeriesStore *store, Error *err) {
     const Budget *memory = store->options.memory;
@@ -255,8 +249,7 @@ void series_note_gap(SeriesStore *store, int64_t from_ms, int64_t to_ms, Text no
     mutex_give(&store->blocks_lock);
 }
 
-// ---- What it tells
-// --------------------------------------------------------------------------------
+// ---- What it tells ----
 
 void series_state(SeriesStore *store, SeriesState *out) {
     *out = (SeriesState){.head_min_ms = INT64_MAX,
@@ -341,8 +334,7 @@ bool series_top(SeriesStore *store, SeriesTopKind kind, size_t limit, Arena *are
                 size_t *count, Error *err) {
     (void)err;
     mutex_take(&store->blocks_lock);
-    AUTO(head_unref)
-    Head *head = head_ref(store->head);
+    AUTO(head_unref) Head *head = head_ref(store->head);
     mutex_give(&store->blocks_lock);
     SeriesTopArray rows = {0};
     shared_take_read(&head->registry.lock);
@@ -362,16 +354,14 @@ bool series_inspect_block(Disk *disk, Text path, bool verify_all, Builder *out, 
     for (size_t i = 0; i < path.len; i++) slash = path.at[i] == '/' ? (ptrdiff_t)i : slash;
     Text folder = slash < 0 ? TEXT(".") : text_slice(path, 0, (size_t)slash);
     Text name = text_slice(path, (size_t)(slash + 1), path.len);
-    AUTO(objects_close)
-    Objects *objects = NULL;
+    AUTO(objects_close) Objects *objects = NULL;
     TRY(objects_open_directory(disk, folder, &objects, err));
     File *file;
     int64_t bytes = 0;
     TRY(disk->open(disk, path, FILE_READ, &file, err));
     bool sized = disk->size(disk, file, &bytes, err);
     disk->close(disk, &file);
-    AUTO(block_unref)
-    Block *block = NULL;
+    AUTO(block_unref) Block *block = NULL;
     return sized && block_open(objects, name, bytes, &block, err) &&
            block_inspect(block, verify_all, out, err);
 }

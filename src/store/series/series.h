@@ -45,7 +45,7 @@ must_use bool series_open(SeriesOptions options, Arena *arena, SeriesReport *rep
                           SeriesStore **out, Error *err);
 void series_close(SeriesStore **store);
 
-// ---- Writing ------------------------------------------------------------------------------------
+// ---- Writing ----
 
 // What one sender taught us: the order in which its series come. One per connection; begin with
 // {0}; it owns nothing.
@@ -77,7 +77,7 @@ void series_resolve(SeriesStore *store, SeriesPrediction *prediction, Batch *bat
 void series_append(SeriesStore *store, Batch *batch, uint64_t sequence);
 void series_write_end(SeriesStore *store);
 
-// ---- Reading ------------------------------------------------------------------------------------
+// ---- Reading ----
 
 // A view pins heads and blocks that overlap [from_ms, to_ms]. Close it soon: memory is held
 // meanwhile.
@@ -160,8 +160,7 @@ must_use bool series_exemplars(SeriesView *view, Matchers matchers, Arena *arena
 must_use bool series_metadata(SeriesStore *store, Text family, Arena *arena, BatchMetadata **out,
                               size_t *count, Error *err);
 
-// ---- Maintenance (one thread at a time; the store's background thread)
-// ----------------------------
+// ---- Maintenance (one thread at a time; the store's background thread) ----
 
 // Does the head want to turn (by span, age, bytes)?
 bool series_wants_turn(SeriesStore *store);

@@ -46,8 +46,7 @@ void store_learn_metadata(SeriesStore *store, const BatchMetadata *metadata, uin
 
 bool store_write_metadata(SeriesStore *store, uint64_t generation, BlockWriter *writer,
                           Error *err) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     BatchMetadata *families;
     size_t count;
     TRY(series_metadata(store, TEXT_NONE, &arena, &families, &count, err));

@@ -67,8 +67,7 @@ static inline double oracle_value(uint64_t *random) {
 // sealed). False with a reason.
 static inline bool oracle_agrees(const Oracle *oracle, Fixture *f, int64_t from_ms, int64_t to_ms,
                                  Error *err) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     SeriesView *view = NULL;
     SeriesFoundList found;
     SeriesColumns columns = {0};

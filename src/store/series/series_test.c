@@ -5,8 +5,7 @@
 
 #include "store/series/series_oracle.h"
 
-// ---- Random lives
-// ---------------------------------------------------------------------------------
+// ---- Random lives ----
 
 // Mostly the next scrape; now and then the past, an equal time, or days ago.
 static int64_t random_time(uint64_t *random, int64_t now_ms) {
@@ -105,8 +104,7 @@ TEST(random_lives_read_back_bit_for_bit) {
     for (int i = 0; i < 12; i++) random_life(t, test_random(&random), 300);
 }
 
-// ---- Turning, sealing, merging
-// ----------------------------------------------------------------------
+// ---- Turning, sealing, merging ----
 
 static void write_steps(Fixture *f, int64_t from_ms, int steps) {
     for (int i = 0; i < steps; i++) fixture_put(f, "m", NULL, from_ms + i * 15000, i);
@@ -287,8 +285,7 @@ TEST(retention_lets_old_blocks_go_and_refuses_old_samples) {
     fixture_end(&f);
 }
 
-// ---- The rest of a batch
-// ----------------------------------------------------------------------------
+// ---- The rest of a batch ----
 
 static void put_all_kinds(Fixture *f, int64_t time_ms) {
     fixture_clear(f);
@@ -392,8 +389,7 @@ TEST(metadata_without_samples_has_a_block_and_does_not_hold_the_log) {
     fixture_end(&f);
 }
 
-// ---- Limits and damage
-// ------------------------------------------------------------------------------
+// ---- Limits and damage ----
 
 TEST(new_series_beyond_the_quota_are_refused_and_known_ones_flow) {
     Fixture f;
@@ -538,8 +534,7 @@ TEST(r9_a_damaged_block_warns_and_the_others_answer) {
     check_ok(t, series_turn(f.store, t->err));
     check_ok(t, series_seal(f.store, t->err));
     fixture_close(&f);
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     DiskEntries entries;
     Disk *disk = disk_model_disk(f.model);
     check_ok(t, disk->list(disk, TEXT("data/objects/7"), &arena, &entries, t->err));
@@ -586,8 +581,7 @@ TEST(w21_a_scrub_finds_a_flipped_bit_and_says_so) {
     series_state(f.store, &state);
     check_i64(t, 0, state.corruptions);
     check(t, state.scrubbed_bytes >= (uint64_t)state.block_bytes);
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     DiskEntries entries;
     Disk *disk = disk_model_disk(f.model);
     check_ok(t, disk->list(disk, TEXT("data/objects/7"), &arena, &entries, t->err));
@@ -606,8 +600,7 @@ TEST(w21_a_scrub_finds_a_flipped_bit_and_says_so) {
 }
 
 static size_t count_objects(Test *t, Fixture *f) {
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     DiskEntries entries;
     check_ok(t, f->objects->list(f->objects, TEXT("7/"), &arena, &entries, t->err));
     return entries.count;
@@ -652,8 +645,7 @@ TEST(r9_no_flipped_bit_of_any_file_gives_a_wrong_or_silently_short_answer) {
     }
     check_ok(t, series_seal(f.store, t->err));
     fixture_close(&f);
-    AUTO(arena_free)
-    Arena arena = {0};
+    AUTO(arena_free) Arena arena = {0};
     Disk *disk = disk_model_disk(f.model);
     DiskEntries entries;
     check_ok(t, disk->list(disk, TEXT("data/objects/7"), &arena, &entries, t->err));

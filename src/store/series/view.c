@@ -6,8 +6,7 @@
 
 #include "base/assert.h"
 
-// ---- Views
-// ----------------------------------------------------------------------------------------
+// ---- Views ----
 
 static int by_order(const void *a, const void *b) {
     const StoreBlock *first = *(StoreBlock *const *)a, *again = *(StoreBlock *const *)b;
@@ -15,8 +14,7 @@ static int by_order(const void *a, const void *b) {
 }
 
 static void warn(SeriesView *view, const StoreBlock *block) {
-    AUTO(arena_free)
-    Arena scratch = {0};
+    AUTO(arena_free) Arena scratch = {0};
     Text from = time_format_ms(block->facts.min_ms, &scratch),
          to = time_format_ms(block->facts.max_ms, &scratch);
     *array_add_on(&view->arena, &view->warnings) = text_format(
@@ -82,8 +80,7 @@ Texts series_view_warnings(const SeriesView *view) {
     return (Texts){view->warnings.at, view->warnings.count};
 }
 
-// ---- Reading samples
-// ------------------------------------------------------------------------------
+// ---- Reading samples ----
 
 struct SeriesCursor {
     SeriesView *view;
@@ -144,8 +141,7 @@ bool series_read(SeriesCursor *cursor, const SeriesFound *series, int64_t from_m
     return true;
 }
 
-// ---- Histograms
-// -----------------------------------------------------------------------------------
+// ---- Histograms ----
 
 typedef struct HistogramSink {
     Arena *arena;

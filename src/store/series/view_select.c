@@ -82,8 +82,7 @@ static bool unite(Union *all, Labels labels, FoundPlace place, Error *err) {
 
 static bool select_head(Union *all, uint32_t source, Matchers matchers, Error *err) {
     Head *head = all->view->sources[source].head;
-    AUTO(arena_free)
-    Arena scratch = {0};
+    AUTO(arena_free) Arena scratch = {0};
     PostingSet refs;
     TRY(registry_select(&head->registry, matchers, &scratch, &refs, err));
     for (size_t i = 0; i < refs.count; i++) {
@@ -95,8 +94,7 @@ static bool select_head(Union *all, uint32_t source, Matchers matchers, Error *e
 
 static bool select_block(Union *all, uint32_t source, Matchers matchers, Error *err) {
     const Block *block = all->view->sources[source].block;
-    AUTO(arena_free)
-    Arena scratch = {0};
+    AUTO(arena_free) Arena scratch = {0};
     BlockSeriesSet set;
     TRY(block_select(block, matchers, &scratch, &set, err));
     for (size_t i = 0; i < set.count; i++) {
@@ -109,8 +107,7 @@ static bool select_block(Union *all, uint32_t source, Matchers matchers, Error *
 
 bool series_select(SeriesView *view, Matchers matchers, size_t series_max, Arena *arena,
                    SeriesFoundList *out, Error *err) {
-    AUTO(union_end)
-    Union all = {.view = view, .arena = arena, .series_max = series_max};
+    AUTO(union_end) Union all = {.view = view, .arena = arena, .series_max = series_max};
     for (uint32_t i = 0; i < view->source_count; i++) {
         bool one = view->sources[i].head != NULL ? select_head(&all, i, matchers, err)
                                                  : select_block(&all, i, matchers, err);
@@ -120,8 +117,7 @@ bool series_select(SeriesView *view, Matchers matchers, size_t series_max, Arena
     return true;
 }
 
-// ---- Names and values
-// -----------------------------------------------------------------------------
+// ---- Names and values ----
 
 typedef ARRAY(Text) TextArray;
 
@@ -146,8 +142,7 @@ static void add_texts(TextArray *all, Texts some, Arena *arena) {
 // Of the series that match; `name` NULL text: the names, else the values of this name.
 static bool collect_matching(SeriesView *view, Text name, Matchers matchers, Arena *arena,
                              TextArray *out, Error *err) {
-    AUTO(arena_free)
-    Arena scratch = {0};
+    AUTO(arena_free) Arena scratch = {0};
     SeriesFoundList found;
     TRY(series_select(view, matchers, 0, &scratch, &found, err));
     Map seen = map_begin(&scratch, view->hash_key);
@@ -203,8 +198,7 @@ bool series_label_values(SeriesView *view, Text name, Matchers matchers, Arena *
     return true;
 }
 
-// ---- Exemplars
-// ------------------------------------------------------------------------------------
+// ---- Exemplars ----
 
 typedef struct ExemplarSink {
     Arena *arena;
@@ -222,8 +216,7 @@ static bool take_exemplar(void *context, int64_t time_ms, double value, Labels l
 
 static bool exemplars_of_head(SeriesView *view, Head *head, Matchers matchers, ExemplarSink *sink,
                               Error *err) {
-    AUTO(arena_free)
-    Arena scratch = {0};
+    AUTO(arena_free) Arena scratch = {0};
     PostingSet refs;
     TRY(registry_select(&head->registry, matchers, &scratch, &refs, err));
     HeadExemplarArray some = {0};
@@ -243,12 +236,10 @@ static void cursor_close(BlockCursor **cursor) {
 static bool exemplars_of_block(SeriesView *view, const Block *block, Matchers matchers,
                                ExemplarSink *sink, Error *err) {
     if (block_facts(block).exemplars == 0) return true;
-    AUTO(arena_free)
-    Arena scratch = {0};
+    AUTO(arena_free) Arena scratch = {0};
     BlockSeriesSet set;
     TRY(block_select(block, matchers, &scratch, &set, err));
-    AUTO(cursor_close)
-    BlockCursor *cursor = block_cursor_open(block);
+    AUTO(cursor_close) BlockCursor *cursor = block_cursor_open(block);
     for (size_t i = 0; i < set.count; i++) {
         TRY(block_labels(block, set.at[i], sink->arena, &sink->series, err));
         TRY(block_each_exemplar(cursor, set.at[i], view->from_ms, view->to_ms, take_exemplar, sink,
