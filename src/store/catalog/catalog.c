@@ -66,9 +66,8 @@ static const char *const statements[STATEMENT_COUNT] = {
         "api_key"
         " ORDER BY created_ms, id",
     [STATEMENT_VALUE_GET] = "SELECT content FROM value WHERE name = ?1",
-    [STATEMENT_VALUE_SET] =
-        "INSERT INTO value (name, content) VALUES (?1, ?2)"
-        " ON CONFLICT (name) DO UPDATE SET content = excluded.content",
+    [STATEMENT_VALUE_SET] = ("INSERT INTO value (name, content) VALUES (?1, ?2)"
+                             " ON CONFLICT (name) DO UPDATE SET content = excluded.content"),
 };
 
 struct Catalog {
