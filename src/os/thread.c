@@ -40,6 +40,10 @@ static void rank_take(LockRank rank) {
 }
 
 static void rank_give(LockRank rank) {
+    if ((held >> rank & 1) == 0) {
+        fprintf(stderr, "lock %s is given back by a thread that does not hold it\n",
+                lock_names[rank]);
+    }
     assert((held >> rank & 1) == 1);
     held &= ~((uint64_t)1 << rank);
 }
@@ -78,8 +82,10 @@ void mutex_take(Mutex *mutex) {
 }
 
 void mutex_give(Mutex *mutex) {
-    must_be_zero(pthread_mutex_unlock(&mutex->mutex));
+    // First: once it is free, whoever takes it may end its life, and there is no rank to read any
+    // more.
     rank_give(mutex->rank);
+    must_be_zero(pthread_mutex_unlock(&mutex->mutex));
 }
 
 void shared_begin(SharedLock *lock, LockRank rank) {
@@ -109,8 +115,8 @@ void shared_take_write(SharedLock *lock) {
 }
 
 void shared_give(SharedLock *lock) {
-    must_be_zero(pthread_rwlock_unlock(&lock->lock));
     rank_give(lock->rank);
+    must_be_zero(pthread_rwlock_unlock(&lock->lock));
 }
 
 void condition_begin(Condition *condition) {

@@ -1,5 +1,5 @@
-// W20: samples in memory carry a check from the moment they are packed, and it is looked at whenever
-// they are read again.
+// W20: samples in memory carry a check from the moment they are packed, and it is looked at
+// whenever they are read again.
 
 #include "store/series/page.h"
 
