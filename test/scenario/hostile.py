@@ -106,11 +106,11 @@ class Guard:
                 return int(line.split()[1]) * 1024
         return 0
 
-    def refused(self, name, act, statuses, says="", margin=24 * MB, within_s=1.5, once=True):
+    def refused(self, name, act, statuses, says="", margin=64 * MB, within_s=1.5, once=True):
         """`act()` gives an Answer with one of the statuses whose text holds `says`, and nothing else changes."""
         return self.all_refused(name, [(name, act, says)], statuses, margin, within_s, once)
 
-    def all_refused(self, name, cases, statuses, margin=24 * MB, within_s=1.5, once=True):
+    def all_refused(self, name, cases, statuses, margin=64 * MB, within_s=1.5, once=True):
         """Many cases as one check: (what, act, says); `says` may be a regular expression."""
         statuses = [statuses] if isinstance(statuses, int) else statuses
         bad = []

@@ -72,7 +72,7 @@ def bodies(tap, guard):
     chunk = b"10000\r\n" + bytes(65536) + b"\r\n"
     guard.refused("a chunked body over the limit is 413",
                   lambda: talk(port, (head + "Transfer-Encoding: chunked\r\n\r\n").encode() + chunk * 258, 10, whole), 413, "HTTP_BODY_BYTES",
-                  margin=48 * MB)
+                  margin=96 * MB)
 
     guard.all_refused("snappy that lies about its length is refused", [
         (f"states {stated}", send(varint(stated) + snappy(row)[2:]), "snappy|decompress") for stated in LENGTHS + [64 * MB, 64 * MB + 1]], [400, 413])
@@ -88,7 +88,7 @@ def bodies(tap, guard):
         ("zstd that states 70 MiB", send(zstd_bomb(70, 70 * MB), packed("zstd")), ratio),
         ("zstd in many frames", send(zstd_bomb(1) * 70, packed("zstd")), ratio),
         ("zstd that states 2^63", send(zstd_bomb(1, 1 << 63), packed("zstd")), ratio),
-        ("snappy 65 MiB", send(snappy_bomb(65)), ratio)], 413, margin=40 * MB)
+        ("snappy 65 MiB", send(snappy_bomb(65)), ratio)], 413, margin=96 * MB)
     guard.all_refused("zstd with lies in its frame is refused", [
         ("a window of 2 TiB", send(b"\x28\xb5\x2f\xfd\x00\xff" + zstd_block(1, 100, b"\0", 1), packed("zstd")), "zstd"),
         ("a size stated too small", send(zstd_bomb(1, 10), packed("zstd")), "zstd"),
