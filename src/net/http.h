@@ -54,6 +54,9 @@ typedef struct HttpResponse {
     int status;
     const HttpHeader *headers;  // copied; Content-Length and Connection are added, never given
     size_t header_count;
+    // Behind the body (gRPC's status). Copied; names in lower case. HTTP/1.1 does not send them.
+    const HttpHeader *trailers;
+    size_t trailer_count;
     Builder body;     // moved in and freed once sent
     Text text;        // when `body` is empty: bytes that outlive the exchange or lie in its arena
     Budget *budget;   // where the memory of `body` is reserved: released when it was sent or the
@@ -71,6 +74,21 @@ bool http_is_gone(const HttpExchange *exchange);            // any thread that o
 Text http_header(const HttpExchange *exchange, Text name);  // TEXT_NONE when there is none
 const char *http_status_text(int status);                   // "Not Found"; "" when unknown
 
+// Of one HTTP/2 connection. 0 switches a limit off: for tests that show what it is good for.
+typedef struct Http2Limits {
+    int64_t streams;                  // open at once; one counts until its handler is done
+    int64_t header_list_bytes;        // names and values and 32 bytes each (RFC 9113, 6.5.2)
+    int64_t continuations;            // CONTINUATION frames behind one HEADERS
+    int64_t window_bytes;             // a stream may send so much ahead
+    int64_t connection_window_bytes;  // all streams together
+    int64_t bodies_bytes;             // bodies held at once; beyond it windows stay closed
+    int64_t resets;                   // theirs and ours, within …
+    int64_t resets_window_ms;         // … so long
+    int64_t settings_per_s;
+    int64_t pings_per_s;    // beside one for every answer: gRPC measures its bandwidth so
+    int64_t useless_per_s;  // frames that bring nothing: PRIORITY, empty DATA, unknown ones
+} Http2Limits;
+
 typedef struct HttpLimits {
     HttpParseLimits parse;
     int64_t header_time_ms;  // from the first byte (or accept) to the whole head
@@ -80,6 +98,7 @@ typedef struct HttpLimits {
     int64_t body_bytes;      // default of HttpExchange.body_bytes_max
     int64_t keep_alive_requests;
     int64_t connections;  // of the whole server; 503 beyond
+    Http2Limits http2;
 } HttpLimits;
 
 HttpLimits http_limits_default(void);  // base/limits.def
@@ -109,6 +128,17 @@ Loop *http_server_loop(HttpServer *server, int index);
 void http_server_stop(HttpServer *server, int64_t deadline_ms);
 void http_server_free(HttpServer **server);  // after stop (stops at once otherwise); NULL is fine
 
+// Why HTTP/2 connections are ended with GOAWAY, as counted.
+typedef enum Http2Goaway {
+    HTTP2_GOAWAY_DRAIN,     // stopping, or idle
+    HTTP2_GOAWAY_PROTOCOL,  // the client broke the protocol
+    HTTP2_GOAWAY_RESETS,    // too many streams reset, by them or because of them
+    HTTP2_GOAWAY_HEADERS,   // endless or enormous header blocks
+    HTTP2_GOAWAY_CONTROL,   // floods of SETTINGS, PING and frames that bring nothing
+    HTTP2_GOAWAY_SLOW,      // heads that do not end
+    HTTP2_GOAWAY_COUNT
+} Http2Goaway;
+
 typedef struct HttpStats {
     int64_t connections;           // open now
     int64_t connections_accepted;  // ever
@@ -117,6 +147,9 @@ typedef struct HttpStats {
     int64_t requests;              // heads read whole
     int64_t refused;               // answered by this floor: malformed, too large, too slow
     int64_t bytes_in, bytes_out;
+    // Of HTTP/2 alone; its requests are also among `requests`.
+    int64_t http2_sessions, http2_streams, http2_resets_received, http2_resets_sent;
+    int64_t http2_goaways[HTTP2_GOAWAY_COUNT];
 } HttpStats;
 
 HttpStats http_server_stats(const HttpServer *server);  // any thread

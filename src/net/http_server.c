@@ -21,6 +21,17 @@ HttpLimits http_limits_default(void) {
         .body_bytes = LIMIT_HTTP_BODY_BYTES,
         .keep_alive_requests = LIMIT_HTTP_KEEP_ALIVE_REQUESTS,
         .connections = LIMIT_HTTP_CONNECTIONS,
+        .http2 = {.streams = LIMIT_HTTP2_STREAMS,
+                  .header_list_bytes = LIMIT_HTTP2_HEADER_LIST_BYTES,
+                  .continuations = LIMIT_HTTP2_CONTINUATIONS,
+                  .window_bytes = LIMIT_HTTP2_WINDOW_BYTES,
+                  .connection_window_bytes = LIMIT_HTTP2_CONNECTION_WINDOW_BYTES,
+                  .bodies_bytes = LIMIT_HTTP2_BODIES_BYTES,
+                  .resets = LIMIT_HTTP2_RESETS,
+                  .resets_window_ms = 10000,
+                  .settings_per_s = LIMIT_HTTP2_SETTINGS_PER_S,
+                  .pings_per_s = LIMIT_HTTP2_PINGS_PER_S,
+                  .useless_per_s = LIMIT_HTTP2_USELESS_PER_S},
     };
 }
 
