@@ -139,7 +139,12 @@ TEST(large_memory_fails_when_told_to) {
     check_error(t, memory_reserve(100, &at, t->err), ERROR_NO_MEMORY);
     check_ok(t, memory_reserve(100, &at, t->err));
     memory_free(at);
-    check(t, memory_fail_after(0, false) == 3);
+    check(t, memory_fail_after(1, false) == 3);
+    memory_fail_untold(true);
+    check_ok(t, memory_reserve(100, &at, t->err));
+    check(t, at == NULL);
+    memory_fail_untold(false);
+    check(t, memory_fail_after(0, false) == 1);
 }
 
 TEST(every_limit_has_a_reason_and_a_unit) {

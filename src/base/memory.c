@@ -12,6 +12,7 @@
 static _Atomic uint64_t fail_nth;    // 0: never
 static _Atomic uint64_t calls_seen;  // since the last memory_fail_after()
 static _Atomic bool fail_for_ever;
+static _Atomic bool fail_untold;
 
 static _Noreturn void no_memory(size_t bytes) {
     fprintf(stderr, "traceo: out of memory: %zu bytes could not be had; the process stops here\n",
@@ -55,11 +56,23 @@ uint64_t memory_fail_after(uint64_t nth, bool for_ever) {
     return seen;
 }
 
+void memory_fail_untold(bool untold) {
+    atomic_store(&fail_untold, untold);
+}
+
 static bool must_fail(void) {
     uint64_t call = atomic_fetch_add(&calls_seen, 1) + 1;
     uint64_t nth = atomic_load(&fail_nth);
     if (likely(nth == 0)) return false;
     return call == nth || (call > nth && atomic_load(&fail_for_ever));
+}
+
+static bool refused(size_t bytes, void **out, Error *err) {
+    if (atomic_load(&fail_untold)) {
+        *out = NULL;
+        return true;
+    }
+    return error_set(err, ERROR_NO_MEMORY, "%zu bytes of memory could not be had", bytes);
 }
 
 bool memory_reserve(size_t bytes, void **out, Error *err) {
@@ -69,7 +82,7 @@ bool memory_reserve(size_t bytes, void **out, Error *err) {
 bool memory_reserve_aligned(size_t bytes, size_t align, void **out, Error *err) {
     void *at = NULL;
     if (must_fail() || posix_memalign(&at, align, bytes == 0 ? align : bytes) != 0) {
-        return error_set(err, ERROR_NO_MEMORY, "%zu bytes of memory could not be had", bytes);
+        return refused(bytes, out, err);
     }
     *out = at;
     return true;
@@ -77,9 +90,7 @@ bool memory_reserve_aligned(size_t bytes, size_t align, void **out, Error *err) 
 
 bool memory_reserve_again(void *at, size_t bytes, void **out, Error *err) {
     void *moved = must_fail() ? NULL : realloc(at, bytes == 0 ? 1 : bytes);
-    if (moved == NULL) {
-        return error_set(err, ERROR_NO_MEMORY, "%zu bytes of memory could not be had", bytes);
-    }
+    if (moved == NULL) return refused(bytes, out, err);
     *out = moved;
     return true;
 }

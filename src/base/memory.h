@@ -26,6 +26,9 @@ must_use bool memory_reserve_again(void *at, size_t bytes, void **out, Error *er
 // Tests: the n-th memory_reserve from now fails (1 is the next); with `for_ever` all later ones
 // too. 0 switches it off. Returns how many calls were seen since the last setting.
 uint64_t memory_fail_after(uint64_t nth, bool for_ever);
+// Tests: the calls that fail say that they worked and give NULL, as if their answer were not looked
+// at. For programs that are to die of it.
+void memory_fail_untold(bool untold);
 
 // count * size, stopping the process when it overflows.
 size_t array_bytes(size_t count, size_t size);

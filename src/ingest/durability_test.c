@@ -5,10 +5,15 @@
 // cut after every operation of the disk; each of several states that a real disk could then show is
 // opened again. What was acknowledged has to be there, unaltered; what nobody sent must not be. The
 // disk's planted lies have to be caught by the very same suite. Then the same life goes on while
-// the 1st, 2nd, … n-th call fails, once or for ever, and keeps the same promises.
+// the 1st, 2nd, … n-th call fails, once or for ever, and keeps the same promises. There the planted
+// faults are failures that nobody hears of: a call of the disk that failed and says it worked,
+// memory that was refused and is used, an error of the write path that its caller drops.
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/test.h"
@@ -30,6 +35,7 @@ typedef struct Life {
     Test *t;
     char catalog[64];
     ManualClock clock;
+    bool ignores_errors;  // planted: acknowledges whatever writing and syncing said
 } Life;
 
 static double value_of(int batch, int series) {
@@ -82,8 +88,8 @@ static bool live_batch(Life *life, Store *store, IngestSender *sender, Promises 
                        Error *err) {
     int batch = promises->sent++;
     clock_advance(&life->clock, 1000);
-    TRY(write_batch(life, store, sender, batch, err));
-    TRY(store_commit_now(store, err));
+    bool durable = write_batch(life, store, sender, batch, err) && store_commit_now(store, err);
+    if (!durable && !life->ignores_errors) return false;
     promises->acked[batch] = true;
     if (batch % BATCHES_PER_FLUSH == BATCHES_PER_FLUSH - 1) TRY(store_flush(store, err));
     return batch != BATCHES - 3 || store_maintain(store, err);
@@ -273,6 +279,20 @@ static bool life_with_fault(Test *t, Life *life, DiskFaultPlan plan, Tally *tall
     return reached;
 }
 
+// Every call of the plan's kind in turn. Returns how many there were.
+static uint64_t fail_each_call(Test *t, Life *life, DiskFaultPlan plan, Tally *tally) {
+    plan.nth = 1;
+    while (life_with_fault(t, life, plan, tally)) plan.nth++;
+    return plan.nth - 1;
+}
+
+static void check_nothing_broken(Test *t, const Tally *tally) {
+    if (tally->broken > 0)
+        check_failed(t, __FILE__, __LINE__, "%llu of %llu states break a promise; %s",
+                     (unsigned long long)tally->broken, (unsigned long long)tally->states,
+                     tally->first);
+}
+
 TEST(each_disk_call_may_fail_in_turn_and_nothing_acknowledged_is_lost) {
     static const DiskFaultPlan plans[] = {
         {.call = DISK_CALL_ANY, .code = ERROR_IO},
@@ -285,17 +305,57 @@ TEST(each_disk_call_may_fail_in_turn_and_nothing_acknowledged_is_lost) {
     Tally tally = {0};
     Life life = {.t = t};
     snprintf(life.catalog, sizeof life.catalog, "/dev/shm/traceo-faults-%d.db", (int)getpid());
-    for (size_t i = 0; i < COUNT(plans); i++) {
-        DiskFaultPlan plan = plans[i];
-        plan.nth = 1;
-        while (life_with_fault(t, &life, plan, &tally)) plan.nth++;
-        check(t, plan.nth > 5);
-    }
+    for (size_t i = 0; i < COUNT(plans); i++)
+        check(t, fail_each_call(t, &life, plans[i], &tally) > 4);
     printf("# %llu states after a failing disk call\n", (unsigned long long)tally.states);
-    if (tally.broken > 0)
-        check_failed(t, __FILE__, __LINE__, "%llu of %llu states break a promise; %s",
-                     (unsigned long long)tally.broken, (unsigned long long)tally.states,
-                     tally.first);
+    check_nothing_broken(t, &tally);
+}
+
+TEST(an_ignored_failure_of_the_disk_is_caught) {
+    static const DiskFaultPlan plans[] = {
+        {.call = DISK_CALL_WRITE, .code = ERROR_IO, .untold = true},
+        {.call = DISK_CALL_WRITE, .code = ERROR_DISK_FULL, .untold = true, .partial = true},
+        {.call = DISK_CALL_SYNC, .code = ERROR_IO, .untold = true, .for_ever = true},
+        {.call = DISK_CALL_RENAME, .code = ERROR_IO, .untold = true, .for_ever = true},
+    };
+    Life life = {.t = t};
+    snprintf(life.catalog, sizeof life.catalog, "/dev/shm/traceo-unheard-%d.db", (int)getpid());
+    for (size_t i = 0; i < COUNT(plans); i++) {
+        Tally tally = {0};
+        uint64_t calls = fail_each_call(t, &life, plans[i], &tally);
+        printf("# unheard failures of call %d: %llu of %llu states are caught\n",
+               (int)plans[i].call, (unsigned long long)tally.broken,
+               (unsigned long long)tally.states);
+        check(t, calls > 4 && tally.broken > 0);
+    }
+}
+
+TEST(an_acknowledgement_whatever_the_disk_said_is_caught) {
+    Tally tally = {0};
+    Life life = {.t = t, .ignores_errors = true};
+    snprintf(life.catalog, sizeof life.catalog, "/dev/shm/traceo-dropped-%d.db", (int)getpid());
+    DiskFaultPlan plan = {.call = DISK_CALL_WRITE, .code = ERROR_IO, .for_ever = true};
+    check(t, fail_each_call(t, &life, plan, &tally) > 4);
+    check(t, tally.broken > 0);
+}
+
+// One life in which an allocation is refused, then a look at what is there. Returns false when
+// there were not so many.
+static bool life_without_memory(Life *life, uint64_t nth, bool for_ever, Tally *tally) {
+    clock_manual(&life->clock, BASE_MS);
+    DiskModel *model = disk_model_new();
+    Promises promises = {.sent = 0};
+    Error err = {0};
+    memory_fail_after(nth, for_ever);
+    (void)live(life, disk_model_disk(model), &promises, true, &err);
+    bool reached = memory_fail_after(0, false) >= nth;
+    char how[160];
+    snprintf(how, sizeof how, "allocation %llu fails%s (the life said: %.60s)",
+             (unsigned long long)nth, for_ever ? " for ever" : "", err.message);
+    judge(life, model, &promises, how, tally);
+    disk_model_free(&model);
+    unlink(life->catalog);
+    return reached;
 }
 
 TEST(each_large_allocation_may_fail_in_turn_and_nothing_acknowledged_is_lost) {
@@ -303,29 +363,58 @@ TEST(each_large_allocation_may_fail_in_turn_and_nothing_acknowledged_is_lost) {
     Life life = {.t = t};
     snprintf(life.catalog, sizeof life.catalog, "/dev/shm/traceo-memory-%d.db", (int)getpid());
     for (int for_ever = 0; for_ever < 2; for_ever++) {
-        for (uint64_t nth = 1;; nth++) {
-            clock_manual(&life.clock, BASE_MS);
-            DiskModel *model = disk_model_new();
-            Promises promises = {.sent = 0};
-            Error err = {0};
-            memory_fail_after(nth, for_ever == 1);
-            (void)live(&life, disk_model_disk(model), &promises, true, &err);
-            bool reached = memory_fail_after(0, false) >= nth;
-            char how[160];
-            snprintf(how, sizeof how, "allocation %llu fails%s (the life said: %.60s)",
-                     (unsigned long long)nth, for_ever ? " for ever" : "", err.message);
-            judge(&life, model, &promises, how, &tally);
-            disk_model_free(&model);
-            unlink(life.catalog);
-            if (!reached) break;
-        }
+        for (uint64_t nth = 1; life_without_memory(&life, nth, for_ever == 1, &tally);) nth++;
     }
     printf("# %llu lives with a failing allocation\n", (unsigned long long)tally.states);
     check(t, tally.states > 10);
-    if (tally.broken > 0)
-        check_failed(t, __FILE__, __LINE__, "%llu of %llu states break a promise; %s",
-                     (unsigned long long)tally.broken, (unsigned long long)tally.states,
-                     tally.first);
+    check_nothing_broken(t, &tally);
+}
+
+TEST(an_acknowledgement_without_memory_is_caught) {
+    Tally tally = {0};
+    Life life = {.t = t, .ignores_errors = true};
+    snprintf(life.catalog, sizeof life.catalog, "/dev/shm/traceo-memory-%d.db", (int)getpid());
+    for (uint64_t nth = 1; life_without_memory(&life, nth, false, &tally);) nth++;
+    check(t, tally.broken > 0);
+}
+
+enum { CHILD_FINE = 0, CHILD_NOT_REACHED = 3, CHILD_BROKEN = 4 };
+
+// The same life in a process of its own, with a NULL where the refused memory should be. The suite
+// itself runs in the test's process, which would end as this one does.
+static int unchecked_allocation(Life *life, uint64_t nth) {
+    pid_t child = fork();
+    if (child == 0) {
+        static const int deadly[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+        for (size_t i = 0; i < COUNT(deadly); i++) signal(deadly[i], SIG_DFL);
+        setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+        if (freopen("/dev/null", "w", stderr) == NULL) _exit(CHILD_FINE);
+        Tally tally = {0};
+        memory_fail_untold(true);
+        bool reached = life_without_memory(life, nth, false, &tally);
+        _exit(!reached ? CHILD_NOT_REACHED : tally.broken > 0 ? CHILD_BROKEN : CHILD_FINE);
+    }
+    int status = 0;
+    check(life->t, child > 0 && waitpid(child, &status, 0) == child);
+    unlink(life->catalog);
+    return status;
+}
+
+TEST(an_unchecked_allocation_is_caught) {
+    Life life = {.t = t};
+    snprintf(life.catalog, sizeof life.catalog, "/dev/shm/traceo-unchecked-%d.db", (int)getpid());
+    int caught = 0, missed = 0;
+    for (uint64_t nth = 1;; nth++) {
+        int status = unchecked_allocation(&life, nth);
+        int code = WIFEXITED(status) ? WEXITSTATUS(status) : CHILD_BROKEN;
+        if (code == CHILD_NOT_REACHED) break;
+        if (code == CHILD_FINE)
+            missed++;
+        else
+            caught++;
+    }
+    printf("# %d unchecked allocations are caught, %d are not\n", caught, missed);
+    check(t, caught > 4 && missed == 0);
 }
 
 TEST_MAIN("durability", CASE(a_whole_life_without_a_crash_keeps_its_promises),
@@ -333,4 +422,8 @@ TEST_MAIN("durability", CASE(a_whole_life_without_a_crash_keeps_its_promises),
           CASE(a_disk_that_lies_about_syncing_is_caught),
           CASE(a_disk_that_lies_about_syncing_folders_is_caught),
           CASE(each_disk_call_may_fail_in_turn_and_nothing_acknowledged_is_lost),
-          CASE(each_large_allocation_may_fail_in_turn_and_nothing_acknowledged_is_lost))
+          CASE(an_ignored_failure_of_the_disk_is_caught),
+          CASE(an_acknowledgement_whatever_the_disk_said_is_caught),
+          CASE(each_large_allocation_may_fail_in_turn_and_nothing_acknowledged_is_lost),
+          CASE(an_acknowledgement_without_memory_is_caught),
+          CASE(an_unchecked_allocation_is_caught))

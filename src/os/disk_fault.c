@@ -18,8 +18,14 @@ struct DiskFault {
 typedef struct Verdict {
     bool fails;
     bool partial;
+    bool untold;
     ErrorCode code;
 } Verdict;
+
+static bool is_change(DiskCall call) {
+    return call == DISK_CALL_WRITE || call == DISK_CALL_RESIZE || call == DISK_CALL_SYNC ||
+           call == DISK_CALL_RENAME || call == DISK_CALL_REMOVE;
+}
 
 // Counts the call and says what becomes of it; waits here when the plan says so.
 static Verdict judge(DiskFault *fault, DiskCall call) {
@@ -30,16 +36,19 @@ static Verdict judge(DiskFault *fault, DiskCall call) {
     bool counts = plan.call == DISK_CALL_ANY || plan.call == call;
     uint64_t seen = fault->seen[plan.call];
     mutex_give(&fault->lock);
+    // What gives nothing back can fail unheard; a read that did would leave its result unset.
+    if (plan.untold && !is_change(call)) counts = false;
     bool hit = counts && plan.nth > 0 && (seen == plan.nth || (plan.for_ever && seen > plan.nth));
     if (!hit) return (Verdict){0};
     if (plan.delay_ms > 0) {
         Clock *clock = clock_system();
         clock->sleep_ms(clock, plan.delay_ms);
     }
-    return (Verdict){plan.code != ERROR_NONE, plan.partial, plan.code};
+    return (Verdict){plan.code != ERROR_NONE, plan.partial, plan.untold, plan.code};
 }
 
 static bool fail(Verdict verdict, const char *doing, Error *err) {
+    if (verdict.untold) return true;
     return error_set(err, verdict.code, "%s: made to fail by a test", doing);
 }
 

@@ -24,6 +24,7 @@ typedef struct DiskFaultPlan {
     ErrorCode code;    // IO, DISK_FULL, NO_MEMORY
     bool partial;      // a failing write first writes half of its bytes
     int64_t delay_ms;  // waits instead of failing when code is ERROR_NONE
+    bool untold;       // a change that fails says it worked: what a caller hears who does not look
 } DiskFaultPlan;
 
 typedef struct DiskFault DiskFault;

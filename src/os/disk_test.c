@@ -277,7 +277,9 @@ TEST(a_plan_counts_its_calls_and_writes_half) {
     Disk *disk = disk_fault_disk(fault);
     File *file = NULL;
     check_ok(t, disk->open(disk, TEXT("f"), FILE_CREATE, &file, t->err));
-    disk_fault_plan(fault, (DiskFaultPlan){DISK_CALL_WRITE, 2, false, ERROR_DISK_FULL, true, 0});
+    disk_fault_plan(
+        fault, (DiskFaultPlan){
+                   .call = DISK_CALL_WRITE, .nth = 2, .code = ERROR_DISK_FULL, .partial = true});
     check_ok(t, disk->write(disk, file, 0, "aaaa", 4, t->err));
     check_error(t, disk->write(disk, file, 4, "bbbb", 4, t->err), ERROR_DISK_FULL);
     int64_t bytes = 0;
@@ -286,11 +288,17 @@ TEST(a_plan_counts_its_calls_and_writes_half) {
     check_ok(t, disk->write(disk, file, 4, "bbbb", 4, t->err));
     check(t, disk_fault_seen(fault, DISK_CALL_WRITE) == 3 &&
                  disk_fault_seen(fault, DISK_CALL_ANY) == 4);
-    disk_fault_plan(fault, (DiskFaultPlan){DISK_CALL_SYNC, 1, true, ERROR_IO, false, 0});
+    disk_fault_plan(
+        fault,
+        (DiskFaultPlan){.call = DISK_CALL_SYNC, .nth = 1, .for_ever = true, .code = ERROR_IO});
     check_error(t, disk->sync(disk, file, t->err), ERROR_IO);
     check_error(t, disk->sync_folder(disk, TEXT("."), t->err), ERROR_IO);
     disk_fault_plan(fault, (DiskFaultPlan){.call = DISK_CALL_SYNC, .nth = 1, .delay_ms = 1});
     check_ok(t, disk->sync_data(disk, file, t->err));
+    disk_fault_plan(fault, (DiskFaultPlan){.nth = 1, .code = ERROR_IO, .untold = true});
+    check_ok(t, disk->write(disk, file, 8, "cccc", 4, t->err));
+    check_ok(t, disk->size(disk, file, &bytes, t->err));
+    check_i64(t, 8, bytes);  // nothing was written
     disk->close(disk, &file);
 }
 
