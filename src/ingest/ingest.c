@@ -2,6 +2,7 @@
 
 #include "ingest/ingest.h"
 
+#include "base/assert.h"
 #include "base/limits.h"
 #include "codec/protobuf.h"
 #include "ingest/admit.h"
@@ -11,6 +12,7 @@ struct IngestSender {
     SeriesPrediction prediction;
     uint32_t tenant;  // the prediction is of this one
     Builder body;     // decompressed; its memory is kept
+    Builder packed;   // for the log, when the body came in another form
     Batch batch;
     Arena scratch;  // labels that had to be brought together; cleared per request
 };
@@ -25,25 +27,26 @@ IngestSender *ingest_sender_new(void) {
 void ingest_sender_free(IngestSender **sender) {
     if (*sender == NULL) return;
     builder_free(&(*sender)->body);
+    builder_free(&(*sender)->packed);
     batch_free(&(*sender)->batch);
     arena_free(&(*sender)->scratch);
     memory_free(TAKE(*sender));
 }
 
-// Decodes `body` into the sender's batch, which is empty before.
+// Decodes `body` into the sender's batch, which is empty before. `*plain` is the body decompressed.
 static bool decode(IngestSender *sender, Compression compression, Bytes body, int64_t arrival_ms,
-                   Error *err) {
+                   Bytes *plain, Error *err) {
     batch_clear(&sender->batch);
     arena_clear(&sender->scratch);
     sender->batch.arrival_ms = arrival_ms;
-    Bytes decoded = body;
+    *plain = body;
     if (compression != COMPRESSION_NONE) {
         builder_clear(&sender->body);
         TRY(decompress(compression, body, (size_t)LIMIT_BODY_DECOMPRESSED_BYTES, &sender->body,
                        err));
-        decoded = text_bytes(builder_text(&sender->body));
+        *plain = text_bytes(builder_text(&sender->body));
     }
-    return write_request_decode(decoded, &sender->scratch, &sender->batch, err);
+    return write_request_decode(*plain, &sender->scratch, &sender->batch, err);
 }
 
 static SeriesPrediction *prediction_for(IngestSender *sender, const Tenant *tenant) {
@@ -58,22 +61,46 @@ static SeriesPrediction *prediction_for(IngestSender *sender, const Tenant *tena
 // for one burst.
 static void let_go(IngestSender *sender) {
     if (sender->body.capacity > BODY_KEPT_BYTES) builder_free(&sender->body);
+    if (sender->packed.capacity > BODY_KEPT_BYTES) builder_free(&sender->packed);
     if (batch_bytes_kept(&sender->batch) > BODY_KEPT_BYTES) batch_free(&sender->batch);
     if (sender->scratch.bytes > BODY_KEPT_BYTES) arena_free(&sender->scratch);
 }
 
-static bool ingest_whole(Store *store, Tenant *tenant, IngestSender *sender, LogRecordType type,
-                         Compression compression, Bytes body, int64_t arrival_ms,
+// What the log keeps: `body` as it came where that is one of its two forms, else packed by snappy.
+typedef struct LogForm {
+    LogRecordType type;
+    Bytes body;
+} LogForm;
+
+static bool log_form(IngestSender *sender, Compression came_as, Bytes body, Bytes plain, bool pack,
+                     LogForm *out, Error *err) {
+    *out = (LogForm){LOG_RECORD_REMOTE_WRITE_1, body};
+    if (came_as == COMPRESSION_SNAPPY) return true;
+    if (came_as == COMPRESSION_NONE && !pack) {
+        out->type = LOG_RECORD_SAMPLES;
+        return true;
+    }
+    builder_clear(&sender->packed);
+    TRY(compress_bytes(COMPRESSION_SNAPPY, 0, plain, &sender->packed, err));
+    out->body = text_bytes(builder_text(&sender->packed));
+    return true;
+}
+
+static bool ingest_whole(Store *store, Tenant *tenant, IngestSender *sender,
+                         Compression compression, Bytes body, bool pack, int64_t arrival_ms,
                          IngestOutcome *out, Error *err) {
     *out = (IngestOutcome){0};
-    TRY(decode(sender, compression, body, arrival_ms, err));
+    Bytes plain;
+    TRY(decode(sender, compression, body, arrival_ms, &plain, err));
     Batch *batch = &sender->batch;
     admit(batch);
     out->samples = batch->samples.count + batch->histograms.count;
     out->exemplars = batch->exemplars.count;
     out->metadata = batch->metadata.count;
     if (batch->series.count > 0 || batch->metadata.count > 0) {
-        TRY(store_write(store, tenant, type, body, prediction_for(sender, tenant), batch,
+        LogForm form;
+        TRY(log_form(sender, compression, body, plain, pack, &form, err));
+        TRY(store_write(store, tenant, form.type, form.body, prediction_for(sender, tenant), batch,
                         &out->sequence, err));
     }
     memcpy(out->counts, batch->counts, sizeof out->counts);
@@ -81,42 +108,27 @@ static bool ingest_whole(Store *store, Tenant *tenant, IngestSender *sender, Log
     return true;
 }
 
-static bool ingest(Store *store, Tenant *tenant, IngestSender *sender, LogRecordType type,
-                   Compression compression, Bytes body, int64_t arrival_ms, IngestOutcome *out,
-                   Error *err) {
-    bool done = ingest_whole(store, tenant, sender, type, compression, body, arrival_ms, out, err);
+bool ingest_remote_write(Store *store, Tenant *tenant, IngestSender *sender,
+                         Compression compression, Bytes body, int64_t arrival_ms,
+                         IngestOutcome *out, Error *err) {
+    bool done = ingest_whole(store, tenant, sender, compression, body, false, arrival_ms, out, err);
     let_go(sender);
     return done;
 }
 
-bool ingest_remote_write(Store *store, Tenant *tenant, IngestSender *sender,
-                         Compression compression, Bytes body, int64_t arrival_ms,
-                         IngestOutcome *out, Error *err) {
-    if (compression == COMPRESSION_SNAPPY) {
-        return ingest(store, tenant, sender, LOG_RECORD_REMOTE_WRITE_1, compression, body,
-                      arrival_ms, out, err);
-    }
-    // The log knows two forms of a body; what came otherwise is logged as decoded.
-    if (compression == COMPRESSION_NONE) {
-        return ingest(store, tenant, sender, LOG_RECORD_SAMPLES, compression, body, arrival_ms, out,
-                      err);
-    }
-    AUTO(builder_free) Builder plain = {0};
-    TRY(decompress(compression, body, (size_t)LIMIT_BODY_DECOMPRESSED_BYTES, &plain, err));
-    AUTO(builder_free) Builder packed = {0};
-    TRY(compress_bytes(COMPRESSION_SNAPPY, 0, text_bytes(builder_text(&plain)), &packed, err));
-    return ingest(store, tenant, sender, LOG_RECORD_REMOTE_WRITE_1, COMPRESSION_SNAPPY,
-                  text_bytes(builder_text(&packed)), arrival_ms, out, err);
-}
-
 bool ingest_samples(Store *store, Tenant *tenant, IngestSender *sender, Bytes body,
                     int64_t arrival_ms, IngestOutcome *out, Error *err) {
-    // The log takes the body as it is: a scrape of this host is 22 KB plain and a fifth of that
-    // packed.
-    AUTO(builder_free) Builder packed = {0};
-    TRY(compress_bytes(COMPRESSION_SNAPPY, 0, body, &packed, err));
-    return ingest(store, tenant, sender, LOG_RECORD_REMOTE_WRITE_1, COMPRESSION_SNAPPY,
-                  text_bytes(builder_text(&packed)), arrival_ms, out, err);
+    // A replay unpacks no more than this, so no more may be logged.
+    if ((int64_t)body.len > LIMIT_BODY_DECOMPRESSED_BYTES) {
+        return error_set(err, ERROR_TOO_LARGE,
+                         "a body of %zu bytes passes BODY_DECOMPRESSED_BYTES (%lld)", body.len,
+                         (long long)LIMIT_BODY_DECOMPRESSED_BYTES);
+    }
+    // Packed for the log only: a scrape of this host is 22 KB plain and a fifth of that packed.
+    bool done =
+        ingest_whole(store, tenant, sender, COMPRESSION_NONE, body, true, arrival_ms, out, err);
+    let_go(sender);
+    return done;
 }
 
 bool ingest_replay(void *context, Store *store, const LogRecord *record, Error *err) {
@@ -129,7 +141,8 @@ bool ingest_replay(void *context, Store *store, const LogRecord *record, Error *
     }
     Compression compression =
         record->type == LOG_RECORD_SAMPLES ? COMPRESSION_NONE : COMPRESSION_SNAPPY;
-    if (!decode(sender, compression, record->body, record->arrival_ms, err)) {
+    Bytes plain;
+    if (!decode(sender, compression, record->body, record->arrival_ms, &plain, err)) {
         return error_context(err, "decoding log record %llu", (unsigned long long)record->sequence);
     }
     admit_beside(&sender->batch);
@@ -139,15 +152,48 @@ bool ingest_replay(void *context, Store *store, const LogRecord *record, Error *
     return done;
 }
 
-void write_body_add(WriteBody *body, Labels labels, int64_t time_ms, double value) {
-    size_t series = protobuf_begin(&body->bytes, 1);
+void write_body_begin(WriteBody *body, Labels labels) {
+    assert(body->series == 0);
+    body->series = protobuf_begin(&body->bytes, 1);
     builder_add_bytes(&body->bytes, labels.wire.at, labels.wire.len);
+}
+
+void write_body_sample(WriteBody *body, int64_t time_ms, double value) {
+    assert(body->series != 0);
     size_t sample = protobuf_begin(&body->bytes, 2);
     protobuf_add_double(&body->bytes, 1, value);
     protobuf_add_varint(&body->bytes, 2, (uint64_t)time_ms);
     protobuf_end(&body->bytes, sample);
-    protobuf_end(&body->bytes, series);
     body->rows++;
+}
+
+void write_body_exemplar(WriteBody *body, Labels labels, double value, int64_t time_ms) {
+    assert(body->series != 0);
+    size_t exemplar = protobuf_begin(&body->bytes, 3);
+    builder_add_bytes(&body->bytes, labels.wire.at, labels.wire.len);
+    protobuf_add_double(&body->bytes, 2, value);
+    protobuf_add_varint(&body->bytes, 3, (uint64_t)time_ms);
+    protobuf_end(&body->bytes, exemplar);
+}
+
+void write_body_histogram(WriteBody *body, const NativeHistogram *histogram) {
+    assert(body->series != 0);
+    size_t message = protobuf_begin(&body->bytes, 4);
+    native_histogram_write(histogram, &body->bytes);
+    protobuf_end(&body->bytes, message);
+    body->rows++;
+}
+
+void write_body_end(WriteBody *body) {
+    assert(body->series != 0);
+    protobuf_end(&body->bytes, body->series);
+    body->series = 0;
+}
+
+void write_body_add(WriteBody *body, Labels labels, int64_t time_ms, double value) {
+    write_body_begin(body, labels);
+    write_body_sample(body, time_ms, value);
+    write_body_end(body);
 }
 
 void write_body_add_metadata(WriteBody *body, Text family, uint8_t type, Text help, Text unit) {
@@ -162,6 +208,7 @@ void write_body_add_metadata(WriteBody *body, Text family, uint8_t type, Text he
 void write_body_clear(WriteBody *body) {
     builder_clear(&body->bytes);
     body->rows = 0;
+    body->series = 0;
 }
 
 void write_body_free(WriteBody *body) {

@@ -32,6 +32,43 @@ TEST(rows_come_out_as_they_were_written) {
     write_body_free(&body);
 }
 
+TEST(a_series_carries_samples_exemplars_and_histograms) {
+    static const HistogramSpan spans[] = {{0, 2}};
+    static const int64_t deltas[] = {1, 1};
+    NativeHistogram histogram = {.time_ms = 2000,
+                                 .schema = 3,
+                                 .count = 3,
+                                 .sum = 4.5,
+                                 .positive = {spans, 1, deltas, NULL, 2}};
+    WriteBody body = {0};
+    write_body_begin(&body, named(t, "a"));
+    write_body_sample(&body, 1000, 1);
+    write_body_exemplar(&body, named(t, "e"), 0.5, 900);
+    write_body_sample(&body, 1001, 2);
+    write_body_histogram(&body, &histogram);
+    write_body_end(&body);
+    write_body_add(&body, named(t, "b"), 1, 3);
+    check_i64(t, 4, body.rows);
+
+    Batch batch = {0};
+    check_ok(t,
+             write_request_decode(text_bytes(builder_text(&body.bytes)), t->arena, &batch, t->err));
+    check_i64(t, 2, batch.series.count);
+    check_i64(t, 2, batch.series.at[0].sample_count);
+    check_i64(t, 1, batch.series.at[1].sample_count);
+    check(t, batch.samples.at[1].time_ms == 1001 && batch.samples.at[1].value == 2);
+    check_i64(t, 1, batch.series.at[0].exemplar_count);
+    check_i64(t, 900, batch.exemplars.at[0].time_ms);
+    check(t, batch.exemplars.at[0].value == 0.5);
+    check(t, labels_equal(named(t, "e"), (Labels){batch.exemplars.at[0].labels}));
+    check_i64(t, 2000, batch.histograms.at[0].time_ms);
+    NativeHistogram again;
+    check_ok(t, native_histogram_read(batch.histograms.at[0].wire, t->arena, &again, t->err));
+    check(t, native_histogram_equal(&histogram, &again));
+    batch_free(&batch);
+    write_body_free(&body);
+}
+
 TEST(labels_written_in_several_places_are_brought_together) {
     AUTO(builder_free) Builder body = {0};
     size_t series = protobuf_begin(&body, 1);
@@ -197,6 +234,7 @@ TEST(a_body_of_countless_empty_rows_is_too_large_or_nothing) {
 TEST_MAIN("ingest", CASE(a_body_of_countless_empty_rows_is_too_large_or_nothing),
           CASE(exemplars_with_labels_that_cannot_be_read_are_left_out),
           CASE(rows_come_out_as_they_were_written),
+          CASE(a_series_carries_samples_exemplars_and_histograms),
           CASE(labels_written_in_several_places_are_brought_together),
           CASE(every_truncation_is_refused_or_a_whole_number_of_rows),
           CASE(times_outside_the_limits_refuse_their_row_and_no_other),

@@ -33,7 +33,7 @@ typedef struct BatchSeries {
 
 typedef struct BatchHistogram {
     int64_t time_ms;
-    Bytes wire;  // prometheus.Histogram as sent, kept as it came
+    Bytes wire;  // prometheus.Histogram as sent, kept as it came (model/native_histogram.h)
 } BatchHistogram;
 
 typedef struct BatchExemplar {
@@ -42,9 +42,21 @@ typedef struct BatchExemplar {
     Bytes labels;  // canonical Labels of the exemplar
 } BatchExemplar;
 
+// prometheus.MetricMetadata.MetricType.
+typedef enum MetadataType {
+    METADATA_UNKNOWN = 0,
+    METADATA_COUNTER = 1,
+    METADATA_GAUGE = 2,
+    METADATA_HISTOGRAM = 3,
+    METADATA_GAUGE_HISTOGRAM = 4,
+    METADATA_SUMMARY = 5,
+    METADATA_INFO = 6,
+    METADATA_STATESET = 7,
+} MetadataType;
+
 typedef struct BatchMetadata {
     Text family;
-    uint8_t type;  // prometheus.MetricMetadata.MetricType
+    uint8_t type;  // MetadataType
     Text help;
     Text unit;
 } BatchMetadata;

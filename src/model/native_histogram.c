@@ -1,0 +1,370 @@
+// Native histograms: their wire bytes written, read, and held against each other.
+
+#include "model/native_histogram.h"
+
+#include <math.h>
+
+#include "base/array.h"
+#include "codec/protobuf.h"
+#include "model/sample.h"
+
+// prometheus.Histogram; HISTOGRAM_ is taken by the schema and the hints.
+enum {
+    FIELD_COUNT_INT = 1,
+    FIELD_COUNT_FLOAT = 2,
+    FIELD_SUM = 3,
+    FIELD_SCHEMA = 4,
+    FIELD_ZERO_THRESHOLD = 5,
+    FIELD_ZERO_COUNT_INT = 6,
+    FIELD_ZERO_COUNT_FLOAT = 7,
+    FIELD_NEGATIVE_SPANS = 8,
+    FIELD_NEGATIVE_DELTAS = 9,
+    FIELD_NEGATIVE_COUNTS = 10,
+    FIELD_POSITIVE_SPANS = 11,
+    FIELD_POSITIVE_DELTAS = 12,
+    FIELD_POSITIVE_COUNTS = 13,
+    FIELD_RESET_HINT = 14,
+    FIELD_TIME = 15,
+    FIELD_CUSTOM_VALUES = 16,
+    SPAN_OFFSET = 1,
+    SPAN_LENGTH = 2,
+};
+
+// ---- Checking ----
+
+static bool check_spans(const char *side, const HistogramBuckets *buckets, Error *err) {
+    uint64_t covered = 0;
+    for (size_t i = 0; i < buckets->span_count; i++) {
+        if (i > 0 && buckets->spans[i].offset < 0) {
+            return error_set(err, ERROR_BAD_INPUT,
+                             "native histogram: %s span %zu has the negative offset %d, so it "
+                             "overlaps the one before it",
+                             side, i + 1, buckets->spans[i].offset);
+        }
+        covered += buckets->spans[i].length;
+    }
+    if (covered == buckets->bucket_count) return true;
+    return error_set(err, ERROR_BAD_INPUT,
+                     "native histogram: the %s spans hold %llu buckets, but %zu are given", side,
+                     (unsigned long long)covered, buckets->bucket_count);
+}
+
+// Adds the counts of one side to `*total` (integers only: sums of floats do not come out even).
+static bool check_counts(const char *side, const HistogramBuckets *buckets, bool is_float,
+                         uint64_t *total, Error *err) {
+    int64_t count = 0;
+    for (size_t i = 0; i < buckets->bucket_count; i++) {
+        bool negative;
+        if (is_float) {
+            negative = buckets->counts[i] < 0;
+        } else {
+            bool overflow = __builtin_add_overflow(count, buckets->deltas[i], &count);
+            overflow |= __builtin_add_overflow(*total, (uint64_t)count, total);
+            negative = count < 0;
+            if (overflow && !negative) {
+                return error_set(err, ERROR_BAD_INPUT,
+                                 "native histogram: the %s buckets count to more than 2^64", side);
+            }
+        }
+        if (negative) {
+            return error_set(err, ERROR_BAD_INPUT,
+                             "native histogram: %s bucket %zu has a negative count", side, i + 1);
+        }
+    }
+    return true;
+}
+
+static bool check_custom(const NativeHistogram *histogram, Error *err) {
+    const double *bounds = histogram->custom_bounds;
+    for (size_t i = 0; i < histogram->custom_bound_count; i++) {
+        if (isnan(bounds[i]) || (i > 0 && !(bounds[i - 1] < bounds[i]))) {
+            return error_set(err, ERROR_BAD_INPUT,
+                             "native histogram: custom bound %zu is not above the one before it",
+                             i + 1);
+        }
+    }
+    if (histogram->custom_bound_count > 0 && isinf(bounds[histogram->custom_bound_count - 1])) {
+        return error_set(err, ERROR_BAD_INPUT,
+                         "native histogram: the last custom bound must not be infinite");
+    }
+    // The bucket above the last bound is there without a bound.
+    uint64_t reach = 0;
+    for (size_t i = 0; i < histogram->positive.span_count; i++) {
+        const HistogramSpan *span = &histogram->positive.spans[i];
+        if (span->offset < 0) {
+            return error_set(err, ERROR_BAD_INPUT,
+                             "native histogram: span %zu with custom bounds has a negative offset",
+                             i + 1);
+        }
+        reach += (uint64_t)span->offset + span->length;
+    }
+    if (reach > histogram->custom_bound_count + 1) {
+        return error_set(err, ERROR_BAD_INPUT,
+                         "native histogram: spans reach bucket %llu, but %zu custom bounds make "
+                         "only %zu",
+                         (unsigned long long)reach, histogram->custom_bound_count,
+                         histogram->custom_bound_count + 1);
+    }
+    bool zero = histogram->zero_threshold != 0 ||
+                (histogram->is_float ? histogram->zero_count_float != 0 : histogram->zero_count);
+    if (!zero && histogram->negative.span_count == 0 && histogram->negative.bucket_count == 0)
+        return true;
+    return error_set(err, ERROR_BAD_INPUT,
+                     "native histogram: one with custom bounds has neither a zero bucket nor "
+                     "negative ones");
+}
+
+static bool check_total(const NativeHistogram *histogram, uint64_t total, Error *err) {
+    if (histogram->is_float) {
+        if (!(histogram->count_float < 0) && !(histogram->zero_count_float < 0)) return true;
+        return error_set(err, ERROR_BAD_INPUT, "native histogram: a negative count");
+    }
+    // Observations of NaN are counted and summed up, but fall into no bucket.
+    bool overflow = __builtin_add_overflow(total, histogram->zero_count, &total);
+    bool agrees = isnan(histogram->sum) ? total <= histogram->count : total == histogram->count;
+    if (agrees && !overflow) return true;
+    return error_set(err, ERROR_BAD_INPUT,
+                     "native histogram: the buckets count to %llu, but the count is %llu",
+                     (unsigned long long)total, (unsigned long long)histogram->count);
+}
+
+bool native_histogram_check(const NativeHistogram *histogram, Error *err) {
+    int32_t schema = histogram->schema;
+    if (schema == HISTOGRAM_SCHEMA_CUSTOM) {
+        TRY(check_custom(histogram, err));
+    } else if (schema < HISTOGRAM_SCHEMA_MIN || schema > HISTOGRAM_SCHEMA_MAX) {
+        return error_set(err, ERROR_BAD_INPUT,
+                         "native histogram: schema %d is not known (%d to %d, or %d)", schema,
+                         HISTOGRAM_SCHEMA_MIN, HISTOGRAM_SCHEMA_MAX, HISTOGRAM_SCHEMA_CUSTOM);
+    } else if (histogram->custom_bound_count > 0) {
+        return error_set(err, ERROR_BAD_INPUT,
+                         "native histogram: custom bounds with schema %d, which has its own",
+                         schema);
+    }
+    uint64_t total = 0;
+    TRY(check_spans("positive", &histogram->positive, err));
+    TRY(check_spans("negative", &histogram->negative, err));
+    TRY(check_counts("positive", &histogram->positive, histogram->is_float, &total, err));
+    TRY(check_counts("negative", &histogram->negative, histogram->is_float, &total, err));
+    return check_total(histogram, total, err);
+}
+
+// ---- Writing ----
+
+static void write_spans(const HistogramBuckets *buckets, uint32_t number, Builder *out) {
+    for (size_t i = 0; i < buckets->span_count; i++) {
+        size_t span = protobuf_begin(out, number);
+        if (buckets->spans[i].offset != 0)
+            protobuf_add_sint(out, SPAN_OFFSET, buckets->spans[i].offset);
+        if (buckets->spans[i].length != 0)
+            protobuf_add_varint(out, SPAN_LENGTH, buckets->spans[i].length);
+        protobuf_end(out, span);
+    }
+}
+
+static void write_doubles(const double *at, size_t count, uint32_t number, Builder *out) {
+    if (count == 0) return;
+    size_t packed = protobuf_begin(out, number);
+    for (size_t i = 0; i < count; i++) writer_f64(out, at[i]);
+    protobuf_end(out, packed);
+}
+
+static void write_side(const NativeHistogram *histogram, const HistogramBuckets *buckets,
+                       uint32_t spans, Builder *out) {
+    write_spans(buckets, spans, out);
+    if (histogram->is_float) {
+        write_doubles(buckets->counts, buckets->bucket_count, spans + 2, out);
+    } else if (buckets->bucket_count > 0) {
+        size_t packed = protobuf_begin(out, spans + 1);
+        for (size_t i = 0; i < buckets->bucket_count; i++) writer_zigzag(out, buckets->deltas[i]);
+        protobuf_end(out, packed);
+    }
+}
+
+// Negative zero is not a default.
+static void write_double(double value, uint32_t number, Builder *out) {
+    if (double_bits(value) != 0) protobuf_add_double(out, number, value);
+}
+
+void native_histogram_write(const NativeHistogram *histogram, Builder *out) {
+    if (histogram->is_float) {
+        protobuf_add_double(out, FIELD_COUNT_FLOAT, histogram->count_float);
+    } else {
+        protobuf_add_varint(out, FIELD_COUNT_INT, histogram->count);
+    }
+    write_double(histogram->sum, FIELD_SUM, out);
+    if (histogram->schema != 0) protobuf_add_sint(out, FIELD_SCHEMA, histogram->schema);
+    write_double(histogram->zero_threshold, FIELD_ZERO_THRESHOLD, out);
+    if (histogram->is_float) {
+        protobuf_add_double(out, FIELD_ZERO_COUNT_FLOAT, histogram->zero_count_float);
+    } else {
+        protobuf_add_varint(out, FIELD_ZERO_COUNT_INT, histogram->zero_count);
+    }
+    write_side(histogram, &histogram->negative, FIELD_NEGATIVE_SPANS, out);
+    write_side(histogram, &histogram->positive, FIELD_POSITIVE_SPANS, out);
+    if (histogram->reset_hint != HISTOGRAM_RESET_UNKNOWN)
+        protobuf_add_varint(out, FIELD_RESET_HINT, histogram->reset_hint);
+    if (histogram->time_ms != 0) protobuf_add_varint(out, FIELD_TIME, (uint64_t)histogram->time_ms);
+    write_doubles(histogram->custom_bounds, histogram->custom_bound_count, FIELD_CUSTOM_VALUES,
+                  out);
+}
+
+// ---- Reading ----
+
+typedef ARRAY(double) Doubles;
+
+typedef struct Side {
+    ARRAY(HistogramSpan) spans;
+    ARRAY(int64_t) deltas;
+    Doubles counts;
+} Side;
+
+typedef struct Read {
+    Arena *arena;
+    NativeHistogram histogram;
+    Side positive, negative;
+    Doubles bounds;
+} Read;
+
+static bool read_span(const ProtobufField *field, Side *side, Arena *arena) {
+    if (field->type != WIRE_BYTES) return true;
+    HistogramSpan *span = array_add_on(arena, &side->spans);
+    Reader reader = reader_begin(field->bytes);
+    ProtobufField inner;
+    while (protobuf_next(&reader, &inner)) {
+        if (inner.type != WIRE_VARINT) continue;
+        if (inner.number == SPAN_OFFSET) span->offset = (int32_t)zigzag_decode(inner.value);
+        if (inner.number == SPAN_LENGTH) span->length = (uint32_t)inner.value;
+    }
+    return !reader.failed;
+}
+
+static bool read_deltas(const ProtobufField *field, Side *side, Arena *arena) {
+    if (field->type != WIRE_BYTES && field->type != WIRE_VARINT) return true;
+    Reader packed = protobuf_packed(field);
+    uint64_t bits;
+    while (protobuf_packed_next(&packed, WIRE_VARINT, &bits))
+        *array_add_on(arena, &side->deltas) = zigzag_decode(bits);
+    return !packed.failed;
+}
+
+static bool read_doubles(const ProtobufField *field, Doubles *out, Arena *arena) {
+    if (field->type != WIRE_BYTES && field->type != WIRE_FIXED64) return true;
+    Reader packed = protobuf_packed(field);
+    uint64_t bits;
+    while (protobuf_packed_next(&packed, WIRE_FIXED64, &bits))
+        *array_add_on(arena, out) = protobuf_double(bits);
+    return !packed.failed;
+}
+
+static void read_double(const ProtobufField *field, NativeHistogram *out) {
+    double value = protobuf_double(field->value);
+    if (field->number == FIELD_SUM) out->sum = value;
+    if (field->number == FIELD_ZERO_THRESHOLD) out->zero_threshold = value;
+    if (field->number == FIELD_ZERO_COUNT_FLOAT) out->zero_count_float = value;
+    if (field->number == FIELD_COUNT_FLOAT) {
+        out->count_float = value;
+        out->is_float = true;
+    }
+}
+
+static void read_integer(const ProtobufField *field, NativeHistogram *out) {
+    uint64_t value = field->value;
+    if (field->number == FIELD_SCHEMA) out->schema = (int32_t)zigzag_decode(value);
+    if (field->number == FIELD_ZERO_COUNT_INT) out->zero_count = value;
+    if (field->number == FIELD_TIME) out->time_ms = (int64_t)value;
+    if (field->number == FIELD_RESET_HINT && value <= HISTOGRAM_RESET_GAUGE)
+        out->reset_hint = (HistogramResetHint)value;
+    if (field->number == FIELD_COUNT_INT) {
+        out->count = value;
+        out->is_float = false;  // of a oneof, the last one counts
+    }
+}
+
+static bool read_field(const ProtobufField *field, Read *read) {
+    switch (field->number) {
+        case FIELD_NEGATIVE_SPANS:
+            return read_span(field, &read->negative, read->arena);
+        case FIELD_POSITIVE_SPANS:
+            return read_span(field, &read->positive, read->arena);
+        case FIELD_NEGATIVE_DELTAS:
+            return read_deltas(field, &read->negative, read->arena);
+        case FIELD_POSITIVE_DELTAS:
+            return read_deltas(field, &read->positive, read->arena);
+        case FIELD_NEGATIVE_COUNTS:
+            return read_doubles(field, &read->negative.counts, read->arena);
+        case FIELD_POSITIVE_COUNTS:
+            return read_doubles(field, &read->positive.counts, read->arena);
+        case FIELD_CUSTOM_VALUES:
+            return read_doubles(field, &read->bounds, read->arena);
+        default:
+            if (field->type == WIRE_FIXED64) read_double(field, &read->histogram);
+            if (field->type == WIRE_VARINT) read_integer(field, &read->histogram);
+            return true;
+    }
+}
+
+static HistogramBuckets buckets_of(const Side *side, bool is_float) {
+    return (HistogramBuckets){
+        .spans = side->spans.at,
+        .span_count = side->spans.count,
+        .deltas = is_float ? NULL : side->deltas.at,
+        .counts = is_float ? side->counts.at : NULL,
+        .bucket_count = is_float ? side->counts.count : side->deltas.count,
+    };
+}
+
+bool native_histogram_read(Bytes wire, Arena *arena, NativeHistogram *out, Error *err) {
+    Read read = {.arena = arena};
+    Reader reader = reader_begin(wire);
+    ProtobufField field;
+    bool fine = true;
+    while (fine && protobuf_next(&reader, &field)) fine = read_field(&field, &read);
+    if (!fine || reader.failed) {
+        return error_set(err, ERROR_BAD_INPUT,
+                         "a native histogram is not a protobuf Histogram (malformed at byte %zu of "
+                         "%zu)",
+                         wire.len - reader_left(&reader), wire.len);
+    }
+    *out = read.histogram;
+    out->positive = buckets_of(&read.positive, out->is_float);
+    out->negative = buckets_of(&read.negative, out->is_float);
+    out->custom_bounds = read.bounds.at;
+    out->custom_bound_count = read.bounds.count;
+    // What is not of its kind is not there.
+    if (out->is_float) {
+        out->count = out->zero_count = 0;
+    } else {
+        out->count_float = out->zero_count_float = 0;
+    }
+    return true;
+}
+
+// ---- Comparing ----
+
+static bool same_bytes(const void *a, const void *b, size_t count, size_t size) {
+    return count == 0 || memcmp(a, b, count * size) == 0;
+}
+
+static bool same_buckets(const HistogramBuckets *a, const HistogramBuckets *b, bool is_float) {
+    return a->span_count == b->span_count && a->bucket_count == b->bucket_count &&
+           same_bytes(a->spans, b->spans, a->span_count, sizeof *a->spans) &&
+           (is_float ? same_bytes(a->counts, b->counts, a->bucket_count, sizeof *a->counts)
+                     : same_bytes(a->deltas, b->deltas, a->bucket_count, sizeof *a->deltas));
+}
+
+bool native_histogram_equal(const NativeHistogram *a, const NativeHistogram *b) {
+    bool counts = a->is_float
+                      ? double_bits(a->count_float) == double_bits(b->count_float) &&
+                            double_bits(a->zero_count_float) == double_bits(b->zero_count_float)
+                      : a->count == b->count && a->zero_count == b->zero_count;
+    return a->is_float == b->is_float && counts && a->time_ms == b->time_ms &&
+           a->schema == b->schema && a->reset_hint == b->reset_hint &&
+           double_bits(a->sum) == double_bits(b->sum) &&
+           double_bits(a->zero_threshold) == double_bits(b->zero_threshold) &&
+           same_buckets(&a->positive, &b->positive, a->is_float) &&
+           same_buckets(&a->negative, &b->negative, a->is_float) &&
+           a->custom_bound_count == b->custom_bound_count &&
+           same_bytes(a->custom_bounds, b->custom_bounds, a->custom_bound_count,
+                      sizeof *a->custom_bounds);
+}
