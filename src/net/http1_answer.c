@@ -1,7 +1,6 @@
-// Answers: the status table, http_respond, and the bytes of an answer's head.
+// HTTP/1.1 answers: the status table and the bytes of an answer's head.
 
-#include "base/assert.h"
-#include "net/http_connection.h"
+#include "net/http1.h"
 
 static const struct {
     int status;
@@ -65,71 +64,31 @@ static void add_status_line(int status, Builder *out) {
     builder_add(out, TEXT("\r\n"));
 }
 
-// A value that echoes the request must not end the line: control bytes become blanks.
-static void add_header(const HttpHeader *header, Builder *out) {
-    builder_add(out, header->name);
-    builder_add(out, TEXT(": "));
-    size_t begin = out->len;
-    builder_add(out, header->value);
-    for (size_t i = begin; i < out->len; i++) {
-        uint8_t c = (uint8_t)out->at[i];
-        if (c < 0x20 || c == 0x7f) out->at[i] = ' ';
+void http1_answer_write(const HttpTurn *turn, bool close, Builder *out, Text *body) {
+    const HttpAnswer *answer = &turn->answer;
+    *body = http_turn_body(turn);
+    add_status_line(answer->status, out);
+    for (size_t i = 0; i < answer->header_count; i++) {
+        builder_add(out, answer->headers[i].name);
+        builder_add(out, TEXT(": "));
+        builder_add(out, answer->headers[i].value);
+        builder_add(out, TEXT("\r\n"));
     }
-    builder_add(out, TEXT("\r\n"));
-}
-
-static void answer_posted(void *context) {
-    http_connection_answered(context);
-}
-
-void http_respond(HttpExchange *exchange, HttpResponse *response) {
-    HttpConnection *connection = (HttpConnection *)exchange;
-    bool again = atomic_exchange(&connection->answer_given, true);
-    assert(!again);
-    assert(response->status >= 200 && response->status <= 599);
-    HttpAnswer *answer = &connection->answer;
-    answer->status = response->status;
-    answer->close = response->close;
-    answer->budget = response->budget;
-    answer->charged = response->charged;
-    builder_clear(&answer->head);
-    add_status_line(response->status, &answer->head);
-    for (size_t i = 0; i < response->header_count; i++)
-        add_header(&response->headers[i], &answer->head);
-    answer->body = response->body;
-    answer->text = response->body.len > 0 ? TEXT("") : response->text;
-    response->body = (Builder){0};
-    Loop *loop = connection->loop->loop;
-    // Outside of its own callback also the loop itself posts: whoever calls may be walking
-    // connections.
-    if (loop_is_current(loop) && connection->in_handler) {
-        http_connection_answered(connection);
-    } else {
-        loop_post(loop, answer_posted, connection);
-    }
-}
-
-void http_answer_write(HttpConnection *connection, bool close, Builder *out, Text *body) {
-    HttpAnswer *answer = &connection->answer;
-    const HttpHead *head = &connection->exchange.head;
-    *body = answer->body.len > 0 ? builder_text(&answer->body) : answer->text;
-    builder_add(out, builder_text(&answer->head));
-    bool has_body = answer->status != 204 && answer->status != 304;
-    if (has_body) {
+    if (answer->status != 204 && answer->status != 304) {
+        // Of the body that a GET would get, also for HEAD.
         builder_add(out, TEXT("Content-Length: "));
-        builder_add_u64(out, body->len);
+        builder_add_u64(out, answer->body.len > 0 ? answer->body.len : answer->text.len);
         builder_add(out, TEXT("\r\n"));
     }
     if (close) {
         builder_add(out, TEXT("Connection: close\r\n"));
-    } else if (head->version_minor == 0) {
+    } else if (turn->exchange.head.version_minor == 0) {
         builder_add(out, TEXT("Connection: keep-alive\r\n"));
     }
     builder_add(out, TEXT("\r\n"));
-    if (!has_body || head->method == HTTP_HEAD) *body = TEXT("");
 }
 
-void http_answer_refusal(int status, const char *reason, Builder *out) {
+void http1_answer_refusal(int status, const char *reason, Builder *out) {
     Builder body = {0};
     // The reasons are our own literals: nothing to escape.
     builder_addf(&body, "{\"status\":\"error\",\"errorType\":\"%s\",\"error\":\"%s\"}\n",
@@ -145,12 +104,4 @@ void http_answer_refusal(int status, const char *reason, Builder *out) {
     builder_add(out, TEXT("\r\n\r\n"));
     builder_add(out, builder_text(&body));
     builder_free(&body);
-}
-
-Text http_header(const HttpExchange *exchange, Text name) {
-    return http_head_find(&exchange->head, name);
-}
-
-bool http_is_gone(const HttpExchange *exchange) {
-    return atomic_load(&((const HttpConnection *)exchange)->gone);
 }

@@ -1,0 +1,77 @@
+// Private to src/net: the loops of a server and what its connections share on one of them.
+//
+// Everything here belongs to one loop's thread, but for what is marked atomic.
+#pragma once
+
+#include <stdatomic.h>
+
+#include "net/http.h"
+#include "os/thread.h"
+
+typedef struct HttpLoop HttpLoop;
+typedef struct HttpConnection HttpConnection;
+
+typedef struct HttpBuffer {
+    uint8_t *at;
+    size_t capacity;
+} HttpBuffer;
+
+enum {
+    HTTP_INPUT_BYTES = 16 * KB,
+    HTTP_OUT_MAX = 64 * KB,  // small answers are written at the latest when so many bytes wait
+    HTTP_LINGER_MS = 2000,
+    HTTP_LINGER_DRAIN_MS = 250,
+    HTTP_POOL_COUNT = 32,
+    HTTP_POOL_BODY_MAX = 1 * MB
+};
+
+// Free buffers, newest first: the next one taken is still warm.
+typedef struct HttpPool {
+    HttpBuffer at[HTTP_POOL_COUNT];
+    size_t count;
+} HttpPool;
+
+typedef struct HttpListener {
+    LoopSource source;
+    HttpLoop *loop;
+    bool watched;
+} HttpListener;
+
+struct HttpLoop {
+    HttpServer *server;
+    int index;
+    Loop *loop;
+    Thread *thread;
+    HttpListener *listeners;
+    size_t listener_count;
+    HttpConnection *connections;
+    size_t connection_count;
+    HttpPool inputs, bodies;
+    WheelTimer accept_pause, drain_end;
+    bool draining;
+    int64_t drain_deadline_ms;
+    // Written by this loop, read by http_server_stats.
+    _Atomic int64_t accepted, refused_connections, accept_errors, requests, refused, bytes_in,
+        bytes_out;
+};
+
+struct HttpServer {
+    HttpServerOptions options;
+    uint16_t *ports;
+    HttpLoop *loops;
+    bool stopped;
+    _Atomic int64_t connections;  // of all loops, those over the limit too
+};
+
+static inline void http_count(_Atomic int64_t *counter, int64_t by) {
+    // One writer: a plain add that readers see whole.
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by,
+                          memory_order_relaxed);
+}
+
+void http_loop_connection_ended(HttpLoop *loop);  // server: one less
+
+void http_pool_take(HttpPool *pool, size_t capacity, HttpBuffer *out);
+must_use bool http_pool_reserve(HttpPool *pool, size_t capacity, HttpBuffer *out, Error *err);
+void http_pool_give(HttpPool *pool, HttpBuffer *buffer, size_t keep_max);
+void http_pool_free(HttpPool *pool);

@@ -1,0 +1,142 @@
+// A turn: calling the handler, and taking its answer from whatever thread it comes.
+
+#include "net/http_turn.h"
+
+#include "base/assert.h"
+
+static const HttpHandler *handler_of(const HttpTurn *turn) {
+    return &turn->loop->server->options.handler;
+}
+
+void http_turn_begin(HttpTurn *turn, HttpLoop *loop, Arena *arena, Text peer,
+                     void (*when_answered)(HttpTurn *turn)) {
+    *turn = (HttpTurn){.loop = loop, .when_answered = when_answered};
+    turn->exchange.peer = peer;
+    turn->exchange.arena = arena;
+    turn->exchange.loop = loop->index;
+}
+
+bool http_turn_head(HttpTurn *turn) {
+    HttpExchange *exchange = &turn->exchange;
+    const HttpServerOptions *options = &turn->loop->server->options;
+    http_count(&turn->loop->requests, 1);
+    exchange->started_ns = options->clock->monotonic_ns(options->clock);
+    exchange->body_bytes_max = options->limits.body_bytes;
+    exchange->body = BYTES_NONE;
+    bool accepted = true;
+    if (options->handler.on_head != NULL) {
+        turn->in_handler = true;
+        accepted = options->handler.on_head(options->handler.context, exchange);
+        turn->in_handler = false;
+    }
+    turn->accepted = accepted && !turn->answered;
+    turn->owed = !turn->accepted;
+    return turn->accepted;
+}
+
+void http_turn_request(HttpTurn *turn) {
+    turn->accepted = false;
+    turn->owed = true;
+    turn->in_handler = true;
+    handler_of(turn)->on_request(handler_of(turn)->context, &turn->exchange);
+    turn->in_handler = false;
+}
+
+void http_turn_drop(HttpTurn *turn) {
+    if (!turn->accepted) return;
+    turn->accepted = false;
+    if (handler_of(turn)->on_drop != NULL)
+        handler_of(turn)->on_drop(handler_of(turn)->context, &turn->exchange);
+}
+
+void http_turn_gone(HttpTurn *turn) {
+    atomic_store(&turn->gone, true);
+    if (atomic_load(&turn->answer_given) || handler_of(turn)->on_gone == NULL) return;
+    turn->in_handler = true;
+    handler_of(turn)->on_gone(handler_of(turn)->context, &turn->exchange);
+    turn->in_handler = false;
+}
+
+void http_turn_end(HttpTurn *turn) {
+    HttpAnswer *answer = &turn->answer;
+    builder_free(&answer->body);
+    if (answer->budget != NULL) budget_release(answer->budget, answer->charged);
+    *answer = (HttpAnswer){0};
+    turn->answered = turn->accepted = turn->owed = false;
+    atomic_store(&turn->answer_given, false);
+    atomic_store(&turn->gone, false);
+    turn->exchange.body = BYTES_NONE;
+    turn->exchange.state = NULL;
+    Arena *arena = turn->exchange.arena;
+    if (arena->bytes > 64 * KB) {
+        arena_free(arena);
+    } else {
+        arena_clear(arena);
+    }
+}
+
+Text http_turn_body(const HttpTurn *turn) {
+    const HttpAnswer *answer = &turn->answer;
+    bool none =
+        answer->status == 204 || answer->status == 304 || turn->exchange.head.method == HTTP_HEAD;
+    if (none) return TEXT("");
+    return answer->body.len > 0 ? builder_text(&answer->body) : answer->text;
+}
+
+static void answer_posted(void *context) {
+    HttpTurn *turn = context;
+    turn->answered = true;
+    if (!turn->in_handler) turn->when_answered(turn);
+}
+
+// A value that echoes the request must not end the line: control bytes become blanks.
+static Text clean_copy(Text value, Arena *arena) {
+    char *copy = arena_push_array_raw(arena, char, value.len + 1);
+    for (size_t i = 0; i < value.len; i++) {
+        uint8_t c = (uint8_t)value.at[i];
+        copy[i] = c < 0x20 || c == 0x7f ? ' ' : (char)c;
+    }
+    return (Text){copy, value.len};
+}
+
+static const HttpHeader *copy_headers(const HttpHeader *headers, size_t count, Arena *arena) {
+    HttpHeader *copy = arena_push_array(arena, HttpHeader, MAX(count, (size_t)1));
+    for (size_t i = 0; i < count; i++) {
+        copy[i] =
+            (HttpHeader){clean_copy(headers[i].name, arena), clean_copy(headers[i].value, arena)};
+    }
+    return copy;
+}
+
+void http_respond(HttpExchange *exchange, HttpResponse *response) {
+    HttpTurn *turn = (HttpTurn *)exchange;
+    bool again = atomic_exchange(&turn->answer_given, true);
+    assert(!again);
+    assert(response->status >= 200 && response->status <= 599);
+    turn->answer = (HttpAnswer){
+        .status = response->status,
+        .headers = copy_headers(response->headers, response->header_count, exchange->arena),
+        .header_count = response->header_count,
+        .body = response->body,
+        .text = response->body.len > 0 ? TEXT("") : response->text,
+        .budget = response->budget,
+        .charged = response->charged,
+        .close = response->close,
+    };
+    response->body = (Builder){0};
+    // Outside of its own callback also the loop itself posts: whoever calls may be walking
+    // connections.
+    if (loop_is_current(turn->loop->loop) && turn->in_handler) {
+        turn->answered = true;
+    } else {
+        loop_post(turn->loop->loop, answer_posted, turn);
+    }
+}
+
+bool http_is_gone(const HttpExchange *exchange) {
+    return atomic_load(&((const HttpTurn *)exchange)->gone);
+}
+
+Text http_header(const HttpExchange *exchange, Text name) {
+    return http_head_find(&exchange->head, name);
+}

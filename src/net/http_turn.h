@@ -1,0 +1,65 @@
+// Private to src/net: a turn, one request on its way through the handler to its answer. HTTP/1.1
+// and HTTP/2 share it: a connection of the one owns a single turn that it uses again and again,
+// each stream of the other has its own.
+//
+//   http_turn_begin ─> http_turn_head ─> http_turn_request ─> … http_respond … ─> when_answered
+//                            │ └ false: refused            (any thread)               │
+//                            └ http_turn_drop: the body will not come        http_turn_end
+//
+// Everything happens on the loop's thread, but for `answer` and the exchange's arena: they belong
+// to whoever owes the answer, from on_head until http_respond has handed them to the loop. A turn
+// that owes (http_turn_owes) must stay where it is, client or not, until it was answered.
+#pragma once
+
+#include "net/http_loop.h"
+
+typedef struct HttpTurn HttpTurn;
+
+typedef struct HttpAnswer {
+    int status;
+    const HttpHeader *headers;  // copies on the exchange's arena, without control bytes
+    size_t header_count;
+    Builder body;
+    Text text;
+    Budget *budget;  // that holds `charged` bytes for the body
+    int64_t charged;
+    bool close;
+} HttpAnswer;
+
+struct HttpTurn {
+    HttpExchange exchange;  // first, so that one is the other
+    HttpLoop *loop;
+    HttpAnswer answer;
+    bool in_handler;  // a callback is on the stack: answers wait until it returns
+    bool accepted;    // on_head said true and on_request has not been called
+    bool owed;        // it said false, or on_request was called: an answer must come
+    bool answered;    // `answer` is the loop's and complete
+    _Atomic bool answer_given, gone;
+    // The answer came, on the loop's thread; not called for one that came within on_head,
+    // on_request or on_gone (whoever called those looks at `answered`). It may end the turn.
+    void (*when_answered)(HttpTurn *turn);
+};
+
+// Once; `arena` and `peer` outlive the turn. The head is the caller's to fill in.
+void http_turn_begin(HttpTurn *turn, HttpLoop *loop, Arena *arena, Text peer,
+                     void (*when_answered)(HttpTurn *turn));
+
+// The head is whole: starts the clock, counts the request and asks the handler. False: it refused
+// or has answered already (or will: see `answered`); the body is to be thrown away.
+must_use bool http_turn_head(HttpTurn *turn);
+
+void http_turn_request(HttpTurn *turn);  // exchange.body is set: on_request
+void http_turn_drop(HttpTurn *turn);     // on_drop, if on_head said true and on_request did not run
+void http_turn_gone(HttpTurn *turn);     // the client left and an answer is owed: on_gone
+
+// Does the handler owe an answer?
+static inline bool http_turn_owes(const HttpTurn *turn) {
+    return turn->owed && !turn->answered;
+}
+
+// The request is over: its answer's memory and charge are given back, the arena is emptied, the
+// turn may begin another one. Never while it owes.
+void http_turn_end(HttpTurn *turn);
+
+// The bytes to send behind the head; empty when the method or status allow none.
+Text http_turn_body(const HttpTurn *turn);
