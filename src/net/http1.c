@@ -480,7 +480,7 @@ const HttpProtocol http1_protocol = {run, on_timer, on_drain, owes, on_lost, on_
 
 void http1_begin(HttpConnection *c) {
     c->protocol = &http1_protocol;
-    http_turn_begin(&c->http1.turn, c->loop, &c->http1.arena, text_from_cstring(c->peer),
+    http_turn_begin(&c->http1.turn, &c->loop->service, &c->http1.arena, text_from_cstring(c->peer),
                     when_answered);
     c->http1.head_begin_ms = http_connection_now_ms(c);
 }

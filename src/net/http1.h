@@ -2,7 +2,7 @@
 #pragma once
 
 #include "net/http_parse.h"
-#include "net/http_turn.h"
+#include "net/http_loop.h"
 
 typedef struct HttpProtocol HttpProtocol;
 

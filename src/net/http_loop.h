@@ -5,7 +5,7 @@
 
 #include <stdatomic.h>
 
-#include "net/http.h"
+#include "net/http_turn.h"
 #include "os/thread.h"
 
 typedef struct HttpLoop HttpLoop;
@@ -41,6 +41,7 @@ struct HttpLoop {
     HttpServer *server;
     int index;
     Loop *loop;
+    HttpService service;  // of the turns on this loop
     Thread *thread;
     HttpListener *listeners;
     size_t listener_count;
@@ -62,12 +63,6 @@ struct HttpServer {
     bool stopped;
     _Atomic int64_t connections;  // of all loops, those over the limit too
 };
-
-static inline void http_count(_Atomic int64_t *counter, int64_t by) {
-    // One writer: a plain add that readers see whole.
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by,
-                          memory_order_relaxed);
-}
 
 void http_loop_connection_ended(HttpLoop *loop);  // server: one less
 

@@ -183,6 +183,12 @@ static bool open_all(HttpServer *server, Error *err) {
         loop->index = i;
         loop->accept_pause.fire = accept_again;
         TRY(loop_open(server->options.clock, &loop->loop, err));
+        loop->service = (HttpService){.loop = loop->loop,
+                                      .loop_index = i,
+                                      .clock = server->options.clock,
+                                      .handler = &server->options.handler,
+                                      .limits = &server->options.limits,
+                                      .requests = &loop->requests};
         TRY(listen_all(loop, err));
     }
     return true;

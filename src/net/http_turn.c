@@ -5,28 +5,28 @@
 #include "base/assert.h"
 
 static const HttpHandler *handler_of(const HttpTurn *turn) {
-    return &turn->loop->server->options.handler;
+    return turn->service->handler;
 }
 
-void http_turn_begin(HttpTurn *turn, HttpLoop *loop, Arena *arena, Text peer,
+void http_turn_begin(HttpTurn *turn, const HttpService *service, Arena *arena, Text peer,
                      void (*when_answered)(HttpTurn *turn)) {
-    *turn = (HttpTurn){.loop = loop, .when_answered = when_answered};
+    *turn = (HttpTurn){.service = service, .when_answered = when_answered};
     turn->exchange.peer = peer;
     turn->exchange.arena = arena;
-    turn->exchange.loop = loop->index;
+    turn->exchange.loop = service->loop_index;
 }
 
 bool http_turn_head(HttpTurn *turn) {
     HttpExchange *exchange = &turn->exchange;
-    const HttpServerOptions *options = &turn->loop->server->options;
-    http_count(&turn->loop->requests, 1);
-    exchange->started_ns = options->clock->monotonic_ns(options->clock);
-    exchange->body_bytes_max = options->limits.body_bytes;
+    const HttpService *service = turn->service;
+    http_count(service->requests, 1);
+    exchange->started_ns = service->clock->monotonic_ns(service->clock);
+    exchange->body_bytes_max = service->limits->body_bytes;
     exchange->body = BYTES_NONE;
     bool accepted = true;
-    if (options->handler.on_head != NULL) {
+    if (service->handler->on_head != NULL) {
         turn->in_handler = true;
-        accepted = options->handler.on_head(options->handler.context, exchange);
+        accepted = service->handler->on_head(service->handler->context, exchange);
         turn->in_handler = false;
     }
     turn->accepted = accepted && !turn->answered;
@@ -126,10 +126,12 @@ void http_respond(HttpExchange *exchange, HttpResponse *response) {
     response->body = (Builder){0};
     // Outside of its own callback also the loop itself posts: whoever calls may be walking
     // connections.
-    if (loop_is_current(turn->loop->loop) && turn->in_handler) {
+    Loop *loop = turn->service->loop;
+    if ((loop == NULL || loop_is_current(loop)) && turn->in_handler) {
         turn->answered = true;
     } else {
-        loop_post(turn->loop->loop, answer_posted, turn);
+        assert(loop != NULL);
+        loop_post(loop, answer_posted, turn);
     }
 }
 

@@ -11,9 +11,28 @@
 // that owes (http_turn_owes) must stay where it is, client or not, until it was answered.
 #pragma once
 
-#include "net/http_loop.h"
+#include <stdatomic.h>
+
+#include "net/http.h"
 
 typedef struct HttpTurn HttpTurn;
+
+// What turns need of those who own them: the handler and where it runs. One per loop; it outlives
+// the turns.
+typedef struct HttpService {
+    Loop *loop;      // answers come through it; NULL: only within the handler's callbacks (tests)
+    int loop_index;  // HttpExchange.loop
+    Clock *clock;
+    const HttpHandler *handler;
+    const HttpLimits *limits;
+    _Atomic int64_t *requests;  // a counter of heads; this thread is its only writer
+} HttpService;
+
+static inline void http_count(_Atomic int64_t *counter, int64_t by) {
+    // One writer: a plain add that readers see whole.
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by,
+                          memory_order_relaxed);
+}
 
 typedef struct HttpAnswer {
     int status;
@@ -28,7 +47,7 @@ typedef struct HttpAnswer {
 
 struct HttpTurn {
     HttpExchange exchange;  // first, so that one is the other
-    HttpLoop *loop;
+    const HttpService *service;
     HttpAnswer answer;
     bool in_handler;  // a callback is on the stack: answers wait until it returns
     bool accepted;    // on_head said true and on_request has not been called
@@ -41,7 +60,7 @@ struct HttpTurn {
 };
 
 // Once; `arena` and `peer` outlive the turn. The head is the caller's to fill in.
-void http_turn_begin(HttpTurn *turn, HttpLoop *loop, Arena *arena, Text peer,
+void http_turn_begin(HttpTurn *turn, const HttpService *service, Arena *arena, Text peer,
                      void (*when_answered)(HttpTurn *turn));
 
 // The head is whole: starts the clock, counts the request and asks the handler. False: it refused
