@@ -47,6 +47,15 @@ Text http_method_text(HttpMethod method) {
     return method_texts[method];
 }
 
+bool http_method_from_text(Text text, HttpMethod *out) {
+    for (size_t i = 0; i < COUNT(method_texts); i++) {
+        if (!text_equal(method_texts[i], text)) continue;
+        *out = (HttpMethod)i;
+        return true;
+    }
+    return false;
+}
+
 static HttpProgress refuse(HttpRefusal *refusal, int status, const char *reason) {
     *refusal = (HttpRefusal){status, reason};
     return HTTP_REFUSED;
@@ -90,11 +99,8 @@ static HttpProgress read_request_line(HttpHeadParser *parser, Text line, const c
                       "The target holds bytes that must be percent-encoded.");
     }
     if (read_version(parser, rest) == HTTP_REFUSED) return HTTP_REFUSED;
-    size_t i = 0;
-    while (i < COUNT(method_texts) && !text_equal(method_texts[i], method)) i++;
-    if (i == COUNT(method_texts))
+    if (!http_method_from_text(method, &parser->method))
         return refuse(&parser->refusal, 501, "This method is not known here.");
-    parser->method = (HttpMethod)i;
     parser->target = span_of(target, base);
     parser->has_request_line = true;
     parser->fields = parser->line;
@@ -268,32 +274,32 @@ static bool read_length(Text value, int64_t *out) {
     return true;
 }
 
-static bool refuse_view(HttpHeadParser *parser, int status, const char *reason) {
-    refuse(&parser->refusal, status, reason);
+static bool refuse_view(HttpRefusal *refusal, int status, const char *reason) {
+    refuse(refusal, status, reason);
     return false;
 }
 
 // Where the body ends, and what happens after it (RFC 9112, 6).
-static bool view_framing(HttpHeadParser *parser, const Text known[KNOWN_COUNT], HttpHead *out) {
+static bool view_framing(HttpRefusal *refusal, const Text known[KNOWN_COUNT], HttpHead *out) {
     Text length = known[KNOWN_LENGTH], transfer = known[KNOWN_TRANSFER],
          expect = known[KNOWN_EXPECT];
     if (transfer.at != NULL) {
         if (length.at != NULL)
-            return refuse_view(parser, 400,
+            return refuse_view(refusal, 400,
                                "Content-Length and Transfer-Encoding exclude each other.");
         if (out->version_minor == 0)
-            return refuse_view(parser, 400, "HTTP/1.0 has no Transfer-Encoding.");
+            return refuse_view(refusal, 400, "HTTP/1.0 has no Transfer-Encoding.");
         if (!text_equal_ignore_case(transfer, TEXT("chunked"))) {
-            return refuse_view(parser, 501, "The only Transfer-Encoding known here is chunked.");
+            return refuse_view(refusal, 501, "The only Transfer-Encoding known here is chunked.");
         }
         out->chunked = true;
     }
     if (length.at != NULL && !read_length(length, &out->content_length)) {
-        return refuse_view(parser, 400, "Content-Length is not a number.");
+        return refuse_view(refusal, 400, "Content-Length is not a number.");
     }
     if (expect.at != NULL && out->version_minor == 1) {
         if (!text_equal_ignore_case(expect, TEXT("100-continue"))) {
-            return refuse_view(parser, 417, "The only expectation known here is 100-continue.");
+            return refuse_view(refusal, 417, "The only expectation known here is 100-continue.");
         }
         out->expect_continue = true;
     }
@@ -325,38 +331,40 @@ static bool has_dot_segment(Text path) {
 }
 
 // Decoded exactly once, and refused where a second reader could see another path.
-static bool view_path(HttpHeadParser *parser, Text raw, Arena *arena, Text *out) {
+static bool view_path(HttpRefusal *refusal, Text raw, Arena *arena, Text *out) {
     if (!url_decode(raw, false, arena, out, NULL))
-        return refuse_view(parser, 400, "The path has a % without two hex digits.");
+        return refuse_view(refusal, 400, "The path has a % without two hex digits.");
     size_t slashes_raw = 0, slashes = 0;
     for (size_t i = 0; i < raw.len; i++) slashes_raw += raw.at[i] == '/';
     for (size_t i = 0; i < out->len; i++) {
         uint8_t byte = (uint8_t)out->at[i];
         slashes += byte == '/';
         if (byte < 0x20 || byte == 0x7f)
-            return refuse_view(parser, 400, "The path has an encoded control byte.");
-        if (byte == '\\') return refuse_view(parser, 400, "The path has a backslash.");
+            return refuse_view(refusal, 400, "The path has an encoded control byte.");
+        if (byte == '\\') return refuse_view(refusal, 400, "The path has a backslash.");
     }
-    if (slashes != slashes_raw) return refuse_view(parser, 400, "The path has an encoded slash.");
+    if (slashes != slashes_raw) return refuse_view(refusal, 400, "The path has an encoded slash.");
     if (has_dot_segment(*out))
-        return refuse_view(parser, 400, "The path has a segment . or .. in it.");
-    if (!text_is_utf8(*out)) return refuse_view(parser, 400, "The path is not UTF-8.");
+        return refuse_view(refusal, 400, "The path has a segment . or .. in it.");
+    if (!text_is_utf8(*out)) return refuse_view(refusal, 400, "The path is not UTF-8.");
     return true;
 }
 
-static bool view_target(HttpHeadParser *parser, Arena *arena, HttpHead *out) {
+static bool view_target(HttpRefusal *refusal, Arena *arena, HttpHead *out) {
+    if (out->target.len == 0 || !all_of(out->target, BYTE_TARGET))
+        return refuse_view(refusal, 400, "The target holds bytes that must be percent-encoded.");
     if (text_equal(out->target, TEXT("*"))) {
         if (out->method != HTTP_OPTIONS)
-            return refuse_view(parser, 400, "The target * is for OPTIONS only.");
+            return refuse_view(refusal, 400, "The target * is for OPTIONS only.");
         out->path = out->target;
         return true;
     }
     Text rest = out->target, authority = TEXT_NONE, path;
     if (rest.at[0] != '/') {
         if (!cut_authority(&rest, &authority))
-            return refuse_view(parser, 400, "The target does not begin with a slash.");
+            return refuse_view(refusal, 400, "The target does not begin with a slash.");
         if (!text_equal_ignore_case(authority, out->host) && out->version_minor == 1) {
-            return refuse_view(parser, 400, "The target names another host than the Host header.");
+            return refuse_view(refusal, 400, "The target names another host than the Host header.");
         }
         if (rest.len == 0 || rest.at[0] != '/') {
             // "http://host?query": the empty path is "/".
@@ -367,38 +375,46 @@ static bool view_target(HttpHeadParser *parser, Arena *arena, HttpHead *out) {
     }
     text_cut(&rest, '?', &path);
     out->query = rest.at == NULL ? TEXT("") : rest;
-    return view_path(parser, path, arena, &out->path);
+    return view_path(refusal, path, arena, &out->path);
+}
+
+bool http_head_interpret(HttpRefusal *refusal, Arena *arena, HttpHead *out) {
+    Text known[KNOWN_COUNT] = {0};
+    bool close = false, keep = false;
+    for (size_t i = 0; i < out->header_count; i++) {
+        const HttpHeader *header = &out->headers[i];
+        KnownHeader which = known_header(header->name);
+        if (which == KNOWN_COUNT) continue;
+        if (known_headers[which].once && known[which].at != NULL) {
+            return refuse_view(
+                refusal, 400,
+                "A header that may come once (Host, Content-Length, Authorization, …) came twice.");
+        }
+        known[which] = header->value;
+        if (which == KNOWN_CONNECTION) read_connection(header->value, &close, &keep);
+    }
+    out->keep_alive = !close && (out->version_minor == 1 || keep);
+    out->host = known[KNOWN_HOST].at == NULL ? TEXT("") : known[KNOWN_HOST];
+    if (known[KNOWN_HOST].at == NULL && out->version_minor == 1)
+        return refuse_view(refusal, 400, "The Host header is missing.");
+    if (!all_of(out->host, BYTE_HOST))
+        return refuse_view(refusal, 400, "The Host header is not a host name.");
+    return view_framing(refusal, known, out) && view_target(refusal, arena, out);
 }
 
 bool http_head_view(HttpHeadParser *parser, Bytes buffer, Arena *arena, HttpHead *out) {
     assert(parser->head_len > 0 && parser->head_len <= buffer.len);
     HttpHeader *headers = arena_push_array_raw(arena, HttpHeader, MAX(parser->header_count, 1u));
+    for (size_t i = 0; i < parser->header_count; i++) {
+        headers[i] = (HttpHeader){span_text(parser->headers[i].name, buffer),
+                                  span_text(parser->headers[i].value, buffer)};
+    }
     *out = (HttpHead){.method = parser->method,
+                      .version_major = 1,
                       .version_minor = parser->version_minor,
                       .target = span_text(parser->target, buffer),
                       .query = TEXT(""),
                       .headers = headers,
                       .header_count = parser->header_count};
-    Text known[KNOWN_COUNT] = {0};
-    bool close = false, keep = false;
-    for (size_t i = 0; i < out->header_count; i++) {
-        headers[i] = (HttpHeader){span_text(parser->headers[i].name, buffer),
-                                  span_text(parser->headers[i].value, buffer)};
-        KnownHeader which = known_header(headers[i].name);
-        if (which == KNOWN_COUNT) continue;
-        if (known_headers[which].once && known[which].at != NULL) {
-            return refuse_view(
-                parser, 400,
-                "A header that may come once (Host, Content-Length, Authorization, …) came twice.");
-        }
-        known[which] = headers[i].value;
-        if (which == KNOWN_CONNECTION) read_connection(headers[i].value, &close, &keep);
-    }
-    out->keep_alive = !close && (out->version_minor == 1 || keep);
-    out->host = known[KNOWN_HOST].at == NULL ? TEXT("") : known[KNOWN_HOST];
-    if (known[KNOWN_HOST].at == NULL && out->version_minor == 1)
-        return refuse_view(parser, 400, "The Host header is missing.");
-    if (!all_of(out->host, BYTE_HOST))
-        return refuse_view(parser, 400, "The Host header is not a host name.");
-    return view_framing(parser, known, out) && view_target(parser, arena, out);
+    return http_head_interpret(&parser->refusal, arena, out);
 }

@@ -23,6 +23,7 @@ typedef enum HttpMethod {
 } HttpMethod;
 
 Text http_method_text(HttpMethod method);
+bool http_method_from_text(Text text, HttpMethod *out);  // false: well-formed perhaps, not known
 
 typedef struct HttpHeader {
     Text name;   // as written
@@ -32,6 +33,7 @@ typedef struct HttpHeader {
 // A request head as views into the buffer (and `path` on an arena when it held escapes).
 typedef struct HttpHead {
     HttpMethod method;
+    int version_major;  // 1, or 2 with a minor of 1: what HTTP/1.1 may do, HTTP/2 may
     int version_minor;  // 0 or 1
     Text target;        // as sent
     Text path;   // decoded once: UTF-8, begins with '/', no control bytes, no dot segments; "*" for
@@ -92,6 +94,10 @@ HttpProgress http_head_parse(HttpHeadParser *parser, Bytes buffer, const HttpPar
 // After DONE: the head as views into `buffer`, with header list and decoded path on `arena`. Checks
 // what concerns the head as a whole (Host, body framing, target); false fills parser->refusal.
 must_use bool http_head_view(HttpHeadParser *parser, Bytes buffer, Arena *arena, HttpHead *out);
+
+// The same for a head that came otherwise (HTTP/2): method, version, target, query "" and headers
+// are there, the rest is found from them.
+must_use bool http_head_interpret(HttpRefusal *refusal, Arena *arena, HttpHead *out);
 
 // A chunked body (RFC 9112, 7.1). Begin with {0}. Extensions and trailers are checked and dropped.
 typedef struct HttpChunks {
