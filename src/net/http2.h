@@ -17,36 +17,20 @@
 // gets ENHANCE_YOUR_CALM. http2_is_over says so: send what is left, then close.
 #pragma once
 
-#include "net/http.h"
+#include "net/http_loop.h"
 
 typedef struct Http2Session Http2Session;
 
-// Counters of a loop: one writer, any reader.
-typedef struct Http2Counters {
-    _Atomic int64_t sessions;         // open now
-    _Atomic int64_t streams;          // open now, or their handlers are still working
-    _Atomic int64_t requests;         // heads read whole
-    _Atomic int64_t refused;          // answered by this floor: malformed, too large, too slow
-    _Atomic int64_t resets_received;  // RST_STREAM by clients
-    _Atomic int64_t resets_sent;      // RST_STREAM for what clients did
-    _Atomic int64_t goaways[HTTP2_GOAWAY_COUNT];
-} Http2Counters;
-
 // What a session needs of the connection that owns it. All outlives the session.
 typedef struct Http2Host {
-    Loop *loop;  // answers come through it; NULL: handlers answer inside their callbacks (tests)
-    Clock *clock;
-    int loop_index;  // HttpExchange.loop
-    Text peer;       // HttpExchange.peer
-    const HttpHandler *handler;
-    const HttpLimits *limits;
-    Http2Counters *counters;
+    HttpLoop *loop;  // handler, limits, clock, counters; answers come through it
+    Text peer;
     void *context;
-    // There is output that was not there when the last callback or call ended: an answer came. Not
-    // called from inside http2_feed, http2_tick and http2_drain: ask http2_wants_write after them.
+    // There is output that was not there when the last call ended: an answer came. Not called from
+    // inside http2_feed, http2_tick and http2_drain: ask http2_wants_write after them.
     void (*output_waits)(void *context);
-    // After http2_abandon: the last answer that was owed has come (also from inside http2_abandon,
-    // when none was). The session may be freed now, also inside this call.
+    // The session was abandoned and the last answer that was owed has come: it may be freed now.
+    // Not called from inside http2_abandon: ask http2_owed after it.
     void (*quiet)(void *context);
 } Http2Host;
 
@@ -57,9 +41,9 @@ Http2Session *http2_begin(const Http2Host *host);
 // `err` says why; output still waits (GOAWAY). Nothing may be fed afterwards.
 must_use bool http2_feed(Http2Session *session, Bytes bytes, Error *err);
 
-// The next bytes to send, at most about 64 KiB, valid until the next call of http2_output or
-// http2_free; false: there are none for now. They count as sent: what is given must go out.
-bool http2_output(Http2Session *session, Bytes *out);
+// Appends the next bytes to send, until `out` holds HTTP_OUT_MAX or a frame more. They count as
+// sent: what is given must go out. False: there was nothing.
+bool http2_output(Http2Session *session, Builder *out);
 bool http2_wants_write(const Http2Session *session);
 
 // No new streams (GOAWAY NO_ERROR); those that are open are answered.
@@ -75,8 +59,8 @@ int64_t http2_next_deadline(const Http2Session *session);
 // http2_wants_write and http2_is_over.
 void http2_tick(Http2Session *session, int64_t now_ms);
 
-// The connection is lost: handlers are told (on_drop, on_gone). No call but http2_free after it,
-// and that not before `quiet` was called.
+// The connection is lost: handlers are told (on_drop, on_gone). No call but http2_owed and
+// http2_free after it.
 void http2_abandon(Http2Session *session);
 size_t http2_owed(const Http2Session *session);  // handlers that still owe an answer
 

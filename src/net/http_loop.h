@@ -37,6 +37,15 @@ typedef struct HttpListener {
     bool watched;
 } HttpListener;
 
+// What HTTP/2 counts on a loop; resets and GOAWAYs are never taken back.
+typedef struct Http2Counters {
+    _Atomic int64_t sessions;         // open now
+    _Atomic int64_t streams;          // open now, or their handlers are still working
+    _Atomic int64_t resets_received;  // RST_STREAM by clients
+    _Atomic int64_t resets_sent;      // RST_STREAM for what clients did
+    _Atomic int64_t goaways[HTTP2_GOAWAY_COUNT];
+} Http2Counters;
+
 struct HttpLoop {
     HttpServer *server;
     int index;
@@ -54,6 +63,7 @@ struct HttpLoop {
     // Written by this loop, read by http_server_stats.
     _Atomic int64_t accepted, refused_connections, accept_errors, requests, refused, bytes_in,
         bytes_out;
+    Http2Counters http2;
 };
 
 struct HttpServer {

@@ -275,6 +275,12 @@ HttpStats http_server_stats(const HttpServer *server) {
         stats.refused += atomic_load(&loop->refused);
         stats.bytes_in += atomic_load(&loop->bytes_in);
         stats.bytes_out += atomic_load(&loop->bytes_out);
+        stats.http2_sessions += atomic_load(&loop->http2.sessions);
+        stats.http2_streams += atomic_load(&loop->http2.streams);
+        stats.http2_resets_received += atomic_load(&loop->http2.resets_received);
+        stats.http2_resets_sent += atomic_load(&loop->http2.resets_sent);
+        for (size_t n = 0; n < HTTP2_GOAWAY_COUNT; n++)
+            stats.http2_goaways[n] += atomic_load(&loop->http2.goaways[n]);
     }
     return stats;
 }

@@ -117,6 +117,8 @@ void http_respond(HttpExchange *exchange, HttpResponse *response) {
         .status = response->status,
         .headers = copy_headers(response->headers, response->header_count, exchange->arena),
         .header_count = response->header_count,
+        .trailers = copy_headers(response->trailers, response->trailer_count, exchange->arena),
+        .trailer_count = response->trailer_count,
         .body = response->body,
         .text = response->body.len > 0 ? TEXT("") : response->text,
         .budget = response->budget,

@@ -38,6 +38,8 @@ typedef struct HttpAnswer {
     int status;
     const HttpHeader *headers;  // copies on the exchange's arena, without control bytes
     size_t header_count;
+    const HttpHeader *trailers;  // likewise
+    size_t trailer_count;
     Builder body;
     Text text;
     Budget *budget;  // that holds `charged` bytes for the body
