@@ -92,12 +92,20 @@ typedef struct Http2Limits {
 typedef struct HttpLimits {
     HttpParseLimits parse;
     int64_t header_time_ms;  // from the first byte (or accept) to the whole head
-    int64_t idle_time_ms;    // between requests; also: no byte of an answer is taken
+    int64_t idle_time_ms;    // between requests
     int64_t body_window_ms;  // in every window of this length a body must bring …
     int64_t body_rate_min;   // … this many bytes per second
     int64_t body_bytes;      // default of HttpExchange.body_bytes_max
     int64_t keep_alive_requests;
-    int64_t connections;  // of the whole server; 503 beyond
+    int64_t answer_window_ms;  // in every window of this length an answer must be taken …
+    int64_t answer_rate_min;   // … at this many bytes per second
+    int64_t connections;       // of the whole server; 503 beyond
+    int64_t connections_per_address;
+    int64_t connections_loopback;  // the same for addresses of this machine
+    // A stranger is a connection that has had no request accepted by on_head.
+    int64_t strangers_percent;     // of connections and descriptors; beyond, the oldest is closed
+    int64_t stranger_time_ms;      // so long may one be a stranger
+    int64_t stranger_heads_bytes;  // for long heads of all strangers, beyond 32 KiB each
     Http2Limits http2;
 } HttpLimits;
 
@@ -142,7 +150,12 @@ typedef enum Http2Goaway {
 typedef struct HttpStats {
     int64_t connections;           // open now
     int64_t connections_accepted;  // ever
-    int64_t connections_refused;   // 503 for too many
+    int64_t connections_refused;   // 503 for too many, of all or of one address
+    int64_t address_refused;       // of those: by the quota of an address
+    int64_t strangers;             // open now, no request accepted yet
+    int64_t strangers_evicted;     // closed for newer ones
+    int64_t strangers_expired;     // closed because their time was over
+    int64_t readers_cut;           // closed because an answer was taken too slowly
     int64_t accept_errors;         // EMFILE and kin
     int64_t requests;              // heads read whole
     int64_t refused;               // answered by this floor: malformed, too large, too slow

@@ -31,16 +31,6 @@ static void end_exchange(HttpConnection *c) {
     h->head_begin_ms = http_connection_now_ms(c);
 }
 
-// An answer that is taken, however slowly, is not idle.
-static bool flush(HttpConnection *c) {
-    bool moved = false;
-    if (!http_connection_flush(c, &moved)) return false;
-    if (moved && c->http1.state == HTTP1_WRITE)
-        http_connection_deadline(
-            c, http_connection_now_ms(c) + http_connection_limits(c)->idle_time_ms);
-    return true;
-}
-
 // From here to `resume` once everything is written.
 static bool go_write(HttpConnection *c, Http1State resume) {
     Http1 *h = &c->http1;
@@ -52,12 +42,9 @@ static bool go_write(HttpConnection *c, Http1State resume) {
 
 static bool step_write(HttpConnection *c) {
     Http1 *h = &c->http1;
-    if (!flush(c)) return false;
+    if (!http_connection_flush(c)) return false;
     if (http_connection_has_output(c)) {
-        http_connection_interest(c, false, true);
-        if (c->deadline_ms == INT64_MAX)
-            http_connection_deadline(
-                c, http_connection_now_ms(c) + http_connection_limits(c)->idle_time_ms);
+        http_connection_await_writing(c);
         return false;
     }
     http_connection_interest(c, true, false);
@@ -83,29 +70,60 @@ static bool refuse(HttpConnection *c, int status, const char *reason) {
     return go_write(c, HTTP1_LINGER);
 }
 
-// Room for more of a head: move it to the front, or grow with what was really sent.
-static void make_room(HttpConnection *c, size_t room) {
+static void give_input(HttpConnection *c) {
+    Http1 *h = &c->http1;
+    budget_release(&c->loop->server->stranger_heads, h->input_charged);
+    h->input_charged = 0;
+    http_pool_give(&c->loop->inputs, &h->input, HTTP_INPUT_BYTES);
+    h->input_from = h->input_used = h->input_len = 0;
+}
+
+static void become_known(HttpConnection *c) {
+    budget_release(&c->loop->server->stranger_heads, c->http1.input_charged);
+    c->http1.input_charged = 0;
+    http_connection_known(c);
+}
+
+// The first 32 KiB are everybody's; what a stranger needs beyond comes out of a common purse.
+static bool charge_input(HttpConnection *c, size_t capacity) {
+    Http1 *h = &c->http1;
+    if (!c->stranger || capacity <= HTTP1_STRANGER_INPUT) return true;
+    int64_t more = (int64_t)capacity - h->input_charged;
+    if (!budget_reserve(&c->loop->server->stranger_heads, more, NULL)) return false;
+    h->input_charged += more;
+    return true;
+}
+
+// Room for more of a head: move it to the front, or grow with what was really sent. False: there is
+// no memory for it.
+static bool make_room(HttpConnection *c, size_t room) {
     Http1 *h = &c->http1;
     if (h->input.at == NULL) {
         http_pool_take(&c->loop->inputs, HTTP_INPUT_BYTES, &h->input);
     }
-    if (h->input.capacity - h->input_len >= room) return;
+    if (h->input.capacity - h->input_len >= room) return true;
     if (h->input_from > 0) {
         memmove(h->input.at, h->input.at + h->input_from, h->input_len - h->input_from);
         h->input_len -= h->input_from;
         h->input_used -= h->input_from;
         h->input_from = 0;
-        if (h->input.capacity - h->input_len >= room) return;
+        if (h->input.capacity - h->input_len >= room) return true;
     }
     size_t capacity = h->input.capacity < 24 * KB ? 24 * KB : h->input.capacity * 2;
     while (capacity - h->input_len < room) capacity *= 2;
+    if (!charge_input(c, capacity)) return false;
     h->input.at = memory_resize(h->input.at, capacity);
     h->input.capacity = capacity;
+    return true;
+}
+
+static bool refuse_room(HttpConnection *c) {
+    return refuse(c, 503, "Strangers send too many long requests (HTTP_STRANGER_HEADS_BYTES).");
 }
 
 static bool read_input(HttpConnection *c) {
     Http1 *h = &c->http1;
-    make_room(c, 1);
+    if (!make_room(c, 1)) return refuse_room(c);
     if (h->input_from == h->input_len) h->head_begin_ms = http_connection_now_ms(c);
     size_t count;
     if (!http_connection_read(c, h->input.at + h->input_len, h->input.capacity - h->input_len,
@@ -181,7 +199,7 @@ static bool begin_body(HttpConnection *c) {
 
 static bool begin_exchange(HttpConnection *c) {
     Http1 *h = &c->http1;
-    make_room(c, HTTP1_INPUT_SPARE);
+    if (!make_room(c, HTTP1_INPUT_SPARE)) return refuse_room(c);
     Bytes bytes = {h->input.at + h->input_from, h->input_len - h->input_from};
     HttpExchange *exchange = &h->turn.exchange;
     if (!http_head_view(&h->parser, bytes, &h->arena, &exchange->head)) {
@@ -192,6 +210,7 @@ static bool begin_exchange(HttpConnection *c) {
     h->closing =
         !exchange->head.keep_alive || h->requests >= http_connection_limits(c)->keep_alive_requests;
     if (!http_turn_head(&h->turn)) return run_refused(c);
+    become_known(c);
     if (exchange->head.content_length > exchange->body_bytes_max) {
         return refuse(c, 413, "The body is too large (HTTP_BODY_BYTES).");
     }
@@ -221,8 +240,7 @@ static bool step_head(HttpConnection *c) {
             http_connection_free(c);
             return false;
         }
-        http_pool_give(&c->loop->inputs, &h->input, HTTP_INPUT_BYTES);
-        h->input_from = h->input_used = h->input_len = 0;
+        give_input(c);
     }
     bool is_idle = !has_bytes && h->requests > 0;
     http_connection_deadline(
@@ -319,7 +337,7 @@ static bool step_wait(HttpConnection *c) {
     Http1 *h = &c->http1;
     c->deadline_ms = INT64_MAX;
     if (http_connection_has_output(c)) {
-        if (!flush(c)) return false;
+        if (!http_connection_flush(c)) return false;
         http_connection_interest(c, c->watch_read, http_connection_has_output(c));
     }
     if (!c->may_read) return false;
@@ -427,6 +445,8 @@ static void on_timer(HttpConnection *c) {
     } else if (h->state == HTTP1_HEAD && h->input_len > h->input_from) {
         refuse(c, 408, "The request head comes too slowly (HTTP_HEADER_TIME_MS).");
         run(c);
+    } else if (h->state == HTTP1_WRITE && c->window_end_ms > 0 && !http_connection_too_slow(c)) {
+        return;
     } else if (h->state != HTTP1_WAIT) {
         http_connection_free(c);
     }
@@ -455,7 +475,7 @@ static void on_free(HttpConnection *c) {
     http_turn_drop(&h->turn);
     if (exchange->user_free != NULL) exchange->user_free(exchange->user);
     http_turn_end(&h->turn);
-    http_pool_give(&c->loop->inputs, &h->input, HTTP_INPUT_BYTES);
+    give_input(c);
     http_pool_give(&c->loop->bodies, &h->body, HTTP_POOL_BODY_MAX);
     arena_free(&h->arena);
 }

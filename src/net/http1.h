@@ -19,6 +19,7 @@ typedef enum Http1State {
 } Http1State;
 
 enum {
+    HTTP1_STRANGER_INPUT = 24 * KB,
     HTTP1_INPUT_SPARE = 2 * KB,  // room behind a head, for chunked bodies
     HTTP1_DISCARD_MAX =
         64 * KB,  // a refused body up to here is read, a longer one ends the connection
@@ -36,6 +37,7 @@ typedef struct Http1 {
     // Input: [from, used) is of this request and consumed, [used, len) is not looked at yet.
     HttpBuffer input;
     size_t input_from, input_used, input_len;
+    int64_t input_charged;  // to HttpServer.stranger_heads
     int64_t head_begin_ms;
     HttpHeadParser parser;
 

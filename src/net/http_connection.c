@@ -10,6 +10,7 @@
 
 // Deadlines move with every request; the wheel is only touched when one comes nearer.
 void http_connection_deadline(HttpConnection *c, int64_t deadline_ms) {
+    if (c->stranger) deadline_ms = MIN(deadline_ms, c->stranger_end_ms);
     c->deadline_ms = deadline_ms;
     if (deadline_ms == INT64_MAX) return;
     if (!wheel_is_armed(&c->timer) || c->timer.deadline_ms > deadline_ms)
@@ -28,6 +29,67 @@ void http_connection_interest(HttpConnection *c, bool read, bool write) {
     c->watch_write = write;
 }
 
+static void stranger_begin(HttpConnection *c) {
+    HttpLoop *loop = c->loop;
+    c->stranger = true;
+    c->stranger_end_ms = http_connection_now_ms(c) + http_connection_limits(c)->stranger_time_ms;
+    c->stranger_older = loop->stranger_newest;
+    *(c->stranger_older != NULL ? &c->stranger_older->stranger_newer : &loop->stranger_oldest) = c;
+    loop->stranger_newest = c;
+    loop->stranger_count++;
+    http_count(&loop->strangers, 1);
+}
+
+void http_connection_known(HttpConnection *c) {
+    HttpLoop *loop = c->loop;
+    if (!c->stranger) return;
+    c->stranger = false;
+    *(c->stranger_older != NULL ? &c->stranger_older->stranger_newer : &loop->stranger_oldest) =
+        c->stranger_newer;
+    *(c->stranger_newer != NULL ? &c->stranger_newer->stranger_older : &loop->stranger_newest) =
+        c->stranger_older;
+    loop->stranger_count--;
+    http_count(&loop->strangers, -1);
+}
+
+// The oldest has had the longest time to say who it is; who does so at once is never the oldest for
+// long. Those that a handler works for stay.
+void http_connection_evict(HttpLoop *loop) {
+    for (HttpConnection *c = loop->stranger_oldest; c != NULL; c = c->stranger_newer) {
+        if (c->lost || c->protocol->owes(c)) continue;
+        http_count(&loop->strangers_evicted, 1);
+        http_connection_free(c);
+        return;
+    }
+}
+
+static int64_t taken(const HttpConnection *c) {
+    return c->written - socket_unsent(c->source.socket);
+}
+
+static void begin_window(HttpConnection *c) {
+    const HttpLimits *limits = http_connection_limits(c);
+    c->window_end_ms = http_connection_now_ms(c) + limits->answer_window_ms;
+    c->window_taken_min = taken(c) + limits->answer_rate_min * limits->answer_window_ms / 1000;
+}
+
+void http_connection_await_writing(HttpConnection *c) {
+    http_connection_interest(c, false, true);
+    if (c->window_end_ms == 0) begin_window(c);
+    http_connection_deadline(c, c->window_end_ms);
+}
+
+bool http_connection_too_slow(HttpConnection *c) {
+    if (http_connection_now_ms(c) < c->window_end_ms) return false;
+    if (taken(c) < c->window_taken_min) {
+        http_count(&c->loop->readers_cut, 1);
+        return true;
+    }
+    begin_window(c);
+    http_connection_deadline(c, c->window_end_ms);
+    return false;
+}
+
 static void end_socket(HttpConnection *c) {
     if (c->source.socket.fd >= 0) {
         loop_unwatch(c->loop->loop, &c->source);
@@ -40,6 +102,8 @@ static void end_socket(HttpConnection *c) {
 void http_connection_free(HttpConnection *c) {
     HttpLoop *loop = c->loop;
     c->protocol->free(c);
+    http_connection_known(c);
+    http_quota_give(loop->server->quota, c->quota);
     end_socket(c);
     builder_free(&c->out);
     *c->link = c->next;
@@ -74,8 +138,7 @@ bool http_connection_read(HttpConnection *c, uint8_t *into, size_t space, size_t
     return true;
 }
 
-bool http_connection_flush(HttpConnection *c, bool *moved) {
-    *moved = false;
+bool http_connection_flush(HttpConnection *c) {
     while (http_connection_has_output(c)) {
         SocketPart parts[] = {
             {c->out.at == NULL ? "" : c->out.at + c->out_at, c->out.len - c->out_at},
@@ -92,8 +155,9 @@ bool http_connection_flush(HttpConnection *c, bool *moved) {
         size_t of_out = MIN(count, c->out.len - c->out_at);
         c->out_at += of_out;
         c->tail = text_slice(c->tail, count - of_out, c->tail.len);
-        *moved = *moved || count > 0;
+        c->written += (int64_t)count;
     }
+    if (!http_connection_has_output(c)) c->window_end_ms = 0;
     if (c->out_at == c->out.len) {
         c->out_at = 0;
         if (c->out.capacity > HTTP_OUT_MAX * 2) {
@@ -125,6 +189,12 @@ static void on_timer(WheelTimer *timer) {
         http_connection_deadline(c, c->deadline_ms);
         return;
     }
+    if (c->stranger && c->stranger_end_ms <= http_connection_now_ms(c)) {
+        if (c->protocol->owes(c)) return;
+        http_count(&c->loop->strangers_expired, 1);
+        http_connection_free(c);
+        return;
+    }
     c->protocol->timer(c);
 }
 
@@ -132,12 +202,14 @@ void http_connection_drain(HttpConnection *c) {
     if (!c->lost) c->protocol->drain(c);
 }
 
-void http_connection_begin(HttpLoop *loop, Socket socket, const char *peer, bool over_limit) {
+void http_connection_begin(HttpLoop *loop, Socket socket, const char *peer, HttpQuotaEntry *quota,
+                           const char *refusal) {
     HttpConnection *c = memory_new(HttpConnection);
     c->loop = loop;
     c->source = (LoopSource){socket, on_ready};
     transport_begin(&c->transport, socket);
     c->timer.fire = on_timer;
+    c->quota = quota;
     c->deadline_ms = INT64_MAX;
     snprintf(c->peer, sizeof c->peer, "%s", peer);
     c->reads_left = 1;
@@ -147,14 +219,15 @@ void http_connection_begin(HttpLoop *loop, Socket socket, const char *peer, bool
     if (c->next != NULL) c->next->link = &c->next;
     loop->connections = c;
     loop->connection_count++;
+    stranger_begin(c);
     http1_begin(c);
     Error err = {0};
     if (!loop_watch(loop->loop, &c->source, true, false, &err)) {
         http_connection_free(c);
         return;
     }
-    if (over_limit) {
-        http1_refuse(c, 503, "There are too many connections (HTTP_CONNECTIONS).");
+    if (refusal != NULL) {
+        http1_refuse(c, 503, refusal);
     } else {
         // The request often came with the connection.
         c->may_read = true;

@@ -42,7 +42,15 @@ struct HttpConnection {
     bool lost;      // the socket is closed
     int reads_left;
 
-    Builder out;  // small answers, heads, frames
+    HttpQuotaEntry *quota;  // one of which is this; NULL: over the limit
+    bool stranger;          // no request was accepted yet; then in the loop's list
+    HttpConnection *stranger_older, *stranger_newer;
+    int64_t stranger_end_ms;
+
+    int64_t written;           // bytes the socket took
+    int64_t window_end_ms;     // while an answer waits to be taken; 0: none does
+    int64_t window_taken_min;  // what the client must have taken by then
+    Builder out;               // small answers, heads, frames
     size_t out_at;
     Text tail;  // a large body, behind `out`; the protocol keeps it
 
@@ -50,10 +58,13 @@ struct HttpConnection {
     char peer[64];
 };
 
-// Takes the socket over. `over_limit`: it gets a 503 and nothing else.
-void http_connection_begin(HttpLoop *loop, Socket socket, const char *peer, bool over_limit);
+// Takes the socket over, and the place in the quota. `refusal`: it gets a 503 with this reason and
+// nothing else; NULL: it is served.
+void http_connection_begin(HttpLoop *loop, Socket socket, const char *peer, HttpQuotaEntry *quota,
+                           const char *refusal);
 void http_connection_drain(HttpConnection *connection);  // closes it if it is idle
 void http_connection_close(HttpConnection *connection);  // now; if answers are owed, once they came
+void http_connection_evict(HttpLoop *loop);              // closes the oldest stranger that can go
 
 // For protocols.
 
@@ -69,12 +80,19 @@ static inline int64_t http_connection_now_ms(const HttpConnection *connection) {
 void http_connection_interest(HttpConnection *connection, bool read, bool write);
 void http_connection_deadline(HttpConnection *connection, int64_t deadline_ms);  // INT64_MAX: none
 
+void http_connection_known(HttpConnection *connection);  // on_head accepted a request: no stranger
+
+// There is output that the socket does not take: waits for it. http_connection_too_slow is asked
+// when the deadline came: true when the client takes too little, else the next window has begun.
+void http_connection_await_writing(HttpConnection *connection);
+bool http_connection_too_slow(HttpConnection *connection);
+
 // One read of at most `space` bytes; false: the connection ended. `may_read` says whether to go on.
 bool http_connection_read(HttpConnection *connection, uint8_t *into, size_t space, size_t *count);
 
-// Writes `out` and `tail` as far as the socket takes them; `*moved`: some of it was. False: the
-// connection broke and is closed.
-bool http_connection_flush(HttpConnection *connection, bool *moved);
+// Writes `out` and `tail` as far as the socket takes them. False: the connection broke and is
+// closed.
+bool http_connection_flush(HttpConnection *connection);
 static inline bool http_connection_has_output(const HttpConnection *connection) {
     return connection->out_at < connection->out.len || connection->tail.len > 0;
 }

@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 
+#include "net/http_quota.h"
 #include "net/http_turn.h"
 #include "os/thread.h"
 
@@ -56,13 +57,15 @@ struct HttpLoop {
     size_t listener_count;
     HttpConnection *connections;
     size_t connection_count;
+    HttpConnection *stranger_oldest, *stranger_newest;
+    size_t stranger_count, stranger_max;
     HttpPool inputs, bodies;
     WheelTimer accept_pause, drain_end;
     bool draining;
     int64_t drain_deadline_ms;
     // Written by this loop, read by http_server_stats.
     _Atomic int64_t accepted, refused_connections, accept_errors, requests, refused, bytes_in,
-        bytes_out;
+        bytes_out, address_refused, strangers, strangers_evicted, strangers_expired, readers_cut;
     Http2Counters http2;
 };
 
@@ -72,6 +75,8 @@ struct HttpServer {
     HttpLoop *loops;
     bool stopped;
     _Atomic int64_t connections;  // of all loops, those over the limit too
+    HttpQuota *quota;
+    Budget stranger_heads;
 };
 
 void http_loop_connection_ended(HttpLoop *loop);  // server: one less

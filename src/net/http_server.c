@@ -4,6 +4,8 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "net/http_connection.h"
+#include "os/process.h"
+#include "os/random.h"
 
 enum { ACCEPTS_PER_EVENT = 64, ACCEPT_PAUSE_MS = 100 };
 
@@ -20,7 +22,14 @@ HttpLimits http_limits_default(void) {
         .body_rate_min = LIMIT_HTTP_BODY_RATE_MIN,
         .body_bytes = LIMIT_HTTP_BODY_BYTES,
         .keep_alive_requests = LIMIT_HTTP_KEEP_ALIVE_REQUESTS,
+        .answer_window_ms = 20000,
+        .answer_rate_min = LIMIT_HTTP_ANSWER_RATE_MIN,
         .connections = LIMIT_HTTP_CONNECTIONS,
+        .connections_per_address = LIMIT_HTTP_CONNECTIONS_PER_ADDRESS,
+        .connections_loopback = LIMIT_HTTP_CONNECTIONS_LOOPBACK,
+        .strangers_percent = LIMIT_HTTP_STRANGERS_PERCENT,
+        .stranger_time_ms = LIMIT_HTTP_STRANGER_TIME_MS,
+        .stranger_heads_bytes = LIMIT_HTTP_STRANGER_HEADS_BYTES,
         .http2 = {.streams = LIMIT_HTTP2_STREAMS,
                   .header_list_bytes = LIMIT_HTTP2_HEADER_LIST_BYTES,
                   .continuations = LIMIT_HTTP2_CONTINUATIONS,
@@ -68,7 +77,23 @@ static void take_connection(HttpLoop *loop, Socket socket, const char *peer) {
         socket_close(&socket);
         return;
     }
-    http_connection_begin(loop, socket, peer, count > limit);
+    AddressNetwork network = address_network(text_from_cstring(peer));
+    const HttpLimits *limits = &server->options.limits;
+    HttpQuotaEntry *entry = http_quota_take(
+        server->quota, &network,
+        network.loopback ? limits->connections_loopback : limits->connections_per_address);
+    const char *refusal = NULL;
+    if (count > limit) {
+        refusal = "There are too many connections (HTTP_CONNECTIONS).";
+    } else if (entry == NULL) {
+        refusal = network.loopback
+                      ? "This machine has too many connections (HTTP_CONNECTIONS_LOOPBACK)."
+                      : "Your address has too many connections (HTTP_CONNECTIONS_PER_ADDRESS).";
+        http_count(&loop->refused_connections, 1);
+        http_count(&loop->address_refused, 1);
+    }
+    if (loop->stranger_count >= loop->stranger_max) http_connection_evict(loop);
+    http_connection_begin(loop, socket, peer, entry, refusal);
 }
 
 // True when there may be more to accept.
@@ -177,10 +202,14 @@ static bool listen_all(HttpLoop *loop, Error *err) {
 }
 
 static bool open_all(HttpServer *server, Error *err) {
+    const HttpLimits *limits = &server->options.limits;
+    int64_t most = MIN(limits->connections, process_files_max());
+    int64_t strangers = most * limits->strangers_percent / 100 / server->options.loop_count;
     for (int i = 0; i < server->options.loop_count; i++) {
         HttpLoop *loop = &server->loops[i];
         loop->server = server;
         loop->index = i;
+        loop->stranger_max = (size_t)MAX(strangers, (int64_t)1);
         loop->accept_pause.fire = accept_again;
         TRY(loop_open(server->options.clock, &loop->loop, err));
         loop->service = (HttpService){.loop = loop->loop,
@@ -210,6 +239,11 @@ bool http_server_start(const HttpServerOptions *options, HttpServer **out, Error
     server->options = *options;
     server->ports = memory_new_array(uint16_t, MAX(options->address_count, (size_t)1));
     server->loops = memory_new_array(HttpLoop, (size_t)options->loop_count);
+    HashKey key;
+    TRY(random_hash_key(&key, err));
+    server->quota = http_quota_begin(key);
+    server->stranger_heads = (Budget){.name = "request heads of strangers"};
+    atomic_store(&server->stranger_heads.limit, options->limits.stranger_heads_bytes);
     TRY(open_all(server, err));
     server->options.addresses = NULL;  // they are the caller's
     // Known before the first request: its handler may ask for it.
@@ -259,6 +293,7 @@ void http_server_free(HttpServer **server) {
         http_pool_free(&loop->bodies);
         loop_close(&loop->loop);
     }
+    http_quota_free(&(*server)->quota);
     memory_free((*server)->loops);
     memory_free((*server)->ports);
     memory_free(TAKE(*server));
@@ -271,6 +306,11 @@ HttpStats http_server_stats(const HttpServer *server) {
         stats.connections_accepted += atomic_load(&loop->accepted);
         stats.connections_refused += atomic_load(&loop->refused_connections);
         stats.accept_errors += atomic_load(&loop->accept_errors);
+        stats.address_refused += atomic_load(&loop->address_refused);
+        stats.strangers += atomic_load(&loop->strangers);
+        stats.strangers_evicted += atomic_load(&loop->strangers_evicted);
+        stats.strangers_expired += atomic_load(&loop->strangers_expired);
+        stats.readers_cut += atomic_load(&loop->readers_cut);
         stats.requests += atomic_load(&loop->requests);
         stats.refused += atomic_load(&loop->refused);
         stats.bytes_in += atomic_load(&loop->bytes_in);

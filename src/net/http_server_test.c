@@ -6,6 +6,7 @@
 #include "base/test.h"
 #include "net/http.h"
 #include "net/http_client.h"
+#include "os/process.h"
 #include "os/thread.h"
 
 // What the test's handler knows; `held` are the exchanges of /wait, answered by the test's own
@@ -711,6 +712,192 @@ TEST(failing_calls_while_an_answer_is_pending_leave_no_exchange_behind) {
     check(t, world.users_freed >= 6);
 }
 
+static void two_of_this_machine(HttpLimits *limits) {
+    limits->connections_loopback = 2;
+}
+
+TEST(one_address_gets_its_quota_and_no_more) {
+    World world;
+    world_open(t, &world, 1, two_of_this_machine);
+    AUTO(socket_close) Socket a = dial(t, &world), b = dial(t, &world);
+    say(t, a, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
+    check(t, has(hear(t, a, TEXT("GET:")), TEXT("200")));
+    say(t, b, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
+    check(t, has(hear(t, b, TEXT("GET:")), TEXT("200")));
+    AUTO(socket_close) Socket c = dial(t, &world);
+    Text heard = hear(t, c, TEXT("}\n"));
+    check(t, has(heard, TEXT("HTTP/1.1 503 ")) && has(heard, TEXT("HTTP_CONNECTIONS_LOOPBACK")) &&
+                 has(heard, TEXT("Retry-After")));
+    socket_close(&c);
+    socket_close(&a);
+    for (int i = 0; i < 200 && http_server_stats(world.server).connections > 1; i++)
+        clock_system()->sleep_ms(clock_system(), 10);
+    AUTO(socket_close) Socket d = dial(t, &world);
+    say(t, d, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
+    check(t, has(hear(t, d, TEXT("GET:")), TEXT("200")));
+    check_i64(t, 1, http_server_stats(world.server).address_refused);
+    world_close(&world);
+}
+
+static void five_strangers(HttpLimits *limits) {
+    limits->connections = 25;
+}
+
+// Who says at once what it wants is served however many others say nothing.
+TEST(strangers_have_a_fifth_of_the_connections_and_the_oldest_goes_first) {
+    enum { FLOOD = 60 };
+    World world;
+    world_open(t, &world, 1, five_strangers);
+    AUTO(socket_close) Socket known = dial(t, &world);
+    say(t, known, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
+    check(t, has(hear(t, known, TEXT("GET:")), TEXT("200")));
+    Socket mute[FLOOD];
+    for (size_t i = 0; i < FLOOD; i++) {
+        mute[i] = dial(t, &world);
+        if (i % 10 != 9) continue;
+        AUTO(socket_close) Socket good = dial(t, &world);
+        say(t, good, TEXT("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
+        check(t, has(hear(t, good, TEXT("")), TEXT("200")));
+    }
+    check_i64(t, 0, hear(t, mute[0], TEXT("")).len);  // closed
+    HttpStats stats = http_server_stats(world.server);
+    check(t, stats.strangers <= 5 && stats.strangers_evicted >= FLOOD - 5);
+    check_i64(t, 0, stats.connections_refused);
+    say(t, known, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
+    check(t, has(hear(t, known, TEXT("GET:")), TEXT("200")));
+    say(t, mute[FLOOD - 1], TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
+    check(t, has(hear(t, mute[FLOOD - 1], TEXT("GET:")), TEXT("200")));
+    for (size_t i = 0; i < FLOOD; i++) socket_close(&mute[i]);
+    world_close(&world);
+}
+
+static void short_acquaintance(HttpLimits *limits) {
+    limits->stranger_time_ms = 200;
+}
+
+TEST(a_connection_of_refused_requests_only_ends_after_its_time) {
+    World world;
+    world_open(t, &world, 1, short_acquaintance);
+    AUTO(socket_close) Socket stranger = dial(t, &world), known = dial(t, &world);
+    say(t, known, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
+    check(t, has(hear(t, known, TEXT("GET:")), TEXT("200")));
+    int refused = 0;
+    while (refused < 100) {
+        say(t, stranger, TEXT("GET /deny HTTP/1.1\r\nHost: h\r\n\r\n"));
+        if (!has(hear(t, stranger, TEXT("no\n")), TEXT("401"))) break;
+        refused++;
+        clock_system()->sleep_ms(clock_system(), 10);
+    }
+    check(t, refused >= 2 && refused < 60);
+    say(t, known, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
+    check(t, has(hear(t, known, TEXT("GET:")), TEXT("200")));
+    HttpStats stats = http_server_stats(world.server);
+    check_i64(t, 1, stats.strangers_expired);
+    check_i64(t, 0, stats.strangers);
+    world_close(&world);
+}
+
+static void small_purse(HttpLimits *limits) {
+    limits->stranger_heads_bytes = 150 * KB;
+}
+
+TEST(long_request_lines_of_strangers_share_a_purse) {
+    World world;
+    world_open(t, &world, 1, small_purse);
+    char *query = arena_push_array(t->arena, char, 80000);
+    memset(query, 'q', 80000);
+    AUTO(socket_close)
+    Socket known = dial(t, &world),
+           first = dial(t, &world), second = dial(t, &world);
+    say(t, known, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
+    check(t, has(hear(t, known, TEXT("GET:")), TEXT("200")));
+    say(t, first, TEXT("GET /x?"));
+    say(t, first, (Text){query, 80000});
+    for (int i = 0; i < 200 && http_server_stats(world.server).bytes_in < 80000; i++)
+        clock_system()->sleep_ms(clock_system(), 10);
+    say(t, second, TEXT("GET /x?"));
+    say(t, second, (Text){query, 80000});
+    check(t, has(hear(t, second, TEXT("}\n")), TEXT("HTTP_STRANGER_HEADS_BYTES")));
+    // The known one pays for itself.
+    say(t, known, TEXT("GET /x?"));
+    say(t, known, (Text){query, 80000});
+    say(t, known, TEXT(" HTTP/1.1\r\nHost: h\r\n\r\n"));
+    check(t, has(hear(t, known, TEXT("GET:")), TEXT("200")));
+    // Once the first is known it gives back what it took.
+    say(t, first, TEXT(" HTTP/1.1\r\nHost: h\r\n\r\n"));
+    check(t, has(hear(t, first, TEXT("GET:")), TEXT("200")));
+    AUTO(socket_close) Socket third = dial(t, &world);
+    say(t, third, TEXT("GET /x?"));
+    say(t, third, (Text){query, 80000});
+    say(t, third, TEXT(" HTTP/1.1\r\nHost: h\r\n\r\n"));
+    check(t, has(hear(t, third, TEXT("GET:")), TEXT("200")));
+    world_close(&world);
+}
+
+// Everything of ours that a stranger can hold without a long request line; the kernel's socket is
+// not ours.
+TEST(a_stranger_holds_at_most_32_KiB) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    test_skip(t, "memory is measured, and a sanitizer takes its own");
+#else
+    enum { STRANGERS = 400 };
+    World world;
+    process_files_raise();
+    world_open(t, &world, 1, NULL);
+    AUTO(builder_free) Builder head = {0};
+    builder_add(&head, TEXT("GET / HTTP/1.1\r\nHost: h\r\n"));
+    for (int i = 0; head.len < 19 * KB; i++) builder_addf(&head, "X-%d: %0200d\r\n", i, i);
+    Socket strangers[STRANGERS];
+    int64_t before = process_memory_resident();
+    for (size_t i = 0; i < STRANGERS; i++) {
+        strangers[i] = dial(t, &world);
+        say(t, strangers[i], builder_text(&head));
+    }
+    for (int i = 0;
+         i < 200 && http_server_stats(world.server).bytes_in < (int64_t)head.len * STRANGERS; i++)
+        clock_system()->sleep_ms(clock_system(), 10);
+    check_i64(t, STRANGERS, http_server_stats(world.server).strangers);
+    int64_t each = (process_memory_resident() - before) / STRANGERS;
+    printf("# %lld bytes for each\n", (long long)each);
+    check(t, each > 19 * KB && each <= 32 * KB);
+    for (size_t i = 0; i < STRANGERS; i++) socket_close(&strangers[i]);
+    world_close(&world);
+#endif
+}
+
+static void quick_readers(HttpLimits *limits) {
+    limits->answer_window_ms = 300;
+    limits->answer_rate_min = 1 * MB;
+}
+
+TEST(an_answer_that_is_taken_too_slowly_ends_and_one_taken_in_pieces_does_not) {
+    World world;
+    world_open(t, &world, 1, quick_readers);
+    AUTO(socket_close) Socket slow = dial(t, &world), steady = dial(t, &world);
+    for (int i = 0; i < 3; i++) {
+        say(t, slow, TEXT("GET /big HTTP/1.1\r\nHost: h\r\n\r\n"));
+        say(t, steady, TEXT("GET /big HTTP/1.1\r\nHost: h\r\n\r\n"));
+    }
+    static char piece[256 * KB];
+    size_t all = 0;
+    bool open = true;
+    while (open && all < 3 * (size_t)(4 * MB)) {
+        size_t count = 0;
+        SocketResult result = socket_read(steady, piece, sizeof piece, &count, t->err);
+        if (result == SOCKET_AGAIN) open = socket_wait(steady, false, 3000, t->err);
+        if (result == SOCKET_CLOSED || result == SOCKET_FAILED) open = false;
+        all += count;
+        clock_system()->sleep_ms(clock_system(), 15);
+    }
+    check(t, open);
+    for (int i = 0; i < 300 && http_server_stats(world.server).readers_cut == 0; i++)
+        clock_system()->sleep_ms(clock_system(), 10);
+    check_i64(t, 1, http_server_stats(world.server).readers_cut);
+    check(t, hear(t, slow, TEXT("")).len < 3 * (size_t)(4 * MB));
+    world_close(&world);
+    check_i64(t, 0, atomic_load(&world.budget.used));
+}
+
 TEST_MAIN("net/http_server", CASE(a_client_gets_answers_with_and_without_bodies),
           CASE(pipelined_requests_are_answered_in_order_on_one_connection),
           CASE(a_request_byte_by_byte_is_understood),
@@ -731,4 +918,10 @@ TEST_MAIN("net/http_server", CASE(a_client_gets_answers_with_and_without_bodies)
           CASE(an_answer_is_charged_until_it_was_sent_or_its_client_left),
           CASE(a_long_request_line_is_read_and_a_longer_one_is_414),
           CASE(a_server_whose_threads_or_ports_cannot_be_had_leaves_nothing_behind),
-          CASE(failing_calls_while_an_answer_is_pending_leave_no_exchange_behind))
+          CASE(failing_calls_while_an_answer_is_pending_leave_no_exchange_behind),
+          CASE(one_address_gets_its_quota_and_no_more),
+          CASE(strangers_have_a_fifth_of_the_connections_and_the_oldest_goes_first),
+          CASE(a_connection_of_refused_requests_only_ends_after_its_time),
+          CASE(long_request_lines_of_strangers_share_a_purse),
+          CASE(a_stranger_holds_at_most_32_KiB),
+          CASE(an_answer_that_is_taken_too_slowly_ends_and_one_taken_in_pieces_does_not))

@@ -61,3 +61,26 @@ bool address_parse(Text text, Arena *arena, Address *out, Error *err) {
     out->text = text_format(arena, "%.*s:%u", TEXT_ARG(host), (unsigned)out->port);
     return true;
 }
+
+AddressNetwork address_network(Text peer) {
+    AddressNetwork out = {0};
+    char host[INET6_ADDRSTRLEN] = {0};
+    size_t len = peer.len;
+    while (len > 0 && peer.at[len - 1] != ':') len--;
+    Text name = text_slice(peer, 0, len > 0 ? len - 1 : 0);
+    if (name.len >= 2 && name.at[0] == '[') name = text_slice(name, 1, name.len - 1);
+    if (name.len == 0 || name.len >= sizeof host) return out;
+    memcpy(host, name.at, name.len);
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (inet_pton(AF_INET, host, &v4) == 1) {
+        out.at[10] = out.at[11] = 0xff;
+        memcpy(out.at + 12, &v4, 4);
+        out.loopback = ntohl(v4.s_addr) >> 24 == 127;
+    } else if (inet_pton(AF_INET6, host, &v6) == 1) {
+        memcpy(out.at, &v6, IN6_IS_ADDR_V4MAPPED(&v6) ? 16 : 8);
+        out.loopback = IN6_IS_ADDR_LOOPBACK(&v6);
+        if (out.loopback) memcpy(out.at, &v6, 16);
+    }
+    return out;
+}

@@ -4,11 +4,13 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdatomic.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -220,6 +222,11 @@ SocketResult socket_write(Socket socket, const SocketPart *parts, size_t part_co
         sent = sendmsg(socket.fd, &message, MSG_NOSIGNAL);
     } while (sent < 0 && errno == EINTR);
     return result_of(sent, count, "writing to a connection", err);
+}
+
+int64_t socket_unsent(Socket socket) {
+    int bytes = 0;
+    return ioctl(socket.fd, SIOCOUTQ, &bytes) == 0 ? bytes : 0;
 }
 
 static int64_t now_ms(void) {

@@ -25,6 +25,16 @@ must_use bool address_parse(Text text, Arena *arena, Address *out, Error *err);
 must_use bool socket_listen(Address address, bool share, Socket *out, Error *err);
 must_use bool socket_port(Socket socket, uint16_t *out, Error *err);
 
+// Whom a peer's address stands for: an IPv4 address, or the /64 of an IPv6 one (whoever has one
+// address of those has all).
+typedef struct AddressNetwork {
+    uint8_t at[16];
+    bool loopback;
+} AddressNetwork;
+
+// `peer` as socket_accept wrote it; what cannot be read is the network of zeros.
+AddressNetwork address_network(Text peer);
+
 typedef enum SocketResult { SOCKET_DONE, SOCKET_AGAIN, SOCKET_CLOSED, SOCKET_FAILED } SocketResult;
 
 // One connection (with TCP_NODELAY, close-on-exec, non-blocking). `peer` gets the address as text
@@ -38,6 +48,8 @@ typedef struct SocketPart {
 } SocketPart;
 SocketResult socket_write(Socket socket, const SocketPart *parts, size_t part_count, size_t *count,
                           Error *err);
+// How many written bytes the other side has not acknowledged yet; 0 when that cannot be told.
+int64_t socket_unsent(Socket socket);
 // Blocking connect for the command-line client, with a time limit.
 must_use bool socket_connect(Text host, uint16_t port, int64_t timeout_ms, Socket *out, Error *err);
 // Waits until readable (or writable); false with TIMEOUT when the time is over. For clients.
