@@ -40,6 +40,7 @@ typedef struct App {
     _Atomic bool replay_failed;  // with `replay_error`
     Error replay_error;
     bool keys_unreadable;
+    bool asked;  // a signal asked to stop; the main thread's, then the watcher's
 } App;
 
 // ---- The program's own log ----
@@ -190,8 +191,9 @@ static void replay_run(void *context) {
     App *app = context;
     if (become_ready(app, &app->replay_error)) return;
     atomic_store(&app->replay_failed, true);
-    // Asked to stop already: another signal would look like a second wish.
-    if (!atomic_load(&app->stopping)) signals_raise(SIGNAL_STOP);
+    // Only a wake: while stopping, a wish to stop from here would look like a second one from
+    // outside, which ends the process at once.
+    signals_raise(SIGNAL_NONE);
 }
 
 // ---- Waiting ----
@@ -230,11 +232,13 @@ static void wait_for_stop(App *app) {
     for (;;) {
         switch (signals_wait(LOOK_EVERY_MS)) {
             case SIGNAL_STOP:
+                app->asked = true;
                 return;
             case SIGNAL_RELOAD:
                 reload(app);
                 break;
             case SIGNAL_NONE:
+                if (atomic_load(&app->replay_failed)) return;
                 look_at_replay(app);
                 look_at_keys(app);
                 break;
@@ -247,6 +251,10 @@ static void watch_run(void *context) {
     App *app = context;
     while (!atomic_load(&app->stopped)) {
         if (signals_wait(SIGNAL_EVERY_MS) != SIGNAL_STOP) continue;
+        if (!app->asked) {  // it stops for a reason of its own
+            app->asked = true;
+            continue;
+        }
         log_warn("asked again: stopping at once");
         process_end_now(INTERRUPTED_CODE);
     }

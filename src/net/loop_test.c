@@ -4,6 +4,8 @@
 
 #include "base/test.h"
 #include "net/loop.h"
+#include "os/call_fault.h"
+#include "os/process.h"
 #include "os/thread.h"
 
 typedef struct Alarm {
@@ -105,7 +107,20 @@ TEST(a_poller_that_fails_now_and_then_does_not_end_the_loop) {
     loop_close(&counter.loop);
 }
 
+TEST(a_loop_without_a_poller_is_an_error_and_leaves_nothing) {
+    int64_t files = process_files_open();
+    for (uint64_t nth = 1; nth <= 2; nth++) {
+        Loop *loop = NULL;
+        call_fail_after(OS_CALL_POLLER_OPEN, nth, false, 24 /* EMFILE */);
+        check_error(t, loop_open(clock_system(), &loop, t->err), ERROR_TOO_MANY);
+        check_i64(t, nth, call_fail_after(OS_CALL_NONE, 0, false, 0));
+        check(t, loop == NULL && strstr(t->err->message, "opening a poller") != NULL);
+    }
+    check_i64(t, files, process_files_open());
+}
+
 TEST_MAIN("net/loop", CASE(timers_fire_once_never_early_and_at_most_a_tick_late),
           CASE(a_long_sleep_fires_everything_that_is_due_and_nothing_else),
           CASE(messages_of_two_threads_all_arrive_on_the_loop),
-          CASE(a_poller_that_fails_now_and_then_does_not_end_the_loop))
+          CASE(a_poller_that_fails_now_and_then_does_not_end_the_loop),
+          CASE(a_loop_without_a_poller_is_an_error_and_leaves_nothing))

@@ -40,7 +40,11 @@ Clock *clock_system(void) {
 }
 
 static int64_t manual_wall_ms(Clock *clock) {
-    return atomic_load(&((ManualClock *)clock->context)->wall_ms);
+    ManualClock *manual = clock->context;
+    uint64_t reading = atomic_fetch_add(&manual->readings, 1) + 1;
+    if (reading == atomic_load(&manual->step_nth))
+        atomic_fetch_add(&manual->wall_ms, atomic_load(&manual->step_ms));
+    return atomic_load(&manual->wall_ms);
 }
 
 static int64_t manual_monotonic_ns(Clock *clock) {
@@ -56,6 +60,14 @@ void clock_manual(ManualClock *manual, int64_t wall_ms) {
     manual->clock = (Clock){manual, manual_wall_ms, manual_monotonic_ns, manual_sleep_ms};
     atomic_store(&manual->wall_ms, wall_ms);
     atomic_store(&manual->monotonic_ns, 0);
+    atomic_store(&manual->readings, 0);
+    atomic_store(&manual->step_nth, 0);
+    atomic_store(&manual->step_ms, 0);
+}
+
+void clock_step_after(ManualClock *manual, uint64_t nth, int64_t ms) {
+    atomic_store(&manual->step_ms, ms);
+    atomic_store(&manual->step_nth, nth == 0 ? 0 : atomic_load(&manual->readings) + nth);
 }
 
 void clock_advance(ManualClock *manual, int64_t ms) {

@@ -18,9 +18,15 @@ typedef struct ManualClock {
     Clock clock;
     _Atomic int64_t wall_ms;
     _Atomic int64_t monotonic_ns;
+    _Atomic uint64_t readings;  // of the wall time, since clock_manual()
+    _Atomic uint64_t step_nth;  // 0: none
+    _Atomic int64_t step_ms;
 } ManualClock;
 void clock_manual(ManualClock *manual, int64_t wall_ms);
 void clock_advance(ManualClock *manual, int64_t ms);
+// At the n-th reading of the wall time from now (1 is the next) the wall clock steps by `ms`, also
+// back, as when somebody sets it; the monotonic time goes on as it was.
+void clock_step_after(ManualClock *manual, uint64_t nth, int64_t ms);
 
 // CPU time of the whole process and of this thread, for our own metrics and budgets.
 int64_t cpu_process_ns(void);

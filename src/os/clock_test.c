@@ -24,6 +24,18 @@ TEST(a_manual_clock_stands_still) {
     check(t, clock->wall_ms(clock) == 1007 && clock->monotonic_ns(clock) == 7000000);
 }
 
+TEST(a_manual_clock_steps_at_the_reading_it_was_told) {
+    ManualClock manual;
+    clock_manual(&manual, 1000);
+    Clock *clock = &manual.clock;
+    check_i64(t, 1000, clock->wall_ms(clock));
+    clock_step_after(&manual, 2, -400);
+    check(t, clock->wall_ms(clock) == 1000 && clock->wall_ms(clock) == 600);
+    check(t, clock->wall_ms(clock) == 600 && clock->monotonic_ns(clock) == 0);
+    clock_step_after(&manual, 1, 5000);
+    check(t, clock->wall_ms(clock) == 5600 && clock->wall_ms(clock) == 5600);
+}
+
 TEST(times_are_written_as_rfc_3339) {
     check_text(t, TEXT("1970-01-01T00:00:00.000Z"), time_format_ms(0, t->arena));
     check_text(t, TEXT("1969-12-31T23:59:59.999Z"), time_format_ms(-1, t->arena));
@@ -85,5 +97,6 @@ TEST(randomness_differs_but_repeats_with_a_seed) {
 }
 
 TEST_MAIN("os/clock", CASE(the_system_clock_runs_and_sleeps), CASE(a_manual_clock_stands_still),
+          CASE(a_manual_clock_steps_at_the_reading_it_was_told),
           CASE(times_are_written_as_rfc_3339), CASE(times_are_read_with_any_offset),
           CASE(every_day_goes_to_text_and_back), CASE(randomness_differs_but_repeats_with_a_seed))

@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "os/call_fault.h"
 #include "os/clock.h"
 #include "os/socket.h"
 #include "os/socket_fault.h"
@@ -37,9 +38,9 @@ static bool control(Poller *poller, int operation, int fd, void *tag, uint32_t e
 bool poller_open(Poller **out, Error *err) {
     AUTO(poller_close) Poller *poller = memory_new(Poller);
     poller->wake = -1;
-    poller->epoll = epoll_create1(EPOLL_CLOEXEC);
+    poller->epoll = call_fault(OS_CALL_POLLER_OPEN) ? -1 : epoll_create1(EPOLL_CLOEXEC);
     if (poller->epoll < 0) return poller_error(err, errno, "opening a poller");
-    poller->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    poller->wake = call_fault(OS_CALL_POLLER_OPEN) ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (poller->wake < 0) return poller_error(err, errno, "opening a poller");
     TRY(control(poller, EPOLL_CTL_ADD, poller->wake, poller, EPOLLIN, err));
     *out = TAKE(poller);

@@ -11,6 +11,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "os/call_fault.h"
+
 static const int64_t SMALL_FILE_BYTES_MAX =
     16 * MB;  // /proc and /sys have no larger ones that we read
 
@@ -19,12 +21,19 @@ static void fd_close(int *fd) {
     *fd = -1;
 }
 
+// Whether a question to the kernel may be asked; tests say no.
+static bool asked(void) {
+    return !call_fault(OS_CALL_ASK);
+}
+
 // Everything up to the end of `fd`, at most `bytes_max`.
 static bool read_all(int fd, const char *name, int64_t bytes_max, Builder *out, Error *err) {
     size_t start = out->len;
     for (;;) {
         builder_reserve(out, 16 * KB);
-        ssize_t count = read(fd, out->at + out->len, out->capacity - out->len);
+        ssize_t count = call_fault(OS_CALL_FILE_READ)
+                            ? -1
+                            : read(fd, out->at + out->len, out->capacity - out->len);
         if (count < 0 && errno == EINTR) continue;
         if (count < 0) {
             return error_set(err, error_code_from_errno(errno, ERROR_IO), "reading %s: %s", name,
@@ -40,7 +49,8 @@ static bool read_all(int fd, const char *name, int64_t bytes_max, Builder *out, 
 }
 
 bool process_read_file(const char *path, Builder *out, Error *err) {
-    AUTO(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    AUTO(fd_close) int fd = -1;
+    if (!call_fault(OS_CALL_FILE_READ)) fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0) {
         ErrorCode code = errno == ENOENT ? ERROR_NOT_FOUND : error_code_from_errno(errno, ERROR_IO);
         return error_set(err, code, "opening %s: %s", path, strerrordesc_np(errno));
@@ -60,7 +70,7 @@ int64_t process_memory_resident(void) {
 
 int64_t process_memory_resident_peak(void) {
     struct rusage usage;
-    return getrusage(RUSAGE_SELF, &usage) == 0 ? (int64_t)usage.ru_maxrss * KB : 0;
+    return asked() && getrusage(RUSAGE_SELF, &usage) == 0 ? (int64_t)usage.ru_maxrss * KB : 0;
 }
 
 // The number in a control group's file; INT64_MAX when it is not there or says "max".
@@ -98,7 +108,7 @@ int64_t machine_memory_total(void) {
 }
 
 int64_t process_files_open(void) {
-    DIR *folder = opendir("/proc/self/fd");
+    DIR *folder = asked() ? opendir("/proc/self/fd") : NULL;
     if (folder == NULL) return 0;
     int64_t count = -1;  // the descriptor of this very listing
     for (const struct dirent *entry; (entry = readdir(folder)) != NULL;)
@@ -113,12 +123,12 @@ static int64_t limit_value(rlim_t value) {
 
 int64_t process_files_max(void) {
     struct rlimit limit;
-    return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit_value(limit.rlim_cur) : 0;
+    return asked() && getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit_value(limit.rlim_cur) : 0;
 }
 
 int64_t process_files_raise(void) {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    if (asked() && getrlimit(RLIMIT_NOFILE, &limit) == 0) {
         limit.rlim_cur = limit.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &limit);  // what is in force is what we return
     }
@@ -131,14 +141,14 @@ int64_t process_id(void) {
 
 Text process_program_path(Arena *arena) {
     char path[4096];
-    ssize_t len = readlink("/proc/self/exe", path, sizeof path);
+    ssize_t len = asked() ? readlink("/proc/self/exe", path, sizeof path) : -1;
     return len < 0 ? TEXT_NONE : text_copy((Text){path, (size_t)len}, arena);
 }
 
 Text process_folder(Arena *arena) {
     char path[4096];
-    return getcwd(path, sizeof path) == NULL ? TEXT_NONE
-                                             : text_copy(text_from_cstring(path), arena);
+    bool known = asked() && getcwd(path, sizeof path) != NULL;
+    return known ? text_copy(text_from_cstring(path), arena) : TEXT_NONE;
 }
 
 void process_end_now(int code) {
@@ -147,12 +157,13 @@ void process_end_now(int code) {
 
 Text machine_name(Arena *arena) {
     struct utsname name;
-    return uname(&name) == 0 ? text_copy(text_from_cstring(name.nodename), arena) : TEXT_NONE;
+    return asked() && uname(&name) == 0 ? text_copy(text_from_cstring(name.nodename), arena)
+                                        : TEXT_NONE;
 }
 
 Text machine_kernel(Arena *arena) {
     struct utsname name;
-    if (uname(&name) != 0) return TEXT_NONE;
+    if (!asked() || uname(&name) != 0) return TEXT_NONE;
     return text_format(arena, "%s %s %s", name.sysname, name.release, name.machine);
 }
 
@@ -162,7 +173,8 @@ Text environment_get(const char *name) {
 
 static bool write_all(int fd, Text text, Error *err) {
     for (size_t done = 0; done < text.len;) {
-        ssize_t count = write(fd, text.at + done, text.len - done);
+        ssize_t count =
+            call_fault(OS_CALL_STREAM_WRITE) ? -1 : write(fd, text.at + done, text.len - done);
         if (count < 0 && errno == EINTR) continue;
         if (count < 0 && errno == EAGAIN) {  // a pipe that someone made non-blocking
             struct pollfd wait = {.fd = fd, .events = POLLOUT};
@@ -200,7 +212,7 @@ bool stream_out_is_terminal(void) {
 
 bool mount_space(const char *path, MountSpace *out, Error *err) {
     struct statvfs space;
-    if (statvfs(path, &space) != 0) {
+    if (call_fault(OS_CALL_MOUNT_SPACE) || statvfs(path, &space) != 0) {
         ErrorCode code = errno == ENOENT ? ERROR_NOT_FOUND : ERROR_IO;
         return error_set(err, code, "asking for the space of %s: %s", path, strerrordesc_np(errno));
     }

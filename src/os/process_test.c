@@ -2,9 +2,11 @@
 
 #include "os/process.h"
 
+#include <errno.h>
 #include <signal.h>
 
 #include "base/test.h"
+#include "os/call_fault.h"
 #include "os/disk.h"
 
 TEST(the_process_knows_itself) {
@@ -40,6 +42,31 @@ TEST(small_files_and_the_environment_are_read) {
     check_error(t, mount_space("/no/such/mount", &space, t->err), ERROR_NOT_FOUND);
 }
 
+TEST(each_call_fails_by_plan_and_works_again) {
+    AUTO(builder_free) Builder text = {0};
+    for (uint64_t nth = 1; nth <= 2; nth++) {  // the open, then the read
+        call_fail_after(OS_CALL_FILE_READ, nth, false, EIO);
+        check_error(t, process_read_file("/proc/self/status", &text, t->err), ERROR_IO);
+        check(t, strstr(t->err->message, "Input/output error") != NULL);
+    }
+    check_ok(t, process_read_file("/proc/self/status", &text, t->err));
+    check(t, call_fail_after(OS_CALL_MOUNT_SPACE, 1, true, EACCES) >= 4);
+    MountSpace space;
+    for (int i = 0; i < 2; i++) check_error(t, mount_space("/", &space, t->err), ERROR_IO);
+    call_fail_after(OS_CALL_SIGNALS, 1, false, EMFILE);
+    check_error(t, signals_begin(t->err), ERROR_IO);
+    check_ok(t, signals_begin(t->err));
+    call_fail_after(OS_CALL_STREAM_WRITE, 1, false, ENOSPC);
+    check_error(t, stream_write_out(TEXT("not seen"), t->err), ERROR_DISK_FULL);
+    call_fail_after(OS_CALL_ASK, 1, true, EPERM);
+    check(t, process_folder(t->arena).len == 0 && process_program_path(t->arena).len == 0);
+    check(t, machine_name(t->arena).len == 0 && machine_kernel(t->arena).len == 0);
+    check(t, process_files_open() == 0 && process_files_max() == 0);
+    check_i64(t, 0, process_memory_resident_peak());
+    check_i64(t, 7, call_fail_after(OS_CALL_NONE, 0, false, 0));
+    check(t, process_files_open() > 0 && machine_name(t->arena).len > 0);
+}
+
 TEST(signals_are_heard_in_their_order) {
     check_ok(t, signals_begin(t->err));
     check_ok(t, signals_begin(t->err));
@@ -53,4 +80,5 @@ TEST(signals_are_heard_in_their_order) {
 }
 
 TEST_MAIN("os/process", CASE(the_process_knows_itself), CASE(open_files_are_counted),
-          CASE(small_files_and_the_environment_are_read), CASE(signals_are_heard_in_their_order))
+          CASE(small_files_and_the_environment_are_read),
+          CASE(each_call_fails_by_plan_and_works_again), CASE(signals_are_heard_in_their_order))

@@ -6,21 +6,16 @@
 #include <stdatomic.h>
 #include <sys/random.h>
 
-static _Atomic uint64_t seed_state;      // 0: the kernel
-static _Atomic uint64_t fail_countdown;  // 0: never
+#include "os/call_fault.h"
+
+static _Atomic uint64_t seed_state;  // 0: the kernel
 
 void random_use_seed(uint64_t seed) {
     atomic_store(&seed_state, seed);
 }
 
 void random_fail_after(uint64_t nth) {
-    atomic_store(&fail_countdown, nth);
-}
-
-static bool must_fail(void) {
-    uint64_t left = atomic_load(&fail_countdown);
-    while (left > 0 && !atomic_compare_exchange_weak(&fail_countdown, &left, left - 1)) continue;
-    return left == 1;
+    (void)call_fail_after(OS_CALL_RANDOM, nth, false, EIO);
 }
 
 // SplitMix64 (Steele, Lea and Flood, 2014): a counter with a large odd step, scattered.
@@ -32,7 +27,8 @@ static uint64_t seeded_next(void) {
 }
 
 bool random_bytes(void *into, size_t len, Error *err) {
-    if (must_fail()) return error_set(err, ERROR_IO, "no random bytes: made to fail by a test");
+    if (call_fault(OS_CALL_RANDOM))
+        return error_set(err, ERROR_IO, "no random bytes: %s", strerrordesc_np(errno));
     uint8_t *at = into;
     if (atomic_load(&seed_state) != 0) {
         for (size_t done = 0; done < len; done += 8) {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "os/call_fault.h"
 #include "os/clock.h"
 #include "os/process.h"
 
@@ -29,9 +30,10 @@ static void handle(int number) {
 }
 
 bool signals_begin(Error *err) {
-    if (pipe_read >= 0) return true;
+    bool fails = call_fault(OS_CALL_SIGNALS);  // also when it was done before
+    if (pipe_read >= 0 && !fails) return true;
     int ends[2];
-    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
+    if (fails || pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
         return error_set(err, ERROR_IO, "making the pipe for signals: %s", strerrordesc_np(errno));
     }
     pipe_read = ends[0];

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "os/call_fault.h"
 #include "os/clock.h"
 #include "os/socket_fault.h"
 
@@ -90,7 +91,9 @@ bool socket_listen(Address address, bool share, Socket *out, Error *err) {
     SocketAddress where;
     socklen_t len = socket_address_from(address, &where);
     AUTO(socket_close)
-    Socket listener = {socket(where.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+    Socket listener = SOCKET_NONE;
+    if (!call_fault(OS_CALL_LISTEN))
+        listener.fd = socket(where.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (listener.fd < 0) return net_error(err, ERROR_NETWORK, errno, "making a socket");
     // Connections of a run before linger in TIME_WAIT; they must not keep us from starting.
     bool ok = set_option(listener.fd, SOL_SOCKET, SO_REUSEADDR, 1);
@@ -99,7 +102,8 @@ bool socket_listen(Address address, bool share, Socket *out, Error *err) {
     if (ok && where.any.sa_family == AF_INET6)
         ok = set_option(listener.fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
     if (!ok) return net_error(err, ERROR_NETWORK, errno, "setting up a socket");
-    if (bind(listener.fd, &where.any, len) != 0 || listen(listener.fd, LISTEN_BACKLOG) != 0) {
+    if (call_fault(OS_CALL_LISTEN) || bind(listener.fd, &where.any, len) != 0 ||
+        listen(listener.fd, LISTEN_BACKLOG) != 0) {
         int number = errno;
         if (number == EADDRINUSE) {
             return error_set(err, ERROR_IN_USE,

@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "os/call_fault.h"
 
 // pthread calls on locks fail only by our own bug.
 #define must_be_zero(call)    \
@@ -166,16 +167,8 @@ struct Thread {
     char name[16];  // with its NUL, as the kernel keeps it
 };
 
-static _Atomic uint64_t fail_countdown;  // 0: never
-
 void thread_fail_after(uint64_t nth) {
-    atomic_store(&fail_countdown, nth);
-}
-
-static bool must_fail(void) {
-    uint64_t left = atomic_load(&fail_countdown);
-    while (left > 0 && !atomic_compare_exchange_weak(&fail_countdown, &left, left - 1)) continue;
-    return left == 1;
+    (void)call_fail_after(OS_CALL_THREAD_START, nth, false, EAGAIN);
 }
 
 static void *run_thread(void *context) {
@@ -209,7 +202,7 @@ bool thread_start(const char *name, void (*run)(void *context), void *context, T
     sigset_t all, before;
     sigfillset(&all);
     must_be_zero(pthread_sigmask(SIG_SETMASK, &all, &before));
-    int failed = must_fail() ? EAGAIN : create(thread);
+    int failed = call_fault(OS_CALL_THREAD_START) ? errno : create(thread);
     must_be_zero(pthread_sigmask(SIG_SETMASK, &before, NULL));
     if (failed != 0) {
         memory_free(thread);
