@@ -5,6 +5,7 @@
 #include "cli/format.h"
 #include "cli/query_print.h"
 #include "cli/run.h"
+#include "os/call_fault.h"
 
 // ---- Tables ----
 
@@ -241,6 +242,19 @@ TEST(a_table_prints_in_three_ways) {
     check(t, json_get(rows->first, TEXT("n"))->kind == JSON_NUMBER);
 }
 
+// ---- What cannot be printed ----
+
+TEST(a_doctor_who_cannot_speak_fails_and_says_so) {
+    Call call;
+    check_ok(t, parse(t, COMMAND_DOCTOR, &call, "--data /tmp --listen 127.0.0.1:0"));
+    call_fail_after(OS_CALL_STREAM_WRITE, 1, true, 28 /* ENOSPC */);
+    ExitCode code = commands[COMMAND_DOCTOR].run(&call, t->err);
+    uint64_t written = call_fail_after(OS_CALL_NONE, 0, false, 0);
+    check(t, code == CODE_FAILED && written > 0);
+    check_i64(t, ERROR_DISK_FULL, t->err->code);
+    check(t, strstr(t->err->message, "the standard output") != NULL);
+}
+
 TEST_MAIN("cli", CASE(commands_are_sorted_and_explained), CASE(flags_are_sorted_and_explained),
           CASE(no_flag_has_the_name_of_a_setting),
           CASE(every_command_has_a_help_page_that_fits_a_terminal),
@@ -249,4 +263,5 @@ TEST_MAIN("cli", CASE(commands_are_sorted_and_explained), CASE(flags_are_sorted_
           CASE(a_wrong_command_line_says_what_was_meant), CASE(moments_and_distances),
           CASE(an_instant_answer_is_a_table_with_a_column_per_label),
           CASE(an_answer_over_time_is_a_block_per_series), CASE(single_values_and_empty_answers),
-          CASE(the_caret_stands_under_the_fault), CASE(a_table_prints_in_three_ways))
+          CASE(the_caret_stands_under_the_fault), CASE(a_table_prints_in_three_ways),
+          CASE(a_doctor_who_cannot_speak_fails_and_says_so))

@@ -10,6 +10,7 @@
 // memory that was refused and is used, an error of the write path that its caller drops.
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -36,6 +37,8 @@ typedef struct Life {
     char catalog[64];
     ManualClock clock;
     bool ignores_errors;  // planted: acknowledges whatever writing and syncing said
+    uint64_t step_nth;    // 0, or: which reading of the clock after the first round of the
+    int64_t step_ms;      // housekeeper finds it set to another time
 } Life;
 
 static double value_of(int batch, int series) {
@@ -59,6 +62,7 @@ static bool open_store(Life *life, Disk *disk, IngestSender *sender, Store **out
         .catalog_path = text_from_cstring(life->catalog),
         .hash_key = {1, 2},
         .memory_limit = GB,
+        .retention_ms = INT64_C(30) * 86400000,
         .log_segment_bytes = 64 * KB,
     };
     AUTO(store_close) Store *store = NULL;
@@ -92,7 +96,10 @@ static bool live_batch(Life *life, Store *store, IngestSender *sender, Promises 
     if (!durable && !life->ignores_errors) return false;
     promises->acked[batch] = true;
     if (batch % BATCHES_PER_FLUSH == BATCHES_PER_FLUSH - 1) TRY(store_flush(store, err));
-    return batch != BATCHES - 3 || store_maintain(store, err);
+    if (batch != 0 && batch != BATCHES - 3) return true;
+    TRY(store_maintain(store, err));
+    if (batch == 0) clock_step_after(&life->clock, life->step_nth, life->step_ms);
+    return true;
 }
 
 // Lives the whole script; stops at the first failure, or with `goes_on` tries the next batch. *err
@@ -417,6 +424,38 @@ TEST(an_unchecked_allocation_is_caught) {
     check(t, caught > 4 && missed == 0);
 }
 
+// The wall clock is set while the life goes on: nothing is ordered by it (W22), and what it makes
+// of retention and of the turn of a head must not cost a sample. Before the housekeeper's first
+// round in a new store there is no other time by which a clock could be doubted.
+TEST(a_clock_that_steps_at_any_reading_loses_nothing) {
+    static const int64_t steps[] = {INT64_C(3600000), INT64_C(34560000000), INT64_C(-3600000),
+                                    INT64_C(-1763683200000)};
+    Tally tally = {0};
+    Life life = {.t = t};
+    snprintf(life.catalog, sizeof life.catalog, "/dev/shm/traceo-clock-%d.db", (int)getpid());
+    for (size_t i = 0; i < COUNT(steps); i++) {
+        for (uint64_t nth = 1;; nth++) {
+            clock_manual(&life.clock, BASE_MS);
+            life.step_nth = nth;
+            life.step_ms = steps[i];
+            DiskModel *model = disk_model_new();
+            Promises promises = {.sent = 0};
+            check_ok(t, live(&life, disk_model_disk(model), &promises, false, t->err));
+            bool reached = atomic_load(&life.clock.readings) >= atomic_load(&life.clock.step_nth);
+            char how[160];
+            snprintf(how, sizeof how, "the clock steps by %lld ms at reading %llu",
+                     (long long)steps[i], (unsigned long long)nth);
+            judge(&life, model, &promises, how, &tally);
+            disk_model_free(&model);
+            unlink(life.catalog);
+            if (!reached) break;
+        }
+    }
+    printf("# %llu lives with a clock that steps\n", (unsigned long long)tally.states);
+    check(t, tally.states > 20);
+    check_nothing_broken(t, &tally);
+}
+
 TEST_MAIN("durability", CASE(a_whole_life_without_a_crash_keeps_its_promises),
           CASE(no_crash_state_loses_or_alters_what_was_acknowledged),
           CASE(a_disk_that_lies_about_syncing_is_caught),
@@ -426,4 +465,5 @@ TEST_MAIN("durability", CASE(a_whole_life_without_a_crash_keeps_its_promises),
           CASE(an_acknowledgement_whatever_the_disk_said_is_caught),
           CASE(each_large_allocation_may_fail_in_turn_and_nothing_acknowledged_is_lost),
           CASE(an_acknowledgement_without_memory_is_caught),
+          CASE(a_clock_that_steps_at_any_reading_loses_nothing),
           CASE(an_unchecked_allocation_is_caught))

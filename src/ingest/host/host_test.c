@@ -1,5 +1,6 @@
 // Tests of the host collector: over a made-up /proc with known numbers, and over this host's own.
 
+#include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include "base/test.h"
 #include "ingest/host/host.h"
 #include "ingest/write_request.h"
+#include "os/call_fault.h"
 
 static void put(Test *t, const char *folder, const char *name, const char *content) {
     Text path = text_format(t->arena, "%s/%s", folder, name);
@@ -144,5 +146,58 @@ TEST(this_host_gives_what_node_dashboards_ask_for) {
     host_close(&host);
 }
 
+// How many samples of the family have this value.
+static size_t count_of(Test *t, const WriteBody *body, Text family, double value) {
+    Batch batch = {0};
+    Bytes bytes = text_bytes(builder_text(&body->bytes));
+    check_ok(t, write_request_decode(bytes, t->arena, &batch, t->err));
+    size_t count = 0;
+    for (size_t i = 0; i < batch.series.count; i++) {
+        Labels labels = {batch.series.at[i].labels};
+        count += text_equal(labels_get(labels, LABEL_NAME), family) &&
+                 batch.samples.at[batch.series.at[i].first_sample].value == value;
+    }
+    batch_free(&batch);
+    return count;
+}
+
+TEST(a_collector_whose_call_fails_is_counted_and_the_others_go_on) {
+    Text success = TEXT("node_scrape_collector_success");
+    Clock *clock = clock_system();
+    size_t failed_most = 0, total = 0;
+    for (uint64_t nth = 0;; nth++) {  // 0: without a failure
+        Host *host = NULL;
+        check_ok(t, host_open((HostOptions){0}, &host, t->err));
+        AUTO(write_body_free) WriteBody body = {0};
+        call_fail_after(OS_CALL_FILE_READ, nth, false, EIO);
+        host_collect(host, clock, clock->wall_ms(clock), &body);
+        uint64_t seen = call_fail_after(OS_CALL_NONE, 0, false, 0);
+        host_close(&host);
+        size_t failed = count_of(t, &body, success, 0), worked = count_of(t, &body, success, 1);
+        if (nth == 0) total = failed + worked;
+        check(t, worked > 5 && failed + worked == total);
+        check_i64(t, 1, count_of(t, &body, TEXT("up"), 1));
+        failed_most = MAX(failed_most, failed);
+        if (nth > 0 && seen < nth) break;
+        nth += nth / 8;  // there is a read for each process
+    }
+    check(t, failed_most > 0);
+}
+
+TEST(a_mount_that_does_not_answer_is_an_error_of_its_own) {
+    Host *host = NULL;
+    check_ok(t, host_open((HostOptions){0}, &host, t->err));
+    AUTO(write_body_free) WriteBody body = {0};
+    Clock *clock = clock_system();
+    call_fail_after(OS_CALL_MOUNT_SPACE, 1, true, EIO);
+    host_collect(host, clock, clock->wall_ms(clock), &body);
+    uint64_t mounts = call_fail_after(OS_CALL_NONE, 0, false, 0);
+    check(t, mounts > 0);
+    check_i64(t, mounts, count_of(t, &body, TEXT("node_filesystem_device_error"), 1));
+    host_close(&host);
+}
+
 TEST_MAIN("host", CASE(a_known_proc_gives_known_samples),
-          CASE(this_host_gives_what_node_dashboards_ask_for))
+          CASE(this_host_gives_what_node_dashboards_ask_for),
+          CASE(a_collector_whose_call_fails_is_counted_and_the_others_go_on),
+          CASE(a_mount_that_does_not_answer_is_an_error_of_its_own))
