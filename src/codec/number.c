@@ -7,24 +7,19 @@
 #include "codec/number.h"
 
 #include "base/assert.h"
+#include "codec/number_powers.h"
 
 enum {
     EXPONENT_BIAS = 1075,  // of the significand as an integer
     SIGNIFICAND_BITS = 52,
-    POWER_FIRST = -292,
-    POWER_LAST = 324,
 };
 
-typedef struct Power {
-    uint64_t high, low;
-} Power;
-
-static const Power powers[] = {
+const NumberPower number_powers[] = {
 #define POWER(high, low) {high, low},
 #include "codec/number_powers.def"
 #undef POWER
 };
-_Static_assert(COUNT(powers) == POWER_LAST - POWER_FIRST + 1, "a row for each power");
+_Static_assert(COUNT(number_powers) == POWER_LAST - POWER_FIRST + 1, "a row for each power");
 
 // A positive number: digits * 10^exponent. `digits` does not end in 0.
 typedef struct Decimal {
@@ -37,13 +32,9 @@ static int floor_log10_pow2(int q, bool three_quarters) {
     return (q * 1262611 - (three_quarters ? 524031 : 0)) >> 22;
 }
 
-static int floor_log2_pow10(int e) {
-    return (e * 1741647) >> 19;
-}
-
 // The upper 64 bits of g * factor, with the lowest bit set when anything was cut off ("round to
 // odd").
-static uint64_t multiply_to_odd(Power g, uint64_t factor) {
+static uint64_t multiply_to_odd(NumberPower g, uint64_t factor) {
     unsigned __int128 low = (unsigned __int128)g.low * factor;
     unsigned __int128 high = (unsigned __int128)g.high * factor + (uint64_t)(low >> 64);
     return (uint64_t)(high >> 64) | ((uint64_t)high > 1);
@@ -75,7 +66,7 @@ static Decimal decimal_shortest(uint64_t bits) {
     int k = floor_log10_pow2(q, lower_is_closer);
     int h = q + floor_log2_pow10(-k) + 1;
     assert(-k >= POWER_FIRST && -k <= POWER_LAST && h >= 1 && h <= 4);
-    Power g = powers[-k - POWER_FIRST];
+    NumberPower g = number_powers[-k - POWER_FIRST];
     uint64_t lower = multiply_to_odd(g, (4 * c - 2 + lower_is_closer) << h) + odd;
     uint64_t value = multiply_to_odd(g, (4 * c) << h);
     uint64_t upper = multiply_to_odd(g, (4 * c + 2) << h) - odd;
@@ -142,8 +133,8 @@ static size_t write_positional(Decimal decimal, char *into) {
     return at + count;
 }
 
-// "1.2e-7", "5e+300".
-static size_t write_exponential(Decimal decimal, char *into) {
+// "1.2e-7", "5e+300"; the exponent has at least `exponent_digits` (1 or 2).
+static size_t write_exponential(Decimal decimal, size_t exponent_digits, char *into) {
     char digits[20];
     size_t count = write_digits(decimal.digits, digits);
     size_t at = 0;
@@ -156,6 +147,7 @@ static size_t write_exponential(Decimal decimal, char *into) {
     int exponent = decimal.exponent + (int)count - 1;
     into[at++] = 'e';
     into[at++] = exponent < 0 ? '-' : '+';
+    if (exponent_digits == 2 && exponent > -10 && exponent < 10) into[at++] = '0';
     return at + write_digits((uint64_t)(exponent < 0 ? -exponent : exponent), into + at);
 }
 
@@ -204,7 +196,20 @@ size_t number_format_shortest(double value, char into[NUMBER_TEXT_MAX]) {
     Decimal decimal = decimal_shortest(bits & (UINT64_MAX >> 1));
     bool positional = magnitude >= 1e-6 && magnitude < 1e21;
     return len + (positional ? write_positional(decimal, into + len)
-                             : write_exponential(decimal, into + len));
+                             : write_exponential(decimal, 1, into + len));
+}
+
+size_t number_format_general(double value, char into[NUMBER_TEXT_MAX]) {
+    uint64_t bits = double_bits(value);
+    size_t len;
+    if (write_special(bits, into, &len)) return len;
+    Decimal decimal = decimal_shortest(bits & (UINT64_MAX >> 1));
+    char digits[20];
+    int exponent = decimal.exponent + (int)write_digits(decimal.digits, digits) - 1;
+    // The borders of C's %g with its own precision of six, however many digits there are.
+    bool positional = exponent >= -4 && exponent < 6;
+    return len + (positional ? write_positional(decimal, into + len)
+                             : write_exponential(decimal, 2, into + len));
 }
 
 size_t number_format_ms_as_s(int64_t ms, char into[NUMBER_TEXT_MAX]) {

@@ -1,11 +1,21 @@
-// Every text made of a double reads back to the same bits, and the two notations agree.
+// Every text made of a double reads back to the same bits, and the notations agree; what
+// number_parse_f64 reads of any text is what strtod reads.
 
 #include "base/assert.h"
 #include "codec/number.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static void check_parse(Text text) {
+    double value, other;
+    if (!number_parse_f64(text, &value)) return;
+    bool read = text_to_f64(text, &other);
+    assert(text.len >= 512 || read);
+    if (read && value == value) assert(memcmp(&value, &other, sizeof value) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    check_parse((Text){(const char *)data, size});
     for (size_t at = 0; at + 8 <= size; at += 8) {
         double value, again;
         memcpy(&value, data + at, sizeof value);
@@ -19,6 +29,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         read = text_to_f64((Text){shortest, shortest_len}, &again);
         assert(read && memcmp(&value, &again, sizeof value) == 0);
         assert(text_find_char((Text){text, len}, 'e') < 0);
+        bool finite = value - value == 0;
+        read = number_parse_f64((Text){shortest, shortest_len}, &again);
+        assert((read && memcmp(&value, &again, sizeof value) == 0) || !finite);
+        shortest_len = number_format_general(value, shortest);
+        assert(shortest_len <= sizeof shortest);
+        read = number_parse_f64((Text){shortest, shortest_len}, &again);
+        assert(read && memcmp(&value, &again, sizeof value) == 0);
     }
     return 0;
 }

@@ -184,8 +184,114 @@ TEST(milliseconds_become_seconds_without_trailing_zeros) {
     }
 }
 
-TEST_MAIN("codec/number", CASE(positional_notation_is_that_of_go),
-          CASE(shortest_notation_is_that_of_javascript),
+TEST(general_notation_is_that_of_go) {
+    static const struct {
+        double value;
+        const char *text;
+    } cases[] = {
+        {0, "0"},
+        {1, "1"},
+        {-0.0, "-0"},
+        {100000, "100000"},
+        {1e6, "1e+06"},
+        {1234567, "1.234567e+06"},
+        {123456.75, "123456.75"},
+        {0.0001, "0.0001"},
+        {0.00001, "1e-05"},
+        {2.279966416e+09, "2.279966416e+09"},
+        {1e100, "1e+100"},
+        {5e-324, "5e-324"},
+        {-1.7976931348623157e308, "-1.7976931348623157e+308"},
+        {__builtin_inf(), "+Inf"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char text[NUMBER_TEXT_MAX];
+        size_t len = number_format_general(cases[i].value, text);
+        check_text(t, text_from_cstring(cases[i].text), ((Text){text, len}));
+    }
+}
+
+TEST(numbers_are_read_as_go_reads_them) {
+    static const struct {
+        const char *text;
+        double value;
+    } good[] = {
+        {"0", 0},
+        {"+1", 1},
+        {"-.5", -0.5},
+        {"1.", 1},
+        {"1.e3", 1000},
+        {"1E+2", 100},
+        {"007", 7},
+        {"Inf", __builtin_inf()},
+        {"+inf", __builtin_inf()},
+        {"-Infinity", -__builtin_inf()},
+        {"1e-400", 0},
+        {"4.9e-324", 5e-324},
+        {"2.2250738585072011e-308", 2.2250738585072011e-308},
+        {"179769313486231570000000000000000000000e270", 1.7976931348623157e308},
+        {"9007199254740993", 9007199254740992},
+        {"9007199254740993.00000000000000001", 9007199254740994},
+        {"1e23", 1e23},
+        {"8.5e22", 8.5e22},
+        {"123456789012345678901234567890", 123456789012345678901234567890.0},
+        {"0.000000000000000000000000000000000000000000000000001", 1e-51},
+    };
+    for (size_t i = 0; i < COUNT(good); i++) {
+        double value = -7;
+        check(t, number_parse_f64(text_from_cstring(good[i].text), &value));
+        check_same_bytes(t, &value, &good[i].value, sizeof value);
+    }
+    static const char *const bad[] = {"",     "+",     "-",    ".",     "e5",   "1e",    "1e+",
+                                      "0x10", "0x1p3", "1_0",  "1 ",    " 1",   "+nan",  "-NaN",
+                                      "nan1", "infi",  "1e5x", "1.2.3", "--1",  "1e400", "-1e309",
+                                      "1,5",  "1\n",   "in",   "1e5.",  "true", "1f"};
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        double value = -7;
+        if (number_parse_f64(text_from_cstring(bad[i]), &value) || value != -7)
+            check_failed(t, __FILE__, __LINE__, "\"%s\" was read as %g", bad[i], value);
+    }
+    double nan = 0;
+    check(t, number_parse_f64(TEXT("nAn"), &nan) && nan != nan);
+}
+
+static void check_as_strtod(Test *t, const char *text) {
+    double stated = strtod(text, NULL), actual;
+    bool read = number_parse_f64(text_from_cstring(text), &actual);
+    if (__builtin_isinf(stated)) {
+        check(t, !read);
+    } else if (!read || memcmp(&stated, &actual, sizeof stated) != 0) {
+        check_failed(t, __FILE__, __LINE__, "%s became %a, not %a", text, actual, stated);
+    }
+}
+
+TEST(random_numbers_are_read_as_strtod_reads_them) {
+    uint64_t random = t->seed;
+    for (int i = 0; i < 200000; i++) {
+        char text[80];
+        uint64_t bits = test_random(&random);
+        double value;
+        memcpy(&value, &bits, sizeof value);
+        if (value - value == 0) {
+            snprintf(text, sizeof text, "%.*e", (int)(test_random(&random) % 25), value);
+            check_as_strtod(t, text);
+        }
+        uint64_t digits = test_random(&random) >> (test_random(&random) % 64);
+        snprintf(text, sizeof text, "%llue%d", (unsigned long long)digits,
+                 (int)(test_random(&random) % 680) - 345);
+        check_as_strtod(t, text);
+        // Half way between two doubles, and a little beside.
+        uint64_t odd = (UINT64_C(1) << 53 | test_random(&random) >> 11) * 2 + 1;
+        snprintf(text, sizeof text, "%llu%s", (unsigned long long)odd,
+                 (const char *[]){"", ".0", ".00000000000000000001"}[i % 3]);
+        check_as_strtod(t, text);
+    }
+}
+
+TEST_MAIN("codec/number", CASE(general_notation_is_that_of_go),
+          CASE(numbers_are_read_as_go_reads_them),
+          CASE(random_numbers_are_read_as_strtod_reads_them),
+          CASE(positional_notation_is_that_of_go), CASE(shortest_notation_is_that_of_javascript),
           CASE(random_bit_patterns_read_back_and_no_shorter_text_does),
           CASE(powers_of_two_and_their_neighbours_are_shortest),
           CASE(decimals_of_few_digits_come_back_as_written),
