@@ -745,6 +745,7 @@ TEST(beyond_the_quota_only_new_series_are_refused) {
     check_status(t, 400, mixed);
     check(t, text_find(mixed.body, TEXT("1 of 100001 samples were refused (1 limit), the others "
                                         "are kept; the first: series many")) > 0);
+    check(t, text_find(mixed.body, TEXT("its label \\\"n\\\" has most values, 100000")) > 0);
     check(t, text_find(mixed.body, TEXT("TENANT_SERIES_NEW_PER_S")) > 0);
     // Nothing but new series: it may come again later.
     Label fresh[] = {{TEXT("__name__"), TEXT("fresh")}},
@@ -754,6 +755,8 @@ TEST(beyond_the_quota_only_new_series_are_refused) {
         test_write_bytes(t, &world, TEXT_NONE, TEXT_NONE, TEXT("snappy"), new_body);
     check_status(t, 429, refused);
     check(t, test_header(refused, TEXT("Retry-After")).len > 0);
+    check(t, text_find(test_get(t, &world, "/metrics").body,
+                       TEXT("\ntraceo_samples_total{verdict=\"limit\"} 2\n")) > 0);
     // What is known flows on.
     Bytes known_body = packed(t, request_of(t, known, 2, T0_MS + 1000, 2), COMPRESSION_SNAPPY);
     check_status(t, 204,

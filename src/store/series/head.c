@@ -173,6 +173,19 @@ static void refuse(Batch *batch, BatchSeries *row, Verdict verdict, Error *why) 
     batch_refuse(batch, row, verdict, why);
 }
 
+// A series over a quota. Its labels alone do not tell which of them explodes; how many values each
+// has by now does.
+static void refuse_new(Head *head, Batch *batch, BatchSeries *row, Error *why) {
+    size_t values = 0;
+    Text label =
+        why == NULL ? TEXT_NONE : registry_widest_label(&head->registry, row->labels, &values);
+    if (values > 1) {
+        error_context(why, "its label \"%.*s\" has most values, %zu",
+                      (int)MIN(label.len, (size_t)64), label.at, values);
+    }
+    refuse(batch, row, VERDICT_LIMIT, why);
+}
+
 // Each row that no series was found for: refused, found after all (another thread was faster), or
 // made.
 static void make_missing(Head *head, HeadQuota *quota, int64_t now_ns, Batch *batch,
@@ -191,7 +204,7 @@ static void make_missing(Head *head, HeadQuota *quota, int64_t now_ns, Batch *ba
         bool allowed =
             replay || (memory_for_new(head, err) && quota_take(head, quota, now_ns, err));
         if (!allowed || !make_series(head, row->labels, miss, replay, &row->ref, err)) {
-            refuse(batch, row, VERDICT_LIMIT, err);
+            refuse_new(head, batch, row, err);
             continue;
         }
         counts->created++;

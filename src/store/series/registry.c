@@ -226,6 +226,19 @@ bool registry_find_pair(const Registry *registry, Bytes wire, uint32_t *out) {
 
 // ---- Making ----
 
+Text registry_widest_label(const Registry *registry, Bytes wire, size_t *values) {
+    Text widest = TEXT_NONE;
+    *values = 0;
+    Label label;
+    for (Bytes rest = wire; labels_next(&rest, &label);) {
+        uintptr_t known = (uintptr_t)map_get(&registry->name_map, label.name);
+        if (known == 0 || registry->names.at[known - 1].pairs.count <= *values) continue;
+        *values = registry->names.at[known - 1].pairs.count;
+        widest = label.name;
+    }
+    return widest;
+}
+
 Label registry_label_of(const RegistryPair *pair) {
     Bytes rest = {pair->wire, pair->len};
     Label label;

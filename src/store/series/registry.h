@@ -117,6 +117,10 @@ must_use bool registry_make(Registry *registry, Bytes wire, uint64_t hash, uint3
                             Error *err);
 void registry_publish(Registry *registry, uint32_t ref, uint64_t hash);
 
+// Which label of these canonical bytes has most values among all series, and how many: what grows
+// without end when new series do. With the lock held.
+Text registry_widest_label(const Registry *registry, Bytes wire, size_t *values);
+
 // The label bytes of a series, put together. No lock.
 Labels registry_labels(const Registry *registry, uint32_t ref, Arena *arena);
 Label registry_label_of(const RegistryPair *pair);

@@ -410,6 +410,25 @@ TEST(new_series_beyond_the_quota_are_refused_and_known_ones_flow) {
     fixture_end(&f);
 }
 
+TEST(a_refused_series_is_told_with_the_label_that_grows) {
+    Fixture f;
+    fixture_begin(&f, t);
+    series_close(&f.store);
+    SeriesOptions options = fixture_options(&f);
+    options.active_series_max = 3;
+    check_ok(t, series_open(options, t->arena, &f.report, &f.store, t->err));
+    for (int i = 0; i < 4; i++) {
+        const char *user = text_format(t->arena, "u%d", i).at;
+        fixture_put(&f, "hits", (const char *const[]){"job", "web", "user", user, NULL},
+                    FIXTURE_NOW_MS, 1);
+    }
+    check_text(t,
+               TEXT("series hits{job=\"web\", user=\"u3\"}: its label \"user\" has most values, 3: "
+                    "no new series: 3 are active, the limit TENANT_SERIES_ACTIVE"),
+               text_from_cstring(f.batch.first_fault.message));
+    fixture_end(&f);
+}
+
 TEST(new_series_are_limited_in_a_second_and_welcome_in_the_next) {
     Fixture f;
     fixture_begin(&f, t);
@@ -700,6 +719,7 @@ TEST_MAIN("store/series", CASE(a_head_over_midnight_becomes_a_block_per_day),
           CASE(histograms_exemplars_and_metadata_live_through_seal_merge_and_reopen),
           CASE(metadata_without_samples_has_a_block_and_does_not_hold_the_log),
           CASE(new_series_beyond_the_quota_are_refused_and_known_ones_flow),
+          CASE(a_refused_series_is_told_with_the_label_that_grows),
           CASE(the_series_of_the_last_head_come_again_beside_the_rate),
           CASE(new_series_are_limited_in_a_second_and_welcome_in_the_next),
           CASE(memory_at_its_end_refuses_new_series_first_and_everything_later_without_losing_any),
