@@ -78,5 +78,7 @@ bool yaml_is_empty(const YamlNode *node);
 bool yaml_error(const YamlNode *node, ErrorCode code, Error *err, const char *format, ...)
     printf_like(4, 5);
 
-// A text as a scalar that reads back as itself: plain where that is safe, else double-quoted.
+// A text as a scalar that reads back as itself: plain where that is safe, else double-quoted; or
+// double-quoted always.
 void yaml_print_text(Text text, Builder *out);
+void yaml_print_quoted(Text text, Builder *out);

@@ -43,10 +43,12 @@ typedef struct RelabelRule {
     Text target_label;
     uint64_t modulus;
     NameScheme names;
-    Regex *compiled;       // by relabel_rule_compile
+    // Made by relabel_rule_compile:
+    Regex *compiled;
     bool target_is_plain;  // no `$` in it
     bool replacement_is_plain;
-    bool matches_all;  // the default regex (.*)
+    bool matches_all;           // the default regex (.*)
+    bool replacement_is_whole;  // and the default replacement $1: the value as it is
 } RelabelRule;
 
 typedef struct RelabelRules {
