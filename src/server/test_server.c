@@ -200,3 +200,30 @@ Text test_header(HttpClientAnswer answer, Text name) {
     }
     return TEXT_NONE;
 }
+
+// ---- What many tests send ----
+
+Bytes test_packed(Test *t, Bytes plain, Compression compression) {
+    Builder out = {0};
+    check_ok(t, compress_bytes(compression, 0, plain, &out, t->err));
+    Bytes copy = bytes_copy(text_bytes(builder_text(&out)), t->arena);
+    builder_free(&out);
+    return copy;
+}
+
+void test_server_plain(Test *t, TestServer *world) {
+    test_server_begin(t, world, (TestServerOptions){.durability = LOG_SYNC});
+}
+
+void test_write_some(Test *t, TestServer *world, Text key, Text tenant) {
+    WriteBody body = {0};
+    for (int64_t i = 0; i < 3; i++) {
+        test_row(t, &body, TEXT("jobs_total"), TEXT("queue"), TEXT("mail"), T0_MS + i * 15000,
+                 (double)(i * 10));
+        test_row(t, &body, TEXT("up"), TEXT("instance"), TEXT("a"), T0_MS + i * 15000, 1);
+        test_row(t, &body, TEXT("up"), TEXT("instance"), TEXT("b"), T0_MS + i * 15000, (double)i);
+    }
+    write_body_add_metadata(&body, TEXT("jobs_total"), 1, TEXT("Jobs \"done\"."), TEXT(""));
+    write_body_add_metadata(&body, TEXT("up"), 2, TEXT("Is it up?"), TEXT(""));
+    test_write(t, world, key, tenant, &body);
+}

@@ -28,6 +28,8 @@ typedef struct TestServerOptions {
 
 void test_server_begin(Test *t, TestServer *world, TestServerOptions options);
 void test_server_end(Test *t, TestServer *world);
+// With nothing special about it.
+void test_server_plain(Test *t, TestServer *world);
 // Ends server and store and begins them again over the same folder.
 void test_server_again(Test *t, TestServer *world);
 
@@ -49,6 +51,20 @@ HttpClientAnswer test_write_bytes(Test *t, const TestServer *world, Text key, Te
 void test_write(Test *t, const TestServer *world, Text key, Text tenant, WriteBody *body);
 void test_row(Test *t, WriteBody *body, Text name, Text label, Text value, int64_t time_ms,
               double number);
+
+// A time well in the past, so that answers are the same every day.
+#define T0_MS INT64_C(1760000000000)
+// Two series of `up` and one of `jobs_total`, three points each, 15 s apart.
+void test_write_some(Test *t, TestServer *world, Text key, Text tenant);
+// What is answered then: every target with the data of its answer.
+typedef struct TestAnswer {
+    const char *target;
+    const char *data;
+} TestAnswer;
+extern const TestAnswer test_answers[];
+extern const size_t test_answer_count;
+void test_check_answers(Test *t, TestServer *world);
+Bytes test_packed(Test *t, Bytes plain, Compression compression);
 
 Text test_header(HttpClientAnswer answer, Text name);
 // Status and whole body.

@@ -1,0 +1,297 @@
+// Questions over HTTP: every way to ask, every wrong way, and answers that are too large.
+
+#include "server/server.h"
+
+#include "codec/json.h"
+#include "server/test_server.h"
+
+// ---- The round trip ----
+
+TEST(what_is_written_can_be_asked_for_in_every_way) {
+    TestServer world;
+    test_server_plain(t, &world);
+    test_write_some(t, &world, TEXT_NONE, TEXT_NONE);
+    test_check_answers(t, &world);
+    test_server_end(t, &world);
+}
+
+TEST(what_was_acknowledged_is_there_after_a_restart) {
+    TestServer world;
+    test_server_plain(t, &world);
+    test_write_some(t, &world, TEXT_NONE, TEXT_NONE);
+    test_server_again(t, &world);
+    test_check_answers(t, &world);
+    check_ok(t, store_flush(world.store, t->err));
+    test_check_answers(t, &world);
+    test_server_end(t, &world);
+}
+
+TEST(forms_are_read_from_the_body_and_before_the_url) {
+    TestServer world;
+    test_server_plain(t, &world);
+    test_write_some(t, &world, TEXT_NONE, TEXT_NONE);
+    Text two =
+        TEXT("{\"status\":\"success\",\"data\":{\"resultType\":\"scalar\",\"result\":[4,\"2\"]}}");
+    check_answer(t, 200, two,
+                 test_post_form(t, &world, "/api/v1/query", TEXT("query=1%2B1&time=4")));
+    check_answer(
+        t, 200, two,
+        test_post_form(t, &world, "/api/v1/query?query=7&time=9", TEXT("query=1%2B1&time=4")));
+    check_answer(t, 200, two,
+                 test_post_form(t, &world, "/api/v1/query?time=4", TEXT("query=1+%2B+1")));
+    check_answer(t, 200, TEXT("{\"status\":\"success\",\"data\":[\"a\",\"b\"]}"),
+                 test_get(t, &world, "/api/v1/label/instance/values"));
+    check_answer(t, 200, TEXT("{\"status\":\"success\",\"data\":[\"__name__\",\"queue\"]}"),
+                 test_post_form(t, &world, "/api/v1/labels", TEXT("match%5B%5D=jobs_total")));
+    check_status(t, 400, test_post_form(t, &world, "/api/v1/query", TEXT("query=%zz")));
+    // A query longer than any URL.
+    Builder form = {0};
+    builder_add(&form, TEXT("time=4&query=1"));
+    for (int i = 0; i < 60000; i++) builder_add(&form, TEXT("%2B1"));
+    HttpClientAnswer answer = test_post_form(t, &world, "/api/v1/query", builder_text(&form));
+    builder_free(&form);
+    // It is read whole, and refused for its depth, not for its length.
+    check_status(t, 400, answer);
+    check(t, text_find(answer.body, TEXT("QUERY_DEPTH")) > 0);
+    test_server_end(t, &world);
+}
+
+// As deep as a tree may be, on the stack that a worker really has.
+TEST(the_deepest_queries_run_on_a_worker) {
+    TestServer world;
+    test_server_begin(t, &world, (TestServerOptions){.query = {.memory_bytes = 128 * MB}});
+    test_write_some(t, &world, TEXT_NONE, TEXT_NONE);
+    static const struct {
+        const char *term;
+        int times;
+    } deep[] = {
+        {"1%2B", 990}, {"up%20or%20", 990}, {"up%2B", 990}, {"up*on(instance)group_left()", 990}};
+    for (size_t i = 0; i < COUNT(deep); i++) {
+        Builder form = {0};
+        builder_add(&form, TEXT("time=1760000030&query="));
+        for (int j = 0; j < deep[i].times; j++) builder_add(&form, text_from_cstring(deep[i].term));
+        builder_add(&form, TEXT("up"));
+        HttpClientAnswer answer = test_post_form(t, &world, "/api/v1/query", builder_text(&form));
+        builder_free(&form);
+        check_status(t, 200, answer);
+    }
+    test_server_end(t, &world);
+}
+
+TEST(limits_cut_with_a_warning) {
+    TestServer world;
+    test_server_plain(t, &world);
+    test_write_some(t, &world, TEXT_NONE, TEXT_NONE);
+    Text warning = TEXT(",\"warnings\":[\"results truncated due to limit\"]}");
+    const char *cut[] = {
+        "/api/v1/query?query=up&time=1760000030&limit=1", "/api/v1/series?match[]=up&limit=1",
+        "/api/v1/labels?limit=2", "/api/v1/label/instance/values?limit=1",
+        "/api/v1/query_range?query=up&start=1760000000&end=1760000030&step=15&limit=1"};
+    const char *whole[] = {"/api/v1/query?query=up&time=1760000030&limit=2",
+                           "/api/v1/series?match[]=up&limit=0", "/api/v1/labels?limit=3",
+                           "/api/v1/query?query=1&limit=1"};
+    for (size_t i = 0; i < COUNT(cut); i++) {
+        HttpClientAnswer answer = test_get(t, &world, cut[i]);
+        check_status(t, 200, answer);
+        if (!text_ends_with(answer.body, warning))
+            check_failed(t, __FILE__, __LINE__, "%s: %.*s", cut[i], TEXT_ARG(answer.body));
+    }
+    for (size_t i = 0; i < COUNT(whole); i++) {
+        HttpClientAnswer answer = test_get(t, &world, whole[i]);
+        check_status(t, 200, answer);
+        check(t, text_find(answer.body, TEXT("warnings")) < 0);
+    }
+    test_server_end(t, &world);
+}
+
+TEST(figures_about_a_query_stand_inside_its_data) {
+    TestServer world;
+    test_server_plain(t, &world);
+    test_write_some(t, &world, TEXT_NONE, TEXT_NONE);
+    HttpClientAnswer answer =
+        test_get(t, &world, "/api/v1/query?query=up&time=1760000030&stats=all");
+    check_status(t, 200, answer);
+    JsonValue *document;
+    check_ok(t, json_parse(answer.body, t->arena, &document, t->err));
+    const JsonValue *stats = json_get(json_get(document, TEXT("data")), TEXT("stats"));
+    check(t, stats != NULL &&
+                 json_get(json_get(stats, TEXT("timings")), TEXT("evalTotalTime")) != NULL);
+    double samples = 0;
+    check(t, json_number(json_get(json_get(stats, TEXT("samples")), TEXT("totalQueryableSamples")),
+                         &samples) &&
+                 samples >= 2);
+    test_server_end(t, &world);
+}
+
+TEST(large_answers_are_packed_for_those_who_ask) {
+    TestServer world;
+    test_server_plain(t, &world);
+    WriteBody body = {0};
+    for (int i = 0; i < 200; i++) {
+        test_row(t, &body, TEXT("many"), TEXT("number"), text_format(t->arena, "%d", i), T0_MS, i);
+    }
+    test_write(t, &world, TEXT_NONE, TEXT_NONE, &body);
+    Text target = TEXT("/api/v1/query?query=many&time=1760000000");
+    HttpClientAnswer plain = test_send(t, &world, TEXT("GET"), target, NULL, 0, TEXT_NONE);
+    check_status(t, 200, plain);
+    static const struct {
+        const char *accepts;
+        bool packed;
+    } rows[] = {{"gzip", true}, {"deflate, gzip;q=0.5", true},
+                {"GZIP", true}, {"gzip;q=0", false},
+                {"br", false},  {"identity", false}};
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        HttpHeader header = {TEXT("Accept-Encoding"), text_from_cstring(rows[i].accepts)};
+        HttpClientAnswer answer = test_send(t, &world, TEXT("GET"), target, &header, 1, TEXT_NONE);
+        check_status(t, 200, answer);
+        check_text(t, TEXT("Accept-Encoding"), test_header(answer, TEXT("Vary")));
+        check(t, text_equal(test_header(answer, TEXT("Content-Encoding")), TEXT("gzip")) ==
+                     rows[i].packed);
+        if (!rows[i].packed) continue;
+        Builder out = {0};
+        check(t, answer.body.len < plain.body.len / 4);
+        check_ok(t, decompress(COMPRESSION_GZIP, text_bytes(answer.body), 16 * MB, &out, t->err));
+        check_text(t, plain.body, builder_text(&out));
+        builder_free(&out);
+    }
+    test_server_end(t, &world);
+}
+
+// ---- Wrong questions ----
+
+TEST(wrong_questions_are_answered_in_the_words_of_prometheus) {
+    static const struct {
+        const char *target;
+        int status;
+        const char *type, *says;
+    } rows[] = {
+        {"/api/v1/query?query=sum(&time=4", 400, "bad_data", "invalid parameter \\\"query\\\": 1:"},
+        {"/api/v1/query?query=", 400, "bad_data", "invalid parameter \\\"query\\\": "},
+        {"/api/v1/query", 400, "bad_data", "invalid parameter \\\"query\\\": "},
+        {"/api/v1/query?query=1&time=x", 400, "bad_data",
+         "invalid parameter \\\"time\\\": cannot parse \\\"x\\\" to a valid timestamp"},
+        {"/api/v1/query?query=1&time=NaN", 400, "bad_data",
+         "invalid parameter \\\"time\\\": cannot parse \\\"NaN\\\" to a valid timestamp"},
+        {"/api/v1/query?query=1&time=1e300", 400, "bad_data",
+         "invalid parameter \\\"time\\\": cannot parse"},
+        {"/api/v1/query?query=1&timeout=x", 400, "bad_data",
+         "invalid parameter \\\"timeout\\\": cannot parse \\\"x\\\" to a valid duration"},
+        {"/api/v1/query?query=1&timeout=1e10", 400, "bad_data",
+         "invalid parameter \\\"timeout\\\": cannot parse \\\"1e10\\\" to a valid duration. It "
+         "overflows int64"},
+        {"/api/v1/query?query=1&timeout=Inf", 400, "bad_data", "It overflows int64"},
+        {"/api/v1/query?query=1&lookback_delta=-x", 400, "bad_data",
+         "invalid parameter \\\"lookback_delta\\\": cannot parse"},
+        {"/api/v1/query?query=1&limit=-1", 400, "bad_data",
+         "invalid parameter \\\"limit\\\": limit must be non-negative"},
+        {"/api/v1/query?query=1&limit=many", 400, "bad_data",
+         "invalid parameter \\\"limit\\\": cannot parse"},
+        {"/api/v1/query_range?query=1&end=2&step=1", 400, "bad_data",
+         "invalid parameter \\\"start\\\": cannot parse \\\"\\\" to a valid timestamp"},
+        {"/api/v1/query_range?query=1&start=1&step=1", 400, "bad_data",
+         "invalid parameter \\\"end\\\": cannot parse \\\"\\\" to a valid timestamp"},
+        {"/api/v1/query_range?query=1&start=2&end=1&step=1", 400, "bad_data",
+         "invalid parameter \\\"end\\\": end timestamp must not be before start time"},
+        {"/api/v1/query_range?query=1&start=1&end=2&step=0", 400, "bad_data",
+         "invalid parameter \\\"step\\\": zero or negative query resolution step widths are not "
+         "accepted. Try a positive integer"},
+        {"/api/v1/query_range?query=1&start=1&end=2&step=-5", 400, "bad_data",
+         "zero or negative query resolution step widths"},
+        {"/api/v1/query_range?query=1&start=1&end=2&step=wide", 400, "bad_data",
+         "invalid parameter \\\"step\\\": cannot parse \\\"wide\\\" to a valid duration"},
+        {"/api/v1/query_range?query=1&start=0&end=11001&step=1", 400, "bad_data",
+         "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query "
+         "resolution (?step=XX)"},
+        {"/api/v1/query_range?query=up[5m]&start=1&end=2&step=1", 400, "bad_data",
+         "invalid parameter \\\"query\\\": invalid expression type \\\"range vector\\\" for range "
+         "query, must be Scalar or instant Vector"},
+        {"/api/v1/series", 400, "bad_data", "no match[] parameter provided"},
+        {"/api/v1/series?match[]=sum(up)", 400, "bad_data", "invalid parameter \\\"match[]\\\": "},
+        {"/api/v1/series?match[]={a=~\".*\"}", 400, "bad_data",
+         "must contain at least one non-empty matcher"},
+        {"/api/v1/labels?match[]={", 400, "bad_data", "invalid parameter \\\"match[]\\\": "},
+        {"/api/v1/labels?start=9&end=1", 400, "bad_data",
+         "end timestamp must not be before start timestamp"},
+        {"/api/v1/label/U__/values", 400, "bad_data", "invalid label name"},
+        {"/api/v1/metadata?limit=x", 400, "bad_data", "invalid parameter \\\"limit\\\""},
+        {"/api/v1/status/tsdb?limit=10001", 400, "bad_data", "invalid parameter \\\"limit\\\""},
+        {"/api/v1/query_exemplars?query=sum(", 400, "bad_data",
+         "invalid parameter \\\"query\\\": "},
+        {"/api/v1/query?query=1%zz", 400, "bad_data", "query string"},
+        {"/api/v1/format_query?query=1", 404, "not_found",
+         "there is nothing at /api/v1/format_query"},
+        {"/api/v1/query?query=up*on(job)up%2Bunknown_function(1)", 400, "bad_data",
+         "unknown_function"},
+    };
+    TestServer world;
+    test_server_plain(t, &world);
+    test_write_some(t, &world, TEXT_NONE, TEXT_NONE);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        HttpClientAnswer answer = test_get(t, &world, rows[i].target);
+        Text head = text_format(t->arena, "{\"status\":\"error\",\"errorType\":\"%s\",\"error\":\"",
+                                rows[i].type);
+        bool right = answer.status == rows[i].status && text_starts_with(answer.body, head);
+        if (!right || text_find(answer.body, text_from_cstring(rows[i].says)) < 0) {
+            check_failed(t, __FILE__, __LINE__, "%s: %d %.*s", rows[i].target, answer.status,
+                         TEXT_ARG(answer.body));
+        }
+    }
+    // Eleven thousand steps are just allowed.
+    check_status(t, 200,
+                 test_get(t, &world, "/api/v1/query_range?query=1&start=0&end=11000&step=1"));
+    test_server_end(t, &world);
+}
+
+TEST(what_fails_while_it_runs_is_an_execution_error) {
+    TestServer world;
+    test_server_plain(t, &world);
+    test_write_some(t, &world, TEXT_NONE, TEXT_NONE);
+    HttpClientAnswer answer =
+        test_get(t, &world, "/api/v1/query?query=up%2Bon(job)up&time=1760000030");
+    check_status(t, 422, answer);
+    check(t,
+          text_starts_with(answer.body, TEXT("{\"status\":\"error\",\"errorType\":\"execution\"")));
+    test_server_end(t, &world);
+}
+TEST(answers_that_would_be_too_large_are_refused_by_name) {
+    TestServer world;
+    test_server_begin(
+        t, &world,
+        (TestServerOptions){.durability = LOG_MEMORY, .query = {.memory_bytes = 200000}});
+    WriteBody body = {0};
+    for (int i = 0; i < 3000; i++) {
+        test_row(t, &body, TEXT("many"), TEXT("number"), text_format(t->arena, "%d", i), T0_MS, i);
+    }
+    test_write(t, &world, TEXT_NONE, TEXT_NONE, &body);
+    const char *targets[] = {"/api/v1/query?query=many&time=1760000000",
+                             "/api/v1/series?match[]=many",
+                             "/api/v1/label/number/values?match[]=many"};
+    for (size_t i = 0; i < COUNT(targets); i++) {
+        HttpClientAnswer answer = test_get(t, &world, targets[i]);
+        if (answer.status != 422)
+            check_failed(t, __FILE__, __LINE__, "%s: %d", targets[i], answer.status);
+    }
+    check_status(
+        t, 200,
+        test_get(t, &world, "/api/v1/query?query=count(many{number=~\"1.\"})&time=1760000000"));
+    // The loop gives the memory of an answer back once it was sent, which may be after the client
+    // has read it.
+    Clock *clock = clock_system();
+    bool given_back = false;
+    for (int tries = 0; tries < 1000 && !given_back; tries++) {
+        if (tries > 0) clock->sleep_ms(clock, 5);
+        given_back = text_find(test_get(t, &world, "/metrics").body,
+                               TEXT("\ntraceo_memory_queries_bytes 0\n")) > 0;
+    }
+    check(t, given_back);
+    test_server_end(t, &world);
+}
+TEST_MAIN("server/query", CASE(what_is_written_can_be_asked_for_in_every_way),
+          CASE(what_was_acknowledged_is_there_after_a_restart),
+          CASE(forms_are_read_from_the_body_and_before_the_url),
+          CASE(the_deepest_queries_run_on_a_worker), CASE(limits_cut_with_a_warning),
+          CASE(figures_about_a_query_stand_inside_its_data),
+          CASE(large_answers_are_packed_for_those_who_ask),
+          CASE(wrong_questions_are_answered_in_the_words_of_prometheus),
+          CASE(what_fails_while_it_runs_is_an_execution_error),
+          CASE(answers_that_would_be_too_large_are_refused_by_name))
