@@ -90,12 +90,7 @@ void http1_answer_write(const HttpTurn *turn, bool close, Builder *out, Text *bo
 
 void http1_answer_refusal(int status, const char *reason, Builder *out) {
     Builder body = {0};
-    // The reasons are our own literals: nothing to escape.
-    builder_addf(&body, "{\"status\":\"error\",\"errorType\":\"%s\",\"error\":\"%s\"}\n",
-                 status == 503   ? "unavailable"
-                 : status == 408 ? "timeout"
-                                 : "bad_data",
-                 reason);
+    http_refusal_body(status, reason, &body);
     add_status_line(status, out);
     builder_add(out, TEXT("Content-Type: application/json\r\n"));
     if (status == 503) builder_add(out, TEXT("Retry-After: 5\r\n"));

@@ -18,12 +18,16 @@
 #pragma once
 
 #include "net/http_loop.h"
+#include "net/http_turn.h"
 
 typedef struct Http2Session Http2Session;
 
 // What a session needs of the connection that owns it. All outlives the session.
 typedef struct Http2Host {
-    HttpLoop *loop;  // handler, limits, clock, counters; answers come through it
+    const HttpService *service;  // handler, limits, clock; answers come through its loop
+    HttpPool *bodies;
+    Http2Counters *counters;
+    _Atomic int64_t *refused;  // requests answered by this floor: malformed, too large, too slow
     Text peer;
     void *context;
     // There is output that was not there when the last call ended: an answer came. Not called from
@@ -52,6 +56,9 @@ void http2_drain(Http2Session *session);
 // Nothing more is to be read; once all output is sent the connection can be closed: after an error,
 // or drained and every stream done.
 bool http2_is_over(const Http2Session *session);
+
+// Was any request accepted by on_head? Until then the client is a stranger.
+bool http2_is_known(const Http2Session *session);
 
 // When http2_tick wants to be called, in loop_now_ms; INT64_MAX: not. It moves with every call.
 int64_t http2_next_deadline(const Http2Session *session);

@@ -75,6 +75,15 @@ void http_turn_end(HttpTurn *turn) {
     }
 }
 
+void http_refusal_body(int status, const char *reason, Builder *out) {
+    // The reasons are our own literals: nothing to escape.
+    builder_addf(out, "{\"status\":\"error\",\"errorType\":\"%s\",\"error\":\"%s\"}\n",
+                 status == 503   ? "unavailable"
+                 : status == 408 ? "timeout"
+                                 : "bad_data",
+                 reason);
+}
+
 Text http_turn_body(const HttpTurn *turn) {
     const HttpAnswer *answer = &turn->answer;
     bool none =

@@ -82,5 +82,9 @@ static inline bool http_turn_owes(const HttpTurn *turn) {
 // turn may begin another one. Never while it owes.
 void http_turn_end(HttpTurn *turn);
 
+// What this floor itself says in answer to a request it refuses: JSON. `reason` is a literal of
+// ours.
+void http_refusal_body(int status, const char *reason, Builder *out);
+
 // The bytes to send behind the head; empty when the method or status allow none.
 Text http_turn_body(const HttpTurn *turn);
