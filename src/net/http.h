@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "net/http_parse.h"
 #include "net/loop.h"
+#include "net/tls.h"
 
 typedef struct HttpExchange HttpExchange;
 struct HttpExchange {
@@ -118,6 +119,7 @@ typedef struct HttpServerOptions {
     int loop_count;
     HttpLimits limits;
     HttpHandler handler;
+    TlsServer *tls;  // made for `loop_count` loops, outlives the server; NULL: plain
 } HttpServerOptions;
 
 typedef struct HttpServer HttpServer;
@@ -157,6 +159,8 @@ typedef struct HttpStats {
     int64_t strangers_expired;     // closed because their time was over
     int64_t readers_cut;           // closed because an answer was taken too slowly
     int64_t accept_errors;         // EMFILE and kin
+    int64_t tls_handshakes;        // that came to an end
+    int64_t tls_failed;            // handshakes that did not
     int64_t requests;              // heads read whole
     int64_t refused;               // answered by this floor: malformed, too large, too slow
     int64_t bytes_in, bytes_out;

@@ -3,25 +3,23 @@
 #include "net/http_client.h"
 
 #include "base/array.h"
+#include "net/transport.h"
 #include "os/socket.h"
 
 enum { READ_BYTES = 64 * KB, INTERIM_MAX = 8 };
 
 bool http_client_url(Text url, HttpClientRequest *out, Error *err) {
-    if (text_starts_with(url, TEXT("https://"))) {
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "%.*s: this client has no TLS; use http:// or a proxy", TEXT_ARG(url));
-    }
-    if (!text_starts_with(url, TEXT("http://"))) {
-        return error_set(err, ERROR_BAD_INPUT, "%.*s: an address begins with http://",
+    out->tls = text_starts_with(url, TEXT("https://"));
+    if (!out->tls && !text_starts_with(url, TEXT("http://"))) {
+        return error_set(err, ERROR_BAD_INPUT, "%.*s: an address begins with http:// or https://",
                          TEXT_ARG(url));
     }
-    Text rest = text_slice(url, 7, url.len);
+    Text rest = text_slice(url, out->tls ? 8 : 7, url.len);
     size_t end = 0;
     while (end < rest.len && rest.at[end] != '/') end++;
     Text authority = text_slice(rest, 0, end);
     out->target = end < rest.len ? text_slice(rest, end, rest.len) : TEXT("/");
-    out->port = 80;
+    out->port = out->tls ? 443 : 80;
     size_t colon = authority.len;
     while (colon > 0 && authority.at[colon - 1] != ':' && authority.at[colon - 1] != ']') colon--;
     if (colon > 0 && authority.at[colon - 1] == ':') {
@@ -149,16 +147,25 @@ HttpProgress http_client_parse(Bytes bytes, bool ended, bool is_head, Arena *are
     return HTTP_DONE;
 }
 
-static bool write_all(Socket socket, Text head, Text body, int64_t timeout_ms, Error *err) {
+static bool shake_hands(Transport *transport, int64_t timeout_ms, Error *err) {
+    for (;;) {
+        TransportResult result = transport_handshake(transport, err);
+        if (result == TRANSPORT_DONE) return true;
+        if (result != TRANSPORT_AGAIN) return false;
+        TRY(socket_wait(transport->socket, transport->wants_write, timeout_ms, err));
+    }
+}
+
+static bool write_all(Transport *transport, Text head, Text body, int64_t timeout_ms, Error *err) {
     while (head.len + body.len > 0) {
         SocketPart parts[] = {{head.at, head.len}, {body.at, body.len}};
         size_t count = 0;
-        SocketResult result = socket_write(socket, parts, COUNT(parts), &count, err);
+        TransportResult result = transport_write(transport, parts, COUNT(parts), &count, err);
         // A server may refuse early and close: its answer is still worth reading.
-        if (result == SOCKET_CLOSED) return true;
-        if (result == SOCKET_FAILED) return false;
-        if (result == SOCKET_AGAIN) {
-            TRY(socket_wait(socket, true, timeout_ms, err));
+        if (result == TRANSPORT_CLOSED) return true;
+        if (result == TRANSPORT_FAILED) return false;
+        if (result == TRANSPORT_AGAIN) {
+            TRY(socket_wait(transport->socket, transport->wants_write, timeout_ms, err));
             continue;
         }
         size_t of_head = MIN(count, head.len);
@@ -200,8 +207,8 @@ static bool check_request(const HttpClientRequest *request, Error *err) {
     return true;
 }
 
-static bool read_answer(Socket socket, const HttpClientRequest *request, bool is_head, Arena *arena,
-                        Builder *input, HttpClientAnswer *out, Error *err) {
+static bool read_answer(Transport *transport, const HttpClientRequest *request, bool is_head,
+                        Arena *arena, Builder *input, HttpClientAnswer *out, Error *err) {
     size_t most =
         request->answer_bytes_max > 0 ? (size_t)request->answer_bytes_max : (size_t)64 * MB;
     size_t tried = 0;
@@ -209,16 +216,17 @@ static bool read_answer(Socket socket, const HttpClientRequest *request, bool is
     for (;;) {
         // Parsed again only when it doubled or nothing is waiting: linear in all.
         size_t count = 0;
+        bool empty;
         builder_reserve(input, READ_BYTES);
-        SocketResult result =
-            ended ? SOCKET_CLOSED
-                  : socket_read(socket, input->at + input->len, READ_BYTES, &count, err);
+        TransportResult result = ended ? TRANSPORT_CLOSED
+                                       : transport_read(transport, input->at + input->len,
+                                                        READ_BYTES, &count, &empty, err);
         input->len += count;
-        if (result == SOCKET_FAILED) return false;
-        ended = ended || result == SOCKET_CLOSED;
+        if (result == TRANSPORT_FAILED) return false;
+        ended = ended || result == TRANSPORT_CLOSED;
         if (input->len > most)
             return error_set(err, ERROR_TOO_LARGE, "the answer is longer than %zu bytes", most);
-        if (ended || result == SOCKET_AGAIN || input->len > 2 * tried) {
+        if (ended || result == TRANSPORT_AGAIN || input->len > 2 * tried) {
             size_t used;
             tried = input->len;
             Bytes bytes = {(const uint8_t *)input->at, input->len};
@@ -229,7 +237,8 @@ static bool read_answer(Socket socket, const HttpClientRequest *request, bool is
             arena_reset_to(arena, mark);
             if (progress == HTTP_REFUSED) return false;
         }
-        if (result == SOCKET_AGAIN) TRY(socket_wait(socket, false, request->timeout_ms, err));
+        if (result == TRANSPORT_AGAIN)
+            TRY(socket_wait(transport->socket, transport->wants_write, request->timeout_ms, err));
     }
 }
 
@@ -239,13 +248,19 @@ bool http_client_send(const HttpClientRequest *request, Arena *arena, HttpClient
     Text method = request->method.len > 0 ? request->method : TEXT("GET");
     AUTO(socket_close) Socket socket = SOCKET_NONE;
     AUTO(builder_free) Builder head = {0}, input = {0};
+    AUTO(transport_end) Transport transport = {.socket = SOCKET_NONE};
     TRY(socket_connect(request->host, request->port, request->timeout_ms, &socket, err));
+    TlsStream *tls = NULL;
+    if (request->tls)
+        TRY(tls_stream_connect(&request->tls_options, request->host, socket, &tls, err));
+    transport_begin(&transport, socket, tls);
+    TRY(shake_hands(&transport, request->timeout_ms, err));
     write_request(request, method, &head);
-    TRY(write_all(socket, builder_text(&head), request->body, request->timeout_ms, err));
+    TRY(write_all(&transport, builder_text(&head), request->body, request->timeout_ms, err));
     HttpClientAnswer answer = {0};
     AUTO(arena_free) Arena scratch = {0};
-    TRY(read_answer(socket, request, text_equal(method, TEXT("HEAD")), &scratch, &input, &answer,
-                    err));
+    TRY(read_answer(&transport, request, text_equal(method, TEXT("HEAD")), &scratch, &input,
+                    &answer, err));
     // The answer's views point into the input, which ends here.
     HttpHeader *headers = arena_push_array(arena, HttpHeader, MAX(answer.header_count, (size_t)1));
     for (size_t i = 0; i < answer.header_count; i++) {

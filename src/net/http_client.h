@@ -1,14 +1,18 @@
 // A small blocking HTTP/1.1 client for our own command line and tests: one request, one connection.
 //
-// No TLS, no redirects, no proxies. Everything lies on the caller's arena.
+// Plain or under TLS, where the server has to prove its name. No redirects, no proxies. Everything
+// lies on the caller's arena.
 #pragma once
 
 #include "base/error.h"
 #include "net/http_parse.h"
+#include "net/tls.h"
 
 typedef struct HttpClientRequest {
     Text host;  // a name, an IPv4 address or [an IPv6 one]
     uint16_t port;
+    bool tls;
+    TlsClientOptions tls_options;
     Text method;                // "GET" when empty
     Text target;                // "/…", escaped already
     const HttpHeader *headers;  // without Host, Content-Length and Connection
@@ -25,7 +29,7 @@ typedef struct HttpClientAnswer {
     Text body;
 } HttpClientAnswer;
 
-// "http://host[:port]/path?query" into host, port and target of `out`; https is UNSUPPORTED.
+// "http://host[:port]/path?query" or the same with https, into host, port, tls and target of `out`.
 must_use bool http_client_url(Text url, HttpClientRequest *out, Error *err);
 
 // Any whole answer is true, whatever its status. NETWORK, TIMEOUT, TOO_LARGE, or CORRUPT for an

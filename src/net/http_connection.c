@@ -133,6 +133,8 @@ bool http_connection_read(HttpConnection *c, uint8_t *into, size_t space, size_t
         return false;
     }
     if (empty) c->may_read = false;
+    c->read_wants_write = result == TRANSPORT_AGAIN && c->transport.wants_write;
+    if (c->read_wants_write) http_connection_interest(c, c->watch_read, true);
     if (--c->reads_left <= 0 && !transport_has_more(&c->transport)) c->may_read = false;
     http_count(&c->loop->bytes_in, (int64_t)*count);
     return true;
@@ -179,6 +181,11 @@ static void on_ready(LoopSource *source, bool readable, bool writable, bool hung
     }
     c->reads_left = HTTP_READS_PER_EVENT;
     if (readable && c->watch_read) c->may_read = true;
+    if (writable && c->read_wants_write) {
+        c->read_wants_write = false;
+        c->may_read = true;
+        http_connection_interest(c, c->watch_read, http_connection_has_output(c));
+    }
     c->protocol->run(c);
 }
 
@@ -207,7 +214,9 @@ void http_connection_begin(HttpLoop *loop, Socket socket, const char *peer, Http
     HttpConnection *c = memory_new(HttpConnection);
     c->loop = loop;
     c->source = (LoopSource){socket, on_ready};
-    transport_begin(&c->transport, socket);
+    TlsServer *tls = loop->server->options.tls;
+    transport_begin(&c->transport, socket,
+                    tls != NULL ? tls_stream_accept(tls, loop->index, socket) : NULL);
     c->timer.fire = on_timer;
     c->quota = quota;
     c->deadline_ms = INT64_MAX;
@@ -220,9 +229,15 @@ void http_connection_begin(HttpLoop *loop, Socket socket, const char *peer, Http
     loop->connections = c;
     loop->connection_count++;
     stranger_begin(c);
-    http1_begin(c);
+    if (tls != NULL) {
+        http_handshake_begin(c);
+    } else {
+        http1_begin(c);
+    }
     Error err = {0};
-    if (!loop_watch(loop->loop, &c->source, true, false, &err)) {
+    // Under TLS a refusal would cost a handshake: too much for one connection too many.
+    bool turned_away = refusal != NULL && tls != NULL;
+    if (turned_away || !loop_watch(loop->loop, &c->source, true, false, &err)) {
         http_connection_free(c);
         return;
     }

@@ -38,8 +38,9 @@ struct HttpConnection {
     HttpLoop *loop;
     HttpConnection *next, **link;
     bool watch_read, watch_write;
-    bool may_read;  // the transport may have more, nothing said otherwise yet
-    bool lost;      // the socket is closed
+    bool may_read;          // the transport may have more, nothing said otherwise yet
+    bool lost;              // the socket is closed
+    bool read_wants_write;  // TLS has to say something before more can be read
     int reads_left;
 
     HttpQuotaEntry *quota;  // one of which is this; NULL: over the limit
@@ -55,6 +56,7 @@ struct HttpConnection {
     Text tail;  // a large body, behind `out`; the protocol keeps it
 
     Http1 http1;
+    bool handshake_failed;
     char peer[64];
 };
 
@@ -65,6 +67,11 @@ void http_connection_begin(HttpLoop *loop, Socket socket, const char *peer, Http
 void http_connection_drain(HttpConnection *connection);  // closes it if it is idle
 void http_connection_close(HttpConnection *connection);  // now; if answers are owed, once they came
 void http_connection_evict(HttpLoop *loop);              // closes the oldest stranger that can go
+
+// http_handshake.c: the protocol of a connection under TLS until its handshake is over.
+extern const HttpProtocol http_handshake_protocol;
+void http_handshake_begin(HttpConnection *connection);
+void http_connection_choose(HttpConnection *connection);  // the protocol, by ALPN; then runs it
 
 // For protocols.
 

@@ -65,7 +65,8 @@ struct HttpLoop {
     int64_t drain_deadline_ms;
     // Written by this loop, read by http_server_stats.
     _Atomic int64_t accepted, refused_connections, accept_errors, requests, refused, bytes_in,
-        bytes_out, address_refused, strangers, strangers_evicted, strangers_expired, readers_cut;
+        bytes_out, address_refused, strangers, strangers_evicted, strangers_expired, readers_cut,
+        tls_handshakes, tls_failed;
     Http2Counters http2;
 };
 

@@ -311,6 +311,8 @@ HttpStats http_server_stats(const HttpServer *server) {
         stats.strangers_evicted += atomic_load(&loop->strangers_evicted);
         stats.strangers_expired += atomic_load(&loop->strangers_expired);
         stats.readers_cut += atomic_load(&loop->readers_cut);
+        stats.tls_handshakes += atomic_load(&loop->tls_handshakes);
+        stats.tls_failed += atomic_load(&loop->tls_failed);
         stats.requests += atomic_load(&loop->requests);
         stats.refused += atomic_load(&loop->refused);
         stats.bytes_in += atomic_load(&loop->bytes_in);

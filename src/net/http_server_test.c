@@ -807,8 +807,7 @@ TEST(long_request_lines_of_strangers_share_a_purse) {
     char *query = arena_push_array(t->arena, char, 80000);
     memset(query, 'q', 80000);
     AUTO(socket_close)
-    Socket known = dial(t, &world),
-           first = dial(t, &world), second = dial(t, &world);
+    Socket known = dial(t, &world), first = dial(t, &world), second = dial(t, &world);
     say(t, known, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
     check(t, has(hear(t, known, TEXT("GET:")), TEXT("200")));
     say(t, first, TEXT("GET /x?"));

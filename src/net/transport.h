@@ -1,11 +1,10 @@
-// Private to src/net: a stream of bytes over a socket, plain or (later) under TLS.
+// Private to src/net: a stream of bytes over a socket, plain or under TLS.
 //
 // Nothing blocks. The socket belongs to the transport's owner, who watches and closes it. One
 // thread.
 #pragma once
 
-#include "base/error.h"
-#include "os/socket.h"
+#include "net/tls.h"
 
 typedef enum TransportResult {
     TRANSPORT_DONE,
@@ -14,24 +13,22 @@ typedef enum TransportResult {
     TRANSPORT_FAILED   // broken; `err` says how
 } TransportResult;
 
-// What the two sides agreed on by ALPN.
-typedef enum TransportProtocol {
-    TRANSPORT_PROTOCOL_NONE,  // nothing said: the first bytes tell
-    TRANSPORT_PROTOCOL_HTTP1,
-    TRANSPORT_PROTOCOL_HTTP2
-} TransportProtocol;
-
 typedef struct Transport {
     Socket socket;
+    TlsStream *tls;    // NULL: plain
     bool wants_write;  // after AGAIN: wait until the socket takes bytes, not until it has some
 } Transport;
 
-void transport_begin(Transport *transport, Socket socket);
+// `tls` is taken over; NULL: plain.
+void transport_begin(Transport *transport, Socket socket, TlsStream *tls);
 void transport_end(Transport *transport);  // the memory of it, not the socket
 
 // Until DONE before anything is read or written.
 TransportResult transport_handshake(Transport *transport, Error *err);
-TransportProtocol transport_protocol(const Transport *transport);  // after the handshake
+TlsProtocol transport_protocol(const Transport *transport);  // by ALPN, after the handshake
+// The handshake failed because the other side spoke no TLS: from now on neither do we. False: it
+// did.
+bool transport_become_plain(Transport *transport);
 
 // *count bytes were moved when DONE. *empty: the socket has no more for now, as far as one can
 // tell.
