@@ -1,6 +1,8 @@
 // Each disk call and each allocation of a log's life fails once in turn, then for ever (R5, R6):
 // the outcome is a clean error or a try that works, and nothing acknowledged is lost.
 
+#include <stdio.h>
+
 #include "base/memory.h"
 #include "os/disk_fault.h"
 #include "store/log/life.h"
@@ -33,23 +35,28 @@ static bool live(Life *life, Error *err) {
 
 // After the faults are over: everything acknowledged is there, after kill -9 and after a power cut,
 // and the log works.
-static void check_survives(Test *t, Life *life, DiskModel *model, const char *what, uint64_t nth) {
+static bool survives(Life *life, const DiskModel *model, Error *err) {
     static const CrashKind kinds[] = {CRASH_KEEP_ALL, CRASH_DROP_ALL};
     life_close(life);
-    for (size_t i = 0; i < COUNT(kinds); i++) {
+    bool ok = true;
+    for (size_t i = 0; ok && i < COUNT(kinds); i++) {
         DiskModel *copy = disk_model_copy(model);
         disk_model_crash(copy, kinds[i], 1);
         Life after;
         life_copy(life, disk_model_disk(copy), &after);
-        Error err = {0};
-        bool ok = life_open(&after, &err) && life_append(&after, 500, &err) &&
-                  life_commit(&after, &err) && life_judge(&after, false, &err);
-        if (!ok)
-            check_failed(t, __FILE__, __LINE__, "%s at call %llu: %s", what,
-                         (unsigned long long)nth, err.message);
+        ok = life_open(&after, err) && life_append(&after, 500, err) && life_commit(&after, err) &&
+             life_judge(&after, false, err);
         life_end(&after);
         disk_model_free(&copy);
     }
+    return ok;
+}
+
+static void check_survives(Test *t, Life *life, DiskModel *model, const char *what, uint64_t nth) {
+    Error err = {0};
+    if (!survives(life, model, &err))
+        check_failed(t, __FILE__, __LINE__, "%s at call %llu: %s", what, (unsigned long long)nth,
+                     err.message);
 }
 
 static void fail_disk_calls(Test *t, DiskFaultPlan plan, const char *what, uint64_t *pairs) {
@@ -108,6 +115,40 @@ TEST(each_disk_call_fails_once_and_for_ever) {
     for (size_t i = 0; i < COUNT(rows); i++) fail_disk_calls(t, rows[i].plan, rows[i].what, &pairs);
     printf("# %llu calls made to fail\n", (unsigned long long)pairs);
     check(t, pairs > 400);
+}
+
+// Planted: calls that fail and say they worked, as one hears who does not look at their answer.
+TEST(a_failure_that_nobody_hears_of_is_caught) {
+    static const DiskFaultPlan plans[] = {
+        {.call = DISK_CALL_WRITE, .code = ERROR_IO, .untold = true},
+        {.call = DISK_CALL_WRITE, .code = ERROR_IO, .untold = true, .for_ever = true},
+        {.call = DISK_CALL_SYNC, .code = ERROR_IO, .untold = true, .for_ever = true},
+    };
+    for (size_t i = 0; i < COUNT(plans); i++) {
+        uint64_t caught = 0;
+        bool finished = false;
+        DiskFaultPlan plan = plans[i];
+        for (plan.nth = 1; !finished; plan.nth++) {
+            DiskModel *model = disk_model_new();
+            DiskFault *fault = disk_fault_new(disk_model_disk(model));
+            Life life;
+            life_begin(&life, disk_fault_disk(fault));
+            disk_fault_plan(fault, plan);
+            Error err = {0};
+            (void)live(&life, &err);
+            finished = disk_fault_seen(fault, plan.call) < plan.nth;
+            bool noticed = life.complaint != NULL;
+            disk_fault_plan(fault, (DiskFaultPlan){0});
+            noticed |= !survives(&life, model, &err);
+            check(t, !(finished && noticed));
+            caught += noticed;
+            life_end(&life);
+            disk_fault_free(&fault);
+            disk_model_free(&model);
+        }
+        printf("# unheard failures of call %d: %d are caught\n", (int)plan.call, (int)caught);
+        check(t, caught > 0);
+    }
 }
 
 TEST(a_disk_of_any_size_keeps_what_it_acknowledged_and_goes_on_when_space_returns) {
@@ -182,6 +223,7 @@ TEST(each_allocation_fails_once_and_for_ever) {
 }
 
 TEST_MAIN("store/log/fault", CASE(each_disk_call_fails_once_and_for_ever),
+          CASE(a_failure_that_nobody_hears_of_is_caught),
           CASE(a_disk_of_any_size_keeps_what_it_acknowledged_and_goes_on_when_space_returns),
           CASE(a_sync_that_fails_loses_its_pages_and_nothing_acknowledged),
           CASE(each_allocation_fails_once_and_for_ever))
