@@ -264,16 +264,15 @@ static void end_by_error(Http2Session *s, ssize_t code) {
 
 bool http2_feed(Http2Session *s, Bytes bytes, Error *err) {
     assert(!s->abandoned);
-    Http2Goaway why = HTTP2_GOAWAY_CONTROL;
-    const char *what = NULL;
+    Http2Fault fault = {0};
     if (!s->ending && bytes.len > 0) {
         int64_t now_ms = http2_now_ms(s);
-        size_t good = http2_frames_look(&s->frames, bytes, now_ms, &s->limits->http2, &why, &what);
+        size_t good = http2_frames_look(&s->frames, bytes, now_ms, &s->limits->http2, &fault);
         ssize_t taken = nghttp2_session_mem_recv(s->ng, bytes.at, good);
         if (taken < 0) {
             end_by_error(s, taken);
         } else if (good < bytes.len) {
-            http2_end(s, NGHTTP2_ENHANCE_YOUR_CALM, why, what);
+            http2_end(s, fault.code, fault.why, fault.what);
         }
         if (s->frames.in_block) http2_arm(s, s->frames.block_since_ms + s->limits->header_time_ms);
     }

@@ -2,6 +2,8 @@
 
 #include "net/http2_frames.h"
 
+#include <nghttp2/nghttp2.h>
+
 bool http2_rate_allows(Http2Rate *rate, int64_t now_ms, int64_t window_ms, int64_t max) {
     if (rate->count == 0 || now_ms - rate->begin_ms >= window_ms)
         *rate = (Http2Rate){.begin_ms = now_ms};
@@ -41,11 +43,17 @@ static bool control_allowed(Http2Frames *f, Http2FrameType type, uint8_t flags, 
     return http2_rate_allows(&f->useless, now_ms, 1000, limits->useless_per_s);
 }
 
+static bool fault(Http2Fault *out, Http2Goaway why, uint32_t code, const char *what) {
+    *out = (Http2Fault){why, code, what};
+    return false;
+}
+
 // The nine bytes of a frame's header are here.
-static bool begin_frame(Http2Frames *f, int64_t now_ms, const Http2Limits *limits, Http2Goaway *why,
-                        const char **what) {
-    f->left = (uint32_t)f->header[0] << 16 | (uint32_t)f->header[1] << 8 | f->header[2];
-    Http2FrameType type = (Http2FrameType)f->header[3];
+static bool begin_frame(Http2Frames *f, int64_t now_ms, const Http2Limits *limits,
+                        Http2Fault *out) {
+    const uint8_t *h = f->header;
+    f->left = (uint32_t)h[0] << 16 | (uint32_t)h[1] << 8 | h[2];
+    Http2FrameType type = (Http2FrameType)h[3];
     if (type == HTTP2_HEADERS) {
         if (!f->in_block) f->block_since_ms = now_ms;
         f->in_block = true;
@@ -53,12 +61,21 @@ static bool begin_frame(Http2Frames *f, int64_t now_ms, const Http2Limits *limit
     }
     if (type == HTTP2_CONTINUATION && limits->continuations > 0 &&
         ++f->continuations > limits->continuations) {
-        *why = HTTP2_GOAWAY_HEADERS;
-        *what = "too many CONTINUATION frames (HTTP2_CONTINUATIONS)";
-        return false;
+        return fault(out, HTTP2_GOAWAY_HEADERS, NGHTTP2_ENHANCE_YOUR_CALM,
+                     "too many CONTINUATION frames (HTTP2_CONTINUATIONS)");
     }
-    *why = HTTP2_GOAWAY_CONTROL;
-    return control_allowed(f, type, f->header[4], now_ms, limits, what);
+    // nghttp2 does not look at priorities that nobody uses; RFC 9113, 6.3 does.
+    if (type == HTTP2_PRIORITY && (h[5] & 0x7f) == 0 && h[6] == 0 && h[7] == 0 && h[8] == 0) {
+        return fault(out, HTTP2_GOAWAY_PROTOCOL, NGHTTP2_PROTOCOL_ERROR,
+                     "PRIORITY of the connection itself");
+    }
+    if (type == HTTP2_PRIORITY && f->left != 5) {
+        return fault(out, HTTP2_GOAWAY_PROTOCOL, NGHTTP2_FRAME_SIZE_ERROR,
+                     "PRIORITY has five bytes");
+    }
+    const char *what = NULL;
+    if (control_allowed(f, type, h[4], now_ms, limits, &what)) return true;
+    return fault(out, HTTP2_GOAWAY_CONTROL, NGHTTP2_ENHANCE_YOUR_CALM, what);
 }
 
 static void end_frame(Http2Frames *f) {
@@ -70,7 +87,7 @@ static void end_frame(Http2Frames *f) {
 }
 
 size_t http2_frames_look(Http2Frames *f, Bytes bytes, int64_t now_ms, const Http2Limits *limits,
-                         Http2Goaway *why, const char **what) {
+                         Http2Fault *out) {
     size_t at = MIN(bytes.len, HTTP2_PREFACE_BYTES - f->preface);
     f->preface += at;
     while (at < bytes.len) {
@@ -81,7 +98,7 @@ size_t http2_frames_look(Http2Frames *f, Bytes bytes, int64_t now_ms, const Http
             f->header_len += part;
             at += part;
             if (f->header_len < HTTP2_FRAME_HEADER_BYTES) break;
-            if (!begin_frame(f, now_ms, limits, why, what)) return before;
+            if (!begin_frame(f, now_ms, limits, out)) return before;
         }
         size_t part = MIN(bytes.len - at, (size_t)f->left);
         at += part;

@@ -46,7 +46,14 @@ typedef struct Http2Frames {
     Http2Rate settings, pings, useless;
 } Http2Frames;
 
+// Why no more bytes may be handed on.
+typedef struct Http2Fault {
+    Http2Goaway why;
+    uint32_t code;     // for GOAWAY
+    const char *what;  // a literal that names the limit
+} Http2Fault;
+
 // How many of `bytes` may be handed on: all, or those before the frame that passes a limit; then
-// `*why` and `*what` (a literal that names the limit) are set.
+// `*out` says which.
 size_t http2_frames_look(Http2Frames *frames, Bytes bytes, int64_t now_ms,
-                         const Http2Limits *limits, Http2Goaway *why, const char **what);
+                         const Http2Limits *limits, Http2Fault *out);
