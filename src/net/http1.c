@@ -217,10 +217,38 @@ static bool begin_exchange(HttpConnection *c) {
     return begin_body(c);
 }
 
+static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+// A client that begins with HTTP/2's preface (RFC 9113 3.4, prior knowledge) speaks it from there
+// on. True: it does, and the connection is HTTP/2's (or gone).
+static bool became_http2(HttpConnection *c) {
+    Http1 *h = &c->http1;
+    size_t len = h->input_len - h->input_from;
+    bool begins = h->requests == 0 && h->input_from == 0 && len >= sizeof preface - 1 &&
+                  memcmp(h->input.at, preface, sizeof preface - 1) == 0 &&
+                  transport_protocol(&c->transport) != TLS_PROTOCOL_HTTP1;
+    if (!begins) return false;
+    HttpBuffer input = h->input;
+    h->input = (HttpBuffer){0};
+    http1_protocol.free(c);
+    http2_connection_begin(c, (Bytes){input.at, len});
+    http_pool_give(&c->loop->inputs, &input, HTTP_INPUT_BYTES);
+    c->protocol->run(c);
+    return true;
+}
+
+// The preface looks like a request with a body: "PRI * HTTP/2.0" and an empty line come first.
+static bool may_be_preface(const Http1 *h) {
+    size_t len = h->input_len - h->input_from;
+    return h->requests == 0 && h->input_from == 0 && len < sizeof preface - 1 &&
+           memcmp(h->input.at, preface, len) == 0;
+}
+
 static bool step_head(HttpConnection *c) {
     Http1 *h = &c->http1;
     bool has_bytes = h->input_len > h->input_from;
-    if (has_bytes) {
+    if (has_bytes && became_http2(c)) return false;
+    if (has_bytes && !may_be_preface(h)) {
         Bytes bytes = {h->input.at + h->input_from, h->input_len - h->input_from};
         HttpProgress progress =
             http_head_parse(&h->parser, bytes, &http_connection_limits(c)->parse);

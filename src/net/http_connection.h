@@ -2,13 +2,15 @@
 // output, and the protocol that makes sense of its bytes.
 //
 //   socket ─ Transport ─┬─ HttpConnection: timer, interest, `out` and `tail` ─ quotas
-//                       └─ HttpProtocol: HTTP/1 (http1.c), chosen by ALPN or the first bytes
+//                       └─ HttpProtocol: HTTP/1 (http1.c) or HTTP/2 (http2_connection.c), chosen by
+//                          ALPN or by the first bytes; before it the handshake (http_handshake.c)
 //
 // Everything here belongs to one loop's thread. A connection whose client left stays, without a
 // socket, until the answers that its protocol is owed have come.
 #pragma once
 
 #include "net/http1.h"
+#include "net/http2.h"
 #include "net/http_loop.h"
 #include "net/transport.h"
 
@@ -56,6 +58,8 @@ struct HttpConnection {
     Text tail;  // a large body, behind `out`; the protocol keeps it
 
     Http1 http1;
+    Http2Session *http2;  // NULL: another protocol
+    bool lingering;       // (HTTP/2) our side is shut; reading until theirs is
     bool handshake_failed;
     char peer[64];
 };
@@ -72,6 +76,10 @@ void http_connection_evict(HttpLoop *loop);              // closes the oldest st
 extern const HttpProtocol http_handshake_protocol;
 void http_handshake_begin(HttpConnection *connection);
 void http_connection_choose(HttpConnection *connection);  // the protocol, by ALPN; then runs it
+
+// http2_connection.c: from now on HTTP/2; `first` are bytes that were read already. The caller runs
+// the protocol.
+void http2_connection_begin(HttpConnection *connection, Bytes first);
 
 // For protocols.
 

@@ -4,7 +4,11 @@
 #include "net/http_connection.h"
 
 void http_connection_choose(HttpConnection *c) {
-    http1_begin(c);
+    if (transport_protocol(&c->transport) == TLS_PROTOCOL_HTTP2) {
+        http2_connection_begin(c, BYTES_NONE);
+    } else {
+        http1_begin(c);
+    }
     http_connection_interest(c, true, false);
     c->may_read = true;
     c->protocol->run(c);

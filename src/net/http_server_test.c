@@ -459,7 +459,8 @@ TEST(malformed_requests_name_what_is_wrong_and_end_the_connection) {
         Text status, word;
     } rows[] = {
         {TEXT_INIT("\x16\x03\x01\x02"), TEXT_INIT("400"), TEXT_INIT("control byte")},
-        {TEXT_INIT("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), TEXT_INIT("505"), TEXT_INIT("HTTP/2")},
+        {TEXT_INIT("PRI * HTTP/2.0\r\n\r\nGET / HTTP/1.1\r\n"), TEXT_INIT("505"),
+         TEXT_INIT("HTTP/2")},
         {TEXT_INIT("GET / HTTP/1.1\r\n\r\n"), TEXT_INIT("400"), TEXT_INIT("Host")},
         {TEXT_INIT("BREW / HTTP/1.1\r\nHost: h\r\n\r\n"), TEXT_INIT("501"), TEXT_INIT("method")},
         {TEXT_INIT("GET /a/%2e%2e/b HTTP/1.1\r\nHost: h\r\n\r\n"), TEXT_INIT("400"),
@@ -897,6 +898,71 @@ TEST(an_answer_that_is_taken_too_slowly_ends_and_one_taken_in_pieces_does_not) {
     check_i64(t, 0, atomic_load(&world.budget.used));
 }
 
+// Preface, SETTINGS, then a GET as HEADERS: method, path, scheme and authority as HPACK literals.
+#define HTTP2_BEGIN "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
+#define HTTP2_GET   "\0\0\6\1\5\0\0\0\1\x82\x84\x86\x41\1h"
+#define HTTP2_WAIT  "\0\0\xc\1\5\0\0\0\3\x82\4\5/wait\x86\x41\1h"
+
+TEST(http2_by_prior_knowledge_comes_on_the_same_port_however_it_is_cut) {
+    World world;
+    world_open(t, &world, 1, NULL);
+    Text whole = TEXT(HTTP2_BEGIN HTTP2_GET);
+    for (size_t cut = 0; cut < whole.len; cut += 5) {
+        AUTO(socket_close) Socket socket = dial(t, &world);
+        if (cut > 0) {
+            say(t, socket, text_slice(whole, 0, cut));
+            clock_system()->sleep_ms(clock_system(), 1);
+        }
+        say(t, socket, text_slice(whole, cut, whole.len));
+        check(t, has(hear(t, socket, TEXT("GET:")), TEXT("GET:")));
+    }
+    check_i64(t, 0, http_server_stats(world.server).refused);
+    world_close(&world);
+    check_i64(t, world.users_freed, atomic_load(&world.requests));
+}
+
+TEST(http2_streams_are_answered_from_elsewhere_lost_and_drained_like_requests) {
+    World world;
+    world_open(t, &world, 1, NULL);
+    Socket left = dial(t, &world);
+    say(t, left, TEXT(HTTP2_BEGIN HTTP2_WAIT));
+    HttpExchange *held = take_held(&world);
+    check(t, held != NULL);
+    socket_close(&left);
+    check(t, wait_for(&world.gone, 1) && http_is_gone(held));
+    answer(held, 200, TEXT("nobody hears"));
+    AUTO(socket_close) Socket socket = dial(t, &world), idle = dial(t, &world);
+    say(t, idle, TEXT(HTTP2_BEGIN HTTP2_GET));
+    check(t, has(hear(t, idle, TEXT("GET:")), TEXT("GET:")));
+    say(t, socket, TEXT(HTTP2_BEGIN HTTP2_WAIT));
+    held = take_held(&world);
+    check(t, held != NULL);
+    Stopper stopper = {&world, 3000};
+    Thread *thread = NULL;
+    check_ok(t, thread_start("stop", stop_server, &stopper, &thread, t->err));
+    (void)hear(t, idle, TEXT(""));  // GOAWAY and the end
+    answer(held, 200, TEXT("in time\n"));
+    check(t, has(hear(t, socket, TEXT("")), TEXT("in time\n")));
+    thread_join(&thread);
+    world_close(&world);
+    check_i64(t, 3, world.users_freed);
+}
+
+TEST(http2_strangers_end_like_others_and_the_quiet_ones_too) {
+    World world;
+    world_open(t, &world, 1, short_acquaintance);
+    AUTO(socket_close) Socket quiet = dial(t, &world), known = dial(t, &world);
+    say(t, quiet, TEXT(HTTP2_BEGIN));
+    say(t, known, TEXT(HTTP2_BEGIN HTTP2_GET));
+    check(t, has(hear(t, known, TEXT("GET:")), TEXT("GET:")));
+    (void)hear(t, quiet, TEXT(""));
+    for (int i = 0; i < 200 && http_server_stats(world.server).connections > 1; i++)
+        clock_system()->sleep_ms(clock_system(), 10);
+    check_i64(t, 0, http_server_stats(world.server).strangers);
+    check_i64(t, 1, http_server_stats(world.server).connections);
+    world_close(&world);
+}
+
 TEST_MAIN("net/http_server", CASE(a_client_gets_answers_with_and_without_bodies),
           CASE(pipelined_requests_are_answered_in_order_on_one_connection),
           CASE(a_request_byte_by_byte_is_understood),
@@ -918,6 +984,9 @@ TEST_MAIN("net/http_server", CASE(a_client_gets_answers_with_and_without_bodies)
           CASE(a_long_request_line_is_read_and_a_longer_one_is_414),
           CASE(a_server_whose_threads_or_ports_cannot_be_had_leaves_nothing_behind),
           CASE(failing_calls_while_an_answer_is_pending_leave_no_exchange_behind),
+          CASE(http2_by_prior_knowledge_comes_on_the_same_port_however_it_is_cut),
+          CASE(http2_streams_are_answered_from_elsewhere_lost_and_drained_like_requests),
+          CASE(http2_strangers_end_like_others_and_the_quiet_ones_too),
           CASE(one_address_gets_its_quota_and_no_more),
           CASE(strangers_have_a_fifth_of_the_connections_and_the_oldest_goes_first),
           CASE(a_connection_of_refused_requests_only_ends_after_its_time),
