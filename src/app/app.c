@@ -17,6 +17,7 @@ enum {
         2000,  // how soon a key made or revoked by `traceo key` is known; lines of a long replay
     SIGNAL_EVERY_MS = 100,   // how soon a second signal is seen while stopping
     INTERRUPTED_CODE = 130,  // exit code when a second signal ended it at once
+    ADDRESSES_MAX = 3,
 };
 
 static const int64_t MEMORY_LIMIT_MIN = 32 * MB;
@@ -28,8 +29,11 @@ typedef struct App {
     Clock *clock;
     int64_t started_ms, started_ns;
     Address address;
+    Address addresses[ADDRESSES_MAX];  // `address`, then those of OTLP that could be had
+    size_t address_count;
     InForce in_force;
     Store *store;
+    Otlp *otlp;
     Access *access;
     Server *server;
     Collector *collector;
@@ -91,20 +95,76 @@ static bool open_store(App *app, Error *err) {
 
 // The loops share their port (SO_REUSEPORT), and so another Traceo of the same user could share it
 // too and take half of the requests. Alone nobody gets a port that is taken.
-static bool port_is_free(App *app, Error *err) {
+static bool port_is_free(Address address, Error *err) {
     AUTO(socket_close) Socket probe = SOCKET_NONE;
-    return app->address.port == 0 || socket_listen(app->address, false, &probe, err);
+    return address.port == 0 || socket_listen(address, false, &probe, err);
+}
+
+// The well-known ports of OpenTelemetry are a courtesy: another program may hold them (a collector
+// on the same host), and then senders reach Traceo at its own.
+static bool add_otlp_address(App *app, SettingId id, Error *err) {
+    Text text = settings_text(app->settings, id);
+    if (text.len == 0 || text_equal(text, TEXT("off"))) return true;
+    Address address;
+    if (!address_parse(text, &app->arena, &address, err))
+        return error_context(err, "%.*s", TEXT_ARG(setting_rows[id].key));
+    for (size_t i = 0; i < app->address_count; i++) {
+        if (address.port != 0 && text_equal(app->addresses[i].text, address.text)) return true;
+    }
+    if (!access_allows_address(app->access, &address, err))
+        return error_context(err, "%.*s", TEXT_ARG(setting_rows[id].key));
+    Error taken = {0};
+    if (!port_is_free(address, &taken)) {
+        log_warn("an address for OTLP cannot be had; send to `listen` instead, or set it off",
+                 LOG_TEXT("setting", setting_rows[id].key), LOG_TEXT("address", address.text),
+                 LOG_ERR(&taken));
+        return true;
+    }
+    app->addresses[app->address_count++] = address;
+    return true;
+}
+
+// "a,b" without what is empty.
+static Texts listed(Text text, Arena *arena) {
+    ARRAY(Text) names = {0};
+    Text name;
+    while (text_cut(&text, ',', &name)) {
+        name = text_trim(name);
+        if (name.len > 0) *array_add_on(arena, &names) = name;
+    }
+    return (Texts){names.at, names.count};
+}
+
+static bool open_otlp(App *app, Error *err) {
+    const Settings *settings = app->settings;
+    OtlpOptions options = {
+        .naming = (OtlpNaming)settings_number(settings, SETTING_OTLP_NAMES),
+        .promote = listed(settings_text(settings, SETTING_OTLP_PROMOTE), &app->arena),
+        .keep_identifying = settings_number(settings, SETTING_OTLP_KEEP) != 0,
+        .scope_labels = settings_number(settings, SETTING_OTLP_SCOPE) != 0,
+        .native_buckets = settings_number(settings, SETTING_OTLP_NHCB) != 0,
+        .delta_series = settings_number(settings, SETTING_OTLP_DELTA_SERIES),
+        .delta_expires_ms = settings_number(settings, SETTING_OTLP_DELTA_EXPIRES),
+    };
+    TRY(random_hash_key(&options.hash_key, err));
+    app->otlp = otlp_open(&options);
+    return true;
 }
 
 static bool start_server(App *app, Error *err) {
     TRY(access_allows_address(app->access, &app->address, err));
-    TRY(port_is_free(app, err));
+    TRY(port_is_free(app->address, err));
+    app->addresses[app->address_count++] = app->address;
+    TRY(add_otlp_address(app, SETTING_OTLP_GRPC_LISTEN, err));
+    TRY(add_otlp_address(app, SETTING_OTLP_HTTP_LISTEN, err));
+    TRY(open_otlp(app, err));
     ServerOptions options = {
+        .otlp = app->otlp,
         .store = app->store,
         .access = app->access,
         .clock = app->clock,
-        .addresses = &app->address,
-        .address_count = 1,
+        .addresses = app->addresses,
+        .address_count = app->address_count,
         .loop_count = (int)settings_number(app->settings, SETTING_SERVER_LOOPS),
         .worker_count = (int)settings_number(app->settings, SETTING_SERVER_WORKERS),
         .limits = http_limits_default(),
@@ -273,6 +333,7 @@ static void app_stop(App *app) {
     collector_stop(&app->collector);
     if (app->server != NULL) in_force_set_server(&app->in_force, NULL);
     server_free(&app->server);
+    otlp_close(&app->otlp);
     access_close(&app->access);
     store_close(&app->store);
     ingest_sender_free(&app->replayer);

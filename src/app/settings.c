@@ -141,7 +141,8 @@ static bool value_parse(const SettingRow *row, Text text, int64_t *out, Error *e
     uint64_t count;
     switch (row->kind) {
         case SETTING_KIND_TEXT:
-            return text.len > 0 || error_set(err, ERROR_BAD_INPUT, "the value is empty");
+            return (int64_t)text.len >= row->least ||
+                   error_set(err, ERROR_BAD_INPUT, "the value is empty");
         case SETTING_KIND_SIZE:
             TRY(size_parse(text, out, err));
             break;

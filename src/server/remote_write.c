@@ -5,28 +5,7 @@
 //   on the log's thread   durable -> 204, or 400 naming the first row refused
 
 #include "server/serve.h"
-
-// What a connection that writes keeps; it lives on the connection's loop.
-typedef struct Writer {
-    IngestSender *sender;
-    Tenant *tenant;  // of the last write
-} Writer;
-
-static void writer_free(void *user) {
-    Writer *writer = user;
-    ingest_sender_free(&writer->sender);
-    memory_free(writer);
-}
-
-static Writer *writer_of(HttpExchange *exchange) {
-    if (exchange->user == NULL) {
-        Writer *writer = memory_new(Writer);
-        writer->sender = ingest_sender_new();
-        exchange->user = writer;
-        exchange->user_free = writer_free;
-    }
-    return exchange->user;
-}
+#include "server/writer.h"
 
 // ---- The head ----
 
@@ -147,27 +126,19 @@ static void when_durable(void *context, bool ok, const Error *err) {
     request_fail(request, err);
 }
 
-static bool tenant_of(Request *request, Writer *writer, Tenant **out, Error *err) {
-    if (writer->tenant == NULL || !text_equal(writer->tenant->name, request->identity.tenant)) {
-        TRY(request_tenant(request, true, &writer->tenant, err));
-    }
-    *out = writer->tenant;
-    return true;
-}
-
 bool serve_remote_write(Request *request, Error *err) {
     Server *server = request->server;
-    Writer *writer = writer_of(request->exchange);
+    Writer *writer = writer_of(request);
     Tenant *tenant;
-    TRY(tenant_of(request, writer, &tenant, err));
+    TRY(writer_tenant(request, writer, &tenant, err));
     int64_t now_ms = server->options.clock->wall_ms(server->options.clock);
-    if (!ingest_remote_write(server->options.store, tenant, writer->sender, compression_of(request),
-                             request->exchange->body, now_ms, &request->outcome, err)) {
+    if (!ingest_remote_write(server->options.store, tenant, writer_sender(writer),
+                             compression_of(request), request->exchange->body, now_ms,
+                             &request->outcome, err)) {
         count_up(&server->counters.writes_failed, 1);
         return false;
     }
-    for (size_t i = 0; i < VERDICT_COUNT; i++)
-        count_up(&server->counters.samples[i], request->outcome.counts[i]);
+    writer_count(server, &request->outcome);
     if (request->outcome.sequence == 0) {
         answer(request);
     } else {

@@ -36,8 +36,9 @@ typedef struct Request {
     int fail_status;  // when set, request_fail uses these instead of errors.def
     const char *fail_type;
 
-    // A write that waits for the log.
+    // A write that waits for the log: of remote write, or of OTLP.
     IngestOutcome outcome;
+    OtlpOutcome otlp;
 } Request;
 
 // ---- The answer ----
@@ -56,10 +57,10 @@ bool request_refuse(Request *request, int status, const char *type, Error *err, 
                     const char *format, ...) printf_like(6, 7);
 
 // HTTP status and errorType of a code.
-typedef struct ErrorStatus {
+struct ErrorStatus {
     int status;
     const char *type;
-} ErrorStatus;
+};
 ErrorStatus error_status(ErrorCode code);
 
 // ---- Parameters (params.c) ----

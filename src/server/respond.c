@@ -78,7 +78,7 @@ static Text retry_after(Request *request, int64_t base_s) {
 static void send(Request *request, int status) {
     Server *server = request->server;
     HttpExchange *exchange = request->exchange;
-    if (request->body.len > 0) {
+    if (request->body.len > 0 || request->content_type.at != NULL) {
         Text type =
             request->content_type.at == NULL ? TEXT("application/json") : request->content_type;
         request_add_header(request, TEXT("Content-Type"), type);
@@ -113,10 +113,8 @@ void request_answer(Request *request) {
     send(request, request->status == 0 ? 200 : request->status);
 }
 
-void request_fail(Request *request, const Error *err) {
-    ErrorStatus status = error_status(err->code);
-    if (request->fail_status != 0) status = (ErrorStatus){request->fail_status, request->fail_type};
-    builder_clear(&request->body);
+// As Prometheus says it.
+static void write_error(Request *request, ErrorStatus status, const Error *err) {
     JsonWriter writer = json_writer_begin(&request->body);
     json_object_begin(&writer);
     json_key(&writer, TEXT("status"));
@@ -126,7 +124,19 @@ void request_fail(Request *request, const Error *err) {
     json_key(&writer, TEXT("error"));
     json_text(&writer, text_from_cstring(err->message));
     json_object_end(&writer);
+}
+
+void request_fail(Request *request, const Error *err) {
+    ErrorStatus status = error_status(err->code);
+    if (request->fail_status != 0) status = (ErrorStatus){request->fail_status, request->fail_type};
+    builder_clear(&request->body);
     request->content_type = TEXT_NONE;
+    const Route *route = request->route;
+    if (route != NULL && families[route->family].write_error != NULL) {
+        families[route->family].write_error(request, &status, err);
+    } else {
+        write_error(request, status, err);
+    }
     if (status.status == 401) {
         request_add_header(request, TEXT("WWW-Authenticate"),
                            TEXT("Bearer realm=\"traceo\", Basic realm=\"traceo\""));

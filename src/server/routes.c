@@ -13,8 +13,11 @@ enum {
 };
 
 const FamilyRow families[FAMILY_COUNT] = {
-    [FAMILY_TRACEO] = {TEXT_INIT(""), TEXT_INIT("Traceo's own.")},
-    [FAMILY_PROMETHEUS] = {TEXT_INIT("/prometheus"), TEXT_INIT("The HTTP API of Prometheus.")},
+    [FAMILY_TRACEO] = {TEXT_INIT(""), TEXT_INIT("Traceo's own."), NULL},
+    [FAMILY_PROMETHEUS] = {TEXT_INIT("/prometheus"), TEXT_INIT("The HTTP API of Prometheus."),
+                           NULL},
+    [FAMILY_OTLP] = {TEXT_INIT("/otlp"), TEXT_INIT("OpenTelemetry's protocol over HTTP."),
+                     otlp_write_error},
 };
 
 const Route routes[ROUTE_COUNT] = {

@@ -40,6 +40,12 @@ bool serve_notifications(Request *request, Error *err);
 bool check_remote_write(Request *request, Error *err);
 bool serve_remote_write(Request *request, Error *err);
 
+// otlp.c
+bool check_otlp_metrics(Request *request, Error *err);
+bool check_otlp_unsupported(Request *request, Error *err);
+bool serve_otlp_metrics(Request *request, Error *err);
+void otlp_write_error(Request *request, ErrorStatus *status, const Error *err);
+
 // self_metrics.c, openapi.c
 bool serve_metrics(Request *request, Error *err);
 bool serve_openapi(Request *request, Error *err);

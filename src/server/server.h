@@ -11,7 +11,7 @@
 #pragma once
 
 #include "access/access.h"
-#include "ingest/ingest.h"
+#include "ingest/otlp/otlp.h"
 #include "net/http.h"
 
 typedef struct Server Server;
@@ -41,6 +41,7 @@ typedef struct ServerSettings {
 } ServerSettings;
 
 typedef struct ServerOptions {
+    Otlp *otlp;    // NULL: OTLP is answered with 501
     Store *store;  // open; it may still be replaying, then all but health and status is 503
     Access *access;
     Clock *clock;

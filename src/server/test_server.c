@@ -63,7 +63,11 @@ static void start(Test *t, TestServer *world, TestServerOptions options) {
         check_ok(t, store_run(world->store, t->err));
     }
     check_ok(t, address_parse(TEXT("127.0.0.1:0"), t->arena, &world->address, t->err));
+    OtlpOptions otlp = options.otlp;
+    otlp.hash_key = store.hash_key;
+    world->otlp = otlp_open(&otlp);
     ServerOptions server = {
+        .otlp = world->otlp,
         .store = world->store,
         .access = world->access,
         .clock = clock_system(),
@@ -85,6 +89,7 @@ static void start(Test *t, TestServer *world, TestServerOptions options) {
 static void stop(TestServer *world) {
     if (world->server != NULL) server_stop(world->server, 5000);
     server_free(&world->server);
+    otlp_close(&world->otlp);
     access_close(&world->access);
     store_close(&world->store);
     ingest_sender_free(&world->replayer);

@@ -9,6 +9,7 @@
 typedef struct TestServer {
     Text folder;
     Store *store;
+    Otlp *otlp;
     Access *access;
     Server *server;
     IngestSender *replayer;
@@ -24,6 +25,7 @@ typedef struct TestServerOptions {
     Disk *disk;          // NULL: the real one
     Clock *store_clock;  // NULL: the system's
     ServerQuerySettings query;
+    OtlpOptions otlp;
 } TestServerOptions;
 
 void test_server_begin(Test *t, TestServer *world, TestServerOptions options);

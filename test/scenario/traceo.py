@@ -48,7 +48,7 @@ class Server:
     def start(self, timeout_s=30, wait=True):
         self.process = subprocess.Popen(
             [binary(), "serve", "--data", os.path.join(self.folder, "data"), "--listen", f"127.0.0.1:{self.port}",
-             "--host.enabled", "false", "--self.interval", "1h", *self.flags],
+             "--host.enabled", "false", "--self.interval", "1h", "--otlp.grpc_listen", "off", "--otlp.http_listen", "off", *self.flags],
             stdout=self.log, stderr=self.log)
         begun = time.monotonic()
         while wait:

@@ -216,9 +216,14 @@ bool otlp_write(OtlpSender *sender, Store *store, Tenant *tenant, OtlpEncoding e
     bool done = body_as_protobuf(sender, encoding, &body, err);
     if (done) {
         bool knew = sender->sends_deltas;
-        if (!knew) done = decode_and_store(sender, store, tenant, NULL, body, arrival_ms, out, err);
-        if (knew || sender->sends_deltas)
+        Error first = {0};
+        if (!knew)
+            done = decode_and_store(sender, store, tenant, NULL, body, arrival_ms, out, &first);
+        if (knew || sender->sends_deltas) {
             done = store_deltas(sender, store, tenant, body, arrival_ms, out, err);
+        } else if (!done) {
+            *err = first;
+        }
     }
     if (done) count_refused(out);
     let_go(sender);

@@ -1,0 +1,178 @@
+// OTLP over HTTP: metrics as protobuf or JSON, on the connection's loop, answered by the log.
+//
+// Source: OTLP specification 1.x, "OTLP/HTTP". Answers are in the encoding of the request; errors
+// are google.rpc.Status. A client sends again after 429, 502, 503 and 504 and nothing else, so what
+// may pass is 503, and what will never be taken is 400.
+
+#include "base/limits.h"
+#include "ingest/otlp/otlp.h"
+#include "server/serve.h"
+#include "server/writer.h"
+
+// ---- The head ----
+
+static bool is_media(Request *request, Text wanted) {
+    Text rest = http_header(request->exchange, TEXT("Content-Type")), media = TEXT_NONE;
+    return text_cut(&rest, ';', &media) && text_equal_ignore_case(text_trim(media), wanted);
+}
+
+static OtlpEncoding encoding_of(Request *request) {
+    return is_media(request, TEXT("application/json")) ? OTLP_JSON : OTLP_PROTOBUF;
+}
+
+static Text media_of(OtlpEncoding encoding) {
+    return encoding == OTLP_JSON ? TEXT("application/json") : TEXT("application/x-protobuf");
+}
+
+bool check_otlp_unsupported(Request *request, Error *err) {
+    return request_refuse(request, 501, "execution", err, ERROR_UNSUPPORTED,
+                          "this version does not take traces or logs; it takes OTLP metrics, at "
+                          "/v1/metrics");
+}
+
+bool check_otlp_metrics(Request *request, Error *err) {
+    if (request->server->options.otlp == NULL) {
+        return request_refuse(request, 501, "execution", err, ERROR_UNSUPPORTED,
+                              "this server does not take OTLP");
+    }
+    if (!is_media(request, TEXT("application/json")) &&
+        !is_media(request, TEXT("application/x-protobuf"))) {
+        Text type = http_header(request->exchange, TEXT("Content-Type"));
+        return request_refuse(request, 415, "bad_data", err, ERROR_UNSUPPORTED,
+                              "OTLP is application/x-protobuf or application/json, not \"%.*s\"",
+                              TEXT_ARG(type));
+    }
+    Text coding = http_header(request->exchange, TEXT("Content-Encoding"));
+    Compression ignored;
+    if (compression_from_name(coding, &ignored)) return true;
+    return request_refuse(request, 415, "bad_data", err, ERROR_UNSUPPORTED,
+                          "the body may be plain, gzip, zstd, deflate or snappy, not \"%.*s\"",
+                          TEXT_ARG(coding));
+}
+
+// ---- Errors ----
+
+// Codes of google.rpc.Code.
+static int rpc_code(ErrorCode code) {
+    switch (code) {
+        case ERROR_UNAUTHENTICATED:
+            return 16;
+        case ERROR_FORBIDDEN:
+            return 7;
+        case ERROR_NOT_FOUND:
+            return 5;
+        case ERROR_UNSUPPORTED:
+            return 12;
+        case ERROR_TOO_MANY:
+            return 8;
+        case ERROR_BUSY:
+        case ERROR_NO_MEMORY:
+        case ERROR_DISK_FULL:
+        case ERROR_IO:
+            return 14;
+        case ERROR_TIMEOUT:
+            return 4;
+        case ERROR_CANCELLED:
+            return 1;
+        case ERROR_CORRUPT:
+        case ERROR_NEWER_FORMAT:
+        case ERROR_NETWORK:
+        case ERROR_IN_USE:
+            return 13;
+        case ERROR_NONE:
+        case ERROR_BAD_INPUT:
+        case ERROR_OUT_OF_ORDER:
+        case ERROR_CONFLICT:
+        case ERROR_TOO_LARGE:
+        case ERROR_TOO_COSTLY:
+        case ERROR_CODE_COUNT:
+            break;
+    }
+    return 3;
+}
+
+void otlp_write_error(Request *request, ErrorStatus *status, const Error *err) {
+    OtlpEncoding encoding = encoding_of(request);
+    // A disk that is full or refuses may be mended: the data should come again.
+    if (err->code == ERROR_DISK_FULL || err->code == ERROR_IO) status->status = 503;
+    otlp_write_status(encoding, rpc_code(err->code), text_from_cstring(err->message), 0,
+                      &request->body);
+    request->content_type = media_of(encoding);
+}
+
+// ---- Metrics ----
+
+static void answer(Request *request) {
+    const OtlpOutcome *outcome = &request->otlp;
+    // Points of new series only, over the quota: they may come again. Anything mixed must not: the
+    // good part is here.
+    if (outcome->rejected > 0 && outcome->over_quota == outcome->points &&
+        outcome->ingest.sequence == 0) {
+        Error err = outcome->first_fault;
+        err.code = ERROR_TOO_MANY;
+        request_fail(request, &err);
+        return;
+    }
+    OtlpEncoding encoding = encoding_of(request);
+    request_add_header(request, TEXT("X-Traceo-Durability"),
+                       request->server->durability == LOG_MEMORY ? TEXT("memory") : TEXT("sync"));
+    otlp_write_response(encoding, outcome, &request->body);
+    request->content_type = media_of(encoding);
+    request_answer(request);
+}
+
+// On the log's commit thread.
+static void when_durable(void *context, bool ok, const Error *err) {
+    Request *request = context;
+    if (ok) {
+        answer(request);
+        return;
+    }
+    count_up(&request->server->counters.writes_failed, 1);
+    request_fail(request, err);
+}
+
+enum { PLAIN_KEPT_BYTES = 2 * MB };  // between requests; more is given back
+
+// The body decompressed: a view, or on `plain`.
+static bool body_of(Request *request, Builder *plain, Bytes *out, Error *err) {
+    Compression compression;
+    Text coding = http_header(request->exchange, TEXT("Content-Encoding"));
+    *out = request->exchange->body;
+    if (!compression_from_name(coding, &compression)) compression = COMPRESSION_NONE;
+    if (compression == COMPRESSION_NONE) return true;
+    TRY(decompress(compression, *out, (size_t)LIMIT_BODY_DECOMPRESSED_BYTES, plain, err));
+    *out = text_bytes(builder_text(plain));
+    return true;
+}
+
+static bool write_metrics(Request *request, Error *err) {
+    Server *server = request->server;
+    Writer *writer = writer_of(request);
+    Tenant *tenant;
+    TRY(writer_tenant(request, writer, &tenant, err));
+    Bytes body;
+    builder_clear(&writer->plain);
+    Clock *clock = server->options.clock;
+    bool done = body_of(request, &writer->plain, &body, err) &&
+                otlp_write(writer_otlp(writer, server->options.otlp), server->options.store, tenant,
+                           encoding_of(request), body, clock->wall_ms(clock), &request->otlp, err);
+    if (writer->plain.capacity > PLAIN_KEPT_BYTES) builder_free(&writer->plain);
+    return done;
+}
+
+bool serve_otlp_metrics(Request *request, Error *err) {
+    Server *server = request->server;
+    if (!write_metrics(request, err)) {
+        count_up(&server->counters.writes_failed, 1);
+        return false;
+    }
+    writer_count(server, &request->otlp.ingest);
+    if (request->otlp.ingest.sequence == 0) {
+        answer(request);
+    } else {
+        store_when_durable(server->options.store, request->otlp.ingest.sequence, when_durable,
+                           request);
+    }
+    return false;  // answered, or will be
+}
