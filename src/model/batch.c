@@ -48,3 +48,13 @@ Text verdict_name(Verdict verdict) {
     assert(verdict >= 0 && verdict < VERDICT_COUNT);
     return names[verdict];
 }
+
+Text metadata_type_name(uint8_t type) {
+    // ORDER: MetadataType.
+    static const Text names[] = {
+        TEXT_INIT("unknown"),   TEXT_INIT("counter"),        TEXT_INIT("gauge"),
+        TEXT_INIT("histogram"), TEXT_INIT("gaugehistogram"), TEXT_INIT("summary"),
+        TEXT_INIT("info"),      TEXT_INIT("stateset"),
+    };
+    return names[type < COUNT(names) ? type : 0];
+}

@@ -53,6 +53,7 @@ typedef enum MetadataType {
     METADATA_INFO = 6,
     METADATA_STATESET = 7,
 } MetadataType;
+Text metadata_type_name(uint8_t type);  // "counter"; those unknown to us are "unknown"
 
 typedef struct BatchMetadata {
     Text family;

@@ -181,16 +181,10 @@ bool serve_label_values(Request *request, Error *err) {
 
 // ---- Metadata ----
 
-// ORDER: prometheus.MetricMetadata.MetricType.
-static const Text metric_types[] = {
-    TEXT_INIT("unknown"),        TEXT_INIT("counter"), TEXT_INIT("gauge"), TEXT_INIT("histogram"),
-    TEXT_INIT("gaugehistogram"), TEXT_INIT("summary"), TEXT_INIT("info"),  TEXT_INIT("stateset"),
-};
-
 static void write_metadata(JsonWriter *writer, const BatchMetadata *metadata) {
     json_object_begin(writer);
     json_key(writer, TEXT("type"));
-    json_text(writer, metric_types[metadata->type < COUNT(metric_types) ? metadata->type : 0]);
+    json_text(writer, metadata_type_name(metadata->type));
     json_key(writer, TEXT("help"));
     json_text(writer, metadata->help);
     json_key(writer, TEXT("unit"));

@@ -72,13 +72,13 @@ typedef struct Authorization {
     Secret credentials;
 } Authorization;
 
-typedef enum TlsVersion {
+typedef enum TlsVersionBound {
     TLS_VERSION_DEFAULT,
     TLS_VERSION_10,
     TLS_VERSION_11,
     TLS_VERSION_12,
     TLS_VERSION_13
-} TlsVersion;
+} TlsVersionBound;
 
 typedef struct TlsConfig {
     Secret ca;    // PEM text or file
@@ -86,8 +86,8 @@ typedef struct TlsConfig {
     Secret key;
     Text server_name;
     bool insecure_skip_verify;
-    TlsVersion version_min;
-    TlsVersion version_max;
+    TlsVersionBound version_min;
+    TlsVersionBound version_max;
 } TlsConfig;
 
 typedef struct HttpHeaderConfig {
