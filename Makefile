@@ -25,6 +25,7 @@ setup: ## install what is missing (Debian packages; says what it installs)
 build: setup ## build the release binary into build/traceo
 	@test -f $(RELEASE)/build.ninja || meson setup $(RELEASE) --buildtype=release -Db_lto=false >$(BUILD)-setup.log 2>&1 || { cat $(BUILD)-setup.log; exit 1; }
 	@rm -f $(BUILD)-setup.log
+	@test ! -e $(RELEASE)/web/ui.left_out || rm -f $(RELEASE)/web/ui_table.c $(RELEASE)/web/ui.left_out  # try the page again
 	@ninja -C $(RELEASE) -j $(JOBS) --quiet src/cli/traceo
 	@ln -sf release/src/cli/traceo $(BUILD)/traceo
 

@@ -151,6 +151,12 @@ static bool open_otlp(App *app, Error *err) {
     return true;
 }
 
+// Empty: the page in the binary.
+static Text ui_folder(const Settings *settings) {
+    Text folder = settings_text(settings, SETTING_WEB_UI_DIR);
+    return text_equal(folder, TEXT("built-in")) ? TEXT_NONE : folder;
+}
+
 static bool start_server(App *app, Error *err) {
     TRY(access_allows_address(app->access, &app->address, err));
     TRY(port_is_free(app->address, err));
@@ -169,6 +175,8 @@ static bool start_server(App *app, Error *err) {
         .worker_count = (int)settings_number(app->settings, SETTING_SERVER_WORKERS),
         .limits = http_limits_default(),
         .build = app->options->build,
+        .ui = app->options->ui,
+        .ui_folder = ui_folder(app->settings),
         .query = in_force_query(app->settings),
         .settings = in_force_faces(&app->in_force),
         .instance = text_format(&app->arena, "%.*s:%u", TEXT_ARG(machine_name(&app->arena)),

@@ -14,6 +14,7 @@ typedef struct AppOptions {
     bool (*settings_again)(void *context, Arena *arena, Settings *out, Error *err);
     void *context;
     ServerBuild build;
+    UiFiles ui;  // the page; see server/ui.h
     bool quiet;  // no start-up lines on standard output
 } AppOptions;
 

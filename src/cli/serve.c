@@ -11,8 +11,11 @@ static bool again(void *context, Arena *arena, Settings *out, Error *err) {
 
 ExitCode command_serve(Call *call, Error *err) {
     Settings settings;
-    AppOptions options = {
-        .settings = &settings, .settings_again = again, .context = call, .build = build_facts()};
+    AppOptions options = {.settings = &settings,
+                          .settings_again = again,
+                          .context = call,
+                          .build = build_facts(),
+                          .ui = ui_embedded};
     if (!settings_load(call, call->arena, &settings, err)) return CODE_FAILED;
     if (!config_path(call, &options.config_path, err)) return CODE_FAILED;
     return app_run(&options, err) ? CODE_OK : CODE_FAILED;

@@ -90,6 +90,7 @@ static void add_start(Builder *out) {
 
 bool serve_root(Request *request, Error *err) {
     (void)err;
+    if (ui_redirect_root(request)) return true;
     const ServerOptions *options = &request->server->options;
     AUTO(builder_free) Builder base = {0};
     builder_add(&base, TEXT("http://"));

@@ -65,8 +65,15 @@ static void write_parameters(JsonWriter *writer, const Route *route) {
     json_key(writer, TEXT("parameters"));
     json_array_begin(writer);
     if (text_find_char(route->path, '{') >= 0) {
-        json_raw(writer, TEXT("{\"name\":\"name\",\"in\":\"path\",\"required\":true,\"schema\":{"
-                              "\"type\":\"string\"}}"));
+        json_object_begin(writer);
+        pair(writer, TEXT("name"),
+             text_ends_with(route->path, TEXT("{path}")) ? TEXT("path") : TEXT("name"));
+        pair(writer, TEXT("in"), TEXT("path"));
+        json_key(writer, TEXT("required"));
+        json_bool(writer, true);
+        json_key(writer, TEXT("schema"));
+        json_raw(writer, TEXT("{\"type\":\"string\"}"));
+        json_object_end(writer);
     }
     Text word;
     for (Text rest = route->parameters; text_cut(&rest, ' ', &word);) {

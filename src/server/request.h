@@ -30,6 +30,9 @@ typedef struct Request {
     int status;         // 200 unless set
     Text content_type;  // JSON unless set
     Builder body;       // heap; taken over by the answer
+    Text text;          // when `body` is empty: bytes that outlive the answer, sent as they are
+    Text policy;        // Content-Security-Policy; that of answers for programs unless set
+    Text cache;         // Cache-Control; no-store unless set
     int64_t charged;    // bytes reserved for it in the budget of queries; released when it was sent
     HttpHeader headers[REQUEST_HEADERS_MAX];
     size_t header_count;
@@ -47,6 +50,9 @@ typedef struct Request {
 void request_add_header(Request *request, Text name, Text value);
 void request_answer(Request *request);
 void request_fail(Request *request, const Error *err);
+
+// Does the client take this coding ("gzip")? A weight of zero is a no.
+bool request_accepts_coding(const Request *request, Text coding);
 
 // {"status":"success","data":…} around what is written between the two calls.
 JsonWriter envelope_begin(Request *request);

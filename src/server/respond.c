@@ -27,14 +27,14 @@ void request_add_header(Request *request, Text name, Text value) {
 
 // ---- Compression ----
 
-// Does the client take gzip (RFC 9110, 12.5.3)? A weight of zero is a no.
-static bool accepts_gzip(const Request *request) {
+// RFC 9110, 12.5.3.
+bool request_accepts_coding(const Request *request, Text wanted) {
     Text item;
     for (Text rest = http_header(request->exchange, TEXT("Accept-Encoding"));
          text_cut(&rest, ',', &item);) {
         Text coding;
         if (!text_cut(&item, ';', &coding)) continue;
-        if (!text_equal_ignore_case(text_trim(coding), TEXT("gzip"))) continue;
+        if (!text_equal_ignore_case(text_trim(coding), wanted)) continue;
         Text weight = text_trim(item);
         double value = 1;
         if (text_starts_with(weight, TEXT("q="))) {
@@ -51,7 +51,7 @@ static void compress_answer(Request *request) {
         request->body.len < GZIP_BYTES_MIN)
         return;
     request_add_header(request, TEXT("Vary"), TEXT("Accept-Encoding"));
-    if (!accepts_gzip(request)) return;
+    if (!request_accepts_coding(request, TEXT("gzip"))) return;
     Builder packed = {0};
     Error ignored;
     if (!compress_bytes(COMPRESSION_GZIP, GZIP_LEVEL, text_bytes(builder_text(&request->body)),
@@ -78,17 +78,20 @@ static Text retry_after(Request *request, int64_t base_s) {
 static void send(Request *request, int status) {
     Server *server = request->server;
     HttpExchange *exchange = request->exchange;
-    if (request->body.len > 0 || request->content_type.at != NULL) {
+    if (request->body.len > 0 || request->text.len > 0 || request->content_type.at != NULL) {
         Text type =
             request->content_type.at == NULL ? TEXT("application/json") : request->content_type;
         request_add_header(request, TEXT("Content-Type"), type);
     }
     request_add_header(request, TEXT("X-Content-Type-Options"), TEXT("nosniff"));
-    request_add_header(
-        request, TEXT("Content-Security-Policy"),
-        TEXT("default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"));
+    request_add_header(request, TEXT("Content-Security-Policy"),
+                       request->policy.len > 0
+                           ? request->policy
+                           : TEXT("default-src 'none'; base-uri 'none'; form-action 'none'; "
+                                  "frame-ancestors 'none'"));
     request_add_header(request, TEXT("Referrer-Policy"), TEXT("no-referrer"));
-    request_add_header(request, TEXT("Cache-Control"), TEXT("no-store"));
+    request_add_header(request, TEXT("Cache-Control"),
+                       request->cache.len > 0 ? request->cache : TEXT("no-store"));
     if (status == 429 || status == 503 || status == 507) {
         request_add_header(request, TEXT("Retry-After"),
                            retry_after(request, status == 503 ? 4 : 10));
@@ -101,6 +104,7 @@ static void send(Request *request, int status) {
         .headers = request->headers,
         .header_count = request->header_count,
         .body = request->body,
+        .text = request->text,
         .budget = request->charged > 0 ? store_query_budget(server->options.store) : NULL,
         .charged = request->charged,
     };
@@ -131,6 +135,8 @@ void request_fail(Request *request, const Error *err) {
     if (request->fail_status != 0) status = (ErrorStatus){request->fail_status, request->fail_type};
     builder_clear(&request->body);
     request->content_type = TEXT_NONE;
+    request->text = TEXT_NONE;
+    request->cache = TEXT_NONE;
     const Route *route = request->route;
     if (route != NULL && families[route->family].write_error != NULL) {
         families[route->family].write_error(request, &status, err);

@@ -68,11 +68,17 @@ static const Route *find_exact(Text path) {
     return NULL;
 }
 
-// A path against a row with {name}: the same before and behind it, one whole segment in its place.
+// A path against a row with {name}: the same before and behind it, one whole segment in its place;
+// {path} is all that is left, slashes included, and may be empty.
 static bool matches_pattern(Text pattern, Text path, Text *name) {
     ptrdiff_t open = text_find_char(pattern, '{');
     if (open < 0) return false;
     Text before = text_slice(pattern, 0, (size_t)open);
+    if (text_ends_with(pattern, TEXT("{path}"))) {
+        if (!text_starts_with(path, before)) return false;
+        *name = text_slice(path, before.len, path.len);
+        return true;
+    }
     Text after = text_slice(pattern, (size_t)text_find_char(pattern, '}') + 1, pattern.len);
     if (path.len <= before.len + after.len) return false;
     if (!text_starts_with(path, before) || !text_ends_with(path, after)) return false;

@@ -32,7 +32,7 @@ typedef enum RouteId {
 typedef struct Route {
     RouteId id;
     uint32_t methods;  // a bit per HttpMethod
-    Text path;         // may hold one {name}, which stands for one segment
+    Text path;  // may hold one {name}, which stands for one segment, or end in {path}: the rest
     Family family;
     Permissions needs;
     Lane lane;

@@ -29,9 +29,11 @@ TEST(every_route_is_complete_and_in_its_place) {
 }
 
 // What a stranger may see is a decision, so it is written down a second time.
-TEST(only_health_is_public) {
+TEST(only_health_and_the_page_without_data_are_public) {
     for (size_t i = 0; i < ROUTE_COUNT; i++) {
-        bool expected = routes[i].id == ROUTE_HEALTHY || routes[i].id == ROUTE_READY;
+        RouteId id = routes[i].id;
+        bool expected =
+            id == ROUTE_HEALTHY || id == ROUTE_READY || id == ROUTE_UI_ROOT || id == ROUTE_UI;
         check(t, (routes[i].needs == PERMISSION_PUBLIC) == expected);
     }
 }
@@ -71,6 +73,12 @@ TEST(every_path_finds_its_row_and_no_other_does) {
         {"/api/v1/label/a/b/values", -1, NULL},
         {"/api/v1/label/a/values/", -1, NULL},
         {"/api/v1/format_query", -1, NULL},
+        {"/ui", ROUTE_UI_ROOT, NULL},
+        {"/ui/", ROUTE_UI, ""},
+        {"/ui/assets/a.js", ROUTE_UI, "assets/a.js"},
+        {"/ui//", ROUTE_UI, "/"},
+        {"/uix", -1, NULL},
+        {"/prometheus/ui/", -1, NULL},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         Text name;
@@ -188,7 +196,9 @@ static void try_route(Test *t, void *context, const Route *route, Text method, T
     int without = test_as(t, &keys->server, method, path, TEXT_NONE, TEXT_NONE).status;
     int wrong = test_as(t, &keys->server, method, path, keys->bad, TEXT_NONE).status;
     if (route->needs == PERMISSION_PUBLIC) {
-        check(t, without == 200 && wrong == 200);
+        // The page leads on from /ui, and this server has none in it.
+        int expected = route->id == ROUTE_UI_ROOT ? 302 : route->id == ROUTE_UI ? 404 : 200;
+        check(t, without == expected && wrong == expected);
         return;
     }
     if (without != 401 || wrong != 401)
@@ -456,7 +466,8 @@ TEST(the_openapi_document_has_every_route_and_parameter) {
 }
 
 TEST_MAIN("server/routes", CASE(every_route_is_complete_and_in_its_place),
-          CASE(only_health_is_public), CASE(parameters_are_sorted_and_explained),
+          CASE(only_health_and_the_page_without_data_are_public),
+          CASE(parameters_are_sorted_and_explained),
           CASE(every_path_finds_its_row_and_no_other_does),
           CASE(every_error_has_a_status_that_says_who_must_act),
           CASE(own_metrics_are_sorted_named_and_explained),

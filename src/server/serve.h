@@ -12,6 +12,12 @@ bool serve_ready(Request *request, Error *err);
 bool serve_reload(Request *request, Error *err);
 bool serve_flush(Request *request, Error *err);
 
+// ui.c
+bool serve_ui_root(Request *request, Error *err);
+bool serve_ui(Request *request, Error *err);
+bool ui_is_wanted_at_root(const Request *request);  // a browser asks for "/": led on, without a key
+bool ui_redirect_root(Request *request);            // true: answered so
+
 // prometheus_query.c
 bool serve_query(Request *request, Error *err);
 bool serve_query_range(Request *request, Error *err);

@@ -6,7 +6,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "os/random.h"
-#include "server/request.h"
+#include "server/serve.h"
 
 enum {
     QUERY_QUEUE_MAX = 256,     // queries that wait
@@ -76,7 +76,8 @@ static bool may_pass(Request *request, Error *err) {
     const Route *route = request->route;
     HttpExchange *exchange = request->exchange;
     bool method_known = route != NULL && (route->methods & 1u << exchange->head.method) != 0;
-    if (method_known && route->needs == PERMISSION_PUBLIC) return true;
+    if (method_known && (route->needs == PERMISSION_PUBLIC || ui_is_wanted_at_root(request)))
+        return true;
     TRY(origin_allowed(request, err));
     TRY(identify(request, err));
     if (route == NULL) {

@@ -13,6 +13,7 @@
 #include "access/access.h"
 #include "ingest/otlp/otlp.h"
 #include "net/http.h"
+#include "server/ui.h"
 
 typedef struct Server Server;
 
@@ -53,7 +54,9 @@ typedef struct ServerOptions {
     ServerBuild build;
     ServerQuerySettings query;
     ServerSettings settings;
-    Text instance;       // label of our own metrics: name of this machine and port
+    UiFiles ui;      // the page in the binary; none: /ui/ says so
+    Text ui_folder;  // the page from a folder instead, read anew each time; empty: from the binary
+    Text instance;   // label of our own metrics: name of this machine and port
     int64_t started_ms;  // when the process began
 } ServerOptions;
 

@@ -7,7 +7,7 @@
 
 // ---- Files ----
 
-static void remove_all(Test *t, Text folder) {
+void test_folder_remove(Test *t, Text folder) {
     Disk *disk = disk_real();
     DiskEntries entries;
     check_ok(t, disk->list(disk, folder, t->arena, &entries, t->err));
@@ -15,7 +15,7 @@ static void remove_all(Test *t, Text folder) {
         Text path =
             text_format(t->arena, "%.*s/%.*s", TEXT_ARG(folder), TEXT_ARG(entries.at[i].name));
         if (entries.at[i].is_folder) {
-            remove_all(t, path);
+            test_folder_remove(t, path);
         } else {
             check_ok(t, disk->remove(disk, path, t->err));
         }
@@ -68,6 +68,8 @@ static void start(Test *t, TestServer *world, TestServerOptions options) {
     world->otlp = otlp_open(&otlp);
     ServerOptions server = {
         .otlp = world->otlp,
+        .ui = options.ui,
+        .ui_folder = options.ui_folder,
         .store = world->store,
         .access = world->access,
         .clock = clock_system(),
@@ -95,19 +97,23 @@ static void stop(TestServer *world) {
     ingest_sender_free(&world->replayer);
 }
 
-void test_server_begin(Test *t, TestServer *world, TestServerOptions options) {
+Text test_folder_name(Test *t) {
     Text base = environment_get("TMPDIR");
     if (base.len == 0) base = TEXT("/tmp");
     uint64_t number = 0;
     check_ok(t, random_bytes(&number, sizeof number, t->err));
-    *world = (TestServer){.folder = text_format(t->arena, "%.*s/traceo-server-%016llx",
-                                                TEXT_ARG(base), (unsigned long long)number)};
+    return text_format(t->arena, "%.*s/traceo-server-%016llx", TEXT_ARG(base),
+                       (unsigned long long)number);
+}
+
+void test_server_begin(Test *t, TestServer *world, TestServerOptions options) {
+    *world = (TestServer){.folder = test_folder_name(t)};
     start(t, world, options);
 }
 
 void test_server_end(Test *t, TestServer *world) {
     stop(world);
-    remove_all(t, world->folder);
+    test_folder_remove(t, world->folder);
 }
 
 void test_server_again(Test *t, TestServer *world) {

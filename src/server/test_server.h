@@ -26,7 +26,14 @@ typedef struct TestServerOptions {
     Clock *store_clock;  // NULL: the system's
     ServerQuerySettings query;
     OtlpOptions otlp;
+    UiFiles ui;
+    Text ui_folder;
 } TestServerOptions;
+
+// A folder that is not there yet, for what a test writes itself; and taking one away with all that
+// is in it.
+Text test_folder_name(Test *t);
+void test_folder_remove(Test *t, Text folder);
 
 void test_server_begin(Test *t, TestServer *world, TestServerOptions options);
 void test_server_end(Test *t, TestServer *world);

@@ -1,0 +1,305 @@
+// A chart over time: lines or stacked areas on a canvas (uPlot), with a legend that shows min, max and last, and the
+// value under the pointer. All charts of a page share the pointer's place in time. Dragging zooms the page's range; the
+// browser's Back takes that back.
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { signal } from '@preact/signals';
+import uPlot from 'uplot';
+import { summaryOf, type Columns } from '../data/columns';
+import { clockText, tickText, timeText, zoneOffsetMs, type Span } from '../data/time';
+import { axisTexts, valueText, type Unit } from '../data/units';
+import { moveRange, setSpan, shownTheme, zone } from '../state';
+import { colorKeeper, seriesColor, withAlpha } from './colors';
+import { downsample, lowerBound, nearestIndex } from './downsample';
+import { Legend, type LegendRow } from './legend';
+import { stack } from './stack';
+import './chart.css';
+
+export interface ChartProps {
+  title: string; // said to screen readers, too
+  data: Columns | undefined;
+  span: Span; // ends of the time axis
+  unit?: Unit;
+  stacked?: boolean;
+  height?: number;
+  legend?: 'none' | 'line' | 'table';
+  min?: number; // of the y axis; 0 unless the data goes below. NaN: as the data has it
+  max?: number;
+  onZoom?: (span: Span) => void; // without it the page's range is set
+  busy?: boolean; // a newer answer is on its way
+  hidden?: ReadonlySet<string>; // names of series switched off; with onHide the caller keeps the state
+  onHide?: (hidden: Set<string>) => void;
+}
+
+/** The moment under the pointer or the arrow keys, for all charts of the page; undefined when nowhere. */
+export const hovered = signal<number | undefined>(undefined);
+
+interface View {
+  times: number[]; // seconds, as uPlot wants them
+  shown: (number | null)[][]; // stacked or not
+}
+
+const SIDE = 58; // px for the y axis: the same everywhere, so that charts line up
+
+function css(element: Element, name: string): string {
+  return getComputedStyle(element).getPropertyValue(name).trim();
+}
+
+// Ticks at whole seconds, minutes, hours and days of the zone.
+const TICKS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800, 1209600, 2592000];
+
+export function timeTicks(fromMs: number, toMs: number, most: number, zoneName: string): { ticks: number[]; stepMs: number } {
+  const wanted = (toMs - fromMs) / 1000 / Math.max(most, 1);
+  const stepMs = (TICKS_S.find((step) => step >= wanted) ?? 7776000) * 1000;
+  const offset = zoneOffsetMs(fromMs, zoneName);
+  const ticks: number[] = [];
+  for (let at = Math.ceil((fromMs + offset) / stepMs) * stepMs - offset; at <= toMs; at += stepMs) ticks.push(at);
+  return { ticks, stepMs };
+}
+
+export function Chart(props: ChartProps) {
+  const { title, data, span, unit = 'none', stacked = false, height = 160, legend = 'line' } = props;
+  const box = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot | undefined>(undefined);
+  const latest = useRef(props);
+  latest.current = props;
+  const colorOf = useMemo(colorKeeper, []);
+  const [width, setWidth] = useState(0);
+  const [ownHidden, setOwnHidden] = useState<ReadonlySet<string>>(new Set());
+  const [focus, setFocus] = useState<string | undefined>(undefined);
+  const hidden = props.hidden ?? ownHidden;
+  const theme = shownTheme.value;
+  const zoneName = zone.value;
+
+  const all = data?.series ?? [];
+  const colors = all.map((one) => one.color ?? seriesColor(colorOf(one.name), theme));
+  const visible = all.map((one, i) => ({ ...one, color: colors[i]! })).filter((one) => !hidden.has(one.name));
+  const shape = JSON.stringify([visible.map((one) => [one.name, one.color]), stacked, theme, zoneName, unit, props.min, props.max]);
+
+  const view = useMemo<View>(() => {
+    const times = data?.times ?? [];
+    const from = Math.max(0, lowerBound(times, span.fromMs) - 1);
+    const to = Math.min(times.length, lowerBound(times, span.toMs) + 2);
+    const picked = downsample(times, visible.map((one) => one.values), from, to, Math.max(width - SIDE, 50));
+    return { times: picked.times.map((time) => time / 1000), shown: stacked ? stack(picked.values) : picked.values };
+  }, [data, span.fromMs, span.toMs, width, shape]);
+
+  // The width follows the layout.
+  useLayoutEffect(() => {
+    const element = box.current!;
+    const observer = new ResizeObserver(() => setWidth(Math.floor(element.clientWidth)));
+    observer.observe(element);
+    setWidth(Math.floor(element.clientWidth));
+    return () => observer.disconnect();
+  }, []);
+
+  // A plot per shape; new data and new ranges only move it.
+  useLayoutEffect(() => {
+    if (width === 0) return;
+    const element = box.current!;
+    const grid = css(element, '--chart-grid');
+    const ink = css(element, '--ink-3');
+    const font = '11px ' + css(element, '--font');
+    const order = visible.map((_, i) => i);
+    const series: uPlot.Series[] = order.map((i) => ({
+      label: visible[i]!.name,
+      stroke: visible[i]!.color,
+      width: 1.25,
+      fill: stacked ? withAlpha(visible[i]!.color, theme === 'dark' ? 0.5 : 0.55) : visible.length === 1 ? withAlpha(visible[i]!.color, 0.12) : undefined,
+      points: { show: false },
+      spanGaps: false,
+    }));
+    const bands: uPlot.Band[] = stacked ? order.slice(1).map((i) => ({ series: [i + 1, i] as [number, number] })) : [];
+    const options: uPlot.Options = {
+      width,
+      height,
+      padding: [8, 8, 0, 0],
+      legend: { show: false },
+      scales: {
+        x: { time: false, range: () => [latest.current.span.fromMs / 1000, latest.current.span.toMs / 1000] },
+        y: { range: (_, low, high) => yRange(low, high, latest.current) },
+      },
+      axes: [
+        {
+          stroke: ink,
+          font,
+          size: 22,
+          gap: 4,
+          grid: { stroke: grid, width: 1 },
+          ticks: { show: false },
+          splits: (_, __, from, to) => timeTicks(from * 1000, to * 1000, Math.floor((width - SIDE) / 76), zoneName).ticks.map((at) => at / 1000),
+          values: (_, splits) => {
+            const step = splits.length > 1 ? (splits[1]! - splits[0]!) * 1000 : 60e3;
+            return splits.map((at) => tickText(at * 1000, step, zoneName));
+          },
+        },
+        {
+          stroke: ink,
+          font,
+          size: SIDE,
+          gap: 6,
+          grid: { stroke: grid, width: 1 },
+          ticks: { show: false },
+          space: 30,
+          incrs: unit === 'bytes' || unit === 'bytes/s' ? BINARY_STEPS : DECIMAL_STEPS,
+          values: (_, splits) => axisTexts(splits, unit),
+        },
+      ],
+      series: [{}, ...series],
+      bands,
+      cursor: {
+        y: false,
+        drag: { x: true, y: false, setScale: false, dist: 5 },
+        points: { size: 5, width: 0, fill: (_, i) => visible[i - 1]?.color ?? ink, show: visible.length <= 30 },
+      },
+      hooks: {
+        setCursor: [
+          (u) => {
+            if (!element.matches(':hover')) return; // moved by a neighbour
+            hovered.value = u.cursor.left === undefined || u.cursor.left < 0 ? undefined : u.posToVal(u.cursor.left, 'x') * 1000;
+          },
+        ],
+        setSelect: [
+          (u) => {
+            const { left, width: wide } = u.select;
+            u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+            if (wide < 6) return;
+            const next = { fromMs: u.posToVal(left, 'x') * 1000, toMs: u.posToVal(left + wide, 'x') * 1000 };
+            hovered.value = undefined;
+            (latest.current.onZoom ?? setSpan)(next);
+          },
+        ],
+      },
+    };
+    // uPlot draws later series over earlier ones; bands fill down to the one before.
+    plot.current = new uPlot(options, [view.times, ...view.shown] as uPlot.AlignedData, element);
+    return () => {
+      plot.current?.destroy();
+      plot.current = undefined;
+    };
+  }, [shape, width > 0]);
+
+  useLayoutEffect(() => {
+    const u = plot.current;
+    if (u === undefined || width === 0) return;
+    if (u.width !== width || u.height !== height) u.setSize({ width, height });
+  }, [width, height]);
+
+  useLayoutEffect(() => {
+    plot.current?.setData([view.times, ...view.shown] as uPlot.AlignedData);
+  }, [view]);
+
+  // The pointer of a neighbour.
+  useEffect(
+    () =>
+      hovered.subscribe((at) => {
+        const u = plot.current;
+        const element = box.current;
+        if (u === undefined || element === null || element.matches(':hover')) return;
+        if (at === undefined) u.setCursor({ left: -10, top: -10 }, false);
+        else u.setCursor({ left: u.valToPos(at / 1000, 'x'), top: 0 }, false);
+      }),
+    [],
+  );
+
+  // One series in the foreground while its legend is pointed at.
+  useEffect(() => {
+    const u = plot.current;
+    if (u === undefined) return;
+    visible.forEach((one, i) => {
+      const alpha = focus === undefined || focus === one.name ? 1 : 0.15;
+      if (u.series[i + 1] !== undefined) u.series[i + 1]!.alpha = alpha;
+    });
+    u.redraw(false);
+  }, [focus, shape]);
+
+  const rows: LegendRow[] = all.map((one, i) => ({ name: one.name, color: colors[i]!, hidden: hidden.has(one.name), values: one.values }));
+  const hide = (next: Set<string>) => (props.onHide ?? setOwnHidden)(next);
+
+  const at = hovered.value;
+  const told = at === undefined ? describe(title, all, unit) : clockText(at, zoneName) + ': ' + nearest(data, at, unit);
+
+  return (
+    <figure class="chart">
+      <div
+        ref={box}
+        class="chart-plot"
+        style={{ height: height + 'px' }}
+        role="slider"
+        tabIndex={0}
+        aria-label={title}
+        aria-orientation="horizontal"
+        aria-valuemin={0}
+        aria-valuemax={100}
+        aria-valuenow={at === undefined ? 100 : Math.max(0, Math.min(100, Math.round(((at - span.fromMs) / (span.toMs - span.fromMs)) * 100)))}
+        aria-valuetext={told}
+        title=""
+        onMouseLeave={() => (hovered.value = undefined)}
+        onBlur={() => (hovered.value = undefined)}
+        onKeyDown={(event) => keyDown(event, data, span)}
+        onDblClick={() => history.back()}
+      />
+      {data !== undefined && all.length === 0 && <div class="chart-empty">No data in this range</div>}
+      {props.busy && <div class="chart-busy" aria-hidden="true" />}
+      {legend !== 'none' && rows.length > 0 && (
+        <Legend rows={rows} times={data?.times ?? []} unit={unit} table={legend === 'table'} onFocus={setFocus} onHide={hide} hovered={at} />
+      )}
+      <span class="chart-time" aria-hidden="true">
+        {at !== undefined && timeText(at, zoneName)}
+      </span>
+    </figure>
+  );
+}
+
+function yRange(low: number | null, high: number | null, props: ChartProps): [number, number] {
+  let from = low ?? 0;
+  let to = high ?? 1;
+  if (!Number.isFinite(from) || !Number.isFinite(to)) return [0, 1];
+  if (props.min === undefined) from = Math.min(0, from);
+  else if (!Number.isNaN(props.min)) from = Math.min(props.min, from);
+  if (props.max !== undefined) to = Math.max(props.max, to);
+  else to += (to - from) * 0.06;
+  if (to <= from) to = from + (Math.abs(from) * 0.1 || 1);
+  if (props.min !== undefined && Number.isNaN(props.min)) from -= (to - from) * 0.04;
+  return [from, to];
+}
+
+function steps(base: number, factors: readonly number[], least: number, most: number): number[] {
+  const out: number[] = [];
+  for (let power = least; power <= most; power++) for (const factor of factors) out.push(factor * base ** power);
+  return out;
+}
+const DECIMAL_STEPS = steps(10, [1, 2, 2.5, 5], -12, 18);
+// 1, 2, 4, …, 512 of each binary prefix, and fractions of a byte for rates.
+const BINARY_STEPS = [...steps(10, [1, 2, 5], -3, -1), ...steps(2, [1], 0, 62)];
+
+function describe(title: string, all: Columns['series'], unit: Unit): string {
+  if (all.length === 0) return title + ': no data';
+  const shown = all.slice(0, 4).map((one) => {
+    const { min, max, last } = summaryOf(one.values);
+    return `${one.name}: last ${valueText(last, unit)}, from ${valueText(min, unit)} to ${valueText(max, unit)}`;
+  });
+  return shown.join('; ') + (all.length > 4 ? `; and ${all.length - 4} more` : '');
+}
+
+function nearest(data: Columns | undefined, at: number, unit: Unit): string {
+  if (data === undefined) return '';
+  const i = nearestIndex(data.times, at);
+  return data.series
+    .slice(0, 6)
+    .map((one) => `${one.name} ${valueText(one.values[i], unit)}`)
+    .join(', ');
+}
+
+// Arrows walk along the points, Shift with arrows moves the range, Escape leaves.
+function keyDown(event: KeyboardEvent, data: Columns | undefined, span: Span): void {
+  const step = event.key === 'ArrowLeft' ? -1 : event.key === 'ArrowRight' ? 1 : 0;
+  if (step !== 0 && event.shiftKey) moveRange(step * 0.25);
+  else if (step !== 0 && data !== undefined && data.times.length > 0) {
+    const i = hovered.value === undefined ? data.times.length - 1 : nearestIndex(data.times, hovered.value) + step;
+    hovered.value = data.times[Math.max(0, Math.min(i, data.times.length - 1))];
+  } else if (event.key === 'Home') hovered.value = span.fromMs;
+  else if (event.key === 'End') hovered.value = span.toMs;
+  else if (event.key === 'Escape') hovered.value = undefined;
+  else return;
+  event.preventDefault();
+}

@@ -1,0 +1,230 @@
+// The client of the HTTP API: one function per route that the page uses. Failure is an ApiError with words for people.
+import { apiKey, keyWanted, sessionHeaders } from './session';
+
+export class ApiError extends Error {
+  constructor(
+    readonly status: number, // 0: no answer at all
+    readonly type: string, // 'bad_data', 'timeout', … as Prometheus names them
+    message: string,
+    readonly retryAfterMs = 0,
+  ) {
+    super(message);
+    this.name = 'ApiError';
+  }
+  /** Where in the query the fault is, when the message says so ("1:5: parse error: …"). */
+  get position(): { line: number; column: number } | undefined {
+    const found = /(?:^|\s)(\d+):(\d+):/.exec(this.message);
+    return found === null ? undefined : { line: Number(found[1]), column: Number(found[2]) };
+  }
+}
+
+export function isAbort(error: unknown): boolean {
+  return error instanceof DOMException && error.name === 'AbortError';
+}
+
+export interface Answer<T> {
+  data: T;
+  warnings: string[];
+  infos: string[];
+}
+
+export interface CallOptions {
+  signal?: AbortSignal | undefined;
+  /** GET puts parameters into the URL; POST sends them as a form, which long queries need. */
+  method?: 'GET' | 'POST';
+  headers?: Record<string, string>;
+}
+
+export type CallParams = Record<string, string | number | readonly string[] | undefined>;
+
+function formOf(params: CallParams): URLSearchParams {
+  const form = new URLSearchParams();
+  for (const [name, value] of Object.entries(params)) {
+    if (value === undefined) continue;
+    for (const one of Array.isArray(value) ? value : [value]) form.append(name, String(one));
+  }
+  return form;
+}
+
+/** One request; any body. Throws ApiError, or the AbortError of `signal`. */
+export async function request(path: string, params: CallParams = {}, options: CallOptions = {}): Promise<Response> {
+  const form = formOf(params).toString();
+  const method = options.method ?? 'GET';
+  let response: Response;
+  try {
+    response = await fetch(method === 'GET' && form !== '' ? path + '?' + form : path, {
+      method,
+      // A challenge for Basic would open the browser's own dialog; the page asks for a key itself.
+      credentials: 'omit',
+      cache: 'no-store',
+      headers: { ...sessionHeaders(), ...options.headers, ...(method === 'POST' ? { 'Content-Type': 'application/x-www-form-urlencoded' } : {}) },
+      body: method === 'POST' ? form : null,
+      signal: options.signal ?? null,
+    });
+  } catch (error) {
+    if (isAbort(error)) throw error;
+    throw new ApiError(0, 'unreachable', 'Traceo does not answer. Is it still running?');
+  }
+  if (response.ok) return response;
+  const body = await response.text();
+  let type = 'http';
+  let message = body.trim() || response.statusText || 'status ' + response.status;
+  try {
+    const parsed = JSON.parse(body) as { errorType?: string; error?: string };
+    type = parsed.errorType ?? type;
+    message = parsed.error ?? message;
+  } catch {
+    // Not JSON: the text itself is the message.
+  }
+  if (response.status === 401) keyWanted.value = apiKey.value === '' ? 'missing' : 'refused';
+  throw new ApiError(response.status, type, message, Number(response.headers.get('Retry-After') ?? 0) * 1000);
+}
+
+/** One request in Prometheus' envelope: { status, data, warnings, infos }. */
+export async function call<T>(path: string, params: CallParams = {}, options: CallOptions = {}): Promise<Answer<T>> {
+  const response = await request(path, params, options);
+  const body = (await response.json()) as { data: T; warnings?: string[]; infos?: string[] };
+  return { data: body.data, warnings: body.warnings ?? [], infos: body.infos ?? [] };
+}
+
+// ---- Queries ----
+
+export type Labels = Record<string, string>;
+export type Point = [seconds: number, value: string];
+
+export interface Histogram {
+  count: string;
+  sum: string;
+  buckets?: [number, string, string, string][];
+}
+
+export type QueryData =
+  | { resultType: 'matrix'; result: { metric: Labels; values?: Point[]; histograms?: [number, Histogram][] }[] }
+  | { resultType: 'vector'; result: { metric: Labels; value?: Point; histogram?: [number, Histogram] }[] }
+  | { resultType: 'scalar'; result: Point }
+  | { resultType: 'string'; result: Point };
+
+export function query(expr: string, atMs: number, options: CallOptions = {}): Promise<Answer<QueryData>> {
+  return call('/api/v1/query', { query: expr, time: atMs / 1000 }, { method: 'POST', ...options });
+}
+
+export function queryRange(expr: string, fromMs: number, toMs: number, stepMs: number, options: CallOptions = {}): Promise<Answer<QueryData>> {
+  return call('/api/v1/query_range', { query: expr, start: fromMs / 1000, end: toMs / 1000, step: stepMs / 1000 }, { method: 'POST', ...options });
+}
+
+export interface ExemplarSeries {
+  seriesLabels: Labels;
+  exemplars: { labels: Labels; value: string; timestamp: number }[];
+}
+export function queryExemplars(expr: string, fromMs: number, toMs: number, options: CallOptions = {}): Promise<Answer<ExemplarSeries[]>> {
+  return call('/api/v1/query_exemplars', { query: expr, start: fromMs / 1000, end: toMs / 1000 }, { method: 'POST', ...options });
+}
+
+// ---- What there is ----
+
+interface Matching {
+  match?: readonly string[];
+  fromMs?: number;
+  toMs?: number;
+  limit?: number;
+}
+function matching(m: Matching): CallParams {
+  return {
+    'match[]': m.match,
+    start: m.fromMs === undefined ? undefined : m.fromMs / 1000,
+    end: m.toMs === undefined ? undefined : m.toMs / 1000,
+    limit: m.limit,
+  };
+}
+
+export function labels(m: Matching = {}, options: CallOptions = {}): Promise<Answer<string[]>> {
+  return call('/api/v1/labels', matching(m), options);
+}
+export function labelValues(name: string, m: Matching = {}, options: CallOptions = {}): Promise<Answer<string[]>> {
+  return call(`/api/v1/label/${encodeURIComponent(name)}/values`, matching(m), options);
+}
+export function series(m: Matching, options: CallOptions = {}): Promise<Answer<Labels[]>> {
+  return call('/api/v1/series', matching(m), options);
+}
+
+export interface Metadata {
+  type: 'counter' | 'gauge' | 'histogram' | 'gaugehistogram' | 'summary' | 'info' | 'stateset' | 'unknown';
+  help: string;
+  unit: string;
+}
+export function metadata(metric = '', limit?: number, options: CallOptions = {}): Promise<Answer<Record<string, Metadata[]>>> {
+  return call('/api/v1/metadata', { metric: metric || undefined, limit }, options);
+}
+
+export interface Target {
+  discoveredLabels: Labels;
+  labels: Labels;
+  scrapePool: string;
+  scrapeUrl: string;
+  globalUrl: string;
+  lastError: string;
+  lastScrape: string;
+  lastScrapeDuration: number;
+  health: 'up' | 'down' | 'unknown';
+  scrapeInterval: string;
+  scrapeTimeout: string;
+}
+export interface Targets {
+  activeTargets: Target[];
+  droppedTargets: { discoveredLabels: Labels; scrapePool?: string }[];
+  droppedTargetCounts: Record<string, number>;
+}
+export function targets(state: 'active' | 'dropped' | 'any' = 'any', options: CallOptions = {}): Promise<Answer<Targets>> {
+  return call('/api/v1/targets', { state }, options);
+}
+
+// ---- The server itself ----
+
+export interface Build {
+  version: string;
+  revision: string;
+  buildDate: string;
+}
+export function buildInfo(options: CallOptions = {}): Promise<Answer<Build>> {
+  return call('/api/v1/status/buildinfo', {}, options);
+}
+export interface Runtime {
+  startTime: string;
+  serverTime: string;
+  hostname: string;
+  reloadConfigSuccess: boolean;
+  lastConfigTime: string;
+  timeSeriesCount: number;
+  corruptionCount: number;
+}
+export function runtimeInfo(options: CallOptions = {}): Promise<Answer<Runtime>> {
+  return call('/api/v1/status/runtimeinfo', {}, options);
+}
+export function flags(options: CallOptions = {}): Promise<Answer<Record<string, string>>> {
+  return call('/api/v1/status/flags', {}, options);
+}
+export function configYaml(options: CallOptions = {}): Promise<Answer<{ yaml: string }>> {
+  return call('/api/v1/status/config', {}, options);
+}
+export interface Top {
+  name: string;
+  value: number;
+}
+export interface Tsdb {
+  headStats: { numSeries: number; numSamples: number; minTime: number; maxTime: number };
+  seriesCountByMetricName: Top[];
+  labelValueCountByLabelName: Top[];
+  memoryInBytesByLabelName: Top[];
+  seriesCountByLabelValuePair: Top[];
+}
+export function tsdb(limit = 10, options: CallOptions = {}): Promise<Answer<Tsdb>> {
+  return call('/api/v1/status/tsdb', { limit }, options);
+}
+
+export interface OpenApi {
+  info: { title: string; version: string; description: string };
+  paths: Record<string, Record<string, unknown>>;
+}
+export async function openApi(options: CallOptions = {}): Promise<OpenApi> {
+  return (await request('/api/v1/openapi.json', {}, options)).json() as Promise<OpenApi>;
+}

@@ -1,0 +1,40 @@
+// The API key and the tenant of this browser tab. They are kept in sessionStorage: gone with the tab, never in the URL.
+import { signal } from '@preact/signals';
+
+function stored(name: string): string {
+  try {
+    return sessionStorage.getItem(name) ?? '';
+  } catch {
+    return '';
+  }
+}
+
+function keep(name: string, value: string): void {
+  try {
+    if (value === '') sessionStorage.removeItem(name);
+    else sessionStorage.setItem(name, value);
+  } catch {
+    // Holds for this page then.
+  }
+}
+
+export const apiKey = signal(stored('traceo.key'));
+export const tenant = signal(stored('traceo.tenant'));
+
+/** Why the page cannot ask: 'missing' or 'refused' show the field for the key (ui/key.tsx); '' is fine. */
+export const keyWanted = signal<'' | 'missing' | 'refused'>('');
+
+export function setKey(key: string, forTenant = tenant.value): void {
+  apiKey.value = key.trim();
+  tenant.value = forTenant.trim();
+  keep('traceo.key', apiKey.value);
+  keep('traceo.tenant', tenant.value);
+  keyWanted.value = '';
+}
+
+export function sessionHeaders(): Record<string, string> {
+  const headers: Record<string, string> = {};
+  if (apiKey.value !== '') headers['Authorization'] = 'Bearer ' + apiKey.value;
+  if (tenant.value !== '') headers['X-Scope-OrgID'] = tenant.value;
+  return headers;
+}

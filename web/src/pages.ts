@@ -1,0 +1,25 @@
+// The pages: one row each. Navigation, shortcuts, the palette and the router read these rows; to add a page, add a row
+// and a folder under pages/. Pages but the first are loaded when they are opened.
+import type { ComponentType } from 'preact';
+import type { Range } from './data/time';
+import { Home } from './pages/home/home';
+import type { IconName } from './ui/icon';
+
+export interface Page {
+  path: string; // below /ui/
+  title: string;
+  icon: IconName;
+  key: string; // "g" and this goes there
+  range: boolean; // shows the time range and the refresh in the top bar
+  defaultRange?: Range;
+  load: () => Promise<ComponentType> | ComponentType;
+}
+
+export const pages: readonly Page[] = [
+  { path: '', title: 'Home', icon: 'home', key: 'h', range: true, defaultRange: { from: 'now-15m', to: 'now' }, load: () => Home },
+];
+
+export function pageOf(path: string): Page | undefined {
+  const first = path.split('/')[0] ?? '';
+  return pages.find((page) => page.path === first);
+}
