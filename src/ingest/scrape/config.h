@@ -123,6 +123,8 @@ typedef struct HttpClientConfig {
     const BasicAuth *basic_auth;         // at most one of these three; NULL when not set
     const Authorization *authorization;  // bearer_token and bearer_token_file end here too
     const Oauth2Config *oauth2;
+    Text bearer_token;  // empty once open
+    Text bearer_token_file;
     TlsConfig tls;
     ProxyConfig proxy;
     HttpHeaderConfigs headers;
@@ -155,6 +157,11 @@ typedef struct ScrapeParam {
     Texts values;
 } ScrapeParam;
 
+typedef struct ScrapeParams {
+    ScrapeParam *at;
+    size_t count;
+} ScrapeParams;
+
 // One entry of scrape_configs with everything inherited from `global` filled in.
 typedef struct ScrapeConfig {
     Text job_name;
@@ -165,10 +172,7 @@ typedef struct ScrapeConfig {
     ScrapeProtocol fallback_protocol;  // NONE: a target without a content type is an error
     Text metrics_path;
     Text scheme;  // "http" or "https"
-    struct {
-        ScrapeParam *at;
-        size_t count;
-    } params;
+    ScrapeParams params;
     bool honor_labels;
     bool honor_timestamps;
     bool track_timestamps_staleness;
@@ -205,10 +209,9 @@ typedef struct ScrapeConfigs ScrapeConfigs;
 // Reads `path` and what its scrape_config_files name. Top-level keys that are not Prometheus' are
 // left to their owner (app/settings). A file without scrape_configs gives none, which is fine.
 must_use bool scrape_configs_open(Disk *disk, Text path, ScrapeConfigs **out, Error *err);
-// The same from a tree that was read already (or NULL: nothing to scrape). Relative paths are
-// joined to the folder of `path`.
-must_use bool scrape_configs_open_tree(Disk *disk, const YamlNode *root, Text path,
-                                       ScrapeConfigs **out, Error *err);
+// The same from bytes that were read already. Relative paths are joined to the folder of `path`.
+must_use bool scrape_configs_open_text(Disk *disk, Text source, Text path, ScrapeConfigs **out,
+                                       Error *err);
 
 // Shared between threads: everyone who keeps it holds a reference; open gives the first.
 ScrapeConfigs *scrape_configs_ref(ScrapeConfigs *configs);
@@ -219,8 +222,11 @@ const ScrapeConfig *scrape_configs_at(const ScrapeConfigs *configs, size_t index
 // external_labels of `global`: for what leaves this server; names sorted.
 LabelArray scrape_configs_external_labels(const ScrapeConfigs *configs);
 
-// Is this a top-level key that belongs here (or that Prometheus has and we refuse)?
+// The top-level keys that belong here (also those that Prometheus has and we refuse): who else
+// reads the file passes them by.
 bool scrape_configs_owns(Text top_level_key);
+// The nearest of them, for "did you mean", with its distance (text_distance).
+Text scrape_configs_nearest(Text top_level_key, size_t *distance);
 
 // Everything in effect as Prometheus prints it, secrets as <secret>.
 void scrape_configs_print(const ScrapeConfigs *configs, Builder *out);
