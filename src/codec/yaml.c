@@ -8,6 +8,7 @@
 
 #include "base/limits.h"
 #include "base/map.h"
+#include "codec/base64.h"
 
 // Keys of maps longer than this are looked up by hash.
 enum { KEYS_COMPARED_MAX = 16 };
@@ -223,13 +224,30 @@ static YamlStyle style_of(yaml_scalar_style_t style) {
     return YAML_PLAIN;
 }
 
-static void compose_scalar(Composer *composer, const yaml_event_t *event, const YamlNode **out) {
+// !!binary is base64, white space aside.
+static bool decode_binary(Composer *composer, YamlNode *node, Error *err) {
+    AUTO(builder_free) Builder packed = {0};
+    for (size_t i = 0; i < node->text.len; i++)
+        if (strchr(" \t\r\n", node->text.at[i]) == NULL || node->text.at[i] == '\0')
+            builder_add_char(&packed, node->text.at[i]);
+    Bytes bytes;
+    if (!base64_decode(builder_text(&packed), composer->arena, &bytes))
+        return yaml_error(node, ERROR_BAD_INPUT, err, "a !!binary value must be base64");
+    node->text = bytes_text(bytes);
+    return true;
+}
+
+static bool compose_scalar(Composer *composer, const yaml_event_t *event, const YamlNode **out,
+                           Error *err) {
     YamlNode *node = node_begin(composer, YAML_SCALAR, event, event->data.scalar.tag);
     node->style = style_of(event->data.scalar.style);
     node->text = text_copy(
         (Text){(const char *)event->data.scalar.value, event->data.scalar.length}, composer->arena);
+    if (composer->strict && text_equal(node->tag, TEXT("tag:yaml.org,2002:binary")))
+        TRY(decode_binary(composer, node, err));
     anchor_set(composer, event->data.scalar.anchor, node);
     *out = node;
+    return true;
 }
 
 // list -> '[' {node} ']'
@@ -301,10 +319,7 @@ static bool compose(Composer *composer, const yaml_event_t *event, int depth, co
                      .column = (uint32_t)event->start_mark.column + 1};
     if (event->type == YAML_ALIAS_EVENT) return follow_alias(composer, event, out, err);
     TRY(count_nodes(composer, &here, 1, err));
-    if (event->type == YAML_SCALAR_EVENT) {
-        compose_scalar(composer, event, out);
-        return true;
-    }
+    if (event->type == YAML_SCALAR_EVENT) return compose_scalar(composer, event, out, err);
     if (depth >= (int)LIMIT_NESTING_YAML)
         return yaml_error(&here, ERROR_TOO_LARGE, err, "nested deeper than NESTING_YAML (%lld)",
                           (long long)LIMIT_NESTING_YAML);

@@ -147,10 +147,12 @@ static bool read_choice(const BindRow *row, const YamlNode *value, void *field, 
         memcpy(field, &place, sizeof place);  // an enum is as large as an int on our machines
         return true;
     }
-    Text words = row->words;
-    if (words.len > 0 && words.at[0] == '|') words = text_slice(words, 1, words.len);
+    AUTO(builder_free) Builder words = {0};
+    for (rest = row->words; text_cut(&rest, '|', &word);)
+        if (word.len > 0) builder_addf(&words, "%s%.*s", words.len > 0 ? ", " : "", TEXT_ARG(word));
     return yaml_error(value, ERROR_BAD_INPUT, err, "%.*s: \"%.*s\" is none of %.*s",
-                      TEXT_ARG(row->name), TEXT_ARG(text_slice(text, 0, 60)), TEXT_ARG(words));
+                      TEXT_ARG(row->name), TEXT_ARG(text_slice(text, 0, 60)),
+                      TEXT_ARG(builder_text(&words)));
 }
 
 static bool read_bool(const BindRow *row, const YamlNode *value, bool *out, Error *err) {
@@ -231,11 +233,34 @@ static bool read_pointer(Binder *binder, const BindRow *row, const YamlNode *val
     return true;
 }
 
-static bool refuse(const BindRow *row, const YamlNode *value, Error *err) {
-    if (yaml_is_empty(value)) return true;
-    return yaml_error(value, ERROR_UNSUPPORTED, err,
-                      "%.*s is not supported by this version of Traceo; %.*s", TEXT_ARG(row->name),
-                      TEXT_ARG(row->help));
+// Nothing is asked for: no value, an empty list, or a map in which nothing is.
+static bool asks_nothing(const YamlNode *value) {
+    if (yaml_is_null(value)) return true;
+    return value->kind == YAML_LIST ? value->count == 0 : yaml_is_empty(value);
+}
+
+static bool refuse(Binder *binder, const BindRow *row, const YamlNode *value, Error *err) {
+    BindLater *later = binder->later;
+    if (asks_nothing(value)) return true;
+    if (later != NULL && later->count++ > 0) {
+        builder_addf(&later->others, "%s %.*s (line %u)", later->count == 2 ? "; neither is" : ",",
+                     TEXT_ARG(row->name), value->line);
+        return true;
+    }
+    yaml_error(value, ERROR_UNSUPPORTED, later == NULL ? err : &later->first,
+               "%.*s is not supported by this version of Traceo; %.*s", TEXT_ARG(row->name),
+               TEXT_ARG(row->help));
+    return later != NULL;
+}
+
+bool bind_later_check(const BindLater *later, Error *err) {
+    if (later->count == 0) return true;
+    *err = later->first;
+    size_t len = strlen(err->message);
+    Text others = text_slice(builder_text(&later->others), 0, sizeof err->message - 1 - len);
+    if (others.len > 0) memcpy(err->message + len, others.at, others.len);
+    err->message[len + others.len] = '\0';
+    return false;
 }
 
 bool bind_value(Binder *binder, const BindRow *row, const YamlNode *value, void *field,
@@ -251,6 +276,7 @@ bool bind_value(Binder *binder, const BindRow *row, const YamlNode *value, void 
             *(Text *)field = bind_path(binder, *(Text *)field);
             return true;
         case BIND_BOOL:
+        case BIND_INHERITED:
             return read_bool(row, value, field, err);
         case BIND_COUNT:
             return read_count(row, value, field, err);
@@ -278,7 +304,7 @@ bool bind_value(Binder *binder, const BindRow *row, const YamlNode *value, void 
         case BIND_IGNORED:
             return true;
         case BIND_LATER:
-            return refuse(row, value, err);
+            return refuse(binder, row, value, err);
         case BIND_INLINE:
             break;
     }

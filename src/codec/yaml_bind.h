@@ -12,33 +12,43 @@
 #include "codec/yaml.h"
 
 typedef enum BindKind {
-    BIND_TEXT,      // Text
-    BIND_SECRET,    // Text, printed as <secret>
-    BIND_URL,       // Text; http or https with a host, its password printed as xxxxx
-    BIND_PATH,      // Text; relative ones are joined to the binder's folder
-    BIND_BOOL,      // bool
-    BIND_COUNT,     // uint64_t
-    BIND_PORT,      // uint16_t
-    BIND_FLOAT,     // double
-    BIND_DURATION,  // int64_t, milliseconds
-    BIND_SIZE,      // int64_t, bytes
-    BIND_CHOICE,    // an enum: the place of the word in `words`
-    BIND_TEXTS,     // Texts
-    BIND_SECRETS,   // Texts, printed as <secret>
-    BIND_PATHS,     // Texts
-    BIND_STRUCT,    // a struct in place, by `table`
-    BIND_POINTER,   // const T *: NULL, or a struct by `table`
-    BIND_LIST,      // struct { T *at; size_t count; } by `table`; null entries are errors
-    BIND_INLINE,    // no key of its own: the keys of `table` stand here, its struct lies at offset
-    BIND_HAND,      // read and printed by `hand`
-    BIND_IGNORED,   // any value; `help` says why it has no effect
-    BIND_LATER,     // known, not supported: an error that says `help`, unless nothing is in it
+    BIND_TEXT,       // Text
+    BIND_SECRET,     // Text, printed as <secret>
+    BIND_URL,        // Text; http or https with a host, its password printed as xxxxx
+    BIND_PATH,       // Text; relative ones are joined to the binder's folder
+    BIND_BOOL,       // bool
+    BIND_INHERITED,  // bool that begin() sets: printed also when false
+    BIND_COUNT,      // uint64_t
+    BIND_PORT,       // uint16_t
+    BIND_FLOAT,      // double
+    BIND_DURATION,   // int64_t, milliseconds
+    BIND_SIZE,       // int64_t, bytes
+    BIND_CHOICE,     // an enum: the place of the word in `words`
+    BIND_TEXTS,      // Texts
+    BIND_SECRETS,    // Texts, printed as <secret>
+    BIND_PATHS,      // Texts
+    BIND_STRUCT,     // a struct in place, by `table`
+    BIND_POINTER,    // const T *: NULL, or a struct by `table`
+    BIND_LIST,       // struct { T *at; size_t count; } by `table`; null entries are errors
+    BIND_INLINE,     // no key of its own: the keys of `table` stand here, its struct lies at offset
+    BIND_HAND,       // read and printed by `hand`
+    BIND_IGNORED,    // any value; `help` says why it has no effect
+    BIND_LATER,      // known, not supported: an error that says `help`, unless nothing is in it
 } BindKind;
+
+// Keys that are known but not supported: all of them are said at once, and only when nothing is
+// wrong.
+typedef struct BindLater {
+    Error first;
+    size_t count;
+    Builder others;  // ", alerting (line 12)"
+} BindLater;
 
 typedef struct Binder {
     Arena *arena;
-    Text folder;    // of the file; empty: the current one
-    void *context;  // of who reads: begin, check and hands know it
+    Text folder;       // of the file; empty: the current one
+    void *context;     // of who reads: begin, check and hands know it
+    BindLater *later;  // NULL: such a key is an error at once
 } Binder;
 
 typedef struct BindTable BindTable;
@@ -80,6 +90,9 @@ must_use bool bind_map(Binder *binder, const BindTable *table, const YamlNode *n
 // Like one row of a table: `value` into `field`. For hands.
 must_use bool bind_value(Binder *binder, const BindRow *row, const YamlNode *value, void *field,
                          Error *err);
+
+// The error about all keys noted in `later`; true when there are none.
+must_use bool bind_later_check(const BindLater *later, Error *err);
 
 // Where to point at: the value of `key` in the map, or the map when it is absent.
 const YamlNode *bind_at(const YamlNode *node, Text key);

@@ -59,6 +59,8 @@ static bool is_set(const BindRow *row, const void *field) {
             return ((const Text *)field)->len > 0;
         case BIND_BOOL:
             return *(const bool *)field || text_equal(row->standard, TEXT("true"));
+        case BIND_INHERITED:
+            return true;
         case BIND_COUNT:
             return *(const uint64_t *)field != 0;
         case BIND_PORT:
@@ -106,6 +108,7 @@ static void print_scalar(const BindRow *row, const void *field, Builder *out) {
             print_url(*(const Text *)field, out);
             break;
         case BIND_BOOL:
+        case BIND_INHERITED:
             builder_add(out, *(const bool *)field ? TEXT("true") : TEXT("false"));
             break;
         case BIND_COUNT:
@@ -207,6 +210,7 @@ static void print_row(const BindRow *row, const void *field, int indent, Builder
         case BIND_URL:
         case BIND_PATH:
         case BIND_BOOL:
+        case BIND_INHERITED:
         case BIND_COUNT:
         case BIND_PORT:
         case BIND_FLOAT:

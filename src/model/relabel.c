@@ -158,6 +158,8 @@ static bool is_whole(Text replacement) {
 
 bool relabel_rule_compile(RelabelRule *rule, Error *err) {
     const ActionRow *row = &action_rows[rule->action];
+    AUTO(regex_close) Regex *compiled = NULL;
+    if (!regex_open(rule->regex, &compiled, err)) return error_context(err, "regex");
     if (rule->action == RELABEL_HASHMOD && rule->modulus == 0)
         return error_set(err, ERROR_BAD_INPUT, "the action hashmod needs a modulus above 0");
     TRY(check_target(rule, row, err));
@@ -171,7 +173,7 @@ bool relabel_rule_compile(RelabelRule *rule, Error *err) {
     rule->replacement_is_plain = !has_variable(rule->replacement);
     rule->matches_all = text_equal(rule->regex, REGEX);
     rule->replacement_is_whole = rule->matches_all && is_whole(rule->replacement);
-    if (!regex_open(rule->regex, &rule->compiled, err)) return error_context(err, "regex");
+    rule->compiled = TAKE(compiled);
     return true;
 }
 

@@ -16,6 +16,7 @@ struct ScrapeConfigs {
     Disk *disk;
     ConfigFile file;  // its list: the jobs of all files
     ConfigContext context;
+    BindLater later;
 };
 
 // ---- global ----
@@ -135,7 +136,7 @@ static bool read_included(ScrapeConfigs *configs, Text path, Error *err) {
     if (root == NULL) return true;
     if (root->kind != YAML_MAP)
         return yaml_error(root, ERROR_BAD_INPUT, err, "`scrape_configs:` is expected here");
-    Binder binder = {&configs->arena, folder_of(path), &configs->context};
+    Binder binder = {&configs->arena, folder_of(path), &configs->context, &configs->later};
     for (size_t i = 0; i < root->count; i++) {
         const YamlPair *pair = &root->pairs[i];
         if (!text_equal(pair->key->text, TEXT("scrape_configs")))
@@ -166,7 +167,7 @@ static bool read_all_included(ScrapeConfigs *configs, const YamlNode *node, Erro
 // ---- The file ----
 
 static bool read_file(ScrapeConfigs *configs, const YamlNode *root, Text path, Error *err) {
-    Binder binder = {&configs->arena, folder_of(path), &configs->context};
+    Binder binder = {&configs->arena, folder_of(path), &configs->context, &configs->later};
     GlobalConfig *global = &configs->file.global;
     // First what the jobs inherit, wherever it stands.
     const BindRow *row = bind_find(&config_file_table, TEXT("global"));
@@ -203,6 +204,7 @@ bool scrape_configs_open_text(Disk *disk, Text source, Text path, ScrapeConfigs 
     if (root != NULL && root->kind != YAML_MAP)
         return yaml_error(root, ERROR_BAD_INPUT, err, "keys with values are expected (key: value)");
     TRY(read_file(configs, root, path, err));
+    TRY(bind_later_check(&configs->later, err));
     *out = TAKE(configs);
     return true;
 }
@@ -226,6 +228,7 @@ void scrape_configs_close(ScrapeConfigs **configs) {
     for (size_t i = 0; i < old->context.regexes.count; i++)
         regex_close(&old->context.regexes.at[i]);
     array_free(&old->context.regexes);
+    builder_free(&old->later.others);
     arena_free(&old->arena);
     memory_free(old);
 }

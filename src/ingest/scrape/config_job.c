@@ -111,7 +111,10 @@ static bool check_static(Binder *binder, ScrapeConfig *config, const YamlNode *n
     return true;
 }
 
-static bool check_names(const ScrapeConfig *config, const YamlNode *node, Error *err) {
+static bool check_names(const Binder *binder, const ScrapeConfig *config, const YamlNode *node,
+                        Error *err) {
+    // A job that cannot be run is refused for that reason first.
+    if (binder->later->count > 0) return true;
     if (config->job_name.len == 0)
         return yaml_error(bind_at(node, TEXT("job_name")), ERROR_BAD_INPUT, err,
                           "a scrape config needs a job_name");
@@ -130,7 +133,7 @@ bool scrape_check(Binder *binder, void *object, const YamlNode *node, Error *err
     const ConfigContext *context = binder->context;
     const GlobalConfig *global = context->global;
     config->from = text_format(binder->arena, "%.*s:%u", TEXT_ARG(node->file), node->line);
-    TRY(check_names(config, node, err));
+    TRY(check_names(binder, config, node, err));
     TRY(check_times(config, global, node, err));
     inherit_limits(&config->limits, &global->limits);
     choose_protocols(config, global);

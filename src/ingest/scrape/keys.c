@@ -43,8 +43,7 @@ static bool read_labels(Binder *binder, const YamlNode *value, void *field, Erro
         // Names are checked against the job's scheme where it is known; here only what never works.
         if (!label_name_is_valid(pair->key->text, NAMES_UTF8))
             return yaml_error(pair->key, ERROR_BAD_INPUT, err,
-                              "\"%.*s\" is not a label name (it must be UTF-8 and not empty)",
-                              TEXT_ARG(text_slice(pair->key->text, 0, 100)));
+                              "a label name is empty or not UTF-8");
         if (!text_is_utf8(pair->value->text))
             return yaml_error(pair->value, ERROR_BAD_INPUT, err,
                               "the value of label \"%.*s\" is not UTF-8",
@@ -57,15 +56,32 @@ static void indent_by(int indent, Builder *out) {
     for (int i = 0; i < indent; i++) builder_add_char(out, ' ');
 }
 
+static void print_pair(Text name, Text value, int indent, Builder *out) {
+    indent_by(indent, out);
+    yaml_print_text(name, out);
+    builder_add(out, TEXT(": "));
+    yaml_print_text(value, out);
+    builder_add_char(out, '\n');
+}
+
 static void print_pairs(const void *field, int indent, Builder *out) {
     const LabelArray *labels = field;
     builder_add_char(out, '\n');
+    for (size_t i = 0; i < labels->count; i++)
+        print_pair(labels->at[i].name, labels->at[i].value, indent + 2, out);
+}
+
+// Variables were filled in: a dollar that is left is written as two.
+static void print_external(const void *field, int indent, Builder *out) {
+    const LabelArray *labels = field;
+    builder_add_char(out, '\n');
     for (size_t i = 0; i < labels->count; i++) {
-        indent_by(indent + 2, out);
-        yaml_print_text(labels->at[i].name, out);
-        builder_add(out, TEXT(": "));
-        yaml_print_text(labels->at[i].value, out);
-        builder_add_char(out, '\n');
+        AUTO(builder_free) Builder value = {0};
+        for (size_t j = 0; j < labels->at[i].value.len; j++) {
+            if (labels->at[i].value.at[j] == '$') builder_add_char(&value, '$');
+            builder_add_char(&value, labels->at[i].value.at[j]);
+        }
+        print_pair(labels->at[i].name, builder_text(&value), indent + 2, out);
     }
 }
 
@@ -74,6 +90,7 @@ static bool pairs_are_set(const void *field) {
 }
 
 static const BindHand labels_hand = {read_labels, print_pairs, pairs_are_set};
+static const BindHand external_hand = {read_labels, print_external, pairs_are_set};
 static const BindHand pairs_hand = {read_pairs, print_pairs, pairs_are_set};
 
 static void print_texts(Text name, Texts texts, bool secret, int indent, Builder *out) {
