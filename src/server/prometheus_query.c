@@ -13,6 +13,13 @@ static bool text_is_bad(Error *err) {
     return error_context(err, "invalid parameter \"query\"");
 }
 
+// An error that is about a part of the text says which. (An empty range at the beginning is none.)
+static void fault_at(Request *request, SourceRange where) {
+    if (where.to == 0) return;
+    request->fault_text = param_text(request, TEXT("query"));
+    request->fault = where;
+}
+
 // What is wrong with running it is execution and 422.
 static bool query_failed(Request *request, Error *err) {
     count_up(&request->server->counters.queries_failed, 1);
@@ -142,8 +149,10 @@ static bool run_query(Request *request, const QueryRequest *query, Error *err) {
     AUTO(arena_free) Arena arena = {0};
     QueryResult result = {0};
     SourceRange where = {0};
-    if (!query_run(tenant == NULL ? NULL : tenant->series, query, &arena, &result, &where, err))
+    if (!query_run(tenant == NULL ? NULL : tenant->series, query, &arena, &result, &where, err)) {
+        fault_at(request, where);
         return query_failed(request, err);
+    }
     count_up(&counters->query_samples, result.stats.samples);
     count_up(&counters->query_ns, (uint64_t)MAX(result.stats.run_ns, 0));
     return answer_result(request, &result, &arena, err);
@@ -300,6 +309,7 @@ bool serve_query_exemplars(Request *request, Error *err) {
     AUTO(promql_close) Promql parsed = {0};
     SourceRange where = {0};
     if (!promql_parse(param_text(request, TEXT("query")), &arena, &parsed, &where, err)) {
+        fault_at(request, where);
         return text_is_bad(err);
     }
     Selectors selectors = {0};

@@ -10,6 +10,7 @@
 
 #include "codec/json.h"
 #include "net/url.h"
+#include "query/promql/promql.h"
 #include "server/parts.h"
 #include "server/routes.h"
 #include "server/worker.h"
@@ -38,6 +39,8 @@ typedef struct Request {
     size_t header_count;
     int fail_status;  // when set, request_fail uses these instead of errors.def
     const char *fail_type;
+    Text fault_text;    // the query text that an error is about; TEXT_NONE: about none
+    SourceRange fault;  // and which part of it
 
     // A write that waits for the log: of remote write, or of OTLP.
     IngestOutcome outcome;

@@ -117,6 +117,23 @@ void request_answer(Request *request) {
     send(request, request->status == 0 ? 200 : request->status);
 }
 
+// Which part of the query an error is about, for editors: our addition to Prometheus' envelope.
+// Offsets and column count bytes, line and column from 1, as in the message.
+static void write_position(JsonWriter *writer, const Request *request) {
+    SourcePlace place = source_place(request->fault_text, request->fault.from);
+    json_key(writer, TEXT("position"));
+    json_object_begin(writer);
+    json_key(writer, TEXT("line"));
+    json_u64(writer, place.line);
+    json_key(writer, TEXT("column"));
+    json_u64(writer, place.column);
+    json_key(writer, TEXT("start"));
+    json_u64(writer, request->fault.from);
+    json_key(writer, TEXT("end"));
+    json_u64(writer, request->fault.to);
+    json_object_end(writer);
+}
+
 // As Prometheus says it.
 static void write_error(Request *request, ErrorStatus status, const Error *err) {
     JsonWriter writer = json_writer_begin(&request->body);
@@ -127,6 +144,7 @@ static void write_error(Request *request, ErrorStatus status, const Error *err) 
     json_text(&writer, text_from_cstring(status.type));
     json_key(&writer, TEXT("error"));
     json_text(&writer, text_from_cstring(err->message));
+    if (request->fault_text.at != NULL) write_position(&writer, request);
     json_object_end(&writer);
 }
 

@@ -222,6 +222,12 @@ TEST(wrong_questions_are_answered_in_the_words_of_prometheus) {
          "there is nothing at /api/v1/format_query"},
         {"/api/v1/query?query=up*on(job)up%2Bunknown_function(1)", 400, "bad_data",
          "unknown_function"},
+        {"/api/v1/query?query=sum(%0Aup+)%20extra", 400, "bad_data",
+         "\"position\":{\"line\":2,\"column\":6,\"start\":10,\"end\":15}}"},
+        {"/api/v1/query_range?query=sum+by+(code&start=1&end=2&step=1", 400, "bad_data",
+         "\"position\":{\"line\":1,\"column\":13,\"start\":12,\"end\":12}}"},
+        {"/api/v1/query_exemplars?query=rate(up)", 400, "bad_data",
+         "\"position\":{\"line\":1,\"column\":6,\"start\":5,\"end\":7}}"},
     };
     TestServer world;
     test_server_plain(t, &world);
