@@ -145,7 +145,7 @@ class Tables:
 
     def errors(self):
         meaning = {name: text for name, _, text in self.error_rows}
-        rows = sorted((int(status), name, kind) for name, status, kind in self.status_rows)
+        rows = sorted((int(status), name, kind) for name, status, kind, _ in self.status_rows)
         return table(["status", "errorType", "when"], [[str(status), code(kind), cell_text(meaning[name])] for status, name, kind in rows])
 
     def commands(self):

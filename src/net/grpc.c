@@ -229,11 +229,10 @@ void grpc_outcome(GrpcStatus status, Text message, int64_t retry_after_ms, Arena
     *out = fields;
 }
 
-void grpc_trailers_only(GrpcStatus status, Text message, Arena *arena, const HttpHeader **out,
-                        size_t *count) {
+void grpc_trailers_only(GrpcStatus status, Text message, int64_t retry_after_ms, Arena *arena,
+                        const HttpHeader **out, size_t *count) {
     HttpHeader *fields = arena_push_array(arena, HttpHeader, GRPC_HEADERS_MAX);
     fields[0] = (HttpHeader){TEXT("content-type"), TEXT("application/grpc")};
-    int64_t retry_after_ms = status == GRPC_UNAVAILABLE ? 5000 : 0;
     *count = 1 + outcome_fields(status, message, retry_after_ms, arena, fields + 1);
     *out = fields;
 }

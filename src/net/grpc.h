@@ -62,8 +62,8 @@ void grpc_outcome(GrpcStatus status, Text message, int64_t retry_after_ms, Arena
                   const HttpHeader **out, size_t *count);
 
 // The whole header list of an answer that is only an error: goes with status 200 and no body.
-void grpc_trailers_only(GrpcStatus status, Text message, Arena *arena, const HttpHeader **out,
-                        size_t *count);
+void grpc_trailers_only(GrpcStatus status, Text message, int64_t retry_after_ms, Arena *arena,
+                        const HttpHeader **out, size_t *count);
 
 // For refusals of the HTTP floor, which knows statuses only.
 GrpcStatus grpc_status_of_http(int status);

@@ -271,8 +271,8 @@ static void refuse(Http2Stream *stream, int status, const char *reason) {
     if (grpc_is_request(&stream->turn.exchange.head)) {
         GrpcStatus code = grpc_status_of_http(status);
         *answer = (HttpAnswer){.status = 200};
-        grpc_trailers_only(code, text_from_cstring(reason), &stream->arena, &answer->headers,
-                           &answer->header_count);
+        grpc_trailers_only(code, text_from_cstring(reason), status == 503 ? 5000 : 0,
+                           &stream->arena, &answer->headers, &answer->header_count);
     } else {
         HttpHeader *headers = arena_push_array(&stream->arena, HttpHeader, 2);
         headers[0] = (HttpHeader){TEXT("content-type"), TEXT("application/json")};

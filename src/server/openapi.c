@@ -132,6 +132,10 @@ static void write_operation(JsonWriter *writer, const Route *route, HttpMethod m
         json_key(writer, TEXT("requestBody"));
         json_raw(writer, TEXT("{\"required\":true,\"content\":{\"application/x-protobuf\":{}}}"));
     }
+    if (route->family == FAMILY_GRPC) {
+        json_key(writer, TEXT("requestBody"));
+        json_raw(writer, TEXT("{\"required\":true,\"content\":{\"application/grpc\":{}}}"));
+    }
     write_responses(writer, route);
     write_security(writer, route, arena);
     json_object_end(writer);

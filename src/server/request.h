@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "codec/json.h"
+#include "net/grpc.h"
 #include "net/url.h"
 #include "query/promql/promql.h"
 #include "server/parts.h"
@@ -42,6 +43,13 @@ typedef struct Request {
     Text fault_text;    // the query text that an error is about; TEXT_NONE: about none
     SourceRange fault;  // and which part of it
 
+    // A gRPC call (grpc.h).
+    bool is_grpc;
+    GrpcCall call;
+    int64_t deadline_ns;   // monotonic; INT64_MAX: none
+    Builder unpacked;      // its message, when it was compressed; freed by the answer
+    GrpcStatus fail_grpc;  // when set, request_fail uses it instead of errors.def
+
     // A write that waits for the log: of remote write, or of OTLP.
     IngestOutcome outcome;
     OtlpOutcome otlp;
@@ -65,10 +73,11 @@ void envelope_end(JsonWriter *writer, Texts warnings, Texts infos);
 bool request_refuse(Request *request, int status, const char *type, Error *err, ErrorCode code,
                     const char *format, ...) printf_like(6, 7);
 
-// HTTP status and errorType of a code.
+// HTTP status, errorType and gRPC status of a code.
 struct ErrorStatus {
     int status;
     const char *type;
+    GrpcStatus grpc;
 };
 ErrorStatus error_status(ErrorCode code);
 

@@ -4,13 +4,14 @@
 
 #include "base/assert.h"
 #include "codec/compress.h"
+#include "server/grpc.h"
 #include "server/request.h"
 
 // Smaller answers are not worth a header.
 enum { GZIP_BYTES_MIN = 1 * KB, GZIP_LEVEL = 1 };
 
 static const ErrorStatus statuses[ERROR_CODE_COUNT] = {
-#define STATUS(code, status, type) [ERROR_##code] = {status, type},
+#define STATUS(code, status, type, grpc) [ERROR_##code] = {status, type, GRPC_##grpc},
 #include "server/errors.def"
 #undef STATUS
 };
@@ -67,17 +68,30 @@ static void compress_answer(Request *request) {
 // ---- Sending ----
 
 // Clients that are refused together must not come back together: the base, ±50 %.
-static Text retry_after(Request *request, int64_t base_s) {
+static int64_t retry_after_s(Request *request, int status) {
+    int64_t base_s = status == 503 ? 4 : 10;
     uint64_t draw =
         hash_id(atomic_fetch_add_explicit(&request->server->spread, 1, memory_order_relaxed));
-    int64_t least = MAX(base_s / 2, 1);
-    int64_t seconds = least + (int64_t)(draw % (uint64_t)(base_s + 1));
-    return text_format(request->exchange->arena, "%lld", (long long)seconds);
+    return MAX(base_s / 2, 1) + (int64_t)(draw % (uint64_t)(base_s + 1));
+}
+
+// Counts it, hands it over; the request must not be touched afterwards. `status` is that of HTTP,
+// also of a gRPC call, whose own is always 200.
+static void hand_over(Request *request, int status, HttpResponse *response) {
+    Server *server = request->server;
+    HttpExchange *exchange = request->exchange;
+    Clock *clock = server->options.clock;
+    counters_request(&server->counters, request->route, status,
+                     clock->monotonic_ns(clock) - exchange->started_ns);
+    response->budget = request->charged > 0 ? store_query_budget(server->options.store) : NULL;
+    response->charged = request->charged;
+    response->body = request->body;
+    request->body = (Builder){0};
+    builder_free(&request->unpacked);
+    http_respond(exchange, response);
 }
 
 static void send(Request *request, int status) {
-    Server *server = request->server;
-    HttpExchange *exchange = request->exchange;
     if (request->body.len > 0 || request->text.len > 0 || request->content_type.at != NULL) {
         Text type =
             request->content_type.at == NULL ? TEXT("application/json") : request->content_type;
@@ -94,25 +108,41 @@ static void send(Request *request, int status) {
                        request->cache.len > 0 ? request->cache : TEXT("no-store"));
     if (status == 429 || status == 503 || status == 507) {
         request_add_header(request, TEXT("Retry-After"),
-                           retry_after(request, status == 503 ? 4 : 10));
+                           text_format(request->exchange->arena, "%lld",
+                                       (long long)retry_after_s(request, status)));
     }
-    Clock *clock = server->options.clock;
-    counters_request(&server->counters, request->route, status,
-                     clock->monotonic_ns(clock) - exchange->started_ns);
     HttpResponse response = {
         .status = status,
         .headers = request->headers,
         .header_count = request->header_count,
-        .body = request->body,
         .text = request->text,
-        .budget = request->charged > 0 ? store_query_budget(server->options.store) : NULL,
-        .charged = request->charged,
     };
-    request->body = (Builder){0};
-    http_respond(exchange, &response);
+    hand_over(request, status, &response);
+}
+
+static void send_grpc(Request *request) {
+    HttpResponse response = {.status = 200};
+    grpc_answer_fields(request, &response);
+    hand_over(request, 200, &response);
+}
+
+// Trailers only. Where coming back is welcome it says when: without that clients drop the data.
+static void fail_grpc(Request *request, const Error *err) {
+    ErrorStatus status = error_status(err->code);
+    bool welcome =
+        request->fail_grpc == GRPC_OK && (status.grpc == GRPC_UNAVAILABLE || status.status == 429);
+    int64_t retry_after_ms = welcome ? retry_after_s(request, status.status) * 1000 : 0;
+    HttpResponse response = {.status = 200};
+    builder_clear(&request->body);
+    grpc_failure_fields(request, err, retry_after_ms, &response);
+    hand_over(request, request->fail_status != 0 ? request->fail_status : status.status, &response);
 }
 
 void request_answer(Request *request) {
+    if (request->is_grpc) {
+        send_grpc(request);
+        return;
+    }
     compress_answer(request);
     send(request, request->status == 0 ? 200 : request->status);
 }
@@ -149,8 +179,15 @@ static void write_error(Request *request, ErrorStatus status, const Error *err) 
 }
 
 void request_fail(Request *request, const Error *err) {
+    if (request->is_grpc) {
+        fail_grpc(request, err);
+        return;
+    }
     ErrorStatus status = error_status(err->code);
-    if (request->fail_status != 0) status = (ErrorStatus){request->fail_status, request->fail_type};
+    if (request->fail_status != 0) {
+        status.status = request->fail_status;
+        status.type = request->fail_type;
+    }
     builder_clear(&request->body);
     request->content_type = TEXT_NONE;
     request->text = TEXT_NONE;

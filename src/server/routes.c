@@ -8,8 +8,9 @@
 #define M(method) (1u << HTTP_##method)
 
 enum {
-    BODY_NONE = 4 * KB,  // some clients send an empty form; nothing is read from it
-    BODY_FORM = 4 * MB,  // a query of LIMIT_QUERY_TEXT_BYTES, percent-encoded
+    BODY_NONE = 4 * KB,    // some clients send an empty form; nothing is read from it
+    BODY_SMALL = 64 * KB,  // a message of a few fields
+    BODY_FORM = 4 * MB,    // a query of LIMIT_QUERY_TEXT_BYTES, percent-encoded
 };
 
 const FamilyRow families[FAMILY_COUNT] = {
@@ -18,6 +19,7 @@ const FamilyRow families[FAMILY_COUNT] = {
                            NULL},
     [FAMILY_OTLP] = {TEXT_INIT("/otlp"), TEXT_INIT("OpenTelemetry's protocol over HTTP."),
                      otlp_write_error},
+    [FAMILY_GRPC] = {TEXT_INIT(""), TEXT_INIT("gRPC methods: package.Service/Method."), NULL},
 };
 
 const Route routes[ROUTE_COUNT] = {

@@ -10,7 +10,13 @@ typedef struct Request Request;
 typedef enum Lane { LANE_LOOP, LANE_STATUS, LANE_QUERY } Lane;
 
 // API families, each mounted at its native path and under its prefix.
-typedef enum Family { FAMILY_TRACEO, FAMILY_PROMETHEUS, FAMILY_OTLP, FAMILY_COUNT } Family;
+typedef enum Family {
+    FAMILY_TRACEO,
+    FAMILY_PROMETHEUS,
+    FAMILY_OTLP,
+    FAMILY_GRPC,
+    FAMILY_COUNT
+} Family;
 typedef struct ErrorStatus ErrorStatus;
 typedef struct FamilyRow {
     Text prefix;  // empty: none

@@ -32,8 +32,8 @@ TEST(every_route_is_complete_and_in_its_place) {
 TEST(only_health_and_the_page_without_data_are_public) {
     for (size_t i = 0; i < ROUTE_COUNT; i++) {
         RouteId id = routes[i].id;
-        bool expected =
-            id == ROUTE_HEALTHY || id == ROUTE_READY || id == ROUTE_UI_ROOT || id == ROUTE_UI;
+        bool expected = id == ROUTE_HEALTHY || id == ROUTE_READY || id == ROUTE_UI_ROOT ||
+                        id == ROUTE_UI || id == ROUTE_GRPC_HEALTH;
         check(t, (routes[i].needs == PERMISSION_PUBLIC) == expected);
     }
 }
@@ -196,8 +196,12 @@ static void try_route(Test *t, void *context, const Route *route, Text method, T
     int without = test_as(t, &keys->server, method, path, TEXT_NONE, TEXT_NONE).status;
     int wrong = test_as(t, &keys->server, method, path, keys->bad, TEXT_NONE).status;
     if (route->needs == PERMISSION_PUBLIC) {
-        // The page leads on from /ui, and this server has none in it.
-        int expected = route->id == ROUTE_UI_ROOT ? 302 : route->id == ROUTE_UI ? 404 : 200;
+        // The page leads on from /ui, and this server has none in it; a gRPC method says to
+        // HTTP/1.1 that it is one.
+        int expected = route->id == ROUTE_UI_ROOT     ? 302
+                       : route->id == ROUTE_UI        ? 404
+                       : route->family == FAMILY_GRPC ? 415
+                                                      : 200;
         check(t, without == expected && wrong == expected);
         return;
     }

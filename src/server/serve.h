@@ -42,6 +42,9 @@ bool serve_targets(Request *request, Error *err);
 bool serve_alertmanagers(Request *request, Error *err);
 bool serve_notifications(Request *request, Error *err);
 
+// grpc.c
+bool serve_grpc_health(Request *request, Error *err);
+
 // remote_write.c
 bool check_remote_write(Request *request, Error *err);
 bool serve_remote_write(Request *request, Error *err);

@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "os/random.h"
+#include "server/grpc.h"
 #include "server/serve.h"
 
 enum {
@@ -77,9 +78,12 @@ static bool may_pass(Request *request, Error *err) {
     HttpExchange *exchange = request->exchange;
     bool method_known = route != NULL && (route->methods & 1u << exchange->head.method) != 0;
     if (method_known && (route->needs == PERMISSION_PUBLIC || ui_is_wanted_at_root(request)))
-        return true;
+        return grpc_check_head(request, err);
     TRY(origin_allowed(request, err));
     TRY(identify(request, err));
+    // What is no gRPC method says so in gRPC's way, before anything is said about paths.
+    if (request->is_grpc && (route == NULL || route->family != FAMILY_GRPC))
+        return grpc_check_head(request, err);
     if (route == NULL) {
         return error_set(err, ERROR_NOT_FOUND, "there is nothing at %.*s; see /api/v1/openapi.json",
                          TEXT_ARG(exchange->head.path));
@@ -95,6 +99,7 @@ static bool may_pass(Request *request, Error *err) {
         return error_set(err, ERROR_BUSY,
                          "the log is still being replayed; see /-/ready for the progress");
     }
+    TRY(grpc_check_head(request, err));
     return route->check == NULL || route->check(request, err);
 }
 
@@ -102,6 +107,7 @@ static bool on_head(void *context, HttpExchange *exchange) {
     Request *request = arena_push(exchange->arena, Request);
     request->server = context;
     request->exchange = exchange;
+    request->is_grpc = grpc_is_request(&exchange->head);
     request->route = route_find(exchange->head.path, &request->name);
     exchange->state = request;
     Error err = {0};
@@ -162,6 +168,9 @@ static void run_on_worker(WorkerJob *job, int64_t waited_ns, bool expired) {
         request_fail(request, &err);
     } else if (atomic_load(&request->cancelled)) {
         error_set(&err, ERROR_CANCELLED, "the client went away");
+        request_fail(request, &err);
+    } else if (grpc_is_late(request)) {
+        error_set(&err, ERROR_TIMEOUT, "the deadline of the call (grpc-timeout) is over");
         request_fail(request, &err);
     } else {
         run(request);
