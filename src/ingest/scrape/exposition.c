@@ -1,16 +1,18 @@
-// Which format a page is in.
+// Pages: choosing the format, and what is read of a row on demand.
 
 #include "ingest/scrape/exposition.h"
 
-// type -> token '/' token; the rest behind ';' are parameters, which must be there if announced.
+#include "base/assert.h"
+#include "codec/number.h"
+#include "ingest/scrape/exposition_parts.h"
+
+// type -> token '/' token; behind ';' stand parameters.
 static bool media_type(Text content_type, Text *out) {
     Text rest = content_type;
     if (!text_cut(&rest, ';', out)) return false;
     *out = text_trim(*out);
     ptrdiff_t slash = text_find_char(*out, '/');
-    return slash > 0 && (size_t)slash + 1 < out->len &&
-           text_find_char(text_slice(*out, (size_t)slash + 1, out->len), '/') < 0 &&
-           text_find_char(*out, ' ') < 0;
+    return slash > 0 && (size_t)slash + 1 < out->len && text_find_char(*out, ' ') < 0;
 }
 
 bool exposition_choose(Text content_type, ExpositionFormat fallback, ExpositionFormat *out,
@@ -43,4 +45,188 @@ bool exposition_choose(Text content_type, ExpositionFormat fallback, ExpositionF
                      "the target's page is \"%.*s\", which is no exposition format; is the path "
                      "right? If it is, set fallback_scrape_protocol for this job",
                      TEXT_ARG(shown));
+}
+
+void exposition_begin(Exposition *page, ExpositionFormat format, ExpositionOptions options,
+                      Text body) {
+    assert(format != EXPOSITION_NONE);
+    if (body.at == NULL) body = TEXT("");
+    *page = (Exposition){
+        .format = format,
+        .options = options,
+        .body = body,
+        .at = body.at,
+        .protobuf = page->protobuf,
+    };
+    if (format != EXPOSITION_PROTOBUF) return;
+    if (page->protobuf == NULL) page->protobuf = exposition_protobuf_new();
+    exposition_protobuf_begin(page->protobuf);
+}
+
+void exposition_free(Exposition *page) {
+    exposition_protobuf_free(&page->protobuf);
+    *page = (Exposition){0};
+}
+
+bool exposition_next(Exposition *page, Text expected, ExpositionRow *row, Error *err) {
+    switch (page->format) {
+        case EXPOSITION_TEXT:
+            return exposition_next_text(page, expected, row, err);
+        case EXPOSITION_OPENMETRICS:
+            return exposition_next_openmetrics(page, expected, row, err);
+        case EXPOSITION_PROTOBUF:
+            return exposition_next_protobuf(page, expected, row, err);
+        case EXPOSITION_NONE:
+            break;
+    }
+    unreachable("a page has a format");
+}
+
+// ---- Labels ----
+
+Text exposition_bound(double bound, Arena *arena) {
+    char text[NUMBER_TEXT_MAX + 2];
+    // Of negative zero the sign is dropped, as Prometheus does.
+    size_t len = number_format_general(bound == 0 ? 0 : bound, text);
+    bool finite = bound - bound == 0;
+    bool plain =
+        text_find_char((Text){text, len}, '.') < 0 && text_find_char((Text){text, len}, 'e') < 0;
+    if (finite && plain) {
+        text[len++] = '.';
+        text[len++] = '0';
+    }
+    return text_copy((Text){text, len}, arena);
+}
+
+// Bounds are labels, and texts: "1" and "1.0" would be two series.
+static void normalise_bounds(const Exposition *page, LabelArray *labels, Arena *arena) {
+    Text name = page->type == METADATA_HISTOGRAM ? TEXT("le")
+                : page->type == METADATA_SUMMARY ? TEXT("quantile")
+                                                 : TEXT_NONE;
+    for (size_t i = 0; name.len > 0 && i < labels->count; i++) {
+        double bound;
+        if (text_equal(labels->at[i].name, name) && number_parse_f64(labels->at[i].value, &bound))
+            labels->at[i].value = exposition_bound(bound, arena);
+    }
+}
+
+static bool read_raw(const Exposition *page, Text raw, LabelArray *out, Arena *arena, Error *err) {
+    Scan scan = {raw.at, raw.at + raw.len, page};
+    bool loose = page->format == EXPOSITION_TEXT;
+    Text name = scan_name(&scan, true);
+    bool named = name.len > 0;
+    if (named) *array_add_on(arena, out) = (Label){LABEL_NAME, name};
+    if (loose) scan_blanks(&scan);
+    if (!scan_is(&scan, '{')) return true;
+    scan.at++;
+    TRY(scan_pairs(&scan, (PairRules){.loose = loose}, &named, out, arena, err));
+    if (!page->options.bounds_as_written) normalise_bounds(page, out, arena);
+    return true;
+}
+
+static bool check_label(const Label *label, Error *err) {
+    if (label->name.len == 0)
+        return error_set(err, ERROR_BAD_INPUT, "the name of a metric or label is empty");
+    if (!text_is_utf8(label->name))
+        return error_set(err, ERROR_BAD_INPUT, "the name of a label is not valid UTF-8");
+    if (!text_is_utf8(label->value))
+        return error_set(err, ERROR_BAD_INPUT, "the value of a label is not valid UTF-8");
+    return label->value.len > 0 || !text_equal(label->name, LABEL_NAME) ||
+           error_set(err, ERROR_BAD_INPUT, "the name of the metric is empty");
+}
+
+static bool make_labels(const LabelArray *labels, Arena *arena, Labels *out, Error *err) {
+    for (size_t i = 0; i < labels->count; i++) TRY(check_label(&labels->at[i], err));
+    return labels_make(labels->at, labels->count, arena, out, err);
+}
+
+static bool place(const Exposition *page, const char *where, Error *err) {
+    if (page->format == EXPOSITION_PROTOBUF)
+        return error_context(err, "metric family %.*s", TEXT_ARG(page->family));
+    return scan_context(page, where, err);
+}
+
+bool exposition_labels(const Exposition *page, const ExpositionRow *row, Arena *arena, Labels *out,
+                       Error *err) {
+    LabelArray labels = {0};
+    bool protobuf = page->format == EXPOSITION_PROTOBUF;
+    TRY(protobuf ? exposition_labels_protobuf(page, arena, &labels, err)
+                 : read_raw(page, row->raw, &labels, arena, err));
+    return make_labels(&labels, arena, out, err) || place(page, row->raw.at, err);
+}
+
+Text exposition_family(const Exposition *page, const ExpositionRow *row, Arena *arena) {
+    if (page->format == EXPOSITION_PROTOBUF) return row->name;
+    return exposition_unescape(row->name, true, page->options.generous, arena);
+}
+
+Text exposition_text(const Exposition *page, const ExpositionRow *row, Arena *arena) {
+    if (page->format == EXPOSITION_PROTOBUF || row->kind != EXPOSITION_HELP) return row->text;
+    // OpenMetrics escapes quotes in help texts too.
+    return exposition_unescape(row->text, page->format == EXPOSITION_OPENMETRICS, false, arena);
+}
+
+bool exposition_exemplar(const Exposition *page, const ExpositionRow *row, size_t index,
+                         Arena *arena, ExpositionExemplar *out, Error *err) {
+    assert(index < row->exemplar_count);
+    LabelArray labels = {0};
+    *out = (ExpositionExemplar){0};
+    TRY(page->format == EXPOSITION_PROTOBUF
+            ? exposition_exemplar_protobuf(page, row, index, arena, out, &labels, err)
+            : exposition_exemplar_openmetrics(page, row, arena, out, &labels, err));
+    return make_labels(&labels, arena, &out->labels, err) || place(page, row->exemplar, err);
+}
+
+// ---- Start times ----
+
+// The labels of a row without its name and bound: what all rows of one metric share.
+static bool metric_of(const Exposition *page, const ExpositionRow *row, Arena *arena, Text *name,
+                      Labels *out) {
+    Error ignored;
+    Labels all;
+    if (!exposition_labels(page, row, arena, &all, &ignored)) return false;
+    Text bound = page->type == METADATA_SUMMARY ? TEXT("quantile") : TEXT("le");
+    *name = labels_get(all, LABEL_NAME);
+    AUTO(builder_free) Builder wire = {0};
+    Label label;
+    for (Bytes rest = all.wire; labels_next(&rest, &label);) {
+        bool dropped = text_equal(label.name, LABEL_NAME) ||
+                       (page->type != METADATA_COUNTER && text_equal(label.name, bound));
+        if (!dropped) labels_append(&wire, label.name, label.value);
+    }
+    out->wire = bytes_copy(text_bytes(builder_text(&wire)), arena);
+    return true;
+}
+
+// Goes on until the family ends, as the rows of one metric stand together but may be many.
+static bool look_ahead(const Exposition *page, const ExpositionRow *row, int64_t *out_ms) {
+    bool has = page->type == METADATA_COUNTER || page->type == METADATA_HISTOGRAM ||
+               page->type == METADATA_SUMMARY;
+    if (!has || !page->options.start_times) return false;
+    AUTO(arena_free) Arena arena = {0};
+    Labels metric, other;
+    Text name, family = exposition_unescape(page->family, true, false, &arena);
+    if (!metric_of(page, row, &arena, &name, &metric) || !text_starts_with(name, family))
+        return false;
+    Exposition ahead = *page;
+    ahead.options.start_times = false;
+    ExpositionRow next;
+    Error ignored;
+    while (exposition_next(&ahead, TEXT_NONE, &next, &ignored)) {
+        if (next.kind != EXPOSITION_SERIES || !metric_of(&ahead, &next, &arena, &name, &other) ||
+            !text_starts_with(name, family))
+            return false;
+        Text suffix = text_slice(name, family.len, name.len);
+        if (!text_equal(suffix, TEXT("_created")) || !labels_equal(metric, other)) continue;
+        double ms = next.value * 1000;
+        if (!(ms > -9.2e18 && ms < 9.2e18)) return false;
+        *out_ms = (int64_t)ms;
+        return true;
+    }
+    return false;
+}
+
+bool exposition_start(const Exposition *page, const ExpositionRow *row, int64_t *out_ms) {
+    if (page->format == EXPOSITION_PROTOBUF) return exposition_start_protobuf(page, out_ms);
+    return page->format == EXPOSITION_OPENMETRICS && look_ahead(page, row, out_ms);
 }

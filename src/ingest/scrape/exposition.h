@@ -86,8 +86,7 @@ typedef struct Exposition {
     ExpositionOptions options;
     Text body;
     const char *at;
-    const char *type_line;  // the newest TYPE; NULL: none yet
-    MetadataType type;
+    MetadataType type;  // of the newest TYPE, and the name there
     Text family;
     ExpositionProtobuf *protobuf;
 } Exposition;
@@ -130,17 +129,22 @@ bool exposition_start(const Exposition *page, const ExpositionRow *row, int64_t 
 // ---- Printing ----
 
 // Pages in text and OpenMetrics (/metrics, /federate): for each family its metadata, then its
-// series; what was read comes back bit for bit. `family` is the name as Prometheus' text has it
-// (with `_total`); OpenMetrics' shorter name for counters is made here.
+// series. What is printed of a page that was read is read as the same rows again, bit for bit.
 typedef struct ExpositionPrinter {
     ExpositionFormat format;  // TEXT or OPENMETRICS
     Builder *out;
 } ExpositionPrinter;
 
-// Types that the format does not have are written as the closest it has. Empty help and unit are
-// left out.
+// All metadata of a family, by the name that Prometheus' text has for it: a counter ends in
+// `_total`, which OpenMetrics leaves out here (one that does not is unknown there). Types that a
+// format does not have become the closest it has; empty help and a unit that is not the end of the
+// name are left out.
 void exposition_print_family(ExpositionPrinter printer, Text family, MetadataType type, Text help,
                              Text unit);
+// Its lines alone, with the family as it stands in the page. Text has no units.
+void exposition_print_type(ExpositionPrinter printer, Text family, MetadataType type);
+void exposition_print_help(ExpositionPrinter printer, Text family, Text help);
+void exposition_print_unit(ExpositionPrinter printer, Text family, Text unit);
 // `time_ms` and `exemplar` may be NULL; text has no exemplars and leaves them out.
 void exposition_print_series(ExpositionPrinter printer, Labels labels, double value,
                              const int64_t *time_ms, const ExpositionExemplar *exemplar);
