@@ -35,6 +35,7 @@ typedef struct App {
     Store *store;
     Otlp *otlp;
     Access *access;
+    TlsServer *tls;  // NULL: plain
     Server *server;
     Collector *collector;
     IngestSender *replayer;
@@ -157,6 +158,28 @@ static Text ui_folder(const Settings *settings) {
     return text_equal(folder, TEXT("built-in")) ? TEXT_NONE : folder;
 }
 
+// Contexts are made per loop, so their number must be known.
+static int loop_count(const App *app) {
+    int64_t asked = settings_number(app->settings, SETTING_SERVER_LOOPS);
+    return asked > 0 ? (int)asked : thread_core_count();
+}
+
+static bool open_tls(App *app, Error *err) {
+    TlsServerOptions options = {
+        .disk = disk_real(),
+        .clock = app->clock,
+        .cert_file = settings_text(app->settings, SETTING_TLS_CERT_FILE),
+        .key_file = settings_text(app->settings, SETTING_TLS_KEY_FILE),
+        .client_ca_file = settings_text(app->settings, SETTING_TLS_CLIENT_CA_FILE),
+        .client_auth = (TlsClientAuth)settings_number(app->settings, SETTING_TLS_CLIENT_AUTH),
+        .version_min = (TlsVersion)settings_number(app->settings, SETTING_TLS_MIN_VERSION),
+        .http2 = true,
+    };
+    bool wanted = options.cert_file.len > 0 || options.key_file.len > 0 ||
+                  options.client_auth != TLS_CLIENT_NONE;
+    return !wanted || tls_server_open(&options, loop_count(app), &app->tls, err);
+}
+
 static bool start_server(App *app, Error *err) {
     TRY(access_allows_address(app->access, &app->address, err));
     TRY(port_is_free(app->address, err));
@@ -164,6 +187,7 @@ static bool start_server(App *app, Error *err) {
     TRY(add_otlp_address(app, SETTING_OTLP_GRPC_LISTEN, err));
     TRY(add_otlp_address(app, SETTING_OTLP_HTTP_LISTEN, err));
     TRY(open_otlp(app, err));
+    TRY(open_tls(app, err));
     ServerOptions options = {
         .otlp = app->otlp,
         .store = app->store,
@@ -171,9 +195,10 @@ static bool start_server(App *app, Error *err) {
         .clock = app->clock,
         .addresses = app->addresses,
         .address_count = app->address_count,
-        .loop_count = (int)settings_number(app->settings, SETTING_SERVER_LOOPS),
+        .loop_count = loop_count(app),
         .worker_count = (int)settings_number(app->settings, SETTING_SERVER_WORKERS),
         .limits = http_limits_default(),
+        .tls = app->tls,
         .build = app->options->build,
         .ui = app->options->ui,
         .ui_folder = ui_folder(app->settings),
@@ -219,14 +244,16 @@ static void say_ready(App *app, double seconds) {
     AUTO(builder_free) Builder out = {0};
     builder_addf(&out, "Traceo %.*s, ready after %.2f s\n", TEXT_ARG(app->options->build.version),
                  seconds);
-    builder_addf(&out, "  URL    http://%.*s%u\n", TEXT_ARG(host), (unsigned)port);
+    const char *scheme = app->tls != NULL ? "https" : "http";
+    builder_addf(&out, "  URL    %s://%.*s%u\n", scheme, TEXT_ARG(host), (unsigned)port);
     builder_addf(&out, "  Data   %.*s\n", TEXT_ARG(data_folder(app)));
     if (app->options->config_path.len > 0)
         builder_addf(&out, "  Config %.*s\n", TEXT_ARG(app->options->config_path));
-    bool standard = port == 4310 && text_equal(host, TEXT("127.0.0.1:"));
+    bool standard = app->tls == NULL && port == 4310 && text_equal(host, TEXT("127.0.0.1:"));
     bool collected = settings_number(app->settings, SETTING_HOST_ENABLED) != 0;
     builder_addf(&out, "  Ask    traceo query %s", collected ? "node_load1" : "'1 + 1'");
-    if (!standard) builder_addf(&out, " --server http://%.*s%u", TEXT_ARG(host), (unsigned)port);
+    if (!standard)
+        builder_addf(&out, " --server %s://%.*s%u", scheme, TEXT_ARG(host), (unsigned)port);
     if (access_has_keys(app->access)) builder_add(&out, TEXT("  (with --key or TRACEO_KEY)"));
     builder_add(&out, TEXT("\n"));
     Error ignored;
@@ -277,9 +304,23 @@ static void look_at_keys(App *app) {
     app->keys_unreadable = !ok;
 }
 
+// Certificates are renewed by other programs, which need not tell us.
+static void look_at_certificate(App *app) {
+    Error err = {0};
+    bool changed = false;
+    if (app->tls == NULL) return;
+    if (!tls_server_reload(app->tls, &changed, &err)) {
+        log_error("the TLS certificate was not renewed; the old one stays in force", LOG_ERR(&err));
+    } else if (changed) {
+        log_info("the TLS certificate was renewed",
+                 LOG_TEXT("file", settings_text(app->settings, SETTING_TLS_CERT_FILE)));
+    }
+}
+
 static void reload(App *app) {
     Error err = {0};
     look_at_keys(app);
+    look_at_certificate(app);
     if (in_force_reload(&app->in_force, &err)) {
         log_info("settings reloaded");
     } else {
@@ -309,6 +350,7 @@ static void wait_for_stop(App *app) {
                 if (atomic_load(&app->replay_failed)) return;
                 look_at_replay(app);
                 look_at_keys(app);
+                look_at_certificate(app);
                 break;
         }
     }
@@ -342,6 +384,7 @@ static void app_stop(App *app) {
     if (app->server != NULL) in_force_set_server(&app->in_force, NULL);
     server_free(&app->server);
     otlp_close(&app->otlp);
+    tls_server_free(&app->tls);
     access_close(&app->access);
     store_close(&app->store);
     ingest_sender_free(&app->replayer);

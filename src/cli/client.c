@@ -7,13 +7,19 @@
 
 enum { TIMEOUT_MS = 90000 };  // longer than a query may take
 
+static Text flag_or(const Call *call, FlagId flag, const char *variable) {
+    Text given = call_flag(call, flag);
+    return given.at != NULL ? given : environment_get(variable);
+}
+
 bool client_begin(const Call *call, Client *out, Error *err) {
-    *out = (Client){.server = call_flag(call, FLAG_SERVER),
-                    .key = call_flag(call, FLAG_KEY),
-                    .tenant = call_flag(call, FLAG_TENANT)};
-    if (out->server.at == NULL) out->server = environment_get("TRACEO_SERVER");
+    *out = (Client){.server = flag_or(call, FLAG_SERVER, "TRACEO_SERVER"),
+                    .key = flag_or(call, FLAG_KEY, "TRACEO_KEY"),
+                    .tenant = call_flag(call, FLAG_TENANT),
+                    .tls = {.ca_file = flag_or(call, FLAG_CA_FILE, "TRACEO_CA_FILE"),
+                            .cert_file = flag_or(call, FLAG_CERT_FILE, "TRACEO_CERT_FILE"),
+                            .key_file = flag_or(call, FLAG_KEY_FILE, "TRACEO_KEY_FILE")}};
     if (out->server.len == 0) out->server = TEXT("http://127.0.0.1:4310");
-    if (out->key.at == NULL) out->key = environment_get("TRACEO_KEY");
     // People write 127.0.0.1:4310 as they see it elsewhere.
     if (text_find(out->server, TEXT("://")) < 0)
         out->server = text_format(call->arena, "http://%.*s", TEXT_ARG(out->server));
@@ -43,6 +49,7 @@ bool client_send(const Client *client, Text method, Text path, Text content_type
         .method = method,
         .headers = headers,
         .header_count = count,
+        .tls_options = client->tls,
         .body = body,
         .timeout_ms = TIMEOUT_MS,
         .answer_bytes_max = 4 * GB,
@@ -52,6 +59,12 @@ bool client_send(const Client *client, Text method, Text path, Text content_type
     if (http_client_send(&request, arena, out, err)) return true;
     if (err->code == ERROR_NETWORK) {
         Text why = text_copy(text_from_cstring(err->message), arena);
+        if (text_starts_with(why, TEXT("certificate: "))) {
+            return error_set(err, ERROR_NETWORK,
+                             "%.*s shows a certificate that is not trusted (%.*s); say who signed "
+                             "it with --ca-file or TRACEO_CA_FILE",
+                             TEXT_ARG(client->server), TEXT_ARG(why));
+        }
         return error_set(err, ERROR_NETWORK,
                          "no server answers at %.*s; start one with `traceo`, or say where it is "
                          "with --server (%.*s)",

@@ -9,10 +9,11 @@ typedef struct Client {
     Text server;  // "http://127.0.0.1:4310", without a slash at the end
     Text key;     // empty: none
     Text tenant;  // empty: the server's choice
+    TlsClientOptions tls;
 } Client;
 
-// --server, --key and --tenant, else TRACEO_SERVER and TRACEO_KEY. BAD_INPUT for what is no
-// address.
+// --server, --key, --tenant and the files of TLS, else TRACEO_SERVER, TRACEO_KEY, TRACEO_CA_FILE …
+// BAD_INPUT for what is no address.
 must_use bool client_begin(const Call *call, Client *out, Error *err);
 
 // One request. `content_type` and `encoding` belong to `body` and may be empty. NETWORK or TIMEOUT

@@ -29,7 +29,7 @@ typedef struct Snapshot {
     HttpStats http;
     WorkerState workers;
     size_t tenants;
-    double cpu_s, started_s;
+    double cpu_s, started_s, tls_expires_s;
     int64_t resident, files_open, files_max;
     uint64_t auth_refused, queries, queries_failed, query_samples, query_ns, writes_failed;
 } Snapshot;
@@ -82,6 +82,8 @@ static void snapshot_take(Server *server, Snapshot *s) {
         .resident = process_memory_resident(),
         .files_open = process_files_open(),
         .files_max = process_files_max(),
+        .tls_expires_s =
+            server->options.tls != NULL ? (double)tls_server_expires_s(server->options.tls) : 0,
         .auth_refused = counted(&counters->auth_refused),
         .queries = counted(&counters->queries),
         .queries_failed = counted(&counters->queries_failed),

@@ -241,6 +241,7 @@ bool server_start(const ServerOptions *options, Server **out, Error *err) {
         .address_count = options->address_count,
         .loop_count = options->loop_count > 0 ? options->loop_count : thread_core_count(),
         .limits = options->limits,
+        .tls = options->tls,
         .handler = {.context = server,
                     .on_head = on_head,
                     .on_request = on_request,

@@ -51,6 +51,7 @@ typedef struct ServerOptions {
     int loop_count;    // 0: one per core
     int worker_count;  // threads for queries; 0: one per core
     HttpLimits limits;
+    TlsServer *tls;  // made for the number of loops; NULL: plain
     ServerBuild build;
     ServerQuerySettings query;
     ServerSettings settings;
