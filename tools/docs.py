@@ -345,7 +345,7 @@ def unknown_names(root, tables):
     """Own metrics, settings as variables, and routes that pages name."""
     metrics = {row[0] for row in tables.metric_rows}
     variables = {"TRACEO_" + row[1].upper().replace(".", "__") for row in tables.setting_rows} 
-    variables |= {"TRACEO_KEY", "TRACEO_SERVER"} | tables.test_variables
+    variables |= {"TRACEO_KEY", "TRACEO_SERVER", "TRACEO_CA_FILE", "TRACEO_CERT_FILE", "TRACEO_KEY_FILE"} | tables.test_variables
     routes = [re.sub(r"\\\{\w+\\\}", "[^/`]+", re.escape(row[2])) for row in tables.route_rows]
     faults = []
     for page in pages_of(root):
