@@ -80,12 +80,27 @@ static void face_print(void *context, Builder *out) {
     mutex_give(&in_force->lock);
 }
 
-static bool face_at(void *context, size_t index, Arena *arena, Text *key, Text *value) {
+static bool face_at(void *context, size_t index, Arena *arena, ServerSetting *out) {
+    static const Text kinds[] = {
+        [SETTING_KIND_TEXT] = TEXT("text"),         [SETTING_KIND_SIZE] = TEXT("size"),
+        [SETTING_KIND_DURATION] = TEXT("duration"), [SETTING_KIND_COUNT] = TEXT("count"),
+        [SETTING_KIND_SWITCH] = TEXT("switch"),     [SETTING_KIND_CHOICE] = TEXT("choice"),
+    };
     if (index >= SETTING_COUNT) return false;
     InForce *in_force = context;
+    const SettingRow *row = &setting_rows[index];
     mutex_take(&in_force->lock);
-    *key = setting_rows[index].key;
-    *value = text_copy(in_force->settings.values[index].text, arena);
+    const SettingValue *value = &in_force->settings.values[index];
+    *out = (ServerSetting){
+        .key = row->key,
+        .value = text_copy(value->text, arena),
+        .standard = row->standard,
+        .from = text_copy(value->from, arena),
+        .kind = kinds[row->kind],
+        .unit = row->unit,
+        .reload = row->reload,
+        .help = row->help,
+    };
     mutex_give(&in_force->lock);
     return true;
 }

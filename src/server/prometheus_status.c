@@ -62,12 +62,37 @@ bool serve_status_flags(Request *request, Error *err) {
     AUTO(arena_free) Arena arena = {0};
     JsonWriter writer = envelope_begin(request);
     json_object_begin(&writer);
-    Text key, value;
-    for (size_t i = 0;
-         settings->at != NULL && settings->at(settings->context, i, &arena, &key, &value); i++) {
-        write_pair(&writer, key, value);
+    ServerSetting setting;
+    for (size_t i = 0; settings->at != NULL && settings->at(settings->context, i, &arena, &setting);
+         i++) {
+        write_pair(&writer, setting.key, setting.value);
     }
     json_object_end(&writer);
+    return done(&writer);
+}
+
+bool serve_settings(Request *request, Error *err) {
+    (void)err;
+    const ServerSettings *settings = &request->server->options.settings;
+    AUTO(arena_free) Arena arena = {0};
+    JsonWriter writer = envelope_begin(request);
+    json_array_begin(&writer);
+    ServerSetting setting;
+    for (size_t i = 0; settings->at != NULL && settings->at(settings->context, i, &arena, &setting);
+         i++) {
+        json_object_begin(&writer);
+        write_pair(&writer, TEXT("key"), setting.key);
+        write_pair(&writer, TEXT("value"), setting.value);
+        write_pair(&writer, TEXT("default"), setting.standard);
+        write_pair(&writer, TEXT("from"), setting.from);
+        write_pair(&writer, TEXT("kind"), setting.kind);
+        write_pair(&writer, TEXT("unit"), setting.unit);
+        json_key(&writer, TEXT("reload"));
+        json_bool(&writer, setting.reload);
+        write_pair(&writer, TEXT("help"), setting.help);
+        json_object_end(&writer);
+    }
+    json_array_end(&writer);
     return done(&writer);
 }
 

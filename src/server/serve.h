@@ -33,6 +33,7 @@ bool serve_metadata(Request *request, Error *err);
 bool serve_status_buildinfo(Request *request, Error *err);
 bool serve_status_config(Request *request, Error *err);
 bool serve_status_flags(Request *request, Error *err);
+bool serve_settings(Request *request, Error *err);
 bool serve_status_runtimeinfo(Request *request, Error *err);
 bool serve_status_tsdb(Request *request, Error *err);
 bool serve_status_walreplay(Request *request, Error *err);

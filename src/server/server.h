@@ -32,12 +32,24 @@ typedef struct ServerQuerySettings {
     int64_t samples_max;   // 0: none
 } ServerQuerySettings;
 
+// One setting in force, with all that its row says.
+typedef struct ServerSetting {
+    Text key;
+    Text value;     // as written
+    Text standard;  // the default
+    Text from;      // "default", "traceo.yaml:3", "TRACEO_LISTEN", "--listen"
+    Text kind;      // "text", "size", "duration", "count", "switch", "choice"
+    Text unit;      // of a choice: its words
+    bool reload;    // takes effect at /-/reload
+    Text help;
+} ServerSetting;
+
 // The settings in force, as `app` knows them. Any function may be NULL; any thread calls them.
 typedef struct ServerSettings {
     void *context;
     void (*print)(void *context, Builder *out);  // as YAML, without secrets
-    // One setting as text, from 0 on; false behind the last.
-    bool (*at)(void *context, size_t index, Arena *arena, Text *key, Text *value);
+    // One setting, from 0 on, its texts on `arena` or for ever; false behind the last.
+    bool (*at)(void *context, size_t index, Arena *arena, ServerSetting *out);
     bool (*reload)(void *context, Error *err);
 } ServerSettings;
 

@@ -58,6 +58,10 @@ const TestAnswer test_answers[] = {
     {"/api/v1/targets", "{\"activeTargets\":[],\"droppedTargets\":[],\"droppedTargetCounts\":{}}"},
     {"/api/v1/status/config", "{\"yaml\":\"listen: 127.0.0.1:0\\n\"}"},
     {"/api/v1/status/flags", "{\"listen\":\"127.0.0.1:0\"}"},
+    {"/api/traceo/v1/settings",
+     "[{\"key\":\"listen\",\"value\":\"127.0.0.1:0\",\"default\":\"127.0.0.1:4310\","
+     "\"from\":\"traceo.yaml:3\",\"kind\":\"text\",\"unit\":\"ADDR:PORT\",\"reload\":false,"
+     "\"help\":\"Where to listen.\"}]"},
     {"/api/v1/status/walreplay", "{\"min\":0,\"max\":100,\"current\":100,\"state\":\"done\"}"},
     {"/api/v1/status/buildinfo",
      "{\"version\":\"3.5.0\",\"revision\":\"traceo-0.1.0-abc123\",\"branch\":\"\",\"buildUser\":"

@@ -30,10 +30,17 @@ static void settings_print(void *context, Builder *out) {
     builder_add(out, TEXT("listen: 127.0.0.1:0\n"));
 }
 
-static bool settings_at(void *context, size_t index, Arena *arena, Text *key, Text *value) {
+static bool settings_at(void *context, size_t index, Arena *arena, ServerSetting *out) {
     (void)context;
-    *key = TEXT("listen");
-    *value = text_copy(TEXT("127.0.0.1:0"), arena);
+    *out = (ServerSetting){
+        .key = TEXT("listen"),
+        .value = text_copy(TEXT("127.0.0.1:0"), arena),
+        .standard = TEXT("127.0.0.1:4310"),
+        .from = TEXT("traceo.yaml:3"),
+        .kind = TEXT("text"),
+        .unit = TEXT("ADDR:PORT"),
+        .help = TEXT("Where to listen."),
+    };
     return index == 0;
 }
 
