@@ -6,6 +6,8 @@
 
 #include "app/settings_set.h"
 #include "base/assert.h"
+#include "codec/yaml.h"
+#include "ingest/scrape/config.h"
 #include "os/process.h"
 
 const SettingRow setting_rows[SETTING_COUNT] = {
@@ -201,6 +203,9 @@ static bool unknown_key(Text key, Error *err) {
             nearest = setting_rows[i].key;
         }
     }
+    size_t scrape_far;
+    Text scrape = scrape_configs_nearest(key, &scrape_far);
+    if (scrape_far < best) nearest = scrape;
     if (nearest.at == NULL) {
         return error_set(err, ERROR_BAD_INPUT,
                          "unknown setting \"%.*s\"; `traceo help settings` lists them",
@@ -218,6 +223,16 @@ static bool set(Settings *settings, SettingId id, Text text, Text from, Error *e
     }
     settings->values[id] = value;
     return true;
+}
+
+bool settings_check_group(Text prefix, Text from, Error *err) {
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        Text key = setting_rows[i].key;
+        bool group = key.len > prefix.len && key.at[prefix.len] == '.';
+        if (text_starts_with(key, prefix) && (group || key.len == prefix.len)) return true;
+    }
+    unknown_key(prefix, err);
+    return error_context(err, "%.*s", TEXT_ARG(from));
 }
 
 bool settings_set_key(Settings *settings, Text key, Text text, Text from, Error *err) {
@@ -283,46 +298,22 @@ int64_t settings_number(const Settings *settings, SettingId id) {
     return settings->values[id].number;
 }
 
-// Bytes that a YAML reader refuses raw, or takes for the end of a line: control characters of C1,
-// U+2028, U+2029, and what stands from U+FEFF on in the basic plane.
-static size_t special_bytes(Text rest) {
-    const uint8_t *at = (const uint8_t *)rest.at;
-    if (rest.len >= 2 && at[0] == 0xc2 && at[1] < 0xa0) return 2;
-    if (rest.len >= 3 && at[0] == 0xe2 && at[1] == 0x80 && (at[2] == 0xa8 || at[2] == 0xa9))
-        return 3;
-    if (rest.len >= 3 && at[0] == 0xef &&
-        ((at[1] == 0xbb && at[2] == 0xbf) || (at[1] == 0xbf && at[2] >= 0xbe)))
-        return 3;
-    return 0;
-}
-
-// As a double-quoted scalar of YAML 1.1.
-static void print_quoted(Text text, Builder *out) {
-    builder_add_char(out, '"');
+// A "${" that is meant is written as "$${".
+static void print_value(Text text, Builder *out) {
+    AUTO(builder_free) Builder escaped = {0};
     for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = (uint8_t)text.at[i];
-        size_t special = special_bytes(text_slice(text, i, text.len));
-        if (special > 0) {
-            uint32_t code = special == 2 ? (uint32_t)(c & 0x1f) : (uint32_t)(c & 0x0f);
-            for (size_t more = 1; more < special; more++)
-                code = code << 6 | ((uint8_t)text.at[i + more] & 0x3f);
-            builder_addf(out, "\\u%04x", code);
-            i += special - 1;
-        } else if (c < 0x20 || c == 0x7f) {
-            builder_addf(out, "\\x%02x", c);
-        } else {
-            if (c == '"' || c == '\\') builder_add_char(out, '\\');
-            builder_add_char(out, (char)c);
-        }
+        if (text.at[i] == '$' && i + 1 < text.len && text.at[i + 1] == '{')
+            builder_add_char(&escaped, '$');
+        builder_add_char(&escaped, text.at[i]);
     }
-    builder_add_char(out, '"');
+    yaml_print_quoted(builder_text(&escaped), out);
 }
 
 void settings_print(const Settings *settings, Builder *out) {
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         const SettingValue *value = &settings->values[i];
         builder_addf(out, "%.*s: ", TEXT_ARG(setting_rows[i].key));
-        print_quoted(value->text, out);
+        print_value(value->text, out);
         builder_addf(out, "  # %.*s\n", TEXT_ARG(value->from));
     }
 }

@@ -51,6 +51,9 @@ typedef struct Settings {
 
 // The defaults.
 void settings_begin(Settings *settings, Arena *arena);
+// In a file, ${NAME} and ${NAME:-default} are variables of the environment. The top-level keys of
+// scraping (scrape_configs_owns) are passed by.
+//
 // Each layer over the last. The first fault stops with BAD_INPUT: "traceo.yaml:3: unknown setting
 // \"memry\"; did you mean \"memory\"?"
 must_use bool settings_read_yaml(Settings *settings, Text source, Text file_name, Error *err);

@@ -5,3 +5,6 @@
 
 // `from` says where the value stands; BAD_INPUT begins with it.
 must_use bool settings_set_key(Settings *settings, Text key, Text text, Text from, Error *err);
+
+// Is it a setting, or the first part of one? BAD_INPUT with a suggestion when it is neither.
+must_use bool settings_check_group(Text prefix, Text from, Error *err);

@@ -1,108 +1,112 @@
-// The YAML file of settings: libyaml's events, folded into dotted keys.
-
-#include <yaml.h>
+// The YAML file of settings: a tree, folded into dotted keys. What belongs to scraping is passed
+// by.
 
 #include "app/settings.h"
 #include "app/settings_set.h"
-#include "base/limits.h"
+#include "codec/yaml.h"
+#include "ingest/scrape/config.h"
+#include "os/process.h"
 
-typedef struct Reading {
-    Settings *settings;
-    Text file;
-    yaml_parser_t parser;
-} Reading;
+// ---- ${NAME} ----
 
-static void reading_end(Reading *reading) {
-    yaml_parser_delete(&reading->parser);
+static bool is_name(char c, bool first) {
+    bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+    return letter || (!first && c >= '0' && c <= '9');
 }
 
-static bool next(Reading *reading, yaml_event_t *event, Error *err) {
-    if (yaml_parser_parse(&reading->parser, event)) return true;
-    const yaml_parser_t *parser = &reading->parser;
-    return error_set(err, ERROR_BAD_INPUT, "%.*s:%zu:%zu: not YAML: %s", TEXT_ARG(reading->file),
-                     parser->problem_mark.line + 1, parser->problem_mark.column + 1,
-                     parser->problem == NULL ? "unreadable" : parser->problem);
-}
-
-static Text place(const Reading *reading, const yaml_event_t *event) {
-    return text_format(reading->settings->arena, "%.*s:%zu", TEXT_ARG(reading->file),
-                       event->start_mark.line + 1);
-}
-
-// An event that ends its own memory.
-static void event_end(yaml_event_t *event) {
-    yaml_event_delete(event);
-}
-
-// The pairs of a mapping that has begun; `prefix` is the dotted key above it.
-static bool read_mapping(Reading *reading, Text prefix, int depth, Error *err) {
-    if (depth > LIMIT_NESTING_YAML) {
-        return error_set(err, ERROR_TOO_LARGE, "%.*s: nested deeper than NESTING_YAML (%lld)",
-                         TEXT_ARG(reading->file), (long long)LIMIT_NESTING_YAML);
+// What stands between the braces: NAME, or NAME:-default. *len is the name's.
+static bool find_value(Text inside, Arena *arena, Text *out, Error *err) {
+    size_t end = 0;
+    while (end < inside.len && is_name(inside.at[end], end == 0)) end++;
+    Text name = text_slice(inside, 0, end), rest = text_slice(inside, end, inside.len);
+    bool standard = text_starts_with(rest, TEXT(":-"));
+    if (name.len == 0 || (rest.len > 0 && !standard))
+        return error_set(err, ERROR_BAD_INPUT,
+                         "\"${%.*s}\" is not a variable; write ${NAME}, ${NAME:-default}, or $${ "
+                         "for the characters themselves",
+                         TEXT_ARG(text_slice(inside, 0, 60)));
+    Text value = environment_get(text_to_cstring(name, arena));
+    if (value.len > 0 || (value.at != NULL && !standard)) {
+        *out = value;
+        return true;
     }
-    Arena *arena = reading->settings->arena;
-    for (;;) {
-        AUTO(event_end) yaml_event_t key = {0};
-        TRY(next(reading, &key, err));
-        if (key.type == YAML_MAPPING_END_EVENT) return true;
-        Text where = place(reading, &key);
-        if (key.type != YAML_SCALAR_EVENT)
-            return error_set(err, ERROR_BAD_INPUT, "%.*s: a setting's name is expected here",
-                             TEXT_ARG(where));
-        Text name = {(const char *)key.data.scalar.value, key.data.scalar.length};
-        Text dotted = prefix.len == 0
-                          ? text_copy(name, arena)
-                          : text_format(arena, "%.*s.%.*s", TEXT_ARG(prefix), TEXT_ARG(name));
-        AUTO(event_end) yaml_event_t value = {0};
-        TRY(next(reading, &value, err));
-        if (value.type == YAML_MAPPING_START_EVENT) {
-            TRY(read_mapping(reading, dotted, depth + 1, err));
-        } else if (value.type == YAML_SCALAR_EVENT) {
-            Text text = {(const char *)value.data.scalar.value, value.data.scalar.length};
-            TRY(settings_set_key(reading->settings, dotted, text, where, err));
-        } else {
+    *out = text_slice(rest, 2, rest.len);
+    return standard || error_set(err, ERROR_BAD_INPUT,
+                                 "the variable %.*s is not set; set it, or write ${%.*s:-default}",
+                                 TEXT_ARG(name), TEXT_ARG(name));
+}
+
+// Fills in ${NAME} and ${NAME:-default}; `$${` is `${`.
+static bool expand(Text text, Arena *arena, Text *out, Error *err) {
+    AUTO(builder_free) Builder whole = {0};
+    if (text_find(text, TEXT("${")) < 0) {
+        *out = text;
+        return true;
+    }
+    for (size_t i = 0; i < text.len; i++) {
+        Text rest = text_slice(text, i, text.len);
+        if (text_starts_with(rest, TEXT("$${"))) {
+            builder_add(&whole, TEXT("${"));
+            i += 2;
+            continue;
+        }
+        ptrdiff_t end = text_starts_with(rest, TEXT("${")) ? text_find_char(rest, '}') : -1;
+        if (end < 0 && text_starts_with(rest, TEXT("${")))
             return error_set(err, ERROR_BAD_INPUT,
-                             "%.*s: %.*s: a plain value is expected, not a list or an alias",
-                             TEXT_ARG(where), TEXT_ARG(dotted));
+                             "a \"${\" without a \"}\"; write $${ for the "
+                             "characters themselves");
+        if (end < 0) {
+            builder_add_char(&whole, text.at[i]);
+            continue;
         }
+        Text value;
+        TRY(find_value(text_slice(rest, 2, (size_t)end), arena, &value, err));
+        builder_add(&whole, value);
+        i += (size_t)end;
     }
+    *out = text_copy(builder_text(&whole), arena);
+    return true;
 }
 
-static bool read_document(Reading *reading, Error *err) {
-    for (;;) {
-        AUTO(event_end) yaml_event_t event = {0};
-        TRY(next(reading, &event, err));
-        switch (event.type) {
-            case YAML_STREAM_END_EVENT:
-                return true;
-            case YAML_MAPPING_START_EVENT:
-                TRY(read_mapping(reading, TEXT_NONE, 0, err));
-                break;
-            case YAML_SCALAR_EVENT:
-                if (event.data.scalar.length == 0) break;  // an empty document
-                return error_set(err, ERROR_BAD_INPUT,
-                                 "%.*s:%zu: settings are expected (name: value)",
-                                 TEXT_ARG(reading->file), event.start_mark.line + 1);
-            case YAML_SEQUENCE_START_EVENT:
-            case YAML_ALIAS_EVENT:
-                return error_set(err, ERROR_BAD_INPUT,
-                                 "%.*s:%zu: settings are expected (name: value)",
-                                 TEXT_ARG(reading->file), event.start_mark.line + 1);
-            case YAML_NO_EVENT:
-            case YAML_STREAM_START_EVENT:
-            case YAML_DOCUMENT_START_EVENT:
-            case YAML_DOCUMENT_END_EVENT:
-            case YAML_SEQUENCE_END_EVENT:
-            case YAML_MAPPING_END_EVENT:
-                break;
-        }
+// ---- The file ----
+
+static bool read_map(Settings *settings, const YamlNode *map, Text prefix, Error *err);
+
+static bool read_pair(Settings *settings, const YamlPair *pair, Text prefix, Error *err) {
+    Arena *arena = settings->arena;
+    Text name = pair->key->text, text;
+    Text dotted =
+        prefix.len == 0 ? name : text_format(arena, "%.*s.%.*s", TEXT_ARG(prefix), TEXT_ARG(name));
+    Text where = text_format(arena, "%.*s:%u", TEXT_ARG(pair->key->file), pair->key->line);
+    if (pair->value->kind != YAML_SCALAR) TRY(settings_check_group(dotted, where, err));
+    switch (pair->value->kind) {
+        case YAML_MAP:
+            return read_map(settings, pair->value, dotted, err);
+        case YAML_LIST:
+            return error_set(err, ERROR_BAD_INPUT,
+                             "%.*s: %.*s: a plain value is expected, not a list", TEXT_ARG(where),
+                             TEXT_ARG(dotted));
+        case YAML_SCALAR:
+            break;
     }
+    if (!expand(pair->value->text, arena, &text, err))
+        return error_context(err, "%.*s: %.*s", TEXT_ARG(where), TEXT_ARG(dotted));
+    return settings_set_key(settings, dotted, text, where, err);
+}
+
+static bool read_map(Settings *settings, const YamlNode *map, Text prefix, Error *err) {
+    for (size_t i = 0; i < map->count; i++) {
+        bool foreign = prefix.len == 0 && scrape_configs_owns(map->pairs[i].key->text);
+        if (!foreign) TRY(read_pair(settings, &map->pairs[i], prefix, err));
+    }
+    return true;
 }
 
 bool settings_read_yaml(Settings *settings, Text source, Text file_name, Error *err) {
-    AUTO(reading_end) Reading reading = {.settings = settings, .file = file_name};
-    if (!yaml_parser_initialize(&reading.parser))
-        return error_set(err, ERROR_NO_MEMORY, "no memory for the YAML parser");
-    yaml_parser_set_input_string(&reading.parser, (const unsigned char *)source.at, source.len);
-    return read_document(&reading, err);
+    const YamlNode *root;
+    TRY(yaml_parse(source, file_name, settings->arena, &root, err));
+    if (root == NULL) return true;
+    if (root->kind != YAML_MAP)
+        return yaml_error(root, ERROR_BAD_INPUT, err, "settings are expected (name: value)");
+    return read_map(settings, root, TEXT_NONE, err);
 }

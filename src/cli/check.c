@@ -30,24 +30,39 @@ static bool check_values(const Call *call, const Settings *settings, Error *err)
            error_context(err, "%.*s: listen", TEXT_ARG(listen->from));
 }
 
+// What a file can do about it, or what only the machine can.
+static ExitCode code_of(const Error *err) {
+    bool problem = err->code == ERROR_BAD_INPUT || err->code == ERROR_TOO_LARGE ||
+                   err->code == ERROR_UNSUPPORTED;
+    return problem ? CODE_PROBLEMS : CODE_FAILED;
+}
+
 static ExitCode check_file(Call *call, Text path, Error *err) {
     Settings settings;
+    AUTO(scrape_configs_close) ScrapeConfigs *scrape = NULL;
     settings_begin(&settings, call->arena);
-    if (!config_read(path, &settings, err))
-        return err->code == ERROR_BAD_INPUT || err->code == ERROR_TOO_LARGE ? CODE_PROBLEMS
-                                                                            : CODE_FAILED;
+    if (!config_read(path, &settings, err) || !config_read_scrape(path, &scrape, err))
+        return code_of(err);
     if (!check_values(call, &settings, err)) return CODE_PROBLEMS;
-    return call_print(text_format(call->arena, "%.*s: fine\n", TEXT_ARG(path)), err);
+    size_t jobs = scrape_configs_count(scrape);
+    if (jobs == 0) return call_print(text_format(call->arena, "%.*s: fine\n", TEXT_ARG(path)), err);
+    return call_print(text_format(call->arena, "%.*s: fine, %zu scrape %s\n", TEXT_ARG(path), jobs,
+                                  jobs == 1 ? "job" : "jobs"),
+                      err);
 }
 
 // What `traceo serve` with the same flags would run with.
 static ExitCode check_effective(Call *call, Error *err) {
     Settings settings;
-    if (!settings_load(call, call->arena, &settings, err))
-        return err->code == ERROR_BAD_INPUT ? CODE_PROBLEMS : CODE_FAILED;
+    Text path;
+    AUTO(scrape_configs_close) ScrapeConfigs *scrape = NULL;
+    if (!settings_load(call, call->arena, &settings, err) || !config_path(call, &path, err) ||
+        !config_read_scrape(path, &scrape, err))
+        return code_of(err);
     if (!check_values(call, &settings, err)) return CODE_PROBLEMS;
     AUTO(builder_free) Builder out = {0};
     settings_print(&settings, &out);
+    if (scrape != NULL) scrape_configs_print(scrape, &out);
     return call_print(builder_text(&out), err);
 }
 

@@ -2,7 +2,7 @@
 
 #include "cli/load.h"
 
-static const int64_t CONFIG_BYTES_MAX = 4 * MB;
+#include "base/limits.h"
 
 bool config_path(const Call *call, Text *out, Error *err) {
     *out = call_flag(call, FLAG_CONFIG);
@@ -15,10 +15,15 @@ bool config_path(const Call *call, Text *out, Error *err) {
 
 bool config_read(Text path, Settings *settings, Error *err) {
     Bytes source;
-    if (!disk_read_whole(disk_real(), path, CONFIG_BYTES_MAX, settings->arena, &source, err)) {
+    if (!disk_read_whole(disk_real(), path, LIMIT_YAML_BYTES, settings->arena, &source, err)) {
         return error_context(err, "reading the settings");
     }
     return settings_read_yaml(settings, bytes_text(source), path, err);
+}
+
+bool config_read_scrape(Text path, ScrapeConfigs **out, Error *err) {
+    *out = NULL;
+    return path.len == 0 || scrape_configs_open(disk_real(), path, out, err);
 }
 
 bool settings_load(const Call *call, Arena *arena, Settings *out, Error *err) {

@@ -4,9 +4,18 @@
 #include "cli/run.h"
 #include "cli/version.h"
 
+// Both halves of the file are looked at before either is used, so that a reload takes all or
+// nothing.
+static bool load_all(const Call *call, Arena *arena, Settings *out, Error *err) {
+    Text path;
+    AUTO(scrape_configs_close) ScrapeConfigs *scrape = NULL;
+    return settings_load(call, arena, out, err) && config_path(call, &path, err) &&
+           config_read_scrape(path, &scrape, err);
+}
+
 // At a reload the same layers are read again; flags stay what they were.
 static bool again(void *context, Arena *arena, Settings *out, Error *err) {
-    return settings_load(context, arena, out, err);
+    return load_all(context, arena, out, err);
 }
 
 ExitCode command_serve(Call *call, Error *err) {
@@ -16,7 +25,7 @@ ExitCode command_serve(Call *call, Error *err) {
                           .context = call,
                           .build = build_facts(),
                           .ui = ui_embedded};
-    if (!settings_load(call, call->arena, &settings, err)) return CODE_FAILED;
+    if (!load_all(call, call->arena, &settings, err)) return CODE_FAILED;
     if (!config_path(call, &options.config_path, err)) return CODE_FAILED;
     return app_run(&options, err) ? CODE_OK : CODE_FAILED;
 }

@@ -17,6 +17,7 @@ struct ScrapeConfigs {
     ConfigFile file;  // its list: the jobs of all files
     ConfigContext context;
     BindLater later;
+    bool given;  // a key of ours stands in the file
 };
 
 // ---- global ----
@@ -181,13 +182,15 @@ static bool read_file(ScrapeConfigs *configs, const YamlNode *root, Text path, E
         if (row == NULL || row->table == NULL) {
             YamlNode value = *pair->value;
             if (row == NULL) continue;  // somebody else's key
+            configs->given = true;
             value.line = pair->key->line;
             value.column = pair->key->column;
             if (row->kind == BIND_PATHS) included = pair->value;
             Texts *into = &configs->file.config_files;
             TRY(bind_value(&binder, row, &value, row->kind == BIND_PATHS ? into : NULL, err));
-        } else if (row->kind == BIND_LIST) {
-            TRY(read_jobs(configs, &binder, pair->value, err));
+        } else {
+            configs->given = true;
+            if (row->kind == BIND_LIST) TRY(read_jobs(configs, &binder, pair->value, err));
         }
     }
     return read_all_included(configs, included, err);
@@ -264,6 +267,7 @@ Text scrape_configs_nearest(Text top_level_key, size_t *distance) {
 }
 
 void scrape_configs_print(const ScrapeConfigs *configs, Builder *out) {
+    if (!configs->given) return;
     // The jobs of included files are in the list already.
     ConfigFile shown = configs->file;
     shown.config_files = (Texts){0};

@@ -228,7 +228,8 @@ bool scrape_configs_owns(Text top_level_key);
 // The nearest of them, for "did you mean", with its distance (text_distance).
 Text scrape_configs_nearest(Text top_level_key, size_t *distance);
 
-// Everything in effect as Prometheus prints it, secrets as <secret>.
+// Everything in effect as Prometheus prints it, secrets as <secret>; nothing when no key of ours
+// stands in the file.
 void scrape_configs_print(const ScrapeConfigs *configs, Builder *out);
 
 Text scrape_protocol_name(ScrapeProtocol protocol);  // "PrometheusText0.0.4"
