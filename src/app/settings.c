@@ -225,12 +225,24 @@ static bool set(Settings *settings, SettingId id, Text text, Text from, Error *e
     return true;
 }
 
-bool settings_check_group(Text prefix, Text from, Error *err) {
+bool settings_is_group(Text prefix) {
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         Text key = setting_rows[i].key;
-        bool group = key.len > prefix.len && key.at[prefix.len] == '.';
-        if (text_starts_with(key, prefix) && (group || key.len == prefix.len)) return true;
+        if (key.len > prefix.len && key.at[prefix.len] == '.' && text_starts_with(key, prefix))
+            return true;
     }
+    return false;
+}
+
+bool settings_takes_names(Text key) {
+    SettingId id;
+    return find_by_key(key, &id) && setting_rows[id].kind == SETTING_KIND_TEXT &&
+           text_equal(setting_rows[id].unit, TEXT("names"));
+}
+
+bool settings_check_group(Text prefix, Text from, Error *err) {
+    SettingId id;
+    if (settings_is_group(prefix) || find_by_key(prefix, &id)) return true;
     unknown_key(prefix, err);
     return error_context(err, "%.*s", TEXT_ARG(from));
 }

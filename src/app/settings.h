@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/error.h"
+#include "ingest/scrape/config.h"
 #include "os/disk.h"
 
 typedef enum SettingId {
@@ -58,6 +59,9 @@ void settings_begin(Settings *settings, Arena *arena);
 // \"memry\"; did you mean \"memory\"?"
 must_use bool settings_read_yaml(Settings *settings, Text source, Text file_name, Error *err);
 must_use bool settings_read_environment(Settings *settings, Error *err);
+// What must hold between the settings and the scrape configuration (NULL: none) of one file.
+must_use bool settings_check_scrape(const Settings *settings, const ScrapeConfigs *scrape,
+                                    Error *err);
 // One flag, "memory.limit" = "1GiB". *known false when no setting has that name.
 must_use bool settings_read_flag(Settings *settings, Text name, Text value, bool *known,
                                  Error *err);

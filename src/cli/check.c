@@ -23,7 +23,9 @@ static ExitCode check_query(Call *call, Error *err) {
 }
 
 // What the table of settings cannot know about a value.
-static bool check_values(const Call *call, const Settings *settings, Error *err) {
+static bool check_values(const Call *call, const Settings *settings, const ScrapeConfigs *scrape,
+                         Error *err) {
+    TRY(settings_check_scrape(settings, scrape, err));
     Address address;
     const SettingValue *listen = &settings->values[SETTING_LISTEN];
     return address_parse(listen->text, call->arena, &address, err) ||
@@ -43,7 +45,7 @@ static ExitCode check_file(Call *call, Text path, Error *err) {
     settings_begin(&settings, call->arena);
     if (!config_read(path, &settings, err) || !config_read_scrape(path, &scrape, err))
         return code_of(err);
-    if (!check_values(call, &settings, err)) return CODE_PROBLEMS;
+    if (!check_values(call, &settings, scrape, err)) return CODE_PROBLEMS;
     size_t jobs = scrape_configs_count(scrape);
     if (jobs == 0) return call_print(text_format(call->arena, "%.*s: fine\n", TEXT_ARG(path)), err);
     return call_print(text_format(call->arena, "%.*s: fine, %zu scrape %s\n", TEXT_ARG(path), jobs,
@@ -59,7 +61,7 @@ static ExitCode check_effective(Call *call, Error *err) {
     if (!settings_load(call, call->arena, &settings, err) || !config_path(call, &path, err) ||
         !config_read_scrape(path, &scrape, err))
         return code_of(err);
-    if (!check_values(call, &settings, err)) return CODE_PROBLEMS;
+    if (!check_values(call, &settings, scrape, err)) return CODE_PROBLEMS;
     AUTO(builder_free) Builder out = {0};
     settings_print(&settings, &out);
     if (scrape != NULL) scrape_configs_print(scrape, &out);

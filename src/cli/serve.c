@@ -10,7 +10,7 @@ static bool load_all(const Call *call, Arena *arena, Settings *out, Error *err) 
     Text path;
     AUTO(scrape_configs_close) ScrapeConfigs *scrape = NULL;
     return settings_load(call, arena, out, err) && config_path(call, &path, err) &&
-           config_read_scrape(path, &scrape, err);
+           config_read_scrape(path, &scrape, err) && settings_check_scrape(out, scrape, err);
 }
 
 // At a reload the same layers are read again; flags stay what they were.

@@ -250,6 +250,10 @@ LabelArray scrape_configs_external_labels(const ScrapeConfigs *configs) {
     return configs->file.global.external_labels;
 }
 
+NameScheme scrape_configs_names(const ScrapeConfigs *configs) {
+    return configs->file.global.names;
+}
+
 bool scrape_configs_owns(Text top_level_key) {
     return bind_find(&config_file_table, top_level_key) != NULL;
 }

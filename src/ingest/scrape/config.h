@@ -222,6 +222,8 @@ const ScrapeConfig *scrape_configs_at(const ScrapeConfigs *configs, size_t index
 // external_labels of `global`: for what leaves this server; names sorted.
 LabelArray scrape_configs_external_labels(const ScrapeConfigs *configs);
 
+NameScheme scrape_configs_names(const ScrapeConfigs *configs);  // of `global`
+
 // The top-level keys that belong here (also those that Prometheus has and we refuse): who else
 // reads the file passes them by.
 bool scrape_configs_owns(Text top_level_key);

@@ -1,11 +1,12 @@
 // The configuration files of Prometheus' own tests: what it accepts loads here, or is refused by
 // the name of a key that is not supported; what it refuses is refused here, with file and line.
 //
-//   test_scrape_conformance              the check
-//   test_scrape_conformance --markdown   the section of docs/conformance.md on stdout
+//   test_app_config_conformance              the check
+//   test_app_config_conformance --markdown   the section of docs/conformance.md on stdout
 
 #include <stdio.h>
 
+#include "app/settings.h"
 #include "base/test.h"
 #include "ingest/scrape/config.h"
 
@@ -51,6 +52,10 @@ static const BadCase bad_cases[] = {
     {"lowercase3.bad.yml", "takes no replacement"},
     {"metric_name_validation_scheme.bad.yml", "\"invalid_scheme\" is none of"},
     {"modulus_missing.bad.yml", "needs a modulus"},
+    {"otlp_allow_utf8.bad.yml", "\"Invalid\" is none of"},
+    {"otlp_allow_utf8.incompatible.yml", "makes names that"},
+    {"otlp_no_translation.incompatible.yml", "makes names that"},
+    {"otlp_sanitize_promote_resource_attributes.bad.yml", "stands twice"},
     {"regex.bad.yml", "regex: "},
     {"scrape_body_size_limit.bad.yml", "is not a size"},
     {"scrape_config_files.bad.yml", "scrape_timeout is longer than scrape_interval"},
@@ -107,9 +112,20 @@ static void check_round_trip(Test *t, const ScrapeConfigs *configs, Text path) {
     check_text(t, builder_text(&first), builder_text(&again));
 }
 
+// Both halves, as `traceo check` reads them.
+static bool load(Test *t, Text path, ScrapeConfigs **configs) {
+    Settings settings;
+    Bytes bytes;
+    settings_begin(&settings, t->arena);
+    return disk_read_whole(disk_real(), path, MB, t->arena, &bytes, t->err) &&
+           settings_read_yaml(&settings, bytes_text(bytes), path, t->err) &&
+           scrape_configs_open(disk_real(), path, configs, t->err) &&
+           settings_check_scrape(&settings, *configs, t->err);
+}
+
 static Outcome open_one(Test *t, Text path) {
     AUTO(scrape_configs_close) ScrapeConfigs *configs = NULL;
-    if (scrape_configs_open(disk_real(), path, &configs, t->err)) {
+    if (load(t, path, &configs)) {
         check_round_trip(t, configs, path);
         return ACCEPTED;
     }
@@ -248,6 +264,6 @@ int main(int argc, char **argv) {
     };
     static const TestCase table[] = {CASE(markdown)};
     if (argc > 1 && text_equal(text_from_cstring(argv[1]), TEXT("--markdown")))
-        return test_run("scrape/conformance", table, COUNT(table), 1, argv);
-    return test_run("scrape/conformance", cases, COUNT(cases), argc, argv);
+        return test_run("app/config_conformance", table, COUNT(table), 1, argv);
+    return test_run("app/config_conformance", cases, COUNT(cases), argc, argv);
 }
