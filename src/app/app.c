@@ -201,6 +201,7 @@ static bool start_server(App *app, Error *err) {
         .tls = app->tls,
         .build = app->options->build,
         .ui = app->options->ui,
+        .data_folder = settings_text(app->settings, SETTING_DATA),
         .ui_folder = ui_folder(app->settings),
         .query = in_force_query(app->settings),
         .settings = in_force_faces(&app->in_force),

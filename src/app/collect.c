@@ -56,6 +56,15 @@ static void collect(Collector *collector, Source *source, int64_t at_ms) {
         ok = false;
         err = outcome.first_fault;
     }
+    SourceNote note = {
+        .protocol = source == &collector->sources[SOURCE_HOST] ? TEXT("this host") : TEXT("itself"),
+        .agent = TEXT("Traceo"),
+        .tenant = source->tenant,
+        .samples = outcome.samples,
+        .bytes = collector->body.bytes.len,
+        .fault = ok ? NULL : &err,
+    };
+    server_note_source(collector->options.server, &note);
     if (!ok && !source->failing) {
         log_warn("collected rows were not stored",
                  LOG_TEXT("source", text_from_cstring(source->name)), LOG_ERR(&err));

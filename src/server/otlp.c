@@ -161,13 +161,29 @@ static bool write_metrics(Request *request, Error *err) {
     return done;
 }
 
+static void note(Request *request, const Error *fault) {
+    HttpExchange *exchange = request->exchange;
+    SourceNote note = {
+        .protocol = TEXT("OTLP"),
+        .peer = exchange->peer,
+        .agent = http_header(exchange, TEXT("User-Agent")),
+        .tenant = request->identity.tenant,
+        .samples = request->otlp.points,
+        .bytes = exchange->body.len,
+        .fault = fault,
+    };
+    server_note_source(request->server, &note);
+}
+
 bool serve_otlp_metrics(Request *request, Error *err) {
     Server *server = request->server;
     if (!write_metrics(request, err)) {
         count_up(&server->counters.writes_failed, 1);
+        note(request, err);
         return false;
     }
     writer_count(server, &request->otlp.ingest);
+    note(request, request->otlp.rejected > 0 ? &request->otlp.first_fault : NULL);
     if (request->otlp.ingest.sequence == 0) {
         answer(request);
     } else {

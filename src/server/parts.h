@@ -4,7 +4,9 @@
 #include <stdatomic.h>
 
 #include "server/counters.h"
+#include "ingest/host/host.h"
 #include "server/server.h"
+#include "server/sources.h"
 #include "server/worker.h"
 
 struct Server {
@@ -13,6 +15,9 @@ struct Server {
     WorkerPool *workers;
     Counters counters;
     LogDurability durability;
+    Sources sources;
+    Mutex processes_lock;
+    HostProcesses *processes;
     _Atomic bool ready;  // once true it stays true
     _Atomic bool stopped;
     _Atomic int64_t query_timeout_ms, query_lookback_ms, query_memory_bytes, query_samples_max;

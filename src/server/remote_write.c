@@ -126,6 +126,20 @@ static void when_durable(void *context, bool ok, const Error *err) {
     request_fail(request, err);
 }
 
+static void note(Request *request, const Error *fault) {
+    HttpExchange *exchange = request->exchange;
+    SourceNote note = {
+        .protocol = TEXT("remote write"),
+        .peer = exchange->peer,
+        .agent = http_header(exchange, TEXT("User-Agent")),
+        .tenant = request->identity.tenant,
+        .samples = request->outcome.samples,
+        .bytes = exchange->body.len,
+        .fault = fault,
+    };
+    server_note_source(request->server, &note);
+}
+
 bool serve_remote_write(Request *request, Error *err) {
     Server *server = request->server;
     Writer *writer = writer_of(request);
@@ -136,9 +150,12 @@ bool serve_remote_write(Request *request, Error *err) {
                              compression_of(request), request->exchange->body, now_ms,
                              &request->outcome, err)) {
         count_up(&server->counters.writes_failed, 1);
+        note(request, err);
         return false;
     }
     writer_count(server, &request->outcome);
+    const Error *first = &request->outcome.first_fault;
+    note(request, first->code == ERROR_NONE ? NULL : first);
     if (request->outcome.sequence == 0) {
         answer(request);
     } else {

@@ -22,18 +22,6 @@ const size_t self_row_count = COUNT(self_rows);
 
 // ---- The snapshot ----
 
-typedef struct Snapshot {
-    Server *server;
-    StoreState store;
-    SeriesState series;  // of all tenants together
-    HttpStats http;
-    WorkerState workers;
-    size_t tenants;
-    double cpu_s, started_s, tls_expires_s;
-    int64_t resident, files_open, files_max;
-    uint64_t auth_refused, queries, queries_failed, query_samples, query_ns, writes_failed;
-} Snapshot;
-
 static uint64_t counted(const _Atomic uint64_t *counter) {
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
@@ -72,7 +60,7 @@ static void snapshot_tenants(Snapshot *s, Store *store) {
     }
 }
 
-static void snapshot_take(Server *server, Snapshot *s) {
+void snapshot_take(Server *server, Snapshot *s) {
     const Counters *counters = &server->counters;
     *s = (Snapshot){
         .server = server,

@@ -14,5 +14,19 @@ typedef struct SelfRow {
 extern const SelfRow self_rows[];  // sorted by name
 extern const size_t self_row_count;
 
+// The state of the whole process, as of one moment.
+typedef struct Snapshot {
+    Server *server;
+    StoreState store;
+    SeriesState series;  // of all tenants together
+    HttpStats http;
+    WorkerState workers;
+    size_t tenants;
+    double cpu_s, started_s, tls_expires_s;
+    int64_t resident, files_open, files_max;
+    uint64_t auth_refused, queries, queries_failed, query_samples, query_ns, writes_failed;
+} Snapshot;
+void snapshot_take(Server *server, Snapshot *s);
+
 // The text exposition format 0.0.4 of Prometheus.
 void self_metrics_print(Server *server, Builder *out);

@@ -12,6 +12,11 @@ bool serve_ready(Request *request, Error *err);
 bool serve_reload(Request *request, Error *err);
 bool serve_flush(Request *request, Error *err);
 
+// host_top.c, self.c, sources.c
+bool serve_host_processes(Request *request, Error *err);
+bool serve_self(Request *request, Error *err);
+bool serve_sources(Request *request, Error *err);
+
 // ui.c
 bool serve_ui_root(Request *request, Error *err);
 bool serve_ui(Request *request, Error *err);

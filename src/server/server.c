@@ -218,6 +218,9 @@ bool server_start(const ServerOptions *options, Server **out, Error *err) {
     }
     AUTO(server_free) Server *server = memory_new(Server);
     server->options = *options;
+    sources_begin(&server->sources);
+    mutex_begin(&server->processes_lock, LOCK_SERVER_PROCESSES);
+    server->processes = host_processes_new(TEXT_NONE);
     uint64_t seed;
     TRY(random_bytes(&seed, sizeof seed, err));
     atomic_store(&server->spread, seed);
@@ -267,5 +270,8 @@ void server_free(Server **handle) {
     server_stop(server, 0);
     worker_pool_stop(&server->workers);
     http_server_free(&server->http);
+    host_processes_free(&server->processes);
+    mutex_end(&server->processes_lock);
+    sources_end(&server->sources);
     memory_free(server);
 }

@@ -69,6 +69,7 @@ typedef struct ServerOptions {
     ServerSettings settings;
     UiFiles ui;      // the page in the binary; none: /ui/ says so
     Text ui_folder;  // the page from a folder instead, read anew each time; empty: from the binary
+    Text data_folder;    // whose disk /api/traceo/v1/self shows; empty: none
     Text instance;   // label of our own metrics: name of this machine and port
     int64_t started_ms;  // when the process began
 } ServerOptions;
@@ -84,6 +85,18 @@ void server_set_query(Server *server, ServerQuerySettings query);  // any thread
 // must still be there: writes in flight are answered by the store's commit thread.
 void server_stop(Server *server, int64_t drain_ms);
 void server_free(Server **server);  // stops at once when still running; NULL is fine
+
+// What a sender just sent, for GET /api/traceo/v1/sources ("what is arriving and from whom"). Every
+// protocol calls it once per request or scrape; any thread; everything is copied.
+typedef struct SourceNote {
+    Text protocol;  // "remote write", "OTLP", "scrape", "this host"
+    Text peer;      // an address, with or without a port; or the target's URL
+    Text agent;     // User-Agent; may be empty
+    Text tenant;
+    uint64_t samples, bytes;
+    const Error *fault;  // NULL: all is well
+} SourceNote;
+void server_note_source(Server *server, const SourceNote *note);
 
 // Traceo's own metrics as rows, for the tenant TENANT_SELF_NAME (the same table as GET /metrics).
 // One thread at a time.

@@ -197,7 +197,48 @@ TEST(a_mount_that_does_not_answer_is_an_error_of_its_own) {
     host_close(&host);
 }
 
-TEST_MAIN("host", CASE(a_known_proc_gives_known_samples),
+static int64_t test_now_ns;
+static int64_t test_monotonic(Clock *clock) {
+    (void)clock;
+    return test_now_ns;
+}
+
+TEST(the_busiest_come_first_by_what_they_did_since_the_last_reading) {
+    char folder[] = "/tmp/traceo-host-XXXXXX";
+    check(t, mkdtemp(folder) != NULL);
+    put(t, folder, "uptime", "100.00 50.00\n");
+    // 10 s of processor in 90 s of life, and 1 s in 10 s.
+    put(t, folder, "7/stat", "7 (old) S 1 7 7 0 -1 4 1 0 0 0 900 100 0 0 20 0 3 0 1000 0 50\n");
+    put(t, folder, "8/stat", "8 (a) b ((c) R 1 8 8 0 -1 4 1 0 0 0 100 0 0 0 20 0 1 0 9000 0 10\n");
+    put(t, folder, "8/status", "Name:\tx\nUid:\t4294967294\t0\t0\t0\nVmRSS:\t     12 kB\n");
+    put(t, folder, "9/stat", "9 (broken");
+    HostProcesses *processes = host_processes_new(text_from_cstring(folder));
+    Clock clock = {.monotonic_ns = test_monotonic};
+    test_now_ns = 1000000000000;
+    HostTop top;
+    check_ok(t, host_processes_read(processes, &clock, 10, t->arena, &top, t->err));
+    check(t, top.count == 2 && top.all == 2 && top.seconds == 0);
+    check_text(t, TEXT("old"), top.at[0].name);
+    check(t, top.at[0].cpu > 0.111 && top.at[0].cpu < 0.112);
+    // Two seconds later the young one has used one of them; a new one under an old number is not
+    // mistaken.
+    put(t, folder, "8/stat", "8 (a) b ((c) R 1 8 8 0 -1 4 1 0 0 0 150 50 0 0 20 0 1 0 9000 0 10\n");
+    put(t, folder, "7/stat", "7 (new) S 1 7 7 0 -1 4 1 0 0 0 10 0 0 0 20 0 3 0 10100 0 50\n");
+    test_now_ns += 2000000000;
+    check_ok(t, host_processes_read(processes, &clock, 1, t->arena, &top, t->err));
+    check(t, top.count == 1 && top.all == 2 && top.seconds == 2);
+    check_text(t, TEXT("a) b ((c"), top.at[0].name);
+    check_text(t, TEXT("4294967294"), top.at[0].user);
+    check(t, top.at[0].cpu == 0.5 && top.at[0].resident_bytes == 12288 && top.at[0].state == 'R');
+    // Somebody else looks at once: the rate is over the time before, not over nothing.
+    test_now_ns += 1000;
+    check_ok(t, host_processes_read(processes, &clock, 2, t->arena, &top, t->err));
+    check(t, top.seconds > 2 && top.at[0].cpu > 0.49 && top.at[1].cpu < 0.06);
+    host_processes_free(&processes);
+}
+
+TEST_MAIN("host", CASE(the_busiest_come_first_by_what_they_did_since_the_last_reading),
+          CASE(a_known_proc_gives_known_samples),
           CASE(this_host_gives_what_node_dashboards_ask_for),
           CASE(a_collector_whose_call_fails_is_counted_and_the_others_go_on),
           CASE(a_mount_that_does_not_answer_is_an_error_of_its_own))
