@@ -360,6 +360,18 @@ static bool step_discard(HttpConnection *c) {
     return true;
 }
 
+// They have shut their sending side, or left: both look the same until something is sent. An
+// interim answer, which HTTP/1.1 allows at any time (RFC 9110 15.2), tells: who left answers with a
+// reset, and the poller says so. HTTP/1.0 knows no interim answers: its clients count as waiting.
+static bool probe(HttpConnection *c) {
+    if (c->http1.turn.exchange.head.version_minor > 0) {
+        builder_add(&c->out, TEXT("HTTP/1.1 100 Continue\r\n\r\n"));
+        if (!http_connection_flush(c)) return false;
+    }
+    http_connection_interest(c, false, http_connection_has_output(c));
+    return false;
+}
+
 // Nothing is asked of the client while it waits, but its leaving is noticed.
 static bool step_wait(HttpConnection *c) {
     Http1 *h = &c->http1;
@@ -375,7 +387,11 @@ static bool step_wait(HttpConnection *c) {
         return false;
     }
     size_t count;
-    if (!http_connection_read(c, h->input.at + h->input_len, space, &count)) return false;
+    c->may_half_close = true;
+    bool open = http_connection_read(c, h->input.at + h->input_len, space, &count);
+    if (!open) return false;
+    c->may_half_close = false;
+    if (c->half_closed) return probe(c);
     h->input_len += count;
     c->may_read = false;
     // It sent the next request already: let it wait in the socket.

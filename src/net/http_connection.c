@@ -128,6 +128,13 @@ bool http_connection_read(HttpConnection *c, uint8_t *into, size_t space, size_t
     bool empty = false;
     *count = 0;
     TransportResult result = transport_read(&c->transport, into, space, count, &empty, &err);
+    // Without an error it is an orderly end. Under TLS nobody ends one direction alone.
+    bool ended = result == TRANSPORT_CLOSED && err.code == ERROR_NONE && c->transport.tls == NULL;
+    if (ended && c->may_half_close) {
+        c->half_closed = true;
+        c->may_read = false;
+        return true;
+    }
     if (result == TRANSPORT_CLOSED || result == TRANSPORT_FAILED) {
         http_connection_close(c);
         return false;

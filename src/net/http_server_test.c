@@ -401,6 +401,35 @@ TEST(a_client_that_leaves_while_an_answer_is_pending_is_noticed) {
     check_i64(t, 1, world.users_freed);
 }
 
+// As nc and others do that have nothing more to say; what was pipelined before is served too.
+TEST(a_client_that_shuts_its_sending_side_still_gets_its_answers) {
+    static const char *const versions[] = {"1.1", "1.0"};
+    World world;
+    world_open(t, &world, 1, NULL);
+    for (size_t i = 0; i < COUNT(versions); i++) {
+        AUTO(socket_close) Socket socket = dial(t, &world);
+        say(t, socket,
+            text_format(t->arena,
+                        "GET /wait HTTP/%s\r\nHost: h\r\nConnection: keep-alive\r\n\r\nGET /next "
+                        "HTTP/%s\r\nHost: h\r\n\r\n",
+                        versions[i], versions[i]));
+        HttpExchange *held = take_held(&world);
+        check(t, held != NULL);
+        socket_shut_write(socket);
+        clock_system()->sleep_ms(clock_system(), 50);
+        int64_t cpu_ns = cpu_process_ns();
+        clock_system()->sleep_ms(clock_system(), 100);
+        check(t, cpu_process_ns() - cpu_ns < 50 * INT64_C(1000000));  // it sleeps meanwhile
+        check(t, !http_is_gone(held));
+        answer(held, 200, TEXT("later\n"));
+        Text heard = hear(t, socket, TEXT(""));
+        check(t, has(heard, TEXT("later\n")) && text_ends_with(heard, TEXT("GET:")));
+        check_i64(t, i == 0 ? 1 : 0, count_of(heard, TEXT("100 Continue")));
+    }
+    check_i64(t, 0, world.gone);
+    world_close(&world);
+}
+
 typedef struct Stopper {
     World *world;
     int64_t deadline_ms;
@@ -981,6 +1010,7 @@ TEST_MAIN("net/http_server", CASE(a_client_gets_answers_with_and_without_bodies)
           CASE(connections_beyond_the_limit_get_a_503_and_room_comes_back),
           CASE(another_thread_answers_and_pipelined_requests_wait_for_it),
           CASE(a_client_that_leaves_while_an_answer_is_pending_is_noticed),
+          CASE(a_client_that_shuts_its_sending_side_still_gets_its_answers),
           CASE(draining_answers_what_is_in_flight_and_closes_the_rest),
           CASE(draining_cuts_what_is_left_after_the_deadline),
           CASE(malformed_requests_name_what_is_wrong_and_end_the_connection),
