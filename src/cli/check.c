@@ -1,5 +1,6 @@
-// `traceo check`: settings and queries, without running anything.
+// `traceo check`: settings, queries and pages of metrics, without running anything.
 
+#include "cli/check.h"
 #include "cli/load.h"
 #include "cli/query_print.h"
 #include "cli/run.h"
@@ -71,9 +72,12 @@ static ExitCode check_effective(Call *call, Error *err) {
 ExitCode command_check(Call *call, Error *err) {
     Text first = call_argument(call, 0), second = call_argument(call, 1);
     if (text_equal(first, TEXT("query"))) return check_query(call, err);
+    if (text_equal(first, TEXT("metrics"))) return check_metrics(call, second, err);
+    if (text_ends_with(first, TEXT(".prom"))) return check_metrics(call, first, err);
     bool named = text_equal(first, TEXT("config"));
     if (!named && second.at != NULL)
-        return call_usage(call, err, "\"%.*s\" is neither config nor query", TEXT_ARG(first));
+        return call_usage(call, err, "\"%.*s\" is neither config, query nor metrics",
+                          TEXT_ARG(first));
     Text path = named ? second : first;
     return path.at == NULL ? check_effective(call, err) : check_file(call, path, err);
 }

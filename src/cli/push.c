@@ -1,11 +1,11 @@
-// `traceo push`: lines of samples from a file or standard input, sent by remote write.
+// `traceo push`: a page of samples from a file or standard input, sent by remote write.
 
 #include "base/limits.h"
 #include "cli/client.h"
-#include "cli/push_line.h"
 #include "cli/run.h"
 #include "codec/compress.h"
 #include "ingest/ingest.h"
+#include "ingest/scrape/exposition.h"
 #include "os/clock.h"
 #include "os/process.h"
 
@@ -13,11 +13,19 @@ static const int64_t INPUT_BYTES_MAX = 256 * MB;
 static const size_t REQUEST_BYTES_MAX =
     2 * MB;  // before compression; well below the server's limits
 
+// Metadata of one family, gathered from its lines.
+typedef struct Family {
+    Text name, help, unit;  // name empty: none
+    MetadataType type;
+    Arena arena;
+} Family;
+
 typedef struct Push {
     Call *call;
     Client client;
     LabelArray extra;  // of --label
     int64_t now_ms;
+    Family family;
     WriteBody body;
     uint64_t samples, requests;
     Error refused;  // of the first request of which rows were refused; the others go on
@@ -25,6 +33,7 @@ typedef struct Push {
 
 static void push_end(Push *push) {
     write_body_free(&push->body);
+    arena_free(&push->family.arena);
 }
 
 static bool read_extra(Push *push, Error *err) {
@@ -58,30 +67,92 @@ static bool read_input(const Call *call, Builder *out, Text *name, Error *err) {
     return true;
 }
 
-static bool has_label(const PushLine *line, Text name) {
-    for (size_t i = 0; i < line->labels.count; i++) {
-        if (text_equal(line->labels.at[i].name, name)) return true;
+static void finish_family(Push *push) {
+    Family *family = &push->family;
+    if (family->name.len > 0) {
+        write_body_add_metadata(&push->body, family->name, (uint8_t)family->type, family->help,
+                                family->unit);
     }
-    return false;
+    family->name = family->help = family->unit = TEXT("");
+    family->type = METADATA_UNKNOWN;
+    arena_clear(&family->arena);
 }
 
-static bool add_line(Push *push, Text text, Arena *arena, Error *err) {
-    PushLine line;
-    TRY(push_line_parse(text, arena, &line, err));
-    if (!line.has_sample) return true;
-    for (size_t i = 0; i < push->extra.count; i++) {
-        if (!has_label(&line, push->extra.at[i].name))
-            *array_add_on(arena, &line.labels) = push->extra.at[i];
+static void add_metadata(Push *push, const Exposition *page, const ExpositionRow *row,
+                         Arena *arena) {
+    Family *family = &push->family;
+    Text name = exposition_family(page, row, arena);
+    if (!text_equal(name, family->name)) {
+        finish_family(push);
+        family->name = text_copy(name, &family->arena);
     }
+    Text text = text_copy(exposition_text(page, row, arena), &family->arena);
+    if (row->kind == EXPOSITION_TYPE) family->type = row->type;
+    if (row->kind == EXPOSITION_HELP) family->help = text;
+    if (row->kind == EXPOSITION_UNIT) family->unit = text;
+}
+
+// With the labels of --label that the series does not have.
+static bool labels_of(const Push *push, const Exposition *page, const ExpositionRow *row,
+                      Arena *arena, Labels *out, Error *err) {
+    TRY(exposition_labels(page, row, arena, out, err));
+    LabelArray all = {0};
+    Label label;
+    for (Bytes rest = out->wire; labels_next(&rest, &label);) *array_add_on(arena, &all) = label;
+    size_t stated = all.count;
+    for (size_t i = 0; i < push->extra.count; i++) {
+        if (labels_get(*out, push->extra.at[i].name).at == NULL)
+            *array_add_on(arena, &all) = push->extra.at[i];
+    }
+    bool fine = (all.count == stated || labels_make(all.at, all.count, arena, out, err)) &&
+                labels_check(out->wire, err);
+    return fine || exposition_at(page, row, err);
+}
+
+static bool add_series(Push *push, const Exposition *page, const ExpositionRow *row, Arena *arena,
+                       Error *err) {
     Labels labels;
-    TRY(labels_make(line.labels.at, line.labels.count, arena, &labels, err));
-    TRY(labels_check(labels.wire, err));
-    write_body_add(&push->body, labels, line.has_time ? line.time_ms : push->now_ms, line.value);
+    TRY(labels_of(push, page, row, arena, &labels, err));
+    int64_t time_ms = row->has_time ? row->time_ms : push->now_ms;
+    write_body_begin(&push->body, labels);
+    if (row->kind == EXPOSITION_HISTOGRAM) {
+        NativeHistogram histogram = *row->histogram;
+        histogram.time_ms = time_ms;
+        write_body_histogram(&push->body, &histogram);
+    } else {
+        write_body_sample(&push->body, time_ms, row->value);
+    }
+    for (size_t i = 0; i < row->exemplar_count; i++) {
+        ExpositionExemplar exemplar;
+        Error ignored;  // an exemplar that is not fine is left out, as a scrape leaves it out
+        if (!exposition_exemplar(page, row, i, arena, &exemplar, &ignored)) continue;
+        write_body_exemplar(&push->body, exemplar.labels, exemplar.value,
+                            exemplar.has_time ? exemplar.time_ms : time_ms);
+    }
+    write_body_end(&push->body);
+    return true;
+}
+
+static bool add_row(Push *push, const Exposition *page, const ExpositionRow *row, Arena *arena,
+                    Error *err) {
+    switch (row->kind) {
+        case EXPOSITION_SERIES:
+        case EXPOSITION_HISTOGRAM:
+            return add_series(push, page, row, arena, err);
+        case EXPOSITION_END:
+            finish_family(push);
+            return true;
+        case EXPOSITION_TYPE:
+        case EXPOSITION_HELP:
+        case EXPOSITION_UNIT:
+            break;
+    }
+    add_metadata(push, page, row, arena);
     return true;
 }
 
 static ExitCode send_body(Push *push, Error *err) {
-    if (push->body.rows == 0) return CODE_OK;
+    if (push->body.bytes.len == 0) return CODE_OK;
     AUTO(builder_free) Builder packed = {0};
     if (!compress_bytes(COMPRESSION_SNAPPY, 0, text_bytes(builder_text(&push->body.bytes)), &packed,
                         err))
@@ -108,21 +179,24 @@ static ExitCode send_body(Push *push, Error *err) {
     return CODE_OK;
 }
 
-// Goes through all lines; with `send` bodies leave as they fill, without they are only checked.
+// Goes through all rows; with `send` bodies leave as they fill, without they are only checked.
 static ExitCode walk(Push *push, Text input, Text name, bool send, Error *err) {
     AUTO(arena_free) Arena arena = {0};
-    Text rest = input, text;
-    for (size_t number = 1; text_cut(&rest, '\n', &text); number++) {
+    AUTO(exposition_free) Exposition page = {0};
+    exposition_begin(&page, exposition_guess(input), (ExpositionOptions){.generous = true}, input);
+    ExpositionRow row;
+    do {
         arena_clear(&arena);
-        if (!add_line(push, text, &arena, err)) {
-            error_context(err, "%.*s:%zu", TEXT_ARG(name), number);
+        if (!exposition_next(&page, TEXT_NONE, &row, err) ||
+            !add_row(push, &page, &row, &arena, err)) {
+            error_context(err, "%.*s", TEXT_ARG(name));
             return CODE_FAILED;
         }
         if (push->body.bytes.len < REQUEST_BYTES_MAX) continue;
         ExitCode code = send ? send_body(push, err) : CODE_OK;
         if (code != CODE_OK) return code;
         write_body_clear(&push->body);
-    }
+    } while (row.kind != EXPOSITION_END);
     return send ? send_body(push, err) : CODE_OK;
 }
 

@@ -116,8 +116,13 @@ def first_minutes(tap, house):
 
 def mistakes(tap, house):
     code, out, err = house.run("push", text="books 1\nbooks_b 2\nshelf books 3\n")
-    tap.check(code == FAILED and "standard input:3: column" in err, "a bad line is named", err)
+    tap.check(code == FAILED and "standard input: line 3, column" in err, "a bad line is named", err)
     tap.check(house.run("query", "books")[1] == "", "and nothing of its file is stored")
+    code, out, err = house.run("check", "metrics", text="# TYPE a counter\na 1\na 1\n")
+    tap.check(code == OK and 'line 1, column 1: the counter "a" should end in "_total"' in out and "line 3, column 1: a stands twice" in out
+              and "standard input: fine, 1 families, 2 series" in out, "a page of metrics is checked, with hints", out + err)
+    code, out, err = house.run("check", "metrics", text="a 1\nb{c=1} 2\n")
+    tap.check(code == 3 and "standard input: line 2, column 5: a label's value in quotes" in err, "and what is wrong is named", out + err)
     now = int(time.time() * 1000)
     code, out, err = house.run("push", text=f"twice 1 {now}\ntwice 2 {now}\nonce 5\n")
     tap.check(code == FAILED and "1 of 3 samples were refused" in err, "a contradiction is told", err)

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "codec/number.h"
+#include "codec/reader.h"
 #include "ingest/scrape/exposition_parts.h"
 
 // type -> token '/' token; behind ';' stand parameters.
@@ -45,6 +46,19 @@ bool exposition_choose(Text content_type, ExpositionFormat fallback, ExpositionF
                      "the target's page is \"%.*s\", which is no exposition format; is the path "
                      "right? If it is, set fallback_scrape_protocol for this job",
                      TEXT_ARG(shown));
+}
+
+ExpositionFormat exposition_guess(Text body) {
+    // A family begins with its length and the tag of its name, which happens to be a line break.
+    Reader reader = reader_begin(text_bytes(body));
+    uint64_t len = reader_varint(&reader);
+    bool text = body.len == 0 || text_find_char(TEXT("\n\r\t #"), body.at[0]) >= 0;
+    if (!text && !reader.failed && len <= reader_left(&reader) && reader_u8(&reader) == 0x0a)
+        return EXPOSITION_PROTOBUF;
+    return text_ends_with(text_trim(body), TEXT("\n# EOF")) ||
+                   text_equal(text_trim(body), TEXT("# EOF"))
+               ? EXPOSITION_OPENMETRICS
+               : EXPOSITION_TEXT;
 }
 
 void exposition_begin(Exposition *page, ExpositionFormat format, ExpositionOptions options,
@@ -144,6 +158,10 @@ static bool place(const Exposition *page, const char *where, Error *err) {
     if (page->format == EXPOSITION_PROTOBUF)
         return error_context(err, "metric family %.*s", TEXT_ARG(page->family));
     return scan_context(page, where, err);
+}
+
+bool exposition_at(const Exposition *page, const ExpositionRow *row, Error *err) {
+    return place(page, row->raw.at, err);
 }
 
 bool exposition_labels(const Exposition *page, const ExpositionRow *row, Arena *arena, Labels *out,

@@ -36,6 +36,10 @@ typedef enum ExpositionFormat {
 must_use bool exposition_choose(Text content_type, ExpositionFormat fallback, ExpositionFormat *out,
                                 Error *err);
 
+// The same for a page without one, a file: what ends in `# EOF` is OpenMetrics, what begins as no
+// text does is protobuf.
+ExpositionFormat exposition_guess(Text body);
+
 typedef struct ExpositionOptions {
     // `le` and `quantile` stay as the page has them. Else those of classic histograms and summaries
     // are written as OpenMetrics does ("1" is "1.0"), as Prometheus 3 does.
@@ -109,6 +113,9 @@ must_use bool exposition_labels(const Exposition *page, const ExpositionRow *row
 // The family of metadata, and the text of HELP or UNIT, without quotes and escapes.
 Text exposition_family(const Exposition *page, const ExpositionRow *row, Arena *arena);
 Text exposition_text(const Exposition *page, const ExpositionRow *row, Arena *arena);
+
+// Puts the place of the row just read in front of a message of the caller's: "line 3, column 1: ".
+bool exposition_at(const Exposition *page, const ExpositionRow *row, Error *err);
 
 typedef struct ExpositionExemplar {
     Labels labels;

@@ -432,6 +432,22 @@ TEST(the_format_is_chosen_by_the_media_type_or_the_fallback) {
     }
 }
 
+TEST(the_format_of_a_file_is_guessed) {
+    static const struct {
+        Text body;
+        ExpositionFormat format;
+    } rows[] = {
+        {TEXT_INIT(""), EXPOSITION_TEXT},
+        {TEXT_INIT("\n\nup 1"), EXPOSITION_TEXT},
+        {TEXT_INIT("up 1\n"), EXPOSITION_TEXT},
+        {TEXT_INIT("up 1\n# EOF\n"), EXPOSITION_OPENMETRICS},
+        {TEXT_INIT("# EOF"), EXPOSITION_OPENMETRICS},
+        {TEXT_INIT("\x04\x0a\x02up"), EXPOSITION_PROTOBUF},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++)
+        check_i64(t, rows[i].format, exposition_guess(rows[i].body));
+}
+
 // ---- Printing ----
 
 TEST(families_are_printed_in_both_formats) {
@@ -577,7 +593,7 @@ TEST_MAIN("ingest/scrape/exposition", CASE(lines_of_text_are_read),
           CASE(known_rows_are_recognised_and_others_are_not),
           CASE(a_known_type_still_says_how_bounds_are_written),
           CASE(the_format_is_chosen_by_the_media_type_or_the_fallback),
-          CASE(families_are_printed_in_both_formats),
+          CASE(the_format_of_a_file_is_guessed), CASE(families_are_printed_in_both_formats),
           CASE(seconds_come_back_as_the_same_milliseconds),
           CASE(pages_of_prometheus_are_read_and_survive_printing),
           CASE(every_truncation_is_refused_or_a_beginning))

@@ -53,7 +53,7 @@ static Keyword take_keyword(Scan *scan) {
 // Behind the name: one blank, then the text, which may have further ones. Only blanks are no text.
 static Text take_text(Scan *scan) {
     Text text = scan_line(scan);
-    if (scan->page->options.generous && text_ends_with(text, TEXT("\r"))) text.len--;
+    while (scan->page->options.generous && text_ends_with(text, TEXT("\r"))) text.len--;
     for (size_t i = 0; i < text.len; i++) {
         if (text.at[i] != ' ' && text.at[i] != '\t') return text_slice(text, 1, text.len);
     }
