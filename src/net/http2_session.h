@@ -58,7 +58,8 @@ struct Http2Session {
     bool reader_is_slow;  // during a tick
 
     size_t bodies_bytes;  // held by streams
-    size_t withheld;      // of the connection's window
+    size_t withheld;      // of the connection's window, until memory comes back
+    size_t credit;        // to be given to it with the next WINDOW_UPDATE
 
     // The handler's, for the whole connection: lent to whichever exchange it is called with.
     void *user;

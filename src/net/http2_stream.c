@@ -124,9 +124,20 @@ static Http2Stream *oldest_unfinished(const Http2Session *s) {
     return oldest;
 }
 
+static int64_t connection_window(const Http2Session *s) {
+    return nghttp2_session_get_effective_local_window_size(s->ng) -
+           nghttp2_session_get_effective_recv_data_length(s->ng);
+}
+
+// Gives `bytes` back to the connection's window, many at a time; at once when the client waits.
 static void consume_connection(Http2Session *s, size_t bytes) {
-    if (bytes > 0 && !s->abandoned && nghttp2_session_consume_connection(s->ng, bytes) != 0)
+    s->credit += bytes;
+    if (s->credit == 0 || s->abandoned) return;
+    bool enough = (int64_t)s->credit * 2 >= s->limits->http2.connection_window_bytes;
+    if (!enough && connection_window(s) > 0) return;
+    if (nghttp2_submit_window_update(s->ng, 0, 0, (int32_t)s->credit) != 0)
         http2_end(s, NGHTTP2_INTERNAL_ERROR, HTTP2_GOAWAY_PROTOCOL, "a window cannot be kept");
+    s->credit = 0;
 }
 
 static void consume_stream(Http2Stream *stream, size_t bytes) {
@@ -136,12 +147,13 @@ static void consume_stream(Http2Stream *stream, size_t bytes) {
         http2_end(s, NGHTTP2_INTERNAL_ERROR, HTTP2_GOAWAY_PROTOCOL, "a window cannot be kept");
 }
 
-// How many bytes of bodies the connection's window may still promise.
+// How many bytes may still be promised: those held and those promised already are the limit.
 static size_t bodies_room(const Http2Session *s) {
     const Http2Limits *limits = &s->limits->http2;
     if (limits->bodies_bytes == 0) return SIZE_MAX;
-    size_t taken = s->bodies_bytes + (size_t)limits->connection_window_bytes;
-    return taken >= (size_t)limits->bodies_bytes ? 0 : (size_t)limits->bodies_bytes - taken;
+    int64_t promised = limits->connection_window_bytes - (int64_t)s->withheld;
+    int64_t room = limits->bodies_bytes - (int64_t)s->bodies_bytes - promised;
+    return room < 0 ? 0 : (size_t)room;
 }
 
 static bool bodies_are_small(const Http2Session *s) {
@@ -406,19 +418,26 @@ static bool body_add(Http2Stream *stream, Bytes data, Error *err) {
     return true;
 }
 
-// Nobody can go on and nobody will get done: the newest unfinished stream gives way.
-static void unlock_windows(Http2Session *s) {
-    if (s->withheld == 0 || nghttp2_session_get_effective_recv_data_length(s->ng) <
-                                nghttp2_session_get_effective_local_window_size(s->ng))
-        return;
+// The newest unfinished stream that holds something; NULL also when a handler holds something and
+// will give it back.
+static Http2Stream *who_gives_way(const Http2Session *s) {
     Http2Stream *newest = NULL;
     for (Http2Stream *stream = s->streams; stream != NULL; stream = stream->next) {
-        if (stream->body_len > 0 && !is_unfinished(stream)) return;  // a handler has it
-        if (newest == NULL && stream->body_len > 0) newest = stream;
+        if (stream->body_len == 0) continue;
+        if (!is_unfinished(stream)) return NULL;
+        if (newest == NULL) newest = stream;
     }
-    if (newest != NULL)
-        refuse(newest, 503,
+    return newest;
+}
+
+// Nobody can go on and nobody will get done: streams give way until somebody can.
+static void unlock_windows(Http2Session *s) {
+    while (s->withheld > 0 && connection_window(s) <= 0) {
+        Http2Stream *stream = who_gives_way(s);
+        if (stream == NULL) return;
+        refuse(stream, 503,
                "The bodies of this connection fill their memory (HTTP2_BODIES_BYTES).");
+    }
 }
 
 void http2_stream_data(Http2Stream *stream, Bytes data) {
@@ -435,11 +454,10 @@ void http2_stream_data(Http2Stream *stream, Bytes data) {
         return;
     }
     stream->window_bytes += (int64_t)data.len;
-    if (bodies_room(s) > 0) {
-        consume_connection(s, data.len);
-    } else {
-        s->withheld += data.len;
-    }
+    s->withheld += data.len;
+    size_t give = MIN(s->withheld, bodies_room(s));
+    s->withheld -= give;
+    consume_connection(s, give);
     if (bodies_are_small(s) || oldest_unfinished(s) == stream) {
         consume_stream(stream, data.len);
     } else {
@@ -461,9 +479,7 @@ void http2_stream_end(Http2Stream *stream) {
 // ---- Time ----
 
 static bool may_send_body(const Http2Stream *stream) {
-    const Http2Session *s = stream->session;
-    return stream->withheld == 0 && nghttp2_session_get_effective_recv_data_length(s->ng) <
-                                        nghttp2_session_get_effective_local_window_size(s->ng);
+    return stream->withheld == 0 && connection_window(stream->session) > 0;
 }
 
 void http2_stream_tick(Http2Stream *stream, int64_t now_ms) {

@@ -35,7 +35,7 @@ typedef struct WireEvent {
 typedef struct Wire {
     Test *t;
     ManualClock clock;
-    Loop *loop;  // NULL: answers come within callbacks
+    bool stubborn;  // who is told that the client is gone does not answer by itself
     HttpLimits limits;
     HttpHandler handler;
     HttpService service;
@@ -54,7 +54,7 @@ typedef struct Wire {
 } Wire;
 
 // limits: http_limits_default, which the caller may change before wire_open.
-void wire_begin(Test *t, Wire *wire, bool with_loop);
+void wire_begin(Test *t, Wire *wire, bool stubborn);
 void wire_open(Wire *wire);
 void wire_end(Wire *wire);
 
@@ -64,7 +64,6 @@ bool wire_feed(Wire *wire, Text bytes);
 void wire_greet(Wire *wire);
 void wire_read(Wire *wire);              // the output there is
 void wire_wait(Wire *wire, int64_t ms);  // the clock goes on, then http2_tick
-void wire_pump(Wire *wire);              // answers that were posted arrive
 void wire_answer_owed(Wire *wire);       // with 200 "late\n"
 
 const WireEvent *wire_find(const Wire *wire, uint8_t type, uint32_t stream);  // the first; NULL
