@@ -197,7 +197,7 @@ bool serve_status_tsdb(Request *request, Error *err) {
 
 // ---- Families with nothing to show yet ----
 
-// There are no rules, targets and notifications in this version, so empty lists are the truth.
+// There are no rules and notifications in this version, so empty lists are the truth.
 static bool answer_raw(Request *request, Text data) {
     JsonWriter writer = envelope_begin(request);
     json_raw(&writer, data);
@@ -212,12 +212,6 @@ bool serve_rules(Request *request, Error *err) {
 bool serve_alerts(Request *request, Error *err) {
     (void)err;
     return answer_raw(request, TEXT("{\"alerts\":[]}"));
-}
-
-bool serve_targets(Request *request, Error *err) {
-    (void)err;
-    return answer_raw(
-        request, TEXT("{\"activeTargets\":[],\"droppedTargets\":[],\"droppedTargetCounts\":{}}"));
 }
 
 bool serve_alertmanagers(Request *request, Error *err) {

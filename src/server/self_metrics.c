@@ -81,6 +81,8 @@ void snapshot_take(Server *server, Snapshot *s) {
     };
     store_state(server->options.store, &s->store);
     worker_pool_state(server->workers, &s->workers);
+    const ServerScrape *scrape = &server->options.scrape;
+    if (scrape->state != NULL) scrape->state(scrape->context, &s->scrape);
     snapshot_tenants(s, server->options.store);
 }
 
@@ -229,6 +231,22 @@ static void write_samples(const Snapshot *s, Sink *sink, const SelfRow *row) {
         Label label = {TEXT("verdict"), verdict_name(verdict)};
         sink->value(sink, row, TEXT(""), &label, 1,
                     (double)counted(&s->server->counters.samples[verdict]));
+    }
+}
+
+static void write_targets(const Snapshot *s, Sink *sink, const SelfRow *row) {
+    const struct {
+        Text health;
+        uint64_t count;
+    } rows[] = {
+        {TEXT("down"), s->scrape.targets_down},
+        {TEXT("dropped"), s->scrape.targets_dropped},
+        {TEXT("unknown"), s->scrape.targets_unknown},
+        {TEXT("up"), s->scrape.targets_up},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        Label label = {TEXT("health"), rows[i].health};
+        sink->value(sink, row, TEXT(""), &label, 1, (double)rows[i].count);
     }
 }
 

@@ -21,6 +21,7 @@ typedef struct Snapshot {
     SeriesState series;  // of all tenants together
     HttpStats http;
     WorkerState workers;
+    ScraperState scrape;
     size_t tenants;
     double cpu_s, started_s, tls_expires_s;
     int64_t resident, files_open, files_max;

@@ -44,12 +44,16 @@ bool serve_status_tsdb(Request *request, Error *err);
 bool serve_status_walreplay(Request *request, Error *err);
 bool serve_rules(Request *request, Error *err);
 bool serve_alerts(Request *request, Error *err);
-bool serve_targets(Request *request, Error *err);
 bool serve_alertmanagers(Request *request, Error *err);
 bool serve_notifications(Request *request, Error *err);
 
 // grpc.c
 bool serve_grpc_health(Request *request, Error *err);
+
+// targets.c
+bool serve_targets(Request *request, Error *err);
+bool serve_targets_metadata(Request *request, Error *err);
+bool serve_scrape_pools(Request *request, Error *err);
 
 // remote_write.c
 bool check_remote_write(Request *request, Error *err);

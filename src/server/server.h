@@ -12,6 +12,7 @@
 
 #include "access/access.h"
 #include "ingest/otlp/otlp.h"
+#include "ingest/scrape/scraper.h"
 #include "net/http.h"
 #include "server/ui.h"
 
@@ -53,6 +54,18 @@ typedef struct ServerSettings {
     bool (*reload)(void *context, Error *err);
 } ServerSettings;
 
+// What the scraper tells of itself; `app` fills it in, all of it or nothing. Each writes the `data`
+// of its answer; not from a loop's thread, as they wait for the scraper's. Lists are empty while
+// there is no scraper.
+typedef struct ServerScrape {
+    void *context;
+    bool (*targets)(void *context, Text state, Text pool, JsonWriter *writer, Error *err);
+    bool (*pools)(void *context, JsonWriter *writer, Error *err);
+    bool (*metadata)(void *context, Matchers matchers, Text metric, uint64_t limit,
+                     JsonWriter *writer, Error *err);
+    void (*state)(void *context, ScraperState *out);
+} ServerScrape;
+
 typedef struct ServerOptions {
     Otlp *otlp;    // NULL: OTLP is answered with 501
     Store *store;  // open; it may still be replaying, then all but health and status is 503
@@ -67,6 +80,7 @@ typedef struct ServerOptions {
     ServerBuild build;
     ServerQuerySettings query;
     ServerSettings settings;
+    ServerScrape scrape;
     UiFiles ui;      // the page in the binary; none: /ui/ says so
     Text ui_folder;  // the page from a folder instead, read anew each time; empty: from the binary
     Text data_folder;    // whose disk /api/traceo/v1/self shows; empty: none
