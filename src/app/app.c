@@ -32,6 +32,7 @@ typedef struct App {
     Address addresses[ADDRESSES_MAX];  // `address`, then those of OTLP that could be had
     size_t address_count;
     InForce in_force;
+    Scraping scraping;
     Store *store;
     Otlp *otlp;
     Access *access;
@@ -205,6 +206,7 @@ static bool start_server(App *app, Error *err) {
         .ui_folder = ui_folder(app->settings),
         .query = in_force_query(app->settings),
         .settings = in_force_faces(&app->in_force),
+        .scrape = scraping_faces(&app->scraping),
         .instance = text_format(&app->arena, "%.*s:%u", TEXT_ARG(machine_name(&app->arena)),
                                 (unsigned)app->address.port),
         .started_ms = app->started_ms,
@@ -273,6 +275,7 @@ static bool become_ready(App *app, Error *err) {
     TRY(store_replay(app->store, replay_record, app, err));
     TRY(store_run(app->store, err));
     TRY(start_collector(app, err));
+    TRY(scraping_start(&app->scraping, app->store, err));
     double seconds = (double)(app->clock->monotonic_ns(app->clock) - app->started_ns) / 1e9;
     StoreState state;
     store_state(app->store, &state);
@@ -382,6 +385,7 @@ static void app_stop(App *app) {
         server_stop(app->server, settings_number(app->settings, SETTING_SERVER_DRAIN));
     thread_join(&app->replay);
     collector_stop(&app->collector);
+    scraping_end(&app->scraping);
     if (app->server != NULL) in_force_set_server(&app->in_force, NULL);
     server_free(&app->server);
     otlp_close(&app->otlp);
@@ -397,6 +401,7 @@ static void app_stop(App *app) {
 static bool app_build_and_wait(App *app, Error *err) {
     TRY(address_parse(settings_text(app->settings, SETTING_LISTEN), &app->arena, &app->address,
                       err));
+    TRY(scraping_load(&app->scraping, err));
     TRY(signals_begin(err));
     process_files_raise();
     TRY(open_store(app, err));
@@ -417,6 +422,9 @@ bool app_run(const AppOptions *options, Error *err) {
     app->started_ms = app->clock->wall_ms(app->clock);
     app->started_ns = app->clock->monotonic_ns(app->clock);
     in_force_begin(&app->in_force, options);
+    scraping_begin(&app->scraping, options->config_path, machine_name(&app->arena), options->build,
+                   app->clock);
+    app->in_force.scraping = &app->scraping;
     log_begin(app);
     bool ok = app_build_and_wait(app, err);
     app_stop(app);

@@ -59,6 +59,8 @@ bool in_force_reload(InForce *in_force, Error *err) {
     AUTO(arena_close) Arena *arena = memory_new(Arena);
     Settings fresh;
     TRY(options->settings_again(options->context, arena, &fresh, err));
+    // Both or neither: nothing below can fail.
+    if (in_force->scraping != NULL) TRY(scraping_load(in_force->scraping, err));
     mutex_take(&in_force->lock);
     keep_fixed(&in_force->settings, &fresh);
     Arena *old = in_force->arena;

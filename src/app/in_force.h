@@ -3,6 +3,7 @@
 #pragma once
 
 #include "app/app.h"
+#include "app/scraping.h"
 #include "os/thread.h"
 #include "server/server.h"
 
@@ -10,8 +11,9 @@ typedef struct InForce {
     const AppOptions *options;
     Mutex lock;  // of all below
     Settings settings;
-    Arena *arena;    // of `settings`; NULL while they are those the program began with
-    Server *server;  // NULL until it runs
+    Arena *arena;        // of `settings`; NULL while they are those the program began with
+    Server *server;      // NULL until it runs
+    Scraping *scraping;  // read again by a reload; NULL: none
 } InForce;
 
 void in_force_begin(InForce *in_force, const AppOptions *options);

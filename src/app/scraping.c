@@ -1,0 +1,87 @@
+// Loading, starting, reloading and showing the scraper.
+
+#include "app/scraping.h"
+
+#include "base/log.h"
+#include "os/random.h"
+
+void scraping_begin(Scraping *scraping, Text config_path, Text host, ServerBuild build,
+                    Clock *clock) {
+    *scraping =
+        (Scraping){.config_path = config_path, .host = host, .build = build, .clock = clock};
+    mutex_begin(&scraping->lock, LOCK_APP_SCRAPE);
+}
+
+bool scraping_load(Scraping *scraping, Error *err) {
+    if (scraping->config_path.len == 0) return true;
+    AUTO(scrape_configs_close) ScrapeConfigs *fresh = NULL;
+    TRY(scrape_configs_open(disk_real(), scraping->config_path, &fresh, err));
+    mutex_take(&scraping->lock);
+    AUTO(scrape_configs_close) ScrapeConfigs *old = scraping->configs;
+    scraping->configs = TAKE(fresh);
+    Scraper *scraper = atomic_load(&scraping->scraper);
+    if (scraper != NULL) scraper_apply(scraper, scraping->configs);
+    mutex_give(&scraping->lock);
+    return true;
+}
+
+bool scraping_start(Scraping *scraping, Store *store, Error *err) {
+    ScraperOptions options = {
+        .store = store,
+        .clock = scraping->clock,
+        .disk = disk_real(),
+        .version = scraping->build.version,
+        .host = scraping->host,
+    };
+    TRY(random_hash_key(&options.hash_key, err));
+    Scraper *scraper;
+    TRY(scraper_start(&options, &scraper, err));
+    mutex_take(&scraping->lock);
+    atomic_store(&scraping->scraper, scraper);
+    if (scraping->configs != NULL) scraper_apply(scraper, scraping->configs);
+    mutex_give(&scraping->lock);
+    return true;
+}
+
+void scraping_end(Scraping *scraping) {
+    Scraper *scraper = atomic_exchange(&scraping->scraper, NULL);
+    scraper_stop(&scraper);
+    scrape_configs_close(&scraping->configs);
+    mutex_end(&scraping->lock);
+}
+
+// ---- What the server shows ----
+
+static bool face_targets(void *context, Text state, Text pool, JsonWriter *writer, Error *err) {
+    Scraper *scraper = atomic_load(&((Scraping *)context)->scraper);
+    if (scraper != NULL) return scraper_write_targets(scraper, state, pool, writer, err);
+    json_raw(writer,
+             TEXT("{\"activeTargets\":[],\"droppedTargets\":[],\"droppedTargetCounts\":{}}"));
+    return true;
+}
+
+static bool face_pools(void *context, JsonWriter *writer, Error *err) {
+    Scraper *scraper = atomic_load(&((Scraping *)context)->scraper);
+    if (scraper != NULL) return scraper_write_pools(scraper, writer, err);
+    json_raw(writer, TEXT("{\"scrapePools\":[]}"));
+    return true;
+}
+
+static bool face_metadata(void *context, Matchers matchers, Text metric, uint64_t limit,
+                          JsonWriter *writer, Error *err) {
+    Scraper *scraper = atomic_load(&((Scraping *)context)->scraper);
+    if (scraper != NULL)
+        return scraper_write_metadata(scraper, matchers, metric, limit, writer, err);
+    json_raw(writer, TEXT("[]"));
+    return true;
+}
+
+static void face_state(void *context, ScraperState *out) {
+    *out = (ScraperState){0};
+    Scraper *scraper = atomic_load(&((Scraping *)context)->scraper);
+    if (scraper != NULL) scraper_state(scraper, out);
+}
+
+ServerScrape scraping_faces(Scraping *scraping) {
+    return (ServerScrape){scraping, face_targets, face_pools, face_metadata, face_state};
+}
