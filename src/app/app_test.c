@@ -102,8 +102,9 @@ TEST(a_start_without_randomness_says_so) {
 }
 
 TEST(a_start_without_pollers_or_a_port_says_so) {
+    // The loops of the server and that of the scraper: none can be done without.
     Starts starts = fail_each(t, OS_CALL_POLLER_OPEN, EMFILE);
-    check(t, starts.calls == 4 && starts.refused == 4);
+    check(t, starts.calls >= 5 && starts.refused == starts.calls);
     starts = fail_each(t, OS_CALL_LISTEN, ENOBUFS);
     check(t, starts.calls == 4 && starts.refused == 4);
 }
