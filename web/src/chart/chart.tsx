@@ -127,9 +127,11 @@ export function Chart(props: ChartProps) {
           grid: { stroke: grid, width: 1 },
           ticks: { show: false },
           splits: (_, __, from, to) => timeTicks(from * 1000, to * 1000, Math.floor((width - SIDE) / 76), zoneName).ticks.map((at) => at / 1000),
-          values: (_, splits) => {
+          values: (u, splits) => {
             const step = splits.length > 1 ? (splits[1]! - splits[0]!) * 1000 : 60e3;
-            return splits.map((at) => tickText(at * 1000, step, zoneName));
+            // One at the very edge would be cut.
+            const room = ((u.scales['x']!.max! - u.scales['x']!.min!) / Math.max(width - SIDE, 1)) * 22;
+            return splits.map((at) => (at > u.scales['x']!.max! - room || at < u.scales['x']!.min! + room / 4 ? '' : tickText(at * 1000, step, zoneName)));
           },
         },
         {

@@ -16,7 +16,7 @@ export function Spark({ values, width = 96, height = 22, label }: SparkProps) {
     .filter((point) => point !== '')
     .join(' ');
   return (
-    <svg class="spark" width={width} height={height} viewBox={`0 0 ${width} ${height}`} role={label === undefined ? undefined : 'img'} aria-label={label} aria-hidden={label === undefined}>
+    <svg class="spark" width={width} height={height} viewBox={`0 0 ${width} ${height}`} preserveAspectRatio="none" role={label === undefined ? undefined : 'img'} aria-label={label} aria-hidden={label === undefined}>
       {there.length > 1 && <polyline points={points} fill="none" stroke="currentColor" stroke-width="1.25" vector-effect="non-scaling-stroke" />}
     </svg>
   );

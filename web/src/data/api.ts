@@ -228,3 +228,60 @@ export interface OpenApi {
 export async function openApi(options: CallOptions = {}): Promise<OpenApi> {
   return (await request('/api/v1/openapi.json', {}, options)).json() as Promise<OpenApi>;
 }
+
+// ---- This host and Traceo itself ----
+
+export interface HostProcess {
+  pid: number;
+  name: string;
+  user: string;
+  state: string;
+  threads: number;
+  cpuCores: number;
+  residentBytes: number;
+}
+export function hostProcesses(limit = 12, options: CallOptions = {}): Promise<Answer<{ count: number; seconds: number; processes: HostProcess[] }>> {
+  return call('/api/traceo/v1/host/processes', { limit }, options);
+}
+export interface Self {
+  time: number;
+  startTime: number;
+  cpuSeconds: number;
+  residentBytes: number;
+  memoryLimitBytes: number;
+  logBytes: number;
+  blockBytes: number;
+  headSamples: number;
+  blockSamples: number;
+  seriesActive: number;
+  samplesAppended: number;
+  receivedBytes: number;
+  sentBytes: number;
+  queries: number;
+  querySeconds: number;
+  writable: boolean;
+  diskBytes?: number;
+  diskFreeBytes?: number;
+}
+export function self(options: CallOptions = {}): Promise<Answer<Self>> {
+  return call('/api/traceo/v1/self', {}, options);
+}
+export interface Source {
+  protocol: string;
+  peer: string;
+  agent: string;
+  firstSeen: string;
+  lastSeen: string;
+  requests: number;
+  samples: number;
+  bytes: number;
+  requestsPerSecond: number;
+  samplesPerSecond: number;
+  bytesPerSecond: number;
+  faults: number;
+  lastFault?: string;
+  lastFaultAt?: string;
+}
+export function sources(options: CallOptions = {}): Promise<Answer<{ sources: Source[] }>> {
+  return call('/api/traceo/v1/sources', {}, options);
+}

@@ -46,7 +46,7 @@ export function Table<Row>({ label, columns, rows, keyOf, order = '', onOrder, o
     return first.startsWith('-') ? column.key : '-' + column.key;
   };
   return (
-    <div class="table-box" tabIndex={0} role="region" aria-label={label}>
+    <div class="table-box" tabIndex={0} role="group" aria-label={label}>
       <table class="table">
         <thead>
           <tr>
