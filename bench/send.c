@@ -1,6 +1,7 @@
 // Sends a stream made by bench/stream to a remote-write receiver, as fast as it takes it.
 //
-//   send --port P [--host H] [--path /api/v1/write] [--connections 4] [--frames-per-step N] FILE
+//   send --port P [--host H] [--path /api/v1/write] [--encoding snappy] [--connections 4]
+//   [--frames-per-step N] FILE
 //
 // Every series stays on one connection, so that its samples arrive in order: frame i of a step
 // always uses connection i modulo the number of connections. Prints one line: frames, bytes,
@@ -26,7 +27,7 @@ typedef struct Frame {
 } Frame;
 
 typedef struct Sender {
-    const char *host, *path;
+    const char *host, *path, *encoding;
     uint16_t port;
     const Frame *frames;
     size_t count, per_step, connections, index;
@@ -100,9 +101,10 @@ static void *run(void *context) {
         if (i % sender->per_step % sender->connections != sender->index) continue;
         int len = snprintf(head, sizeof head,
                            "POST %s HTTP/1.1\r\nHost: %s:%u\r\nContent-Type: "
-                           "application/x-protobuf\r\nContent-Encoding: snappy\r\n"
+                           "application/x-protobuf\r\nContent-Encoding: %s\r\n"
                            "X-Prometheus-Remote-Write-Version: 0.1.0\r\nContent-Length: %u\r\n\r\n",
-                           sender->path, sender->host, sender->port, sender->frames[i].len);
+                           sender->path, sender->host, sender->port, sender->encoding,
+                           sender->frames[i].len);
         for (int tries = 0;; tries++) {
             write_all(fd, head, (size_t)len);
             write_all(fd, sender->frames[i].at, sender->frames[i].len);
@@ -188,6 +190,7 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < connections; i++) {
         senders[i] = (Sender){.host = option(argc, argv, "--host", "127.0.0.1"),
                               .path = option(argc, argv, "--path", "/api/v1/write"),
+                              .encoding = option(argc, argv, "--encoding", "snappy"),
                               .port = (uint16_t)port,
                               .frames = frames,
                               .count = count,

@@ -2,14 +2,15 @@
 // sender of batches.
 //
 //   stream --series 100000 --steps 60 --interval-ms 15000 --batch 2000 [--start-ms T] [--shuffle]
-//   [--seed N] > FILE
+//   [--seed N] [--otlp none|gzip|zstd] > FILE
 //
 // A frame of the file is a little-endian uint32 length and a snappy-compressed
-// prometheus.WriteRequest. Every target has SERIES_PER_TARGET series in the order in which an
-// exporter prints them, its own phase and a few milliseconds of jitter per scrape. Values are of
-// five kinds, in the proportions of a real node_exporter page (counted on one: 70 % hardly ever
-// change): constants, counters (with a restart of the target now and then), integer gauges, decimal
-// gauges, histogram buckets.
+// prometheus.WriteRequest; with --otlp an ExportMetricsServiceRequest, packed as it says, that
+// becomes the same series where otlp.promote_resource_attributes is region,team. Every target has
+// SERIES_PER_TARGET series in the order in which an exporter prints them, its own phase and a few
+// milliseconds of jitter per scrape. Values are of five kinds, in the proportions of a real
+// node_exporter page (counted on one: 70 % hardly ever change): constants, counters (with a restart
+// of the target now and then), integer gauges, decimal gauges, histogram buckets.
 
 #include <math.h>
 #include <stdio.h>
@@ -75,6 +76,7 @@ static const Family families[] = {
 
 typedef struct Row {
     Labels labels;
+    const Family *family;
     Kind kind;
     double scale;
     double value;
@@ -139,6 +141,7 @@ static Labels labels_of(Stream *stream, const Family *family, int value, size_t 
 static void row_add(Stream *stream, const Family *family, int value, size_t target) {
     Row *row = array_add(&stream->rows);
     *row = (Row){.labels = labels_of(stream, family, value, target),
+                 .family = family,
                  .kind = family->kind,
                  .scale = family->scale};
     switch (family->kind) {
@@ -210,11 +213,14 @@ static void row_move(Stream *stream, Row *row, Row *before, bool restarted) {
     }
 }
 
-static void write_frame(const Builder *body) {
+static void write_frame(const Builder *body, Compression compression) {
     AUTO(builder_free) Builder packed = {0};
     Error err;
-    if (!compress_bytes(COMPRESSION_SNAPPY, 0, text_bytes(builder_text(body)), &packed, &err))
+    if (compression == COMPRESSION_NONE) {
+        builder_add(&packed, builder_text(body));
+    } else if (!compress_bytes(compression, 0, text_bytes(builder_text(body)), &packed, &err)) {
         exit(1);
+    }
     uint32_t len = (uint32_t)packed.len;
     if (fwrite(&len, sizeof len, 1, stdout) != 1 ||
         fwrite(packed.at, 1, packed.len, stdout) != packed.len) {
@@ -233,14 +239,112 @@ static void body_add(Builder *body, const Row *row, int64_t time_ms) {
     protobuf_end(body, series);
 }
 
+// ---- The same as OTLP ----
+
+// The messages of a request that are open, from the outside in; 0: not open.
+typedef struct OtlpBody {
+    Builder bytes;
+    size_t resource, scope, metric, data;
+    size_t target;
+    const Family *family;
+} OtlpBody;
+
+static void key_value(Builder *out, uint32_t number, Text key, Text value) {
+    size_t pair = protobuf_begin(out, number);
+    protobuf_add_text(out, 1, key);
+    size_t any = protobuf_begin(out, 2);
+    protobuf_add_text(out, 1, value);
+    protobuf_end(out, any);
+    protobuf_end(out, pair);
+}
+
+static bool is_sum(const Family *family) {
+    return text_ends_with(text_from_cstring(family->name), TEXT("_total"));
+}
+
+static void metric_end(OtlpBody *body) {
+    if (body->metric == 0) return;
+    if (is_sum(body->family)) {
+        protobuf_add_varint(&body->bytes, 2, 2);  // cumulative
+        protobuf_add_varint(&body->bytes, 3, 1);  // monotonic
+    }
+    protobuf_end(&body->bytes, body->data);
+    protobuf_end(&body->bytes, body->metric);
+    body->metric = 0;
+}
+
+static void otlp_end(OtlpBody *body) {
+    metric_end(body);
+    if (body->resource == 0) return;
+    protobuf_end(&body->bytes, body->scope);
+    protobuf_end(&body->bytes, body->resource);
+    body->resource = 0;
+}
+
+static void resource_begin(OtlpBody *body, const Row *row, size_t target) {
+    Builder *out = &body->bytes;
+    body->resource = protobuf_begin(out, 1);
+    body->target = target;
+    size_t resource = protobuf_begin(out, 1);
+    key_value(out, 1, TEXT("service.name"), labels_get(row->labels, TEXT("job")));
+    key_value(out, 1, TEXT("service.instance.id"), labels_get(row->labels, TEXT("instance")));
+    key_value(out, 1, TEXT("region"), labels_get(row->labels, TEXT("region")));
+    key_value(out, 1, TEXT("team"), labels_get(row->labels, TEXT("team")));
+    protobuf_end(out, resource);
+    body->scope = protobuf_begin(out, 2);
+    size_t scope = protobuf_begin(out, 1);
+    protobuf_add_text(out, 1, TEXT("bench"));
+    protobuf_end(out, scope);
+}
+
+static void metric_begin(OtlpBody *body, const Family *family) {
+    Builder *out = &body->bytes;
+    Text name = text_from_cstring(family->name);
+    body->family = family;
+    body->metric = protobuf_begin(out, 2);
+    protobuf_add_text(out, 1, is_sum(family) ? text_slice(name, 0, name.len - 6) : name);
+    protobuf_add_text(out, 2, TEXT("A metric of the benchmark."));
+    body->data = protobuf_begin(out, is_sum(family) ? 7 : 5);
+}
+
+static void otlp_add(OtlpBody *body, const Row *row, size_t target, int64_t time_ms,
+                     int64_t start_ms) {
+    Builder *out = &body->bytes;
+    if (body->resource == 0 || body->target != target) {
+        otlp_end(body);
+        resource_begin(body, row, target);
+    }
+    if (body->metric == 0 || body->family != row->family) {
+        metric_end(body);
+        metric_begin(body, row->family);
+    }
+    size_t point = protobuf_begin(out, 1);
+    if (is_sum(row->family)) protobuf_add_fixed64(out, 2, (uint64_t)start_ms * 1000000);
+    protobuf_add_fixed64(out, 3, (uint64_t)time_ms * 1000000);
+    protobuf_add_double(out, 4, row->value);
+    Label label;
+    for (Bytes rest = row->labels.wire; labels_next(&rest, &label);) {
+        bool of_resource =
+            text_equal(label.name, LABEL_NAME) || text_equal(label.name, TEXT("job")) ||
+            text_equal(label.name, TEXT("instance")) || text_equal(label.name, TEXT("region")) ||
+            text_equal(label.name, TEXT("team"));
+        if (!of_resource) key_value(out, 7, label.name, label.value);
+    }
+    protobuf_end(out, point);
+}
+
+// ---- Steps ----
+
 typedef struct Options {
     int64_t series, steps, interval_ms, batch, start_ms, seed;
-    bool shuffle;
+    bool shuffle, otlp;
+    Compression compression;
 } Options;
 
 // One step: every target is scraped once; its rows join the batch that is being gathered.
 static void step(Stream *stream, const Options *options, int64_t number, size_t *order) {
     AUTO(builder_free) Builder body = {0};
+    OtlpBody otlp = {0};
     size_t gathered = 0;
     int64_t *times = arena_push_array(&stream->arena, int64_t, stream->target_count);
     bool *restarted = arena_push_array(&stream->arena, bool, stream->target_count);
@@ -263,15 +367,20 @@ static void step(Stream *stream, const Options *options, int64_t number, size_t 
         }
     }
     for (size_t i = 0; i < stream->rows.count; i++) {
-        size_t at = order[i];
-        body_add(&body, &stream->rows.at[at], times[at / SERIES_PER_TARGET]);
-        if (++gathered == (size_t)options->batch) {
-            write_frame(&body);
-            builder_clear(&body);
-            gathered = 0;
+        size_t at = order[i], target = at / SERIES_PER_TARGET;
+        if (options->otlp) {
+            otlp_add(&otlp, &stream->rows.at[at], target, times[target], options->start_ms);
+        } else {
+            body_add(&body, &stream->rows.at[at], times[target]);
         }
+        if (++gathered < (size_t)options->batch && i + 1 < stream->rows.count) continue;
+        otlp_end(&otlp);
+        write_frame(options->otlp ? &otlp.bytes : &body, options->compression);
+        builder_clear(&body);
+        builder_clear(&otlp.bytes);
+        gathered = 0;
     }
-    if (gathered > 0) write_frame(&body);
+    builder_free(&otlp.bytes);
 }
 
 static int64_t number_after(int argc, char **argv, const char *name, int64_t standard) {
@@ -281,6 +390,13 @@ static int64_t number_after(int argc, char **argv, const char *name, int64_t sta
             return value;
     }
     return standard;
+}
+
+static const char *text_after(int argc, char **argv, const char *name) {
+    for (int i = 1; i + 1 < argc; i++) {
+        if (strcmp(argv[i], name) == 0) return argv[i + 1];
+    }
+    return NULL;
 }
 
 static bool has(int argc, char **argv, const char *name) {
@@ -299,11 +415,17 @@ int main(int argc, char **argv) {
         .start_ms = number_after(argc, argv, "--start-ms", 0),
         .seed = number_after(argc, argv, "--seed", 1),
         .shuffle = has(argc, argv, "--shuffle"),
+        .otlp = has(argc, argv, "--otlp"),
+        .compression = COMPRESSION_SNAPPY,
     };
-    if (options.start_ms <= 0) {
+    const char *packed = text_after(argc, argv, "--otlp");
+    if (packed != NULL && strcmp(packed, "none") == 0) packed = "identity";
+    bool known =
+        packed == NULL || compression_from_name(text_from_cstring(packed), &options.compression);
+    if (options.start_ms <= 0 || !known) {
         fprintf(stderr,
                 "usage: stream --start-ms T [--series N] [--steps N] [--interval-ms N] [--batch N] "
-                "[--shuffle] [--seed N] > FILE\n");
+                "[--shuffle] [--seed N] [--otlp none|gzip|zstd] > FILE\n");
         return 2;
     }
     Stream stream = {.random = (uint64_t)options.seed};

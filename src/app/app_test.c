@@ -38,13 +38,11 @@ static bool start_and_stop(Test *t, OsCall call, uint64_t nth, int number, uint6
     check(t, mkdtemp(folder) != NULL);
     Settings settings;
     settings_begin(&settings, t->arena);
-    const Text flags[][2] = {{TEXT("listen"), TEXT("127.0.0.1:0")},
-                             {TEXT("data"), text_from_cstring(folder)},
-                             {TEXT("log.level"), TEXT("error")},
-                             {TEXT("otlp.grpc_listen"), TEXT("off")},
-                             {TEXT("otlp.http_listen"), TEXT("off")},
-                             {TEXT("server.loops"), TEXT("2")},
-                             {TEXT("server.workers"), TEXT("2")}};
+    const Text flags[][2] = {
+        {TEXT("listen"), TEXT("127.0.0.1:0")},   {TEXT("data"), text_from_cstring(folder)},
+        {TEXT("log.level"), TEXT("error")},      {TEXT("otlp.grpc_listen"), TEXT("off")},
+        {TEXT("otlp.http_listen"), TEXT("off")}, {TEXT("server.loops"), TEXT("2")},
+        {TEXT("server.workers"), TEXT("2")}};
     for (size_t i = 0; i < COUNT(flags); i++) {
         bool known;
         check_ok(t, settings_read_flag(&settings, flags[i][0], flags[i][1], &known, t->err));
