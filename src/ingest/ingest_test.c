@@ -69,6 +69,27 @@ TEST(a_series_carries_samples_exemplars_and_histograms) {
     write_body_free(&body);
 }
 
+TEST(a_row_written_straight_is_the_row_begun_and_ended) {
+    static const int64_t times[] = {0, 1, 127, 128, 1763683200000, INT64_MAX, -1};
+    char name[300];
+    for (size_t len = 1; len < sizeof name; len += len < 100 || len > 140 ? 40 : 1) {
+        memset(name, 'n', len);
+        name[len] = '\0';
+        Labels labels = named(t, name);
+        for (size_t i = 0; i < COUNT(times); i++) {
+            WriteBody straight = {0}, pieces = {0};
+            write_body_add(&straight, labels, times[i], (double)i - 0.5);
+            write_body_begin(&pieces, labels);
+            write_body_sample(&pieces, times[i], (double)i - 0.5);
+            write_body_end(&pieces);
+            check_text(t, builder_text(&pieces.bytes), builder_text(&straight.bytes));
+            check_i64(t, pieces.rows, straight.rows);
+            write_body_free(&straight);
+            write_body_free(&pieces);
+        }
+    }
+}
+
 TEST(labels_written_in_several_places_are_brought_together) {
     AUTO(builder_free) Builder body = {0};
     size_t series = protobuf_begin(&body, 1);
@@ -234,6 +255,7 @@ TEST(a_body_of_countless_empty_rows_is_too_large_or_nothing) {
 TEST_MAIN("ingest", CASE(a_body_of_countless_empty_rows_is_too_large_or_nothing),
           CASE(exemplars_with_labels_that_cannot_be_read_are_left_out),
           CASE(rows_come_out_as_they_were_written),
+          CASE(a_row_written_straight_is_the_row_begun_and_ended),
           CASE(a_series_carries_samples_exemplars_and_histograms),
           CASE(labels_written_in_several_places_are_brought_together),
           CASE(every_truncation_is_refused_or_a_whole_number_of_rows),

@@ -402,7 +402,7 @@ static bool metric_walk(Decode *decode, CachePlace *place, Bytes bytes, Error *e
         if (field.number != 1 || field.type != WIRE_BYTES) continue;
         ArenaMark mark = arena_mark(decode->scratch);
         TRY(point_take(decode, field.bytes, err));
-        arena_reset_to(decode->scratch, mark);
+        if (decode->scratch->at != mark.at) arena_reset_to(decode->scratch, mark);
         TRY(rows_fit(decode, err));
         if (unlikely(decode->wants_delta)) return error_set(err, ERROR_BUSY, "deltas");
     }
