@@ -212,7 +212,7 @@ bool delta_number(DeltaTable *table, Bytes name, bool monotonic, NumberPoint *po
 // ---- Histograms ----
 
 static uint64_t print_counts(uint64_t print, const uint64_t *counts, size_t count) {
-    for (size_t i = 0; i < count; i++) print = hash_id(print ^ counts[i]) + i;
+    for (size_t i = 0; i < count; i++) print = hash_id(hash_id(print + 1) ^ counts[i]);
     return print;
 }
 
