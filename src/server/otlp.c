@@ -1,11 +1,12 @@
-// OTLP over HTTP: metrics as protobuf or JSON, on the connection's loop, answered by the log.
+// OTLP over HTTP and gRPC: metrics on the connection's loop, answered by the log.
 //
-// Source: OTLP specification 1.x, "OTLP/HTTP". Answers are in the encoding of the request; errors
-// are google.rpc.Status. A client sends again after 429, 502, 503 and 504 and nothing else, so what
-// may pass is 503, and what will never be taken is 400.
+// Source: OTLP specification 1.x. Over HTTP, bodies are protobuf or JSON, answers are in the
+// encoding of the request; errors are google.rpc.Status. A client sends again after 429, 502, 503
+// and 504 and nothing else, so what may pass is 503, and what will never be taken is 400.
 
 #include "base/limits.h"
 #include "ingest/otlp/otlp.h"
+#include "server/grpc.h"
 #include "server/serve.h"
 #include "server/writer.h"
 
@@ -17,6 +18,7 @@ static bool is_media(Request *request, Text wanted) {
 }
 
 static OtlpEncoding encoding_of(Request *request) {
+    if (request->is_grpc) return OTLP_PROTOBUF;
     return is_media(request, TEXT("application/json")) ? OTLP_JSON : OTLP_PROTOBUF;
 }
 
@@ -30,11 +32,18 @@ bool check_otlp_unsupported(Request *request, Error *err) {
                           "/v1/metrics");
 }
 
+static bool has_otlp(Request *request, Error *err) {
+    if (request->server->options.otlp != NULL) return true;
+    return request_refuse(request, 501, "execution", err, ERROR_UNSUPPORTED,
+                          "this server does not take OTLP");
+}
+
+bool check_otlp_grpc(Request *request, Error *err) {
+    return has_otlp(request, err);
+}
+
 bool check_otlp_metrics(Request *request, Error *err) {
-    if (request->server->options.otlp == NULL) {
-        return request_refuse(request, 501, "execution", err, ERROR_UNSUPPORTED,
-                              "this server does not take OTLP");
-    }
+    TRY(has_otlp(request, err));
     if (!is_media(request, TEXT("application/json")) &&
         !is_media(request, TEXT("application/x-protobuf"))) {
         Text type = http_header(request->exchange, TEXT("Content-Type"));
@@ -52,55 +61,35 @@ bool check_otlp_metrics(Request *request, Error *err) {
 
 // ---- Errors ----
 
-// Codes of google.rpc.Code.
-static int rpc_code(ErrorCode code) {
-    switch (code) {
-        case ERROR_UNAUTHENTICATED:
-            return 16;
-        case ERROR_FORBIDDEN:
-            return 7;
-        case ERROR_NOT_FOUND:
-            return 5;
-        case ERROR_UNSUPPORTED:
-            return 12;
-        case ERROR_TOO_MANY:
-            return 8;
-        case ERROR_BUSY:
-        case ERROR_NO_MEMORY:
-        case ERROR_DISK_FULL:
-        case ERROR_IO:
-            return 14;
-        case ERROR_TIMEOUT:
-            return 4;
-        case ERROR_CANCELLED:
-            return 1;
-        case ERROR_CORRUPT:
-        case ERROR_NEWER_FORMAT:
-        case ERROR_NETWORK:
-        case ERROR_IN_USE:
-            return 13;
-        case ERROR_NONE:
-        case ERROR_BAD_INPUT:
-        case ERROR_OUT_OF_ORDER:
-        case ERROR_CONFLICT:
-        case ERROR_TOO_LARGE:
-        case ERROR_TOO_COSTLY:
-        case ERROR_CODE_COUNT:
-            break;
-    }
-    return 3;
-}
-
 void otlp_write_error(Request *request, ErrorStatus *status, const Error *err) {
     OtlpEncoding encoding = encoding_of(request);
     // A disk that is full or refuses may be mended: the data should come again.
-    if (err->code == ERROR_DISK_FULL || err->code == ERROR_IO) status->status = 503;
-    otlp_write_status(encoding, rpc_code(err->code), text_from_cstring(err->message), 0,
+    if (err->code == ERROR_DISK_FULL || err->code == ERROR_IO) {
+        status->status = 503;
+        status->grpc = GRPC_UNAVAILABLE;
+    }
+    otlp_write_status(encoding, (int)status->grpc, text_from_cstring(err->message), 0,
                       &request->body);
     request->content_type = media_of(encoding);
 }
 
 // ---- Metrics ----
+
+// ExportMetricsServiceResponse in the way it was asked for.
+static bool write_answer(Request *request, Error *err) {
+    const OtlpOutcome *outcome = &request->otlp;
+    if (request->is_grpc) {
+        AUTO(builder_free) Builder message = {0};
+        otlp_write_response(OTLP_PROTOBUF, outcome, &message);
+        return grpc_answer(request, text_bytes(builder_text(&message)), err);
+    }
+    OtlpEncoding encoding = encoding_of(request);
+    request_add_header(request, TEXT("X-Traceo-Durability"),
+                       request->server->durability == LOG_MEMORY ? TEXT("memory") : TEXT("sync"));
+    otlp_write_response(encoding, outcome, &request->body);
+    request->content_type = media_of(encoding);
+    return true;
+}
 
 static void answer(Request *request) {
     const OtlpOutcome *outcome = &request->otlp;
@@ -113,12 +102,12 @@ static void answer(Request *request) {
         request_fail(request, &err);
         return;
     }
-    OtlpEncoding encoding = encoding_of(request);
-    request_add_header(request, TEXT("X-Traceo-Durability"),
-                       request->server->durability == LOG_MEMORY ? TEXT("memory") : TEXT("sync"));
-    otlp_write_response(encoding, outcome, &request->body);
-    request->content_type = media_of(encoding);
-    request_answer(request);
+    Error err;
+    if (write_answer(request, &err)) {
+        request_answer(request);
+    } else {
+        request_fail(request, &err);
+    }
 }
 
 // On the log's commit thread.
@@ -138,6 +127,7 @@ enum { PLAIN_KEPT_BYTES = 2 * MB };  // between requests; more is given back
 static bool body_of(Request *request, Builder *plain, Bytes *out, Error *err) {
     Compression compression;
     Text coding = http_header(request->exchange, TEXT("Content-Encoding"));
+    if (request->is_grpc) return grpc_message(request, out, err);
     *out = request->exchange->body;
     if (!compression_from_name(coding, &compression)) compression = COMPRESSION_NONE;
     if (compression == COMPRESSION_NONE) return true;

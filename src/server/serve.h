@@ -61,6 +61,7 @@ bool serve_remote_write(Request *request, Error *err);
 
 // otlp.c
 bool check_otlp_metrics(Request *request, Error *err);
+bool check_otlp_grpc(Request *request, Error *err);
 bool check_otlp_unsupported(Request *request, Error *err);
 bool serve_otlp_metrics(Request *request, Error *err);
 void otlp_write_error(Request *request, ErrorStatus *status, const Error *err);
