@@ -169,7 +169,9 @@ bool yaml_to_f64(const YamlNode *node, double *out) {
     Text text;
     bool negative;
     uint64_t whole;
-    if (!number_text(node, TEXT("tag:yaml.org,2002:float"), buffer, &text)) return false;
+    if (!number_text(node, TEXT("tag:yaml.org,2002:float"), buffer, &text) &&
+        !number_text(node, TEXT("tag:yaml.org,2002:int"), buffer, &text))
+        return false;
     if (text_is_float(text, out)) return true;
     if (!whole_number(text, &negative, &whole)) return false;
     *out = negative ? -(double)whole : (double)whole;
