@@ -5,6 +5,9 @@
 
 Where they differ on purpose the case says so: what Prometheus 3 reads and Debian's 2.42 does not yet, and where we say more than they do.
 A page that both take has the same number of samples.
+
+Then prometheus' and node_exporter's own pages are fetched in all three formats and pushed: the series are the same, and so are the values
+that do not move from one request to the next.
 """
 
 import http.server
@@ -18,7 +21,7 @@ import threading
 import time
 import urllib.request
 
-from traceo import Tap, free_port
+from traceo import Server, Tap, free_port
 
 TEXT = "text/plain; version=0.0.4"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -88,7 +91,41 @@ def ask(port, path):
         return json.loads(answer.read())["data"]
 
 
-def scraped(folder):
+ACCEPT = {"text": "text/plain;version=0.0.4", "openmetrics": "application/openmetrics-text;version=0.0.1",
+          "protobuf": "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"}
+
+
+def own_pages(tap, traceo, port, who):
+    """The page of a real exporter, as text, OpenMetrics and protobuf, ends in the same series."""
+    server = Server()
+    try:
+        server.start()
+        for name, accept in ACCEPT.items():
+            request = urllib.request.Request(f"http://127.0.0.1:{port}/metrics", headers={"Accept": accept})
+            page = urllib.request.urlopen(request, timeout=30).read()
+            pushed = subprocess.run([traceo, "push", "--server", f"http://127.0.0.1:{server.port}", "--label", f"page={name}"],
+                                    input=page, capture_output=True, timeout=30)
+            tap.check(pushed.returncode == 0, f"{who}: its page as {name} is read", pushed.stderr.decode())
+        at = time.time()
+        count = len(server.query('{page="text"}', at)["result"])
+        tap.check(count > 100, f"{who}: {count} series")
+        for a, b in [("text", "openmetrics"), ("openmetrics", "text"), ("text", "protobuf"), ("protobuf", "text")]:
+            alone = server.query(f'{{page="{a}"}} unless ignoring (page) {{page="{b}"}}', at)["result"]
+            # Counters of requests by format appear while we ask; OpenMetrics has the times of creation beside.
+            alone = [row["metric"] for row in alone if not row["metric"]["__name__"].endswith("_created")
+                     and "promhttp" not in row["metric"]["__name__"] and "prometheus_http" not in row["metric"]["__name__"]]
+            tap.check(alone == [], f"{who}: what {a} has, {b} has", alone[:5])
+        values = {}
+        for name in ("text", "protobuf"):
+            rows = server.query(f'{{page="{name}"}}', at)["result"]
+            values[name] = {json.dumps({k: v for k, v in row["metric"].items() if k != "page"}, sort_keys=True): row["value"][1] for row in rows}
+        same = sum(values["protobuf"].get(key) == value for key, value in values["text"].items())
+        tap.check(same >= 0.5 * len(values["text"]), f"{who}: {same} of {len(values['text'])} values have not moved between the two")
+    finally:
+        server.close()
+
+
+def scraped(folder, tap, traceo):
     """What prometheus says about each case: (its error or "", samples)."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Targets)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -112,6 +149,7 @@ def scraped(folder):
                 raise TimeoutError("prometheus has not scraped all pages")
             time.sleep(0.5)
         rows = ask(port, "/api/v1/query?query=scrape_samples_scraped")["result"]
+        own_pages(tap, traceo, port, "prometheus")
         counts = {row["metric"]["job"]: int(row["value"][1]) for row in rows}
         return {int(target["labels"]["job"]): (target["lastError"], counts.get(target["labels"]["job"])) for target in targets}
     finally:
@@ -127,7 +165,7 @@ def main():
         return 0
     folder = pathlib.Path(tempfile.mkdtemp(prefix="traceo-exposition-"))
     try:
-        theirs = scraped(folder)
+        theirs = scraped(folder, tap, traceo)
         for i, (page, why) in enumerate(CASES):
             checked = subprocess.run([traceo, "check", "metrics"], input=page, capture_output=True, timeout=30)
             said = (checked.stdout + checked.stderr).decode(errors="replace").strip()
@@ -138,6 +176,16 @@ def main():
                 agreed = f" {count} series" in said
             tap.check(agreed, f"{page[:60]!r}: {'taken' if mine_fine else 'refused'}{'' if why is None else ', as ' + why}",
                       f"traceo: {said}\nprometheus: {error or 'fine'}, {count} samples")
+        if shutil.which("prometheus-node-exporter") is not None:
+            port = free_port()
+            exporter = subprocess.Popen(["prometheus-node-exporter", f"--web.listen-address=127.0.0.1:{port}"], stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL)
+            try:
+                time.sleep(1)
+                own_pages(tap, traceo, port, "node_exporter")
+            finally:
+                exporter.terminate()
+                exporter.wait()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return tap.end()
