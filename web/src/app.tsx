@@ -9,6 +9,7 @@ import { defaultRange, moveRange, refresh, refreshNow, setTheme, shownTheme, zoo
 import { KeyGate } from './ui/key';
 import { Help, helpOpen } from './ui/help';
 import { Icon } from './ui/icon';
+import { Palette } from './ui/palette';
 import { ErrorNotice, Wait } from './ui/notice';
 import { Toasts } from './ui/toast';
 import { TopBar } from './ui/topbar';
@@ -101,6 +102,11 @@ export function App() {
       <div class="shell">
         <TopBar title={page?.title ?? 'Not found'} range={page?.range ?? false} />
         <nav class="side" aria-label="Pages">
+          <button type="button" class="find" title="Command palette" onClick={() => (paletteOpen.value = true)}>
+            <Icon name="search" />
+            <span>Find</span>
+            <kbd class="kbd">{navigator.platform.startsWith('Mac') ? '⌘ K' : 'Ctrl K'}</kbd>
+          </button>
           {pages.map((one) => (
             <a key={one.path} href={href(one.path)} aria-current={one === page ? 'page' : undefined}>
               <Icon name={one.icon} />
@@ -116,6 +122,7 @@ export function App() {
         </main>
       </div>
       {helpOpen.value && <Help />}
+      {paletteOpen.value && <Palette />}
       <Toasts />
     </>
   );

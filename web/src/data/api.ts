@@ -203,6 +203,19 @@ export function runtimeInfo(options: CallOptions = {}): Promise<Answer<Runtime>>
 export function flags(options: CallOptions = {}): Promise<Answer<Record<string, string>>> {
   return call('/api/v1/status/flags', {}, options);
 }
+export interface Setting {
+  key: string;
+  value: string;
+  default: string;
+  from: string; // 'default', 'traceo.yaml:3', 'TRACEO_LISTEN', '--listen'
+  kind: 'text' | 'size' | 'duration' | 'count' | 'switch' | 'choice';
+  unit: string;
+  reload: boolean;
+  help: string;
+}
+export function settings(options: CallOptions = {}): Promise<Answer<Setting[]>> {
+  return call('/api/traceo/v1/settings', {}, options);
+}
 export function configYaml(options: CallOptions = {}): Promise<Answer<{ yaml: string }>> {
   return call('/api/v1/status/config', {}, options);
 }
@@ -221,9 +234,17 @@ export function tsdb(limit = 10, options: CallOptions = {}): Promise<Answer<Tsdb
   return call('/api/v1/status/tsdb', { limit }, options);
 }
 
+export interface OpenApiOperation {
+  summary: string;
+  parameters?: { name: string; in: string; required?: boolean; description?: string; schema?: { type?: string; items?: { type?: string } } }[];
+  requestBody?: { content: Record<string, unknown> };
+  'x-permission'?: string;
+  security: unknown[];
+}
+export type OpenApiPath = { servers?: { url: string }[] } & Partial<Record<'get' | 'post' | 'put' | 'delete' | 'head', OpenApiOperation>>;
 export interface OpenApi {
   info: { title: string; version: string; description: string };
-  paths: Record<string, Record<string, unknown>>;
+  paths: Record<string, OpenApiPath>;
 }
 export async function openApi(options: CallOptions = {}): Promise<OpenApi> {
   return (await request('/api/v1/openapi.json', {}, options)).json() as Promise<OpenApi>;
