@@ -331,6 +331,7 @@ TEST(a_chunked_body_over_the_limit_is_413_before_it_is_read) {
 
 static void two_connections(HttpLimits *limits) {
     limits->connections = 2;
+    limits->strangers_percent = 100;
 }
 
 TEST(connections_beyond_the_limit_get_a_503_and_room_comes_back) {
