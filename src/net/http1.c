@@ -399,8 +399,29 @@ static bool step_wait(HttpConnection *c) {
     return false;
 }
 
+// The 101 goes out, and what is behind the request is WebSocket's already. False, as the connection
+// is not ours any more.
+static bool become_websocket(HttpConnection *c) {
+    Http1 *h = &c->http1;
+    struct WebSocket *socket = h->turn.upgraded;
+    builder_add(&c->out, TEXT("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                              "Connection: Upgrade\r\nSec-WebSocket-Accept: "));
+    builder_add(&c->out, h->turn.upgrade_accept);
+    builder_add(&c->out, TEXT("\r\n\r\n"));
+    HttpBuffer input = h->input;
+    Bytes first = {input.at + h->input_used, h->input_len - h->input_used};
+    h->input = (HttpBuffer){0};
+    h->turn.upgraded = NULL;
+    http1_protocol.free(c);
+    websocket_connection_begin(c, socket, first);
+    http_pool_give(&c->loop->inputs, &input, HTTP_INPUT_BYTES);
+    c->protocol->run(c);
+    return false;
+}
+
 static bool step_answer(HttpConnection *c) {
     Http1 *h = &c->http1;
+    if (h->turn.upgraded != NULL) return become_websocket(c);
     h->closing = h->closing || h->turn.answer.close || c->loop->draining;
     Text body;
     http1_answer_write(&h->turn, h->closing, &c->out, &body);
@@ -517,6 +538,7 @@ static void on_free(HttpConnection *c) {
     Http1 *h = &c->http1;
     HttpExchange *exchange = &h->turn.exchange;
     http_turn_drop(&h->turn);
+    if (h->turn.upgraded != NULL) websocket_lost(h->turn.upgraded);
     if (exchange->user_free != NULL) exchange->user_free(exchange->user);
     http_turn_end(&h->turn);
     give_input(c);
@@ -546,5 +568,6 @@ void http1_begin(HttpConnection *c) {
     c->protocol = &http1_protocol;
     http_turn_begin(&c->http1.turn, &c->loop->service, &c->http1.arena, text_from_cstring(c->peer),
                     when_answered);
+    c->http1.turn.may_upgrade = true;
     c->http1.head_begin_ms = http_connection_now_ms(c);
 }

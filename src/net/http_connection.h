@@ -61,7 +61,8 @@ struct HttpConnection {
 
     Http1 http1;
     Http2Session *http2;  // NULL: another protocol
-    bool lingering;       // (HTTP/2) our side is shut; reading until theirs is
+    struct WebSocket *websocket;
+    bool lingering;  // (HTTP/2, WebSocket) our side is shut; reading until theirs is
     bool handshake_failed;
     char peer[64];
 };
@@ -82,6 +83,11 @@ void http_connection_choose(HttpConnection *connection);  // the protocol, by AL
 // http2_connection.c: from now on HTTP/2; `first` are bytes that were read already. The caller runs
 // the protocol.
 void http2_connection_begin(HttpConnection *connection, Bytes first);
+
+// websocket.c: from now on WebSocket. The caller runs the protocol.
+void websocket_connection_begin(HttpConnection *connection, struct WebSocket *socket, Bytes first);
+// The connection ended before it could become one.
+void websocket_lost(struct WebSocket *socket);
 
 // For protocols.
 

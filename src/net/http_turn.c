@@ -84,6 +84,14 @@ void http_refusal_body(int status, const char *reason, Builder *out) {
                  reason);
 }
 
+void http_turn_upgrade(HttpTurn *turn, struct WebSocket *socket, Text accept) {
+    bool again = atomic_exchange(&turn->answer_given, true);
+    assert(!again);
+    turn->upgraded = socket;
+    turn->upgrade_accept = accept;
+    turn->answered = true;
+}
+
 Text http_turn_body(const HttpTurn *turn) {
     const HttpAnswer *answer = &turn->answer;
     bool none =

@@ -56,6 +56,9 @@ struct HttpTurn {
     bool owed;        // it said false, or on_request was called: an answer must come
     bool answered;    // `answer` is the loop's and complete
     _Atomic bool answer_given, gone;
+    bool may_upgrade;            // set by HTTP/1.1
+    struct WebSocket *upgraded;  // answered with 101: what the connection becomes
+    Text upgrade_accept;
     // The answer came, on the loop's thread; not called for one that came within on_head,
     // on_request or on_gone (whoever called those looks at `answered`). It may end the turn.
     void (*when_answered)(HttpTurn *turn);
@@ -85,6 +88,9 @@ void http_turn_end(HttpTurn *turn);
 // What this floor itself says in answer to a request it refuses: JSON. `reason` is a literal of
 // ours.
 void http_refusal_body(int status, const char *reason, Builder *out);
+
+// The answer is 101 and the connection becomes this; inside on_request.
+void http_turn_upgrade(HttpTurn *turn, struct WebSocket *socket, Text accept);
 
 // The bytes to send behind the head; empty when the method or status allow none.
 Text http_turn_body(const HttpTurn *turn);

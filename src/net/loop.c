@@ -106,6 +106,8 @@ bool loop_run(Loop *loop, Error *err) {
         run_events(loop);
         wheel_advance(&loop->wheel, loop->now_ms);
     }
+    // What was posted before the end is not lost.
+    run_messages(loop);
     current_loop = NULL;
     return true;
 }

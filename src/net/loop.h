@@ -27,7 +27,8 @@ struct LoopSource {
 // One more loop; it runs when a thread calls loop_run. The clock outlives it.
 must_use bool loop_open(Clock *clock, Loop **out, Error *err);
 
-// After the thread has left loop_run. Messages still waiting are dropped without being called.
+// After the thread has left loop_run, which has called all messages posted before it was stopped;
+// later ones are dropped.
 void loop_close(Loop **loop);
 
 // Runs on this thread until loop_stop. An error of the poller itself ends it.
