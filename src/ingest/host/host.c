@@ -40,7 +40,6 @@ static const CollectorRow collectors[] = {
 };
 
 // prometheus.MetricMetadata.MetricType
-enum { TYPE_UNKNOWN = 0, TYPE_COUNTER = 1, TYPE_GAUGE = 2 };
 
 typedef struct FamilyRow {
     Text name;
@@ -136,6 +135,11 @@ double next_number(Text *rest) {
 }
 
 // ---- A scrape ----
+
+void describe(Scrape *scrape, Text name, uint8_t type, Text help) {
+    if (scrape->number % METADATA_EVERY == 0)
+        write_body_add_metadata(scrape->body, name, type, help, TEXT_NONE);
+}
 
 static void run_collector(Scrape *scrape, const CollectorRow *row) {
     int64_t begun_ns = scrape->clock->monotonic_ns(scrape->clock);

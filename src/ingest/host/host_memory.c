@@ -18,6 +18,10 @@ bool collect_meminfo(Scrape *scrape, Error *err) {
         }
         if (in_kb) builder_add(&name, TEXT("_bytes"));
         emit_one(scrape, builder_text(&name), in_kb ? value * 1024 : value);
+        describe(
+            scrape, builder_text(&name), TYPE_GAUGE,
+            text_format(scrape->arena, "The field %.*s of the kernel's /proc/meminfo%s.",
+                        TEXT_ARG(text_slice(field, 0, field.len - 1)), in_kb ? ", in bytes" : ""));
     }
     return true;
 }
@@ -31,9 +35,12 @@ bool collect_vmstat(Scrape *scrape, Error *err) {
                       text_starts_with(field, TEXT("pgpg")) ||
                       text_starts_with(field, TEXT("pswp")) ||
                       (text_starts_with(field, TEXT("pg")) && text_ends_with(field, TEXT("fault")));
-        if (wanted)
-            emit_one(scrape, text_format(scrape->arena, "node_vmstat_%.*s", TEXT_ARG(field)),
-                     next_number(&line));
+        if (!wanted) continue;
+        Text name = text_format(scrape->arena, "node_vmstat_%.*s", TEXT_ARG(field));
+        emit_one(scrape, name, next_number(&line));
+        describe(scrape, name, TYPE_UNKNOWN,
+                 text_format(scrape->arena, "The field %.*s of the kernel's /proc/vmstat.",
+                             TEXT_ARG(field)));
     }
     return true;
 }

@@ -4,16 +4,32 @@
 
 bool collect_netdev(Scrape *scrape, Error *err) {
     // ORDER: the columns of the kernel, receive then transmit.
-    static const Text columns[] = {
-        TEXT_INIT("receive_bytes"),      TEXT_INIT("receive_packets"),
-        TEXT_INIT("receive_errs"),       TEXT_INIT("receive_drop"),
-        TEXT_INIT("receive_fifo"),       TEXT_INIT("receive_frame"),
-        TEXT_INIT("receive_compressed"), TEXT_INIT("receive_multicast"),
-        TEXT_INIT("transmit_bytes"),     TEXT_INIT("transmit_packets"),
-        TEXT_INIT("transmit_errs"),      TEXT_INIT("transmit_drop"),
-        TEXT_INIT("transmit_fifo"),      TEXT_INIT("transmit_colls"),
-        TEXT_INIT("transmit_carrier"),   TEXT_INIT("transmit_compressed"),
+    static const struct {
+        Text name;
+        Text help;
+    } columns[] = {
+        {TEXT_INIT("receive_bytes"), TEXT_INIT("Bytes received.")},
+        {TEXT_INIT("receive_packets"), TEXT_INIT("Packets received.")},
+        {TEXT_INIT("receive_errs"), TEXT_INIT("Packets received with an error.")},
+        {TEXT_INIT("receive_drop"), TEXT_INIT("Packets received and dropped.")},
+        {TEXT_INIT("receive_fifo"), TEXT_INIT("Overruns of the receive queue.")},
+        {TEXT_INIT("receive_frame"), TEXT_INIT("Frames received misaligned.")},
+        {TEXT_INIT("receive_compressed"), TEXT_INIT("Compressed packets received.")},
+        {TEXT_INIT("receive_multicast"), TEXT_INIT("Multicast packets received.")},
+        {TEXT_INIT("transmit_bytes"), TEXT_INIT("Bytes sent.")},
+        {TEXT_INIT("transmit_packets"), TEXT_INIT("Packets sent.")},
+        {TEXT_INIT("transmit_errs"), TEXT_INIT("Packets that could not be sent.")},
+        {TEXT_INIT("transmit_drop"), TEXT_INIT("Packets dropped instead of sent.")},
+        {TEXT_INIT("transmit_fifo"), TEXT_INIT("Overruns of the send queue.")},
+        {TEXT_INIT("transmit_colls"), TEXT_INIT("Collisions.")},
+        {TEXT_INIT("transmit_carrier"), TEXT_INIT("Losses of the carrier.")},
+        {TEXT_INIT("transmit_compressed"), TEXT_INIT("Compressed packets sent.")},
     };
+    Text names[COUNT(columns)];
+    for (size_t i = 0; i < COUNT(columns); i++) {
+        names[i] = text_format(scrape->arena, "node_network_%.*s_total", TEXT_ARG(columns[i].name));
+        describe(scrape, names[i], TYPE_COUNTER, columns[i].help);
+    }
     Text rest, line, device;
     TRY(read_proc(scrape, "net/dev", &rest, err));
     while (next_line(&rest, &line)) {
@@ -22,9 +38,7 @@ bool collect_netdev(Scrape *scrape, Error *err) {
         device = text_trim(text_slice(line, 0, (size_t)colon));
         Text values = text_slice(line, (size_t)colon + 1, line.len);
         for (size_t i = 0; i < COUNT(columns); i++) {
-            emit_with(scrape,
-                      text_format(scrape->arena, "node_network_%.*s_total", TEXT_ARG(columns[i])),
-                      TEXT("device"), device, next_number(&values));
+            emit_with(scrape, names[i], TEXT("device"), device, next_number(&values));
         }
     }
     return true;
@@ -82,10 +96,12 @@ static void emit_pairs(Scrape *scrape, Text rest) {
         while (next_word(&names, &name)) {
             double value = next_number(&values);
             if (!is_kept(protocol, name)) continue;
-            emit_one(scrape,
-                     text_format(scrape->arena, "node_netstat_%.*s_%.*s", TEXT_ARG(protocol),
-                                 TEXT_ARG(name)),
-                     value);
+            Text metric = text_format(scrape->arena, "node_netstat_%.*s_%.*s", TEXT_ARG(protocol),
+                                      TEXT_ARG(name));
+            emit_one(scrape, metric, value);
+            describe(scrape, metric, TYPE_UNKNOWN,
+                     text_format(scrape->arena, "The kernel's count %.*s of %.*s.", TEXT_ARG(name),
+                                 TEXT_ARG(protocol)));
         }
     }
 }
@@ -108,10 +124,12 @@ bool collect_sockstat(Scrape *scrape, Error *err) {
         protocol.len--;
         while (next_word(&line, &name)) {
             double value = next_number(&line);
-            emit_one(scrape,
-                     text_format(scrape->arena, "node_sockstat_%.*s_%.*s", TEXT_ARG(protocol),
-                                 TEXT_ARG(name)),
-                     value);
+            Text metric = text_format(scrape->arena, "node_sockstat_%.*s_%.*s", TEXT_ARG(protocol),
+                                      TEXT_ARG(name));
+            emit_one(scrape, metric, value);
+            describe(scrape, metric, TYPE_GAUGE,
+                     text_format(scrape->arena, "%.*s sockets in the state %.*s.",
+                                 TEXT_ARG(protocol), TEXT_ARG(name)));
         }
     }
     return true;

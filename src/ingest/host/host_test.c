@@ -184,6 +184,29 @@ TEST(a_collector_whose_call_fails_is_counted_and_the_others_go_on) {
     check(t, failed_most > 0);
 }
 
+TEST(every_family_says_its_type_and_help) {
+    Host *host = NULL;
+    check_ok(t, host_open((HostOptions){0}, &host, t->err));
+    AUTO(write_body_free) WriteBody body = {0};
+    Clock *clock = clock_system();
+    host_collect(host, clock, clock->wall_ms(clock), &body);
+    Batch batch = {0};
+    check_ok(t,
+             write_request_decode(text_bytes(builder_text(&body.bytes)), t->arena, &batch, t->err));
+    check(t, batch.series.count > 50);
+    for (size_t i = 0; i < batch.series.count; i++) {
+        Text name = labels_get((Labels){batch.series.at[i].labels}, LABEL_NAME);
+        bool found = false;
+        for (size_t j = 0; j < batch.metadata.count && !found; j++)
+            found =
+                text_equal(batch.metadata.at[j].family, name) && batch.metadata.at[j].help.len > 0;
+        if (!found) printf("# no help: %.*s\n", TEXT_ARG(name));
+        check(t, found);
+    }
+    batch_free(&batch);
+    host_close(&host);
+}
+
 TEST(a_mount_that_does_not_answer_is_an_error_of_its_own) {
     Host *host = NULL;
     check_ok(t, host_open((HostOptions){0}, &host, t->err));
@@ -240,5 +263,6 @@ TEST(the_busiest_come_first_by_what_they_did_since_the_last_reading) {
 TEST_MAIN("host", CASE(the_busiest_come_first_by_what_they_did_since_the_last_reading),
           CASE(a_known_proc_gives_known_samples),
           CASE(this_host_gives_what_node_dashboards_ask_for),
+          CASE(every_family_says_its_type_and_help),
           CASE(a_collector_whose_call_fails_is_counted_and_the_others_go_on),
           CASE(a_mount_that_does_not_answer_is_an_error_of_its_own))

@@ -15,6 +15,13 @@ typedef struct Scrape {
     Builder *file;       // the file that was read last
 } Scrape;
 
+// prometheus.MetricMetadata.MetricType, as far as a host needs it.
+enum { TYPE_UNKNOWN = 0, TYPE_COUNTER = 1, TYPE_GAUGE = 2 };
+
+// Type and help of a family whose name follows the kernel's own fields; said every METADATA_EVERY
+// scrapes, like those of families.def.
+void describe(Scrape *scrape, Text name, uint8_t type, Text help);
+
 // A sample of one series; `labels` (may be NULL) come besides job and instance.
 void emit(Scrape *scrape, Text name, const Label *labels, size_t count, double value);
 static inline void emit_one(Scrape *scrape, Text name, double value) {
