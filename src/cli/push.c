@@ -78,8 +78,7 @@ static void finish_family(Push *push) {
     arena_clear(&family->arena);
 }
 
-static void add_metadata(Push *push, const Exposition *page, const ExpositionRow *row,
-                         Arena *arena) {
+static void add_metadata(Push *push, Exposition *page, const ExpositionRow *row, Arena *arena) {
     Family *family = &push->family;
     Text name = exposition_family(page, row, arena);
     if (!text_equal(name, family->name)) {
@@ -93,8 +92,8 @@ static void add_metadata(Push *push, const Exposition *page, const ExpositionRow
 }
 
 // With the labels of --label that the series does not have.
-static bool labels_of(const Push *push, const Exposition *page, const ExpositionRow *row,
-                      Arena *arena, Labels *out, Error *err) {
+static bool labels_of(const Push *push, Exposition *page, const ExpositionRow *row, Arena *arena,
+                      Labels *out, Error *err) {
     TRY(exposition_labels(page, row, arena, out, err));
     LabelArray all = {0};
     Label label;
@@ -109,7 +108,7 @@ static bool labels_of(const Push *push, const Exposition *page, const Exposition
     return fine || exposition_at(page, row, err);
 }
 
-static bool add_series(Push *push, const Exposition *page, const ExpositionRow *row, Arena *arena,
+static bool add_series(Push *push, Exposition *page, const ExpositionRow *row, Arena *arena,
                        Error *err) {
     Labels labels;
     TRY(labels_of(push, page, row, arena, &labels, err));
@@ -133,7 +132,7 @@ static bool add_series(Push *push, const Exposition *page, const ExpositionRow *
     return true;
 }
 
-static bool add_row(Push *push, const Exposition *page, const ExpositionRow *row, Arena *arena,
+static bool add_row(Push *push, Exposition *page, const ExpositionRow *row, Arena *arena,
                     Error *err) {
     switch (row->kind) {
         case EXPOSITION_SERIES:

@@ -124,7 +124,7 @@ static void normalise_bounds(const Exposition *page, LabelArray *labels, Arena *
     }
 }
 
-static bool read_raw(const Exposition *page, Text raw, LabelArray *out, Arena *arena, Error *err) {
+static bool read_raw(Exposition *page, Text raw, LabelArray *out, Arena *arena, Error *err) {
     Scan scan = {raw.at, raw.at + raw.len, page};
     bool loose = page->format == EXPOSITION_TEXT;
     Text name = scan_name(&scan, true);
@@ -154,17 +154,17 @@ static bool make_labels(const LabelArray *labels, Arena *arena, Labels *out, Err
     return labels_make(labels->at, labels->count, arena, out, err);
 }
 
-static bool place(const Exposition *page, const char *where, Error *err) {
+static bool place(Exposition *page, const char *where, Error *err) {
     if (page->format == EXPOSITION_PROTOBUF)
         return error_context(err, "metric family %.*s", TEXT_ARG(page->family));
     return scan_context(page, where, err);
 }
 
-bool exposition_at(const Exposition *page, const ExpositionRow *row, Error *err) {
+bool exposition_at(Exposition *page, const ExpositionRow *row, Error *err) {
     return place(page, row->raw.at, err);
 }
 
-bool exposition_labels(const Exposition *page, const ExpositionRow *row, Arena *arena, Labels *out,
+bool exposition_labels(Exposition *page, const ExpositionRow *row, Arena *arena, Labels *out,
                        Error *err) {
     LabelArray labels = {0};
     bool protobuf = page->format == EXPOSITION_PROTOBUF;
@@ -184,8 +184,8 @@ Text exposition_text(const Exposition *page, const ExpositionRow *row, Arena *ar
     return exposition_unescape(row->text, page->format == EXPOSITION_OPENMETRICS, false, arena);
 }
 
-bool exposition_exemplar(const Exposition *page, const ExpositionRow *row, size_t index,
-                         Arena *arena, ExpositionExemplar *out, Error *err) {
+bool exposition_exemplar(Exposition *page, const ExpositionRow *row, size_t index, Arena *arena,
+                         ExpositionExemplar *out, Error *err) {
     assert(index < row->exemplar_count);
     LabelArray labels = {0};
     *out = (ExpositionExemplar){0};
@@ -198,7 +198,7 @@ bool exposition_exemplar(const Exposition *page, const ExpositionRow *row, size_
 // ---- Start times ----
 
 // The labels of a row without its name and bound: what all rows of one metric share.
-static bool metric_of(const Exposition *page, const ExpositionRow *row, Arena *arena, Text *name,
+static bool metric_of(Exposition *page, const ExpositionRow *row, Arena *arena, Text *name,
                       Labels *out) {
     Error ignored;
     Labels all;
@@ -217,7 +217,7 @@ static bool metric_of(const Exposition *page, const ExpositionRow *row, Arena *a
 }
 
 // Goes on until the family ends, as the rows of one metric stand together but may be many.
-static bool look_ahead(const Exposition *page, const ExpositionRow *row, int64_t *out_ms) {
+static bool look_ahead(Exposition *page, const ExpositionRow *row, int64_t *out_ms) {
     bool has = page->type == METADATA_COUNTER || page->type == METADATA_HISTOGRAM ||
                page->type == METADATA_SUMMARY;
     if (!has || !page->options.start_times) return false;
@@ -244,7 +244,7 @@ static bool look_ahead(const Exposition *page, const ExpositionRow *row, int64_t
     return false;
 }
 
-bool exposition_start(const Exposition *page, const ExpositionRow *row, int64_t *out_ms) {
+bool exposition_start(Exposition *page, const ExpositionRow *row, int64_t *out_ms) {
     if (page->format == EXPOSITION_PROTOBUF) return exposition_start_protobuf(page, out_ms);
     return page->format == EXPOSITION_OPENMETRICS && look_ahead(page, row, out_ms);
 }

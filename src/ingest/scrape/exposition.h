@@ -92,6 +92,8 @@ typedef struct Exposition {
     const char *at;
     MetadataType type;  // of the newest TYPE, and the name there
     Text family;
+    const char *line_begin;  // of the line last named in an error, and its number; NULL: none yet
+    size_t line;
     ExpositionProtobuf *protobuf;
 } Exposition;
 
@@ -107,7 +109,7 @@ must_use bool exposition_next(Exposition *page, Text expected, ExpositionRow *ro
 // The labels of the row just read, `__name__` among them, with empty ones left out. BAD_INPUT: a
 // name stands twice, or is empty or not UTF-8; TOO_LARGE: more than SERIES_LABELS. Limits on length
 // are the store's.
-must_use bool exposition_labels(const Exposition *page, const ExpositionRow *row, Arena *arena,
+must_use bool exposition_labels(Exposition *page, const ExpositionRow *row, Arena *arena,
                                 Labels *out, Error *err);
 
 // The family of metadata, and the text of HELP or UNIT, without quotes and escapes.
@@ -115,7 +117,7 @@ Text exposition_family(const Exposition *page, const ExpositionRow *row, Arena *
 Text exposition_text(const Exposition *page, const ExpositionRow *row, Arena *arena);
 
 // Puts the place of the row just read in front of a message of the caller's: "line 3, column 1: ".
-bool exposition_at(const Exposition *page, const ExpositionRow *row, Error *err);
+bool exposition_at(Exposition *page, const ExpositionRow *row, Error *err);
 
 typedef struct ExpositionExemplar {
     Labels labels;
@@ -126,12 +128,12 @@ typedef struct ExpositionExemplar {
 
 // The exemplars of the row just read, `index` from 0. BAD_INPUT when the labels are not fine (a
 // name stands twice); the row is not affected.
-must_use bool exposition_exemplar(const Exposition *page, const ExpositionRow *row, size_t index,
+must_use bool exposition_exemplar(Exposition *page, const ExpositionRow *row, size_t index,
                                   Arena *arena, ExpositionExemplar *out, Error *err);
 
 // When the row just read began to count: the start timestamp of protobuf, or `_created` of the same
 // labels further on in its family (option start_times). False when the page does not say.
-bool exposition_start(const Exposition *page, const ExpositionRow *row, int64_t *out_ms);
+bool exposition_start(Exposition *page, const ExpositionRow *row, int64_t *out_ms);
 
 // ---- Printing ----
 

@@ -212,7 +212,7 @@ bool exposition_next_openmetrics(Exposition *page, Text expected, ExpositionRow 
     return true;
 }
 
-bool exposition_exemplar_openmetrics(const Exposition *page, const ExpositionRow *row, Arena *arena,
+bool exposition_exemplar_openmetrics(Exposition *page, const ExpositionRow *row, Arena *arena,
                                      ExpositionExemplar *out, LabelArray *labels, Error *err) {
     Scan scan = {row->exemplar, page->body.at + page->body.len, page};
     return take_exemplar(&scan, out, labels, arena, err);

@@ -15,6 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         Text again = builder_text(&out);
         assert(round_trip_compare(EXPOSITION_OPENMETRICS, options, body, again, &arena) == 0);
         assert(round_trip_known(EXPOSITION_OPENMETRICS, options, body));
+        assert(round_trip_misled(EXPOSITION_OPENMETRICS, options, body, &arena));
     }
     Exposition page = {0};
     exposition_begin(&page, EXPOSITION_OPENMETRICS, (ExpositionOptions){.start_times = true}, body);

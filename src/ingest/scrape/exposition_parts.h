@@ -7,7 +7,7 @@
 typedef struct Scan {
     const char *at;
     const char *end;  // of the page, or of the piece that is read again
-    const Exposition *page;
+    Exposition *page;
 } Scan;
 
 static inline bool scan_is(const Scan *scan, char c) {
@@ -29,8 +29,9 @@ static inline bool scan_starts(const Scan *scan, Text text) {
 
 // Fails with "line 3, column 7: " of `where`, which lies in the page.
 bool scan_wrong(const Scan *scan, const char *where, Error *err, const char *what);
-// The same in front of a message that is there already.
-bool scan_context(const Exposition *page, const char *where, Error *err);
+// The same in front of a message that is there already. Lines are counted on from the last fault,
+// so that a page full of them is counted once.
+bool scan_context(Exposition *page, const char *where, Error *err);
 
 // A name as it may stand without quotes: [a-zA-Z_][a-zA-Z0-9_]*, in metrics also ':'. May be empty.
 Text scan_name(Scan *scan, bool metric);
@@ -77,7 +78,7 @@ Text exposition_bound(double bound, Arena *arena);
 must_use bool exposition_next_text(Exposition *page, Text expected, ExpositionRow *row, Error *err);
 must_use bool exposition_next_openmetrics(Exposition *page, Text expected, ExpositionRow *row,
                                           Error *err);
-must_use bool exposition_exemplar_openmetrics(const Exposition *page, const ExpositionRow *row,
+must_use bool exposition_exemplar_openmetrics(Exposition *page, const ExpositionRow *row,
                                               Arena *arena, ExpositionExemplar *out,
                                               LabelArray *labels, Error *err);
 

@@ -5,7 +5,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void look_at(const Exposition *page, const ExpositionRow *row) {
+static void look_at(Exposition *page, const ExpositionRow *row) {
     AUTO(arena_free) Arena arena = {0};
     Error err;
     Labels labels;

@@ -110,8 +110,7 @@ static void native_metric(PageWriter *writer, bool exemplars) {
 
 // ---- Reading them ----
 
-static void show_exemplars(Test *t, const Exposition *page, const ExpositionRow *row,
-                           Builder *out) {
+static void show_exemplars(Test *t, Exposition *page, const ExpositionRow *row, Builder *out) {
     for (size_t i = 0; i < row->exemplar_count; i++) {
         ExpositionExemplar exemplar;
         check_ok(t, exposition_exemplar(page, row, i, t->arena, &exemplar, t->err));
@@ -121,7 +120,7 @@ static void show_exemplars(Test *t, const Exposition *page, const ExpositionRow 
     }
 }
 
-static void show_row(Test *t, const Exposition *page, const ExpositionRow *row, Builder *out) {
+static void show_row(Test *t, Exposition *page, const ExpositionRow *row, Builder *out) {
     if (row->kind != EXPOSITION_SERIES && row->kind != EXPOSITION_HISTOGRAM) {
         builder_addf(out, "%d %.*s [%.*s] %d\n", row->kind,
                      TEXT_ARG(exposition_family(page, row, t->arena)),

@@ -11,17 +11,22 @@ static const uint8_t classes[256] = {
     ['0' ... '9'] = DIGIT,  [':'] = COLON,
 };
 
-bool scan_context(const Exposition *page, const char *where, Error *err) {
-    size_t line = 1, column = 1;
-    for (const char *at = page->body.at; at < where; at++) {
-        if (*at == '\n') {
-            line++;
-            column = 1;
-        } else {
-            column += ((uint8_t)*at & 0xc0) != 0x80;  // characters, not bytes
-        }
+bool scan_context(Exposition *page, const char *where, Error *err) {
+    if (page->line_begin == NULL || where < page->line_begin) {
+        page->line_begin = page->body.at;
+        page->line = 1;
     }
-    return error_context(err, "line %zu, column %zu", line, column);
+    for (;;) {
+        size_t left = (size_t)(where - page->line_begin);
+        const char *newline = left == 0 ? NULL : memchr(page->line_begin, '\n', left);
+        if (newline == NULL) break;
+        page->line_begin = newline + 1;
+        page->line++;
+    }
+    size_t column = 1;
+    for (const char *at = page->line_begin; at < where; at++)
+        column += ((uint8_t)*at & 0xc0) != 0x80;  // characters, not bytes
+    return error_context(err, "line %zu, column %zu", page->line, column);
 }
 
 bool scan_wrong(const Scan *scan, const char *where, Error *err, const char *what) {

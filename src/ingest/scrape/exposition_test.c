@@ -9,7 +9,7 @@
 
 // ---- A page as lines that a test can state ----
 
-static void show_series(Test *t, const Exposition *page, const ExpositionRow *row, Builder *out) {
+static void show_series(Test *t, Exposition *page, const ExpositionRow *row, Builder *out) {
     Labels labels;
     if (!exposition_labels(page, row, t->arena, &labels, t->err)) {
         builder_addf(out, "labels: %s\n", t->err->message);
@@ -38,7 +38,7 @@ static void show_series(Test *t, const Exposition *page, const ExpositionRow *ro
     builder_add_char(out, '\n');
 }
 
-static void show_row(Test *t, const Exposition *page, const ExpositionRow *row, Builder *out) {
+static void show_row(Test *t, Exposition *page, const ExpositionRow *row, Builder *out) {
     static const char *const words[] = {
         [EXPOSITION_TYPE] = "type", [EXPOSITION_HELP] = "help", [EXPOSITION_UNIT] = "unit"};
     if (row->kind == EXPOSITION_SERIES) {
@@ -349,6 +349,24 @@ TEST(start_times_are_found_ahead_and_are_no_rows) {
                 COUNT(rows));
 }
 
+// Each fault names its line; counting from the first one every time would take minutes here.
+TEST(a_page_full_of_faults_is_counted_once) {
+    AUTO(builder_free) Builder body = {0};
+    enum { LINES = 100000 };
+    for (int i = 0; i < LINES; i++)
+        builder_add(&body, TEXT("a{a=\"1\",a=\"2\",some_label=\"some value\"} 1\n"));
+    Exposition page = {0};
+    ExpositionRow row;
+    Labels labels;
+    exposition_begin(&page, EXPOSITION_TEXT, (ExpositionOptions){0}, builder_text(&body));
+    for (int i = 0; i < LINES; i++) {
+        check_ok(t, exposition_next(&page, TEXT_NONE, &row, t->err));
+        check_error(t, exposition_labels(&page, &row, t->arena, &labels, t->err), ERROR_BAD_INPUT);
+        if (i % 1000 == 0) arena_clear(t->arena);
+    }
+    check(t, strstr(t->err->message, "line 100000, column 1: ") != NULL);
+}
+
 // ---- Known rows ----
 
 TEST(known_rows_are_recognised_and_others_are_not) {
@@ -590,6 +608,7 @@ TEST_MAIN("ingest/scrape/exposition", CASE(lines_of_text_are_read),
           CASE(lines_of_openmetrics_are_read),
           CASE(faults_in_openmetrics_are_named_with_line_and_column),
           CASE(start_times_are_found_ahead_and_are_no_rows),
+          CASE(a_page_full_of_faults_is_counted_once),
           CASE(known_rows_are_recognised_and_others_are_not),
           CASE(a_known_type_still_says_how_bounds_are_written),
           CASE(the_format_is_chosen_by_the_media_type_or_the_fallback),

@@ -12,6 +12,7 @@ static void look(ExpositionFormat format, ExpositionOptions options, Text body) 
     if (!round_trip_print_page(format, options, body, &arena, &out, &rows)) return;
     assert(round_trip_compare(format, options, body, builder_text(&out), &arena) == 0);
     assert(round_trip_known(format, options, body));
+    assert(round_trip_misled(format, options, body, &arena));
     assert(round_trip_known(format, options, builder_text(&out)));
 }
 
