@@ -105,6 +105,11 @@ def table(head, rows):
 VALUES = {"VECTOR": "instant vector", "MATRIX": "range vector", "SCALAR": "scalar", "STRING": "string"}
 
 
+SCRAPE_KINDS = {"TEXT": "text", "SECRET": "secret", "URL": "URL", "PATH": "file", "BOOL": "true or false", "INHERITED": "true or false",
+                "COUNT": "number", "PORT": "port", "FLOAT": "number", "DURATION": "duration", "SIZE": "size", "TEXTS": "list",
+                "SECRETS": "list of secrets", "PATHS": "list of files", "STRUCT": "keys", "POINTER": "keys", "LIST": "list"}
+
+
 class Tables:
     """The .def files below `root`, each read once; a method per section."""
 
@@ -123,6 +128,13 @@ class Tables:
         self.permission_rows = rows_of(src / "access/permissions.def", "PERMISSION")
         self.family_rows = rows_of(src / "ingest/host/families.def", "FAMILY")
         self.metric_rows = rows_of(src / "server/self_metrics.def", "METRIC") + rows_of(src / "server/self_metrics.def", "FAMILY")
+
+        keys = src / "ingest/scrape/keys.def"
+        # The file defines its macros away first: those are no rows.
+        self.scrape_rows = {of: [row for row in rows_of(keys, of) if len(row) > 1] for of in (
+            "FILE_KEY", "GLOBAL_KEY", "SCRAPE_KEY", "CLIENT_KEY", "PROXY_KEY", "BASIC_KEY", "AUTHORIZATION_KEY", "OAUTH2_KEY", "TLS_KEY",
+            "HEADER_KEY", "RELABEL_KEY", "STATIC_KEY", "FILE_SD_KEY", "DNS_SD_KEY", "HTTP_SD_KEY", "FILE_LATER", "GLOBAL_LATER",
+            "SCRAPE_LATER", "BASIC_LATER", "AUTHORIZATION_LATER", "OAUTH2_LATER", "TLS_LATER")}
 
         parser = "\n".join(path.read_text() for path in sorted((src / "query/promql").glob("*.c")))
         self.refused = sorted({text for call in re.findall(r"return parser_unsupported\((.*?);", parser, re.S)
@@ -198,6 +210,44 @@ class Tables:
 
     def permissions(self):
         return table(["permission", "allows"], [[code(name), cell_text(text)] for _, name, text in self.permission_rows])
+
+    def scrape_table(self, of):
+        rows = []
+        for name, kind, _, standard, words, _, text in self.scrape_rows[of]:
+            if kind != "INLINE":
+                kind = ", ".join(word for word in words.split("|") if word) if kind == "CHOICE" else words if kind == "HAND" else SCRAPE_KINDS[kind]
+                rows.append([code(name), cell_text(kind), code(standard), cell_text(text)])
+        return table(["key", "value", "default", "what it does"], rows)
+
+    def scrape_file(self):
+        return self.scrape_table("FILE_KEY")
+
+    def scrape_global(self):
+        return self.scrape_table("GLOBAL_KEY")
+
+    def scrape_job(self):
+        return self.scrape_table("SCRAPE_KEY")
+
+    def scrape_relabel(self):
+        return self.scrape_table("RELABEL_KEY")
+
+    def scrape_client(self):
+        return self.scrape_table("CLIENT_KEY") + "".join(
+            f"\n{title}\n\n{self.scrape_table(of)}" for title, of in (
+                ("`basic_auth`:", "BASIC_KEY"), ("`authorization`:", "AUTHORIZATION_KEY"), ("`oauth2`:", "OAUTH2_KEY"),
+                ("`tls_config`:", "TLS_KEY"), ("A name of `http_headers`:", "HEADER_KEY"),
+                ("A proxy (beside the keys above, and in `oauth2`):", "PROXY_KEY")))
+
+    def scrape_discovery(self):
+        return "\n".join(f"{title}\n\n{self.scrape_table(of)}" for title, of in (
+            ("`static_configs`:", "STATIC_KEY"), ("`file_sd_configs`:", "FILE_SD_KEY"), ("`dns_sd_configs`:", "DNS_SD_KEY"),
+            ("`http_sd_configs` (and every key of a request, above):", "HTTP_SD_KEY")))
+
+    def scrape_later(self):
+        where = {"FILE": "top level", "GLOBAL": "global", "SCRAPE": "scrape_configs", "BASIC": "basic_auth", "AUTHORIZATION": "authorization",
+                 "OAUTH2": "oauth2", "TLS": "tls_config"}
+        rows = [[code(name), where[of], cell_text(text)] for of in where for name, text in self.scrape_rows[f"{of}_LATER"]]
+        return table(["key", "of", "instead"], rows)
 
     def host_families(self):
         return ", ".join(code(name) for name, _, _ in self.family_rows) + "\n"

@@ -80,6 +80,7 @@ static void face_print(void *context, Builder *out) {
     mutex_take(&in_force->lock);
     settings_print(&in_force->settings, out);
     mutex_give(&in_force->lock);
+    if (in_force->scraping != NULL) scraping_print(in_force->scraping, out);
 }
 
 static bool face_at(void *context, size_t index, Arena *arena, ServerSetting *out) {

@@ -52,6 +52,12 @@ void scraping_end(Scraping *scraping) {
 
 // ---- What the server shows ----
 
+void scraping_print(Scraping *scraping, Builder *out) {
+    mutex_take(&scraping->lock);
+    if (scraping->configs != NULL) scrape_configs_print(scraping->configs, out);
+    mutex_give(&scraping->lock);
+}
+
 static bool face_targets(void *context, Text state, Text pool, JsonWriter *writer, Error *err) {
     Scraper *scraper = atomic_load(&((Scraping *)context)->scraper);
     if (scraper != NULL) return scraper_write_targets(scraper, state, pool, writer, err);

@@ -29,4 +29,6 @@ must_use bool scraping_load(Scraping *scraping, Error *err);
 must_use bool scraping_start(Scraping *scraping, Store *store, Error *err);
 void scraping_end(Scraping *scraping);  // after the server has stopped
 
+// The scrape half of the settings in force, secrets masked; any thread.
+void scraping_print(Scraping *scraping, Builder *out);
 ServerScrape scraping_faces(Scraping *scraping);
