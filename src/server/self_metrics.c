@@ -250,6 +250,22 @@ static void write_targets(const Snapshot *s, Sink *sink, const SelfRow *row) {
     }
 }
 
+static void write_goaways(const Snapshot *s, Sink *sink, const SelfRow *row) {
+    static const Text reasons[] = {
+        [HTTP2_GOAWAY_DRAIN] = TEXT_INIT("drain"),
+        [HTTP2_GOAWAY_PROTOCOL] = TEXT_INIT("protocol"),
+        [HTTP2_GOAWAY_RESETS] = TEXT_INIT("resets"),
+        [HTTP2_GOAWAY_HEADERS] = TEXT_INIT("headers"),
+        [HTTP2_GOAWAY_CONTROL] = TEXT_INIT("control"),
+        [HTTP2_GOAWAY_SLOW] = TEXT_INIT("slow"),
+    };
+    _Static_assert(COUNT(reasons) == HTTP2_GOAWAY_COUNT, "a name for every reason");
+    for (size_t i = 0; i < COUNT(reasons); i++) {
+        Label label = {TEXT("reason"), reasons[i]};
+        sink->value(sink, row, TEXT(""), &label, 1, (double)s->http.http2_goaways[i]);
+    }
+}
+
 // ---- Walking the table ----
 
 static void write_all(const Snapshot *s, Sink *sink) {
