@@ -84,6 +84,9 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *conte
             break;
         case NGHTTP2_GOAWAY:
             s->draining = true;  // the client will not ask again
+            if (s->stream_count > 0) break;
+            s->fault = "the client said goodbye";
+            s->ending = true;
             break;
         default:
             break;
@@ -120,10 +123,8 @@ static int on_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *contex
             if (stream == NULL || !end) break;
             stream->answer_done = true;
             s->frames.answers++;
-            // Answered before the whole request was here: the rest is not wanted (RFC 9113, 8.1).
-            if (!stream->request_done &&
-                nghttp2_submit_rst_stream(ng, 0, stream->id, NGHTTP2_NO_ERROR) != 0)
-                return NGHTTP2_ERR_CALLBACK_FAILURE;
+            stream->progress_ms = http2_now_ms(s);
+            if (!stream->request_done) http2_arm(s, stream->progress_ms + http2_linger_ms(s));
             break;
         case NGHTTP2_RST_STREAM:
             if (frame->rst_stream.error_code == NGHTTP2_NO_ERROR) break;
@@ -302,6 +303,7 @@ void http2_drain(Http2Session *s) {
     http_count(&s->host.counters->goaways[HTTP2_GOAWAY_DRAIN], 1);
     (void)nghttp2_submit_goaway(s->ng, 0, nghttp2_session_get_last_proc_stream_id(s->ng),
                                 NGHTTP2_NO_ERROR, NULL, 0);
+    http2_arm(s, http2_now_ms(s) + http2_linger_ms(s));
 }
 
 bool http2_is_over(const Http2Session *s) {

@@ -77,6 +77,11 @@ static inline void http2_arm(Http2Session *session, int64_t when_ms) {
     session->deadline_ms = MIN(session->deadline_ms, when_ms);
 }
 
+// How long the rest of a request that was answered already is waited for.
+static inline int64_t http2_linger_ms(const Http2Session *session) {
+    return session->draining ? HTTP_LINGER_DRAIN_MS : HTTP_LINGER_MS;
+}
+
 // The connection ends with GOAWAY. The first reason counts.
 void http2_end(Http2Session *session, uint32_t code, Http2Goaway why, const char *fault);
 // One more stream was reset, by them or by us for what they did.

@@ -449,7 +449,7 @@ void http2_stream_data(Http2Stream *stream, Bytes data) {
     if (!stream->discarding && !body_add(stream, data, &err))
         refuse(stream, 503, "There is no memory for this body now.");
     if (stream->discarding) {
-        consume_stream(stream, data.len);
+        // The stream's own window is not opened again: nobody sends a long body for nothing.
         consume_connection(s, data.len);
         return;
     }
@@ -497,6 +497,14 @@ void http2_stream_tick(Http2Stream *stream, int64_t now_ms) {
             stream->window_end_ms = now_ms + limits->body_window_ms;
         }
         http2_arm(s, stream->window_end_ms);
+    } else if (stream->answer_done && !stream->request_done && !stream->closed) {
+        // Answered before the whole request was here: the rest is not wanted (RFC 9113, 8.1). Not
+        // at once, as some clients take the reset for the answer.
+        if (now_ms < stream->progress_ms + http2_linger_ms(s)) {
+            http2_arm(s, stream->progress_ms + http2_linger_ms(s));
+        } else if (nghttp2_submit_rst_stream(s->ng, 0, stream->id, NGHTTP2_NO_ERROR) != 0) {
+            http2_end(s, NGHTTP2_INTERNAL_ERROR, HTTP2_GOAWAY_PROTOCOL, "a stream cannot be reset");
+        }
     } else if (stream->answering && !stream->answer_done && !stream->closed) {
         int64_t end_ms = stream->progress_ms + limits->idle_time_ms;
         bool slow = s->reader_is_slow && stream->answered_ms <= s->window_begin_ms;
