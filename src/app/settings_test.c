@@ -1,6 +1,9 @@
 // Tests of the settings: every layer, every kind, every complaint.
 
 #include "app/settings.h"
+
+#include <stdlib.h>
+
 #include "base/test.h"
 
 static Settings begun(Test *t) {
@@ -59,6 +62,54 @@ TEST(a_fault_in_a_file_is_named_with_its_line_and_a_suggestion) {
     }
 }
 
+TEST(variables_of_the_environment_are_filled_in) {
+    setenv("TRACEO_TEST_FOLDER", "/var/x", 1);
+    Settings settings = begun(t);
+    check_ok(t, settings_read_yaml(&settings,
+                                   TEXT("data: ${TRACEO_TEST_FOLDER}/d\n"
+                                        "retention: ${TRACEO_TEST_NONE:-7d}\n"
+                                        "listen: $${x}$$\n"),
+                                   TEXT("f"), t->err));
+    check_text(t, TEXT("/var/x/d"), settings_text(&settings, SETTING_DATA));
+    check_text(t, TEXT("7d"), settings_text(&settings, SETTING_RETENTION));
+    check_text(t, TEXT("${x}$$"), settings_text(&settings, SETTING_LISTEN));
+    static const char *const bad[] = {"data: ${TRACEO_TEST_NONE}\n", "data: ${}\n", "data: ${A\n",
+                                      "data: ${A-b}\n"};
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        check_error(t, settings_read_yaml(&settings, text_from_cstring(bad[i]), TEXT("f"), t->err),
+                    ERROR_BAD_INPUT);
+        check(t, text_starts_with(text_from_cstring(t->err->message), TEXT("f:1: data: ")));
+    }
+}
+
+TEST(what_belongs_to_scraping_is_passed_by_and_otlp_may_be_as_in_prometheus) {
+    Settings settings = begun(t);
+    check_ok(t, settings_read_yaml(&settings,
+                                   TEXT("global: {scrape_interval: 5s}\nscrape_configs: []\n"
+                                        "otlp:\n  promote_resource_attributes: [a.b, ' c ']\n"
+                                        "  label_name_underscore_sanitization: true\n"),
+                                   TEXT("f"), t->err));
+    check_text(t, TEXT("a.b,c"), settings_text(&settings, SETTING_OTLP_PROMOTE));
+    static const struct {
+        Text source;
+        ErrorCode code;
+        const char *says;
+    } cases[] = {
+        {TEXT_INIT("scrap_configs: []\n"), ERROR_BAD_INPUT,
+         "f:1: unknown setting \"scrap_configs\"; did you mean \"scrape_configs\"?"},
+        {TEXT_INIT("otlp: {promote_resource_attributes: [a, a]}\n"), ERROR_BAD_INPUT,
+         "f:1:41: otlp.promote_resource_attributes: \"a\" stands twice"},
+        {TEXT_INIT("otlp: {promote_all_resource_attributes: true}\n"), ERROR_UNSUPPORTED,
+         "f:1:8: otlp.promote_all_resource_attributes is not supported"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        check(t, !settings_read_yaml(&settings, cases[i].source, TEXT("f"), t->err));
+        check(t, t->err->code == cases[i].code);
+        if (strstr(t->err->message, cases[i].says) == NULL)
+            check_failed(t, __FILE__, __LINE__, "case %zu says: %s", i, t->err->message);
+    }
+}
+
 TEST(flags_come_last_and_may_be_written_with_hyphens) {
     Settings settings = begun(t);
     bool known;
@@ -81,4 +132,6 @@ TEST(a_bad_value_changes_nothing) {
 TEST_MAIN("settings", CASE(every_setting_has_help_and_a_valid_default),
           CASE(a_file_sets_nested_and_dotted_keys),
           CASE(a_fault_in_a_file_is_named_with_its_line_and_a_suggestion),
+          CASE(variables_of_the_environment_are_filled_in),
+          CASE(what_belongs_to_scraping_is_passed_by_and_otlp_may_be_as_in_prometheus),
           CASE(flags_come_last_and_may_be_written_with_hyphens), CASE(a_bad_value_changes_nothing))
