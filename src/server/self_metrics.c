@@ -1,11 +1,10 @@
 // Traceo's own metrics: a snapshot is taken, and the rows of the table are read from it into one of
-// two sinks: the text of GET /metrics, or rows for ingest.
+// two sinks: the page of GET /metrics, or rows for ingest.
 
 #include "server/self_metrics.h"
 
 #include "base/assert.h"
 #include "base/log.h"
-#include "codec/number.h"
 #include "os/process.h"
 #include "server/serve.h"
 
@@ -94,80 +93,63 @@ struct Sink {
     // `suffix`: "_bucket", "_sum", "_count" of a histogram, else empty. Labels are sorted by name.
     void (*value)(Sink *sink, const SelfRow *row, Text suffix, const Label *labels,
                   size_t label_count, double value);
-    Builder *text;    // of the text sink
-    WriteBody *body;  // of the other
+    ExpositionPrinter page;  // of the sink for /metrics
+    WriteBody *body;         // of the other
     int64_t now_ms;
     Text instance;
     bool with_metadata;
     Arena *arena;
 };
 
-static const Text kind_names[] = {[SELF_COUNTER] = TEXT_INIT("counter"),
-                                  [SELF_GAUGE] = TEXT_INIT("gauge"),
-                                  [SELF_HISTOGRAM] = TEXT_INIT("histogram")};
-
-static void text_begin(Sink *sink, const SelfRow *row) {
-    builder_addf(sink->text, "# HELP %.*s %.*s\n# TYPE %.*s %.*s\n", TEXT_ARG(row->name),
-                 TEXT_ARG(row->help), TEXT_ARG(row->name), TEXT_ARG(kind_names[row->kind]));
-}
-
-// A backslash, a quote and an end of line are escaped.
-static void add_label_value(Builder *out, Text value) {
-    for (size_t i = 0; i < value.len; i++) {
-        if (value.at[i] == '\n') {
-            builder_add(out, TEXT("\\n"));
-            continue;
-        }
-        if (value.at[i] == '"' || value.at[i] == '\\') builder_add_char(out, '\\');
-        builder_add_char(out, value.at[i]);
-    }
-}
-
-static void text_value(Sink *sink, const SelfRow *row, Text suffix, const Label *labels,
-                       size_t label_count, double value) {
-    Builder *out = sink->text;
-    builder_add(out, row->name);
-    builder_add(out, suffix);
-    for (size_t i = 0; i < label_count; i++) {
-        builder_add_char(out, i == 0 ? '{' : ',');
-        builder_add(out, labels[i].name);
-        builder_add(out, TEXT("=\""));
-        add_label_value(out, labels[i].value);
-        builder_add_char(out, '"');
-    }
-    if (label_count > 0) builder_add_char(out, '}');
-    builder_add_char(out, ' ');
-    builder_add_f64(out, value);
-    builder_add_char(out, '\n');
-}
-
-// ORDER: prometheus.MetricMetadata.MetricType.
-static uint8_t metadata_type(SelfKind kind) {
+static MetadataType metadata_type(SelfKind kind) {
     switch (kind) {
         case SELF_COUNTER:
-            return 1;
+            return METADATA_COUNTER;
         case SELF_GAUGE:
-            return 2;
+            return METADATA_GAUGE;
         case SELF_HISTOGRAM:
-            return 3;
+            return METADATA_HISTOGRAM;
     }
     unreachable("every kind of metric has a type");
 }
 
-static void body_begin(Sink *sink, const SelfRow *row) {
-    if (sink->with_metadata)
-        write_body_add_metadata(sink->body, row->name, metadata_type(row->kind), row->help,
-                                TEXT(""));
+enum { OWN_LABELS = 3, LABELS_MAX = 8 };  // name, job, instance, and those of the row
+
+static Text name_of(Sink *sink, const SelfRow *row, Text suffix) {
+    return suffix.len == 0
+               ? row->name
+               : text_format(sink->arena, "%.*s%.*s", TEXT_ARG(row->name), TEXT_ARG(suffix));
 }
 
-enum { OWN_LABELS = 3, LABELS_MAX = 8 };  // name, job, instance, and those of the row
+static void page_begin(Sink *sink, const SelfRow *row) {
+    exposition_print_family(sink->page, row->name, metadata_type(row->kind), row->help, TEXT(""));
+}
+
+static void page_value(Sink *sink, const SelfRow *row, Text suffix, const Label *labels,
+                       size_t label_count, double value) {
+    assert(label_count + 1 <= LABELS_MAX);
+    ArenaMark mark = arena_mark(sink->arena);
+    Label all[LABELS_MAX] = {{LABEL_NAME, name_of(sink, row, suffix)}};
+    for (size_t i = 0; i < label_count; i++) all[1 + i] = labels[i];
+    Labels made;
+    bool sorted = labels_make(all, label_count + 1, sink->arena, &made, NULL);
+    assert(sorted);
+    exposition_print_series(sink->page, made, value, NULL, NULL);
+    arena_reset_to(sink->arena, mark);
+}
+
+static void body_begin(Sink *sink, const SelfRow *row) {
+    if (sink->with_metadata)
+        write_body_add_metadata(sink->body, row->name, (uint8_t)metadata_type(row->kind), row->help,
+                                TEXT(""));
+}
 
 static void body_value(Sink *sink, const SelfRow *row, Text suffix, const Label *labels,
                        size_t label_count, double value) {
     assert(label_count + OWN_LABELS <= LABELS_MAX);
     ArenaMark mark = arena_mark(sink->arena);
     Label all[LABELS_MAX] = {
-        {LABEL_NAME, text_format(sink->arena, "%.*s%.*s", TEXT_ARG(row->name), TEXT_ARG(suffix))},
+        {LABEL_NAME, name_of(sink, row, suffix)},
         {TEXT("instance"), sink->instance},
         {TEXT("job"), TEXT("traceo")},
     };
@@ -281,12 +263,13 @@ static void write_all(const Snapshot *s, Sink *sink) {
 #undef FAMILY
 }
 
-void self_metrics_print(Server *server, Builder *out) {
+void self_metrics_print(Server *server, ExpositionFormat format, Builder *out) {
     AUTO(arena_free) Arena arena = {0};
     Snapshot *snapshot = arena_push(&arena, Snapshot);
     snapshot_take(server, snapshot);
-    Sink sink = {.begin = text_begin, .value = text_value, .text = out, .arena = &arena};
+    Sink sink = {.begin = page_begin, .value = page_value, .page = {format, out}, .arena = &arena};
     write_all(snapshot, &sink);
+    exposition_print_end(sink.page);
 }
 
 void server_collect_self(Server *server, WriteBody *body, int64_t now_ms) {
@@ -307,7 +290,8 @@ void server_collect_self(Server *server, WriteBody *body, int64_t now_ms) {
 
 bool serve_metrics(Request *request, Error *err) {
     (void)err;
-    request->content_type = TEXT("text/plain; version=0.0.4; charset=utf-8");
-    self_metrics_print(request->server, &request->body);
+    ExpositionFormat format = exposition_accept(http_header(request->exchange, TEXT("Accept")));
+    request->content_type = exposition_content_type(format);
+    self_metrics_print(request->server, format, &request->body);
     return true;
 }

@@ -1,6 +1,7 @@
 // The table of Traceo's own metrics. Private to server.
 #pragma once
 
+#include "ingest/scrape/exposition.h"
 #include "server/request.h"
 
 typedef enum SelfKind { SELF_COUNTER, SELF_GAUGE, SELF_HISTOGRAM } SelfKind;
@@ -29,5 +30,5 @@ typedef struct Snapshot {
 } Snapshot;
 void snapshot_take(Server *server, Snapshot *s);
 
-// The text exposition format 0.0.4 of Prometheus.
-void self_metrics_print(Server *server, Builder *out);
+// A page in text or OpenMetrics.
+void self_metrics_print(Server *server, ExpositionFormat format, Builder *out);

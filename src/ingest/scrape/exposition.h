@@ -159,3 +159,6 @@ void exposition_print_series(ExpositionPrinter printer, Labels labels, double va
                              const int64_t *time_ms, const ExpositionExemplar *exemplar);
 void exposition_print_end(ExpositionPrinter printer);  // OpenMetrics' `# EOF`
 Text exposition_content_type(ExpositionFormat format);
+// What to answer to an Accept header: OpenMetrics where it is asked for at least as much as text
+// ("q="), else text.
+ExpositionFormat exposition_accept(Text accept);

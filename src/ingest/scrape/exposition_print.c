@@ -190,3 +190,29 @@ Text exposition_content_type(ExpositionFormat format) {
     }
     unreachable("a page has a format");
 }
+
+// range -> type {';' parameter}; the parameter `q` says how much it is wanted, 1 without it.
+static double quality_of(Text range, Text *type) {
+    Text rest = range, parameter;
+    double quality = 1;
+    if (!text_cut(&rest, ';', type)) return 0;
+    *type = text_trim(*type);
+    while (text_cut(&rest, ';', &parameter)) {
+        Text q = text_trim(parameter);
+        if (!text_starts_with(q, TEXT("q="))) continue;
+        if (!number_parse_f64(text_slice(q, 2, q.len), &quality)) return 0;
+    }
+    return quality;
+}
+
+ExpositionFormat exposition_accept(Text accept) {
+    double openmetrics = 0, text = 0;
+    Text rest = accept, range, type;
+    while (text_cut(&rest, ',', &range)) {
+        double quality = quality_of(range, &type);
+        if (text_equal_ignore_case(type, TEXT("application/openmetrics-text")))
+            openmetrics = MAX(openmetrics, quality);
+        if (text_equal_ignore_case(type, TEXT("text/plain"))) text = MAX(text, quality);
+    }
+    return openmetrics > 0 && openmetrics >= text ? EXPOSITION_OPENMETRICS : EXPOSITION_TEXT;
+}

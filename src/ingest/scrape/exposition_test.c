@@ -450,6 +450,26 @@ TEST(the_format_is_chosen_by_the_media_type_or_the_fallback) {
     }
 }
 
+TEST(the_format_of_an_answer_is_what_was_asked_for) {
+    static const struct {
+        const char *accept;
+        ExpositionFormat format;
+    } rows[] = {
+        {"", EXPOSITION_TEXT},
+        {"*/*", EXPOSITION_TEXT},
+        {"text/html,application/xhtml+xml,*/*;q=0.8", EXPOSITION_TEXT},
+        {"application/openmetrics-text", EXPOSITION_OPENMETRICS},
+        {"application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version="
+         "0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+         EXPOSITION_OPENMETRICS},
+        {"text/plain;version=0.0.4;q=0.5, application/openmetrics-text; q=0.1", EXPOSITION_TEXT},
+        {"application/openmetrics-text;q=x", EXPOSITION_TEXT},
+        {"application/openmetrics-text;q=0", EXPOSITION_TEXT},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++)
+        check_i64(t, rows[i].format, exposition_accept(text_from_cstring(rows[i].accept)));
+}
+
 TEST(the_format_of_a_file_is_guessed) {
     static const struct {
         Text body;
@@ -599,20 +619,19 @@ TEST(every_truncation_is_refused_or_a_beginning) {
     }
 }
 
-TEST_MAIN("ingest/scrape/exposition", CASE(lines_of_text_are_read),
-          CASE(faults_in_text_are_named_with_line_and_column),
-          CASE(what_push_takes_beyond_the_format_is_an_option),
-          CASE(labels_that_cannot_be_are_refused_when_they_are_made),
-          CASE(ten_thousand_labels_or_an_endless_line_are_too_much),
-          CASE(bounds_are_written_as_openmetrics_does), CASE(any_nan_is_the_ordinary_one),
-          CASE(lines_of_openmetrics_are_read),
-          CASE(faults_in_openmetrics_are_named_with_line_and_column),
-          CASE(start_times_are_found_ahead_and_are_no_rows),
-          CASE(a_page_full_of_faults_is_counted_once),
-          CASE(known_rows_are_recognised_and_others_are_not),
-          CASE(a_known_type_still_says_how_bounds_are_written),
-          CASE(the_format_is_chosen_by_the_media_type_or_the_fallback),
-          CASE(the_format_of_a_file_is_guessed), CASE(families_are_printed_in_both_formats),
-          CASE(seconds_come_back_as_the_same_milliseconds),
-          CASE(pages_of_prometheus_are_read_and_survive_printing),
-          CASE(every_truncation_is_refused_or_a_beginning))
+TEST_MAIN(
+    "ingest/scrape/exposition", CASE(lines_of_text_are_read),
+    CASE(faults_in_text_are_named_with_line_and_column),
+    CASE(what_push_takes_beyond_the_format_is_an_option),
+    CASE(labels_that_cannot_be_are_refused_when_they_are_made),
+    CASE(ten_thousand_labels_or_an_endless_line_are_too_much),
+    CASE(bounds_are_written_as_openmetrics_does), CASE(any_nan_is_the_ordinary_one),
+    CASE(lines_of_openmetrics_are_read), CASE(faults_in_openmetrics_are_named_with_line_and_column),
+    CASE(start_times_are_found_ahead_and_are_no_rows), CASE(a_page_full_of_faults_is_counted_once),
+    CASE(known_rows_are_recognised_and_others_are_not),
+    CASE(a_known_type_still_says_how_bounds_are_written),
+    CASE(the_format_is_chosen_by_the_media_type_or_the_fallback),
+    CASE(the_format_of_a_file_is_guessed), CASE(the_format_of_an_answer_is_what_was_asked_for),
+    CASE(families_are_printed_in_both_formats), CASE(seconds_come_back_as_the_same_milliseconds),
+    CASE(pages_of_prometheus_are_read_and_survive_printing),
+    CASE(every_truncation_is_refused_or_a_beginning))
