@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "ingest/scrape/discovery.h"
+#include "ingest/scrape/glob.h"
 
 enum { LOOK_EVERY_MS = 5000, FILE_BYTES_MAX = 16 * MB };
 
@@ -26,27 +27,6 @@ typedef struct FileProvider {
     bool told;
     Error told_error;
 } FileProvider;
-
-// `*` stands for anything but '/'.
-static bool name_matches(Text pattern, Text name) {
-    size_t p = 0, n = 0, star = SIZE_MAX, back = 0;
-    while (n < name.len) {
-        if (p < pattern.len && pattern.at[p] == '*') {
-            star = p++;
-            back = n;
-        } else if (p < pattern.len && pattern.at[p] == name.at[n]) {
-            p++;
-            n++;
-        } else if (star != SIZE_MAX) {
-            p = star + 1;
-            n = ++back;
-        } else {
-            return false;
-        }
-    }
-    while (p < pattern.len && pattern.at[p] == '*') p++;
-    return p == pattern.len;
-}
 
 static void known_free(KnownFile *file) {
     arena_free(&file->arena);
@@ -111,7 +91,7 @@ static bool look_at_pattern(FileProvider *provider, Text pattern, Error *err) {
     while (slash > 0 && pattern.at[slash - 1] != '/') slash--;
     Text folder = text_slice(pattern, 0, slash);
     Text name = text_slice(pattern, slash, pattern.len);
-    if (text_find_char(name, '*') < 0) {
+    if (glob_is_plain(name)) {
         Error ignored;
         bool there = false;
         if (!provider->head.world->disk->exists(provider->head.world->disk, pattern, &there,
@@ -129,7 +109,7 @@ static bool look_at_pattern(FileProvider *provider, Text pattern, Error *err) {
     if (!disk->list(disk, listed, &arena, &entries, err)) return false;
     bool changed = false;
     for (size_t i = 0; i < entries.count; i++) {
-        if (entries.at[i].is_folder || !name_matches(name, entries.at[i].name)) continue;
+        if (entries.at[i].is_folder || !glob_matches(name, entries.at[i].name)) continue;
         Text path = text_format(&arena, "%.*s%.*s", TEXT_ARG(folder), TEXT_ARG(entries.at[i].name));
         if (look_at_file(provider, path)) changed = true;
     }
