@@ -94,9 +94,8 @@ static bool write_answer(Request *request, Error *err) {
 static void answer(Request *request) {
     const OtlpOutcome *outcome = &request->otlp;
     // Points of new series only, over the quota: they may come again. Anything mixed must not: the
-    // good part is here.
-    if (outcome->rejected > 0 && outcome->over_quota == outcome->points &&
-        outcome->ingest.sequence == 0) {
+    // good part is here. (What is known of the metric may be: it does no harm twice.)
+    if (outcome->points > 0 && outcome->over_quota == outcome->points) {
         Error err = outcome->first_fault;
         err.code = ERROR_TOO_MANY;
         request_fail(request, &err);
