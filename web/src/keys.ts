@@ -41,7 +41,7 @@ export function keysBegin(): void {
     if (event.defaultPrevented || event.isComposing) return;
     const name = nameOf(event);
     const single = !name.startsWith('mod+') && !name.startsWith('alt+');
-    if (single && (isTyping(event.target) || document.querySelector('dialog[open]') !== null)) return;
+    if (single && (isTyping(event.composedPath()[0] ?? event.target) || document.querySelector('dialog[open]') !== null)) return;
     const sequence = pending !== '' && performance.now() - pendingSince < SEQUENCE_MS ? pending + ' ' + name : name;
     // The newest first: a page's own shortcut covers a global one.
     const found = shortcuts.value.findLast((row) => row.keys === sequence) ?? shortcuts.value.findLast((row) => row.keys === name);

@@ -11,6 +11,7 @@ import { moveRange, setSpan, shownTheme, zone } from '../state';
 import { colorKeeper, seriesColor, withAlpha } from './colors';
 import { downsample, lowerBound, nearestIndex } from './downsample';
 import { Legend, type LegendRow } from './legend';
+import { bindPan, type Pan } from './pan';
 import { stack } from './stack';
 import './chart.css';
 
@@ -28,6 +29,9 @@ export interface ChartProps {
   busy?: boolean; // a newer answer is on its way
   hidden?: ReadonlySet<string>; // names of series switched off; with onHide the caller keeps the state
   onHide?: (hidden: Set<string>) => void;
+  log?: boolean; // a logarithmic axis of values; what is not above zero is not drawn
+  focused?: string; // the name of the series in the foreground, where the legend is the caller's
+  onPlot?: (plot: uPlot | undefined) => void; // for who must know where a value is on the screen
 }
 
 /** The moment under the pointer or the arrow keys, for all charts of the page; undefined when nowhere. */
@@ -65,7 +69,9 @@ export function Chart(props: ChartProps) {
   const colorOf = useMemo(colorKeeper, []);
   const [width, setWidth] = useState(0);
   const [ownHidden, setOwnHidden] = useState<ReadonlySet<string>>(new Set());
-  const [focus, setFocus] = useState<string | undefined>(undefined);
+  const [ownFocus, setFocus] = useState<string | undefined>(undefined);
+  const focus = props.focused ?? ownFocus;
+  const pan = useRef<Pan>({ span: undefined, y: undefined });
   const hidden = props.hidden ?? ownHidden;
   const theme = shownTheme.value;
   const zoneName = zone.value;
@@ -73,13 +79,16 @@ export function Chart(props: ChartProps) {
   const all = data?.series ?? [];
   const colors = all.map((one) => one.color ?? seriesColor(colorOf(one.name), theme));
   const visible = all.map((one, i) => ({ ...one, color: colors[i]! })).filter((one) => !hidden.has(one.name));
-  const shape = JSON.stringify([visible.map((one) => [one.name, one.color]), stacked, theme, zoneName, unit, props.min, props.max]);
+  const shape = JSON.stringify([visible.map((one) => [one.name, one.color]), stacked, theme, zoneName, unit, props.min, props.max, props.log]);
 
   const view = useMemo<View>(() => {
     const times = data?.times ?? [];
     const from = Math.max(0, lowerBound(times, span.fromMs) - 1);
     const to = Math.min(times.length, lowerBound(times, span.toMs) + 2);
-    const picked = downsample(times, visible.map((one) => one.values), from, to, Math.max(width - SIDE, 50));
+    // Two hundred lines on one pixel cannot be told apart: with many series a column is wider. Its extremes stay.
+    const columns = Math.max((width - SIDE) / (visible.length > 60 ? 2 : 1), 50);
+    const picked = downsample(times, visible.map((one) => one.values), from, to, columns);
+    if (props.log) for (const values of picked.values) values.forEach((value, i) => value !== null && value <= 0 && (values[i] = null));
     return { times: picked.times.map((time) => time / 1000), shown: stacked ? stack(picked.values) : picked.values };
   }, [data, span.fromMs, span.toMs, width, shape]);
 
@@ -115,8 +124,11 @@ export function Chart(props: ChartProps) {
       padding: [8, 8, 0, 0],
       legend: { show: false },
       scales: {
-        x: { time: false, range: () => [latest.current.span.fromMs / 1000, latest.current.span.toMs / 1000] },
-        y: { range: (_, low, high) => yRange(low, high, latest.current) },
+        x: { time: false, range: () => {
+            const shown = pan.current.span ?? latest.current.span;
+            return [shown.fromMs / 1000, shown.toMs / 1000];
+          } },
+        y: { distr: props.log ? 3 : 1, log: 10, range: (_, low, high) => pan.current.y ?? (props.log ? logRange(low, high) : yRange(low, high, latest.current)) },
       },
       axes: [
         {
@@ -143,7 +155,7 @@ export function Chart(props: ChartProps) {
           ticks: { show: false },
           space: 30,
           incrs: unit === 'bytes' || unit === 'bytes/s' ? BINARY_STEPS : DECIMAL_STEPS,
-          values: (_, splits) => axisTexts(splits, unit),
+          values: (_, splits) => (props.log ? splits.map((split) => (split === null ? '' : valueText(split, unit))) : axisTexts(splits, unit)),
         },
       ],
       series: [{}, ...series],
@@ -151,6 +163,13 @@ export function Chart(props: ChartProps) {
       cursor: {
         y: false,
         drag: { x: true, y: false, setScale: false, dist: 5 },
+        // With Shift the hand moves the chart (pan.ts); without it selects a part to zoom into.
+        bind: {
+          mousedown: (_, __, handler) => (event) => {
+            if (!event.shiftKey) handler(event);
+            return null;
+          },
+        },
         points: { size: 5, width: 0, fill: (_, i) => visible[i - 1]?.color ?? ink, show: visible.length <= 30 },
       },
       hooks: {
@@ -174,7 +193,11 @@ export function Chart(props: ChartProps) {
     };
     // uPlot draws later series over earlier ones; bands fill down to the one before.
     plot.current = new uPlot(options, [view.times, ...view.shown] as uPlot.AlignedData, element);
+    const panEnd = bindPan(plot.current, pan.current, () => latest.current.span, (next) => (latest.current.onZoom ?? setSpan)(next));
+    latest.current.onPlot?.(plot.current);
     return () => {
+      panEnd();
+      latest.current.onPlot?.(undefined);
       plot.current?.destroy();
       plot.current = undefined;
     };
@@ -263,6 +286,13 @@ function yRange(low: number | null, high: number | null, props: ChartProps): [nu
   if (to <= from) to = from + (Math.abs(from) * 0.1 || 1);
   if (props.min !== undefined && Number.isNaN(props.min)) from -= (to - from) * 0.04;
   return [from, to];
+}
+
+// Whole powers of ten around the data.
+function logRange(low: number | null, high: number | null): [number, number] {
+  const least = low !== null && low > 0 ? low : 1e-3;
+  const most = high !== null && high > least ? high : least * 10;
+  return [10 ** Math.floor(Math.log10(least) + 1e-9), 10 ** Math.ceil(Math.log10(most) - 1e-9)];
 }
 
 function steps(base: number, factors: readonly number[], least: number, most: number): number[] {

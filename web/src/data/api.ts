@@ -1,12 +1,19 @@
 // The client of the HTTP API: one function per route that the page uses. Failure is an ApiError with words for people.
 import { apiKey, keyWanted, sessionHeaders } from './session';
 
+/** A part of a query: byte offsets into its UTF-8 text. */
+export interface FaultRange {
+  start: number;
+  end: number;
+}
+
 export class ApiError extends Error {
   constructor(
     readonly status: number, // 0: no answer at all
     readonly type: string, // 'bad_data', 'timeout', … as Prometheus names them
     message: string,
     readonly retryAfterMs = 0,
+    readonly at?: FaultRange, // the part of the query that is at fault
   ) {
     super(message);
     this.name = 'ApiError';
@@ -69,15 +76,17 @@ export async function request(path: string, params: CallParams = {}, options: Ca
   const body = await response.text();
   let type = 'http';
   let message = body.trim() || response.statusText || 'status ' + response.status;
+  let at: FaultRange | undefined;
   try {
-    const parsed = JSON.parse(body) as { errorType?: string; error?: string };
+    const parsed = JSON.parse(body) as { errorType?: string; error?: string; position?: FaultRange };
     type = parsed.errorType ?? type;
     message = parsed.error ?? message;
+    at = parsed.position;
   } catch {
     // Not JSON: the text itself is the message.
   }
   if (response.status === 401) keyWanted.value = apiKey.value === '' ? 'missing' : 'refused';
-  throw new ApiError(response.status, type, message, Number(response.headers.get('Retry-After') ?? 0) * 1000);
+  throw new ApiError(response.status, type, message, Number(response.headers.get('Retry-After') ?? 0) * 1000, at);
 }
 
 /** One request in Prometheus' envelope: { status, data, warnings, infos }. */

@@ -31,14 +31,11 @@ export function joinColumns(old: Columns, tail: Columns): Columns {
   const known = new Map(old.series.map((one) => [JSON.stringify(one.labels), one]));
   const series: Column[] = [];
   const gap = (length: number): (number | null)[] => new Array<number | null>(length).fill(null);
-  const ended = new Map(known);
-  for (const one of tail.series) ended.delete(JSON.stringify(one.labels));
-  for (const one of old.series) {
-    if (ended.has(JSON.stringify(one.labels))) series.push({ ...one, values: [...one.values.slice(0, count), ...gap(tail.times.length)] });
-    else {
-      const newer = tail.series.find((other) => JSON.stringify(other.labels) === JSON.stringify(one.labels))!;
-      series.push({ ...newer, values: [...one.values.slice(0, count), ...newer.values] });
-    }
+  const fresh = new Map(tail.series.map((one) => [JSON.stringify(one.labels), one]));
+  for (const [labels, one] of known) {
+    const newer = fresh.get(labels);
+    if (newer === undefined) series.push({ ...one, values: one.values.slice(0, count).concat(gap(tail.times.length)) });
+    else series.push({ ...newer, values: one.values.slice(0, count).concat(newer.values) });
   }
   for (const one of tail.series) {
     if (!known.has(JSON.stringify(one.labels))) series.push({ ...one, values: [...gap(count), ...one.values] });

@@ -1,0 +1,53 @@
+// CSV as RFC 4180 has it. A cell that a spreadsheet would take for a formula is made text by a quote in front, because
+// label values come from anywhere.
+import type { Labels, QueryData } from '../../data/api';
+
+export type Cell = string | number;
+
+function cellText(cell: Cell): string {
+  if (typeof cell === 'number') return String(cell);
+  const number = /^[-+]?(\d[\d.]*(e[-+]?\d+)?|Inf)$/i.test(cell); // le="+Inf"
+  const safe = !number && /^[=+\-@\t\r]/.test(cell) ? "'" + cell : cell;
+  return /[",\r\n]/.test(safe) ? '"' + safe.replaceAll('"', '""') + '"' : safe;
+}
+
+export function csvText(rows: readonly (readonly Cell[])[]): string {
+  return rows.map((row) => row.map(cellText).join(',') + '\r\n').join('');
+}
+
+export interface Answered {
+  letter: string;
+  data: QueryData;
+}
+
+// The values as the server wrote them, digit for digit.
+function pointsOf(data: QueryData): { metric: Labels; points: readonly (readonly [number, string])[] }[] {
+  switch (data.resultType) {
+    case 'matrix':
+      return data.result.map((row) => ({ metric: row.metric, points: row.values ?? [] }));
+    case 'vector':
+      return data.result.map((row) => ({ metric: row.metric, points: row.value === undefined ? [] : [row.value] }));
+    default:
+      return [{ metric: {}, points: [data.result] }];
+  }
+}
+
+/**
+ * One line per point: the time, a column per label that occurs, the value. With several queries a column says which.
+ * This is the form that joins, filters and charts in any tool; a column per series is not, once series come and go.
+ */
+export function answersCsv(answers: readonly Answered[]): string {
+  const names = new Set<string>();
+  const all = answers.map((answer) => ({ letter: answer.letter, series: pointsOf(answer.data) }));
+  for (const { series } of all) for (const one of series) for (const name of Object.keys(one.metric)) names.add(name);
+  const labels = [...names].sort((a, b) => (a === '__name__' ? -1 : b === '__name__' ? 1 : a < b ? -1 : 1));
+  const several = answers.length > 1;
+  const rows: Cell[][] = [[...(several ? ['query'] : []), 'time', ...labels, 'value']];
+  for (const { letter, series } of all) {
+    for (const one of series) {
+      const cells = labels.map((name) => one.metric[name] ?? '');
+      for (const [seconds, value] of one.points) rows.push([...(several ? [letter] : []), new Date(Math.round(seconds * 1000)).toISOString(), ...cells, value]);
+    }
+  }
+  return csvText(rows);
+}

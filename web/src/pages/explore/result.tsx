@@ -1,0 +1,295 @@
+// What a query answered: a chart with its legend, or a table; what is to be noted about it; and ways to take it along.
+import { useMemo, useRef, useState } from 'preact/hooks';
+import type { ComponentChildren } from 'preact';
+import type uPlot from 'uplot';
+import { Chart } from '../../chart/chart';
+import { colorKeeper, seriesColor } from '../../chart/colors';
+import { query as askAt, queryRange } from '../../data/api';
+import { legendText, type Column } from '../../data/columns';
+import type { Resource } from '../../data/resource';
+import { durationHuman, durationText, timeText } from '../../data/time';
+import type { Unit } from '../../data/units';
+import { range, shownTheme, span, zone } from '../../state';
+import { copyText } from '../../ui/copy';
+import { Menu, type MenuItem } from '../../ui/menu';
+import { Icon } from '../../ui/icon';
+import { Empty, Notice, Wait } from '../../ui/notice';
+import { toast } from '../../ui/toast';
+import { asCurl, asTraceo } from './copyas';
+import { answersCsv } from './csv';
+import { SeriesLegend } from './legend';
+import type { RanAt, RanOver } from './run';
+import { fileName, saveCsv, savePng } from './save';
+import { capSeries, SERIES_CAP, sortRows, rowsOf, uniqueNames } from './stats';
+import { SummaryTable, ValueTable } from './table';
+import { Tip } from './tip';
+import { hiddenOf, withHidden, type ExploreState, type Query } from './url';
+
+export type Colored = Column & { color: string };
+
+export interface Asked {
+  letter: string;
+  query: Query;
+  over: Resource<RanOver> | undefined;
+  at: Resource<RanAt> | undefined;
+}
+
+export interface ResultProps {
+  asked: readonly Asked[]; // several only in a joined chart
+  state: ExploreState;
+  unit: Unit;
+  height: number;
+  nearest: (expr: string) => string | undefined; // a metric of nearly that name
+  onQuery: (letter: string, query: Query) => void;
+  onSort: (sort: string) => void;
+  onExpr: (letter: string, expr: string) => void;
+}
+
+export function Result(props: ResultProps) {
+  const { asked, state } = props;
+  const letters = asked.map((one) => one.letter).join('');
+  const title = asked.map((one) => one.query.expr).join('; ');
+  const atOnce = state.view === 'table' && state.instant;
+  const answers = asked.map((one) => (atOnce ? one.at : one.over));
+  const slow = answers.some((one) => one?.slow);
+  const stale = asked.some((one, i) => {
+    const answer = answers[i];
+    if (answer === undefined || !answer.loading || answer.value === undefined) return answer?.error !== undefined;
+    if (answer.value.expr !== one.query.expr) return true;
+    const shown = one.over?.value?.span;
+    if (atOnce || shown === undefined) return false;
+    const wanted = span.value;
+    return Math.abs(shown.fromMs - wanted.fromMs) + Math.abs(shown.toMs - wanted.toMs) > (wanted.toMs - wanted.fromMs) * 0.1;
+  });
+  const plot = useRef<uPlot | undefined>(undefined);
+  const colored = useColored(asked);
+  const notes = [...new Set(answers.flatMap((one) => [...(one?.value?.warnings ?? []), ...(one?.value?.infos ?? [])]))];
+  const value = answers.find((one) => one?.value !== undefined)?.value;
+  const count = atOnce ? answers.reduce((sum, one) => sum + rowCount(one?.value as RanAt | undefined), 0) : colored.all.length;
+  const over = asked[0]?.over?.value;
+  const ms = Math.max(0, ...answers.map((one) => one?.value?.ms ?? 0));
+  const facts = value === undefined ? '' : [`${count} ${atOnce ? (count === 1 ? 'value' : 'values') : 'series'}`, ...(atOnce || over === undefined ? [] : [`step ${durationText(over.stepMs)}`]), durationHuman(ms)].join(' · ');
+
+  return (
+    <section class={'panel result' + (stale ? ' stale' : '')} aria-label={'Result of ' + letters} aria-busy={answers.some((one) => one?.loading)}>
+      <header>
+        <span class="letters">
+          {asked.map((one) => (
+            <span key={one.letter} class="letter">
+              {one.letter}
+            </span>
+          ))}
+        </span>
+        <h2 class="clip mono" title={title}>
+          {title}
+        </h2>
+        <span class="note num">{facts}</span>
+        <span class="right">
+          <TakeAlong {...props} atOnce={atOnce} plot={plot} shown={colored.shown} title={title} letters={letters} />
+        </span>
+      </header>
+      {slow && <Wait what="Asking" />}
+      {!slow && value === undefined && !answers.some((one) => one?.error) && <div class="result-room" />}
+      {notes.length > 0 && (
+        <div class="stack result-notes">
+          {notes.slice(0, 4).map((note) => (
+            <Notice key={note} kind="warn">
+              {note}
+            </Notice>
+          ))}
+        </div>
+      )}
+      {value !== undefined && count === 0 && !stale && <NoSeries {...props} />}
+      {value !== undefined && count > 0 && (atOnce ? <AtOnce {...props} /> : <Over {...props} colored={colored} plot={plot} title={title} />)}
+    </section>
+  );
+}
+
+function rowCount(ran: RanAt | undefined): number {
+  if (ran === undefined) return 0;
+  return ran.data.resultType === 'vector' || ran.data.resultType === 'matrix' ? ran.data.result.length : 1;
+}
+
+interface ColoredSeries {
+  all: readonly Colored[];
+  shown: readonly Colored[]; // within the cap
+  times: readonly number[];
+}
+
+// Names by the template, each with a colour that it keeps while the page is open.
+function useColored(asked: readonly Asked[]): ColoredSeries {
+  const keep = useMemo(colorKeeper, []);
+  const theme = shownTheme.value;
+  const several = asked.length > 1;
+  const key = [theme, ...asked.map((one) => one.query.legend + '\n' + one.query.all), ...asked.map((one) => one.over?.value)];
+  return useMemo(() => {
+    const named = asked.flatMap((one) =>
+      (one.over?.value?.series ?? []).map((column) => {
+        const name = legendText(one.query.legend, column.labels);
+        return { ...column, name: several ? one.letter + ' ' + name : name };
+      }),
+    );
+    const all = uniqueNames(named).map((column) => ({ ...column, color: column.color ?? seriesColor(keep(column.name), theme) }));
+    const shown = asked.some((one) => one.query.all) ? all : (capSeries(all) as Colored[]);
+    // Times of several queries are on one grid: the step is the page's. The longest row of times holds them all.
+    const longest = asked.reduce<readonly number[]>((best, one) => ((one.over?.value?.times.length ?? 0) > best.length ? one.over!.value!.times : best), []);
+    return { all, shown: several ? shown.map((column) => ({ ...column, values: fit(column.values, longest.length) })) : shown, times: longest };
+  }, key);
+}
+
+function fit(values: (number | null)[], length: number): (number | null)[] {
+  return values.length >= length ? values : [...values, ...new Array<null>(length - values.length).fill(null)];
+}
+
+function Over({ asked, state, unit, height, onQuery, onSort, colored, plot, title }: ResultProps & { colored: ColoredSeries; plot: { current: uPlot | undefined }; title: string }) {
+  const [focused, setFocused] = useState<string | undefined>(undefined);
+  const { all, shown, times } = colored;
+  const names = shown.map((one) => one.name);
+  // A joined chart keeps what is hidden with its first query.
+  const owner = asked[0]!;
+  const hidden = hiddenOf(owner.query, names);
+  const visible = useMemo(() => shown.filter((one) => !hidden.has(one.name)), [shown, [...hidden].join('\n')]);
+  const data = useMemo(() => ({ times: times as number[], series: shown as Column[] }), [shown, times]);
+  const notFinite = asked.reduce((sum, one) => sum + (one.over?.value?.notFinite ?? 0), 0);
+  const capped = all.length > SERIES_CAP;
+  const stacked = state.view === 'stacked';
+  const flat = useMemo(() => fits(visible), [visible]);
+
+  if (state.view === 'table') return <SummaryTable title={title} series={all} unit={unit} sort={state.sort} onSort={onSort} />;
+  return (
+    <>
+      <Tip plot={plot} series={visible} times={times} unit={unit} stacked={stacked}>
+        <Chart
+          title={title}
+          data={data}
+          span={span.value}
+          unit={unit}
+          stacked={stacked}
+          height={height}
+          legend="none"
+          hidden={hidden}
+          focused={focused}
+          log={state.scale === 'log' && !stacked}
+          min={!stacked && (state.scale === 'fit' || (state.scale === '' && flat)) ? NaN : undefined}
+          busy={asked.some((one) => one.over?.loading && one.over.value?.expr !== one.query.expr)}
+          onPlot={(u) => (plot.current = u)}
+        />
+      </Tip>
+      {(capped || notFinite > 0) && (
+        <p class="result-note small dim">
+          {capped && (
+            <>
+              {shown.length < all.length ? `The ${shown.length} largest of ${all.length} series are shown. ` : `All ${all.length} series are shown. `}
+              <button type="button" class="legend-more" onClick={() => onQuery(owner.letter, { ...owner.query, all: !owner.query.all })}>
+                {shown.length < all.length ? 'Show all' : `Show the ${SERIES_CAP} largest`}
+              </button>
+            </>
+          )}
+          {notFinite > 0 && ` ${notFinite} ${notFinite === 1 ? 'value is' : 'values are'} NaN or infinite and not drawn.`}
+        </p>
+      )}
+      <SeriesLegend
+        title={title}
+        series={shown}
+        times={times}
+        unit={unit}
+        hidden={hidden}
+        onFocus={setFocused}
+        onHide={(next) => onQuery(owner.letter, withHidden(owner.query, names, next))}
+        sort={state.sort}
+        onSort={onSort}
+      />
+    </>
+  );
+}
+
+/** Far from zero and moving little: an axis from zero would show a flat line. */
+export function fits(series: readonly Column[]): boolean {
+  let low = Infinity;
+  let high = -Infinity;
+  for (const row of rowsOf(series)) {
+    if (row.min !== null && row.min < low) low = row.min;
+    if (row.max !== null && row.max > high) high = row.max;
+  }
+  return low > 0 && high - low < high * 0.2;
+}
+
+function AtOnce({ asked, unit, state, onSort }: ResultProps) {
+  const ran = asked[0]!.at?.value;
+  if (ran === undefined) return null;
+  return <ValueTable title={asked[0]!.query.expr} data={ran.data} unit={unit} sort={state.sort} onSort={onSort} />;
+}
+
+function NoSeries({ asked, nearest, onExpr }: ResultProps) {
+  const one = asked[0]!;
+  const bare = /^\s*([A-Za-z_:][A-Za-z0-9_:]*)/.exec(one.query.expr)?.[1];
+  const instead = bare === undefined ? undefined : nearest(one.query.expr);
+  return (
+    <Empty title="Nothing in this range of time">
+      {instead !== undefined && bare !== undefined ? (
+        <p>
+          There is no metric <code>{misspelled(one.query.expr, instead) ?? bare}</code>. Did you mean{' '}
+          <button type="button" class="legend-more mono" onClick={() => onExpr(one.letter, one.query.expr.replace(misspelled(one.query.expr, instead) ?? bare, () => instead))}>
+            {instead}
+          </button>
+          ?
+        </p>
+      ) : (
+        <p>The expression is valid, but no series has samples there. Look at a longer range, or at fewer conditions in the braces.</p>
+      )}
+    </Empty>
+  );
+}
+
+// Which word of the expression `instead` stands for: the one that is nearest in length and beginning.
+function misspelled(expr: string, instead: string): string | undefined {
+  const words = expr.match(/[A-Za-z_:][A-Za-z0-9_:]*/g) ?? [];
+  return words.filter((word) => word.includes('_') || words.length === 1).sort((a, b) => Math.abs(a.length - instead.length) - Math.abs(b.length - instead.length))[0];
+}
+
+// ---- Taking it along ----
+
+function TakeAlong({ asked, state, unit, atOnce, plot, shown, title, letters }: ResultProps & { atOnce: boolean; plot: { current: uPlot | undefined }; shown: readonly Colored[]; title: string; letters: string }): ComponentChildren {
+  const copy = async (text: string) => {
+    if (await copyText(text)) toast('Copied.');
+    else toast('The browser does not allow copying.', 'bad');
+  };
+  const lines = (make: (one: Parameters<typeof asCurl>[0]) => string) =>
+    asked
+      .map((one) => {
+        const ran = one.over?.value;
+        return make({ origin: location.origin, expr: one.query.expr, span: atOnce ? span.value : (ran?.span ?? span.value), stepMs: atOnce ? undefined : (ran?.stepMs ?? 15000), range: range.value });
+      })
+      .join('\n');
+  // Asked once more: the file holds every series and every digit, also what a chart cannot show.
+  const csv = async () => {
+    try {
+      const answers = await Promise.all(
+        asked.map(async (one) => {
+          const ran = one.over?.value;
+          const atMs = one.at?.value?.atMs ?? span.value.toMs;
+          const answer = atOnce || ran === undefined ? await askAt(one.query.expr, atMs) : await queryRange(one.query.expr, ran.span.fromMs, ran.span.toMs, ran.stepMs);
+          return { letter: one.letter, data: answer.data };
+        }),
+      );
+      saveCsv(answersCsv(answers), fileName(letters, span.value.toMs, 'csv'));
+    } catch (error) {
+      toast('The file could not be made: ' + (error as Error).message, 'bad');
+    }
+  };
+  const png = () => {
+    if (plot.current === undefined) return;
+    const hidden = hiddenOf(asked[0]!.query, shown.map((one) => one.name));
+    const order = sortRows(rowsOf(shown.filter((one) => !hidden.has(one.name))), state.sort).map((row) => row.column as Colored);
+    const when = timeText(span.value.fromMs, zone.value) + ' – ' + timeText(span.value.toMs, zone.value) + (zone.value === 'local' ? '' : ' ' + zone.value);
+    savePng({ plot: plot.current, title, when, series: order, unit }, fileName(letters, span.value.toMs, 'png')).catch((error: Error) => toast(error.message, 'bad'));
+  };
+  const items: MenuItem[] = [
+    { title: 'Save as CSV', run: () => void csv() },
+    ...(state.view === 'table' ? [] : [{ title: 'Save as PNG', run: png }]),
+    { title: 'Copy as curl', run: () => void copy(lines(asCurl)) },
+    { title: 'Copy as traceo query', run: () => void copy(lines(asTraceo)) },
+    { title: 'Copy the link', run: () => void copy(location.href) },
+  ];
+  return <Menu label={'Save or copy ' + letters} class="quiet icon" items={items} button={<Icon name="download" />} />;
+}

@@ -1,0 +1,78 @@
+// Asking: one query of Explore, over the range or at its end, kept up to date with the page's clock.
+import { useRef } from 'preact/hooks';
+import { query, queryRange, type Answer, type QueryData } from '../../data/api';
+import { columnsOf, type Columns } from '../../data/columns';
+import { cutColumns, joinColumns } from '../../data/live';
+import { useResource, type Resource } from '../../data/resource';
+import { alignSpan } from '../../data/step';
+import type { Span } from '../../data/time';
+import { now, span } from '../../state';
+
+/** Points at the end that may still change, as samples come late. */
+const TAIL_POINTS = 3;
+
+export interface Ran {
+  expr: string;
+  warnings: readonly string[];
+  infos: readonly string[];
+  ms: number; // from asking to having it
+  notFinite: number; // values that cannot be drawn
+}
+
+export interface RanOver extends Ran, Columns {
+  span: Span;
+  stepMs: number;
+  key: string;
+}
+
+export interface RanAt extends Ran {
+  data: QueryData;
+  atMs: number;
+}
+
+// A range that stands still is a question of its own; one that moves is the same question, asked again.
+function keysOf(asked: Span): readonly unknown[] {
+  const still = Math.abs(asked.toMs - now.value) > 1000;
+  return still ? [asked.fromMs, asked.toMs] : [asked.toMs - asked.fromMs];
+}
+
+const NOTHING: Answer<QueryData> = { data: { resultType: 'matrix', result: [] }, warnings: [], infos: [] };
+
+/** Over the span in force, by steps. With '' nothing is asked. */
+export function useOver(expr: string, stepMs: number): Resource<RanOver> {
+  const kept = useRef<RanOver | undefined>(undefined);
+  const asked = span.value;
+  const key = JSON.stringify([expr, stepMs, Math.round((asked.toMs - asked.fromMs) / stepMs)]);
+  return useResource<RanOver>(
+    async (signal) => {
+      const began = performance.now();
+      const aligned = alignSpan(asked, stepMs);
+      const old = kept.current;
+      const overlaps = old !== undefined && old.key === key && aligned.fromMs >= old.span.fromMs && aligned.fromMs < old.span.toMs && aligned.toMs >= old.span.toMs;
+      const fromMs = overlaps ? Math.max(aligned.fromMs, old.span.toMs - TAIL_POINTS * stepMs) : aligned.fromMs;
+      const answer = expr === '' ? NOTHING : await queryRange(expr, fromMs, aligned.toMs, stepMs, { signal });
+      const tail = columnsOf(answer.data, fromMs, aligned.toMs, stepMs);
+      const columns = overlaps ? joinColumns(cutColumns(old, aligned.fromMs), tail) : tail;
+      const notFinite = overlaps ? Math.max(tail.notFinite, old.notFinite) : tail.notFinite;
+      const next = { ...columns, expr, span: aligned, stepMs, key, warnings: answer.warnings, infos: answer.infos, ms: performance.now() - began, notFinite };
+      kept.current = next;
+      return next;
+    },
+    ['over', expr, stepMs, ...keysOf(asked)],
+    now.value,
+  );
+}
+
+/** At the end of the span in force. */
+export function useAt(expr: string): Resource<RanAt> {
+  const asked = span.value;
+  return useResource<RanAt>(
+    async (signal) => {
+      const began = performance.now();
+      const answer = await query(expr, asked.toMs, { signal });
+      return { expr, data: answer.data, atMs: asked.toMs, warnings: answer.warnings, infos: answer.infos, ms: performance.now() - began, notFinite: 0 };
+    },
+    ['at', expr, ...keysOf(asked)],
+    now.value,
+  );
+}
