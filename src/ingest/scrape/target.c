@@ -281,7 +281,9 @@ static void arm_for(ScrapeTarget *target, int64_t wall, int64_t now) {
 static void arm_next(ScrapeTarget *target) {
     int64_t now = wall_ms(target), interval = target->interval_ms;
     int64_t due = now - now % interval + target->phase_ms;
-    if (due <= now) due += interval;
+    // A timer may come a moment early: the scrape that was just made is not due again.
+    bool early = target->scrape_ms > now && target->scrape_ms - now <= LATE_MS_MAX;
+    if (due <= (early ? target->scrape_ms : now)) due += interval;
     target->due_ms = due;
     arm_for(target, due, now);
 }
@@ -460,9 +462,8 @@ static bool start_scrape(ScrapeTarget *target, Error *err) {
 static void scrape(ScrapeTarget *target) {
     Clock *clock = target->pool->scraper->options.clock;
     int64_t now = wall_ms(target), late = now - target->due_ms;
-    target->scrape_ms = late >= 0 && late <= MIN((int64_t)LATE_MS_MAX, target->interval_ms / 10)
-                            ? target->due_ms
-                            : now;
+    int64_t late_max = MIN((int64_t)LATE_MS_MAX, target->interval_ms / 10);
+    target->scrape_ms = late >= -late_max && late <= late_max ? target->due_ms : now;
     target->started_ns = clock->monotonic_ns(clock);
     Error err = {0};
     if (!start_scrape(target, &err)) finish(target, (AppendCounts){0}, 0, &err);
