@@ -340,6 +340,102 @@ bool native_histogram_read(Bytes wire, Arena *arena, NativeHistogram *out, Error
     return true;
 }
 
+// ---- Reducing ----
+
+typedef struct Reduced {
+    Arena *arena;
+    ARRAY(HistogramSpan) spans;
+    ARRAY(int64_t) deltas;
+    Doubles counts;
+    int64_t last;     // index of the newest bucket
+    uint64_t before;  // count of the one before it; `newest` its own
+    uint64_t newest;
+} Reduced;
+
+// Adds to the bucket of this index, which is the newest one or lies behind it.
+static void reduced_add(Reduced *reduced, int64_t index, bool is_float, uint64_t count,
+                        double count_float) {
+    bool first = reduced->spans.count == 0;
+    if (first || index != reduced->last) {
+        int64_t gap = first ? index : index - reduced->last - 1;
+        if (first || gap > 0)
+            *array_add_on(reduced->arena, &reduced->spans) = (HistogramSpan){(int32_t)gap, 0};
+        reduced->spans.at[reduced->spans.count - 1].length++;
+        if (is_float) {
+            *array_add_on(reduced->arena, &reduced->counts) = 0;
+        } else {
+            *array_add_on(reduced->arena, &reduced->deltas) = 0;
+        }
+        reduced->last = index;
+        reduced->before = reduced->newest;
+        reduced->newest = 0;
+    }
+    if (is_float) {
+        reduced->counts.at[reduced->counts.count - 1] += count_float;
+    } else {
+        reduced->newest += count;
+        reduced->deltas.at[reduced->deltas.count - 1] =
+            (int64_t)(reduced->newest - reduced->before);
+    }
+}
+
+static HistogramBuckets reduce_side(const HistogramBuckets *side, bool is_float, int shift,
+                                    Arena *arena) {
+    Reduced reduced = {.arena = arena};
+    int64_t index = 0;
+    uint64_t count = 0;
+    size_t bucket = 0;
+    for (size_t i = 0; i < side->span_count; i++) {
+        index += side->spans[i].offset;
+        for (uint32_t k = 0; k < side->spans[i].length; k++, index++, bucket++) {
+            if (!is_float) count += (uint64_t)side->deltas[bucket];
+            // Bucket i ends at base^i, so i and i - 1 join for an even i.
+            reduced_add(&reduced, ((index - 1) >> shift) + 1, is_float, count,
+                        is_float ? side->counts[bucket] : 0);
+        }
+    }
+    return (HistogramBuckets){
+        .spans = reduced.spans.at,
+        .span_count = reduced.spans.count,
+        .deltas = reduced.deltas.at,
+        .counts = reduced.counts.at,
+        .bucket_count = is_float ? reduced.counts.count : reduced.deltas.count,
+    };
+}
+
+void native_histogram_reduce(const NativeHistogram *histogram, int32_t schema, Arena *arena,
+                             NativeHistogram *out) {
+    *out = *histogram;
+    schema = MAX(schema, (int32_t)HISTOGRAM_SCHEMA_MIN);
+    if (histogram->schema == HISTOGRAM_SCHEMA_CUSTOM || histogram->schema <= schema) return;
+    int shift = histogram->schema - schema;
+    out->schema = schema;
+    out->positive = reduce_side(&histogram->positive, histogram->is_float, shift, arena);
+    out->negative = reduce_side(&histogram->negative, histogram->is_float, shift, arena);
+}
+
+// The highest schema whose buckets grow by at least this factor, 2^(2^-schema).
+static int32_t schema_of_growth(double growth_min) {
+    int32_t schema = HISTOGRAM_SCHEMA_MAX;
+    while (schema > HISTOGRAM_SCHEMA_MIN && exp2(exp2(-schema)) < growth_min) schema--;
+    return schema;
+}
+
+bool native_histogram_fit(const NativeHistogram *histogram, double growth_min, uint64_t buckets_max,
+                          Arena *arena, NativeHistogram *out) {
+    *out = *histogram;
+    if (growth_min > 1)
+        native_histogram_reduce(histogram, schema_of_growth(growth_min), arena, out);
+    while (buckets_max > 0 &&
+           out->positive.bucket_count + out->negative.bucket_count > buckets_max) {
+        if (out->schema <= HISTOGRAM_SCHEMA_MIN) return false;
+        NativeHistogram wider;
+        native_histogram_reduce(out, out->schema - 1, arena, &wider);
+        *out = wider;
+    }
+    return true;
+}
+
 // ---- Comparing ----
 
 static bool same_bytes(const void *a, const void *b, size_t count, size_t size) {

@@ -71,5 +71,16 @@ void native_histogram_write(const NativeHistogram *histogram, Builder *out);
 // the parts agree is native_histogram_check's. `out` is written only on success.
 must_use bool native_histogram_read(Bytes wire, Arena *arena, NativeHistogram *out, Error *err);
 
+// The same in wider buckets, those of a lower `schema`: each step down joins two. One whose schema
+// is not above that, or has custom bounds, stays as it is. What is joined lies on `arena`. Only for
+// one that passed native_histogram_check.
+void native_histogram_reduce(const NativeHistogram *histogram, int32_t schema, Arena *arena,
+                             NativeHistogram *out);
+
+// Reduces until the bounds of a bucket are at least `growth_min` times apart (1 or less: any) and
+// there are at most `buckets_max` (0: any number). False when they are still too many.
+must_use bool native_histogram_fit(const NativeHistogram *histogram, double growth_min,
+                                   uint64_t buckets_max, Arena *arena, NativeHistogram *out);
+
 // The same histogram, bit for bit (time and hint included).
 bool native_histogram_equal(const NativeHistogram *a, const NativeHistogram *b);

@@ -156,8 +156,88 @@ TEST(parts_that_do_not_agree_are_named) {
     check_ok(t, native_histogram_check(&good, t->err));
 }
 
+TEST(a_lower_schema_joins_buckets) {
+    // Buckets -1, 0 | 1, 2 | 3 | 8 with 1, 2 | 3, 4 | 5 | 6 observations.
+    static const HistogramSpan spans[] = {{-1, 5}, {4, 1}}, joined[] = {{0, 3}, {1, 1}};
+    static const int64_t deltas[] = {1, 1, 1, 1, 1, 1}, sums[] = {3, 4, -2, 1};
+    static const double counts[] = {1, 2, 3, 4, 5, 6}, sums_float[] = {3, 7, 5, 6};
+    NativeHistogram in = {.schema = 1,
+                          .count = 24,
+                          .zero_count = 3,
+                          .positive = {spans, 2, deltas, NULL, 6}},
+                    out;
+    native_histogram_reduce(&in, 0, t->arena, &out);
+    NativeHistogram stated = in;
+    stated.schema = 0;
+    stated.positive = (HistogramBuckets){joined, 2, sums, NULL, 4};
+    check_ok(t, native_histogram_check(&in, t->err));
+    check_ok(t, native_histogram_check(&out, t->err));
+    check(t, native_histogram_equal(&stated, &out));
+
+    in.is_float = stated.is_float = true;
+    in.positive = (HistogramBuckets){spans, 2, NULL, counts, 6};
+    stated.positive = (HistogramBuckets){joined, 2, NULL, sums_float, 4};
+    native_histogram_reduce(&in, 0, t->arena, &out);
+    check(t, native_histogram_equal(&stated, &out));
+    native_histogram_reduce(&in, 1, t->arena, &out);
+    check(t, native_histogram_equal(&in, &out));
+}
+
+TEST(reducing_step_by_step_or_at_once_is_the_same) {
+    uint64_t random = t->seed;
+    for (int round = 0; round < 500; round++) {
+        HistogramSpan spans[4];
+        int64_t deltas[64];
+        NativeHistogram in = {.schema = 8};
+        int64_t last = 0;
+        for (size_t i = 0; i < COUNT(spans); i++) {
+            spans[i].offset = (int32_t)(test_random(&random) % 50) - (i == 0 ? 100 : 0);
+            spans[i].length = (uint32_t)(test_random(&random) % 16);
+            for (uint32_t k = 0; k < spans[i].length; k++) {
+                int64_t count = (int64_t)(test_random(&random) % 1000);
+                in.count += (uint64_t)count;
+                deltas[in.positive.bucket_count++] = count - last;
+                last = count;
+            }
+        }
+        in.positive.spans = spans;
+        in.positive.span_count = COUNT(spans);
+        in.positive.deltas = deltas;
+        check_ok(t, native_histogram_check(&in, t->err));
+        NativeHistogram stepped = in, at_once, fitted;
+        for (int32_t schema = 7; schema >= HISTOGRAM_SCHEMA_MIN; schema--) {
+            NativeHistogram next;
+            native_histogram_reduce(&stepped, schema, t->arena, &next);
+            stepped = next;
+            native_histogram_reduce(&in, schema, t->arena, &at_once);
+            check(t, native_histogram_equal(&stepped, &at_once));
+            check_ok(t, native_histogram_check(&stepped, t->err));
+        }
+        bool fits = native_histogram_fit(&in, 0, 5, t->arena, &fitted);
+        check(t, fits && fitted.positive.bucket_count <= 5);
+        check(t, native_histogram_fit(&in, 1.1, 0, t->arena, &fitted) && fitted.schema == 2);
+    }
+    NativeHistogram bounds = custom(), out;
+    check(t, !native_histogram_fit(&bounds, 2, 2, t->arena, &out));
+}
+
+// The table in Prometheus' documentation of native_histogram_min_bucket_factor.
+TEST(growth_factors_choose_the_schema_that_prometheus_says) {
+    static const double factors[] = {65536, 256,  16,   4,    2,     1.4,  1.1,
+                                     1.09,  1.04, 1.02, 1.01, 1.005, 1.002};
+    static const HistogramSpan span[] = {{0, 1}};
+    static const int64_t one[] = {1};
+    NativeHistogram in = {.schema = 8, .count = 1, .positive = {span, 1, one, NULL, 1}}, out;
+    for (size_t i = 0; i < COUNT(factors); i++) {
+        check(t, native_histogram_fit(&in, factors[i], 0, t->arena, &out));
+        check_i64(t, (int)i - 4, out.schema);
+    }
+}
+
 TEST_MAIN("model/native_histogram", CASE(a_histogram_comes_back_from_its_wire_bytes_bit_for_bit),
           CASE(the_wire_bytes_are_those_of_prometheus),
           CASE(numbers_that_are_not_packed_are_read_too),
           CASE(every_truncation_is_refused_or_another_histogram),
-          CASE(parts_that_do_not_agree_are_named))
+          CASE(parts_that_do_not_agree_are_named), CASE(a_lower_schema_joins_buckets),
+          CASE(growth_factors_choose_the_schema_that_prometheus_says),
+          CASE(reducing_step_by_step_or_at_once_is_the_same))

@@ -184,15 +184,17 @@ static bool add_value(Walk *walk, const ExpositionRow *row, Labels labels, int64
     }
     write_body_begin(walk->body, labels);
     if (row->kind == EXPOSITION_HISTOGRAM) {
-        NativeHistogram histogram = *row->histogram;
-        histogram.time_ms = time_ms;
-        uint64_t most = walk->target->config->native_histogram_buckets_max;
-        size_t buckets = histogram.positive.bucket_count + histogram.negative.bucket_count;
-        if (most > 0 && buckets > most) {
+        const ScrapeConfig *config = walk->target->config;
+        uint64_t most = config->native_histogram_buckets_max;
+        NativeHistogram histogram;
+        if (!native_histogram_fit(row->histogram, config->native_histogram_growth_min, most,
+                                  &walk->room->arena, &histogram)) {
             return error_set(err, ERROR_TOO_LARGE,
-                             "histogram bucket limit exceeded: %zu buckets, limit %llu", buckets,
+                             "histogram bucket limit exceeded: %zu buckets, limit %llu",
+                             histogram.positive.bucket_count + histogram.negative.bucket_count,
                              (unsigned long long)most);
         }
+        histogram.time_ms = time_ms;
         write_body_histogram(walk->body, &histogram);
     } else {
         write_body_sample(walk->body, time_ms, row->value);
