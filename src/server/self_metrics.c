@@ -69,6 +69,7 @@ void snapshot_take(Server *server, Snapshot *s) {
         .resident = process_memory_resident(),
         .files_open = process_files_open(),
         .files_max = process_files_max(),
+        .live = (uint64_t)MAX(atomic_load(&server->live), 0),
         .tls_expires_s =
             server->options.tls != NULL ? (double)tls_server_expires_s(server->options.tls) : 0,
         .auth_refused = counted(&counters->auth_refused),

@@ -26,7 +26,7 @@ typedef struct Snapshot {
     size_t tenants;
     double cpu_s, started_s, tls_expires_s;
     int64_t resident, files_open, files_max;
-    uint64_t auth_refused, queries, queries_failed, query_samples, query_ns, writes_failed;
+    uint64_t live, auth_refused, queries, queries_failed, query_samples, query_ns, writes_failed;
 } Snapshot;
 void snapshot_take(Server *server, Snapshot *s);
 

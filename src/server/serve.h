@@ -17,6 +17,10 @@ bool serve_host_processes(Request *request, Error *err);
 bool serve_self(Request *request, Error *err);
 bool serve_sources(Request *request, Error *err);
 
+// live.c
+bool check_live(Request *request, Error *err);
+bool serve_live(Request *request, Error *err);
+
 // ui.c
 bool serve_ui_root(Request *request, Error *err);
 bool serve_ui(Request *request, Error *err);
