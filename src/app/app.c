@@ -245,10 +245,9 @@ static void say_ready(App *app, double seconds) {
     bool everywhere = text_equal(host, TEXT("0.0.0.0:")) || text_equal(host, TEXT("[::]:"));
     if (everywhere) host = TEXT("127.0.0.1:");
     AUTO(builder_free) Builder out = {0};
-    builder_addf(&out, "Traceo %.*s, ready after %.2f s\n", TEXT_ARG(app->options->build.version),
-                 seconds);
     const char *scheme = app->tls != NULL ? "https" : "http";
-    builder_addf(&out, "  URL    %s://%.*s%u\n", scheme, TEXT_ARG(host), (unsigned)port);
+    builder_addf(&out, "Traceo is at %s://%.*s%u  (version %.*s, ready after %.2f s)\n", scheme,
+                 TEXT_ARG(host), (unsigned)port, TEXT_ARG(app->options->build.version), seconds);
     builder_addf(&out, "  Data   %.*s\n", TEXT_ARG(data_folder(app)));
     if (app->options->config_path.len > 0)
         builder_addf(&out, "  Config %.*s\n", TEXT_ARG(app->options->config_path));
@@ -279,10 +278,11 @@ static bool become_ready(App *app, Error *err) {
     double seconds = (double)(app->clock->monotonic_ns(app->clock) - app->started_ns) / 1e9;
     StoreState state;
     store_state(app->store, &state);
+    // First of all where to look.
+    if (!app->options->quiet) say_ready(app, seconds);
     log_info("ready", LOG_TEXT("listen", app->address.text),
              LOG_TEXT("data", settings_text(app->settings, SETTING_DATA)),
              LOG_I64("replayed_records", state.replayed_records), LOG_F64("seconds", seconds));
-    if (!app->options->quiet) say_ready(app, seconds);
     return true;
 }
 

@@ -90,7 +90,7 @@ def clients(tap, folder, ca):
         tap.check(asked.stdout.strip() == "42", "and TRACEO_CA_FILE")
         asked = run(*query, "6 * 7")
         tap.check(asked.returncode != 0 and "--ca-file" in asked.stderr, "without them it says what to do")
-        tap.check(f"URL    {url}" in server.tail(), "the start-up lines say https")
+        tap.check(f"Traceo is at {url} " in server.tail(), "the start-up lines say https")
     finally:
         server.close()
 
