@@ -9,6 +9,7 @@ import { clockText, tickText, timeText, zoneOffsetMs, type Span } from '../data/
 import { axisTexts, valueText, type Unit } from '../data/units';
 import { moveRange, setSpan, shownTheme, zone } from '../state';
 import { colorKeeper, seriesColor, withAlpha } from './colors';
+import { denseView, drawRanges, pixelOf, type DenseView } from './dense';
 import { downsample, lowerBound, nearestIndex } from './downsample';
 import { Legend, type LegendRow } from './legend';
 import { bindPan, type Pan } from './pan';
@@ -40,9 +41,14 @@ export const hovered = signal<number | undefined>(undefined);
 interface View {
   times: number[]; // seconds, as uPlot wants them
   shown: (number | null)[][]; // stacked or not
+  dense?: DenseView; // then `shown` is one series with the extremes, not drawn, for the scale
 }
 
+// More points than this in sight are drawn pixel by pixel (dense.ts).
+const DENSE_POINTS = 60000;
+
 const SIDE = 58; // px for the y axis: the same everywhere, so that charts line up
+const PAD = 8; // px on the right
 
 function css(element: Element, name: string): string {
   return getComputedStyle(element).getPropertyValue(name).trim();
@@ -79,10 +85,21 @@ export function Chart(props: ChartProps) {
   const all = data?.series ?? [];
   const colors = all.map((one) => one.color ?? seriesColor(colorOf(one.name), theme));
   const visible = all.map((one, i) => ({ ...one, color: colors[i]! })).filter((one) => !hidden.has(one.name));
-  const shape = JSON.stringify([visible.map((one) => [one.name, one.color]), stacked, theme, zoneName, unit, props.min, props.max, props.log]);
+  const inSight = data === undefined ? 0 : lowerBound(data.times, span.toMs) - lowerBound(data.times, span.fromMs);
+  const isDense = !stacked && !props.log && inSight * visible.length > DENSE_POINTS;
+  const shape = JSON.stringify([isDense, visible.map((one) => [one.name, one.color]), stacked, theme, zoneName, unit, props.min, props.max, props.log]);
+  const ratio = globalThis.devicePixelRatio || 1;
 
+  const denseOld = useRef<DenseView | undefined>(undefined);
   const view = useMemo<View>(() => {
     const times = data?.times ?? [];
+    if (isDense) {
+      const columns = Math.max(50, Math.round((width - SIDE - PAD) * ratio));
+      const dense = denseView(times, visible.map((one) => one.values), span.fromMs, span.toMs, columns, denseOld.current);
+      denseOld.current = dense;
+      const some = Number.isFinite(dense.low);
+      return { times: [span.fromMs / 1000, span.toMs / 1000], shown: [some ? [dense.low, dense.high] : [null, null]], dense };
+    }
     const from = Math.max(0, lowerBound(times, span.fromMs) - 1);
     const to = Math.min(times.length, lowerBound(times, span.toMs) + 2);
     // Two hundred lines on one pixel cannot be told apart: with many series a column is wider. Its extremes stay.
@@ -91,6 +108,14 @@ export function Chart(props: ChartProps) {
     if (props.log) for (const values of picked.values) values.forEach((value, i) => value !== null && value <= 0 && (values[i] = null));
     return { times: picked.times.map((time) => time / 1000), shown: stacked ? stack(picked.values) : picked.values };
   }, [data, span.fromMs, span.toMs, width, shape]);
+
+  // What the drawing hook looks at; it is called from within uPlot.
+  const viewNow = useRef(view);
+  viewNow.current = view;
+  const visibleNow = useRef(visible);
+  visibleNow.current = visible;
+  const focusNow = useRef(focus);
+  focusNow.current = focus;
 
   // The width follows the layout.
   useLayoutEffect(() => {
@@ -108,7 +133,7 @@ export function Chart(props: ChartProps) {
     const grid = css(element, '--chart-grid');
     const ink = css(element, '--ink-3');
     const font = '11px ' + css(element, '--font');
-    const order = visible.map((_, i) => i);
+    const order = isDense ? [] : visible.map((_, i) => i);
     const series: uPlot.Series[] = order.map((i) => ({
       label: visible[i]!.name,
       stroke: visible[i]!.color,
@@ -121,7 +146,7 @@ export function Chart(props: ChartProps) {
     const options: uPlot.Options = {
       width,
       height,
-      padding: [8, 8, 0, 0],
+      padding: [8, PAD, 0, 0],
       legend: { show: false },
       scales: {
         x: { time: false, range: () => {
@@ -158,7 +183,7 @@ export function Chart(props: ChartProps) {
           values: (_, splits) => (props.log ? splits.map((split) => (split === null ? '' : valueText(split, unit))) : axisTexts(splits, unit)),
         },
       ],
-      series: [{}, ...series],
+      series: [{}, ...(isDense ? [{ paths: () => null, points: { show: false } }] : series)],
       bands,
       cursor: {
         y: false,
@@ -170,9 +195,11 @@ export function Chart(props: ChartProps) {
             return null;
           },
         },
-        points: { size: 5, width: 0, fill: (_, i) => visible[i - 1]?.color ?? ink, show: visible.length <= 30 },
+        points: { size: 5, width: 0, fill: (_, i) => visible[i - 1]?.color ?? ink, show: !isDense && visible.length <= 30 },
       },
       hooks: {
+        // While the hand moves the chart its picture is moved instead (pan.ts).
+        drawAxes: [(u) => pan.current.span === undefined && drawDense(u, viewNow.current.dense, visibleNow.current, focusNow.current, ratio)],
         setCursor: [
           (u) => {
             if (!element.matches(':hover')) return; // moved by a neighbour
@@ -237,11 +264,12 @@ export function Chart(props: ChartProps) {
     u.redraw(false);
   }, [focus, shape]);
 
-  const rows: LegendRow[] = all.map((one, i) => ({ name: one.name, color: colors[i]!, hidden: hidden.has(one.name), values: one.values }));
+  const description = useMemo(() => describe(title, data?.series ?? [], unit), [data, unit, title]);
+  const rows: LegendRow[] = legend === 'none' ? [] : all.map((one, i) => ({ name: one.name, color: colors[i]!, hidden: hidden.has(one.name), values: one.values }));
   const hide = (next: Set<string>) => (props.onHide ?? setOwnHidden)(next);
 
   const at = hovered.value;
-  const told = at === undefined ? describe(title, all, unit) : clockText(at, zoneName) + ': ' + nearest(data, at, unit);
+  const told = at === undefined ? description : clockText(at, zoneName) + ': ' + nearest(data, at, unit);
 
   return (
     <figure class="chart">
@@ -273,6 +301,36 @@ export function Chart(props: ChartProps) {
       </span>
     </figure>
   );
+}
+
+// One picture of its own, made anew for each drawing and laid over the grid.
+let canvas: HTMLCanvasElement | undefined;
+let image: ImageData | undefined;
+
+function drawDense(u: uPlot, dense: DenseView | undefined, visible: readonly { name: string; color: string }[], focus: string | undefined, ratio: number): void {
+  const { min, max } = u.scales['y']!;
+  if (dense === undefined || min == null || max == null || max <= min) return;
+  const { left, top, width, height } = u.bbox;
+  const rows = Math.max(1, Math.round(height));
+  canvas ??= document.createElement('canvas');
+  const context = canvas.getContext('2d', { willReadFrequently: true })!;
+  if (image === undefined || image.width !== dense.columns || image.height !== rows) {
+    canvas.width = dense.columns;
+    canvas.height = rows;
+    image = context.createImageData(dense.columns, rows);
+  }
+  const pixels = new Uint32Array(image.data.buffer);
+  pixels.fill(0);
+  const thick = Math.max(1, Math.round(ratio));
+  const draw = (i: number, alpha: number) => drawRanges(pixels, dense.columns, rows, dense.ranges[i]!, min, max, pixelOf(visible[i]!.color, alpha), thick);
+  visible.forEach((one, i) => {
+    if (one.name !== focus) draw(i, focus === undefined ? 255 : 50);
+  });
+  visible.forEach((one, i) => {
+    if (one.name === focus) draw(i, 255);
+  });
+  context.putImageData(image, 0, 0);
+  u.ctx.drawImage(canvas, left, top, width, height);
 }
 
 function yRange(low: number | null, high: number | null, props: ChartProps): [number, number] {

@@ -70,7 +70,16 @@ export interface Summary {
   last: number | null;
 }
 
+const summaries = new WeakMap<readonly (number | null)[], Summary>();
+
+/** Made once for each array of values: legends ask again at each move of the pointer. */
 export function summaryOf(values: readonly (number | null)[]): Summary {
+  let found = summaries.get(values);
+  if (found === undefined) summaries.set(values, (found = summarize(values)));
+  return found;
+}
+
+function summarize(values: readonly (number | null)[]): Summary {
   let min: number | null = null;
   let max: number | null = null;
   let last: number | null = null;

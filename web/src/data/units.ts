@@ -142,6 +142,7 @@ export function axisTexts(ticks: readonly number[], unit: Unit): string[] {
   const suffix = (scale?.text ?? '') + row.suffix;
   return ticks.map((tick) => {
     const text = minus((tick * factor).toFixed(places).replace(/^-(0(\.0+)?)$/, '$1'));
+    if (tick === 0 && scale !== undefined && scale.factor !== 1) return '0';
     if (unit === 'cores') return text;
     return suffix === '' ? text : suffix.length === 1 && scale?.text === suffix ? text + suffix : text + THIN + suffix;
   });

@@ -79,6 +79,9 @@ export const tests = {
     await until(page, () => /from=\d+&to=\d+/.test(location.search), 'the range in the URL');
     await page.goBack();
     await until(page, () => location.search === '', 'the range is gone');
+    await page.mouse.move(box.x + box.width * 0.5, box.y + 40);
+    await page.mouse.wheel(-200, 0);
+    await until(page, () => /from=\d+&to=\d+/.test(location.search), 'the wheel moves the range');
     assert.deepEqual(page.faults, []);
     await page.context().close();
   },
