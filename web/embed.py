@@ -105,6 +105,7 @@ def write(out, folder, reason):
     table += [f"extern const char {name}[];" for name in names]
     table += ["", "static const UiFile files[] = {", *(rows or ["    {{NULL, 0}, {NULL, 0}, {NULL, 0}, {{NULL, 0}}},"]), "};", ""]
     table += [f"const UiFiles ui_embedded = {{files, {len(rows)}, TEXT_INIT({quoted(reason)})}};", ""]
+    out.mkdir(parents=True, exist_ok=True)
     (out / "ui_table.c").write_text("\n".join(table))
 
 
