@@ -4,6 +4,17 @@
 #include "cli/run.h"
 #include "cli/version.h"
 
+// One character beyond ASCII as roff's own name for it, "…" as \[u2026]; *at stands on its first
+// byte, and on its last afterwards. Our tables are UTF-8.
+static void add_character(Builder *out, Text text, size_t *at) {
+    uint8_t first = (uint8_t)text.at[*at];
+    int more = first >= 0xf0 ? 3 : first >= 0xe0 ? 2 : 1;
+    uint32_t point = first & (0x3fu >> more);
+    for (; more > 0 && *at + 1 < text.len; more--)
+        point = point << 6 | ((uint8_t)text.at[++*at] & 0x3fu);
+    builder_addf(out, "\\[u%04X]", point);
+}
+
 // Backslashes, hyphens and a leading dot or quote mean something to roff.
 static void add_roff(Builder *out, Text text) {
     for (size_t i = 0; i < text.len; i++) {
@@ -16,6 +27,8 @@ static void add_roff(Builder *out, Text text) {
             builder_add(out, TEXT("\\-"));
         } else if (c == '\n') {
             builder_add(out, TEXT("\n.br\n"));
+        } else if ((uint8_t)c >= 0x80) {
+            add_character(out, text, &i);
         } else {
             builder_add_char(out, c);
         }
