@@ -128,6 +128,17 @@ static bool check_names(const Binder *binder, const ScrapeConfig *config, const 
                       TEXT_ARG(text_slice(config->scheme, 0, 60)));
 }
 
+// A key whose other value does nothing is known; what it would do is not there yet.
+static bool check_conversion(const ScrapeConfig *config, const YamlNode *node, Error *err) {
+    if (!config->classic_to_native_histograms) return true;
+    return yaml_error(
+        bind_at(node, TEXT("convert_classic_histograms_to_nhcb")), ERROR_UNSUPPORTED, err,
+        "convert_classic_histograms_to_nhcb is not supported by this version of "
+        "Traceo; delete the key, then classic histograms are stored as they come (job "
+        "\"%.*s\")",
+        TEXT_ARG(config->job_name));
+}
+
 bool scrape_check(Binder *binder, void *object, const YamlNode *node, Error *err) {
     ScrapeConfig *config = object;
     const ConfigContext *context = binder->context;
@@ -138,6 +149,7 @@ bool scrape_check(Binder *binder, void *object, const YamlNode *node, Error *err
     inherit_limits(&config->limits, &global->limits);
     choose_protocols(config, global);
     TRY(choose_escaping(config, global, node, err));
+    TRY(check_conversion(config, node, err));
     TRY(compile_rules(binder, &config->relabel, config->names, node, TEXT("relabel_configs"), err));
     TRY(compile_rules(binder, &config->metric_relabel, config->names, node,
                       TEXT("metric_relabel_configs"), err));
