@@ -17,11 +17,12 @@ bool scraping_load(Scraping *scraping, Error *err) {
     AUTO(scrape_configs_close) ScrapeConfigs *fresh = NULL;
     TRY(scrape_configs_open(disk_real(), scraping->config_path, &fresh, err));
     mutex_take(&scraping->lock);
-    AUTO(scrape_configs_close) ScrapeConfigs *old = scraping->configs;
+    ScrapeConfigs *old = scraping->configs;
     scraping->configs = TAKE(fresh);
     Scraper *scraper = atomic_load(&scraping->scraper);
     if (scraper != NULL) scraper_apply(scraper, scraping->configs);
     mutex_give(&scraping->lock);
+    scrape_configs_close(&old);
     return true;
 }
 

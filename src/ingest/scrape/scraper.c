@@ -179,9 +179,10 @@ static void apply_pending(void *context) {
 
 void scraper_apply(Scraper *scraper, ScrapeConfigs *configs) {
     mutex_take(&scraper->lock);
-    AUTO(scrape_configs_close) ScrapeConfigs *overtaken = TAKE(scraper->pending);
+    ScrapeConfigs *overtaken = TAKE(scraper->pending);
     scraper->pending = scrape_configs_ref(configs);
     mutex_give(&scraper->lock);
+    scrape_configs_close(&overtaken);
     loop_post(scraper->loop, apply_pending, scraper);
 }
 
