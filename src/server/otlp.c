@@ -172,6 +172,9 @@ bool serve_otlp_metrics(Request *request, Error *err) {
         return false;
     }
     writer_count(server, &request->otlp.ingest);
+    count_up(&server->counters.otlp_points, request->otlp.points);
+    count_up(&server->counters.otlp_cached, request->otlp.cached);
+    count_up(&server->counters.otlp_rejected, request->otlp.rejected);
     note(request, request->otlp.rejected > 0 ? &request->otlp.first_fault : NULL);
     if (request->otlp.ingest.sequence == 0) {
         answer(request);

@@ -138,6 +138,9 @@ TEST(good_points_beside_bad_ones_are_kept_and_the_bad_ones_counted) {
     check(t, text_find(message, TEXT("2 of 3 data points were rejected; the first: metric \"g\": a "
                                      "data point without a time")) == 0);
     check_value(t, &world, "g", "7");
+    Text own = test_get(t, &world, "/metrics").body;
+    check(t, text_find(own, TEXT("\ntraceo_otlp_points_total 3\n")) > 0);
+    check(t, text_find(own, TEXT("\ntraceo_otlp_points_rejected_total 2\n")) > 0);
     // Another value at the same time; in protobuf: partial_success {1 count, 2 message}.
     answer = post(t, &world, (Post){0}, gauge_of(t, "g", T0_MS + 20000, 8));
     check_i64(t, 200, answer.status);

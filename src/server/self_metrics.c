@@ -78,6 +78,9 @@ void snapshot_take(Server *server, Snapshot *s) {
         .query_samples = counted(&counters->query_samples),
         .query_ns = counted(&counters->query_ns),
         .writes_failed = counted(&counters->writes_failed),
+        .otlp_points = counted(&counters->otlp_points),
+        .otlp_cached = counted(&counters->otlp_cached),
+        .otlp_rejected = counted(&counters->otlp_rejected),
     };
     store_state(server->options.store, &s->store);
     worker_pool_state(server->workers, &s->workers);

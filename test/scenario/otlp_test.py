@@ -140,6 +140,26 @@ def exemplar_wrong(server, trace, begun):
     return None if trace in traces else f"trace {trace} is not among {traces}"
 
 
+CALLS = {
+    "good": ("OK", 0, ""),
+    "partial": ("OK", 1, "1 of 2 data points were rejected; the first: metric \"by.hand\": a data point without a time"),
+    "traces": ("UNIMPLEMENTED", None, "it takes OTLP metrics"),
+    "malformed": ("INVALID_ARGUMENT", None, "malformed protobuf"),
+    "deadline": ("DEADLINE_EXCEEDED", None, ""),
+}
+
+
+def check_calls(tap, port):
+    """What gRPC says besides yes."""
+    done = subprocess.run([str(PACKAGES / "venv/bin/python"), str(HERE / "calls.py"), str(port)], capture_output=True, text=True,
+                          timeout=60)
+    answers = {answer["call"]: answer for answer in map(json.loads, done.stdout.splitlines())}
+    for call, (code, rejected, message) in CALLS.items():
+        answer = answers.get(call, {})
+        holds = answer.get("code") == code and answer.get("rejected") == rejected and message in answer.get("message", "")
+        tap.check(holds, f"a {call} call of gRPC is answered {code}", f"{answer} {done.stderr[-500:]}")
+
+
 def main():
     tap = Tap()
     PACKAGES.mkdir(parents=True, exist_ok=True)
@@ -168,6 +188,8 @@ def main():
                 trace = done.stdout.strip()
         fault = metadata_wrong(server)
         tap.check(fault is None, "types, help and units are known", fault)
+        if not missing["python"]:
+            check_calls(tap, server.port)
         if trace:
             fault = exemplar_wrong(server, trace, begun)
             tap.check(fault is None, "an exemplar leads to its trace", fault)
