@@ -14,7 +14,6 @@ bool serve_self(Request *request, Error *err) {
     (void)err;
     Server *server = request->server;
     Clock *clock = server->options.clock;
-    AUTO(arena_free) Arena arena = {0};
     Snapshot s;
     snapshot_take(server, &s);
     JsonWriter writer = envelope_begin(request);
