@@ -14,7 +14,7 @@ import { Panel } from '../../ui/panel';
 import { Arriving } from './arriving';
 import { Cost } from './cost';
 import { FileSystems } from './filesystems';
-import { arrange, hostExprs, hostFacts, lastOf, MODES, total, type Host } from './host';
+import { arrange, hostExprs, hostFacts, largest, lastOf, MODES, total, type Host } from './host';
 import { Processes } from './processes';
 import { Tile } from './tile';
 import './home.css';
@@ -101,7 +101,7 @@ function Live({ host }: { host: Host }) {
         <Tile title="Load" unit="none" values={total(loadData, ['1 min'])} shown={shown} times={loadData?.times} />
         <Tile title="Disks" unit="bytes/s" values={total(diskData)} shown={shown} times={diskData?.times} />
         <Tile title="Network" unit="bytes/s" values={total(networkData)} shown={shown} times={networkData?.times} />
-        <Tile title="Pressure" unit="ratio" values={total(pressureData)} shown={shown} times={pressureData?.times} limit={1} />
+        <Tile title="Pressure" unit="ratio" values={largest(pressureData)} shown={shown} times={pressureData?.times} limit={1} />
       </section>
       <HostChart class="w6" title="Processor" note={host.name} live={cpu} data={cpuData} shown={shown} chart={{ unit: 'ratio', stacked: true, max: undefined }} />
       <HostChart class="w6" title="Memory" live={memory} data={memoryData} shown={shown} chart={{ unit: 'bytes', stacked: true }} />

@@ -28,10 +28,12 @@ export type HostExpr = (stepMs: number) => string;
 /** The expressions of the charts for one host; each follows the step of its chart. */
 export function hostExprs(host: Host): Record<'cpu' | 'memory' | 'load' | 'pressure' | 'disk' | 'busy' | 'network', HostExpr> {
   const where = `job="node",instance=${JSON.stringify(host.name)}`;
-  const window = (stepMs: number) => durationText(rateWindow(stepMs, host.intervalMs));
+  // With a point for every collection its own rate is the truest, also in the first seconds; rate() over what has hardly
+  // begun would say too little.
+  const rate = (metric: string, stepMs: number) => `${stepMs <= 2 * host.intervalMs ? 'irate' : 'rate'}(${metric}[${durationText(rateWindow(stepMs, host.intervalMs))}])`;
   const kind = (expr: string, name: string) => `label_replace(${expr}, "kind", "${name}", "", "")`;
   return {
-    cpu: (step) => `sum by (mode) (rate(node_cpu_seconds_total{${where},mode!="idle"}[${window(step)}])) / scalar(count(node_cpu_seconds_total{${where},mode="idle"}))`,
+    cpu: (step) => `sum by (mode) (${rate(`node_cpu_seconds_total{${where},mode!="idle"}`, step)}) / scalar(count(node_cpu_seconds_total{${where},mode="idle"}))`,
     memory: () =>
       [
         kind(`node_memory_MemTotal_bytes{${where}} - node_memory_MemAvailable_bytes{${where}}`, 'used'),
@@ -41,20 +43,20 @@ export function hostExprs(host: Host): Record<'cpu' | 'memory' | 'load' | 'press
     load: () => `{__name__=~"node_load1|node_load5|node_load15",${where}}`,
     pressure: (step) =>
       [
-        kind(`rate(node_pressure_cpu_waiting_seconds_total{${where}}[${window(step)}])`, 'processor'),
-        kind(`rate(node_pressure_memory_waiting_seconds_total{${where}}[${window(step)}])`, 'memory'),
-        kind(`rate(node_pressure_io_waiting_seconds_total{${where}}[${window(step)}])`, 'disk'),
+        kind(rate(`node_pressure_cpu_waiting_seconds_total{${where}}`, step), 'processor'),
+        kind(rate(`node_pressure_memory_waiting_seconds_total{${where}}`, step), 'memory'),
+        kind(rate(`node_pressure_io_waiting_seconds_total{${where}}`, step), 'disk'),
       ].join(' or '),
     disk: (step) =>
       [
-        kind(`sum(rate(node_disk_read_bytes_total{${where}}[${window(step)}]))`, 'read'),
-        kind(`sum(rate(node_disk_written_bytes_total{${where}}[${window(step)}]))`, 'written'),
+        kind(`sum(${rate(`node_disk_read_bytes_total{${where}}`, step)})`, 'read'),
+        kind(`sum(${rate(`node_disk_written_bytes_total{${where}}`, step)})`, 'written'),
       ].join(' or '),
-    busy: (step) => `rate(node_disk_io_time_seconds_total{${where}}[${window(step)}]) > 0`,
+    busy: (step) => `${rate(`node_disk_io_time_seconds_total{${where}}`, step)} > 0`,
     network: (step) =>
       [
-        kind(`sum(rate(node_network_receive_bytes_total{${where},device!="lo"}[${window(step)}]))`, 'received'),
-        kind(`sum(rate(node_network_transmit_bytes_total{${where},device!="lo"}[${window(step)}]))`, 'sent'),
+        kind(`sum(${rate(`node_network_receive_bytes_total{${where},device!="lo"}`, step)})`, 'received'),
+        kind(`sum(${rate(`node_network_transmit_bytes_total{${where},device!="lo"}`, step)})`, 'sent'),
       ].join(' or '),
   };
 }
@@ -81,6 +83,12 @@ export function total(data: Columns | undefined, names?: readonly string[]): (nu
     for (const one of chosen) if (one.values[i] !== null && one.values[i] !== undefined) sum = (sum ?? 0) + one.values[i]!;
     return sum;
   });
+}
+
+/** The largest of all series, for a tile. */
+export function largest(data: Columns | undefined): (number | null)[] {
+  if (data === undefined) return [];
+  return data.times.map((_, i) => data.series.reduce<number | null>((most, one) => (one.values[i] == null ? most : Math.max(most ?? 0, one.values[i]!)), null));
 }
 
 export function lastOf(values: readonly (number | null)[]): number | null {
