@@ -427,6 +427,32 @@ TEST(tls_1_2_is_refused_unless_chosen_and_then_only_with_good_ciphers) {
     world_end(t, &world);
 }
 
+// A client's preface and SETTINGS; the server's SETTINGS come back as the first frame.
+static int write_preface(SSL *ssl) {
+    static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0";
+    return SSL_write(ssl, preface, sizeof preface - 1);
+}
+
+static int read_frame_type(SSL *ssl) {
+    unsigned char head[9];
+    int got = SSL_read(ssl, head, sizeof head);
+    return got <= 0 ? got : got == 9 && head[3] == 4 ? 1 : -1;
+}
+
+TEST(alpn_brings_http2_where_it_is_offered) {
+    World world;
+    world_begin(t, &world);
+    world.tls_options.http2 = true;
+    world_serve(t, &world, NULL);
+    Peer peer;
+    check(t, peer_connect(t, &world, TLS1_3_VERSION, NULL, TEXT("\x08http/1.1\x02h2"), NULL,
+                          &peer) == 1);
+    check(t, peer_do(t, &peer, write_preface) > 0 && peer_do(t, &peer, read_frame_type) == 1);
+    peer_end(&peer);
+    check_served(t, &world);  // our own client asks for http/1.1
+    world_end(t, &world);
+}
+
 TEST(alpn_chooses_and_refuses) {
     World world;
     world_begin(t, &world);
@@ -550,6 +576,7 @@ TEST_MAIN("net/tls", CASE(requests_and_answers_of_any_size_pass),
           CASE(files_that_cannot_be_used_are_named_with_the_reason),
           CASE(certificates_change_under_load_without_a_failed_request),
           CASE(tls_1_2_is_refused_unless_chosen_and_then_only_with_good_ciphers),
-          CASE(alpn_chooses_and_refuses), CASE(sessions_are_taken_up_again_on_any_loop),
+          CASE(alpn_brings_http2_where_it_is_offered), CASE(alpn_chooses_and_refuses),
+          CASE(sessions_are_taken_up_again_on_any_loop),
           CASE(plain_requests_garbage_and_half_handshakes_end_clearly_and_soon),
           CASE(failing_calls_end_one_connection_and_single_bytes_change_nothing))
