@@ -83,6 +83,7 @@ bool http_connection_too_slow(HttpConnection *c) {
     if (http_connection_now_ms(c) < c->window_end_ms) return false;
     if (taken(c) < c->window_taken_min) {
         http_count(&c->loop->readers_cut, 1);
+        c->reader_cut = true;
         return true;
     }
     begin_window(c);
@@ -94,7 +95,11 @@ static void end_socket(HttpConnection *c) {
     if (c->source.socket.fd >= 0) {
         loop_unwatch(c->loop->loop, &c->source);
         transport_end(&c->transport);
-        socket_close(&c->source.socket);
+        if (c->reader_cut) {
+            socket_abort(&c->source.socket);
+        } else {
+            socket_close(&c->source.socket);
+        }
     }
     loop_disarm(c->loop->loop, &c->timer);
 }

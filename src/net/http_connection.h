@@ -42,6 +42,7 @@ struct HttpConnection {
     bool watch_read, watch_write;
     bool may_read;          // the transport may have more, nothing said otherwise yet
     bool lost;              // the socket is closed
+    bool reader_cut;        // ends with a reset: the kernel need not offer the rest any longer
     bool may_half_close;    // the end of their stream is no reason to close (yet)
     bool half_closed;       // it came
     bool read_wants_write;  // TLS has to say something before more can be read

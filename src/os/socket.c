@@ -300,6 +300,12 @@ void socket_shut_write(Socket socket) {
     (void)shutdown(socket.fd, SHUT_WR);  // fails only when the peer is already gone
 }
 
+void socket_abort(Socket *socket) {
+    struct linger none = {.l_onoff = 1, .l_linger = 0};
+    if (socket->fd >= 0) (void)setsockopt(socket->fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    socket_close(socket);
+}
+
 void socket_close(Socket *socket) {
     if (socket->fd >= 0) close(socket->fd);
     socket->fd = -1;

@@ -56,6 +56,9 @@ must_use bool socket_connect(Text host, uint16_t port, int64_t timeout_ms, Socke
 must_use bool socket_wait(Socket socket, bool for_write, int64_t timeout_ms, Error *err);
 void socket_shut_write(Socket socket);
 void socket_close(Socket *socket);
+// At once, with a reset: what was written and not taken is thrown away, and the kernel's memory of
+// it comes back. (After socket_close the kernel goes on offering it, for minutes.)
+void socket_abort(Socket *socket);
 
 // Readiness of many sockets (epoll, level-triggered).
 typedef struct Poller Poller;
