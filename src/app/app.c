@@ -274,7 +274,7 @@ static bool become_ready(App *app, Error *err) {
     TRY(store_replay(app->store, replay_record, app, err));
     TRY(store_run(app->store, err));
     TRY(start_collector(app, err));
-    TRY(scraping_start(&app->scraping, app->store, err));
+    TRY(scraping_start(&app->scraping, app->store, app->server, err));
     double seconds = (double)(app->clock->monotonic_ns(app->clock) - app->started_ns) / 1e9;
     StoreState state;
     store_state(app->store, &state);

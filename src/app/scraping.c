@@ -26,13 +26,33 @@ bool scraping_load(Scraping *scraping, Error *err) {
     return true;
 }
 
-bool scraping_start(Scraping *scraping, Store *store, Error *err) {
+// All targets of a job are one sender: a thousand of them would push all others out of the table.
+static void scraped(void *context, const ScrapeDone *done) {
+    Error named;
+    if (done->fault != NULL) {
+        named = *done->fault;
+        error_context(&named, "%.*s", TEXT_ARG(done->url));
+    }
+    SourceNote note = {
+        .protocol = TEXT("scrape"),
+        .peer = done->job,
+        .tenant = done->tenant,
+        .samples = done->samples,
+        .bytes = done->bytes,
+        .fault = done->fault != NULL ? &named : NULL,
+    };
+    server_note_source(context, &note);
+}
+
+bool scraping_start(Scraping *scraping, Store *store, Server *server, Error *err) {
     ScraperOptions options = {
         .store = store,
         .clock = scraping->clock,
         .disk = disk_real(),
         .version = scraping->build.version,
         .host = scraping->host,
+        .done = scraped,
+        .done_context = server,
     };
     TRY(random_hash_key(&options.hash_key, err));
     Scraper *scraper;

@@ -26,7 +26,7 @@ void scraping_begin(Scraping *scraping, Text config_path, Text host, ServerBuild
 // Reads the configuration (again). On failure the old one stays in force.
 must_use bool scraping_load(Scraping *scraping, Error *err);
 // Any of the program's threads; once.
-must_use bool scraping_start(Scraping *scraping, Store *store, Error *err);
+must_use bool scraping_start(Scraping *scraping, Store *store, Server *server, Error *err);
 void scraping_end(Scraping *scraping);  // after the server has stopped
 
 // The scrape half of the settings in force, secrets masked; any thread.

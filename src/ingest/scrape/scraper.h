@@ -13,6 +13,13 @@
 
 typedef struct Scraper Scraper;
 
+// The end of one scrape, for whoever shows what is arriving. `fault` NULL: it was good.
+typedef struct ScrapeDone {
+    Text job, url, tenant;
+    uint64_t samples, bytes;
+    const Error *fault;
+} ScrapeDone;
+
 typedef struct ScraperOptions {
     Store *store;  // replayed and running; outlives the scraper
     Clock *clock;
@@ -22,6 +29,9 @@ typedef struct ScraperOptions {
     Text host;         // this machine's name: spreads targets, and stands in globalUrl
     Text tenant;       // empty: TENANT_DEFAULT_NAME
     Text dns_servers;  // empty: /etc/resolv.conf
+    // Called after each scrape, on the scraper's thread, which it must not hold up. NULL is fine.
+    void (*done)(void *context, const ScrapeDone *done);
+    void *done_context;
 } ScraperOptions;
 
 // Scrapes nothing until scraper_apply.

@@ -358,6 +358,15 @@ static void finish(ScrapeTarget *target, AppendCounts counts, int64_t body_bytes
         [REPORT_BODY_BYTES] = (double)body_bytes,
     };
     add_reports(target, values);
+    if (scraper->options.done != NULL) {
+        ScrapeDone done = {.job = pool->config->job_name,
+                           .url = target->url,
+                           .tenant = scraper->options.tenant,
+                           .samples = counts.scraped,
+                           .bytes = (uint64_t)body_bytes,
+                           .fault = err};
+        scraper->options.done(scraper->options.done_context, &done);
+    }
     atomic_fetch_add_explicit(&scraper->scrapes, 1, memory_order_relaxed);
     if (err != NULL) atomic_fetch_add_explicit(&scraper->scrapes_failed, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&scraper->samples, counts.scraped, memory_order_relaxed);

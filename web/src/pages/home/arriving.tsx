@@ -3,7 +3,7 @@ import { sources, type Source } from '../../data/api';
 import { useResource } from '../../data/resource';
 import { agoHuman } from '../../data/time';
 import { valueText } from '../../data/units';
-import { param, setParams } from '../../router';
+import { href, param, setParams } from '../../router';
 import { now } from '../../state';
 import { Copy } from '../../ui/copy';
 import { ErrorNotice } from '../../ui/notice';
@@ -19,7 +19,7 @@ function Who({ one }: { one: Source }) {
     <span class="row" style={{ gap: '0.45rem' }}>
       <i class={'dot ' + (bad ? 'bad' : silent ? '' : 'good')} role="img" aria-label={bad ? 'with faults' : silent ? 'silent' : 'sending'} />
       <span class="clip" title={`${one.peer} ${one.agent}`}>
-        {one.peer || one.agent} {one.peer !== '' && one.agent !== '' && <span class="faint">{one.agent}</span>}
+        {one.protocol === 'scrape' ? <a href={href('targets')}>{one.peer}</a> : one.peer || one.agent} {one.peer !== '' && one.agent !== '' && <span class="faint">{one.agent}</span>}
       </span>
     </span>
   );
@@ -36,6 +36,7 @@ const columns: readonly ColumnSpec<Source>[] = [
 function ways(origin: string): readonly { key: string; title: string; text: string; say: string }[] {
   return [
     { key: 'prometheus', title: 'Prometheus', say: 'In prometheus.yml, then reload it:', text: `remote_write:\n  - url: ${origin}/api/v1/write` },
+    { key: 'scrape', title: 'Scrape', say: 'In a file scrape.yml, then start Traceo with --config scrape.yml:', text: `scrape_configs:\n  - job_name: node\n    static_configs:\n      - targets: ['localhost:9100']` },
     { key: 'otel', title: 'OpenTelemetry', say: 'For any OpenTelemetry SDK or collector:', text: `export OTEL_EXPORTER_OTLP_ENDPOINT=${origin}\nexport OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf` },
     { key: 'shell', title: 'Shell', say: 'One sample by hand:', text: `echo 'backup_size_bytes{host="a"} 1024' | traceo push --server ${origin}` },
     { key: 'grafana', title: 'Grafana', say: 'To ask from Grafana, a data source of type Prometheus with the URL:', text: origin },
