@@ -170,7 +170,7 @@ TEST(frames_become_the_events_of_the_table_however_they_are_cut) {
     int cases = 0;
     while (text_cut(&rest, '\n', &line)) {
         if (line.len == 0 || line.at[0] == '#') continue;
-        Text name, frames, word;
+        Text name, frames = TEXT_NONE, word;
         check(t, text_cut(&line, '|', &name) && text_cut(&line, '|', &frames));
         Text events = text_trim(line);
         frames = text_trim(frames);
