@@ -77,7 +77,8 @@ static HttpProgress read_version(HttpHeadParser *parser, Text version) {
     if (!well_formed)
         return refuse(&parser->refusal, 400, "The request line does not end in HTTP/1.1.");
     if (version.at[5] == '2')
-        return refuse(&parser->refusal, 505, "HTTP/2 begins with its own preface, not with such a line.");
+        return refuse(&parser->refusal, 505,
+                      "HTTP/2 begins with its own preface, not with such a line.");
     if (version.at[5] != '1' || version.at[7] > '1') {
         return refuse(&parser->refusal, 505, "Only HTTP/1.1 and HTTP/1.0 are spoken here.");
     }
