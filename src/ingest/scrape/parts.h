@@ -134,9 +134,10 @@ struct Scraper {
     WriteBody body;  // rows of several targets, until the next flush
     WheelTimer flush_timer;
     bool failing, refusing;  // said in the log
-    Mutex lock;              // LOCK_SCRAPE_CALL, of the two below and of calls
+    Mutex lock;              // LOCK_SCRAPE_CALL, of what follows and of calls
     Condition called;
     ScrapeConfigs *pending;  // to be applied
+    bool ended;              // the thread has left its loop
     // Counters, read by any thread.
     _Atomic uint64_t pool_count, by_health[3], dropped, scrapes, scrapes_failed, samples,
         body_bytes, wire_bytes, duration_ns, rows_refused, writes_failed, series_cached,

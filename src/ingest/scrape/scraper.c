@@ -212,9 +212,10 @@ bool scraper_call(Scraper *scraper, bool (*run)(Scraper *scraper, void *context,
     Call call = {scraper, run, context, err, false, false};
     loop_post(scraper->loop, answer_call, &call);
     mutex_take(&scraper->lock);
-    while (!call.done) condition_wait(&scraper->called, &scraper->lock);
+    while (!call.done && !scraper->ended) condition_wait(&scraper->called, &scraper->lock);
+    bool done = call.done;
     mutex_give(&scraper->lock);
-    return call.ok;
+    return done ? call.ok : error_set(err, ERROR_BUSY, "the scraper has stopped; see the log");
 }
 
 // ---- Life ----
@@ -223,6 +224,11 @@ static void scraper_run(void *context) {
     Scraper *scraper = context;
     Error err = {0};
     if (!loop_run(scraper->loop, &err)) log_error("the scraper stopped", LOG_ERR(&err));
+    // Nobody answers calls any more.
+    mutex_take(&scraper->lock);
+    scraper->ended = true;
+    condition_wake_all(&scraper->called);
+    mutex_give(&scraper->lock);
 }
 
 bool scraper_start(const ScraperOptions *options, Scraper **out, Error *err) {

@@ -88,12 +88,21 @@ static void add_path(Text path, Builder *out) {
     }
 }
 
+// As a form: a space is '+'.
+static void add_form(Text text, Builder *out) {
+    Text piece;
+    for (bool first = true; text_cut(&text, ' ', &piece); first = false) {
+        if (!first) builder_add_char(out, '+');
+        url_encode(piece, out);
+    }
+}
+
 static void add_pair(Builder *out, bool *first, Text name, Text value) {
     builder_add_char(out, *first ? '?' : '&');
     *first = false;
-    url_encode(name, out);
+    add_form(name, out);
     builder_add_char(out, '=');
-    url_encode(value, out);
+    add_form(value, out);
 }
 
 typedef struct Param {
