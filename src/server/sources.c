@@ -18,15 +18,20 @@ void sources_end(Sources *sources) {
 // ---- Finding a row ----
 
 // Texts are kept cut to their room, and compared so.
-static bool kept_equal(const char *kept, size_t room, Text text) {
+static size_t kept_len(size_t room, Text text) {
     size_t len = MIN(text.len, room - 1);
+    // Not through the middle of a character.
+    while (len > 0 && len < text.len && ((uint8_t)text.at[len] & 0xc0) == 0x80) len--;
+    return len;
+}
+
+static bool kept_equal(const char *kept, size_t room, Text text) {
+    size_t len = kept_len(room, text);
     return strlen(kept) == len && memcmp(kept, text.at == NULL ? "" : text.at, len) == 0;
 }
 
 static void keep(char *kept, size_t room, Text text) {
-    size_t len = MIN(text.len, room - 1);
-    // Not through the middle of a character.
-    while (len > 0 && len < text.len && ((uint8_t)text.at[len] & 0xc0) == 0x80) len--;
+    size_t len = kept_len(room, text);
     for (size_t i = 0; i < len; i++) kept[i] = text.at[i] == 0 ? ' ' : text.at[i];
     kept[len] = 0;
 }

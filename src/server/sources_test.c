@@ -28,6 +28,23 @@ TEST(connections_of_one_sender_are_one_row) {
     sources_end(&sources);
 }
 
+TEST(a_long_agent_is_one_row_wherever_it_is_cut) {
+    Sources sources;
+    sources_begin(&sources);
+    for (size_t i = 0; i < 4; i++) {
+        SourceNote note = note_of("a", 1);
+        // 119 bytes are kept: the cut falls between two bytes of a character, or it does not.
+        note.agent = text_format(t->arena, "%.*s%s", (int)(115 + i),
+                                 "-------------------------------------------------------------"
+                                 "-------------------------------------------------------------",
+                                 "\xe2\x82\xac\xe2\x82\xac");
+        sources_note(&sources, 1000, &note);
+        sources_note(&sources, 1001, &note);
+        check_i64(t, (int64_t)i + 1, (int64_t)sources.count);
+    }
+    sources_end(&sources);
+}
+
 TEST(rates_are_of_the_last_minute_and_fade_to_nothing) {
     Sources sources;
     sources_begin(&sources);
@@ -115,6 +132,7 @@ TEST(what_it_costs_and_who_is_busy_are_shown) {
 }
 
 TEST_MAIN("server/sources", CASE(connections_of_one_sender_are_one_row),
+          CASE(a_long_agent_is_one_row_wherever_it_is_cut),
           CASE(rates_are_of_the_last_minute_and_fade_to_nothing),
           CASE(the_one_silent_longest_makes_room),
           CASE(long_texts_are_cut_between_characters_and_found_again),
