@@ -298,6 +298,15 @@ bool label_set_make(const LabelSet *set, Text metric, const Label *more, Arena *
         return error_set(err, ERROR_TOO_LARGE, "%zu labels, more than SERIES_LABELS (%lld)",
                          whole.labels.count, (long long)LIMIT_SERIES_LABELS);
     }
+    // Before bytes are moved: a name of megabytes would be copied for every point that bears it.
+    size_t bytes = 0;
+    for (size_t i = 0; i < whole.labels.count; i++)
+        bytes += whole.labels.at[i].name.len + whole.labels.at[i].value.len;
+    if ((int64_t)bytes > LIMIT_SERIES_LABELS_BYTES) {
+        return error_set(err, ERROR_TOO_LARGE,
+                         "labels of %zu bytes, more than SERIES_LABELS_BYTES (%lld)", bytes,
+                         (long long)LIMIT_SERIES_LABELS_BYTES);
+    }
     TRY(labels_make(whole.labels.at, whole.labels.count, arena, out, err));
     return labels_check(out->wire, err);
 }

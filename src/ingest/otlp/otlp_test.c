@@ -1,6 +1,8 @@
 // Tests of decoding: each kind of data point, temporality and encoding; bad input; what a sender
 // remembers.
 
+#include <malloc.h>
+
 #include "base/limits.h"
 #include "codec/protobuf.h"
 #include "ingest/otlp/json.h"
@@ -617,6 +619,62 @@ TEST(a_few_bytes_that_would_become_endless_rows_are_too_large) {
     otlp_world_end(&world);
 }
 
+// Points that are refused for their labels leave nothing behind, however long the labels are.
+TEST(refused_points_of_a_long_resource_take_no_memory) {
+    OtlpWorld world;
+    otlp_world_begin(&world, (OtlpOptions){0});
+    AUTO(builder_free) Builder out = {0}, value = {0};
+    for (int i = 0; i < 50000; i++) builder_add_char(&value, 'v');
+    builder_add_char(&value, '\0');
+    size_t resource_metrics = protobuf_begin(&out, 1);
+    size_t resource = protobuf_begin(&out, 1);
+    add_attribute(&out, 1, "service.name", value.at);
+    protobuf_end(&out, resource);
+    size_t scope_metrics = protobuf_begin(&out, 2);
+    size_t metric = protobuf_begin(&out, 2);
+    protobuf_add_text(&out, 1, TEXT("m"));
+    size_t gauge = protobuf_begin(&out, 5);
+    enum { POINTS = 4000 };
+    for (int i = 0; i < POINTS; i++) {
+        size_t point = protobuf_begin(&out, 1);
+        protobuf_add_fixed64(&out, 3, 1000000000);
+        protobuf_add_fixed64(&out, 6, 1);
+        protobuf_end(&out, point);
+    }
+    protobuf_end(&out, gauge);
+    protobuf_end(&out, metric);
+    protobuf_end(&out, scope_metrics);
+    protobuf_end(&out, resource_metrics);
+    WriteBody rows = {0};
+    struct mallinfo2 before = mallinfo2();
+    check_ok(t, otlp_metrics_protobuf(world.sender, 1, text_bytes(builder_text(&out)), 1, &rows,
+                                      &world.outcome, t->err));
+    struct mallinfo2 after = mallinfo2();
+    check_i64(t, POINTS, (int64_t)world.outcome.rejected);
+    check(t, strstr(world.outcome.first_fault.message, "SERIES_LABELS_BYTES") != NULL);
+    int64_t more =
+        (int64_t)(after.uordblks + after.hblkhd) - (int64_t)(before.uordblks + before.hblkhd);
+    check(t, more < 4 * MB);
+    write_body_free(&rows);
+    otlp_world_end(&world);
+}
+
+// One delta whose buckets do not hold what it counts is refused alone: its stream goes on.
+TEST(a_delta_that_is_wrong_does_not_spoil_its_total) {
+    OtlpWorld world;
+    otlp_world_begin(&world, (OtlpOptions){.native_buckets = true});
+#define DELTA_FORM                                                                       \
+    "{'name':'d','histogram':{'aggregationTemporality':1,'dataPoints':[{'timeUnixNano':" \
+    "'%d000000000','count':%d,'sum':1,'bucketCounts':[1,1],'explicitBounds':[5]}]}}"
+    for (int i = 1; i <= 3; i++) {
+        Text metric = text_format(t->arena, DELTA_FORM, i, i == 2 ? 7 : 2);
+        Text rows = rows_of_metric(t, &world, text_to_cstring(metric, t->arena));
+        check_i64(t, i == 2, (int64_t)world.outcome.rejected);
+        if (i == 3) check(t, text_find(rows, TEXT("count:4 ")) >= 0);
+    }
+    otlp_world_end(&world);
+}
+
 // ---- The examples of the specification ----
 
 TEST(the_examples_of_opentelemetry_become_rows) {
@@ -672,4 +730,6 @@ TEST_MAIN("otlp", CASE(each_kind_of_data_point_becomes_the_rows_of_prometheus),
           CASE(a_cache_that_is_full_forgets_and_gives_the_same_rows),
           CASE(protobuf_in_any_order_of_fields_means_the_same),
           CASE(a_few_bytes_that_would_become_endless_rows_are_too_large),
+          CASE(refused_points_of_a_long_resource_take_no_memory),
+          CASE(a_delta_that_is_wrong_does_not_spoil_its_total),
           CASE(the_examples_of_opentelemetry_become_rows))

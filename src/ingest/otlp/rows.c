@@ -52,10 +52,24 @@ static PointValue *value_of(Decode *decode, CacheKey key, bool *known) {
     return node->value;
 }
 
+static Labels labels_keep(Labels labels, Arena *arena) {
+    return (Labels){bytes_copy(labels.wire, arena)};
+}
+
+// Labels are made on the request's memory, which is given back after each point, and copied here
+// once all of a point's are fine: a point that is rejected leaves nothing behind.
 static void value_keep(Decode *decode, CacheKey key, const PointValue *value) {
     CacheNode *node = cache_add(decode->cache, &decode->points, key);
-    PointValue *kept = arena_push(cache_arena(decode->cache), PointValue);
+    Arena *arena = cache_arena(decode->cache);
+    PointValue *kept = arena_push(arena, PointValue);
     *kept = *value;
+    kept->base = labels_keep(value->base, arena);
+    kept->sum = labels_keep(value->sum, arena);
+    kept->count = labels_keep(value->count, arena);
+    kept->infinite = labels_keep(value->infinite, arena);
+    kept->parts = arena_push_array(arena, Labels, value->part_count);
+    for (size_t i = 0; i < value->part_count; i++)
+        kept->parts[i] = labels_keep(value->parts[i], arena);
     node->value = kept;
 }
 
@@ -171,8 +185,7 @@ static bool write_exemplars(Decode *decode, Bytes point, uint32_t number, uint64
 static bool number_labels(Decode *decode, Bytes attributes, PointValue *out, Error *err) {
     LabelSet set;
     TRY(point_labels(decode, attributes, NUMBER_ATTRIBUTES, &set, err));
-    return label_set_make(&set, decode->metric->name, NULL, cache_arena(decode->cache), &out->base,
-                          err);
+    return label_set_make(&set, decode->metric->name, NULL, decode->scratch, &out->base, err);
 }
 
 static bool number_check(Decode *decode, NumberPoint *point, Labels labels, Error *err) {
@@ -232,7 +245,7 @@ static Text number_text(double value, Arena *arena) {
 static bool histogram_labels(Decode *decode, Bytes attributes, const HistogramPoint *point,
                              PointValue *out, Error *err) {
     const MetricValue *metric = decode->metric;
-    Arena *arena = cache_arena(decode->cache);
+    Arena *arena = decode->scratch;
     LabelSet set;
     TRY(point_labels(decode, attributes, HISTOGRAM_ATTRIBUTES, &set, err));
     TRY(label_set_make(&set, metric->count_name, NULL, arena, &out->count, err));
@@ -326,12 +339,15 @@ static bool histogram_make(Decode *decode, Bytes attributes, CacheKey key, Histo
         TRY(histogram_labels(decode, attributes, point, made, why));
         value_keep(decode, key, made);
     }
-    if (decode->metric->temporality == TEMPORALITY_DELTA && !is_stale_point(&point->head)) {
-        TRY(delta_needed(decode, why));
-        TRY(delta_histogram(decode->delta, (*value)->count.wire, decode->scratch, point, why));
-    }
-    return !decode->options->native_buckets ||
-           explicit_to_native(point, ms_of(point->head.time_ns), decode->scratch, native, why);
+    int64_t time_ms = ms_of(point->head.time_ns);
+    bool to_native = decode->options->native_buckets;
+    // Judged before it is added to a total that would keep the fault.
+    TRY(!to_native || explicit_to_native(point, time_ms, decode->scratch, native, why));
+    if (decode->metric->temporality != TEMPORALITY_DELTA || is_stale_point(&point->head))
+        return true;
+    TRY(delta_needed(decode, why));
+    TRY(delta_histogram(decode->delta, (*value)->count.wire, decode->scratch, point, why));
+    return !to_native || explicit_to_native(point, time_ms, decode->scratch, native, why);
 }
 
 bool write_histogram(Decode *decode, Bytes bytes, Error *err) {
@@ -371,8 +387,7 @@ static bool exponential_make(Decode *decode, Bytes attributes, ExponentialPoint 
         *value = made;
         LabelSet set;
         TRY(point_labels(decode, attributes, EXPONENTIAL_ATTRIBUTES, &set, why));
-        TRY(label_set_make(&set, decode->metric->name, NULL, cache_arena(decode->cache),
-                           &made->base, why));
+        TRY(label_set_make(&set, decode->metric->name, NULL, decode->scratch, &made->base, why));
         value_keep(decode, key, made);
     }
     // Judged before it is added to a total that would keep the fault.
@@ -412,7 +427,7 @@ bool write_exponential(Decode *decode, Bytes bytes, Error *err) {
 static bool summary_labels(Decode *decode, Bytes attributes, const SummaryPoint *point,
                            PointValue *out, Error *err) {
     const MetricValue *metric = decode->metric;
-    Arena *arena = cache_arena(decode->cache);
+    Arena *arena = decode->scratch;
     LabelSet set;
     TRY(point_labels(decode, attributes, SUMMARY_ATTRIBUTES, &set, err));
     TRY(label_set_make(&set, metric->sum_name, NULL, arena, &out->sum, err));
