@@ -1,17 +1,18 @@
-// An HTTP/1.1 server: loops, connections, exchanges. It knows nothing of what is served.
+// An HTTP server, 1.1 and 2: loops, connections, exchanges. It knows nothing of what is served.
 //
 // Each loop is a thread with its own listener on the same port (SO_REUSEPORT). A connection lives
-// and dies on one loop, and serves one request at a time; pipelined ones wait in its buffer. For
-// each request the handler is called on that loop:
+// and dies on one loop. Under HTTP/1.1 it serves one request at a time and pipelined ones wait in
+// its buffer; under HTTP/2 many, each on a stream. For each request the handler is called on that
+// loop:
 //
 //   on_head     headers are here, the body is not: authenticate, find the route, set the body limit
 //   on_request  the body is here, whole
 //   on_gone     the client left while the answer was pending
 //
 // The answer is given with http_respond, at once or later, from any thread, exactly once. Until
-// then the exchange and everything it shows stay valid, also after on_gone; nothing more is read
-// from the connection meanwhile. The first bytes of a connection choose the protocol; for now
-// anything but HTTP/1.x is refused clearly.
+// then the exchange and everything it shows stay valid, also after on_gone; under HTTP/1.1 nothing
+// more is read from the connection meanwhile. ALPN or the first bytes of a connection choose the
+// protocol.
 #pragma once
 
 #include "base/budget.h"
