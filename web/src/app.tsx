@@ -12,6 +12,7 @@ import { Icon } from './ui/icon';
 import { Palette } from './ui/palette';
 import { ErrorNotice, Wait } from './ui/notice';
 import { Toasts } from './ui/toast';
+import { Unreachable, WhenReady } from './ui/state_of_server';
 import { TopBar } from './ui/topbar';
 import { useFoot } from './ui/foot';
 
@@ -117,12 +118,15 @@ export function App() {
         </nav>
         <main id="main" tabIndex={-1}>
           <KeyGate>
+            <WhenReady>
             {error !== undefined ? <ErrorNotice error={error} again={false} /> : View !== undefined ? <View key={page?.path} /> : slow ? <Wait what="Loading the page" /> : null}
+            </WhenReady>
           </KeyGate>
         </main>
       </div>
       {helpOpen.value && <Help />}
       {paletteOpen.value && <Palette />}
+      <Unreachable />
       <Toasts />
     </>
   );

@@ -1,5 +1,11 @@
 // The client of the HTTP API: one function per route that the page uses. Failure is an ApiError with words for people.
+import { signal } from '@preact/signals';
 import { apiKey, keyWanted, sessionHeaders } from './session';
+
+/** The last request had no answer at all; ui/state_of_server.tsx says so. */
+export const unreachable = signal(false);
+/** The server reads its log and does not answer queries yet. */
+export const replaying = signal(false);
 
 /** A part of a query: byte offsets into its UTF-8 text. */
 export interface FaultRange {
@@ -70,8 +76,10 @@ export async function request(path: string, params: CallParams = {}, options: Ca
     });
   } catch (error) {
     if (isAbort(error)) throw error;
+    unreachable.value = true;
     throw new ApiError(0, 'unreachable', 'Traceo does not answer. Is it still running?');
   }
+  unreachable.value = false;
   if (response.ok) return response;
   const body = await response.text();
   let type = 'http';
@@ -85,6 +93,7 @@ export async function request(path: string, params: CallParams = {}, options: Ca
   } catch {
     // Not JSON: the text itself is the message.
   }
+  if (response.status === 503 && message.includes('being replayed')) replaying.value = true;
   if (response.status === 401) keyWanted.value = apiKey.value === '' ? 'missing' : 'refused';
   throw new ApiError(response.status, type, message, Number(response.headers.get('Retry-After') ?? 0) * 1000, at);
 }

@@ -12,7 +12,7 @@ export function KeyGate({ children }: { children: ComponentChildren }) {
   // The page is made anew with a new key: what was loaded with the old one is not shown again.
   if (keyWanted.value === '') return <div key={apiKey.value + '\n' + tenant.value}>{children}</div>;
   return (
-    <section class="panel" style={{ maxWidth: '34rem', margin: '8vh auto 0' }}>
+    <section class="panel" style={{ maxWidth: '41rem', margin: '8vh auto 0' }}>
       <form
         class="stack"
         onSubmit={(event) => {

@@ -23,7 +23,8 @@ function advice(error: Error): string {
 }
 
 export function ErrorNotice({ error, again = true }: { error: Error | undefined; again?: boolean }) {
-  if (error === undefined) return null;
+  // No answer at all is said once for the whole page (state_of_server.tsx).
+  if (error === undefined || (error instanceof ApiError && (error.status === 0 || error.message.includes('being replayed')))) return null;
   const todo = advice(error);
   return (
     <Notice>

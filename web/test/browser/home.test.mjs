@@ -186,6 +186,20 @@ export const tests = {
     }
   },
 
+  'while the log is replayed the page says how far it is, and goes on by itself': async ({ traceo, browser }) => {
+    const page = await openPage(browser, traceo.url);
+    let part = 10;
+    const busy = { status: 503, contentType: 'application/json', body: JSON.stringify({ status: 'error', errorType: 'unavailable', error: 'the log is still being replayed; see /-/ready for the progress' }) };
+    await page.route(/api\/v1\/query/, (route) => (part < 100 ? route.fulfill(busy) : route.continue()));
+    await page.route(/walreplay/, (route) => route.fulfill({ contentType: 'application/json', body: JSON.stringify({ status: 'success', data: { min: 0, max: 100, current: part, state: part < 100 ? 'in progress' : 'done' } }) }));
+    await page.goto(traceo.url + '/ui/');
+    await until(page, () => document.querySelector('[role=progressbar]')?.getAttribute('aria-valuenow') === '10', 'the progress');
+    await shoot(page, 'starting-dark');
+    part = 100;
+    await until(page, hasData, 'data');
+    await page.context().close();
+  },
+
   'without this host there is a next step; without an answer the page says so and recovers': async ({ browser }) => {
     const data = mkdtempSync(join(tmpdir(), 'traceo-web-'));
     const traceo = await startTraceo({ folder: data, args: ['--host.enabled', 'false'] });
@@ -198,6 +212,11 @@ export const tests = {
       await traceo.stop();
     }
     await until(page, () => document.body.textContent.includes('does not answer'), 'the fault');
+    assert.equal(await page.evaluate(() => document.body.textContent.split('does not answer').length), 2, 'said once');
+    await shoot(page, 'unreachable-dark');
+    const again = await startTraceo({ folder: data, args: ['--host.enabled', 'false', '--listen', new URL(traceo.url).host] });
+    await until(page, () => !document.body.textContent.includes('does not answer'), 'it goes on by itself');
+    await again.stop();
     await page.context().close();
     rmSync(data, { recursive: true, force: true });
   },

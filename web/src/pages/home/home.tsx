@@ -1,6 +1,6 @@
 // Home: this host as it is now, what Traceo itself costs, and what is arriving from whom. Every panel follows the
 // page's clock and asks for the newest points only.
-import { useMemo } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
 import { Chart, type ChartProps } from '../../chart/chart';
 import type { Columns } from '../../data/columns';
 import { useLive, type LiveData } from '../../data/live';
@@ -22,7 +22,10 @@ import './home.css';
 const MIN_SHOWN_MS = 40e3;
 
 export function Home() {
-  const host = useResource(hostFacts, ['host']);
+  // Asked again with the page's clock until it is known: Traceo may only just be starting.
+  const [known, setKnown] = useState(false);
+  const host = useResource(hostFacts, ['host'], known ? 0 : now.value);
+  useEffect(() => setKnown(host.value !== undefined), [host.value !== undefined]);
   if (host.value !== undefined) return <Live host={host.value} />;
   if (host.error !== undefined) return <ErrorNotice error={host.error} />;
   return host.slow ? <Wait what="Asking this host" /> : null;
