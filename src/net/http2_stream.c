@@ -331,9 +331,29 @@ static bool refuse_head(HttpRefusal *refusal, int status, const char *reason) {
     return false;
 }
 
+// HTTP/2 may send a cookie in crumbs, one field each; handlers see one (RFC 9113, 8.2.3).
+static void join_cookies(Http2Stream *stream) {
+    AUTO(builder_free) Builder joined = {0};
+    size_t crumbs = 0, first = 0, kept = 0;
+    for (size_t i = 0; i < stream->headers.count; i++) {
+        HttpHeader header = stream->headers.at[i];
+        bool is_cookie = text_equal(header.name, TEXT("cookie"));
+        if (is_cookie) {
+            if (crumbs++ > 0) builder_add(&joined, TEXT("; "));
+            builder_add(&joined, header.value);
+        }
+        if (is_cookie && crumbs == 1) first = kept;
+        if (!is_cookie || crumbs == 1) stream->headers.at[kept++] = header;
+    }
+    if (crumbs < 2) return;
+    stream->headers.count = kept;
+    stream->headers.at[first].value = text_copy(builder_text(&joined), &stream->arena);
+}
+
 // From fields to the head that handlers know. :authority is the Host header of old.
 static bool head_read(Http2Stream *stream, HttpRefusal *refusal) {
     HttpHead *head = &stream->turn.exchange.head;
+    join_cookies(stream);
     *head = (HttpHead){.version_major = 2,
                        .version_minor = 1,
                        .target = stream->path,

@@ -115,6 +115,10 @@ static void on_request(void *context, HttpExchange *exchange) {
         respond(exchange, 200, text_copy(head->query, exchange->arena));
     } else if (text_equal(head->path, TEXT("/header"))) {
         respond(exchange, 200, text_copy(http_header(exchange, TEXT("X-Ask")), exchange->arena));
+    } else if (text_equal(head->path, TEXT("/cookie"))) {
+        respond(exchange, 200,
+                text_format(exchange->arena, "%zu %.*s", head->header_count,
+                            TEXT_ARG(http_header(exchange, TEXT("Cookie")))));
     } else if (text_equal(head->path, TEXT("/empty"))) {
         respond(exchange, 204, TEXT(""));
     } else if (text_equal(head->path, TEXT("/same"))) {
