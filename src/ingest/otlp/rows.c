@@ -203,35 +203,53 @@ static bool number_check(Decode *decode, NumberPoint *point, Labels labels, Erro
     return delta_number(decode->delta, labels.wire, metric->monotonic, point, err);
 }
 
-bool write_number(Decode *decode, Bytes bytes, Error *err) {
-    NumberPoint point;
-    if (unlikely(!number_point_read(bytes, &point))) return malformed(err);
-    Bytes attributes = point_attributes(&point.head, bytes, NUMBER_ATTRIBUTES, decode->scratch);
-    CacheKey key = {attributes, BYTES_NONE};
+// Any number point; apart from the usual one, whose way has no room for an Error on the stack (the
+// compiler would clear it for each point).
+static __attribute__((noinline)) bool write_any_number(Decode *decode, Bytes bytes, CacheKey key,
+                                                       NumberPoint *point, Error *err) {
     bool known;
     PointValue made = {0}, *value = value_of(decode, key, &known);
     Error why;
-    if (unlikely(!known)) {
+    if (!known) {
         value = &made;
-        if (!number_labels(decode, attributes, value, &why)) {
+        if (!number_labels(decode, key.first, value, &why)) {
             decode_reject(decode, &why);
             return true;
         }
         value_keep(decode, key, value);
     }
-    if (unlikely(!number_check(decode, &point, value->base, &why))) {
+    if (!number_check(decode, point, value->base, &why)) {
         decode_reject(decode, &why);
         return true;
     }
-    take_time(decode, &point.head);
-    if (likely(!point.head.has_exemplars)) {
-        write_body_add(decode->rows, value->base, ms_of(point.head.time_ns), point.value);
-        return true;
-    }
+    take_time(decode, &point->head);
     write_body_begin(decode->rows, value->base);
-    write_body_sample(decode->rows, ms_of(point.head.time_ns), point.value);
-    TRY(write_exemplars(decode, bytes, NUMBER_EXEMPLARS, point.head.time_ns, all_exemplars, err));
+    write_body_sample(decode->rows, ms_of(point->head.time_ns), point->value);
+    if (point->head.has_exemplars)
+        TRY(write_exemplars(decode, bytes, NUMBER_EXEMPLARS, point->head.time_ns, all_exemplars,
+                            err));
     write_body_end(decode->rows);
+    return true;
+}
+
+// Nothing about it needs a thought but its labels.
+static inline bool is_plain(const Decode *decode, const NumberPoint *point) {
+    const PointHead *head = &point->head;
+    return head->time_ns != 0 && point->has_value && !is_stale_point(head) &&
+           !head->has_exemplars && decode->metric->temporality != TEMPORALITY_DELTA;
+}
+
+bool write_number(Decode *decode, Bytes bytes, Error *err) {
+    NumberPoint point;
+    if (unlikely(!number_point_read(bytes, &point))) return malformed(err);
+    Bytes attributes = point_attributes(&point.head, bytes, NUMBER_ATTRIBUTES, decode->scratch);
+    CacheKey key = {attributes, BYTES_NONE};
+    bool known = false;
+    const PointValue *value = NULL;
+    if (likely(is_plain(decode, &point))) value = value_of(decode, key, &known);
+    if (unlikely(!known)) return write_any_number(decode, bytes, key, &point, err);
+    take_time(decode, &point.head);
+    write_body_add(decode->rows, value->base, ms_of(point.head.time_ns), point.value);
     return true;
 }
 
