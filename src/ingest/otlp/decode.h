@@ -50,7 +50,7 @@ typedef struct MetricValue {
     const char *why;
 } MetricValue;
 
-// What the attributes of a point became: label sets. A number has `base` alone.
+// What the attributes of a point became: label sets. (A number's node holds its Labels alone.)
 typedef struct PointValue {
     Labels base;
     Labels sum, count, infinite;

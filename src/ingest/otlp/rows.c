@@ -182,10 +182,11 @@ static bool write_exemplars(Decode *decode, Bytes point, uint32_t number, uint64
 
 // ---- Numbers ----
 
-static bool number_labels(Decode *decode, Bytes attributes, PointValue *out, Error *err) {
+// The value of a number's node is its labels alone: there are many of them.
+static bool number_labels(Decode *decode, Bytes attributes, Labels *out, Error *err) {
     LabelSet set;
     TRY(point_labels(decode, attributes, NUMBER_ATTRIBUTES, &set, err));
-    return label_set_make(&set, decode->metric->name, NULL, decode->scratch, &out->base, err);
+    return label_set_make(&set, decode->metric->name, NULL, decode->scratch, out, err);
 }
 
 static bool number_check(Decode *decode, NumberPoint *point, Labels labels, Error *err) {
@@ -207,23 +208,27 @@ static bool number_check(Decode *decode, NumberPoint *point, Labels labels, Erro
 // compiler would clear it for each point).
 static __attribute__((noinline)) bool write_any_number(Decode *decode, Bytes bytes, CacheKey key,
                                                        NumberPoint *point, Error *err) {
-    bool known;
-    PointValue made = {0}, *value = value_of(decode, key, &known);
+    CacheNode *node = cache_find(decode->cache, &decode->points, key);
+    Labels labels = LABELS_NONE;
     Error why;
-    if (!known) {
-        value = &made;
-        if (!number_labels(decode, key.first, value, &why)) {
-            decode_reject(decode, &why);
-            return true;
-        }
-        value_keep(decode, key, value);
+    if (node != NULL) {
+        labels = *(const Labels *)node->value;
+        decode->out->cached++;
+    } else if (number_labels(decode, key.first, &labels, &why)) {
+        node = cache_add(decode->cache, &decode->points, key);
+        Labels *kept = arena_push(cache_arena(decode->cache), Labels);
+        *kept = labels_keep(labels, cache_arena(decode->cache));
+        node->value = kept;
+    } else {
+        decode_reject(decode, &why);
+        return true;
     }
-    if (!number_check(decode, point, value->base, &why)) {
+    if (!number_check(decode, point, labels, &why)) {
         decode_reject(decode, &why);
         return true;
     }
     take_time(decode, &point->head);
-    write_body_begin(decode->rows, value->base);
+    write_body_begin(decode->rows, labels);
     write_body_sample(decode->rows, ms_of(point->head.time_ns), point->value);
     if (point->head.has_exemplars)
         TRY(write_exemplars(decode, bytes, NUMBER_EXEMPLARS, point->head.time_ns, all_exemplars,
@@ -244,12 +249,13 @@ bool write_number(Decode *decode, Bytes bytes, Error *err) {
     if (unlikely(!number_point_read(bytes, &point))) return malformed(err);
     Bytes attributes = point_attributes(&point.head, bytes, NUMBER_ATTRIBUTES, decode->scratch);
     CacheKey key = {attributes, BYTES_NONE};
-    bool known = false;
-    const PointValue *value = NULL;
-    if (likely(is_plain(decode, &point))) value = value_of(decode, key, &known);
-    if (unlikely(!known)) return write_any_number(decode, bytes, key, &point, err);
+    const CacheNode *node = NULL;
+    if (likely(is_plain(decode, &point))) node = cache_find(decode->cache, &decode->points, key);
+    if (unlikely(node == NULL)) return write_any_number(decode, bytes, key, &point, err);
+    decode->out->cached++;
     take_time(decode, &point.head);
-    write_body_add(decode->rows, value->base, ms_of(point.head.time_ns), point.value);
+    write_body_add(decode->rows, *(const Labels *)node->value, ms_of(point.head.time_ns),
+                   point.value);
     return true;
 }
 
