@@ -1,12 +1,13 @@
 // Asking: one query of Explore, over the range or at its end, kept up to date with the page's clock.
 import { useRef } from 'preact/hooks';
-import { query, queryRange, type Answer, type QueryData } from '../../data/api';
-import { columnsOf, type Columns } from '../../data/columns';
+import { query, type QueryData } from '../../data/api';
+import type { Columns } from '../../data/columns';
 import { cutColumns, joinColumns } from '../../data/live';
 import { useResource, type Resource } from '../../data/resource';
 import { alignSpan } from '../../data/step';
 import type { Span } from '../../data/time';
 import { now, span } from '../../state';
+import { askOver } from './over';
 
 /** Points at the end that may still change, as samples come late. */
 const TAIL_POINTS = 3;
@@ -36,9 +37,7 @@ function keysOf(asked: Span): readonly unknown[] {
   return still ? [asked.fromMs, asked.toMs] : [asked.toMs - asked.fromMs];
 }
 
-const NOTHING: Answer<QueryData> = { data: { resultType: 'matrix', result: [] }, warnings: [], infos: [] };
-
-/** Over the span in force, by steps. With '' nothing is asked. */
+/** Over the span in force, by steps. */
 export function useOver(expr: string, stepMs: number): Resource<RanOver> {
   const kept = useRef<RanOver | undefined>(undefined);
   const asked = span.value;
@@ -50,11 +49,10 @@ export function useOver(expr: string, stepMs: number): Resource<RanOver> {
       const old = kept.current;
       const overlaps = old !== undefined && old.key === key && aligned.fromMs >= old.span.fromMs && aligned.fromMs < old.span.toMs && aligned.toMs >= old.span.toMs;
       const fromMs = overlaps ? Math.max(aligned.fromMs, old.span.toMs - TAIL_POINTS * stepMs) : aligned.fromMs;
-      const answer = expr === '' ? NOTHING : await queryRange(expr, fromMs, aligned.toMs, stepMs, { signal });
-      const tail = columnsOf(answer.data, fromMs, aligned.toMs, stepMs);
+      const tail = await askOver(expr, fromMs, aligned.toMs, stepMs, signal);
       const columns = overlaps ? joinColumns(cutColumns(old, aligned.fromMs), tail) : tail;
       const notFinite = overlaps ? Math.max(tail.notFinite, old.notFinite) : tail.notFinite;
-      const next = { ...columns, expr, span: aligned, stepMs, key, warnings: answer.warnings, infos: answer.infos, ms: performance.now() - began, notFinite };
+      const next = { ...columns, expr, span: aligned, stepMs, key, warnings: tail.warnings, infos: tail.infos, ms: performance.now() - began, notFinite };
       kept.current = next;
       return next;
     },
