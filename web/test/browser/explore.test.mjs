@@ -110,7 +110,7 @@ export const tests = {
     assert.ok(marks.width > 50);
     await shoot(page, 'explore-error');
     // Writing on takes it away; what was shown before is still there, dimmed.
-    await page.keyboard.type(' ');
+    await page.keyboard.type('x');
     await fault.waitFor({ state: 'detached' });
     await page.locator('.cm-content').fill('sum by (code');
     await page.keyboard.press('Enter');
@@ -125,7 +125,7 @@ export const tests = {
   'explore: lines, stacked, tables, the legend; zoom and back; the URL brings it all again': async ({ traceo, browser }) => {
     const range = await sawtooth(traceo);
     const page = await openPage(browser, traceo.url, { height: 1000 });
-    await page.goto(address(traceo, { ...range, side: 'none' }) + '&expr=explore_saw_bytes&expr=node_load1');
+    await page.goto(address(traceo, { ...range, side: 'none' }) + '&expr=explore_saw_bytes&expr=explore_saw_bytes*2');
     await answered(page);
     const rows = page.locator('.result').first().locator('.series-legend tbody tr');
     assert.equal(await rows.count(), 6);

@@ -3,10 +3,10 @@
 //
 // It lives in a shadow root: there the library's styles are constructed style sheets, which the page's
 // Content-Security-Policy allows, and not <style> elements, which it does not.
-import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap, startCompletion, completionStatus } from '@codemirror/autocomplete';
+import { autocompletion, closeBrackets, closeBracketsKeymap, closeCompletion, completionKeymap, completionStatus, selectedCompletion, startCompletion } from '@codemirror/autocomplete';
 import { defaultKeymap, history, historyKeymap, insertNewlineAndIndent } from '@codemirror/commands';
 import { bracketMatching, HighlightStyle, syntaxHighlighting } from '@codemirror/language';
-import { Compartment, EditorState, Prec, StateEffect, StateField } from '@codemirror/state';
+import { EditorState, Prec, StateEffect, StateField } from '@codemirror/state';
 import { Decoration, EditorView, keymap, placeholder, type DecorationSet } from '@codemirror/view';
 import { tags } from '@lezer/highlight';
 import { PromQLExtension } from '@prometheus-io/codemirror-promql';
@@ -52,7 +52,6 @@ const theme = EditorView.theme({
   '.cm-completionMatchedText': { textDecoration: 'none', color: 'var(--accent-ink)', fontWeight: '600' },
   '.cm-completionLabel': { flex: '1 1 auto', overflow: 'hidden', textOverflow: 'ellipsis' },
   '.cm-completionDetail': { color: 'var(--ink-3)', fontStyle: 'normal', fontFamily: 'var(--font)', fontSize: '0.72rem', marginLeft: 'auto' },
-  '.cm-completionIcon': { display: 'none' },
   '.cm-tooltip.cm-completionInfo': { padding: '0.45rem 0.65rem', maxWidth: '22rem', fontFamily: 'var(--font)', fontSize: '0.78rem', lineHeight: '1.45', color: 'var(--ink-2)', marginLeft: '4px' },
 });
 
@@ -89,14 +88,19 @@ const fault = StateField.define<DecorationSet>({
   provide: (field) => EditorView.decorations.from(field),
 });
 
-const editable = new Compartment();
-
 export function openEditor(options: EditorOptions): Editor {
   const root = options.parent.shadowRoot ?? options.parent.attachShadow({ mode: 'open' });
   const promql = new PromQLExtension().activateLinter(false).setComplete({ remote: completionClient, maxMetricsMetadata: 20000 });
-  const run = () => {
+  const run = (view: EditorView) => {
+    closeCompletion(view);
     options.onRun();
     return true;
+  };
+  // Enter takes a completion only where a word is half written; behind `sum(x)` operators are on offer, and Enter runs.
+  const completes = (state: EditorState) => {
+    if (completionStatus(state) !== 'active') return false;
+    const word = /[A-Za-z_:][\w:.\-/]*$/.exec(state.sliceDoc(0, state.selection.main.head))?.[0];
+    return word !== undefined && selectedCompletion(state)?.label !== word;
   };
   const view = new EditorView({
     root,
@@ -111,8 +115,7 @@ export function openEditor(options: EditorOptions): Editor {
         promql.asExtension(),
         Prec.highest(
           keymap.of([
-            // While a completion is open Enter takes it (completionKeymap); otherwise it runs.
-            { key: 'Enter', run: (view) => (completionStatus(view.state) === 'active' ? false : run()) },
+            { key: 'Enter', run: (view) => (completes(view.state) ? false : run(view)) },
             { key: 'Mod-Enter', run },
             { key: 'Shift-Enter', run: insertNewlineAndIndent },
             { key: 'Ctrl-Space', run: startCompletion },
@@ -134,7 +137,6 @@ export function openEditor(options: EditorOptions): Editor {
           if (update.docChanged) options.onChange(update.state.doc.toString());
           if (update.focusChanged && update.view.hasFocus) options.onFocus();
         }),
-        editable.of([]),
         fault,
         theme,
         colors,

@@ -14,6 +14,8 @@ export interface FieldHandle {
 export interface FieldProps {
   letter: string;
   text: string;
+  /** The text as it is now. `text` may be that of a render ago, and typing must not be undone by it. */
+  read: () => string;
   fault: Fault | undefined;
   onChange: (text: string) => void;
   onRun: () => void;
@@ -61,7 +63,7 @@ export function Field(props: FieldProps) {
     };
   }, []);
 
-  useEffect(() => editor.current?.setText(props.text), [props.text, ready]);
+  useEffect(() => editor.current?.setText(latest.current.read()), [props.text, ready]);
   useEffect(() => editor.current?.setFault(props.fault), [props.fault?.from, props.fault?.to, props.fault?.message, ready]);
 
   useImperativeHandle(

@@ -254,6 +254,7 @@ export function Explore() {
               draft={drafts.value[i] ?? query.expr}
               error={query.off ? undefined : errorOf(LETTERS[i]!)}
               several={queries.length > 1}
+              read={() => drafts.value[i] ?? query.expr}
               onDraft={(text) => setDraft(i, text)}
               onRun={() => run()}
               onFocus={() => (active.current = i)}
@@ -310,6 +311,7 @@ interface QueryRowProps {
   draft: string;
   error: Error | undefined;
   several: boolean;
+  read: () => string;
   onDraft: (text: string) => void;
   onRun: () => void;
   onFocus: () => void;
@@ -319,7 +321,7 @@ interface QueryRowProps {
   handle: (handle: FieldHandle | null) => void;
 }
 
-function QueryRow({ letter, query, draft, error, several, onDraft, onRun, onFocus, onQuery, onAdd, onRemove, handle }: QueryRowProps) {
+function QueryRow({ letter, query, draft, error, several, read, onDraft, onRun, onFocus, onQuery, onAdd, onRemove, handle }: QueryRowProps) {
   const [legendOpen, setLegendOpen] = useState(query.legend !== '');
   // An error belongs to the text it was about: while somebody writes on, it would be wrong.
   const shown = draft.trim() === query.expr ? error : undefined;
@@ -331,7 +333,7 @@ function QueryRow({ letter, query, draft, error, several, onDraft, onRun, onFocu
         <button type="button" class="query-letter" aria-pressed={!query.off} aria-label={query.off ? `Query ${letter} is off; switch it on` : `Query ${letter} is on; switch it off`} title={query.off ? 'Switch on' : 'Switch off'} onClick={() => onQuery({ ...query, expr: draft.trim(), off: !query.off })}>
           {letter}
         </button>
-        <Field letter={letter} text={draft} fault={placed} onChange={onDraft} onRun={onRun} onFocus={onFocus} handle={handle} />
+        <Field letter={letter} text={draft} read={read} fault={placed} onChange={onDraft} onRun={onRun} onFocus={onFocus} handle={handle} />
         <Menu
           label={'More for query ' + letter}
           class="quiet icon"
