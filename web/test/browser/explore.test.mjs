@@ -34,6 +34,14 @@ async function sawtooth(traceo) {
 
 const address = (traceo, params) => traceo.url + '/ui/explore?' + new URLSearchParams(params);
 const answered = (page) => page.waitForFunction(() => document.querySelector('.result') !== null && document.querySelector('.result[aria-busy="true"]') === null && document.querySelector('.result .note')?.textContent !== '');
+/** Other text into the editor; emptied by its own keys first, as Chromium joins lines with a style that the policy refuses. */
+async function write(page, text) {
+  await page.locator('.cm-content').click();
+  await page.keyboard.press('Control+A');
+  await page.keyboard.press('Delete');
+  await page.locator('.cm-content').fill(text);
+}
+
 const param = (page, name) => new URL(page.url()).searchParams.get(name);
 
 async function asked(traceo, path, form) {
@@ -98,7 +106,7 @@ export const tests = {
     const page = await openPage(browser, traceo.url);
     await page.goto(address(traceo, { expr: 'up', side: 'none' }));
     await page.waitForSelector('.cm-content');
-    await page.locator('.cm-content').fill('sum by (code) (\n  rate(node_load1)\n)');
+    await write(page, 'sum by (code) (\n  rate(node_load1)\n)');
     await page.keyboard.press('Enter');
     const fault = page.locator('.expr-fault');
     await fault.waitFor();
@@ -112,11 +120,11 @@ export const tests = {
     // Writing on takes it away; what was shown before is still there, dimmed.
     await page.keyboard.type('x');
     await fault.waitFor({ state: 'detached' });
-    await page.locator('.cm-content').fill('sum by (code');
+    await write(page, 'sum by (code');
     await page.keyboard.press('Enter');
     await page.getByText('unclosed left parenthesis').waitFor();
     // One that is about no place.
-    await page.locator('.cm-content').fill('node_load1 * on() group_left() {__name__=~"node_cpu.+"}');
+    await write(page, 'node_load1 * on() group_left() {__name__=~"node_cpu.+"}');
     await page.keyboard.press('Enter');
     await page.waitForSelector('.query .notice, .result .series-legend');
     await quiet(page, /status of 4(00|22)/);
@@ -185,7 +193,7 @@ export const tests = {
     assert.deepEqual(values, [...values].sort((a, b) => b - a));
     await page.getByRole('button', { name: 'Over the range' }).click();
     await answered(page);
-    assert.match(await page.locator('.result').first().innerText(), /11\.\d+\s*KiB/); // the spike
+    assert.match(await page.locator('.result').first().innerText(), /12\.\d+\s*KiB/); // the spike
     await quiet(page);
   },
 
@@ -265,11 +273,11 @@ export const tests = {
       await new Promise((done) => setTimeout(done, 1500));
       await route.continue().catch(() => undefined);
     });
-    await page.locator('.cm-content').fill('explore_saw_bytes * 2 # slow');
+    await write(page, 'explore_saw_bytes * 2 # slow');
     await page.keyboard.press('Enter');
     await page.locator('.result.stale').waitFor();
     assert.equal(await page.locator('.result .u-over').count(), 1);
-    await page.locator('.cm-content').fill('explore_saw_bytes * 3');
+    await write(page, 'explore_saw_bytes * 3');
     await page.keyboard.press('Enter');
     await page.waitForFunction(() => document.querySelector('.result.stale') === null);
     assert.equal(slow, 1);

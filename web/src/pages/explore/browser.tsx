@@ -7,6 +7,7 @@ import { Icon } from '../../ui/icon';
 import { ErrorNotice, Wait } from '../../ui/notice';
 import { span } from '../../state';
 import { facetsOf, matching, metricsOf, searchMetrics, type Metric } from './catalogue';
+import { plainText } from './plain';
 import { selectorText, usualQuery, type Matcher } from './selector';
 
 const NAMES_MAX = 100000;
@@ -172,7 +173,7 @@ function FacetBox({ facet, chosen, onChoose }: { facet: ReturnType<typeof facets
           <label key={one.value} class={'facet-value' + (one.count === 0 ? ' none' : '')}>
             <input type="checkbox" checked={chosen.includes(one.value)} onChange={() => onChoose(one.value)} />
             <span class="clip mono" title={one.value}>
-              {one.value === '' ? '(empty)' : one.value}
+              {one.value === '' ? '(empty)' : plainText(one.value)}
             </span>
             <span class="faint num">{one.count}</span>
           </label>

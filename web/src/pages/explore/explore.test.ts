@@ -7,6 +7,7 @@ import { answersCsv, csvText } from './csv';
 import { faultLines, faultOf, indexOfByte } from './fault';
 import { parseHistory, searchHistory, withRun } from './history';
 import { isolate, toggle } from './legend';
+import { plainText } from './plain';
 import { quote, selectorText, seriesSelector, usualQuery } from './selector';
 import { capSeries, rowsOf, sortRows, uniqueNames } from './stats';
 import { chooseStep, parseStep } from './step';
@@ -228,6 +229,10 @@ test('the metric browser: types of parts, search, facets, near misses', () => {
   expect(matching(series, chosen)).toBe(2);
   expect(nearestName('node_laod1', ['node_load1', 'node_load15', 'up'])).toBe('node_load1');
   expect(nearestName('zzz', ['node_load1'])).toBeUndefined();
+});
+
+test('no value turns the direction of the text', () => {
+  expect(plainText('\u202elive\u2069 é')).toBe('\\u202elive\\u2069 é');
 });
 
 test('lines for a shell', () => {

@@ -18,6 +18,7 @@ import { toast } from '../../ui/toast';
 import { asCurl, asTraceo } from './copyas';
 import { answersCsv } from './csv';
 import { SeriesLegend } from './legend';
+import { plainText } from './plain';
 import type { RanAt, RanOver } from './run';
 import { fileName, saveCsv, savePng } from './save';
 import { capSeries, SERIES_CAP, sortRows, rowsOf, uniqueNames } from './stats';
@@ -68,7 +69,8 @@ export function Result(props: ResultProps) {
   const count = atOnce ? answers.reduce((sum, one) => sum + rowCount(one?.value as RanAt | undefined), 0) : colored.all.length;
   const over = asked[0]?.over?.value;
   const ms = Math.max(0, ...answers.map((one) => one?.value?.ms ?? 0));
-  const facts = value === undefined ? '' : [`${count} ${atOnce ? (count === 1 ? 'value' : 'values') : 'series'}`, ...(atOnce || over === undefined ? [] : [`step ${durationText(over.stepMs)}`]), durationHuman(ms)].join(' · ');
+  const failed = answers.some((one) => one?.error !== undefined);
+  const facts = value === undefined || (failed && stale) ? '' : [`${count} ${atOnce ? (count === 1 ? 'value' : 'values') : 'series'}`, ...(atOnce || over === undefined ? [] : [`step ${durationText(over.stepMs)}`]), durationHuman(ms)].join(' · ');
 
   return (
     <section class={'panel result' + (stale ? ' stale' : '')} aria-label={'Result of ' + letters} aria-busy={answers.some((one) => one?.loading)}>
@@ -125,7 +127,7 @@ function useColored(asked: readonly Asked[]): ColoredSeries {
   return useMemo(() => {
     const named = asked.flatMap((one) =>
       (one.over?.value?.series ?? []).map((column) => {
-        const name = legendText(one.query.legend, column.labels);
+        const name = plainText(legendText(one.query.legend, column.labels));
         return { ...column, name: several ? one.letter + ' ' + name : name };
       }),
     );

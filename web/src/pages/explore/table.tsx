@@ -4,6 +4,7 @@ import type { Labels, QueryData } from '../../data/api';
 import { parseValue, seriesName, type Column } from '../../data/columns';
 import { valueText, type Unit } from '../../data/units';
 import { Table, sortRows as sortTable, type ColumnSpec } from '../../ui/table';
+import { plainText } from './plain';
 import { rowsOf, type Row } from './stats';
 
 const SHOWN = 250;
@@ -65,7 +66,7 @@ export function ValueTable({ title, data, unit, sort, onSort }: { title: string;
   const names = [...new Set(rows.flatMap((row) => Object.keys(row.labels)))].sort((a, b) => (a === '__name__' ? -1 : b === '__name__' ? 1 : a < b ? -1 : 1));
   const aligned = alignNumbers(rows.map((row) => row.text));
   const columns: ColumnSpec<ValueRow>[] = [
-    ...names.map((name): ColumnSpec<ValueRow> => ({ key: name, title: name === '__name__' ? 'metric' : name, show: (row) => row.labels[name] ?? <span class="faint">–</span>, sort: (row) => row.labels[name] ?? '', class: 'mono' })),
+    ...names.map((name): ColumnSpec<ValueRow> => ({ key: name, title: name === '__name__' ? 'metric' : name, show: (row) => (row.labels[name] === undefined ? <span class="faint">–</span> : plainText(row.labels[name])), sort: (row) => row.labels[name] ?? '', class: 'mono' })),
     ...(unit === 'none' ? [] : [{ key: ':unit', title: 'In units', number: true, show: (row: ValueRow) => <span class="dim">{valueText(row.value, unit)}</span> }]),
     { key: ':value', title: 'Value', number: true, show: (row) => <b class="value mono">{aligned[row.index]}</b>, sort: (row) => (Number.isNaN(row.value) ? -Infinity : row.value) },
   ];
@@ -76,7 +77,7 @@ export function SummaryTable({ title, series, unit, sort, onSort }: { title: str
   const number = (key: 'last' | 'min' | 'max' | 'avg', heading: string): ColumnSpec<Row> => ({ key, title: heading, number: true, show: (row) => valueText(row[key], unit, 5), sort: (row) => row[key] ?? -Infinity });
   const count = (row: Row) => row.column.values.reduce<number>((sum, value) => sum + (value === null ? 0 : 1), 0);
   const columns: ColumnSpec<Row>[] = [
-    { key: 'name', title: 'Series', show: (row) => <span title={seriesName(row.column.labels)}>{row.name}</span>, sort: (row) => row.name, class: 'mono', clip: true },
+    { key: 'name', title: 'Series', show: (row) => <span title={plainText(seriesName(row.column.labels))}>{plainText(row.name)}</span>, sort: (row) => row.name, class: 'mono', clip: true },
     number('last', 'Last'),
     number('min', 'Min'),
     number('max', 'Max'),
