@@ -145,7 +145,6 @@ CALLS = {
     "partial": ("OK", 1, "1 of 2 data points were rejected; the first: metric \"by.hand\": a data point without a time"),
     "traces": ("UNIMPLEMENTED", None, "it takes OTLP metrics"),
     "malformed": ("INVALID_ARGUMENT", None, "malformed protobuf"),
-    "deadline": ("DEADLINE_EXCEEDED", None, ""),
 }
 
 
