@@ -43,13 +43,13 @@ function ways(origin: string): readonly { key: string; title: string; text: stri
   ];
 }
 
-function Ways() {
+function Ways({ none }: { none: boolean }) {
   const all = ways(location.origin);
   const chosen = all.find((one) => one.key === param('way').value) ?? all[0]!;
   return (
     <div class="stack" style={{ gap: '0.5rem', marginTop: '0.75rem' }}>
       <div class="row between" style={{ flexWrap: 'wrap' }}>
-        <span class="small dim">Only this host so far. Send more:</span>
+        <span class="small dim">{none ? 'Nothing arrives yet. Send something:' : 'Only this host so far. Send more:'}</span>
         <span class="segments" role="group" aria-label="Way to send">
           {all.map((one) => (
             <button key={one.key} type="button" aria-pressed={one === chosen} onClick={() => setParams({ way: one === all[0] ? undefined : one.key }, { replace: true })}>
@@ -79,7 +79,7 @@ export function Arriving() {
           <b>{one.peer || one.agent}</b> <span class="bad">{one.lastFault}</span> <span class="faint">{agoHuman(Date.parse(one.lastFaultAt ?? ''), now.value)}</span>
         </p>
       ))}
-      {found.value !== undefined && others.length === 0 && <Ways />}
+      {found.value !== undefined && others.length === 0 && <Ways none={rows.length === 0} />}
     </Panel>
   );
 }
