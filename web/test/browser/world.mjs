@@ -2,7 +2,7 @@
 // everything that may not happen (a request elsewhere, a violated policy, an error on the console).
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpus, loadavg, tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -84,6 +84,19 @@ export async function openPage(browser, origin, { theme = 'dark', width = 1440, 
     }
   });
   return page;
+}
+
+/** Others use this machine more than it has cores: then wall time says nothing, and processor time is judged instead. */
+export const machineIsBusy = () => loadavg()[0] > cpus().length * 1.5;
+
+/** Processor time of the page's main thread so far, in ms. */
+export async function mainThread(page) {
+  const session = await page.context().newCDPSession(page);
+  await session.send('Performance.enable', { timeDomain: 'threadTicks' });
+  return async () => {
+    const { metrics } = await session.send('Performance.getMetrics');
+    return metrics.find((one) => one.name === 'TaskDuration').value * 1000;
+  };
 }
 
 /** Writes build/screenshots/NAME.png; look at it. */
