@@ -3,7 +3,9 @@
 #include "ingest/scrape/append.h"
 
 #include "base/limits.h"
+#include "base/map.h"
 
+enum { ROOM_KEPT_BYTES = 16 * MB };
 #define NONE UINT32_MAX
 
 void append_room_free(AppendRoom *room) {
@@ -24,8 +26,9 @@ typedef struct Walk {
     WriteBody *body;
     int64_t time_ms;
     AppendCounts *counts;
-    uint32_t at;      // the row of the old cache that should come next
-    bool rebuilding;  // the page is not as it was: a new cache is being written
+    uint32_t at;          // the row of the old cache that should come next
+    size_t bytes_before;  // of body
+    bool rebuilding;      // the page is not as it was: a new cache is being written
     bool over_limit;
     bool new_lines;
 } Walk;
@@ -296,29 +299,73 @@ static void take_line(Walk *walk, const ExpositionRow *row) {
 
 // ---- What ended ----
 
-static void end_unseen(Walk *walk) {
+// Series that may have ended, by their labels; the value is NULL for one that goes on.
+static Labels live_labels(CacheCursor *cursor, const ScrapeCache *cache, uint32_t row) {
+    const CacheEntry *entry = &cache->entries[row];
+    if (entry->kind != CACHE_SERIES || !entry->live) return LABELS_NONE;
+    (void)cache_cursor_seek(cursor, row);
+    return (Labels){text_bytes(builder_text(&cursor->labels))};
+}
+
+static void note_gone(Walk *walk, const ScrapeCache *cache, bool all, Map *gone) {
+    CacheCursor *cursor = &walk->room->expected;
+    cache_cursor_begin(cursor, cache);
+    for (uint32_t i = 0; i < cache->count; i++) {
+        if (!all && seen_get(walk->room, i)) continue;
+        Labels labels = live_labels(cursor, cache, i);
+        if (labels.wire.len > 0) *map_put(gone, bytes_text(labels.wire)) = walk;
+    }
+}
+
+static void write_gone(Walk *walk, const ScrapeCache *cache, bool all, Map *gone) {
+    CacheCursor *cursor = &walk->room->expected;
+    cache_cursor_begin(cursor, cache);
+    for (uint32_t i = 0; i < cache->count; i++) {
+        if (!all && seen_get(walk->room, i)) continue;
+        Labels labels = live_labels(cursor, cache, i);
+        Text key = bytes_text(labels.wire);
+        if (key.len == 0 || map_get(gone, key) == NULL) continue;
+        write_body_add(walk->body, labels, walk->time_ms, stale_nan());
+        *map_put(gone, key) = NULL;  // two rows may have been one series
+    }
+}
+
+// A row that is not on the page any more is the end of its series, unless another row is the same
+// series now: it is spelt otherwise, or relabelling makes one of two.
+static void end_unseen(Walk *walk, const ScrapeCache *fresh) {
     AppendRoom *room = walk->room;
-    const ScrapeCache *cache = walk->target->cache;
+    const ScrapeCache *cache = walk->target->cache, *former = walk->target->former;
+    arena_clear(&room->arena);
+    Map gone = map_begin(&room->arena, room->hash_key);
+    note_gone(walk, cache, false, &gone);
+    if (former != NULL) note_gone(walk, former, true, &gone);
+    if (gone.count == 0) return;
+    CacheCursor *cursor = &room->expected;
+    cache_cursor_begin(cursor, fresh);
+    for (uint32_t i = 0; i < fresh->count; i++) {
+        if (fresh->entries[i].kind != CACHE_SERIES) continue;
+        (void)cache_cursor_seek(cursor, i);
+        Text key = builder_text(&cursor->labels);
+        if (map_get(&gone, key) != NULL) *map_put(&gone, key) = NULL;
+    }
+    write_gone(walk, cache, false, &gone);
+    if (former != NULL) write_gone(walk, former, true, &gone);
+}
+
+static void end_all(AppendRoom *room, ScrapeCache *cache, int64_t time_ms, WriteBody *body) {
     cache_cursor_begin(&room->expected, cache);
     for (uint32_t i = 0; i < cache->count; i++) {
-        if (cache->entries[i].kind != CACHE_SERIES || !cache->entries[i].live || seen_get(room, i))
-            continue;
-        (void)cache_cursor_seek(&room->expected, i);
-        Labels labels = {text_bytes(builder_text(&room->expected.labels))};
-        write_body_add(walk->body, labels, walk->time_ms, stale_nan());
+        Labels labels = live_labels(&room->expected, cache, i);
+        if (labels.wire.len > 0) write_body_add(body, labels, time_ms, stale_nan());
+        cache->entries[i].live = false;
     }
 }
 
 void append_end(AppendRoom *room, const AppendTarget *target, int64_t time_ms, WriteBody *body) {
-    ScrapeCache *cache = target->cache;
-    cache_cursor_begin(&room->expected, cache);
-    for (uint32_t i = 0; i < cache->count; i++) {
-        if (cache->entries[i].kind != CACHE_SERIES || !cache->entries[i].live) continue;
-        (void)cache_cursor_seek(&room->expected, i);
-        Labels labels = {text_bytes(builder_text(&room->expected.labels))};
-        write_body_add(body, labels, time_ms, stale_nan());
-        cache->entries[i].live = false;
-    }
+    end_all(room, target->cache, time_ms, body);
+    if (target->former == NULL) return;
+    end_all(room, target->former, time_ms, body);
+    scrape_cache_free(target->former, room->lines);
 }
 
 // ---- Metadata that is new ----
@@ -336,7 +383,8 @@ static void family_write(WriteBody *body, const FamilyWords *words) {
 }
 
 // Lines of one family stand together. What one target said is known to all.
-static void add_new_metadata(AppendRoom *room, const ScrapeCache *cache, WriteBody *body) {
+static void add_new_metadata(AppendRoom *room, ScrapeCache *cache, WriteBody *body) {
+    cache->unsaid = room->lines->unsaid;
     FamilyWords words = {0};
     for (uint32_t i = 0; i < cache->count; i++) {
         if (cache->entries[i].kind != CACHE_LINE) continue;
@@ -388,6 +436,11 @@ static bool walk_page(Walk *walk, Error *err) {
                 TRY(take_row(walk, &row, err));
                 break;
         }
+        if ((int64_t)(walk->body->bytes.len - walk->bytes_before) > LIMIT_SCRAPE_ROWS_BYTES) {
+            return error_set(err, ERROR_TOO_LARGE,
+                             "the rows of this page take more than SCRAPE_ROWS_BYTES (%lld)",
+                             (long long)LIMIT_SCRAPE_ROWS_BYTES);
+        }
         if (!row.known || row.exemplar_count > 0) arena_clear(&room->arena);
     }
 }
@@ -395,28 +448,50 @@ static bool walk_page(Walk *walk, Error *err) {
 static void commit(Walk *walk) {
     AppendRoom *room = walk->room;
     ScrapeCache *cache = walk->target->cache;
-    if (!walk->rebuilding && walk->at < cache->count) rebuild_begin(walk);  // the end is missing
+    bool has_former = walk->target->former != NULL && walk->target->former->count > 0;
+    bool lost = cache->count > 0 && cache->unsaid != room->lines->unsaid;
+    // Something is missing at the end.
+    if (!walk->rebuilding && (walk->at < cache->count || has_former)) rebuild_begin(walk);
     if (!walk->rebuilding) {
         for (size_t i = 0; i < room->live_flips.count; i++) {
             CacheEntry *entry = &cache->entries[room->live_flips.at[i]];
             entry->live = !entry->live;
         }
+        if (lost) add_new_metadata(room, cache, walk->body);
         return;
     }
-    end_unseen(walk);
     ScrapeCache fresh;
     cache_writer_finish(&room->writer, &fresh);
+    end_unseen(walk, &fresh);
     scrape_cache_free(cache, room->lines);
+    if (has_former) scrape_cache_free(walk->target->former, room->lines);
     *cache = fresh;
-    if (walk->new_lines) add_new_metadata(room, cache, walk->body);
+    cache->unsaid = room->lines->unsaid;
+    if (lost || walk->new_lines) add_new_metadata(room, cache, walk->body);
+}
+
+// What an ordinary page needs stays; a huge one gives its memory back.
+static void let_go(AppendRoom *room) {
+    arena_clear(&room->arena);
+    CacheWriter *writer = &room->writer;
+    size_t held = writer->entries.capacity * sizeof(CacheEntry) + writer->bytes.capacity +
+                  room->index.capacity * sizeof *room->index.slots;
+    if (held <= ROOM_KEPT_BYTES) return;
+    cache_writer_free(writer);
+    cache_index_free(&room->index);
+    array_free(&room->seen);
+    array_free(&room->live_flips);
 }
 
 bool append_page(AppendRoom *room, const AppendTarget *target, ExpositionFormat format, Text page,
                  int64_t time_ms, WriteBody *body, AppendCounts *counts, Error *err) {
     *counts = (AppendCounts){0};
-    Walk walk = {
-        .room = room, .target = target, .body = body, .time_ms = time_ms, .counts = counts};
-    size_t bytes_before = body->bytes.len;
+    Walk walk = {.room = room,
+                 .target = target,
+                 .body = body,
+                 .bytes_before = body->bytes.len,
+                 .time_ms = time_ms,
+                 .counts = counts};
     uint64_t rows_before = body->rows;
     ExpositionOptions options = {
         .classic_beside_native = target->config->always_classic_histograms,
@@ -425,15 +500,15 @@ bool append_page(AppendRoom *room, const AppendTarget *target, ExpositionFormat 
     array_clear(&room->live_flips);
     cache_cursor_begin(&room->expected, target->cache);
     exposition_begin(&room->page, format, options, page);
-    if (walk_page(&walk, err)) {
+    bool ok = walk_page(&walk, err);
+    if (ok) {
         commit(&walk);
-        arena_clear(&room->arena);
-        return true;
+    } else {
+        if (walk.rebuilding) cache_writer_drop(&room->writer, room->lines);
+        body->bytes.len = walk.bytes_before;
+        body->rows = rows_before;
+        body->series = 0;
     }
-    if (walk.rebuilding) cache_writer_drop(&room->writer, room->lines);
-    arena_clear(&room->arena);
-    body->bytes.len = bytes_before;
-    body->rows = rows_before;
-    body->series = 0;
-    return false;
+    let_go(room);
+    return ok;
 }

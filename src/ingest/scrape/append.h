@@ -29,6 +29,9 @@ typedef struct AppendTarget {
     const ScrapeConfig *config;
     Labels labels;       // what every row gets
     ScrapeCache *cache;  // read, and replaced when the page changed
+    // What was learnt under another configuration, or NULL: its series end with the next page that
+    // does not have them. Freed then.
+    ScrapeCache *former;
 } AppendTarget;
 
 typedef struct AppendCounts {

@@ -246,8 +246,71 @@ TEST(metadata_is_said_once_for_all_targets) {
     check_scrape(t, &world, page, "a{" H "} 1 @3000\nb{" H "} 2 @3000\n");
     scrape_cache_free(&other, &world.lines);
     world.target.cache = own;
+    // What did not reach the store is said again, once.
+    scrape_lines_unsaid(&world.lines);
+    write_body_clear(&world.body);
+    check_ok(t, scrape(&world, page, t->err));
+    check(t, text_find(rows_of(t, &world.body), TEXT("# 1 a What a is.\n# 2 b \n")) > 0);
+    world.time_ms = 4000;
     check_scrape(t, &world, "# HELP a Changed.\n# TYPE a counter\na 1\n",
                  "a{" H "} 1 @4000\nb{" H "} end @4000\n# 1 a Changed.\n");
+    world_close(&world);
+}
+
+TEST(a_series_that_is_spelt_otherwise_goes_on) {
+    World world;
+    world_open(t, &world);
+    check_scrape(t, &world, "a{x=\"1\",y=\"2\"} 1\nb 1\n",
+                 "a{" H ", x=\"1\", y=\"2\"} 1 @1000\nb{" H "} 1 @1000\n");
+    check_scrape(t, &world, "a{y=\"2\",x=\"1\"} 2\nb 1\n",
+                 "a{" H ", x=\"1\", y=\"2\"} 2 @2000\nb{" H "} 1 @2000\n");
+    // Two rows of one series end together, and only when both are gone.
+    check_scrape(t, &world, "c 1\nb 1\nc 1\n",
+                 "c{" H "} 1 @3000\nb{" H "} 1 @3000\nc{" H
+                 "} 1 @3000\n"
+                 "a{" H ", x=\"1\", y=\"2\"} end @3000\n");
+    check_scrape(t, &world, "c 1\nb 1\n", "c{" H "} 1 @4000\nb{" H "} 1 @4000\n");
+    check_scrape(t, &world, "c 1\nb 1\nc 1\n",
+                 "c{" H "} 1 @5000\nb{" H "} 1 @5000\nc{" H "} 1 @5000\n");
+    check_scrape(t, &world, "b 1\n", "b{" H "} 1 @6000\nc{" H "} end @6000\n");
+    world_close(&world);
+}
+
+TEST(what_another_configuration_kept_ends_with_the_next_page) {
+    for (int next = 0; next < 3; next++) {
+        World world;
+        world_open(t, &world);
+        check_ok(t, scrape(&world, "a 1\nb 2\n", t->err));
+        ScrapeCache former = world.cache;
+        world.cache = (ScrapeCache){0};
+        world.target.former = &former;
+        if (next == 0) check_scrape(t, &world, "b 3\n", "b{" H "} 3 @2000\na{" H "} end @2000\n");
+        if (next == 1) check_scrape(t, &world, "", "a{" H "} end @2000\nb{" H "} end @2000\n");
+        if (next == 2) {
+            check_error(t, scrape(&world, "b b b\n", t->err), ERROR_BAD_INPUT);
+            append_end(&world.room, &world.target, 2000, &world.body);
+            check_text(t, TEXT("a{" H "} end @2000\nb{" H "} end @2000\n"),
+                       rows_of(t, &world.body));
+        }
+        check_i64(t, 0, former.count);
+        world_close(&world);
+    }
+}
+
+TEST(short_rows_with_long_labels_are_bounded) {
+    World world;
+    world_open(t, &world);
+    AUTO(builder_free) Builder value = {0}, page = {0};
+    for (int i = 0; i < 2000; i++) builder_add_char(&value, 'v');
+    Label labels[] = {{TEXT("a"), builder_text(&value)},
+                      {TEXT("b"), builder_text(&value)},
+                      {TEXT("c"), builder_text(&value)}};
+    check_ok(t, labels_make(labels, COUNT(labels), t->arena, &world.target.labels, t->err));
+    for (int i = 0; i < 60000; i++) builder_addf(&page, "m%d 1\n", i);
+    builder_add_char(&page, '\0');
+    check_error(t, scrape(&world, page.at, t->err), ERROR_TOO_LARGE);
+    check(t, strstr(t->err->message, "SCRAPE_ROWS_BYTES") != NULL);
+    check_i64(t, 0, world.body.bytes.len);
     world_close(&world);
 }
 
@@ -257,4 +320,7 @@ TEST_MAIN("scrape/append", CASE(rows_get_the_targets_labels_and_those_that_vanis
           CASE(labels_of_the_page_move_aside_or_win),
           CASE(own_times_count_when_honoured_and_then_nothing_ends),
           CASE(metric_relabelling_drops_and_renames_and_is_remembered),
-          CASE(limits_refuse_the_whole_page), CASE(metadata_is_said_once_for_all_targets))
+          CASE(limits_refuse_the_whole_page), CASE(metadata_is_said_once_for_all_targets),
+          CASE(a_series_that_is_spelt_otherwise_goes_on),
+          CASE(what_another_configuration_kept_ends_with_the_next_page),
+          CASE(short_rows_with_long_labels_are_bounded))

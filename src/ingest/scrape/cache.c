@@ -100,6 +100,12 @@ void scrape_lines_give(ScrapeLines *lines, uint32_t number) {
     lines->first_free = number;
 }
 
+void scrape_lines_unsaid(ScrapeLines *lines) {
+    lines->unsaid++;
+    for (size_t i = 0; i < lines->lines.count; i++)
+        lines->lines.at[i].fresh = lines->lines.at[i].refs > 0;
+}
+
 // ---- Reading ----
 
 void scrape_cache_free(ScrapeCache *cache, ScrapeLines *lines) {

@@ -32,6 +32,7 @@ typedef struct ScrapeLines {
     uint32_t first_free;
     HashKey hash_key;
     int64_t bytes;
+    uint64_t unsaid;  // how often what was said did not reach the store
 } ScrapeLines;
 
 void scrape_lines_begin(ScrapeLines *lines, HashKey hash_key);
@@ -41,6 +42,9 @@ uint32_t scrape_lines_take(ScrapeLines *lines, Text raw, ExpositionKind kind, Me
                            Text family, Text text);
 uint32_t scrape_lines_find(const ScrapeLines *lines, Text raw);  // UINT32_MAX: unknown
 void scrape_lines_give(ScrapeLines *lines, uint32_t number);
+// A write failed, maybe with metadata in it: all is said once more, by the next page of each
+// target.
+void scrape_lines_unsaid(ScrapeLines *lines);
 
 // ---- Rows ----
 
@@ -68,6 +72,7 @@ typedef struct ScrapeCache {
     uint32_t count;
     uint8_t *bytes;
     size_t byte_count;
+    uint64_t unsaid;  // as in ScrapeLines when its lines were last said
 } ScrapeCache;
 
 void scrape_cache_free(ScrapeCache *cache, ScrapeLines *lines);

@@ -40,7 +40,7 @@ typedef enum ReportRow {
 struct ScrapeTarget {
     ScrapePool *pool;
     Arena arena;        // of the texts below
-    Labels discovered;  // before relabelling
+    Labels discovered;  // before relabelling; heap
     Labels all;         // after it, without __meta_…
     Labels labels;      // those that rows get
     Text url;
@@ -49,6 +49,7 @@ struct ScrapeTarget {
     int64_t phase_ms;  // where in the interval
     Labels reports[REPORT_COUNT];
     ScrapeCache cache;
+    ScrapeCache former;  // of the configuration before, until the next page
 
     WheelTimer timer;
     int64_t due_ms;      // wall clock: the next scrape, or when the end is marked
@@ -79,16 +80,19 @@ must_use bool target_draft(const ScrapeConfig *config, const TargetGroup *group,
                            Arena *arena, TargetDraft *out, Error *err);
 ScrapeTarget *target_new(ScrapePool *pool, const TargetDraft *draft);
 void target_start(ScrapeTarget *target);
-void target_end(ScrapeTarget *target);          // its series end, then it frees itself
-void target_revive(ScrapeTarget *target);       // it is wanted again
-void target_free(ScrapeTarget *target);         // at once
-void target_forget_rows(ScrapeTarget *target);  // labels would come out different now
+void target_end(ScrapeTarget *target);     // its series end, then it frees itself
+void target_revive(ScrapeTarget *target);  // it is wanted again
+void target_free(ScrapeTarget *target);    // at once
+// Labels would come out different now: rows are learnt anew, and what does not come again ends.
+void target_forget_rows(ScrapeTarget *target);
+void target_set_discovered(ScrapeTarget *target, Labels discovered);
 
 typedef struct PoolProvider {
     ScrapePool *pool;
     Discovery *discovery;
     TargetGroups groups;  // of its last delivery
     Arena arena;
+    Builder place;  // where it looks: while that stays, what was found stays
     bool failing;
 } PoolProvider;
 
@@ -103,6 +107,7 @@ struct ScrapePool {
     ARRAY(ScrapeTarget *) targets;
     ARRAY(Labels) dropped;  // discovered labels
     Arena dropped_arena;
+    uint64_t faulty;         // addresses that are no targets, as the log was told
     uint64_t dropped_count;  // also of those that are not kept
     WheelTimer sync_timer;
     Error limit_error;    // target_limit; every scrape fails with it

@@ -148,23 +148,60 @@ static void stop_providers(ScrapePool *pool) {
 }
 
 static void free_providers(PoolProvider *providers, size_t count) {
-    for (size_t i = 0; i < count; i++) arena_free(&providers[i].arena);
+    for (size_t i = 0; i < count; i++) {
+        arena_free(&providers[i].arena);
+        builder_free(&providers[i].place);
+    }
     memory_free(providers);
 }
 
+static void print_texts(Texts texts, Builder *out) {
+    for (size_t i = 0; i < texts.count; i++) label_print_quoted(texts.at[i], out);
+}
+
+// ORDER: start_providers.
+static void print_places(ScrapePool *pool) {
+    const ScrapeConfig *config = pool->config;
+    PoolProvider *provider = pool->providers;
+    for (size_t i = 0; i < config->file_discovery.count; i++, provider++) {
+        builder_addf(&provider->place, "file ");
+        print_texts(config->file_discovery.at[i].files, &provider->place);
+    }
+    for (size_t i = 0; i < config->dns_discovery.count; i++, provider++) {
+        const DnsDiscovery *dns = &config->dns_discovery.at[i];
+        builder_addf(&provider->place, "dns %d %u ", (int)dns->type, (unsigned)dns->port);
+        print_texts(dns->names, &provider->place);
+    }
+    for (size_t i = 0; i < config->http_discovery.count; i++, provider++) {
+        builder_addf(&provider->place, "http ");
+        builder_add(&provider->place, config->http_discovery.at[i].url);
+    }
+}
+
 // What was found before stays until the same place answers anew.
+static void take_groups(PoolProvider *provider, PoolProvider *before, size_t before_count) {
+    for (size_t i = 0; i < before_count; i++) {
+        if (before[i].place.len == 0 ||
+            !text_equal(builder_text(&before[i].place), builder_text(&provider->place)))
+            continue;
+        provider->groups = before[i].groups;
+        provider->arena = before[i].arena;
+        before[i].arena = (Arena){0};
+        builder_clear(&before[i].place);
+        return;
+    }
+}
+
 static void restart_providers(ScrapePool *pool) {
     stop_providers(pool);
     PoolProvider *before = pool->providers;
     size_t before_count = pool->provider_count;
     pool->provider_count = provider_count_of(pool->config);
     pool->providers = memory_new_array(PoolProvider, pool->provider_count);
+    print_places(pool);
     for (size_t i = 0; i < pool->provider_count; i++) {
         pool->providers[i].pool = pool;
-        if (before_count != pool->provider_count) continue;
-        pool->providers[i].groups = before[i].groups;
-        pool->providers[i].arena = before[i].arena;
-        before[i].arena = (Arena){0};
+        take_groups(&pool->providers[i], before, before_count);
     }
     free_providers(before, before_count);
     start_providers(pool);
@@ -216,9 +253,7 @@ static void sync_target(Sync *sync, const TargetGroup *group, Text address) {
     } else if (target->ending) {
         target_revive(target);
     }
-    // Other discovered labels may end in the same target.
-    if (!labels_equal(target->discovered, draft.discovered))
-        target->discovered = (Labels){bytes_copy(draft.discovered.wire, &target->arena)};
+    target_set_discovered(target, draft.discovered);
     target->wanted = true;
 }
 
@@ -256,10 +291,11 @@ static void pool_sync(ScrapePool *pool) {
         if (!pool->targets.at[i]->wanted) target_end(pool->targets.at[i]);
     }
     check_target_limit(pool, sync.kept);
-    if (sync.faulty > 0) {
+    if (sync.faulty > 0 && sync.faulty != pool->faulty) {
         log_warn("some targets cannot be scraped", LOG_TEXT("job", pool->name),
                  LOG_I64("count", sync.faulty), LOG_ERR(&sync.first_fault));
     }
+    pool->faulty = sync.faulty;
     arena_free(&sync.arena);
     scraper_resize(pool->scraper);
     scraper_count_targets(pool->scraper);

@@ -3,6 +3,7 @@
 #include "ingest/scrape/scraper.h"
 
 #include "base/log.h"
+#include "codec/protobuf.h"
 #include "ingest/scrape/parts.h"
 #include "ingest/scrape/show.h"
 
@@ -10,18 +11,44 @@ enum {
     FLUSH_AFTER_MS = 50,   // rows of targets that answer meanwhile share a record of the log
     FLUSH_BYTES = 1 * MB,  // or when they are this many
     BODY_KEPT_BYTES = 4 * MB,
+    PIECE_BYTES = 4 * MB,  // of a large page: the store and its log have limits on one body
     CONNECTIONS_SPARE = 64,
 };
 
 // ---- Storing ----
 
-static bool store_rows(Scraper *scraper, IngestOutcome *outcome, Error *err) {
+static bool store_piece(Scraper *scraper, Bytes piece, IngestOutcome *outcome, Error *err) {
     Tenant *tenant;
     TRY(store_tenant(scraper->options.store, scraper->tenant_name, true, &tenant, err));
-    Bytes body = text_bytes(builder_text(&scraper->body.bytes));
     Clock *clock = scraper->options.clock;
-    return ingest_samples(scraper->options.store, tenant, scraper->sender, body,
+    return ingest_samples(scraper->options.store, tenant, scraper->sender, piece,
                           clock->wall_ms(clock), outcome, err);
+}
+
+static void add_outcome(IngestOutcome *sum, const IngestOutcome *piece) {
+    for (size_t i = 0; i < VERDICT_COUNT; i++) sum->counts[i] += piece->counts[i];
+    if (sum->first_fault.code == ERROR_NONE) sum->first_fault = piece->first_fault;
+}
+
+// Whole series each. A piece that is refused does not keep the others out; `*err` is of the first.
+static bool store_rows(Scraper *scraper, IngestOutcome *outcome, Error *err) {
+    Reader reader = reader_begin(text_bytes(builder_text(&scraper->body.bytes)));
+    bool ok = true;
+    while (reader_left(&reader) > 0) {
+        const uint8_t *from = reader.at;
+        ProtobufField field;
+        while ((size_t)(reader.at - from) < PIECE_BYTES && protobuf_next(&reader, &field)) {
+        }
+        if (reader.at == from) break;
+        IngestOutcome of_piece = {0};
+        Error why = {0};
+        if (!store_piece(scraper, (Bytes){from, (size_t)(reader.at - from)}, &of_piece, &why)) {
+            if (ok) *err = why;
+            ok = false;
+        }
+        add_outcome(outcome, &of_piece);
+    }
+    return ok;
 }
 
 // A store that refuses is told to the log once, and once again when it takes rows.
@@ -31,7 +58,7 @@ static void tell(Scraper *scraper, const IngestOutcome *outcome, bool ok, const 
     scraper->failing = !ok;
     if (!ok) {
         atomic_fetch_add_explicit(&scraper->writes_failed, 1, memory_order_relaxed);
-        return;
+        scrape_lines_unsaid(&scraper->lines);
     }
     uint64_t refused = 0;
     for (size_t verdict = VERDICT_CONFLICT; verdict < VERDICT_COUNT; verdict++)

@@ -226,7 +226,7 @@ static void timer_fire(WheelTimer *timer);
 ScrapeTarget *target_new(ScrapePool *pool, const TargetDraft *draft) {
     ScrapeTarget *target = memory_new(ScrapeTarget);
     target->pool = pool;
-    target->discovered = labels_copy(draft->discovered, &target->arena);
+    target_set_discovered(target, draft->discovered);
     target->all = labels_copy(draft->all, &target->arena);
     target->labels = labels_copy(draft->labels, &target->arena);
     target->url = text_copy(draft->url, &target->arena);
@@ -260,7 +260,23 @@ static void cached(ScrapeTarget *target, int64_t series, int64_t bytes) {
 
 void target_forget_rows(ScrapeTarget *target) {
     cached(target, -(int64_t)target->cache.count, -scrape_cache_bytes(&target->cache));
-    scrape_cache_free(&target->cache, &target->pool->scraper->lines);
+    // There is only one of both: a page that fills the cache frees the former.
+    if (target->former.count == 0) {
+        scrape_cache_free(&target->former, &target->pool->scraper->lines);
+        target->former = target->cache;
+        target->cache = (ScrapeCache){0};
+    } else {
+        scrape_cache_free(&target->cache, &target->pool->scraper->lines);
+    }
+}
+
+// Several addresses may end in one target and take turns here at every sync.
+void target_set_discovered(ScrapeTarget *target, Labels discovered) {
+    if (labels_equal(target->discovered, discovered)) return;
+    memory_free((void *)(uintptr_t)target->discovered.wire.at);
+    uint8_t *copy = memory_take(discovered.wire.len + 1);
+    memcpy(copy, discovered.wire.at, discovered.wire.len);
+    target->discovered = (Labels){{copy, discovered.wire.len}};
 }
 
 void target_free(ScrapeTarget *target) {
@@ -268,7 +284,9 @@ void target_free(ScrapeTarget *target) {
     fetch_cancel(&target->fetch);
     fetch_over(target);
     target_forget_rows(target);
+    scrape_cache_free(&target->former, &target->pool->scraper->lines);
     memory_free(target->last_error);
+    memory_free((void *)(uintptr_t)target->discovered.wire.at);
     arena_free(&target->arena);
     memory_free(target);
 }
@@ -285,14 +303,18 @@ static void arm_for(ScrapeTarget *target, int64_t wall, int64_t now) {
     loop_arm(loop, &target->timer, loop_now_ms(loop) + MAX(wall - now, (int64_t)0));
 }
 
-// The next moment of its own after now. Made anew each time, so that a clock that steps costs one
-// interval at most.
+// The next moment of its own after now; or the last one, when the scrape before it took its whole
+// interval and ran into it. Made anew each time, so that a clock that steps costs one interval at
+// most.
 static void arm_next(ScrapeTarget *target) {
     int64_t now = wall_ms(target), interval = target->interval_ms;
-    int64_t due = now - now % interval + target->phase_ms;
+    int64_t last = now - now % interval + target->phase_ms;
+    if (last > now) last -= interval;
+    bool ran_into = target->scrape_ms > 0 && last > target->scrape_ms && now - last < interval / 4;
+    int64_t due = ran_into ? last : last + interval;
     // A timer may come a moment early: the scrape that was just made is not due again.
     bool early = target->scrape_ms > now && target->scrape_ms - now <= LATE_MS_MAX;
-    if (due <= (early ? target->scrape_ms : now)) due += interval;
+    if (early && due <= target->scrape_ms) due += interval;
     target->due_ms = due;
     arm_for(target, due, now);
 }
@@ -320,7 +342,7 @@ void target_revive(ScrapeTarget *target) {
 // ---- A scrape ----
 
 static AppendTarget append_target(ScrapeTarget *target) {
-    return (AppendTarget){target->pool->config, target->labels, &target->cache};
+    return (AppendTarget){target->pool->config, target->labels, &target->cache, &target->former};
 }
 
 static void set_health(ScrapeTarget *target, TargetHealth health, const Error *err) {
@@ -487,16 +509,22 @@ static void scrape(ScrapeTarget *target) {
     if (!start_scrape(target, &err)) finish(target, (AppendCounts){0}, 0, &err);
 }
 
-// Another target took its place (other discovered labels, the same for its rows): then nothing
-// ended.
-static bool is_replaced(const ScrapeTarget *target) {
-    const ScrapePool *pool = target->pool;
-    for (size_t i = 0; i < pool->targets.count; i++) {
-        const ScrapeTarget *other = pool->targets.at[i];
-        if (other != target && !other->ending && labels_equal(other->labels, target->labels))
-            return true;
+static bool pools_have(const ScrapePool *const *pools, size_t count, const ScrapeTarget *target) {
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < pools[i]->targets.count; k++) {
+            const ScrapeTarget *other = pools[i]->targets.at[k];
+            if (other != target && !other->ending && labels_equal(other->labels, target->labels))
+                return true;
+        }
     }
     return false;
+}
+
+// Another target took its place (other discovered labels, or another job; the same for its rows):
+// then nothing ended.
+static bool is_replaced(const ScrapeTarget *target) {
+    const Scraper *scraper = target->pool->scraper;
+    return pools_have((const ScrapePool *const *)scraper->pools.at, scraper->pools.count, target);
 }
 
 static void finish_end(ScrapeTarget *target) {
