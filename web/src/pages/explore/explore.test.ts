@@ -9,7 +9,7 @@ import { parseHistory, searchHistory, withRun } from './history';
 import { isolate, toggle } from './legend';
 import { plainText } from './plain';
 import { quote, selectorText, seriesSelector, usualQuery } from './selector';
-import { capSeries, rowsOf, sortRows, uniqueNames } from './stats';
+import { capSeries, onOneGrid, rowsOf, sortRows, uniqueNames } from './stats';
 import { chooseStep, parseStep } from './step';
 import { alignNumbers } from './table';
 import { nearSeries } from './tip';
@@ -229,6 +229,15 @@ test('the metric browser: types of parts, search, facets, near misses', () => {
   expect(matching(series, chosen)).toBe(2);
   expect(nearestName('node_laod1', ['node_load1', 'node_load15', 'up'])).toBe('node_load1');
   expect(nearestName('zzz', ['node_load1'])).toBeUndefined();
+});
+
+test('several answers stand on one grid of times', () => {
+  const answer = (first: number, values: number[], stepMs = 10) => ({ stepMs, times: values.map((_, i) => first + i * stepMs), series: [{ name: 'x', labels: {}, values }] });
+  const { times, series } = onOneGrid([answer(0, [1, 2, 3]), answer(10, [4, 5, 6])]);
+  expect(times).toEqual([0, 10, 20, 30]);
+  expect(series.map((one) => one[0]!.values)).toEqual([[1, 2, 3, null], [null, 4, 5, 6]]);
+  expect(onOneGrid([answer(0, [1], 5), answer(0, [2])]).series.map((one) => one.length)).toEqual([0, 1]);
+  expect(onOneGrid([]).times).toEqual([]);
 });
 
 test('no value turns the direction of the text', () => {

@@ -21,7 +21,7 @@ import { SeriesLegend } from './legend';
 import { plainText } from './plain';
 import type { RanAt, RanOver } from './run';
 import { fileName, saveCsv, savePng } from './save';
-import { capSeries, SERIES_CAP, sortRows, rowsOf, uniqueNames } from './stats';
+import { capSeries, onOneGrid, SERIES_CAP, sortRows, rowsOf, uniqueNames } from './stats';
 import { SummaryTable, ValueTable } from './table';
 import { Tip } from './tip';
 import { hiddenOf, withHidden, type ExploreState, type Query } from './url';
@@ -125,22 +125,18 @@ function useColored(asked: readonly Asked[]): ColoredSeries {
   const several = asked.length > 1;
   const key = [theme, ...asked.map((one) => one.query.legend + '\n' + one.query.all), ...asked.map((one) => one.over?.value)];
   return useMemo(() => {
-    const named = asked.flatMap((one) =>
-      (one.over?.value?.series ?? []).map((column) => {
+    const ran = asked.flatMap((one) => (one.over?.value === undefined ? [] : [{ ...one, columns: one.over.value }]));
+    const { times, series } = onOneGrid(ran.map((one) => one.columns));
+    const named = ran.flatMap((one, i) =>
+      series[i]!.map((column) => {
         const name = plainText(legendText(one.query.legend, column.labels));
         return { ...column, name: several ? one.letter + ' ' + name : name };
       }),
     );
     const all = uniqueNames(named).map((column) => ({ ...column, color: column.color ?? seriesColor(keep(column.name), theme) }));
     const shown = asked.some((one) => one.query.all) ? all : (capSeries(all) as Colored[]);
-    // Times of several queries are on one grid: the step is the page's. The longest row of times holds them all.
-    const longest = asked.reduce<readonly number[]>((best, one) => ((one.over?.value?.times.length ?? 0) > best.length ? one.over!.value!.times : best), []);
-    return { all, shown: several ? shown.map((column) => ({ ...column, values: fit(column.values, longest.length) })) : shown, times: longest };
+    return { all, shown, times };
   }, key);
-}
-
-function fit(values: (number | null)[], length: number): (number | null)[] {
-  return values.length >= length ? values : [...values, ...new Array<null>(length - values.length).fill(null)];
 }
 
 function Over({ asked, state, unit, height, onQuery, onSort, colored, plot, title }: ResultProps & { colored: ColoredSeries; plot: { current: uPlot | undefined }; title: string }) {

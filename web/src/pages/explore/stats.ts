@@ -1,5 +1,5 @@
 // What a legend says of each series: min, max, mean, last; and in which order the series stand.
-import { summaryOf, type Column, type Summary } from '../../data/columns';
+import { summaryOf, type Column, type Columns, type Summary } from '../../data/columns';
 
 export interface Row extends Summary {
   index: number; // in the answer
@@ -59,4 +59,30 @@ export function uniqueNames(series: readonly Column[]): readonly Column[] {
     count.set(one.name, seen);
     return seen === 1 ? one : { ...one, name: `${one.name} #${seen}` };
   });
+}
+
+/**
+ * The series of several answers over the same times. Their step is the page's, but one may have been asked a refresh
+ * earlier than the other; one with another step is from before the step was changed, and waits.
+ */
+export function onOneGrid(answers: readonly (Columns & { stepMs: number })[]): { times: readonly number[]; series: readonly (readonly Column[])[] } {
+  const only = answers[0];
+  if (answers.length === 1 && only !== undefined) return { times: only.times, series: [only.series] };
+  const stepMs = answers.at(-1)?.stepMs ?? 1;
+  const fitting = answers.filter((one) => one.stepMs === stepMs && one.times.length > 0);
+  const first = Math.min(...fitting.map((one) => one.times[0]!));
+  const last = Math.max(...fitting.map((one) => one.times.at(-1)!));
+  const count = fitting.length === 0 ? 0 : Math.round((last - first) / stepMs) + 1;
+  const times = Array.from({ length: count }, (_, i) => first + i * stepMs);
+  return {
+    times,
+    series: answers.map((one) => {
+      if (!fitting.includes(one)) return [];
+      const before = Math.round((one.times[0]! - first) / stepMs);
+      const after = count - before - one.times.length;
+      if (before === 0 && after === 0) return one.series;
+      const gap = (length: number) => new Array<null>(length).fill(null);
+      return one.series.map((column) => ({ ...column, values: [...gap(before), ...column.values, ...gap(after)] }));
+    }),
+  };
 }
