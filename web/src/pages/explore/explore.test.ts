@@ -88,6 +88,7 @@ test('a step never asks for more points than the server gives', () => {
       expect(length / ms, choice).toBeLessThanOrEqual(11000);
     }
   }
+  for (const pixels of [200, 900]) expect(chooseStep('', { fromMs: 0, toMs: 3600e3 }, pixels).ms).toBeLessThanOrEqual(10000);
   expect(chooseStep('15s', { fromMs: 0, toMs: 3600e3 }, 900)).toEqual({ ms: 15000, raised: false });
   expect(chooseStep('1s', { fromMs: 0, toMs: 86400e3 }, 900)).toEqual({ ms: 8000, raised: true });
   expect(parseStep('2m30s')).toBe(150000);

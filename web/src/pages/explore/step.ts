@@ -16,6 +16,8 @@ export function parseStep(text: string): number | undefined {
   return ms === undefined || ms < 1 ? undefined : Math.round(ms);
 }
 
+const AUTO_POINTS_MIN = 600;
+
 export function chooseStep(choice: string, span: Span, pixels: number): Step {
   const length = span.toMs - span.fromMs;
   // One more interval than the length holds, as both ends are moved to multiples of the step.
@@ -23,8 +25,9 @@ export function chooseStep(choice: string, span: Span, pixels: number): Step {
   if (choice === 'max') return { ms: Math.max(stepFor(span, POINTS_MAX - 1, 1000), least), raised: false };
   if (choice === 'low') return { ms: Math.max(stepFor(span, Math.max(pixels / 6, 50), 1000), least), raised: false };
   const chosen = parseStep(choice);
-  // Every second pixel: lines stay lines, and the answer is half as long.
-  if (chosen === undefined) return { ms: Math.max(stepFor(span, pixels / 2, 1000), least), raised: false };
+  // A point a pixel, and not fewer on a small screen: what lies between two points of a query is never seen, while the
+  // chart keeps the extremes of all points that it is given.
+  if (chosen === undefined) return { ms: Math.max(stepFor(span, Math.max(pixels, AUTO_POINTS_MIN), 1000), least), raised: false };
   return chosen < least ? { ms: roundUp(least), raised: true } : { ms: chosen, raised: false };
 }
 
