@@ -3,6 +3,7 @@
 
 #include "cli/load.h"
 #include "cli/run.h"
+#include "ingest/host/host.h"
 #include "net/http_client.h"
 #include "os/clock.h"
 #include "os/process.h"
@@ -207,6 +208,81 @@ static Finding check_port(Doctor *doctor) {
                      TEXT("choose another address with --listen")};
 }
 
+// OpenTelemetry's ports: when one is taken, Traceo says so and goes on without it.
+static Finding check_otlp_ports(Doctor *doctor) {
+    static const SettingId ids[] = {SETTING_OTLP_GRPC_LISTEN, SETTING_OTLP_HTTP_LISTEN};
+    AUTO(builder_free) Builder free_ones = {0};
+    for (size_t i = 0; i < COUNT(ids); i++) {
+        Text text = settings_text(&doctor->settings, ids[i]);
+        if (text.len == 0 || text_equal(text, TEXT("off"))) continue;
+        Address address;
+        Error err = {0};
+        AUTO(socket_close) Socket socket = SOCKET_NONE;
+        int status = 0;
+        bool fit = address_parse(text, doctor->arena, &address, &err) &&
+                   (socket_listen(address, false, &socket, &err) ||
+                    traceo_answers(&address, doctor->arena, &status));
+        if (!fit)
+            return (Finding){
+                DOUBTFUL, text_copy(text_from_cstring(err.message), doctor->arena),
+                text_format(doctor->arena,
+                            "stop what listens there, or set %.*s to another address or to off",
+                            TEXT_ARG(setting_rows[ids[i]].key))};
+        builder_addf(&free_ones, "%s%.*s", free_ones.len > 0 ? " and " : "", TEXT_ARG(text));
+    }
+    if (free_ones.len == 0) return (Finding){FIT, TEXT("switched off"), TEXT_NONE};
+    return (Finding){FIT,
+                     text_format(doctor->arena, "OpenTelemetry may send to %.*s",
+                                 TEXT_ARG(builder_text(&free_ones))),
+                     TEXT_NONE};
+}
+
+// ---- What can be seen of this host ----
+
+typedef struct Blind {
+    Builder names;
+    Text why;
+    Arena *arena;
+    bool pressure;
+} Blind;
+
+static void blind_add(void *context, Text collector, const Error *err) {
+    Blind *blind = context;
+    builder_addf(&blind->names, "%s%.*s", blind->names.len > 0 ? ", " : "", TEXT_ARG(collector));
+    if (blind->why.len == 0) blind->why = text_copy(text_from_cstring(err->message), blind->arena);
+    blind->pressure |= text_equal(collector, TEXT("pressure"));
+}
+
+// One round of the host collector, thrown away: which of it works here?
+static Finding check_host(Doctor *doctor) {
+    if (settings_number(&doctor->settings, SETTING_HOST_ENABLED) == 0)
+        return (Finding){FIT, TEXT("switched off"), TEXT_NONE};
+    Blind blind = {.arena = doctor->arena};
+    Host *host = NULL;
+    Error err = {0};
+    if (!host_open((HostOptions){.failed = blind_add, .context = &blind}, &host, &err))
+        return (Finding){DOUBTFUL, text_copy(text_from_cstring(err.message), doctor->arena),
+                         TEXT("set host.enabled to false, or run node_exporter and scrape it")};
+    AUTO(write_body_free) WriteBody body = {0};
+    Clock *clock = clock_system();
+    host_collect(host, clock, clock->wall_ms(clock), &body);
+    host_close(&host);
+    AUTO(builder_free) Builder names = blind.names;
+    if (names.len == 0)
+        return (Finding){FIT,
+                         text_format(doctor->arena, "all of this host can be seen, %llu series",
+                                     (unsigned long long)body.rows),
+                         TEXT_NONE};
+    return (Finding){
+        DOUBTFUL,
+        text_format(doctor->arena, "not seen: %.*s (%.*s)", TEXT_ARG(builder_text(&names)),
+                    TEXT_ARG(blind.why)),
+        blind.pressure ? TEXT("boot the kernel with psi=1 for pressure; in a container, mount the "
+                              "host's /proc")
+                       : TEXT("let this user read /proc and /sys; in a container, mount the "
+                              "host's")};
+}
+
 // ---- All ----
 
 typedef struct CheckRow {
@@ -215,9 +291,9 @@ typedef struct CheckRow {
 } CheckRow;
 
 static const CheckRow checks[] = {
-    {"files", check_files}, {"memory", check_memory},  {"clock", check_clock},
-    {"space", check_space}, {"sync", check_fdatasync}, {"direct", check_direct},
-    {"port", check_port},
+    {"files", check_files}, {"memory", check_memory},   {"clock", check_clock},
+    {"space", check_space}, {"sync", check_fdatasync},  {"direct", check_direct},
+    {"port", check_port},   {"otlp", check_otlp_ports}, {"host", check_host},
 };
 
 ExitCode command_doctor(Call *call, Error *err) {

@@ -13,6 +13,7 @@ import re
 import shutil
 import signal
 import socket
+import socket
 import subprocess
 import sys
 import tempfile
@@ -238,6 +239,13 @@ def keys(tap, house):
 def looks(tap, house):
     code, out, err = house.run("doctor", "--listen", f"127.0.0.1:{house.port}")
     tap.check(code == OK and "ok    sync" in out.replace("warn", "ok  ") and "a Traceo answers" in out, "doctor finds the machine fit", out + err)
+    tap.check(re.search(r"^(ok|warn)  +host +(all of this host can be seen, \d+ series|not seen: )", out, re.M) is not None, "doctor says what of the host can be seen", out)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        code, out, err = house.run("doctor", "--listen", f"127.0.0.1:{house.port}", "--otlp.grpc_listen", address)
+        tap.check(code == OK and f"warn  otlp    {address} is taken" in out and "set otlp.grpc_listen" in out, "doctor names a port of OpenTelemetry that is taken, and what to do", out + err)
     segments = sorted((house.folder / "traceo-data/log").glob("*.log"))
     code, out, err = house.run("inspect", str(segments[0]))
     tap.check(code == OK and " records, the last one ends at" in out, "inspect prints a segment of the log", out[-300:] + err)

@@ -11,6 +11,8 @@ struct Host {
     Arena arena;
     Text proc, sys, job, instance;
     uint64_t number;
+    void (*failed)(void *context, Text collector, const Error *err);
+    void *context;
     Builder file;
     Arena scratch;
 };
@@ -63,6 +65,8 @@ bool host_open(HostOptions options, Host **out, Error *err) {
     host->job = text_copy(options.job.len > 0 ? options.job : TEXT("node"), arena);
     host->instance =
         options.instance.len > 0 ? text_copy(options.instance, arena) : machine_name(arena);
+    host->failed = options.failed;
+    host->context = options.context;
     *out = host;
     return true;
 }
@@ -145,6 +149,8 @@ static void run_collector(Scrape *scrape, const CollectorRow *row) {
     int64_t begun_ns = scrape->clock->monotonic_ns(scrape->clock);
     Error err = {0};
     bool worked = row->collect(scrape, &err);
+    if (!worked && scrape->host->failed != NULL)
+        scrape->host->failed(scrape->host->context, row->name, &err);
     double took_s = (double)(scrape->clock->monotonic_ns(scrape->clock) - begun_ns) * 1e-9;
     emit_with(scrape, TEXT("node_scrape_collector_duration_seconds"), TEXT("collector"), row->name,
               took_s);

@@ -16,6 +16,9 @@ typedef struct HostOptions {
     Text sys_folder;   // "/sys"
     Text job;          // label job; default "node"
     Text instance;     // label instance; default the machine's name
+    // Told of each collector that fails; NULL: nobody is told. On the thread that collects.
+    void (*failed)(void *context, Text collector, const Error *err);
+    void *context;
 } HostOptions;
 
 must_use bool host_open(HostOptions options, Host **out, Error *err);
