@@ -39,6 +39,7 @@ static Http2Stream *stream_of(Http2Session *s, int32_t id) {
 static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *context) {
     Http2Session *s = context;
     if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
+    s->refused_list_bytes = 0;
     // Whoever said GOAWAY, or was told it, begins nothing new.
     Http2Stream *stream = s->draining ? NULL : http2_stream_begin(s, frame->hd.stream_id);
     int failed = stream == NULL
@@ -52,9 +53,12 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
                      void *context) {
     Http2Session *s = context;
     Http2Stream *stream = stream_of(s, frame->hd.stream_id);
-    if (stream == NULL) return 0;
-    http2_stream_header(stream, (Text){(const char *)name, name_len},
-                        (Text){(const char *)value, value_len});
+    Text name_text = {(const char *)name, name_len}, value_text = {(const char *)value, value_len};
+    if (stream == NULL) {
+        http2_header_refused(s, name_text, value_text);
+    } else {
+        http2_stream_header(stream, name_text, value_text);
+    }
     return go_on(s);
 }
 

@@ -30,8 +30,9 @@ typedef struct Http2Host {
     _Atomic int64_t *refused;  // requests answered by this floor: malformed, too large, too slow
     Text peer;
     void *context;
-    // There is output that was not there when the last call ended: an answer came. Not called from
-    // inside http2_feed, http2_tick and http2_drain: ask http2_wants_write after them.
+    // An answer came: there is output that was not there when the last call ended, or, as its
+    // stream was reset, only another deadline or the end (http2_is_over). Not called from inside
+    // http2_feed, http2_tick and http2_drain: ask http2_wants_write after them.
     void (*output_waits)(void *context);
     // The session was abandoned and the last answer that was owed has come: it may be freed now.
     // Not called from inside http2_abandon: ask http2_owed after it.

@@ -47,8 +47,10 @@ struct Http2Session {
     Http2Rate resets;
     Http2Stream *streams, *spares;
     size_t stream_count, spare_count;
-    Builder *out;         // during http2_output
-    int64_t deadline_ms;  // at or before the next thing that is due
+    size_t list_bytes;          // of the heads of all streams
+    size_t refused_list_bytes;  // of a head that begins no stream; nothing of it is kept
+    Builder *out;               // during http2_output
+    int64_t deadline_ms;        // at or before the next thing that is due
     int64_t idle_since_ms;
     bool any_request, any_accepted, draining, ending, abandoned;
     const char *fault;  // why it ends; a literal
@@ -92,6 +94,8 @@ void http2_count_reset(Http2Session *session);
 // NULL: there are too many.
 Http2Stream *http2_stream_begin(Http2Session *session, int32_t id);
 void http2_stream_header(Http2Stream *stream, Text name, Text value);
+// A field of a stream that there are too many of already: only counted.
+void http2_header_refused(Http2Session *session, Text name, Text value);
 void http2_stream_head(Http2Stream *stream);  // the head is whole
 void http2_stream_data(Http2Stream *stream, Bytes data);
 void http2_stream_end(Http2Stream *stream);     // END_STREAM

@@ -24,7 +24,11 @@ enum {
 static void when_answered(HttpTurn *turn);
 
 Http2Stream *http2_stream_begin(Http2Session *s, int32_t id) {
-    int64_t max = s->limits->http2.streams;
+    const Http2Limits *limits = &s->limits->http2;
+    // The first request that is accepted counts at once: a burst of a known client is not hindered.
+    int64_t max = s->any_accepted || limits->stranger_streams == 0
+                      ? limits->streams
+                      : MIN(limits->stranger_streams, limits->streams);
     if (max > 0 && s->stream_count >= (size_t)max) return NULL;
     Http2Stream *stream = s->spares;
     if (stream != NULL) {
@@ -58,6 +62,7 @@ void http2_stream_free(Http2Stream *stream) {
     *stream->link = stream->next;
     if (stream->next != NULL) stream->next->link = stream->link;
     s->stream_count--;
+    s->list_bytes -= stream->list_bytes;
     http_count(&s->host.counters->streams, -1);
     if (s->stream_count == 0) {
         s->idle_since_ms = http2_now_ms(s);
@@ -184,7 +189,8 @@ static void body_release(Http2Stream *stream) {
     Http2Session *s = stream->session;
     http_pool_give(s->host.bodies, &stream->body, HTTP_POOL_BODY_MAX);
     stream->turn.exchange.body = BYTES_NONE;
-    if (stream->body_len == 0) return;
+    // Without a body it may still have been the oldest, whose end others wait for.
+    if (stream->body_len == 0 && bodies_are_small(s)) return;
     assert(s->bodies_bytes >= stream->body_len);
     s->bodies_bytes -= stream->body_len;
     stream->body_len = 0;
@@ -236,8 +242,8 @@ static ssize_t read_body(nghttp2_session *ng, int32_t id, uint8_t *into, size_t 
 static void answer_send(Http2Stream *stream) {
     Http2Session *s = stream->session;
     const HttpAnswer *answer = &stream->turn.answer;
-    body_release(stream);
     stream->discarding = true;
+    body_release(stream);
     stream->rest = http_turn_body(&stream->turn);
     nghttp2_nv *fields = arena_push_array(&stream->arena, nghttp2_nv, answer->header_count + 2);
     fields[0] = field(TEXT(":status"), text_format(&stream->arena, "%d", answer->status));
@@ -271,7 +277,11 @@ static void when_answered(HttpTurn *turn) {
         return;
     }
     http2_stream_free(stream);
-    if (s->abandoned && http2_owed(s) == 0) s->host.quiet(s->host.context);
+    if (!s->abandoned) {
+        s->host.output_waits(s->host.context);
+    } else if (http2_owed(s) == 0) {
+        s->host.quiet(s->host.context);
+    }
 }
 
 // Our own answer: what is wrong. gRPC clients are told in their way.
@@ -299,18 +309,32 @@ static void refuse(Http2Stream *stream, int status, const char *reason) {
 
 // ---- The head ----
 
+// How many times the limit a list is that has got one field more; a bomb ends the connection.
+static int64_t count_field(Http2Session *s, Text name, Text value, size_t *list_bytes) {
+    int64_t max = s->limits->http2.header_list_bytes;
+    *list_bytes += name.len + value.len + HEADER_FIELD_EXTRA;
+    int64_t passed = max == 0 ? 0 : (int64_t)*list_bytes / max;
+    if (passed >= HEADER_LIST_BOMB_TIMES)
+        http2_end(s, NGHTTP2_ENHANCE_YOUR_CALM, HTTP2_GOAWAY_HEADERS,
+                  "a request head is enormous (HTTP2_HEADER_LIST_BYTES)");
+    return passed;
+}
+
+void http2_header_refused(Http2Session *s, Text name, Text value) {
+    (void)count_field(s, name, value, &s->refused_list_bytes);
+}
+
 void http2_stream_header(Http2Stream *stream, Text name, Text value) {
     Http2Session *s = stream->session;
     const HttpLimits *limits = s->limits;
-    stream->list_bytes += name.len + value.len + HEADER_FIELD_EXTRA;
-    if (limits->http2.header_list_bytes > 0) {
-        int64_t passed = (int64_t)stream->list_bytes / limits->http2.header_list_bytes;
-        if (passed >= HEADER_LIST_BOMB_TIMES)
-            http2_end(s, NGHTTP2_ENHANCE_YOUR_CALM, HTTP2_GOAWAY_HEADERS,
-                      "a request head is enormous (HTTP2_HEADER_LIST_BYTES)");
-        if (passed >= 1 || stream->headers.count >= limits->parse.header_count)
-            stream->too_large = true;
-    }
+    size_t before = stream->list_bytes;
+    int64_t max = limits->http2.header_list_bytes;
+    int64_t passed = count_field(s, name, value, &stream->list_bytes);
+    s->list_bytes += stream->list_bytes - before;
+    bool too_many = max > 0 && stream->headers.count >= limits->parse.header_count;
+    bool shared = !s->any_accepted && limits->http2.stranger_streams > 0;
+    if (passed >= 1 || too_many || (shared && max > 0 && (int64_t)s->list_bytes > max))
+        stream->too_large = true;
     // Trailers of a request: counted, not kept.
     if (stream->too_large || stream->head_done) return;
     value = text_copy(value, &stream->arena);

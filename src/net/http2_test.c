@@ -515,6 +515,160 @@ TEST(a_ping_for_every_answer_is_no_flood) {
     wire_end(wire);
 }
 
+// ---- Who waits, and for what ----
+
+static void begin_post(Wire *wire, uint32_t stream, Text path) {
+    AUTO(builder_free) Builder bytes = {0}, block = {0};
+    wire_field(&block, TEXT(":method"), TEXT("POST"));
+    wire_field(&block, TEXT(":scheme"), TEXT("http"));
+    wire_field(&block, TEXT(":path"), path);
+    wire_field(&block, TEXT(":authority"), TEXT("a.test"));
+    wire_frame(&bytes, HTTP2_HEADERS, HTTP2_FLAG_END_HEADERS, stream, builder_text(&block));
+    (void)wire_feed(wire, builder_text(&bytes));
+}
+
+// The first stream sends `first` bytes and then nothing; the others fill the memory of bodies until
+// they wait for it. Then it ends, in its own way or by being too slow: somebody must go on.
+static void oldest_ends(Test *t, Text first, bool too_slow) {
+    enum { COUNT_OF_BODIES = 12 };
+    Wire *wire = arena_push(t->arena, Wire);
+    wire_begin(t, wire, false);
+    wire->limits = small_windows();
+    wire_open(wire);
+    wire_greet(wire);
+    size_t sent[COUNT_OF_BODIES] = {0};
+    int64_t window[COUNT_OF_BODIES];
+    Sender s = {.wire = wire,
+                .len = 512 * KB,
+                .connection = 65535 - (int64_t)first.len,
+                .sent = sent,
+                .window = window};
+    AUTO(builder_free) Builder piece = {0}, bytes = {0};
+    for (int i = 0; i < 16 * KB; i++) builder_add_char(&piece, 'x');
+    for (uint32_t i = 0; i < COUNT_OF_BODIES; i++) {
+        begin_post(wire, 2 * i + 1, TEXT("/length"));
+        window[i] = wire->limits.http2.window_bytes;
+    }
+    if (first.len > 0) {
+        wire_frame(&bytes, HTTP2_DATA, 0, 1, first);
+        (void)wire_feed(wire, builder_text(&bytes));
+    }
+    sender_windows(&s);
+    for (int round = 0; round < 2; round++) {
+        for (bool moved = true; moved;) {
+            moved = false;
+            for (uint32_t i = 1; i < COUNT_OF_BODIES; i++)
+                moved = sender_send(&s, i, builder_text(&piece)) || moved;
+        }
+        if (round == 1) break;
+        check(t, sent[1] < s.len);
+        builder_clear(&bytes);
+        wire_frame(&bytes, HTTP2_DATA, HTTP2_FLAG_END_STREAM, 1, TEXT(""));
+        if (too_slow) {
+            wire_wait(wire, wire->limits.body_window_ms);
+        } else {
+            (void)wire_feed(wire, builder_text(&bytes));
+        }
+        check_i64(t, too_slow ? 408 : 200, wire_status(wire, 1));
+        sender_windows(&s);
+    }
+    for (uint32_t i = 1; i < COUNT_OF_BODIES; i++) {
+        int status = wire_status(wire, 2 * i + 1);
+        if (status != 200 && status != 503)
+            check_failed(t, __FILE__, __LINE__, "stream %u hangs: %d, %zu sent", 2 * i + 1, status,
+                         sent[i]);
+    }
+    wire_end(wire);
+}
+
+TEST(when_the_oldest_body_ends_empty_the_next_goes_on) {
+    oldest_ends(t, TEXT(""), false);
+}
+
+TEST(when_the_oldest_body_is_too_slow_the_next_goes_on) {
+    oldest_ends(t, TEXT(""), true);
+    oldest_ends(t, TEXT("a few bytes"), true);
+}
+
+// Whoever has not said who it is may hold little, also by many streams side by side.
+static void many_heads(Wire *wire, Text path) {
+    AUTO(builder_free) Builder bytes = {0}, value = {0};
+    for (int i = 0; i < 12 * KB; i++) builder_add_char(&value, 'v');
+    for (uint32_t i = 0; i < 100; i++) {
+        AUTO(builder_free) Builder block = {0};
+        wire_get(&block, path);
+        wire_field(&block, TEXT("x-long"), builder_text(&value));
+        wire_frame(&bytes, HTTP2_HEADERS, HTTP2_FLAG_END_HEADERS, 2 * i + 1, builder_text(&block));
+    }
+    (void)wire_feed(wire, builder_text(&bytes));
+}
+
+static size_t heads_held(const Wire *wire) {
+    size_t bytes = 0;
+    for (const Http2Stream *stream = wire->session->streams; stream != NULL; stream = stream->next)
+        bytes += stream->arena.bytes;
+    return bytes;
+}
+
+static void strangers_off(HttpLimits *limits) {
+    limits->http2.stranger_streams = 0;
+}
+static void heads_of_a_stranger(Wire *wire) {
+    many_heads(wire, TEXT("/forbidden"));
+}
+static bool much_is_held(Wire *wire) {
+    return heads_held(wire) > 96 * KB;
+}
+
+TEST(a_stranger_holds_little_also_by_many_streams) {
+    attack_both(t, (Attack){.prepare = resets_off,
+                            .off = strangers_off,
+                            .run = heads_of_a_stranger,
+                            .got_through = much_is_held,
+                            .why = HTTP2_GOAWAY_COUNT});
+    // Who is known may ask for as much as HTTP2_STREAMS allow, from the first burst on.
+    Wire *wire = wire_new(t, true);
+    many_heads(wire, TEXT("/slow"));
+    check_i64(t, 100, atomic_load(&wire->counters.streams));
+    check(t, wire_alive(wire));
+    wire_end(wire);
+}
+
+// A stream that is refused costs unpacking all the same.
+TEST(a_bomb_of_compressed_headers_is_ended_also_on_a_refused_stream) {
+    Wire *wire = wire_new(t, true);
+    wire->limits.http2.streams = 1;
+    ask(wire, 1, TEXT("/slow"));
+    AUTO(builder_free) Builder bytes = {0};
+    send_u32(&bytes, HTTP2_RST_STREAM, 1, NGHTTP2_CANCEL);
+    AUTO(builder_free) Builder block = {0};
+    wire_get(&block, TEXT("/"));
+    builder_add_bytes(&block, "\x40\x05x-big\x7f\xbd\x1d", 10);
+    for (int i = 0; i < 3900; i++) builder_add_char(&block, 'v');
+    for (int i = 0; i < 1000; i++) builder_add_char(&block, (char)0xbe);
+    wire_frame(&bytes, HTTP2_HEADERS, HTTP2_FLAG_END_STREAM | HTTP2_FLAG_END_HEADERS, 3,
+               builder_text(&block));
+    (void)wire_feed(wire, builder_text(&bytes));
+    check_i64(t, 1, atomic_load(&wire->counters.goaways[HTTP2_GOAWAY_HEADERS]));
+    wire_end(wire);
+}
+
+// An answer that goes nowhere may have been the last thing that the connection waited for.
+TEST(the_connection_is_told_when_an_answer_goes_nowhere) {
+    Wire *wire = wire_new(t, true);
+    ask(wire, 1, TEXT("/slow"));
+    AUTO(builder_free) Builder bytes = {0};
+    send_u32(&bytes, HTTP2_RST_STREAM, 1, NGHTTP2_CANCEL);
+    check(t, wire_feed(wire, builder_text(&bytes)));
+    wire_wait(wire, 100000);
+    check(t, http2_next_deadline(wire->session) == INT64_MAX);
+    int before = wire->woken;
+    wire_answer_owed(wire);
+    check(t, wire->woken > before);
+    check(t, http2_next_deadline(wire->session) < INT64_MAX);
+    wire_end(wire);
+}
+
 TEST_MAIN("net/http2", CASE(a_rapid_reset_is_ended_after_a_hundred),
           CASE(a_stream_that_was_reset_counts_until_its_handler_is_done),
           CASE(resets_that_they_make_us_send_count_like_theirs),
@@ -531,4 +685,9 @@ TEST_MAIN("net/http2", CASE(a_rapid_reset_is_ended_after_a_hundred),
           CASE(a_lost_connection_tells_every_handler_and_waits_for_them),
           CASE(output_comes_in_pieces_that_a_socket_likes),
           CASE(what_a_handler_keeps_belongs_to_the_connection),
-          CASE(a_ping_for_every_answer_is_no_flood))
+          CASE(a_ping_for_every_answer_is_no_flood),
+          CASE(when_the_oldest_body_ends_empty_the_next_goes_on),
+          CASE(when_the_oldest_body_is_too_slow_the_next_goes_on),
+          CASE(a_stranger_holds_little_also_by_many_streams),
+          CASE(a_bomb_of_compressed_headers_is_ended_also_on_a_refused_stream),
+          CASE(the_connection_is_told_when_an_answer_goes_nowhere))

@@ -159,7 +159,9 @@ static void on_gone(void *context, HttpExchange *exchange) {
 
 // ---- The world ----
 
-static void output_waits(void *context) {}
+static void output_waits(void *context) {
+    ((Wire *)context)->woken++;
+}
 static void quiet(void *context) {}
 
 void wire_begin(Test *t, Wire *wire, bool stubborn) {

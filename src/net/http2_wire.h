@@ -51,6 +51,7 @@ typedef struct Wire {
     int heads, served, dropped, gone;
     ARRAY(HttpExchange *) owed;  // of /slow and /later
     int pings;
+    int woken;  // times that output_waits was called
 } Wire;
 
 // limits: http_limits_default, which the caller may change before wire_open.

@@ -31,6 +31,7 @@ HttpLimits http_limits_default(void) {
         .stranger_time_ms = LIMIT_HTTP_STRANGER_TIME_MS,
         .stranger_heads_bytes = LIMIT_HTTP_STRANGER_HEADS_BYTES,
         .http2 = {.streams = LIMIT_HTTP2_STREAMS,
+                  .stranger_streams = LIMIT_HTTP2_STRANGER_STREAMS,
                   .header_list_bytes = LIMIT_HTTP2_HEADER_LIST_BYTES,
                   .continuations = LIMIT_HTTP2_CONTINUATIONS,
                   .window_bytes = LIMIT_HTTP2_WINDOW_BYTES,
