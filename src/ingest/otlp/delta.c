@@ -3,6 +3,7 @@
 #include "ingest/otlp/delta.h"
 
 #include "base/assert.h"
+#include "base/limits.h"
 #include "ingest/otlp/exponential.h"
 
 typedef struct Stream Stream;
@@ -15,9 +16,10 @@ struct Stream {
     uint64_t last_start_ns;
     uint64_t last_print;  // fingerprint of the last point
     int64_t heard_ms;
-    uint64_t round;  // of the table, when it was last touched
-    double sum;      // of numbers
-    Arena arena;     // of the two below
+    uint64_t round;    // of the table, when it was last touched
+    double sum;        // of numbers
+    uint64_t *memory;  // of the two below: exactly what they need, as there may be many
+    size_t memory_bytes;
     HistogramPoint histogram;
     ExponentialPoint exponential;
 };
@@ -28,6 +30,7 @@ struct DeltaTable {
     uint64_t round;
     Stream **slots;
     size_t slot_count, count;
+    int64_t bytes;  // of names and arenas
     Stream *newest, *oldest;
 };
 
@@ -41,6 +44,10 @@ DeltaTable *delta_table_new(HashKey hash_key, int64_t streams_max, int64_t expir
     table->slot_count = SLOTS_MIN;
     table->slots = memory_new_array(Stream *, SLOTS_MIN);
     return table;
+}
+
+int64_t delta_table_bytes(const DeltaTable *table) {
+    return table->bytes;
 }
 
 size_t delta_table_count(const DeltaTable *table) {
@@ -67,7 +74,8 @@ static void stream_remove(DeltaTable *table, Stream *stream) {
     *at = stream->chain;
     list_remove(table, stream);
     table->count--;
-    arena_free(&stream->arena);
+    table->bytes -= (int64_t)(sizeof *stream + stream->name.len + stream->memory_bytes);
+    memory_free(stream->memory);
     memory_free((void *)(uintptr_t)stream->name.at);
     memory_free(stream);
 }
@@ -87,6 +95,11 @@ static void expire(DeltaTable *table) {
 void delta_table_turn(DeltaTable *table, int64_t now_ms) {
     table->now_ms = now_ms;
     table->round++;
+    expire(table);
+}
+
+void delta_table_expire(DeltaTable *table, int64_t now_ms) {
+    table->now_ms = now_ms;
     expire(table);
 }
 
@@ -118,7 +131,17 @@ static Stream *stream_find(const DeltaTable *table, uint64_t hash, Bytes name) {
     return stream;
 }
 
+// Histograms are bounded in number and in size, which is not enough: both together is gigabytes.
+static bool has_room(const DeltaTable *table, Error *err) {
+    if (table->bytes < LIMIT_OTLP_DELTA_BYTES) return true;
+    return error_set(err, ERROR_TOO_MANY,
+                     "the streams of deltas take more than OTLP_DELTA_BYTES (%lld); send "
+                     "cumulative histograms, or fewer buckets",
+                     (long long)LIMIT_OTLP_DELTA_BYTES);
+}
+
 static bool stream_make(DeltaTable *table, uint64_t hash, Bytes name, Stream **out, Error *err) {
+    TRY(has_room(table, err));
     if ((int64_t)table->count >= table->streams_max) {
         return error_set(err, ERROR_TOO_MANY,
                          "more than %lld streams of deltas (setting otlp.delta_series); send "
@@ -135,6 +158,7 @@ static bool stream_make(DeltaTable *table, uint64_t hash, Bytes name, Stream **o
     stream->chain = *slot;
     *slot = stream;
     table->count++;
+    table->bytes += (int64_t)(sizeof *stream + name.len);
     list_add(table, stream);
     *out = stream;
     return true;
@@ -228,12 +252,29 @@ static void *copy_of(const void *from, size_t bytes, Arena *arena) {
     return to;
 }
 
-static void begin_histogram(Stream *stream, const HistogramPoint *point) {
-    arena_free(&stream->arena);
+// New memory of so many 64-bit values; the old one is still there.
+static uint64_t *stream_memory(DeltaTable *table, Stream *stream, size_t values) {
+    table->bytes += (int64_t)(values * sizeof(uint64_t)) - (int64_t)stream->memory_bytes;
+    stream->memory_bytes = values * sizeof(uint64_t);
+    return memory_take(stream->memory_bytes + 1);
+}
+
+static uint64_t *put(uint64_t **at, const void *from, size_t values) {
+    uint64_t *to = *at;
+    if (values > 0) memcpy(to, from, values * sizeof *to);
+    *at += values;
+    return to;
+}
+
+static void begin_histogram(DeltaTable *table, Stream *stream, const HistogramPoint *point) {
     HistogramPoint *total = &stream->histogram;
+    uint64_t *memory = stream_memory(table, stream, point->count_count + point->bound_count);
+    uint64_t *at = memory;
     *total = *point;
-    total->counts = copy_of(point->counts, point->count_count * sizeof(uint64_t), &stream->arena);
-    total->bounds = copy_of(point->bounds, point->bound_count * sizeof(double), &stream->arena);
+    total->counts = put(&at, point->counts, point->count_count);
+    total->bounds = (double *)(void *)put(&at, point->bounds, point->bound_count);
+    memory_free(stream->memory);
+    stream->memory = memory;
 }
 
 bool delta_histogram(DeltaTable *table, Bytes name, Arena *scratch, HistogramPoint *point,
@@ -245,7 +286,7 @@ bool delta_histogram(DeltaTable *table, Bytes name, Arena *scratch, HistogramPoi
     TRY(stream_place(table, name, &point->head, print, &stream, &place, err));
     HistogramPoint *total = &stream->histogram;
     if (place == PLACE_FIRST || (place == PLACE_NEXT && !same_bounds(total, point))) {
-        begin_histogram(stream, point);
+        begin_histogram(table, stream, point);
     } else if (place == PLACE_NEXT) {
         total->count += point->count;
         total->sum += point->sum;
@@ -264,14 +305,16 @@ static void keep_side(ExponentialBuckets *side, Arena *arena) {
     side->counts = copy_of(side->counts, side->count * sizeof(uint64_t), arena);
 }
 
-static void begin_exponential(Stream *stream, const ExponentialPoint *point) {
-    // `point` may lie on the arena that is given up.
-    Arena old = stream->arena;
-    stream->arena = (Arena){0};
-    stream->exponential = *point;
-    keep_side(&stream->exponential.positive, &stream->arena);
-    keep_side(&stream->exponential.negative, &stream->arena);
-    arena_free(&old);
+static void begin_exponential(DeltaTable *table, Stream *stream, const ExponentialPoint *point) {
+    // `point` may lie on the memory that is given up.
+    ExponentialPoint *total = &stream->exponential;
+    uint64_t *memory = stream_memory(table, stream, point->positive.count + point->negative.count);
+    uint64_t *at = memory;
+    *total = *point;
+    total->positive.counts = put(&at, point->positive.counts, point->positive.count);
+    total->negative.counts = put(&at, point->negative.counts, point->negative.count);
+    memory_free(stream->memory);
+    stream->memory = memory;
 }
 
 bool delta_exponential(DeltaTable *table, Bytes name, Arena *scratch, ExponentialPoint *point,
@@ -288,9 +331,9 @@ bool delta_exponential(DeltaTable *table, Bytes name, Arena *scratch, Exponentia
         place == PLACE_FIRST ||
         (place == PLACE_NEXT && bits_of(sum.zero_threshold) != bits_of(point->zero_threshold));
     if (begins || (place == PLACE_NEXT && !exponential_add(&sum, point, scratch, err))) {
-        begin_exponential(stream, point);
+        begin_exponential(table, stream, point);
     } else if (place == PLACE_NEXT) {
-        begin_exponential(stream, &sum);
+        begin_exponential(table, stream, &sum);
     }
     stream_touch(table, stream, &point->head, print);
     PointHead head = point->head;

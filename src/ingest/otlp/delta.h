@@ -18,14 +18,17 @@ typedef struct DeltaTable DeltaTable;
 DeltaTable *delta_table_new(HashKey hash_key, int64_t streams_max, int64_t expires_ms);
 void delta_table_free(DeltaTable **table);
 size_t delta_table_count(const DeltaTable *table);
+int64_t delta_table_bytes(const DeltaTable *table);
 
 // What was silent too long goes; then `now_ms` is the time of what comes next.
 void delta_table_turn(DeltaTable *table, int64_t now_ms);
+// Only the first half, for a table that nobody writes to.
+void delta_table_expire(DeltaTable *table, int64_t now_ms);
 // Since the last turn nothing was stored: every stream touched since begins anew.
 void delta_table_forget(DeltaTable *table);
 
 // Each adds the point to the stream `name` and replaces its values by the totals. False: refused,
-// nothing changed. TOO_MANY: no more streams. What the point's arrays become is on `scratch`.
+// nothing changed. TOO_MANY: no more streams, or no memory for another one (OTLP_DELTA_BYTES). What the point's arrays become is on `scratch`.
 must_use bool delta_number(DeltaTable *table, Bytes name, bool monotonic, NumberPoint *point,
                            Error *err);
 must_use bool delta_histogram(DeltaTable *table, Bytes name, Arena *scratch, HistogramPoint *point,

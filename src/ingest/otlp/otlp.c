@@ -90,11 +90,15 @@ void otlp_sender_free(OtlpSender **handle) {
 
 // ---- Decoding ----
 
-// With the lock held.
-static DeltaTable *delta_of(Otlp *otlp, uint32_t tenant) {
+// With the lock held. A tenant that sends no more would keep its streams for ever, so that all
+// tables are looked at.
+static DeltaTable *delta_of(Otlp *otlp, uint32_t tenant, int64_t now_ms) {
+    DeltaTable *found = NULL;
     for (size_t i = 0; i < otlp->deltas.count; i++) {
-        if (otlp->deltas.at[i].tenant == tenant) return otlp->deltas.at[i].table;
+        delta_table_expire(otlp->deltas.at[i].table, now_ms);
+        if (otlp->deltas.at[i].tenant == tenant) found = otlp->deltas.at[i].table;
     }
+    if (found != NULL) return found;
     const OtlpOptions *options = &otlp->options;
     TenantDelta *delta = array_add(&otlp->deltas);
     delta->tenant = tenant;
@@ -138,7 +142,7 @@ static bool decode_only(OtlpSender *sender, uint32_t tenant, OtlpEncoding encodi
     TRY(body_as_protobuf(sender, encoding, &body, err));
     Otlp *otlp = sender->otlp;
     mutex_take(&otlp->lock);
-    DeltaTable *delta = delta_of(otlp, tenant);
+    DeltaTable *delta = delta_of(otlp, tenant, arrival_ms);
     bool done = decode(sender, tenant, delta, body, arrival_ms, rows, out, err);
     if (!done) delta_table_forget(delta);
     mutex_give(&otlp->lock);
@@ -198,7 +202,7 @@ static bool store_deltas(OtlpSender *sender, Store *store, Tenant *tenant, Bytes
                          int64_t arrival_ms, OtlpOutcome *out, Error *err) {
     Otlp *otlp = sender->otlp;
     mutex_take(&otlp->lock);
-    DeltaTable *delta = delta_of(otlp, tenant->id.number);
+    DeltaTable *delta = delta_of(otlp, tenant->id.number, arrival_ms);
     bool done = decode_and_store(sender, store, tenant, delta, body, arrival_ms, out, err);
     if (!done) delta_table_forget(delta);
     mutex_give(&otlp->lock);
