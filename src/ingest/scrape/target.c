@@ -303,15 +303,15 @@ static void arm_for(ScrapeTarget *target, int64_t wall, int64_t now) {
     loop_arm(loop, &target->timer, loop_now_ms(loop) + MAX(wall - now, (int64_t)0));
 }
 
-// The next moment of its own after now; or the last one, when the scrape before it took its whole
-// interval and ran into it. Made anew each time, so that a clock that steps costs one interval at
-// most.
+// The next moment of its own after now; or the last one, when it passed without a scrape (the one
+// before took its whole interval). Made anew each time, so that a clock that steps costs one
+// interval at most.
 static void arm_next(ScrapeTarget *target) {
     int64_t now = wall_ms(target), interval = target->interval_ms;
     int64_t last = now - now % interval + target->phase_ms;
     if (last > now) last -= interval;
-    bool ran_into = target->scrape_ms > 0 && last > target->scrape_ms && now - last < interval / 4;
-    int64_t due = ran_into ? last : last + interval;
+    bool missed = target->scrape_ms > 0 && last > target->scrape_ms;
+    int64_t due = missed ? last : last + interval;
     // A timer may come a moment early: the scrape that was just made is not due again.
     bool early = target->scrape_ms > now && target->scrape_ms - now <= LATE_MS_MAX;
     if (early && due <= target->scrape_ms) due += interval;
