@@ -8,6 +8,7 @@
 
 #include "base/array.h"
 #include "base/assert.h"
+#include "base/limits.h"
 #include "codec/compress.h"
 
 enum {
@@ -36,9 +37,10 @@ struct Fetch {
     int64_t body_bytes_max;
     int64_t timeout_ms;
     int64_t started_ns;
+    int64_t held;  // of the client's
     Compression compression;
     bool unknown_coding;
-    bool too_large;
+    bool too_large, crowded;
 };
 
 typedef struct CurlSocket CurlSocket;
@@ -56,7 +58,8 @@ struct FetchClient {
     Fetch *fetches;
     CurlSocket *sockets;
     ARRAY(Spare) spares;
-    bool inside;  // curl is at work: it must not be called again from its own callbacks
+    int64_t held, held_max;  // bytes of bodies that are being received
+    bool inside;             // curl is at work: it must not be called again from its own callbacks
 };
 
 // ---- Sockets and time ----
@@ -135,8 +138,19 @@ static size_t on_body(char *at, size_t size, size_t count, void *context) {
         fetch->too_large = true;
         return 0;  // ends the transfer
     }
+    if (fetch->client->held + (int64_t)len > fetch->client->held_max) {
+        fetch->crowded = true;
+        return 0;
+    }
+    fetch->held += (int64_t)len;
+    fetch->client->held += (int64_t)len;
     builder_add_bytes(&fetch->spare.wire, at, len);
     return len;
+}
+
+static void give_back(Fetch *fetch) {
+    fetch->client->held -= fetch->held;
+    fetch->held = 0;
 }
 
 // Headers of every answer pass here, also of redirects: the last one counts.
@@ -148,6 +162,7 @@ static size_t on_header(char *at, size_t size, size_t count, void *context) {
         fetch->compression = COMPRESSION_NONE;
         fetch->unknown_coding = false;
         builder_clear(&fetch->spare.wire);
+        give_back(fetch);
     } else if (text_cut(&rest, ':', &name) &&
                text_equal_ignore_case(name, TEXT("content-encoding"))) {
         fetch->unknown_coding = !compression_from_name(text_trim(rest), &fetch->compression);
@@ -171,6 +186,7 @@ static void buffer_keep(Builder *builder) {
 // Takes the request out of everything and frees it; its handle waits for the next one.
 static void fetch_end(Fetch *fetch) {
     FetchClient *client = fetch->client;
+    give_back(fetch);
     (void)curl_multi_remove_handle(client->multi, fetch->spare.easy);
     *fetch->link = fetch->next;
     if (fetch->next != NULL) fetch->next->link = fetch->link;
@@ -214,6 +230,11 @@ static bool error_tls(const Fetch *fetch, CURLcode code, Error *err) {
 
 static bool error_of(const Fetch *fetch, CURLcode code, Error *err) {
     if (fetch->too_large || code == CURLE_FILESIZE_EXCEEDED) return error_too_large(fetch, err);
+    if (fetch->crowded) {
+        return error_set(err, ERROR_TOO_LARGE,
+                         "more answers come at once than fit into FETCH_BYTES (%lld)",
+                         (long long)fetch->client->held_max);
+    }
     // One list of curl's codes; those that need no words of their own end in the default.
     int number = (int)code;
     switch (number) {
@@ -370,6 +391,11 @@ static bool set_tls(Fetch *fetch, CURLU *url, const FetchTls *tls, Arena *arena,
     (void)curl_easy_setopt(easy, CURLOPT_SSLVERSION,
                            version_min_of(tls->version_min) | version_max_of(tls->version_max));
     set_text(easy, CURLOPT_CAINFO, tls->ca_file, arena);
+#if LIBCURL_VERSION_NUM >= 0x075700
+    // curl would keep what it read of the file for a day: authorities that were replaced would be
+    // strangers until then.
+    if (tls->ca_file.len > 0) (void)curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
+#endif
     set_blob(easy, CURLOPT_CAINFO_BLOB, tls->ca);
     set_text(easy, CURLOPT_SSLCERT, tls->cert_file, arena);
     set_blob(easy, CURLOPT_SSLCERT_BLOB, tls->cert);
@@ -531,6 +557,7 @@ bool fetch_client_open(Loop *loop, size_t connections_max, FetchClient **out, Er
     (void)curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
     (void)curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, on_timer);
     (void)curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
+    client->held_max = LIMIT_FETCH_BYTES;
     fetch_client_resize(client, connections_max);
     *out = client;
     return true;
@@ -538,6 +565,10 @@ bool fetch_client_open(Loop *loop, size_t connections_max, FetchClient **out, Er
 
 void fetch_client_resize(FetchClient *client, size_t connections_max) {
     (void)curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)connections_max);
+}
+
+void fetch_client_limit(FetchClient *client, int64_t bytes_max) {
+    client->held_max = bytes_max;
 }
 
 void fetch_client_close(FetchClient **handle) {

@@ -82,6 +82,9 @@ must_use bool fetch_client_open(Loop *loop, size_t connections_max, FetchClient 
 void fetch_client_close(FetchClient **client);
 // A changed number of targets.
 void fetch_client_resize(FetchClient *client, size_t connections_max);
+// Bytes of all bodies that are being received together, instead of FETCH_BYTES: what does not fit is
+// TOO_LARGE.
+void fetch_client_limit(FetchClient *client, int64_t bytes_max);
 
 // BAD_INPUT for a URL that is none; then `done` is not called.
 must_use bool fetch_start(FetchClient *client, const FetchRequest *request, Fetch **out,

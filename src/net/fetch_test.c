@@ -289,6 +289,24 @@ TEST(packed_bodies_are_unpacked_and_their_plain_size_counts) {
     world_close(&world);
 }
 
+TEST(answers_that_come_together_are_bounded_together) {
+    World world;
+    world_open(t, &world);
+    FetchRequest request = {.url = url_of(t, world.port, "/packed"), .accept_gzip = true};
+    Outcome got = fetch_now(t, &world, request, false);
+    check(t, got.ok);
+    int64_t wire = got.wire_bytes;
+    fetch_client_limit(world.client, wire - 1);
+    got = fetch_now(t, &world, request, false);
+    check(t, !got.ok);
+    check_i64(t, ERROR_TOO_LARGE, got.err.code);
+    check(t, strstr(got.err.message, "FETCH_BYTES") != NULL);
+    // What was received is given back, also by those that failed.
+    fetch_client_limit(world.client, wire);
+    for (int i = 0; i < 5; i++) check(t, fetch_now(t, &world, request, false).ok);
+    world_close(&world);
+}
+
 TEST(redirects_are_followed_only_when_asked) {
     World world;
     world_open(t, &world);
@@ -363,5 +381,6 @@ TEST(a_cancelled_request_never_calls_back) {
 TEST_MAIN("net/fetch", CASE(a_request_says_what_it_was_told_and_the_answer_comes_whole),
           CASE(connections_are_used_again),
           CASE(packed_bodies_are_unpacked_and_their_plain_size_counts),
+          CASE(answers_that_come_together_are_bounded_together),
           CASE(redirects_are_followed_only_when_asked), CASE(broken_servers_have_clear_names),
           CASE(a_cancelled_request_never_calls_back))

@@ -6,6 +6,9 @@
 
 import http.server
 import os
+import shutil
+import ssl
+import subprocess
 import sys
 import tempfile
 import threading
@@ -135,12 +138,35 @@ def a_target_hangs(world):
     world.tap.check(counted > 5, "a target that hangs for its whole interval is down every interval", counted)
 
 
+def certificate(folder, name):
+    pair = [os.path.join(folder, f"{name}.{part}") for part in ("crt", "key")]
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-out", pair[0], "-keyout", pair[1],
+                    "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"], check=True, capture_output=True)
+    return pair
+
+
+def an_authority_is_replaced(world):
+    first, second = certificate(world.folder, "first"), certificate(world.folder, "second")
+    authorities = os.path.join(world.folder, "ca.pem")
+    shutil.copy(first[0], authorities)
+    pages, context = Pages(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*first)
+    pages.socket = context.wrap_socket(pages.socket, server_side=True)
+    world.reload(job("tls", "/small", f"  scheme: https\n  tls_config: {{ca_file: '{authorities}'}}\n" + static(pages.address())))
+    healths = lambda: [target["health"] for target in targets(world.server).values()]
+    world.tap.check(wait_for(lambda: healths() == ["up"]), "a target with an authority of its own is up", targets(world.server))
+    context.load_cert_chain(*second)
+    wait_for(lambda: healths() == ["down"])
+    shutil.copy(second[0], authorities)
+    world.tap.check(wait_for(lambda: healths() == ["up"], 5), "the file of authorities is read again when it changes", targets(world.server))
+
+
 def main():
     tap = Tap()
     world = World(tap)
     world.start(job("j", "/small", static(world.pages.address())))
     try:
-        for step in (relabelling_changes, a_job_moves, discovery_moves, a_target_hangs, a_huge_page):
+        for step in (relabelling_changes, a_job_moves, discovery_moves, an_authority_is_replaced, a_target_hangs, a_huge_page):
             try:
                 step(world)
             except (OSError, ValueError, KeyError, IndexError) as fault:
