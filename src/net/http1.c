@@ -415,6 +415,7 @@ static bool become_websocket(HttpConnection *c) {
     http1_protocol.free(c);
     websocket_connection_begin(c, socket, first);
     http_pool_give(&c->loop->inputs, &input, HTTP_INPUT_BYTES);
+    if (c->loop->draining) c->protocol->drain(c);
     c->protocol->run(c);
     return false;
 }

@@ -137,5 +137,6 @@ void http2_connection_begin(HttpConnection *c, Bytes first) {
     Error err = {0};
     if (first.len > 0) (void)!http2_feed(c->http2, first, &err);
     if (c->stranger && http2_is_known(c->http2)) http_connection_known(c);
+    if (loop->draining) http2_drain(c->http2);
     c->may_read = true;
 }

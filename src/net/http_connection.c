@@ -179,6 +179,11 @@ bool http_connection_flush(HttpConnection *c) {
         } else {
             builder_clear(&c->out);
         }
+    } else if (c->out_at >= HTTP_OUT_MAX && c->out_at >= c->out.len - c->out_at) {
+        // Who always takes some but never all would else make it hold everything ever sent.
+        c->out.len -= c->out_at;
+        memmove(c->out.at, c->out.at + c->out_at, c->out.len);
+        c->out_at = 0;
     }
     return true;
 }

@@ -5,6 +5,7 @@
 
 #include "base/test.h"
 #include "net/http_client.h"
+#include "net/http_connection.h"
 #include "net/websocket.h"
 #include "os/disk.h"
 #include "os/thread.h"
@@ -506,6 +507,70 @@ TEST(a_client_that_does_not_read_fills_its_buffer_and_no_more) {
     world_close(&world);
 }
 
+// Who always reads, but never all, must not make the buffer hold everything that was ever sent.
+TEST(output_that_never_becomes_empty_does_not_grow) {
+    Address any;
+    AUTO(socket_close) Socket listener = SOCKET_NONE, reader = SOCKET_NONE, writer = SOCKET_NONE;
+    uint16_t port = 0;
+    char peer[64];
+    check_ok(t, address_parse(TEXT("127.0.0.1:0"), t->arena, &any, t->err));
+    check_ok(t, socket_listen(any, false, &listener, t->err));
+    check_ok(t, socket_port(listener, &port, t->err));
+    check_ok(t, socket_connect(TEXT("127.0.0.1"), port, 2000, &reader, t->err));
+    check_ok(t, socket_wait(listener, false, 2000, t->err));
+    check(t, socket_accept(listener, &writer, peer, sizeof peer, t->err) == SOCKET_DONE);
+    HttpLoop loop = {0};
+    HttpConnection c = {.loop = &loop};
+    transport_begin(&c.transport, writer, NULL);
+    char *piece = arena_push_array(t->arena, char, 64 * KB);
+    size_t sent = 0, most = 0;
+    while (sent < 40 * MB) {
+        for (; c.out.len - c.out_at < 2 * MB; sent += 64 * KB)
+            builder_add_bytes(&c.out, piece, 64 * KB);
+        check(t, http_connection_flush(&c));
+        most = MAX(most, c.out.capacity);
+        size_t count = 0;
+        (void)socket_read(reader, piece, 64 * KB, &count, t->err);
+    }
+    check(t, most <= 16 * MB);
+    builder_free(&c.out);
+}
+
+static void stop_world(void *context) {
+    http_server_stop(((World *)context)->server, 6000);
+}
+
+// The connection changes its protocol while the server stops: it ends all the same, soon.
+TEST(what_a_connection_becomes_while_the_server_stops_ends_too) {
+    static const struct {
+        Text first, rest, heard;
+    } rows[] = {{TEXT_INIT("GET /live HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n"),
+                 TEXT_INIT("Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"),
+                 TEXT_INIT("\x03\xe9the server stops")},
+                {TEXT_INIT("PRI * HTT"), TEXT_INIT("P/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"),
+                 TEXT_INIT("\0\0\x08\x07\0\0\0\0\0")}};
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        World world;
+        world_open(t, &world, websocket_limits_default());
+        AUTO(socket_close) Socket socket = dial(t, &world);
+        say(t, socket, rows[i].first);
+        clock_system()->sleep_ms(clock_system(), 100);
+        Thread *thread = NULL;
+        check_ok(t, thread_start("stop", stop_world, &world, &thread, t->err));
+        clock_system()->sleep_ms(clock_system(), 100);
+        int64_t since_ns = clock_system()->monotonic_ns(clock_system());
+        say(t, socket, rows[i].rest);
+        check(t, has(hear(t, socket, rows[i].heard), rows[i].heard));
+        if (i == 0) say_frames(t, socket, TEXT("close:1001"));
+        (void)hear(t, socket, TEXT(""));
+        socket_close(&socket);
+        thread_join(&thread);
+        check(t, clock_system()->monotonic_ns(clock_system()) - since_ns < INT64_C(3000000000));
+        world_close(&world);
+    }
+}
+
 TEST(silence_is_asked_about_and_then_ended) {
     World world;
     WebSocketLimits limits = websocket_limits_default();
@@ -559,5 +624,7 @@ TEST_MAIN("net/websocket", CASE(frames_become_the_events_of_the_table_however_th
           CASE(messages_pings_and_closes_are_answered), CASE(who_breaks_the_rules_is_told_the_code),
           CASE(threads_send_at_once_and_each_ones_messages_stay_in_order),
           CASE(a_client_that_does_not_read_fills_its_buffer_and_no_more),
+          CASE(output_that_never_becomes_empty_does_not_grow),
+          CASE(what_a_connection_becomes_while_the_server_stops_ends_too),
           CASE(silence_is_asked_about_and_then_ended),
           CASE(who_leaves_is_noticed_and_failing_calls_leave_nothing_behind))
