@@ -1,12 +1,13 @@
 // The legend of a chart in Explore: a table of the series with last, min, max and mean, that sorts, filters, shows one
 // alone and switches one off.
-import { useState } from 'preact/hooks';
+import { useMemo, useState } from 'preact/hooks';
 import { hovered } from '../../chart/chart';
 import { nearestIndex } from '../../chart/downsample';
 import type { Column } from '../../data/columns';
 import { clockText } from '../../data/time';
 import { valueText, type Unit } from '../../data/units';
 import { zone } from '../../state';
+import { shortNames } from './short';
 import { rowsOf, sortRows, type Row, type SortKey } from './stats';
 
 export interface LegendProps {
@@ -48,6 +49,7 @@ export function SeriesLegend(props: LegendProps) {
   const [all, setAll] = useState(false);
   const [filter, setFilter] = useState('');
   const names = series.map((one) => one.name);
+  const short = useMemo(() => shortNames(series), [series]);
   const at = hovered.value;
   const index = at === undefined ? -1 : nearestIndex(times, at);
   const wanted = filter.toLowerCase();
@@ -77,6 +79,11 @@ export function SeriesLegend(props: LegendProps) {
             </button>
           )}
         </div>
+      )}
+      {short.common !== '' && (
+        <p class="series-common mono tiny faint wrap" title="What all series share">
+          {short.common}
+        </p>
       )}
       <div class="series-box" tabIndex={0} role="region" aria-label={'Series of ' + title}>
         <table>
@@ -115,7 +122,7 @@ export function SeriesLegend(props: LegendProps) {
                         onFocus={() => props.onFocus(row.name)}
                         onBlur={() => props.onFocus(undefined)}
                       >
-                        {row.name}
+                        {short.names[row.index]}
                       </button>
                     </span>
                   </th>
