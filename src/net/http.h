@@ -79,8 +79,10 @@ const char *http_status_text(int status);                   // "Not Found"; "" w
 // Of one HTTP/2 connection. 0 switches a limit off: for tests that show what it is good for.
 typedef struct Http2Limits {
     int64_t streams;            // open at once; one counts until its handler is done
-    int64_t stranger_streams;   // the same until a request was accepted; their heads share …
+    int64_t stranger_streams;   // the same until a request was accepted; then also their heads
+                                // together are at most header_list_bytes
     int64_t header_list_bytes;  // names and values and 32 bytes each (RFC 9113, 6.5.2)
+    int64_t heads_bytes;        // of all streams that are open
     int64_t continuations;      // CONTINUATION frames behind one HEADERS
     int64_t window_bytes;       // a stream may send so much ahead
     int64_t connection_window_bytes;  // all streams together

@@ -24,6 +24,7 @@ struct Http2Stream {
     bool answer_done;   // END_STREAM was sent
     bool closed;        // nghttp2 knows it no more
     bool too_large;     // its header list passes the limit
+    bool crowded;       // all header lists together do
 
     ARRAY(HttpHeader) headers;
     size_t list_bytes;

@@ -324,6 +324,14 @@ void http2_header_refused(Http2Session *s, Text name, Text value) {
     (void)count_field(s, name, value, &s->refused_list_bytes);
 }
 
+// The heads of all open streams lie in memory at once; who has not said who it is has little.
+static bool heads_are_many(const Http2Session *s) {
+    const Http2Limits *limits = &s->limits->http2;
+    bool stranger = !s->any_accepted && limits->stranger_streams > 0;
+    int64_t max = stranger ? limits->header_list_bytes : limits->heads_bytes;
+    return max > 0 && (int64_t)s->list_bytes > max;
+}
+
 void http2_stream_header(Http2Stream *stream, Text name, Text value) {
     Http2Session *s = stream->session;
     const HttpLimits *limits = s->limits;
@@ -331,12 +339,11 @@ void http2_stream_header(Http2Stream *stream, Text name, Text value) {
     int64_t max = limits->http2.header_list_bytes;
     int64_t passed = count_field(s, name, value, &stream->list_bytes);
     s->list_bytes += stream->list_bytes - before;
-    bool too_many = max > 0 && stream->headers.count >= limits->parse.header_count;
-    bool shared = !s->any_accepted && limits->http2.stranger_streams > 0;
-    if (passed >= 1 || too_many || (shared && max > 0 && (int64_t)s->list_bytes > max))
+    if (passed >= 1 || (max > 0 && stream->headers.count >= limits->parse.header_count))
         stream->too_large = true;
+    if (heads_are_many(s)) stream->crowded = true;
     // Trailers of a request: counted, not kept.
-    if (stream->too_large || stream->head_done) return;
+    if (stream->too_large || stream->crowded || stream->head_done) return;
     value = text_copy(value, &stream->arena);
     if (text_equal(name, TEXT(":method"))) {
         stream->method = value;
@@ -387,6 +394,9 @@ static bool head_read(Http2Stream *stream, HttpRefusal *refusal) {
     if (stream->too_large)
         return refuse_head(refusal, 431,
                            "The headers are too large or too many (HTTP2_HEADER_LIST_BYTES).");
+    if (stream->crowded)
+        return refuse_head(refusal, 503,
+                           "The heads of this connection fill their memory (HTTP2_HEADS_BYTES).");
     if (!http_method_from_text(stream->method, &head->method))
         return refuse_head(refusal, 501, "This method is not known here.");
     if (stream->authority.at != NULL) {

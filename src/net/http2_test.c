@@ -626,11 +626,31 @@ TEST(a_stranger_holds_little_also_by_many_streams) {
                             .run = heads_of_a_stranger,
                             .got_through = much_is_held,
                             .why = HTTP2_GOAWAY_COUNT});
+}
+
+static void heads_off(HttpLimits *limits) {
+    limits->http2.heads_bytes = 0;
+}
+static void heads_of_a_friend(Wire *wire) {
+    many_heads(wire, TEXT("/slow"));
+}
+static bool too_much_is_held(Wire *wire) {
+    return heads_held(wire) > 1536 * KB;
+}
+
+TEST(the_heads_of_a_connection_are_bounded_together) {
+    attack_both(t, (Attack){.prepare = resets_off,
+                            .off = heads_off,
+                            .run = heads_of_a_friend,
+                            .got_through = too_much_is_held,
+                            .why = HTTP2_GOAWAY_COUNT});
     // Who is known may ask for as much as HTTP2_STREAMS allow, from the first burst on.
     Wire *wire = wire_new(t, true);
-    many_heads(wire, TEXT("/slow"));
-    check_i64(t, 100, atomic_load(&wire->counters.streams));
-    check(t, wire_alive(wire));
+    AUTO(builder_free) Builder bytes = {0};
+    for (uint32_t i = 0; i < 128; i++)
+        send_request(&bytes, 2 * i + 1, TEXT("/slow"), HTTP2_FLAG_END_STREAM);
+    check(t, wire_feed(wire, builder_text(&bytes)));
+    check_i64(t, 128, wire->served);
     wire_end(wire);
 }
 
@@ -689,5 +709,6 @@ TEST_MAIN("net/http2", CASE(a_rapid_reset_is_ended_after_a_hundred),
           CASE(when_the_oldest_body_ends_empty_the_next_goes_on),
           CASE(when_the_oldest_body_is_too_slow_the_next_goes_on),
           CASE(a_stranger_holds_little_also_by_many_streams),
+          CASE(the_heads_of_a_connection_are_bounded_together),
           CASE(a_bomb_of_compressed_headers_is_ended_also_on_a_refused_stream),
           CASE(the_connection_is_told_when_an_answer_goes_nowhere))

@@ -33,6 +33,7 @@ HttpLimits http_limits_default(void) {
         .http2 = {.streams = LIMIT_HTTP2_STREAMS,
                   .stranger_streams = LIMIT_HTTP2_STRANGER_STREAMS,
                   .header_list_bytes = LIMIT_HTTP2_HEADER_LIST_BYTES,
+                  .heads_bytes = LIMIT_HTTP2_HEADS_BYTES,
                   .continuations = LIMIT_HTTP2_CONTINUATIONS,
                   .window_bytes = LIMIT_HTTP2_WINDOW_BYTES,
                   .connection_window_bytes = LIMIT_HTTP2_CONNECTION_WINDOW_BYTES,
