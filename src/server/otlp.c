@@ -94,8 +94,11 @@ static bool write_answer(Request *request, Error *err) {
 static void answer(Request *request) {
     const OtlpOutcome *outcome = &request->otlp;
     // Points of new series only, over the quota: they may come again. Anything mixed must not: the
-    // good part is here. (What is known of the metric may be: it does no harm twice.)
-    if (outcome->points > 0 && outcome->over_quota == outcome->points) {
+    // good part is here. (What is known of the metric may be: it does no harm twice.) Rows are
+    // looked at too, as a target_info that is refused counts like a point.
+    const uint64_t *rows = outcome->ingest.counts;
+    bool any_here = rows[VERDICT_STORED] > 0 || rows[VERDICT_DUPLICATE] > 0;
+    if (!any_here && outcome->points > 0 && outcome->over_quota == outcome->points) {
         Error err = outcome->first_fault;
         err.code = ERROR_TOO_MANY;
         request_fail(request, &err);

@@ -223,6 +223,18 @@ TEST(a_disk_that_is_full_or_fails_says_when_to_come_again) {
     }
 }
 
+// One gauge "known" of service "s"; `more` are further attributes of its resource.
+static HttpClientAnswer post_known(Test *t, TestServer *world, int64_t time_ms, const char *more) {
+    Text json = text_format(
+        t->arena,
+        "{\"resourceMetrics\":[{\"resource\":{\"attributes\":[{\"key\":\"service.name\",\"value\":{"
+        "\"stringValue\":\"s\"}}%s]},\"scopeMetrics\":[{\"metrics\":[{\"name\":\"known\",\"gauge\":"
+        "{"
+        "\"dataPoints\":[{\"timeUnixNano\":\"%lld000000\",\"asInt\":1}]}}]}]}]}",
+        more, (long long)time_ms);
+    return post(t, world, (Post){.type = "application/json"}, text_bytes(json));
+}
+
 // The store's clock stands still, so what a second may bring is used up for good.
 TEST(beyond_the_quota_new_series_are_told_to_come_later) {
     ManualClock clock;
@@ -230,6 +242,7 @@ TEST(beyond_the_quota_new_series_are_told_to_come_later) {
     TestServer world;
     test_server_begin(t, &world,
                       (TestServerOptions){.durability = LOG_MEMORY, .store_clock = &clock.clock});
+    check_i64(t, 200, post_known(t, &world, T0_MS, "").status);
     Builder json = {0};
     builder_add(&json, TEXT("{\"resourceMetrics\":[{\"scopeMetrics\":[{\"metrics\":[{\"name\":"
                             "\"many\",\"gauge\":{\"dataPoints\":["));
@@ -243,12 +256,17 @@ TEST(beyond_the_quota_new_series_are_told_to_come_later) {
         post(t, &world, (Post){.type = "application/json"}, text_bytes(builder_text(&json)));
     builder_free(&json);
     check_i64(t, 200, mixed.status);
-    check(t, text_find(mixed.body, TEXT("1 of 100001 data points were rejected")) > 0);
+    check(t, text_find(mixed.body, TEXT("2 of 100001 data points were rejected")) > 0);
     check(t, text_find(mixed.body, TEXT("TENANT_SERIES_NEW_PER_S")) > 0);
     // Nothing but new series: it may come again.
     HttpClientAnswer refused = post(t, &world, (Post){0}, gauge_of(t, "fresh", T0_MS, 1));
     check_rpc_status(t, refused, 429, 8, "TENANT_SERIES_NEW_PER_S");
     check(t, test_header(refused, TEXT("Retry-After")).len > 0);
+    // A known series is stored, and must not come again because its new target_info was not.
+    check_i64(t, 200,
+              post_known(t, &world, T0_MS + 1,
+                         ",{\"key\":\"host.name\",\"value\":{\"stringValue\":\"h\"}}")
+                  .status);
     clock_advance(&clock, 1000);
     check_answer(t, 200, TEXT(""), post(t, &world, (Post){0}, gauge_of(t, "fresh", T0_MS, 1)));
     test_server_end(t, &world);
