@@ -441,7 +441,8 @@ static bool walk_page(Walk *walk, Error *err) {
                              "the rows of this page take more than SCRAPE_ROWS_BYTES (%lld)",
                              (long long)LIMIT_SCRAPE_ROWS_BYTES);
         }
-        if (!row.known || row.exemplar_count > 0) arena_clear(&room->arena);
+        if (!row.known || row.exemplar_count > 0 || row.kind == EXPOSITION_HISTOGRAM)
+            arena_clear(&room->arena);
     }
 }
 
