@@ -13,7 +13,6 @@ times the machine is equally busy, so that what differs is what the flood does i
 import argparse
 import contextlib
 import multiprocessing
-import os
 import pathlib
 import re
 import shutil
@@ -24,6 +23,7 @@ import subprocess
 import sys
 import time
 
+from packages import PYTHON, install_python
 from traceo import Server, Tap
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -183,12 +183,11 @@ print("many", sum(call.result() == b"\x08\x01" for call in calls))
 
 
 def grpcio(tap, server, options):
-    python = next((python for python in (os.environ.get("TRACEO_GRPC_PYTHON"), sys.executable)
-                   if python and run(python, "-c", "import grpc").returncode == 0), None)
-    if python is None:
-        tap.skip("gRPC by Python's grpcio", "grpcio is not installed (TRACEO_GRPC_PYTHON names a Python that has it)")
+    missing = install_python()
+    if missing is not None:
+        tap.skip("gRPC by Python's grpcio", missing)
         return
-    out = run(python, "-c", GRPCIO, server.port).stdout.decode()
+    out = run(str(PYTHON), "-c", GRPCIO, server.port).stdout.decode()
     for line in (r"plain b'\x08\x01'", r"Gzip b'\x08\x01'", r"Deflate b'\x08\x01'", "unknown UNIMPLEMENTED there is no gRPC method /no.Such/Method here",
                  "service NOT_FOUND there is no service foo here", "large RESOURCE_EXHAUSTED", "many 500"):
         tap.check(line in out, "grpcio: " + line, out)

@@ -15,10 +15,10 @@ import sys
 import time
 import urllib.parse
 
-from traceo import ROOT, Server, Tap
+from packages import PACKAGES, PYTHON, install_js, install_python
+from traceo import Server, Tap
 
 HERE = pathlib.Path(__file__).resolve().parent / "otlp"
-PACKAGES = ROOT / "build/otlp"
 
 VARIANTS = [(language, protocol, temporality, packed)
             for language, protocols in (("python", ("grpc", "http")), ("js", ("grpc", "json", "proto")))
@@ -38,39 +38,9 @@ EXPECTED = [
 ]
 
 
-def install(command, marker, stamp):
-    """Runs an installer once per lock file; a sentence when it cannot be done."""
-    if marker.exists() and marker.read_text() == stamp:
-        return None
-    try:
-        for line in command:
-            done = subprocess.run(line, capture_output=True, text=True, timeout=300, cwd=PACKAGES)
-            if done.returncode != 0:
-                return f"{' '.join(map(str, line[:3]))}: {done.stderr.strip()[-300:]}"
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
-    marker.write_text(stamp)
-    return None
-
-
-def install_python():
-    lock = HERE / "requirements.txt"
-    return install([[sys.executable, "-m", "venv", "venv"], ["venv/bin/pip", "install", "-q", "-r", lock]], PACKAGES / "python.done",
-                   lock.read_text())
-
-
-def install_js():
-    lock = HERE / "package.json"
-    folder = PACKAGES / "js"
-    folder.mkdir(exist_ok=True)
-    (folder / "package.json").write_text(lock.read_text())
-    return install([["npm", "install", "--prefix", str(folder), "--no-audit", "--no-fund", "--ignore-scripts"]], PACKAGES / "js.done",
-                   lock.read_text())
-
-
 def send(language, port, service, protocol, temporality, packed):
     if language == "python":
-        command = [str(PACKAGES / "venv/bin/python"), str(HERE / "send.py")]
+        command = [str(PYTHON), str(HERE / "send.py")]
     else:
         command = ["node", str(HERE / "send.js")]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_") and "proxy" not in name.lower()}
@@ -150,7 +120,7 @@ CALLS = {
 
 def check_calls(tap, port):
     """What gRPC says besides yes."""
-    done = subprocess.run([str(PACKAGES / "venv/bin/python"), str(HERE / "calls.py"), str(port)], capture_output=True, text=True,
+    done = subprocess.run([str(PYTHON), str(HERE / "calls.py"), str(port)], capture_output=True, text=True,
                           timeout=60)
     answers = {answer["call"]: answer for answer in map(json.loads, done.stdout.splitlines())}
     for call, (code, rejected, message) in CALLS.items():
@@ -161,7 +131,6 @@ def check_calls(tap, port):
 
 def main():
     tap = Tap()
-    PACKAGES.mkdir(parents=True, exist_ok=True)
     missing = {"python": install_python(), "js": install_js()}
     if all(missing.values()):
         print(f"1..0 # SKIP the SDKs cannot be installed: {missing}")
