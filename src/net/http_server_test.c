@@ -866,7 +866,16 @@ TEST(long_request_lines_of_strangers_share_a_purse) {
     world_close(&world);
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+// gcc says it by macros, clang by features.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
+#ifndef SANITIZED
 static int64_t resident_after(World *world, int64_t bytes_in) {
     for (int i = 0; i < 200 && http_server_stats(world->server).bytes_in < bytes_in; i++)
         clock_system()->sleep_ms(clock_system(), 10);
@@ -877,7 +886,7 @@ static int64_t resident_after(World *world, int64_t bytes_in) {
 // Everything of ours that a stranger can hold without a long request line; the kernel's socket is
 // not ours.
 TEST(a_stranger_holds_at_most_32_KiB) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef SANITIZED
     test_skip(t, "memory is measured, and a sanitizer takes its own");
 #else
     enum { STRANGERS = 500, WARM = 200 };

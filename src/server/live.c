@@ -304,11 +304,7 @@ static void on_close(void *context, WebSocket *socket, int code) {
 // A page of another site could open this connection with the browser's credentials; browsers say
 // where it came from.
 bool check_live(Request *request, Error *err) {
-    Text origin = http_header(request->exchange, TEXT("Origin"));
-    if (origin.at == NULL) return true;
-    ptrdiff_t end = text_find(origin, TEXT("://"));
-    Text host = end < 0 ? TEXT_NONE : text_slice(origin, (size_t)end + 3, origin.len);
-    if (host.len > 0 && text_equal_ignore_case(host, request->exchange->head.host)) return true;
+    if (request_is_of_own_origin(request)) return true;
     return error_set(err, ERROR_FORBIDDEN, "a page of another site may not connect to this");
 }
 

@@ -107,6 +107,9 @@ must_use bool param_span(const Request *request, int64_t *from_ms, int64_t *to_m
 // they are.
 Text label_name_unescape(Text name, Arena *arena);
 
+// The Origin header, which browsers send, names this server; or there is none: no page asks.
+bool request_is_of_own_origin(const Request *request);
+
 // The tenant of the request; `*out` NULL when nothing was ever written there and it is not to be
 // made.
 must_use bool request_tenant(Request *request, bool create, Tenant **out, Error *err);

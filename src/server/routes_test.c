@@ -409,6 +409,16 @@ TEST(without_keys_pages_of_other_sites_cannot_reach_in) {
     check_i64(t, 1, world.reloads);
     check_status(t, 200,
                  test_send(t, &world, TEXT("GET"), TEXT("/api/v1/rules"), &cross, 1, TEXT_NONE));
+    // Browsers do not send Sec-Fetch-Site to plain http (but to this machine): Origin tells then.
+    HttpHeader other = {TEXT("Origin"), TEXT("http://evil.test")},
+               nobody = {TEXT("Origin"), TEXT("null")},
+               own = {TEXT("Origin"), text_format(t->arena, "http://127.0.0.1:%u", world.port)};
+    check_status(t, 403,
+                 test_send(t, &world, TEXT("POST"), TEXT("/-/reload"), &other, 1, TEXT_NONE));
+    check_status(t, 403,
+                 test_send(t, &world, TEXT("POST"), TEXT("/-/reload"), &nobody, 1, TEXT_NONE));
+    check_i64(t, 1, world.reloads);
+    check_status(t, 200, test_send(t, &world, TEXT("POST"), TEXT("/-/reload"), &own, 1, TEXT_NONE));
     test_server_end(t, &world);
 }
 

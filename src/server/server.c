@@ -44,6 +44,14 @@ static bool is_safe(HttpMethod method) {
     return method == HTTP_GET || method == HTTP_HEAD || method == HTTP_OPTIONS;
 }
 
+bool request_is_of_own_origin(const Request *request) {
+    Text origin = http_header(request->exchange, TEXT("Origin"));
+    if (origin.at == NULL) return true;
+    ptrdiff_t end = text_find(origin, TEXT("://"));
+    Text host = end < 0 ? TEXT_NONE : text_slice(origin, (size_t)end + 3, origin.len);
+    return host.len > 0 && text_equal_ignore_case(host, request->exchange->head.host);
+}
+
 // A page of another site may not make the browser change anything here (CSRF), nor reach an open
 // server by a name of its own (DNS rebinding). Programs send neither header.
 static bool origin_allowed(Request *request, Error *err) {
@@ -56,7 +64,10 @@ static bool origin_allowed(Request *request, Error *err) {
                          TEXT_ARG(exchange->head.host));
     }
     Text site = http_header(exchange, TEXT("Sec-Fetch-Site"));
-    if (is_safe(exchange->head.method) || site.len == 0) return true;
+    if (is_safe(exchange->head.method)) return true;
+    // Browsers do not say it to plain http (but on this machine), and they keep passwords: then
+    // Origin tells.
+    if (site.len == 0 && request_is_of_own_origin(request)) return true;
     if (text_equal(site, TEXT("same-origin")) || text_equal(site, TEXT("none"))) return true;
     return error_set(err, ERROR_FORBIDDEN, "a page of another site may not send this");
 }
