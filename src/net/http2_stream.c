@@ -455,7 +455,9 @@ static bool body_add(Http2Stream *stream, Bytes data, Error *err) {
     if (need > stream->body.capacity) {
         // What was announced, but only as far as it was really sent already.
         size_t stated = (size_t)stream->turn.exchange.head.content_length;
-        size_t twice = MAX(stream->body.capacity * 2, (size_t)BODY_BYTES_FIRST);
+        int64_t most = MAX(stream->turn.exchange.body_bytes_max, (int64_t)need);
+        size_t first = (size_t)MIN(most, (int64_t)BODY_BYTES_FIRST);
+        size_t twice = MAX(stream->body.capacity * 2, first);
         size_t capacity = MAX(twice, need);
         if (stated >= need && stated < capacity) capacity = stated;
         if (stream->body.at == NULL) {

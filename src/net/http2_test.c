@@ -654,6 +654,18 @@ TEST(the_heads_of_a_connection_are_bounded_together) {
     wire_end(wire);
 }
 
+// Many small bodies side by side take what they may have, not more.
+TEST(a_body_that_must_be_small_takes_little) {
+    Wire *wire = wire_new(t, false);
+    AUTO(builder_free) Builder bytes = {0};
+    begin_post(wire, 1, TEXT("/small"));
+    wire_frame(&bytes, HTTP2_DATA, 0, 1, TEXT("12345"));
+    check(t, wire_feed(wire, builder_text(&bytes)));
+    check_i64(t, 5, (int64_t)wire->session->streams->body_len);
+    check(t, wire->session->streams->body.capacity <= 1 * KB);
+    wire_end(wire);
+}
+
 // A stream that is refused costs unpacking all the same.
 TEST(a_bomb_of_compressed_headers_is_ended_also_on_a_refused_stream) {
     Wire *wire = wire_new(t, true);
@@ -710,5 +722,6 @@ TEST_MAIN("net/http2", CASE(a_rapid_reset_is_ended_after_a_hundred),
           CASE(when_the_oldest_body_is_too_slow_the_next_goes_on),
           CASE(a_stranger_holds_little_also_by_many_streams),
           CASE(the_heads_of_a_connection_are_bounded_together),
+          CASE(a_body_that_must_be_small_takes_little),
           CASE(a_bomb_of_compressed_headers_is_ended_also_on_a_refused_stream),
           CASE(the_connection_is_told_when_an_answer_goes_nowhere))

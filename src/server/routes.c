@@ -8,9 +8,9 @@
 #define M(method) (1u << HTTP_##method)
 
 enum {
-    BODY_NONE = 4 * KB,    // some clients send an empty form; nothing is read from it
-    BODY_SMALL = 64 * KB,  // a message of a few fields
-    BODY_FORM = 4 * MB,    // a query of LIMIT_QUERY_TEXT_BYTES, percent-encoded
+    BODY_NONE = 4 * KB,  // some clients send an empty form; nothing is read from it
+    BODY_TINY = 1 * KB,  // one short field, from anybody
+    BODY_FORM = 4 * MB,  // a query of LIMIT_QUERY_TEXT_BYTES, percent-encoded
 };
 
 const FamilyRow families[FAMILY_COUNT] = {
