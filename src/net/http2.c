@@ -69,6 +69,15 @@ static int on_invalid_header(nghttp2_session *ng, const nghttp2_frame *frame, co
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
+// DATA that is padding alone brings as little as an empty one, which http2_frames_look counts; it
+// looks ahead, so that a common count would depend on how the bytes are cut.
+static void count_padding(Http2Session *s) {
+    int64_t max = s->limits->http2.useless_per_s;
+    if (!http2_rate_allows(&s->paddings, http2_now_ms(s), 1000, max))
+        http2_end(s, NGHTTP2_ENHANCE_YOUR_CALM, HTTP2_GOAWAY_CONTROL,
+                  "too many frames that bring nothing (HTTP2_USELESS_PER_S)");
+}
+
 static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *context) {
     Http2Session *s = context;
     Http2Stream *stream = frame->hd.stream_id == 0 ? NULL : stream_of(s, frame->hd.stream_id);
@@ -80,6 +89,8 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *conte
             if (end) http2_stream_end(stream);
             break;
         case NGHTTP2_DATA:
+            if (!end && frame->hd.length > 0 && frame->data.padlen >= frame->hd.length)
+                count_padding(s);
             if (stream != NULL && end) http2_stream_end(stream);
             break;
         case NGHTTP2_RST_STREAM:

@@ -45,7 +45,7 @@ struct Http2Session {
     const HttpLimits *limits;
     nghttp2_session *ng;
     Http2Frames frames;
-    Http2Rate resets;
+    Http2Rate resets, paddings;
     Http2Stream *streams, *spares;
     size_t stream_count, spare_count;
     size_t list_bytes;          // of the heads of all streams

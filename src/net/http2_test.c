@@ -180,6 +180,15 @@ static void pings_off(HttpLimits *limits) {
 static void useless_flood(Wire *wire) {
     flood(wire, HTTP2_PRIORITY, 1, TEXT("\0\0\0\0\x10"), 5000);
 }
+static void begin_post(Wire *wire, uint32_t stream, Text path);
+static void padding_flood(Wire *wire) {
+    AUTO(builder_free) Builder bytes = {0};
+    begin_post(wire, 1, TEXT("/length"));
+    // DATA, PADDED, a padding of no bytes: one byte that brings nothing.
+    for (int i = 0; i < 5000; i++)
+        wire_frame(&bytes, HTTP2_DATA, NGHTTP2_FLAG_PADDED, 1, (Text){"", 1});
+    (void)wire_feed(wire, builder_text(&bytes));
+}
 static void useless_off(HttpLimits *limits) {
     limits->http2.useless_per_s = 0;
 }
@@ -201,6 +210,13 @@ TEST(a_flood_of_pings_is_ended) {
 TEST(a_flood_of_frames_that_bring_nothing_is_ended) {
     attack_both(t, (Attack){.off = useless_off,
                             .run = useless_flood,
+                            .got_through = is_alive,
+                            .why = HTTP2_GOAWAY_CONTROL});
+}
+
+TEST(a_flood_of_padding_is_ended) {
+    attack_both(t, (Attack){.off = useless_off,
+                            .run = padding_flood,
                             .got_through = is_alive,
                             .why = HTTP2_GOAWAY_CONTROL});
 }
@@ -707,7 +723,7 @@ TEST_MAIN("net/http2", CASE(a_rapid_reset_is_ended_after_a_hundred),
           CASE(a_header_block_without_end_is_ended_after_eight_frames),
           CASE(a_bomb_of_compressed_headers_is_ended), CASE(a_flood_of_settings_is_ended),
           CASE(a_flood_of_pings_is_ended), CASE(a_flood_of_frames_that_bring_nothing_is_ended),
-          CASE(answers_that_nobody_takes_are_given_up),
+          CASE(a_flood_of_padding_is_ended), CASE(answers_that_nobody_takes_are_given_up),
           CASE(a_head_that_comes_byte_by_byte_is_ended),
           CASE(bodies_side_by_side_are_bounded_and_all_get_done),
           CASE(when_bodies_block_each_other_the_newest_give_way), CASE(an_answer_may_come_later),
