@@ -35,9 +35,8 @@ static bool store_rows(Collector *collector, Source *source, int64_t now_ms, Ing
                        Error *err) {
     Tenant *tenant;
     TRY(store_tenant(collector->options.store, source->tenant, true, &tenant, err));
-    Bytes body = text_bytes(builder_text(&collector->body.bytes));
-    return ingest_samples(collector->options.store, tenant, source->sender, body, now_ms, outcome,
-                          err);
+    return ingest_samples(collector->options.store, tenant, source->sender, &collector->body,
+                          now_ms, outcome, err);
 }
 
 // One round. Rows refused one by one are a fault of ours; the store refusing all of them is its

@@ -47,6 +47,20 @@
         &add_->at[add_->count++];                                                        \
     })
 
+// `many` elements more, copied from `from` (NULL is fine for none).
+#define array_add_many(array, from, many)                                                      \
+    do {                                                                                       \
+        __typeof__(array) add_ = (array);                                                      \
+        const __typeof__(*add_->at) *from_ = (from);                                           \
+        size_t many_ = (many), need_ = add_->count + many_;                                    \
+        if (need_ > add_->capacity) {                                                          \
+            add_->capacity = need_ > add_->capacity * 2 ? need_ : add_->capacity * 2;          \
+            add_->at = memory_resize(add_->at, array_bytes(add_->capacity, sizeof *add_->at)); \
+        }                                                                                      \
+        if (many_ > 0) __builtin_memcpy(add_->at + add_->count, from_, many_ * sizeof *from_); \
+        add_->count = need_;                                                                   \
+    } while (0)
+
 #define array_free(array)                       \
     do {                                        \
         memory_free((array)->at);               \

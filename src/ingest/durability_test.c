@@ -80,8 +80,7 @@ static bool write_batch(Life *life, Store *store, IngestSender *sender, int batc
     for (int i = 0; i < SERIES; i++)
         write_body_add(&body, labels_of(&arena, i), BASE_MS + batch * 1000, value_of(batch, i));
     IngestOutcome outcome;
-    TRY(ingest_samples(store, tenant, sender, text_bytes(builder_text(&body.bytes)),
-                       BASE_MS + batch * 1000, &outcome, err));
+    TRY(ingest_samples(store, tenant, sender, &body, BASE_MS + batch * 1000, &outcome, err));
     return outcome.first_fault.code == ERROR_NONE ||
            error_set(err, ERROR_BAD_INPUT, "refused: %s", outcome.first_fault.message);
 }

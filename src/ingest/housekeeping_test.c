@@ -78,8 +78,8 @@ static bool put(House *house, int tenant, int64_t time_ms, double value, Error *
     write_body_add(&body, labels, time_ms, value);
     IngestOutcome outcome;
     int64_t now_ms = house->clock.wall_ms;
-    TRY(ingest_samples(house->store, tenant_of(house, tenant), house->sender,
-                       text_bytes(builder_text(&body.bytes)), now_ms, &outcome, err));
+    TRY(ingest_samples(house->store, tenant_of(house, tenant), house->sender, &body, now_ms,
+                       &outcome, err));
     if (outcome.first_fault.code == ERROR_NONE) return true;
     *err = outcome.first_fault;
     return false;

@@ -4,7 +4,6 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
-#include "codec/protobuf.h"
 #include "ingest/admit.h"
 #include "ingest/write_request.h"
 
@@ -33,12 +32,16 @@ void ingest_sender_free(IngestSender **sender) {
     memory_free(TAKE(*sender));
 }
 
-// Decodes `body` into the sender's batch, which is empty before. `*plain` is the body decompressed.
-static bool decode(IngestSender *sender, Compression compression, Bytes body, int64_t arrival_ms,
-                   Bytes *plain, Error *err) {
+static void batch_begin(IngestSender *sender, int64_t arrival_ms) {
     batch_clear(&sender->batch);
     arena_clear(&sender->scratch);
     sender->batch.arrival_ms = arrival_ms;
+}
+
+// Decodes `body` into the sender's batch, which is empty before. `*plain` is the body decompressed.
+static bool decode(IngestSender *sender, Compression compression, Bytes body, int64_t arrival_ms,
+                   Bytes *plain, Error *err) {
+    batch_begin(sender, arrival_ms);
     *plain = body;
     if (compression != COMPRESSION_NONE) {
         builder_clear(&sender->body);
@@ -66,40 +69,17 @@ static void let_go(IngestSender *sender) {
     if (sender->scratch.bytes > BODY_KEPT_BYTES) arena_free(&sender->scratch);
 }
 
-// What the log keeps: `body` as it came where that is one of its two forms, else packed by snappy.
+// What the log keeps: a body in one of its two forms.
 typedef struct LogForm {
     LogRecordType type;
     Bytes body;
 } LogForm;
 
-static bool log_form(IngestSender *sender, Compression came_as, Bytes body, Bytes plain, bool pack,
-                     LogForm *out, Error *err) {
-    *out = (LogForm){LOG_RECORD_REMOTE_WRITE_1, body};
-    if (came_as == COMPRESSION_SNAPPY) return true;
-    if (came_as == COMPRESSION_NONE && !pack) {
-        out->type = LOG_RECORD_SAMPLES;
-        return true;
-    }
-    builder_clear(&sender->packed);
-    TRY(compress_bytes(COMPRESSION_SNAPPY, 0, plain, &sender->packed, err));
-    out->body = text_bytes(builder_text(&sender->packed));
-    return true;
-}
-
-static bool ingest_whole(Store *store, Tenant *tenant, IngestSender *sender,
-                         Compression compression, Bytes body, bool pack, int64_t arrival_ms,
-                         IngestOutcome *out, Error *err) {
-    *out = (IngestOutcome){0};
-    Bytes plain;
-    TRY(decode(sender, compression, body, arrival_ms, &plain, err));
+// The sender's batch through the gate and into the store.
+static bool store_batch(Store *store, Tenant *tenant, IngestSender *sender, LogForm form,
+                        IngestOutcome *out, Error *err) {
     Batch *batch = &sender->batch;
-    admit(batch);
-    out->samples = batch->samples.count + batch->histograms.count;
-    out->exemplars = batch->exemplars.count;
-    out->metadata = batch->metadata.count;
     if (batch->series.count > 0 || batch->metadata.count > 0) {
-        LogForm form;
-        TRY(log_form(sender, compression, body, plain, pack, &form, err));
         TRY(store_write(store, tenant, form.type, form.body, prediction_for(sender, tenant), batch,
                         &out->sequence, err));
     }
@@ -108,25 +88,78 @@ static bool ingest_whole(Store *store, Tenant *tenant, IngestSender *sender,
     return true;
 }
 
+static void judge(Batch *batch, IngestOutcome *out) {
+    *out = (IngestOutcome){0};
+    admit(batch);
+    out->samples = batch->samples.count + batch->histograms.count;
+    out->exemplars = batch->exemplars.count;
+    out->metadata = batch->metadata.count;
+}
+
+// Packed for the log only: a scrape of this host is 22 KB plain and a fifth of that packed.
+static bool pack(IngestSender *sender, Bytes plain, LogForm *out, Error *err) {
+    builder_clear(&sender->packed);
+    TRY(compress_bytes(COMPRESSION_SNAPPY, 0, plain, &sender->packed, err));
+    *out = (LogForm){LOG_RECORD_REMOTE_WRITE_1, text_bytes(builder_text(&sender->packed))};
+    return true;
+}
+
+static bool remote_write(Store *store, Tenant *tenant, IngestSender *sender,
+                         Compression compression, Bytes body, int64_t arrival_ms,
+                         IngestOutcome *out, Error *err) {
+    Bytes plain;
+    *out = (IngestOutcome){0};
+    TRY(decode(sender, compression, body, arrival_ms, &plain, err));
+    judge(&sender->batch, out);
+    LogForm form = {LOG_RECORD_REMOTE_WRITE_1, body};
+    if (compression == COMPRESSION_NONE) {
+        form.type = LOG_RECORD_SAMPLES;
+    } else if (compression != COMPRESSION_SNAPPY) {
+        TRY(pack(sender, plain, &form, err));
+    }
+    return store_batch(store, tenant, sender, form, out, err);
+}
+
 bool ingest_remote_write(Store *store, Tenant *tenant, IngestSender *sender,
                          Compression compression, Bytes body, int64_t arrival_ms,
                          IngestOutcome *out, Error *err) {
-    bool done = ingest_whole(store, tenant, sender, compression, body, false, arrival_ms, out, err);
+    bool done = remote_write(store, tenant, sender, compression, body, arrival_ms, out, err);
     let_go(sender);
     return done;
 }
 
-bool ingest_samples(Store *store, Tenant *tenant, IngestSender *sender, Bytes body,
+static bool store_own(Store *store, Tenant *tenant, IngestSender *sender, Bytes plain,
+                      IngestOutcome *out, Error *err) {
+    judge(&sender->batch, out);
+    LogForm form;
+    TRY(pack(sender, plain, &form, err));
+    return store_batch(store, tenant, sender, form, out, err);
+}
+
+bool ingest_samples(Store *store, Tenant *tenant, IngestSender *sender, const WriteBody *body,
                     int64_t arrival_ms, IngestOutcome *out, Error *err) {
+    *out = (IngestOutcome){0};
     // A replay unpacks no more than this, so no more may be logged.
-    if ((int64_t)body.len > LIMIT_BODY_DECOMPRESSED_BYTES) {
+    TRY(write_body_fits(body, err));
+    batch_begin(sender, arrival_ms);
+    write_body_batch(body, &sender->batch);
+    assert_slow(write_body_decodes_to(body, &sender->batch));
+    bool done = store_own(store, tenant, sender, write_body_bytes(body), out, err);
+    let_go(sender);
+    return done;
+}
+
+bool ingest_samples_part(Store *store, Tenant *tenant, IngestSender *sender, Bytes part,
+                         int64_t arrival_ms, IngestOutcome *out, Error *err) {
+    *out = (IngestOutcome){0};
+    if ((int64_t)part.len > LIMIT_BODY_DECOMPRESSED_BYTES) {
         return error_set(err, ERROR_TOO_LARGE,
-                         "a body of %zu bytes passes BODY_DECOMPRESSED_BYTES (%lld)", body.len,
+                         "a body of %zu bytes passes BODY_DECOMPRESSED_BYTES (%lld)", part.len,
                          (long long)LIMIT_BODY_DECOMPRESSED_BYTES);
     }
-    // Packed for the log only: a scrape of this host is 22 KB plain and a fifth of that packed.
-    bool done =
-        ingest_whole(store, tenant, sender, COMPRESSION_NONE, body, true, arrival_ms, out, err);
+    Bytes plain;
+    bool done = decode(sender, COMPRESSION_NONE, part, arrival_ms, &plain, err) &&
+                store_own(store, tenant, sender, plain, out, err);
     let_go(sender);
     return done;
 }
@@ -150,92 +183,4 @@ bool ingest_replay(void *context, Store *store, const LogRecord *record, Error *
                                   &sender->batch, err);
     let_go(sender);
     return done;
-}
-
-void write_body_begin(WriteBody *body, Labels labels) {
-    assert(body->series == 0);
-    body->series = protobuf_begin(&body->bytes, 1);
-    builder_add_bytes(&body->bytes, labels.wire.at, labels.wire.len);
-}
-
-void write_body_sample(WriteBody *body, int64_t time_ms, double value) {
-    assert(body->series != 0);
-    size_t sample = protobuf_begin(&body->bytes, 2);
-    protobuf_add_double(&body->bytes, 1, value);
-    protobuf_add_varint(&body->bytes, 2, (uint64_t)time_ms);
-    protobuf_end(&body->bytes, sample);
-    body->rows++;
-}
-
-void write_body_exemplar(WriteBody *body, Labels labels, double value, int64_t time_ms) {
-    assert(body->series != 0);
-    size_t exemplar = protobuf_begin(&body->bytes, 3);
-    builder_add_bytes(&body->bytes, labels.wire.at, labels.wire.len);
-    protobuf_add_double(&body->bytes, 2, value);
-    protobuf_add_varint(&body->bytes, 3, (uint64_t)time_ms);
-    protobuf_end(&body->bytes, exemplar);
-}
-
-void write_body_histogram(WriteBody *body, const NativeHistogram *histogram) {
-    assert(body->series != 0);
-    size_t message = protobuf_begin(&body->bytes, 4);
-    native_histogram_write(histogram, &body->bytes);
-    protobuf_end(&body->bytes, message);
-    body->rows++;
-}
-
-void write_body_end(WriteBody *body) {
-    assert(body->series != 0);
-    protobuf_end(&body->bytes, body->series);
-    body->series = 0;
-}
-
-static uint8_t *put_varint(uint8_t *at, uint64_t value) {
-    for (; value >= 0x80; value >>= 7) *at++ = (uint8_t)(value | 0x80);
-    *at++ = (uint8_t)value;
-    return at;
-}
-
-// Written straight, as OTLP makes millions of these a second; the test holds it against the same
-// row begun and ended.
-void write_body_add(WriteBody *body, Labels labels, int64_t time_ms, double value) {
-    assert(body->series == 0);
-    enum { LENGTHS_MAX = 24 };  // tags, both lengths
-    size_t sample = 1 + sizeof value + 1 + varint_len((uint64_t)time_ms);
-    size_t series = labels.wire.len + 2 + sample;
-    builder_reserve(&body->bytes, series + LENGTHS_MAX);
-    uint8_t *at = (uint8_t *)body->bytes.at + body->bytes.len;
-    *at++ = 0x0a;
-    at = put_varint(at, series);
-    if (labels.wire.len > 0) memcpy(at, labels.wire.at, labels.wire.len);
-    at += labels.wire.len;
-    *at++ = 0x12;
-    *at++ = (uint8_t)sample;
-    *at++ = 0x09;
-    memcpy(at, &value, sizeof value);
-    at += sizeof value;
-    *at++ = 0x10;
-    at = put_varint(at, (uint64_t)time_ms);
-    body->bytes.len = (size_t)(at - (uint8_t *)body->bytes.at);
-    body->rows++;
-}
-
-void write_body_add_metadata(WriteBody *body, Text family, uint8_t type, Text help, Text unit) {
-    size_t metadata = protobuf_begin(&body->bytes, 3);
-    protobuf_add_varint(&body->bytes, 1, type);
-    protobuf_add_text(&body->bytes, 2, family);
-    protobuf_add_text(&body->bytes, 4, help);
-    if (unit.len > 0) protobuf_add_text(&body->bytes, 5, unit);
-    protobuf_end(&body->bytes, metadata);
-}
-
-void write_body_clear(WriteBody *body) {
-    builder_clear(&body->bytes);
-    body->rows = 0;
-    body->series = 0;
-}
-
-void write_body_free(WriteBody *body) {
-    builder_free(&body->bytes);
-    *body = (WriteBody){0};
 }

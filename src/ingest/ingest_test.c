@@ -252,7 +252,195 @@ TEST(a_body_of_countless_empty_rows_is_too_large_or_nothing) {
     }
 }
 
-TEST_MAIN("ingest", CASE(a_body_of_countless_empty_rows_is_too_large_or_nothing),
+// ---- Notes of a body ----
+
+typedef struct Dice {
+    uint64_t state;
+} Dice;
+
+static uint32_t roll(Dice *dice, uint32_t sides) {
+    return (uint32_t)(test_random(&dice->state) >> 33) % sides;
+}
+
+static int64_t roll_time(Dice *dice) {
+    static const int64_t times[] = {0, 1, 127, 128, 1763683200000, INT64_MAX, INT64_MIN, -1};
+    return times[roll(dice, COUNT(times))];
+}
+
+static Labels roll_labels(Test *t, Dice *dice) {
+    static const uint32_t lens[] = {1, 20, 100, 108, 109, 110, 111, 112, 127, 128, 300, 17000};
+    if (roll(dice, 10) == 0) return LABELS_NONE;
+    Label label = {LABEL_NAME, TEXT_NONE};
+    uint32_t len = roll(dice, 20) == 0 ? lens[COUNT(lens) - 1] : lens[roll(dice, COUNT(lens) - 1)];
+    char *value = arena_push_size(t->arena, len, 1);
+    memset(value, 'v', len);
+    label.value = (Text){value, len};
+    Labels labels = LABELS_NONE;
+    check_ok(t, labels_make(&label, 1, t->arena, &labels, t->err));
+    return labels;
+}
+
+static void roll_histogram(Test *t, Dice *dice, WriteBody *body) {
+    uint32_t buckets = roll(dice, 200);
+    int64_t *deltas = arena_push_array(t->arena, int64_t, buckets);
+    HistogramSpan *span = arena_push(t->arena, HistogramSpan);
+    *span = (HistogramSpan){0, buckets};
+    NativeHistogram histogram = {.time_ms = roll_time(dice), .schema = 3, .sum = 4.5};
+    if (buckets > 0) histogram.positive = (HistogramBuckets){span, 1, deltas, NULL, buckets};
+    write_body_histogram(body, &histogram);
+}
+
+static void roll_series(Test *t, Dice *dice, WriteBody *body) {
+    write_body_begin(body, roll_labels(t, dice));
+    for (uint32_t n = roll(dice, 5); n > 0; n--) {
+        switch (roll(dice, 3)) {
+            case 0:
+                write_body_sample(body, roll_time(dice),
+                                  roll(dice, 3) == 0 ? (double)NAN : (double)n);
+                break;
+            case 1:
+                write_body_exemplar(body, roll_labels(t, dice), n, roll_time(dice));
+                break;
+            default:
+                roll_histogram(t, dice, body);
+                break;
+        }
+    }
+    write_body_end(body);
+}
+
+static void roll_rows(Test *t, Dice *dice, WriteBody *body) {
+    static const Text texts[] = {TEXT_INIT(""), TEXT_INIT("m"), TEXT_INIT("a longer help text")};
+    for (uint32_t n = roll(dice, 20); n > 0; n--) {
+        switch (roll(dice, 4)) {
+            case 0:
+                write_body_add_metadata(body, texts[roll(dice, 3)], (uint8_t)roll(dice, 256),
+                                        roll(dice, 9) == 0 ? bytes_text(roll_labels(t, dice).wire)
+                                                           : texts[roll(dice, 3)],
+                                        texts[roll(dice, 3)]);
+                break;
+            case 1:
+                roll_series(t, dice, body);
+                break;
+            default:
+                write_body_add(body, roll_labels(t, dice), roll_time(dice), -0.0);
+                break;
+        }
+    }
+}
+
+static void check_notes(Test *t, const WriteBody *body) {
+    Batch noted = {0}, decoded = {0};
+    write_body_batch(body, &noted);
+    check(t, write_body_decodes_to(body, &noted));
+    // And the gate says the same of both, row by row.
+    check_ok(t, write_request_decode(write_body_bytes(body), t->arena, &decoded, t->err));
+    noted.arrival_ms = decoded.arrival_ms = INT64_C(1763683200000);
+    admit(&noted);
+    admit(&decoded);
+    check_i64(t, decoded.series.count, noted.series.count);
+    for (size_t i = 0; i < noted.series.count; i++) {
+        check_i64(t, decoded.series.at[i].verdict, noted.series.at[i].verdict);
+        check_i64(t, decoded.series.at[i].exemplar_count, noted.series.at[i].exemplar_count);
+    }
+    for (size_t i = 0; i < VERDICT_COUNT; i++)
+        check_i64(t, (int64_t)decoded.counts[i], (int64_t)noted.counts[i]);
+    check(t, strcmp(decoded.first_fault.message, noted.first_fault.message) == 0);
+    check_i64(t, decoded.metadata.count, noted.metadata.count);
+    batch_free(&noted);
+    batch_free(&decoded);
+}
+
+TEST(the_batch_made_from_notes_is_the_batch_decoded_from_the_bytes) {
+    enum { BODIES = 400 };
+    Dice dice = {t->seed};
+    WriteBody body = {0};
+    for (int i = 0; i < BODIES; i++) {
+        // Sometimes on top of rows that were written before, sometimes after some taken back.
+        if (roll(&dice, 3) != 0) write_body_clear(&body);
+        roll_rows(t, &dice, &body);
+        WriteBodyMark mark = write_body_mark(&body);
+        roll_rows(t, &dice, &body);
+        if (roll(&dice, 2) == 0) {
+            write_body_begin(&body, roll_labels(t, &dice));
+            write_body_sample(&body, 1, 1);
+            write_body_rewind(&body, &mark);
+            check_i64(t, mark.bytes, body.bytes.len);
+            check_i64(t, (int64_t)mark.rows, (int64_t)body.rows);
+        }
+        check_notes(t, &body);
+    }
+    write_body_free(&body);
+}
+
+// Else the comparison above would prove nothing.
+TEST(a_batch_of_other_rows_is_told_from_what_the_bytes_say) {
+    WriteBody body = {0};
+    Dice dice = {3};
+    for (int i = 0; i < 40; i++) roll_series(t, &dice, &body);
+    write_body_add_metadata(&body, TEXT("m"), 1, TEXT("h"), TEXT("u"));
+    Batch batch = {0};
+    write_body_batch(&body, &batch);
+    check(t, write_body_decodes_to(&body, &batch));
+    check(t, batch.histograms.count > 0 && batch.exemplars.count > 0 && batch.samples.count > 0);
+#define CHECK_TOLD(field)                                \
+    do {                                                 \
+        batch.field ^= 1;                                \
+        check(t, !write_body_decodes_to(&body, &batch)); \
+        batch.field ^= 1;                                \
+    } while (0)
+    CHECK_TOLD(series.at[1].labels.len);
+    CHECK_TOLD(series.at[1].first_sample);
+    CHECK_TOLD(series.at[1].sample_count);
+    CHECK_TOLD(series.at[1].first_histogram);
+    CHECK_TOLD(series.at[1].histogram_count);
+    CHECK_TOLD(series.at[1].first_exemplar);
+    CHECK_TOLD(series.at[1].exemplar_count);
+    CHECK_TOLD(samples.at[0].time_ms);
+    CHECK_TOLD(histograms.at[0].time_ms);
+    CHECK_TOLD(histograms.at[0].wire.len);
+    CHECK_TOLD(exemplars.at[0].time_ms);
+    CHECK_TOLD(metadata.at[0].type);
+    CHECK_TOLD(metadata.at[0].unit.len);
+#undef CHECK_TOLD
+    batch.exemplars.at[0].value += 1;
+    check(t, !write_body_decodes_to(&body, &batch));
+    batch.exemplars.at[0].value -= 1;
+    check(t, write_body_decodes_to(&body, &batch));
+    batch.samples.count--;
+    check(t, !write_body_decodes_to(&body, &batch));
+    batch_free(&batch);
+    write_body_free(&body);
+}
+
+// What the notes let pass, a replay must take: they count the same rows, at the end.
+TEST(a_body_that_fits_is_decoded_and_one_that_does_not_is_too_large) {
+    size_t per_row = sizeof(BatchSeries) + sizeof(Sample);
+    size_t most = (size_t)LIMIT_WRITE_BATCH_BYTES / per_row;
+    WriteBody body = {0};
+    for (size_t i = 0; i < most; i++) write_body_add(&body, LABELS_NONE, 0, 0);
+    check_ok(t, write_body_fits(&body, t->err));
+    Batch batch = {0};
+    check_ok(t, write_request_decode(write_body_bytes(&body), t->arena, &batch, t->err));
+    check_i64(t, most, batch.series.count);
+    batch_free(&batch);
+    write_body_add(&body, LABELS_NONE, 0, 0);
+    check(t, !write_body_fits(&body, t->err) && t->err->code == ERROR_TOO_LARGE &&
+                 strstr(t->err->message, "WRITE_BATCH_BYTES") != NULL);
+    write_body_free(&body);
+
+    char *help = arena_push_size(t->arena, (size_t)LIMIT_BODY_DECOMPRESSED_BYTES, 1);
+    write_body_add_metadata(&body, TEXT("m"), 1,
+                            (Text){help, (size_t)LIMIT_BODY_DECOMPRESSED_BYTES}, TEXT_NONE);
+    check(t, !write_body_fits(&body, t->err) && t->err->code == ERROR_TOO_LARGE &&
+                 strstr(t->err->message, "BODY_DECOMPRESSED_BYTES") != NULL);
+    write_body_free(&body);
+}
+
+TEST_MAIN("ingest", CASE(the_batch_made_from_notes_is_the_batch_decoded_from_the_bytes),
+          CASE(a_batch_of_other_rows_is_told_from_what_the_bytes_say),
+          CASE(a_body_that_fits_is_decoded_and_one_that_does_not_is_too_large),
+          CASE(a_body_of_countless_empty_rows_is_too_large_or_nothing),
           CASE(exemplars_with_labels_that_cannot_be_read_are_left_out),
           CASE(rows_come_out_as_they_were_written),
           CASE(a_row_written_straight_is_the_row_begun_and_ended),

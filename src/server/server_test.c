@@ -160,8 +160,7 @@ TEST(own_metrics_can_be_stored_and_asked_for) {
     IngestOutcome outcome;
     check_ok(t, store_tenant(world.store, TENANT_SELF_NAME, true, &tenant, t->err));
     server_collect_self(world.server, &body, T0_MS);
-    check_ok(t, ingest_samples(world.store, tenant, sender, text_bytes(builder_text(&body.bytes)),
-                               T0_MS, &outcome, t->err));
+    check_ok(t, ingest_samples(world.store, tenant, sender, &body, T0_MS, &outcome, t->err));
     check(t,
           outcome.first_fault.code == ERROR_NONE && outcome.samples > 50 && outcome.metadata > 50);
     ingest_sender_free(&sender);

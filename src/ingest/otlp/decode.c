@@ -356,11 +356,8 @@ bool point_labels(Decode *decode, Bytes attributes, uint32_t number, LabelSet *o
 }
 
 static bool rows_fit(const Decode *decode, Error *err) {
-    if (likely((int64_t)decode->rows->bytes.len <= LIMIT_BODY_DECOMPRESSED_BYTES)) return true;
-    return error_set(err, ERROR_TOO_LARGE,
-                     "the rows of this body take more than BODY_DECOMPRESSED_BYTES (%lld); send "
-                     "fewer data points at once",
-                     (long long)LIMIT_BODY_DECOMPRESSED_BYTES);
+    if (likely(write_body_fits(decode->rows, err))) return true;
+    return error_context(err, "send fewer data points at once");
 }
 
 static bool point_take(Decode *decode, Bytes point, Error *err) {

@@ -190,8 +190,7 @@ static bool decode_and_store(OtlpSender *sender, Store *store, Tenant *tenant, D
     write_body_clear(&sender->rows);
     TRY(decode(sender, tenant->id.number, delta, body, arrival_ms, &sender->rows, out, err));
     bool stored =
-        ingest_samples(store, tenant, sender->ingest, text_bytes(builder_text(&sender->rows.bytes)),
-                       arrival_ms, &out->ingest, err);
+        ingest_samples(store, tenant, sender->ingest, &sender->rows, arrival_ms, &out->ingest, err);
     // Metadata counts as written from now on, which it is not.
     if (!stored) cache_empty(&sender->cache);
     return stored;
@@ -210,7 +209,7 @@ static bool store_deltas(OtlpSender *sender, Store *store, Tenant *tenant, Bytes
 }
 
 static void let_go(OtlpSender *sender) {
-    if (sender->rows.bytes.capacity > ROWS_KEPT_BYTES) write_body_free(&sender->rows);
+    if (write_body_bytes_kept(&sender->rows) > ROWS_KEPT_BYTES) write_body_free(&sender->rows);
     if (sender->protobuf.capacity > ROWS_KEPT_BYTES) builder_free(&sender->protobuf);
 }
 

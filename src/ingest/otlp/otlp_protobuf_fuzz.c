@@ -1,6 +1,6 @@
 // Decoding any bytes never crashes; what decodes becomes rows that are protobuf, decodes again to
-// the same rows from memory (but for metadata and deltas), and never more points are rejected than
-// came.
+// the same rows from memory (but for metadata and deltas), what is noted of them is what their
+// bytes say, and never more points are rejected than came.
 
 #include "base/assert.h"
 #include "codec/protobuf.h"
@@ -18,6 +18,10 @@ static Builder series_of(const WriteBody *rows) {
         if (field.number == 1) protobuf_add_bytes(&out, 1, field.bytes);
     }
     assert(!reader.failed);
+    Batch noted = {0};
+    write_body_batch(rows, &noted);
+    assert(write_body_decodes_to(rows, &noted));
+    batch_free(&noted);
     return out;
 }
 

@@ -26,9 +26,9 @@ typedef struct Walk {
     WriteBody *body;
     int64_t time_ms;
     AppendCounts *counts;
-    uint32_t at;          // the row of the old cache that should come next
-    size_t bytes_before;  // of body
-    bool rebuilding;      // the page is not as it was: a new cache is being written
+    uint32_t at;  // the row of the old cache that should come next
+    WriteBodyMark before;
+    bool rebuilding;  // the page is not as it was: a new cache is being written
     bool over_limit;
     bool new_lines;
 } Walk;
@@ -436,7 +436,7 @@ static bool walk_page(Walk *walk, Error *err) {
                 TRY(take_row(walk, &row, err));
                 break;
         }
-        if ((int64_t)(walk->body->bytes.len - walk->bytes_before) > LIMIT_SCRAPE_ROWS_BYTES) {
+        if ((int64_t)(walk->body->bytes.len - walk->before.bytes) > LIMIT_SCRAPE_ROWS_BYTES) {
             return error_set(err, ERROR_TOO_LARGE,
                              "the rows of this page take more than SCRAPE_ROWS_BYTES (%lld)",
                              (long long)LIMIT_SCRAPE_ROWS_BYTES);
@@ -490,10 +490,9 @@ bool append_page(AppendRoom *room, const AppendTarget *target, ExpositionFormat 
     Walk walk = {.room = room,
                  .target = target,
                  .body = body,
-                 .bytes_before = body->bytes.len,
+                 .before = write_body_mark(body),
                  .time_ms = time_ms,
                  .counts = counts};
-    uint64_t rows_before = body->rows;
     ExpositionOptions options = {
         .classic_beside_native = target->config->always_classic_histograms,
         .no_native = !target->config->native_histograms,
@@ -506,9 +505,7 @@ bool append_page(AppendRoom *room, const AppendTarget *target, ExpositionFormat 
         commit(&walk);
     } else {
         if (walk.rebuilding) cache_writer_drop(&room->writer, room->lines);
-        body->bytes.len = walk.bytes_before;
-        body->rows = rows_before;
-        body->series = 0;
+        write_body_rewind(body, &walk.before);
     }
     let_go(room);
     return ok;

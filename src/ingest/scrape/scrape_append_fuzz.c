@@ -13,6 +13,10 @@ static bool one_page(AppendRoom *room, const AppendTarget *target, Text page, Wr
     write_body_clear(body);
     bool ok = append_page(room, target, EXPOSITION_TEXT, page, 1000, body, &counts, &err);
     assert(ok || body->bytes.len == 0);
+    Batch noted = {0};
+    write_body_batch(body, &noted);
+    assert(write_body_decodes_to(body, &noted));
+    batch_free(&noted);
     assert(counts.kept <= counts.scraped && counts.added <= counts.kept);
     return ok;
 }

@@ -21,8 +21,12 @@ static bool store_piece(Scraper *scraper, Bytes piece, IngestOutcome *outcome, E
     Tenant *tenant;
     TRY(store_tenant(scraper->options.store, scraper->tenant_name, true, &tenant, err));
     Clock *clock = scraper->options.clock;
-    return ingest_samples(scraper->options.store, tenant, scraper->sender, piece,
-                          clock->wall_ms(clock), outcome, err);
+    int64_t now_ms = clock->wall_ms(clock);
+    if (piece.len == scraper->body.bytes.len)
+        return ingest_samples(scraper->options.store, tenant, scraper->sender, &scraper->body,
+                              now_ms, outcome, err);
+    return ingest_samples_part(scraper->options.store, tenant, scraper->sender, piece, now_ms,
+                               outcome, err);
 }
 
 static void add_outcome(IngestOutcome *sum, const IngestOutcome *piece) {
@@ -77,7 +81,7 @@ void scraper_flush(Scraper *scraper) {
     Error err = {0};
     bool ok = store_rows(scraper, &outcome, &err);
     tell(scraper, &outcome, ok, &err);
-    if (scraper->body.bytes.capacity > BODY_KEPT_BYTES) write_body_free(&scraper->body);
+    if (write_body_bytes_kept(&scraper->body) > BODY_KEPT_BYTES) write_body_free(&scraper->body);
     write_body_clear(&scraper->body);
 }
 
