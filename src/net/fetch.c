@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "codec/compress.h"
+#include "net/names.h"
 
 enum {
     CONNECT_TIMEOUT_MS_MAX = 30000,
@@ -30,7 +31,13 @@ struct Fetch {
     Fetch *next;
     Fetch **link;
     Spare spare;
-    struct curl_slist *headers, *proxy_headers, *connect_to;
+    struct curl_slist *headers, *proxy_headers, *connect_to, *resolve;
+    Text host;  // whose addresses curl needs; empty: it needs none
+    long port;
+    NameWait wait;
+    WheelTimer timer;  // of the wait for a name
+    Error *failure;    // why it has no address
+    Arena arena;
     char message[CURL_ERROR_SIZE];
     FetchDone done;
     void *context;
@@ -54,6 +61,7 @@ struct CurlSocket {
 struct FetchClient {
     Loop *loop;
     CURLM *multi;
+    Names *names;
     WheelTimer timer;
     Fetch *fetches;
     CurlSocket *sockets;
@@ -193,6 +201,11 @@ static void fetch_end(Fetch *fetch) {
     curl_slist_free_all(fetch->headers);
     curl_slist_free_all(fetch->proxy_headers);
     curl_slist_free_all(fetch->connect_to);
+    curl_slist_free_all(fetch->resolve);
+    name_wait_leave(&fetch->wait);
+    loop_disarm(client->loop, &fetch->timer);
+    memory_free(fetch->failure);
+    arena_free(&fetch->arena);
     if (fetch->spare.easy != NULL && client->spares.count < SPARES_MAX) {
         buffer_keep(&fetch->spare.wire);
         buffer_keep(&fetch->spare.plain);
@@ -249,7 +262,8 @@ static bool error_of(const Fetch *fetch, CURLcode code, Error *err) {
         }
         case CURLE_COULDNT_RESOLVE_HOST:
         case CURLE_COULDNT_RESOLVE_PROXY:
-            return error_set(err, ERROR_NETWORK, "name not resolved: %s", reason_of(fetch, code));
+            return error_set(err, ERROR_NETWORK, "cannot resolve a name: %s",
+                             reason_of(fetch, code));
         case CURLE_GOT_NOTHING:
             return error_set(err, ERROR_NETWORK,
                              "the server closed the connection without an answer");
@@ -477,6 +491,8 @@ static void url_close(CURLU **url) {
     curl_url_cleanup(*url);
 }
 
+static void find_host(Fetch *fetch, CURLU *url, const FetchProxy *proxy, Arena *arena);
+
 static bool prepare(Fetch *fetch, const FetchRequest *request, Arena *arena, Error *err) {
     CURL *easy = fetch->spare.easy;
     AUTO(url_close) CURLU *url = curl_url();
@@ -487,6 +503,7 @@ static bool prepare(Fetch *fetch, const FetchRequest *request, Arena *arena, Err
         return error_set(err, ERROR_BAD_INPUT, "not a URL of http or https");
     set_basics(fetch, request, arena);
     set_method(fetch, request, arena);
+    find_host(fetch, url, request->proxy, arena);  // before set_tls puts another name into it
     TRY(set_tls(fetch, url, request->tls, arena, err));
     set_proxy(fetch, request->proxy, arena);
     (void)curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fetch->headers);
@@ -496,6 +513,145 @@ static bool prepare(Fetch *fetch, const FetchRequest *request, Arena *arena, Err
     (void)curl_easy_setopt(easy, CURLOPT_URL, text);
     curl_free(text);
     return true;
+}
+
+// ---- The name before the request ----
+
+// Whether `host` is among "host,.domain,*", the way curl reads it; networks concern addresses only.
+static bool none_for_holds(Text none_for, Text host) {
+    while (text_ends_with(host, TEXT("."))) host.len--;
+    for (size_t i = 0; i < none_for.len;) {
+        size_t begin = i;
+        while (i < none_for.len && none_for.at[i] != ',' && none_for.at[i] != ' ') i++;
+        Text word = text_slice(none_for, begin, i);
+        i++;
+        if (text_equal(word, TEXT("*"))) return true;
+        if (text_starts_with(word, TEXT("."))) word = text_slice(word, 1, word.len);
+        while (text_ends_with(word, TEXT("."))) word.len--;
+        if (word.len == 0 || word.len > host.len) continue;
+        Text tail = text_slice(host, host.len - word.len, host.len);
+        if (text_equal_ignore_case(tail, word) &&
+            (tail.len == host.len || host.at[host.len - word.len - 1] == '.'))
+            return true;
+    }
+    return false;
+}
+
+static void host_take(Fetch *fetch, CURLU *url, unsigned flags, const char *port_else) {
+    char *host = NULL, *port = NULL;
+    if (curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK) {
+        if (curl_url_get(url, CURLUPART_PORT, &port, flags) != CURLUE_OK) port = NULL;
+        fetch->host = text_copy(text_from_cstring(host), &fetch->arena);
+        fetch->port = strtol(port != NULL ? port : port_else, NULL, 10);
+    }
+    curl_free(host);
+    curl_free(port);
+}
+
+// Which name curl is going to ask for: the server's, or the proxy's that asks in its stead.
+static void find_host(Fetch *fetch, CURLU *url, const FetchProxy *proxy, Arena *arena) {
+    if (proxy != NULL && proxy->from_environment) return;
+    host_take(fetch, url, CURLU_DEFAULT_PORT, "80");
+    if (proxy != NULL && proxy->url.len > 0 && !none_for_holds(proxy->none_for, fetch->host)) {
+        // Whether an address is in a network of `none_for` is curl's to say.
+        bool unclear = proxy->none_for.len > 0 && name_is_address(fetch->host);
+        AUTO(url_close) CURLU *of = curl_url();
+        bool ok =
+            !unclear && curl_url_set(of, CURLUPART_URL, text_to_cstring(proxy->url, arena),
+                                     CURLU_GUESS_SCHEME | CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK;
+        ok = ok && !url_is(of, TEXT("socks4")) && !url_is(of, TEXT("socks5"));
+        fetch->host = TEXT_NONE;
+        if (ok) host_take(fetch, of, 0, url_is(of, TEXT("https")) ? "443" : "1080");
+    }
+    for (size_t i = 0; i < fetch->host.len; i++) {
+        if ((unsigned char)fetch->host.at[i] >= 0x80) {
+            fetch->host = TEXT_NONE;
+            return;
+        }
+    }
+    if (name_is_address(fetch->host)) fetch->host = TEXT_NONE;
+}
+
+static void fail_soon(Fetch *fetch, const Error *err) {
+    FetchClient *client = fetch->client;
+    fetch->failure = memory_new(Error);
+    *fetch->failure = *err;
+    loop_arm(client->loop, &fetch->timer, loop_now_ms(client->loop));
+}
+
+static bool send_off(Fetch *fetch, Error *err) {
+    if (curl_multi_add_handle(fetch->client->multi, fetch->spare.easy) == CURLM_OK) return true;
+    return error_set(err, ERROR_NO_MEMORY, "no memory for a request");
+}
+
+// '+': curl may forget it again. A name that ends in '.' is looked for with it or without.
+static void set_addresses(Fetch *fetch, Text addresses) {
+    Text host = fetch->host;
+    for (int i = 0; i < 2; i++) {
+        Text line = text_format(&fetch->arena, "+%.*s:%ld:%.*s", TEXT_ARG(host), fetch->port,
+                                TEXT_ARG(addresses));
+        fetch->resolve = curl_slist_append(fetch->resolve, text_to_cstring(line, &fetch->arena));
+        if (!text_ends_with(host, TEXT("."))) break;
+        host.len--;
+    }
+    (void)curl_easy_setopt(fetch->spare.easy, CURLOPT_RESOLVE, fetch->resolve);
+}
+
+static void name_done(NameWait *wait, Text addresses, const Error *err) {
+    Fetch *fetch = (Fetch *)(void *)((char *)wait - offsetof(Fetch, wait));
+    FetchClient *client = fetch->client;
+    loop_disarm(client->loop, &fetch->timer);
+    Error failure = {0};
+    if (err == NULL) {
+        int64_t now_ns = loop_clock(client->loop)->monotonic_ns(loop_clock(client->loop));
+        int64_t left_ms = fetch->timeout_ms - (now_ns - fetch->started_ns) / 1000000;
+        (void)curl_easy_setopt(fetch->spare.easy, CURLOPT_TIMEOUT_MS, (long)MAX(left_ms, 1));
+        set_addresses(fetch, addresses);
+        if (send_off(fetch, &failure)) return;
+        err = &failure;
+    }
+    fail_soon(fetch, err);
+}
+
+static void wait_fire(WheelTimer *timer) {
+    Fetch *fetch = (Fetch *)(void *)((char *)timer - offsetof(Fetch, timer));
+    Error err = {0};
+    if (fetch->failure != NULL) {
+        err = *fetch->failure;
+    } else {
+        (void)error_set(
+            &err, ERROR_TIMEOUT,
+            "timed out after %g s: cannot resolve %.*s: the name server does not answer",
+            (double)fetch->timeout_ms / 1e3, TEXT_ARG(fetch->host));
+    }
+    FetchDone done = fetch->done;
+    fetch->done = NULL;
+    name_wait_leave(&fetch->wait);
+    done(fetch->context, NULL, &err);
+    fetch_end(fetch);
+}
+
+static bool begin(Fetch *fetch, Error *err) {
+    FetchClient *client = fetch->client;
+    if (fetch->host.len == 0) return send_off(fetch, err);
+    fetch->timer.fire = wait_fire;
+    fetch->wait.done = name_done;
+    // Before it is asked: the answer may come from inside.
+    loop_arm(client->loop, &fetch->timer, loop_now_ms(client->loop) + fetch->timeout_ms);
+    Text addresses;
+    Error failure = {0};
+    switch (names_find(client->names, fetch->host, &fetch->wait, &addresses, &failure)) {
+        case NAME_KNOWN:
+            loop_disarm(client->loop, &fetch->timer);
+            set_addresses(fetch, addresses);
+            return send_off(fetch, err);
+        case NAME_UNKNOWN:
+            fail_soon(fetch, &failure);
+            return true;
+        case NAME_LATER:
+            return true;
+    }
+    unreachable("a state of a name");
 }
 
 static Spare spare_take(FetchClient *client) {
@@ -523,8 +679,7 @@ bool fetch_start(FetchClient *client, const FetchRequest *request, Fetch **out, 
         fetch->spare.easy != NULL || error_set(err, ERROR_NO_MEMORY, "no memory for a request");
     if (ok) curl_easy_reset(fetch->spare.easy);
     ok = ok && prepare(fetch, request, &arena, err);
-    if (ok && curl_multi_add_handle(client->multi, fetch->spare.easy) != CURLM_OK)
-        ok = error_set(err, ERROR_NO_MEMORY, "no memory for a request");
+    ok = ok && begin(fetch, err);
     if (!ok) {
         fetch_end(fetch);
         return false;
@@ -553,6 +708,12 @@ bool fetch_client_open(Loop *loop, size_t connections_max, FetchClient **out, Er
         memory_free(client);
         return error_set(err, ERROR_NO_MEMORY, "libcurl cannot begin");
     }
+    if (!names_open(loop, TEXT_NONE, &client->names, err)) {
+        (void)curl_multi_cleanup(client->multi);
+        memory_free(client);
+        curl_global_cleanup();
+        return false;
+    }
     (void)curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
     (void)curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
     (void)curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, on_timer);
@@ -571,12 +732,26 @@ void fetch_client_limit(FetchClient *client, int64_t bytes_max) {
     client->held_max = bytes_max;
 }
 
+bool fetch_client_name_servers(FetchClient *client, Text servers, Error *err) {
+    assert(client->fetches == NULL);
+    Names *names = NULL;
+    TRY(names_open(client->loop, servers, &names, err));
+    names_close(&client->names);
+    client->names = names;
+    return true;
+}
+
+int64_t fetch_client_lookups(const FetchClient *client) {
+    return names_lookups(client->names);
+}
+
 void fetch_client_close(FetchClient **handle) {
     if (*handle == NULL) return;
     FetchClient *client = TAKE(*handle);
     while (client->fetches != NULL) fetch_end(client->fetches);
     for (size_t i = 0; i < client->spares.count; i++) spare_free(&client->spares.at[i]);
     array_free(&client->spares);
+    names_close(&client->names);
     (void)curl_multi_cleanup(client->multi);
     while (client->sockets != NULL) socket_forget(client->sockets);
     loop_disarm(client->loop, &client->timer);

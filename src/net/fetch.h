@@ -1,9 +1,12 @@
 // An HTTP client on a loop: many requests at once, connections kept and used again.
 //
-// libcurl does the protocol (HTTP/1.1, HTTP/2, TLS, proxies, redirects), the loop does the waiting;
-// names are resolved on curl's own threads, so nothing here blocks. A body is gathered up to a
-// limit, on the wire and again decompressed: an endless or enormous one is cut off early. Messages
-// of errors name what is wrong and never carry credentials.
+// libcurl does the protocol (HTTP/1.1, HTTP/2, TLS, proxies, redirects), the loop does the waiting.
+// Names are resolved on the loop too (names.h), so that a silent name server costs no threads; the
+// proxy's name instead of the server's where a proxy is named. Left to curl, which begins a thread
+// per lookup, are the rare ones it alone comes to know: hosts that a redirect leads to, proxies out
+// of the environment or of scheme socks4/socks5, and hosts that are not ASCII. A body is gathered
+// up to a limit, on the wire and again decompressed: an endless or enormous one is cut off early.
+// Messages of errors name what is wrong and never carry credentials.
 //
 // One client belongs to one loop; all calls on its thread.
 #pragma once
@@ -82,9 +85,14 @@ must_use bool fetch_client_open(Loop *loop, size_t connections_max, FetchClient 
 void fetch_client_close(FetchClient **client);
 // A changed number of targets.
 void fetch_client_resize(FetchClient *client, size_t connections_max);
-// Bytes of all bodies that are being received together, instead of FETCH_BYTES: what does not fit is
-// TOO_LARGE.
+// Bytes of all bodies that are being received together, instead of FETCH_BYTES: what does not fit
+// is TOO_LARGE.
 void fetch_client_limit(FetchClient *client, int64_t bytes_max);
+
+// Other name servers than those of /etc/resolv.conf: "127.0.0.1:5353,…". Before the first request.
+must_use bool fetch_client_name_servers(FetchClient *client, Text servers, Error *err);
+// How many names were asked for, so far.
+int64_t fetch_client_lookups(const FetchClient *client);
 
 // BAD_INPUT for a URL that is none; then `done` is not called.
 must_use bool fetch_start(FetchClient *client, const FetchRequest *request, Fetch **out,

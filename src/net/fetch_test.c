@@ -3,14 +3,19 @@
 
 #include "net/fetch.h"
 
+#include <arpa/inet.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include "base/limits.h"
 #include "base/test.h"
 #include "codec/compress.h"
 #include "net/http.h"
 #include "os/thread.h"
 
-enum { RAW_CONNECTIONS_MAX = 16, PAGE_ROWS = 2000 };
+enum { RAW_CONNECTIONS_MAX = 16, PAGE_ROWS = 2000, MANY_NAMES = 1000 };
 
 typedef struct Outcome {
     Mutex lock;
@@ -355,8 +360,6 @@ TEST(broken_servers_have_clear_names) {
     }
     request.url = TEXT("http://127.0.0.1:1/");
     check_fails(t, &world, request, ERROR_NETWORK, "cannot connect: connection refused");
-    request.url = TEXT("http://nobody.invalid/");
-    check_fails(t, &world, request, ERROR_NETWORK, "name not resolved");
     request.url = TEXT("ftp://127.0.0.1/");
     check_fails(t, &world, request, ERROR_BAD_INPUT, "not a URL");
     request.url = TEXT("http://[::1/");
@@ -378,9 +381,272 @@ TEST(a_cancelled_request_never_calls_back) {
     world_close(&world);
 }
 
+// ---- Names ----
+
+// A name server that knows app.test; a few bytes of RFC 1035.
+typedef struct NameServer {
+    int fd;
+    uint16_t port;
+    Thread *thread;
+    _Atomic bool stopping, silent;
+    _Atomic int asked;  // for addresses of IPv4
+} NameServer;
+
+static void name_server_run(void *context) {
+    NameServer *server = context;
+    while (!atomic_load(&server->stopping)) {
+        uint8_t message[512];
+        struct sockaddr_in from;
+        socklen_t from_len = sizeof from;
+        ssize_t got = recvfrom(server->fd, message, 256, 0, (struct sockaddr *)&from, &from_len);
+        if (got < 17) continue;
+        size_t at = 12;
+        while (at < 250 && message[at] != 0) at += (size_t)message[at] + 1;
+        bool four = message[at + 2] == 1;
+        if (four) atomic_fetch_add(&server->asked, 1);
+        if (atomic_load(&server->silent)) continue;
+        bool known = memcmp(message + 12, "\3app\4test", 10) == 0;
+        message[2] = 0x84;
+        message[3] = known ? 0 : 3;  // fine, NXDOMAIN
+        message[7] = known && four;
+        message[11] = 0;
+        at += 5;
+        if (message[7]) {
+            memcpy(message + at, "\xc0\x0c\0\1\0\1\0\0\0\36\0\4\x7f\0\0\1", 16);
+            at += 16;
+        }
+        (void)!sendto(server->fd, message, at, 0, (struct sockaddr *)&from, from_len);
+    }
+}
+
+static void name_server_open(Test *t, NameServer *server) {
+    *server = (NameServer){.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    struct timeval patience = {.tv_usec = 50000};
+    check(t, setsockopt(server->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) == 0);
+    struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof own;
+    check(t, bind(server->fd, (struct sockaddr *)&own, len) == 0);
+    check(t, getsockname(server->fd, (struct sockaddr *)&own, &len) == 0);
+    server->port = ntohs(own.sin_port);
+    check_ok(t, thread_start("dns", name_server_run, server, &server->thread, t->err));
+}
+
+static void name_server_close(NameServer *server) {
+    atomic_store(&server->stopping, true);
+    thread_join(&server->thread);
+    (void)close(server->fd);
+}
+
+typedef struct Change {
+    World *world;
+    Text servers;
+    Error err;
+    bool ok;
+    int64_t lookups;
+    _Atomic bool done;
+} Change;
+
+static void change_on_loop(void *context) {
+    Change *change = context;
+    FetchClient *client = change->world->client;
+    change->ok = change->servers.len == 0 ||
+                 fetch_client_name_servers(client, change->servers, &change->err);
+    change->lookups = fetch_client_lookups(client);
+    atomic_store(&change->done, true);
+}
+
+// Sets the name servers, when there are any, and counts lookups; on the loop's thread.
+static int64_t change_names(Test *t, World *world, Text servers) {
+    Change change = {.world = world, .servers = servers};
+    loop_post(world->loop, change_on_loop, &change);
+    while (!atomic_load(&change.done)) clock_system()->sleep_ms(clock_system(), 1);
+    check(t, change.ok);
+    return change.lookups;
+}
+
+static void names_world_open(Test *t, World *world, NameServer *server) {
+    name_server_open(t, server);
+    world_open(t, world);
+    (void)change_names(t, world, text_format(t->arena, "127.0.0.1:%u", server->port));
+}
+
+TEST(names_come_from_the_hosts_file_and_from_dns_and_are_remembered) {
+    World world;
+    NameServer server;
+    names_world_open(t, &world, &server);
+    FetchRequest request = {.url = text_format(t->arena, "http://localhost:%u/seen", world.port)};
+    Outcome got = fetch_now(t, &world, request, false);
+    if (!got.ok) check_failed(t, __FILE__, __LINE__, "localhost: %s", got.err.message);
+    check_i64(t, 0, atomic_load(&server.asked));
+    check_i64(t, 1, change_names(t, &world, TEXT_NONE));
+    for (int i = 0; i < 5; i++) {
+        request.url = text_format(t->arena, "http://app.test:%u/seen?%d", world.port, i);
+        got = fetch_now(t, &world, request, false);
+        if (!got.ok) check_failed(t, __FILE__, __LINE__, "app.test: %s", got.err.message);
+    }
+    check_i64(t, 1, atomic_load(&server.asked));
+    check_i64(t, 2, change_names(t, &world, TEXT_NONE));
+    request.url = url_of(t, world.port, "/seen");  // an address needs no lookup
+    check(t, fetch_now(t, &world, request, false).ok);
+    check_i64(t, 2, change_names(t, &world, TEXT_NONE));
+    world_close(&world);
+    name_server_close(&server);
+}
+
+TEST(an_unknown_name_is_named_and_not_asked_for_at_once_again) {
+    World world;
+    NameServer server;
+    names_world_open(t, &world, &server);
+    FetchRequest request = {.url = TEXT("http://nobody.test/")};
+    check_fails(t, &world, request, ERROR_NETWORK, "cannot resolve nobody.test: no such host");
+    check_fails(t, &world, request, ERROR_NETWORK, "cannot resolve nobody.test: no such host");
+    check_i64(t, 1, change_names(t, &world, TEXT_NONE));
+    world_close(&world);
+    name_server_close(&server);
+}
+
+TEST(a_proxy_is_asked_for_instead_of_the_server) {
+    World world;
+    NameServer server;
+    names_world_open(t, &world, &server);
+    FetchProxy proxy = {.url = text_format(t->arena, "http://app.test:%u", world.port)};
+    FetchRequest request = {.url = TEXT("http://far.away.test/seen"), .proxy = &proxy};
+    Outcome got = fetch_now(t, &world, request, false);
+    check(t, got.ok);  // ours is no proxy: any answer shows that it was reached
+    proxy.none_for = TEXT("10.0.0.0/8, .away.test");
+    check_fails(t, &world, request, ERROR_NETWORK, "cannot resolve far.away.test: no such host");
+    proxy.none_for = TEXT("way.test");
+    check(t, fetch_now(t, &world, request, false).ok);
+    world_close(&world);
+    name_server_close(&server);
+}
+
+static long threads_now(void) {
+    FILE *file = fopen("/proc/self/status", "re");
+    char line[256];
+    long threads = -1;
+    while (file != NULL && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, "Threads:", 8) == 0) threads = strtol(line + 8, NULL, 10);
+    if (file != NULL) (void)fclose(file);
+    return threads;
+}
+
+typedef struct Many {
+    World *world;
+    Arena *arena;
+    const char *host;  // NULL: another for each
+    int count;
+    bool cancel;
+    Fetch *fetches[MANY_NAMES];
+    _Atomic int done, timed_out, well;
+    _Atomic bool started;
+} Many;
+
+static void on_one_of_many(void *context, const FetchAnswer *answer, const Error *err) {
+    Many *many = context;
+    if (answer != NULL) atomic_fetch_add(&many->well, 1);
+    if (err != NULL && err->code == ERROR_TIMEOUT &&
+        strstr(err->message, ": the name server does not answer") != NULL)
+        atomic_fetch_add(&many->timed_out, 1);
+    atomic_fetch_add(&many->done, 1);
+}
+
+static void start_many(void *context) {
+    Many *many = context;
+    for (int i = 0; i < many->count; i++) {
+        Text host = many->host != NULL ? text_from_cstring(many->host)
+                                       : text_format(many->arena, "h%d.test", i);
+        FetchRequest request = {
+            .url =
+                text_format(many->arena, "http://%.*s:%u/seen", TEXT_ARG(host), many->world->port),
+            .timeout_ms = 400,
+            .body_bytes_max = MB,
+            .done = on_one_of_many,
+            .context = many,
+        };
+        Error err;
+        if (!fetch_start(many->world->client, &request, &many->fetches[i], &err))
+            atomic_fetch_add(&many->done, 1);
+    }
+    for (int i = 0; many->cancel && i < many->count; i++) fetch_cancel(&many->fetches[i]);
+    atomic_store(&many->started, true);
+}
+
+static long run_many(Many *many) {
+    long most = 0;
+    int wanted = many->cancel ? 0 : many->count;
+    loop_post(many->world->loop, start_many, many);
+    for (int i = 0; i < 1000; i++) {
+        most = MAX(most, threads_now());
+        if (atomic_load(&many->started) && atomic_load(&many->done) >= wanted) break;
+        clock_system()->sleep_ms(clock_system(), 5);
+    }
+    return most;
+}
+
+TEST(a_silent_name_server_costs_no_threads) {
+    World world;
+    NameServer server;
+    names_world_open(t, &world, &server);
+    atomic_store(&server.silent, true);
+    long before = threads_now();
+    Many *many = arena_push(t->arena, Many);
+    many->world = &world;
+    many->arena = t->arena;
+    many->count = MANY_NAMES;
+    check_i64(t, before, run_many(many));
+    check_i64(t, MANY_NAMES, atomic_load(&many->done));
+    check_i64(t, MANY_NAMES, atomic_load(&many->timed_out));
+    check_i64(t, LIMIT_NAME_LOOKUPS, change_names(t, &world, TEXT_NONE));
+    // Addresses are not held up by it; nor does closing wait for the lookups under way.
+    FetchRequest request = {.url = url_of(t, world.port, "/seen")};
+    check(t, fetch_now(t, &world, request, false).ok);
+    world_close(&world);
+    name_server_close(&server);
+}
+
+TEST(many_requests_share_one_lookup) {
+    World world;
+    NameServer server;
+    names_world_open(t, &world, &server);
+    Many *many = arena_push(t->arena, Many);
+    many->world = &world;
+    many->arena = t->arena;
+    many->host = "app.test";
+    many->count = 50;
+    (void)run_many(many);
+    check_i64(t, 50, atomic_load(&many->well));
+    check_i64(t, 1, atomic_load(&server.asked));
+    check_i64(t, 1, change_names(t, &world, TEXT_NONE));
+    world_close(&world);
+    name_server_close(&server);
+}
+
+TEST(a_request_can_be_cancelled_while_its_name_is_awaited) {
+    World world;
+    NameServer server;
+    names_world_open(t, &world, &server);
+    atomic_store(&server.silent, true);
+    Many *many = arena_push(t->arena, Many);
+    many->world = &world;
+    many->arena = t->arena;
+    many->count = 50;
+    many->cancel = true;
+    (void)run_many(many);
+    clock_system()->sleep_ms(clock_system(), 500);  // past their time
+    check_i64(t, 0, atomic_load(&many->done));
+    world_close(&world);
+    name_server_close(&server);
+}
+
 TEST_MAIN("net/fetch", CASE(a_request_says_what_it_was_told_and_the_answer_comes_whole),
           CASE(connections_are_used_again),
           CASE(packed_bodies_are_unpacked_and_their_plain_size_counts),
           CASE(answers_that_come_together_are_bounded_together),
           CASE(redirects_are_followed_only_when_asked), CASE(broken_servers_have_clear_names),
-          CASE(a_cancelled_request_never_calls_back))
+          CASE(a_cancelled_request_never_calls_back),
+          CASE(names_come_from_the_hosts_file_and_from_dns_and_are_remembered),
+          CASE(an_unknown_name_is_named_and_not_asked_for_at_once_again),
+          CASE(a_proxy_is_asked_for_instead_of_the_server),
+          CASE(a_silent_name_server_costs_no_threads), CASE(many_requests_share_one_lookup),
+          CASE(a_request_can_be_cancelled_while_its_name_is_awaited))

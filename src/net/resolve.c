@@ -210,9 +210,70 @@ void resolve_start(Resolver *resolver, Text name, ResolveType type, ResolveDone 
     arm(resolver);
 }
 
+// ---- Addresses of hosts ----
+
+typedef struct AddressQuery {
+    ResolveAddressesDone done;
+    void *context;
+} AddressQuery;
+
+static ErrorCode fault_of(int status, const char **words) {
+    // Servers that do not answer at all, and those that do but cannot help, are told apart.
+    *words = status == ARES_ETIMEOUT       ? "the name server does not answer"
+             : status == ARES_ECONNREFUSED ? "the name server cannot be reached"
+             : status == ARES_ESERVFAIL    ? "the name server failed to find out"
+                                           : ares_strerror(status);
+    return code_of(status);
+}
+
+static void on_hosts(void *context, int status, int timeouts, struct ares_addrinfo *found) {
+    AddressQuery *query = context;
+    AUTO(arena_free) Arena arena = {0};
+    ARRAY(ResolveAddress) list = {0};
+    for (struct ares_addrinfo_node *node = status == ARES_SUCCESS ? found->nodes : NULL;
+         node != NULL && list.count < RESOLVE_RECORDS_MAX; node = node->ai_next) {
+        bool six = node->ai_family == AF_INET6;
+        const void *address =
+            six ? (const void *)&((const struct sockaddr_in6 *)(const void *)node->ai_addr)
+                      ->sin6_addr
+                : (const void *)&((const struct sockaddr_in *)(const void *)node->ai_addr)
+                      ->sin_addr;
+        char text[64];
+        if (ares_inet_ntop(node->ai_family, address, text, sizeof text) == NULL) continue;
+        *array_add_on(&arena, &list) =
+            (ResolveAddress){text_copy(text_from_cstring(text), &arena), node->ai_ttl, six};
+    }
+    if (status == ARES_SUCCESS || status == ARES_ENOTFOUND || status == ARES_ENODATA) {
+        query->done(query->context, list.at, list.count, NULL);
+    } else {
+        const char *words;
+        ErrorCode code = fault_of(status, &words);
+        Error err = {0};
+        (void)error_set(&err, code, "%s", words);
+        query->done(query->context, NULL, 0, &err);
+    }
+    if (found != NULL) ares_freeaddrinfo(found);
+    memory_free(query);
+}
+
+void resolve_addresses(Resolver *resolver, Text host, ResolveAddressesDone done, void *context) {
+    AddressQuery *query = memory_new(AddressQuery);
+    *query = (AddressQuery){done, context};
+    AUTO(arena_free) Arena arena = {0};
+    struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    ares_getaddrinfo(resolver->channel, text_to_cstring(host, &arena), NULL, &hints, on_hosts,
+                     query);
+    arm(resolver);
+}
+
 // ---- The resolver ----
 
 bool resolver_open(Loop *loop, Text servers, Resolver **out, Error *err) {
+    return resolver_open_within(loop, servers, RESOLVE_TIMEOUT_MS, RESOLVE_TRIES, out, err);
+}
+
+bool resolver_open_within(Loop *loop, Text servers, int timeout_ms, int tries, Resolver **out,
+                          Error *err) {
     int status = ares_library_init(ARES_LIB_INIT_ALL);
     if (status != ARES_SUCCESS)
         return error_set(err, ERROR_NO_MEMORY, "c-ares cannot begin: %s", ares_strerror(status));
@@ -220,8 +281,8 @@ bool resolver_open(Loop *loop, Text servers, Resolver **out, Error *err) {
     resolver->loop = loop;
     resolver->timer.fire = timer_fire;
     struct ares_options options = {
-        .timeout = RESOLVE_TIMEOUT_MS,
-        .tries = RESOLVE_TRIES,
+        .timeout = timeout_ms,
+        .tries = tries,
         .sock_state_cb = on_socket,
         .sock_state_cb_data = resolver,
     };

@@ -32,8 +32,25 @@ typedef struct Resolver Resolver;
 
 // `servers`: "127.0.0.1:5353,…" instead of those of /etc/resolv.conf; empty: those.
 must_use bool resolver_open(Loop *loop, Text servers, Resolver **out, Error *err);
+// The same with other patience: the first wait for a server, twice as long at each later try.
+must_use bool resolver_open_within(Loop *loop, Text servers, int timeout_ms, int tries,
+                                   Resolver **out, Error *err);
 // What is under way ends with CANCELLED, inside this call.
 void resolver_close(Resolver **resolver);
 
 void resolve_start(Resolver *resolver, Text name, ResolveType type, ResolveDone done,
                    void *context);
+
+typedef struct ResolveAddress {
+    Text text;
+    int64_t ttl_s;
+    bool six;  // of IPv6
+} ResolveAddress;
+
+// As ResolveDone. `err` is about the name servers only and names no host: a host that does not
+// exist or has no address has none.
+typedef void (*ResolveAddressesDone)(void *context, const ResolveAddress *found, size_t count,
+                                     const Error *err);
+
+// As getaddrinfo: /etc/hosts first, then DNS; the better addresses first (RFC 6724).
+void resolve_addresses(Resolver *resolver, Text host, ResolveAddressesDone done, void *context);

@@ -278,6 +278,7 @@ bool scraper_start(const ScraperOptions *options, Scraper **out, Error *err) {
     scraper->sender = ingest_sender_new();
     TRY(loop_open(options->clock, &scraper->loop, err));
     TRY(fetch_client_open(scraper->loop, CONNECTIONS_SPARE, &scraper->fetches, err));
+    TRY(fetch_client_name_servers(scraper->fetches, options->dns_servers, err));
     TRY(resolver_open(scraper->loop, options->dns_servers, &scraper->resolver, err));
     scraper->world = (DiscoveryWorld){
         .loop = scraper->loop,
