@@ -30,7 +30,10 @@ struct HttpExchange {
     int loop;                // index of the loop, from 0
     int64_t started_ns;      // monotonic, when the head was complete
     int64_t body_bytes_max;  // on_head may lower or raise it
-    void *state;             // the handler's, for this exchange; NULL at on_head
+    // on_head sets it when it accepts without having been told who asks: then this request does not
+    // make the connection a known one, and what strangers may hold goes on to count.
+    bool anonymous;
+    void *state;  // the handler's, for this exchange; NULL at on_head
 
     // The handler's, for the whole connection; `user_free` is called on its loop when it ends.
     void *user;

@@ -210,7 +210,7 @@ static bool begin_exchange(HttpConnection *c) {
     h->closing =
         !exchange->head.keep_alive || h->requests >= http_connection_limits(c)->keep_alive_requests;
     if (!http_turn_head(&h->turn)) return run_refused(c);
-    become_known(c);
+    if (!exchange->anonymous) become_known(c);
     if (exchange->head.content_length > exchange->body_bytes_max) {
         return refuse(c, 413, "The body is too large (HTTP_BODY_BYTES).");
     }

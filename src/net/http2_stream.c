@@ -432,7 +432,7 @@ void http2_stream_head(Http2Stream *stream) {
     user_lend(stream);
     bool accepted = http_turn_head(&stream->turn);
     user_take(stream);
-    s->any_accepted = s->any_accepted || accepted;
+    s->any_accepted = s->any_accepted || (accepted && !exchange->anonymous);
     if (!accepted) {
         stream->discarding = true;
         if (stream->turn.answered) answer_send(stream);

@@ -8,9 +8,14 @@
 #define container_of(pointer, type, member) \
     ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
+// An answer is being made or sent: it comes to its end first, by limits of its own.
+static bool is_answering(const HttpConnection *c) {
+    return c->protocol->owes(c) || http_connection_has_output(c);
+}
+
 // Deadlines move with every request; the wheel is only touched when one comes nearer.
 void http_connection_deadline(HttpConnection *c, int64_t deadline_ms) {
-    if (c->stranger) deadline_ms = MIN(deadline_ms, c->stranger_end_ms);
+    if (c->stranger && !is_answering(c)) deadline_ms = MIN(deadline_ms, c->stranger_end_ms);
     c->deadline_ms = deadline_ms;
     if (deadline_ms == INT64_MAX) return;
     if (!wheel_is_armed(&c->timer) || c->timer.deadline_ms > deadline_ms)
@@ -213,8 +218,7 @@ static void on_timer(WheelTimer *timer) {
         http_connection_deadline(c, c->deadline_ms);
         return;
     }
-    if (c->stranger && c->stranger_end_ms <= http_connection_now_ms(c)) {
-        if (c->protocol->owes(c)) return;
+    if (c->stranger && c->stranger_end_ms <= http_connection_now_ms(c) && !is_answering(c)) {
         http_count(&c->loop->strangers_expired, 1);
         http_connection_free(c);
         return;

@@ -43,6 +43,7 @@ static bool on_head(void *context, HttpExchange *exchange) {
         return false;
     }
     if (text_equal(exchange->head.path, TEXT("/small"))) exchange->body_bytes_max = 10;
+    exchange->anonymous = text_equal(exchange->head.query, TEXT("open"));
     return true;
 }
 
@@ -830,6 +831,28 @@ TEST(a_connection_of_refused_requests_only_ends_after_its_time) {
     world_close(&world);
 }
 
+TEST(who_asks_only_for_what_is_open_to_all_stays_a_stranger) {
+    World world;
+    world_open(t, &world, 1, short_acquaintance);
+    AUTO(socket_close) Socket stranger = dial(t, &world), slow = dial(t, &world);
+    // An answer under way is not cut when the stranger's time is over; the connection ends after
+    // it.
+    say(t, slow, TEXT("GET /big?open HTTP/1.1\r\nHost: h\r\n\r\n"));
+    int answered = 0;
+    while (answered < 100) {
+        say(t, stranger, TEXT("GET /?open HTTP/1.1\r\nHost: h\r\n\r\n"));
+        if (!has(hear(t, stranger, TEXT("GET:")), TEXT("200"))) break;
+        answered++;
+        clock_system()->sleep_ms(clock_system(), 10);
+    }
+    check(t, answered >= 2 && answered < 60);
+    clock_system()->sleep_ms(clock_system(), 300);
+    check(t, hear(t, slow, TEXT("")).len > 4 * MB);
+    HttpStats stats = http_server_stats(world.server);
+    check_i64(t, 2, stats.strangers_expired);
+    world_close(&world);
+}
+
 static void small_purse(HttpLimits *limits) {
     limits->stranger_heads_bytes = 150 * KB;
 }
@@ -1040,6 +1063,7 @@ TEST_MAIN("net/http_server", CASE(a_client_gets_answers_with_and_without_bodies)
           CASE(one_address_gets_its_quota_and_no_more),
           CASE(strangers_have_a_fifth_of_the_connections_and_the_oldest_goes_first),
           CASE(a_connection_of_refused_requests_only_ends_after_its_time),
+          CASE(who_asks_only_for_what_is_open_to_all_stays_a_stranger),
           CASE(long_request_lines_of_strangers_share_a_purse),
           CASE(a_stranger_holds_at_most_32_KiB),
           CASE(an_answer_that_is_taken_too_slowly_ends_and_one_taken_in_pieces_does_not))

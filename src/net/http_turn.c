@@ -23,6 +23,7 @@ bool http_turn_head(HttpTurn *turn) {
     exchange->started_ns = service->clock->monotonic_ns(service->clock);
     exchange->body_bytes_max = service->limits->body_bytes;
     exchange->body = BYTES_NONE;
+    exchange->anonymous = false;
     bool accepted = true;
     if (service->handler->on_head != NULL) {
         turn->in_handler = true;

@@ -88,8 +88,10 @@ static bool may_pass(Request *request, Error *err) {
     const Route *route = request->route;
     HttpExchange *exchange = request->exchange;
     bool method_known = route != NULL && (route->methods & 1u << exchange->head.method) != 0;
-    if (method_known && (route->needs == PERMISSION_PUBLIC || ui_is_wanted_at_root(request)))
+    if (method_known && (route->needs == PERMISSION_PUBLIC || ui_is_wanted_at_root(request))) {
+        exchange->anonymous = access_has_keys(request->server->options.access);
         return grpc_check_head(request, err);
+    }
     TRY(origin_allowed(request, err));
     TRY(identify(request, err));
     // What is no gRPC method says so in gRPC's way, before anything is said about paths.
