@@ -39,8 +39,15 @@ typedef struct World {
     uint16_t raw_port;
     Thread *raw_thread;
     _Atomic bool stopping;
+    Clock clock;  // the system's, and later by what a test skips
+    _Atomic int64_t skipped_ns;
     Error err;
 } World;
+
+static int64_t skipping_ns(Clock *clock) {
+    World *world = clock->context;
+    return clock_system()->monotonic_ns(clock_system()) + atomic_load(&world->skipped_ns);
+}
 
 static void loop_thread(void *context) {
     World *world = context;
@@ -163,7 +170,10 @@ static void world_open(Test *t, World *world) {
     check_ok(t, socket_listen(any, false, &world->raw, t->err));
     check_ok(t, socket_port(world->raw, &world->raw_port, t->err));
     check_ok(t, thread_start("raw", raw_run, world, &world->raw_thread, t->err));
-    check_ok(t, loop_open(clock_system(), &world->loop, t->err));
+    world->clock = *clock_system();
+    world->clock.context = world;
+    world->clock.monotonic_ns = skipping_ns;
+    check_ok(t, loop_open(&world->clock, &world->loop, t->err));
     check_ok(t, fetch_client_open(world->loop, 8, &world->client, t->err));
     check_ok(t, thread_start("loop", loop_thread, world, &world->thread, t->err));
 }
@@ -388,7 +398,7 @@ typedef struct NameServer {
     int fd;
     uint16_t port;
     Thread *thread;
-    _Atomic bool stopping, silent;
+    _Atomic bool stopping, silent, fails;
     _Atomic int asked;  // for addresses of IPv4
 } NameServer;
 
@@ -405,9 +415,10 @@ static void name_server_run(void *context) {
         bool four = message[at + 2] == 1;
         if (four) atomic_fetch_add(&server->asked, 1);
         if (atomic_load(&server->silent)) continue;
-        bool known = memcmp(message + 12, "\3app\4test", 10) == 0;
+        bool fails = atomic_load(&server->fails);
+        bool known = !fails && memcmp(message + 12, "\3app\4test", 10) == 0;
         message[2] = 0x84;
-        message[3] = known ? 0 : 3;  // fine, NXDOMAIN
+        message[3] = fails ? 2 : known ? 0 : 3;  // SERVFAIL, fine, NXDOMAIN
         message[7] = known && four;
         message[11] = 0;
         at += 5;
@@ -486,9 +497,19 @@ TEST(names_come_from_the_hosts_file_and_from_dns_and_are_remembered) {
     }
     check_i64(t, 1, atomic_load(&server.asked));
     check_i64(t, 2, change_names(t, &world, TEXT_NONE));
+    // Found under its own name also when the certificate is to have another; and with a final dot.
+    FetchTls tls = {.server_name = TEXT("elsewhere.test")};
+    FetchRequest secure = {.url = text_format(t->arena, "https://app.test:%u/", world.raw_port),
+                           .tls = &tls};
+    check_fails(t, &world, secure, ERROR_NETWORK, "TLS handshake failed");
+    check_i64(t, 2, change_names(t, &world, TEXT_NONE));
+    request.url = text_format(t->arena, "http://app.test.:%u/seen", world.port);
+    got = fetch_now(t, &world, request, false);
+    if (!got.ok) check_failed(t, __FILE__, __LINE__, "app.test.: %s", got.err.message);
+    check_i64(t, 3, change_names(t, &world, TEXT_NONE));
     request.url = url_of(t, world.port, "/seen");  // an address needs no lookup
     check(t, fetch_now(t, &world, request, false).ok);
-    check_i64(t, 2, change_names(t, &world, TEXT_NONE));
+    check_i64(t, 3, change_names(t, &world, TEXT_NONE));
     world_close(&world);
     name_server_close(&server);
 }
@@ -605,6 +626,30 @@ TEST(a_silent_name_server_costs_no_threads) {
     name_server_close(&server);
 }
 
+TEST(the_last_known_addresses_outlast_a_name_server_that_fails) {
+    World world;
+    NameServer server;
+    names_world_open(t, &world, &server);
+    FetchRequest request = {.url = text_format(t->arena, "http://app.test:%u/seen", world.port)};
+    check(t, fetch_now(t, &world, request, false).ok);
+    check_i64(t, 1, atomic_load(&server.asked));
+    atomic_store(&server.fails, true);
+    atomic_fetch_add(&world.skipped_ns, INT64_C(31000000000));  // past the time to live
+    check(t, fetch_now(t, &world, request, false).ok);
+    int asked = atomic_load(&server.asked);
+    check(t, asked > 1);
+    check_i64(t, 2, change_names(t, &world, TEXT_NONE));
+    FetchRequest other = {.url = TEXT("http://other.test/")};
+    check_fails(t, &world, other, ERROR_NETWORK, "cannot resolve other.test: the name server");
+    atomic_store(&server.fails, false);
+    atomic_fetch_add(&world.skipped_ns, INT64_C(31000000000));
+    check_fails(t, &world, other, ERROR_NETWORK, "cannot resolve other.test: no such host");
+    check(t, fetch_now(t, &world, request, false).ok);
+    check_i64(t, 5, change_names(t, &world, TEXT_NONE));
+    world_close(&world);
+    name_server_close(&server);
+}
+
 TEST(many_requests_share_one_lookup) {
     World world;
     NameServer server;
@@ -648,5 +693,7 @@ TEST_MAIN("net/fetch", CASE(a_request_says_what_it_was_told_and_the_answer_comes
           CASE(names_come_from_the_hosts_file_and_from_dns_and_are_remembered),
           CASE(an_unknown_name_is_named_and_not_asked_for_at_once_again),
           CASE(a_proxy_is_asked_for_instead_of_the_server),
-          CASE(a_silent_name_server_costs_no_threads), CASE(many_requests_share_one_lookup),
+          CASE(a_silent_name_server_costs_no_threads),
+          CASE(the_last_known_addresses_outlast_a_name_server_that_fails),
+          CASE(many_requests_share_one_lookup),
           CASE(a_request_can_be_cancelled_while_its_name_is_awaited))
