@@ -36,7 +36,7 @@ setup-check:
 	@tools/setup check
 
 test: setup-check ## build and run every test (SANITIZE=1, ONLY=name)
-	@tools/run_tests $(if $(SANITIZE),--sanitize) $(if $(ONLY),--only $(ONLY))
+	@tools/run_tests $(if $(SANITIZE),--sanitize) $(if $(ONLY),--only '$(ONLY)')
 
 tidy: setup ## what is always wrong: includes that climb a floor, private headers, banned functions, dead files
 	@python3 tools/tidy.py

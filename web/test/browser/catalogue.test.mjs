@@ -164,6 +164,7 @@ export const tests = {
     await page.keyboard.press('Enter');
     await page.waitForFunction(() => document.documentElement.dataset.theme === 'light');
     await page.keyboard.press('Control+k');
+    await page.getByRole('combobox').waitFor();
     await page.keyboard.type('shop ord');
     await page.getByRole('option', { name: /shop_orders_total/ }).waitFor();
     await shoot(page, 'palette');
@@ -172,6 +173,7 @@ export const tests = {
     await page.keyboard.press('Enter');
     await page.waitForURL(/\/ui\/explore\?.*expr=shop_/);
     await page.keyboard.press('Control+k');
+    await page.getByRole('combobox').waitFor();
     await page.keyboard.press('Escape');
     await page.waitForFunction(() => document.querySelector('dialog[open]') === null);
     assert.deepEqual(page.faults, []);
