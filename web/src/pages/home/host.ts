@@ -52,7 +52,8 @@ export function hostExprs(host: Host): Record<'cpu' | 'memory' | 'load' | 'press
         kind(`sum(${rate(`node_disk_read_bytes_total{${where}}`, step)})`, 'read'),
         kind(`sum(${rate(`node_disk_written_bytes_total{${where}}`, step)})`, 'written'),
       ].join(' or '),
-    busy: (step) => `${rate(`node_disk_io_time_seconds_total{${where}}`, step)} > 0`,
+    // Of all the devices a kernel lists, those that did something since it started.
+    busy: (step) => `${rate(`node_disk_io_time_seconds_total{${where}}`, step)} and node_disk_io_time_seconds_total{${where}} > 0`,
     network: (step) =>
       [
         kind(`sum(${rate(`node_network_receive_bytes_total{${where},device!="lo"}`, step)})`, 'received'),
