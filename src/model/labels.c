@@ -281,3 +281,13 @@ int labels_compare(Labels a, Labels b) {
         if (order != 0) return order;
     }
 }
+
+void labels_write_json(Labels labels, JsonWriter *writer) {
+    json_object_begin(writer);
+    Label label;
+    for (Bytes rest = labels.wire; labels_next(&rest, &label);) {
+        json_key(writer, label.name);
+        json_text(writer, label.value);
+    }
+    json_object_end(writer);
+}

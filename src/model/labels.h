@@ -12,6 +12,7 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "codec/json.h"
 
 typedef struct Label {
     Text name;
@@ -51,6 +52,9 @@ must_use bool labels_check_exemplar(Bytes wire, Error *err);
 must_use bool labels_make(const Label *at, size_t count, Arena *arena, Labels *out, Error *err);
 // The same onto a builder, for labels that are known to be sorted and unique.
 void labels_append(Builder *out, Text name, Text value);
+
+// {"name":"value",…}, as Prometheus' API has it.
+void labels_write_json(Labels labels, JsonWriter *writer);
 
 // As PromQL writes it: `name{a="b", "utf-8 name"="c"}`.
 void labels_print(Labels labels, Builder *out);

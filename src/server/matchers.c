@@ -21,13 +21,3 @@ void match_sets_close(MatchSets *sets) {
     for (size_t i = 0; i < sets->count; i++) promql_close(&sets->at[i]);
     sets->count = 0;
 }
-
-void write_labels(JsonWriter *writer, Labels labels) {
-    json_object_begin(writer);
-    Label label;
-    for (Bytes rest = labels.wire; labels_next(&rest, &label);) {
-        json_key(writer, label.name);
-        json_text(writer, label.value);
-    }
-    json_object_end(writer);
-}

@@ -19,6 +19,3 @@ void match_sets_close(MatchSets *sets);
 static inline Matchers match_set_matchers(const MatchSets *sets, size_t at) {
     return sets->at[at].root->as.selector.matchers;
 }
-
-// {"name":"value",…}
-void write_labels(JsonWriter *writer, Labels labels);

@@ -109,7 +109,7 @@ bool serve_series(Request *request, Error *err) {
     Texts warnings = lookup_warnings(&lookup, &found.count);
     JsonWriter writer = envelope_begin(request);
     json_array_begin(&writer);
-    for (size_t i = 0; i < found.count; i++) write_labels(&writer, found.at[i]);
+    for (size_t i = 0; i < found.count; i++) labels_write_json(found.at[i], &writer);
     json_array_end(&writer);
     envelope_end(&writer, warnings, (Texts){0});
     lookup_hand_over(&lookup, request);

@@ -271,7 +271,7 @@ static void write_exemplar(JsonWriter *writer, const SeriesExemplar *exemplar) {
     AUTO(builder_free) Builder number = {0};
     json_object_begin(writer);
     json_key(writer, TEXT("labels"));
-    write_labels(writer, exemplar->labels);
+    labels_write_json(exemplar->labels, writer);
     json_key(writer, TEXT("value"));
     builder_add_f64(&number, exemplar->value);
     json_text(writer, builder_text(&number));
@@ -288,7 +288,7 @@ static void write_exemplars(JsonWriter *writer, const Exemplars *exemplars) {
         Labels series = exemplars->at[i].series;
         json_object_begin(writer);
         json_key(writer, TEXT("seriesLabels"));
-        write_labels(writer, series);
+        labels_write_json(series, writer);
         json_key(writer, TEXT("exemplars"));
         json_array_begin(writer);
         for (; i < exemplars->count && labels_equal(exemplars->at[i].series, series); i++) {

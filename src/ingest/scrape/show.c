@@ -7,16 +7,6 @@
 // ORDER: TargetHealth.
 static const Text health_names[] = {TEXT_INIT("unknown"), TEXT_INIT("up"), TEXT_INIT("down")};
 
-static void write_labels(JsonWriter *writer, Labels labels) {
-    json_object_begin(writer);
-    Label label;
-    for (Bytes rest = labels.wire; labels_next(&rest, &label);) {
-        json_key(writer, label.name);
-        json_text(writer, label.value);
-    }
-    json_object_end(writer);
-}
-
 // The URL with this machine's name where it says localhost.
 static Text global_url(const ScrapeTarget *target, Arena *arena) {
     static const Text here[] = {TEXT_INIT("127.0.0.1"), TEXT_INIT("localhost"), TEXT_INIT("[::1]")};
@@ -43,9 +33,9 @@ static void write_active(JsonWriter *writer, const ScrapeTarget *target) {
     AUTO(arena_free) Arena arena = {0};
     json_object_begin(writer);
     json_key(writer, TEXT("discoveredLabels"));
-    write_labels(writer, target->discovered);
+    labels_write_json(target->discovered, writer);
     json_key(writer, TEXT("labels"));
-    write_labels(writer, target->labels);
+    labels_write_json(target->labels, writer);
     write_text(writer, "scrapePool", target->pool->name);
     write_text(writer, "scrapeUrl", target->url);
     write_text(writer, "globalUrl", global_url(target, &arena));
@@ -64,7 +54,7 @@ static void write_active(JsonWriter *writer, const ScrapeTarget *target) {
 static void write_dropped(JsonWriter *writer, const ScrapePool *pool, Labels discovered) {
     json_object_begin(writer);
     json_key(writer, TEXT("discoveredLabels"));
-    write_labels(writer, discovered);
+    labels_write_json(discovered, writer);
     write_text(writer, "scrapePool", pool->name);
     json_object_end(writer);
 }
@@ -187,7 +177,7 @@ static void write_family(MetadataCall *call, const ScrapeTarget *target, const F
     JsonWriter *writer = call->writer;
     json_object_begin(writer);
     json_key(writer, TEXT("target"));
-    write_labels(writer, target->labels);
+    labels_write_json(target->labels, writer);
     if (call->metric.len == 0) write_text(writer, "metric", family->name);
     write_text(writer, "type", metadata_type_name((uint8_t)family->type));
     write_text(writer, "help", family->help);

@@ -5,16 +5,6 @@
 #include "codec/json.h"
 #include "codec/number.h"
 
-static void write_labels(Labels labels, JsonWriter *writer) {
-    json_object_begin(writer);
-    Label label;
-    for (Bytes rest = labels.wire; labels_next(&rest, &label);) {
-        json_key(writer, label.name);
-        json_text(writer, label.value);
-    }
-    json_object_end(writer);
-}
-
 // [1722470400.123,"0.5"]: written in one piece, because answers consist of little else.
 static void write_point(int64_t time_ms, double value, JsonWriter *writer) {
     char text[NUMBER_TEXT_MAX + 400 + 8];
@@ -35,7 +25,7 @@ static void write_series(const QueryResult *result, JsonWriter *writer) {
         const QuerySeries *series = &result->series[i];
         json_object_begin(writer);
         json_key(writer, TEXT("metric"));
-        write_labels(series->labels, writer);
+        labels_write_json(series->labels, writer);
         if (result->type == VALUE_VECTOR) {
             json_key(writer, TEXT("value"));
             write_point(series->times[0], series->values[0], writer);
