@@ -336,6 +336,8 @@ def good_client(port, seconds):
             while len(buffer) >= 9 and len(buffer) >= 9 + int.from_bytes(buffer[:3], "big"):
                 length = int.from_bytes(buffer[:3], "big")
                 done = done or (buffer[3] == DATA and buffer[4] & END_STREAM and int.from_bytes(buffer[5:9], "big") == stream)
+                if buffer[3] == DATA and length > 0:  # what was read may come again, as long as the flood takes
+                    connection.sendall(frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", length)))
                 buffer = buffer[9 + length:]
             if not done:
                 chunk = connection.recv(65536)
