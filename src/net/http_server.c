@@ -207,7 +207,7 @@ static bool open_all(HttpServer *server, Error *err) {
     const HttpLimits *limits = &server->options.limits;
     int64_t most = MIN(limits->connections, process_files_max());
     int64_t strangers = most * limits->strangers_percent / 100 / server->options.loop_count;
-    // During its handshake a stranger holds 44 KiB, most of them OpenSSL's: fewer of them, so that
+    // During its handshake a stranger holds 46 KiB, most of them OpenSSL's: fewer of them, so that
     // all together hold no more than without TLS.
     if (server->options.tls != NULL) strangers = strangers * 32 / 48;
     for (int i = 0; i < server->options.loop_count; i++) {

@@ -3,6 +3,7 @@
 
 #include <openssl/ssl.h>
 
+#include "base/limits.h"
 #include "net/tls.h"
 
 // Puts OpenSSL's first complaint behind `doing` and empties its queue; false.
@@ -19,4 +20,8 @@ must_use bool tls_read_file(Disk *disk, Text path, const char *what, Arena *aren
 
 SSL_CTX *tls_context_begin(bool is_server, TlsVersion version_min);
 TlsStream *tls_stream_wrap(SSL_CTX *context, Socket socket, bool is_server);
-SSL *tls_stream_ssl(TlsStream *stream);
+SSL *tls_stream_ssl(TlsStream *stream);  // of a client; a server's comes with the client's hello
+
+// Do these bytes, the first ones of a client, hold its whole ClientHello? True also when they are
+// none, or one of more than TLS_HELLO_BYTES: waiting for more would not make it better.
+bool tls_hello_is_whole(Bytes taken);

@@ -1,5 +1,8 @@
 // A stream under TLS. OpenSSL reads and writes through a BIO of ours, so that its system calls pass
 // os like all others.
+//
+// A handshake costs OpenSSL 45 KiB from the moment it begins, even while nothing has come. So of a
+// server's stream it begins once the client's first message is there, gathered in `hello`.
 
 #include <openssl/err.h>
 #include <stdatomic.h>
@@ -9,7 +12,10 @@
 #include "net/tls_private.h"
 
 struct TlsStream {
-    SSL *ssl;
+    SSL *ssl;          // NULL: the client's hello is still being gathered
+    SSL_CTX *context;  // until then
+    Builder hello;     // what OpenSSL has not yet read of the gathered bytes: from `hello_at` on
+    size_t hello_at;
     Socket socket;
     uint8_t first_byte;  // that the other side sent
     bool has_first_byte;
@@ -22,13 +28,26 @@ static TlsStream *stream_of(BIO *bio) {
     return BIO_get_data(bio);
 }
 
+static void read_gathered(TlsStream *stream, char *into, size_t len, size_t *count) {
+    *count = MIN(len, stream->hello.len - stream->hello_at);
+    memcpy(into, stream->hello.at + stream->hello_at, *count);
+    stream->hello_at += *count;
+    if (stream->hello_at < stream->hello.len) return;
+    builder_free(&stream->hello);
+    stream->hello_at = 0;
+}
+
 static int bio_read(BIO *bio, char *into, size_t len, size_t *count) {
     TlsStream *stream = stream_of(bio);
     Error ignored;
     BIO_clear_retry_flags(bio);
-    SocketResult result = socket_read(stream->socket, into, len, count, &ignored);
-    if (result == SOCKET_AGAIN) BIO_set_retry_read(bio);
-    if (result != SOCKET_DONE) return 0;
+    if (stream->hello_at < stream->hello.len) {
+        read_gathered(stream, into, len, count);
+    } else {
+        SocketResult result = socket_read(stream->socket, into, len, count, &ignored);
+        if (result == SOCKET_AGAIN) BIO_set_retry_read(bio);
+        if (result != SOCKET_DONE) return 0;
+    }
     if (!stream->has_first_byte && *count > 0) {
         stream->first_byte = (uint8_t)into[0];
         stream->has_first_byte = true;
@@ -73,9 +92,7 @@ static BIO_METHOD *bio_method(void) {
 
 // ---- The stream ----
 
-TlsStream *tls_stream_wrap(SSL_CTX *context, Socket socket, bool is_server) {
-    TlsStream *stream = memory_new(TlsStream);
-    stream->socket = socket;
+static void ssl_begin(TlsStream *stream, SSL_CTX *context, bool is_server) {
     stream->ssl = SSL_new(context);
     BIO *bio = BIO_new(bio_method());
     assert(stream->ssl != NULL && bio != NULL);  // a few kilobytes missing is the end
@@ -85,6 +102,17 @@ TlsStream *tls_stream_wrap(SSL_CTX *context, Socket socket, bool is_server) {
         SSL_set_accept_state(stream->ssl);
     } else {
         SSL_set_connect_state(stream->ssl);
+    }
+}
+
+TlsStream *tls_stream_wrap(SSL_CTX *context, Socket socket, bool is_server) {
+    TlsStream *stream = memory_new(TlsStream);
+    stream->socket = socket;
+    if (is_server) {
+        SSL_CTX_up_ref(context);
+        stream->context = context;
+    } else {
+        ssl_begin(stream, context, false);
     }
     return stream;
 }
@@ -96,6 +124,8 @@ SSL *tls_stream_ssl(TlsStream *stream) {
 void tls_stream_free(TlsStream **stream) {
     if (*stream == NULL) return;
     SSL_free((*stream)->ssl);
+    SSL_CTX_free((*stream)->context);
+    builder_free(&(*stream)->hello);
     memory_free(TAKE(*stream));
 }
 
@@ -129,8 +159,32 @@ static bool is_usable(const TlsStream *stream, Error *err) {
     return !stream->broken || error_set(err, ERROR_NETWORK, "the TLS connection is broken");
 }
 
+// Reads until the client's hello is whole, then begins the handshake over it.
+static TlsResult gather_hello(TlsStream *stream, Error *err) {
+    for (;;) {
+        uint8_t piece[2 * KB];
+        size_t count = 0;
+        SocketResult result = socket_read(stream->socket, piece, sizeof piece, &count, err);
+        if (result == SOCKET_AGAIN) return TLS_WANTS_READ;
+        if (result != SOCKET_DONE) {
+            stream->broken = true;
+            error_set(err, ERROR_NETWORK, "TLS handshake: the other side closed the connection");
+            return TLS_CLOSED;
+        }
+        builder_add_bytes(&stream->hello, piece, count);
+        if (!tls_hello_is_whole(text_bytes(builder_text(&stream->hello)))) continue;
+        ssl_begin(stream, stream->context, true);
+        SSL_CTX_free(TAKE(stream->context));
+        return TLS_DONE;
+    }
+}
+
 TlsResult tls_stream_handshake(TlsStream *stream, Error *err) {
     if (!is_usable(stream, err)) return TLS_FAILED;
+    if (stream->ssl == NULL) {
+        TlsResult result = gather_hello(stream, err);
+        if (result != TLS_DONE) return result;
+    }
     ERR_clear_error();
     return result_of(stream, SSL_do_handshake(stream->ssl), "TLS handshake", err);
 }
@@ -154,14 +208,15 @@ TlsResult tls_stream_write(TlsStream *stream, const void *from, size_t len, size
 
 void tls_stream_shut(TlsStream *stream) {
     // Before the end of the handshake there is nothing to end.
-    if (stream->broken || !SSL_is_init_finished(stream->ssl)) return;
+    if (stream->broken || stream->ssl == NULL || !SSL_is_init_finished(stream->ssl)) return;
     ERR_clear_error();
     (void)SSL_shutdown(stream->ssl);
     ERR_clear_error();
 }
 
 bool tls_stream_has_more(const TlsStream *stream) {
-    return !stream->broken && SSL_has_pending(stream->ssl) == 1;
+    if (stream->broken || stream->ssl == NULL) return false;
+    return stream->hello_at < stream->hello.len || SSL_has_pending(stream->ssl) == 1;
 }
 
 bool tls_stream_met_plain_text(const TlsStream *stream) {

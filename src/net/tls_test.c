@@ -7,6 +7,8 @@
 #include "net/http.h"
 #include "net/http_client.h"
 #include "net/test_certificates.h"
+#include "net/tls_private.h"
+#include "os/process.h"
 #include "os/thread.h"
 
 enum { DAY_S = 86400 };
@@ -386,6 +388,7 @@ static int peer_connect(Test *t, const World *world, int version_max, const char
     SSL_CTX_set_max_proto_version(out->context, version_max);
     if (ciphers != NULL) check(t, SSL_CTX_set_cipher_list(out->context, ciphers) == 1);
     out->ssl = SSL_new(out->context);
+    SSL_set_max_send_fragment(out->ssl, 512);
     SSL_set_fd(out->ssl, out->socket.fd);
     if (session != NULL) SSL_set_session(out->ssl, session);
     if (protocols.len > 0)
@@ -508,6 +511,10 @@ TEST(sessions_are_taken_up_again_on_any_loop) {
     world_end(t, &world);
 }
 
+static void long_times(HttpLimits *limits) {
+    limits->header_time_ms = limits->stranger_time_ms = 60000;
+}
+
 static void short_times(HttpLimits *limits) {
     limits->header_time_ms = 150;
 }
@@ -569,6 +576,128 @@ TEST(failing_calls_end_one_connection_and_single_bytes_change_nothing) {
     world_end(t, &world);
 }
 
+// The first message of a client, as its bytes.
+static Text client_hello(Test *t, Text protocols) {
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    SSL *ssl = SSL_new(context);
+    SSL_set_max_send_fragment(ssl, 512);
+    SSL_set_alpn_protos(ssl, (const unsigned char *)protocols.at, (unsigned)protocols.len);
+    SSL_set_bio(ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+    SSL_set_connect_state(ssl);
+    check_i64(t, -1, SSL_do_handshake(ssl));
+    char *at;
+    long len = BIO_get_mem_data(SSL_get_wbio(ssl), &at);
+    check(t, len > 100);
+    Text hello = text_copy((Text){at, (size_t)len}, t->arena);
+    SSL_free(ssl);
+    SSL_CTX_free(context);
+    return hello;
+}
+
+// A hello of several records: OpenSSL cuts at 512 bytes.
+TEST(a_hello_is_whole_with_its_last_byte_and_not_before_however_it_is_cut) {
+    for (size_t protocols = 0; protocols <= 60; protocols += 20) {
+        AUTO(builder_free) Builder offered = {0};
+        for (size_t i = 0; i < protocols; i++)
+            builder_add(&offered, TEXT("\x20in-a-hello-are-names-as-long-asx"));
+        Text hello = client_hello(t, builder_text(&offered));
+        check(t, (protocols >= 20) == (hello.len > 512 + 5));
+        for (size_t len = 0; len <= hello.len; len++)
+            check(t, tls_hello_is_whole(text_bytes((Text){hello.at, len})) == (len == hello.len));
+    }
+    // What is no hello, or too long to be gathered, is not waited for.
+    static const Text rows[] = {TEXT_INIT("G"),
+                                TEXT_INIT("\x17"),
+                                TEXT_INIT("\x16\x03\x01\x00\x00"),
+                                TEXT_INIT("\x16\x03\x01\xff\xff"),
+                                TEXT_INIT("\x16\x03\x01\x00\x40\x02"),
+                                TEXT_INIT("\x16\x03\x01\x00\x40\x01\x01\x00\x00")};
+    for (size_t i = 0; i < COUNT(rows); i++) check(t, tls_hello_is_whole(text_bytes(rows[i])));
+}
+
+TEST(a_hello_cut_into_records_is_understood) {
+    World world;
+    world_begin(t, &world);
+    world_serve(t, &world, NULL);
+    AUTO(builder_free) Builder offered = {0};
+    for (size_t i = 0; i < 60; i++) builder_add(&offered, TEXT("\x0alongername"));
+    builder_add(&offered, TEXT("\x08http/1.1"));
+    Peer peer;
+    check(t,
+          peer_connect(t, &world, TLS1_3_VERSION, NULL, builder_text(&offered), NULL, &peer) == 1);
+    check(t, peer_do(t, &peer, write_request) > 0 && peer_do(t, &peer, read_some) > 0);
+    peer_end(&peer);
+    world_end(t, &world);
+}
+
+// gcc says it by macros, clang by features.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
+#ifndef SANITIZED
+// Until the server has taken them in and, where it has something to say, has said it.
+static void wait_for(Test *t, World *world, const Socket *strangers, size_t count, bool answered) {
+    for (int i = 0; i < 500 && http_server_stats(world->server).strangers < (int64_t)count; i++)
+        clock_system()->sleep_ms(clock_system(), 10);
+    check_i64(t, (int64_t)count, http_server_stats(world->server).strangers);
+    for (size_t i = 0; answered && i < count; i++)
+        check(t, socket_wait(strangers[i], false, 5000, t->err));
+    clock_system()->sleep_ms(clock_system(), 100);
+}
+
+// What each of some hundred strangers holds who say this much and no more.
+static int64_t held_by_each(Test *t, World *world, Text said, bool answered) {
+    enum { STRANGERS = 500, WARM = 200 };
+    Socket strangers[STRANGERS];
+    int64_t before = 0;
+    for (size_t i = 0; i < STRANGERS; i++) {
+        // The first ones use what earlier ones have left in the heap.
+        if (i == WARM) {
+            wait_for(t, world, strangers, i, answered);
+            before = process_memory_resident();
+        }
+        strangers[i] = dial(t, world);
+        if (said.len > 0) say(t, strangers[i], said);
+    }
+    wait_for(t, world, strangers, STRANGERS, answered);
+    int64_t each = (process_memory_resident() - before) / (STRANGERS - WARM);
+    for (size_t i = 0; i < STRANGERS; i++) socket_close(&strangers[i]);
+    return each;
+}
+#endif
+
+TEST(a_stranger_holds_little_before_its_hello_and_at_most_48_KiB_after_it) {
+#ifdef SANITIZED
+    test_skip(t, "memory is measured, and a sanitizer takes its own");
+#else
+    Text hello = client_hello(t, TEXT(""));
+    const struct {
+        const char *name;
+        Text said;
+        int64_t most;
+    } rows[] = {
+        {"silent", TEXT(""), 8 * KB},
+        {"half a hello", {hello.at, hello.len / 2}, 8 * KB},
+        {"a hello", hello, 48 * KB},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        World world;
+        process_files_raise();
+        world_begin(t, &world);
+        world_serve(t, &world, long_times);
+        int64_t each = held_by_each(t, &world, rows[i].said, rows[i].said.len == hello.len);
+        printf("# %s: %lld bytes for each\n", rows[i].name, (long long)each);
+        check(t, each <= rows[i].most);
+        world_end(t, &world);
+    }
+#endif
+}
+
 TEST_MAIN("net/tls", CASE(requests_and_answers_of_any_size_pass),
           CASE(a_client_believes_only_who_proves_the_name_and_is_signed_by_whom_it_trusts),
           CASE(mutual_tls_lets_in_who_the_ca_signed_and_nobody_else),
@@ -579,4 +708,7 @@ TEST_MAIN("net/tls", CASE(requests_and_answers_of_any_size_pass),
           CASE(alpn_brings_http2_where_it_is_offered), CASE(alpn_chooses_and_refuses),
           CASE(sessions_are_taken_up_again_on_any_loop),
           CASE(plain_requests_garbage_and_half_handshakes_end_clearly_and_soon),
-          CASE(failing_calls_end_one_connection_and_single_bytes_change_nothing))
+          CASE(failing_calls_end_one_connection_and_single_bytes_change_nothing),
+          CASE(a_hello_is_whole_with_its_last_byte_and_not_before_however_it_is_cut),
+          CASE(a_hello_cut_into_records_is_understood),
+          CASE(a_stranger_holds_little_before_its_hello_and_at_most_48_KiB_after_it))

@@ -84,7 +84,7 @@ typedef struct ServerOptions {
     UiFiles ui;      // the page in the binary; none: /ui/ says so
     Text ui_folder;  // the page from a folder instead, read anew each time; empty: from the binary
     Text data_folder;    // whose disk /api/traceo/v1/self shows; empty: none
-    Text instance;   // label of our own metrics: name of this machine and port
+    Text instance;       // label of our own metrics: name of this machine and port
     int64_t started_ms;  // when the process began
 } ServerOptions;
 
