@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "codec/snappy_rows.h"
 #include "ingest/admit.h"
 #include "ingest/write_request.h"
 
@@ -128,12 +129,20 @@ bool ingest_remote_write(Store *store, Tenant *tenant, IngestSender *sender,
     return done;
 }
 
-static bool store_own(Store *store, Tenant *tenant, IngestSender *sender, Bytes plain,
-                      IngestOutcome *out, Error *err) {
-    judge(&sender->batch, out);
-    LogForm form;
-    TRY(pack(sender, plain, &form, err));
-    return store_batch(store, tenant, sender, form, out, err);
+// The same for rows whose places are known: each is compared with the row before, where the general
+// compressor would look for what they have in common (it took 16 % of an OTLP sample).
+static LogForm pack_rows(IngestSender *sender, const WriteBody *body) {
+    builder_clear(&sender->packed);
+    SnappyRows rows;
+    snappy_rows_begin(&rows, write_body_bytes(body), &sender->packed);
+    for (size_t i = 0; i < body->written.count; i++) {
+        const WrittenSeries *series = &body->written.at[i];
+        bool last = i + 1 == body->written.count;
+        snappy_rows_add(&rows, series->at, series->labels_len,
+                        last ? body->bytes.len : body->written.at[i + 1].at);
+    }
+    snappy_rows_end(&rows);
+    return (LogForm){LOG_RECORD_REMOTE_WRITE_1, text_bytes(builder_text(&sender->packed))};
 }
 
 bool ingest_samples(Store *store, Tenant *tenant, IngestSender *sender, const WriteBody *body,
@@ -144,9 +153,21 @@ bool ingest_samples(Store *store, Tenant *tenant, IngestSender *sender, const Wr
     batch_begin(sender, arrival_ms);
     write_body_batch(body, &sender->batch);
     assert_slow(write_body_decodes_to(body, &sender->batch));
-    bool done = store_own(store, tenant, sender, write_body_bytes(body), out, err);
+    judge(&sender->batch, out);
+    bool done = store_batch(store, tenant, sender, pack_rows(sender, body), out, err);
     let_go(sender);
     return done;
+}
+
+// A part comes as bytes alone.
+static bool store_part(Store *store, Tenant *tenant, IngestSender *sender, Bytes part,
+                       int64_t arrival_ms, IngestOutcome *out, Error *err) {
+    Bytes plain;
+    LogForm form;
+    TRY(decode(sender, COMPRESSION_NONE, part, arrival_ms, &plain, err));
+    judge(&sender->batch, out);
+    TRY(pack(sender, plain, &form, err));
+    return store_batch(store, tenant, sender, form, out, err);
 }
 
 bool ingest_samples_part(Store *store, Tenant *tenant, IngestSender *sender, Bytes part,
@@ -157,9 +178,7 @@ bool ingest_samples_part(Store *store, Tenant *tenant, IngestSender *sender, Byt
                          "a body of %zu bytes passes BODY_DECOMPRESSED_BYTES (%lld)", part.len,
                          (long long)LIMIT_BODY_DECOMPRESSED_BYTES);
     }
-    Bytes plain;
-    bool done = decode(sender, COMPRESSION_NONE, part, arrival_ms, &plain, err) &&
-                store_own(store, tenant, sender, plain, out, err);
+    bool done = store_part(store, tenant, sender, part, arrival_ms, out, err);
     let_go(sender);
     return done;
 }
