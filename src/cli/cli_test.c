@@ -3,6 +3,7 @@
 #include "app/app.h"
 #include "base/test.h"
 #include "cli/format.h"
+#include "cli/progress.h"
 #include "cli/query_print.h"
 #include "cli/run.h"
 #include "os/call_fault.h"
@@ -255,7 +256,69 @@ TEST(a_doctor_who_cannot_speak_fails_and_says_so) {
     check(t, strstr(t->err->message, "the standard output") != NULL);
 }
 
+// ---- Progress ----
+
+static Builder said;
+static void listen(Text text) {
+    builder_add(&said, text);
+}
+
+TEST(work_that_takes_less_than_two_seconds_says_nothing) {
+    ManualClock manual;
+    clock_manual(&manual, 0);
+    for (int terminal = 0; terminal < 2; terminal++) {
+        ProgressLine line;
+        progress_begin_on(&line, TEXT("pushing"), TEXT(""), &manual.clock, terminal, listen);
+        for (int i = 0; i < 19; i++) {
+            clock_advance(&manual, 100);
+            progress_tell(&line.progress, i, 19);
+        }
+        progress_end(&line);
+        check_i64(t, 0, said.len);
+    }
+}
+
+TEST(after_two_seconds_a_line_comes_every_five) {
+    ManualClock manual;
+    clock_manual(&manual, 0);
+    ProgressLine line;
+    progress_begin_on(&line, TEXT("pushing"), TEXT(""), &manual.clock, false, listen);
+    for (int i = 1; i <= 80; i++) {
+        clock_advance(&manual, 100);
+        progress_tell(&line.progress, i * MB, 100 * MB);
+    }
+    progress_end(&line);
+    check_text(t,
+               TEXT("pushing: 20.0 MiB of 100.0 MiB (20 %), 10.0 MiB/s, 8 s left\n"
+                    "pushing: 70.0 MiB of 100.0 MiB (70 %), 10.0 MiB/s, 3 s left\n"),
+               builder_text(&said));
+    builder_free(&said);
+}
+
+TEST(a_terminal_has_one_line_that_is_gone_at_the_end) {
+    ManualClock manual;
+    clock_manual(&manual, 0);
+    ProgressLine line;
+    progress_begin_on(&line, TEXT("reading"), TEXT("samples"), &manual.clock, true, listen);
+    clock_advance(&manual, 3000);
+    progress_tell(&line.progress, 30000, 36000000);
+    progress_tell(&line.progress, 30000, 36000000);  // too soon
+    clock_advance(&manual, 1000);
+    progress_tell(&line.progress, 40000, 0);
+    progress_end(&line);
+    progress_end(&line);
+    check_text(t,
+               TEXT("\rreading: 30.0 k of 36.0 M samples (0 %), 10.0 k/s, 59 min 57 s left"
+                    "\rreading: 40.0 k samples, 10.0 k/s                                  "
+                    "\r                                 \r"),
+               builder_text(&said));
+    builder_free(&said);
+}
+
 TEST_MAIN("cli", CASE(commands_are_sorted_and_explained), CASE(flags_are_sorted_and_explained),
+          CASE(work_that_takes_less_than_two_seconds_says_nothing),
+          CASE(after_two_seconds_a_line_comes_every_five),
+          CASE(a_terminal_has_one_line_that_is_gone_at_the_end),
           CASE(no_flag_has_the_name_of_a_setting),
           CASE(every_command_has_a_help_page_that_fits_a_terminal),
           CASE(flags_take_their_values_in_every_usual_way),

@@ -1,6 +1,7 @@
 // `traceo inspect`: finds out what a file is, and has it printed by the room that writes such
 // files.
 
+#include "cli/progress.h"
 #include "cli/run.h"
 #include "store/store.h"
 
@@ -36,12 +37,14 @@ static bool read_head(Candidate *file, Error *err) {
 
 // Names are given by us, so a name says what a file wants to be even where its first bytes are
 // damaged.
-static bool print_file(const Call *call, const Candidate *file, Builder *out, Error *err) {
+static bool print_file(const Call *call, const Candidate *file, Progress *progress, Builder *out,
+                       Error *err) {
     if (text_equal(file->name, TEXT("MANIFEST"))) return print_manifest(call, file, out, err);
     if (text_ends_with(file->name, TEXT(".log")))
-        return log_inspect(disk_real(), file->path, out, err);
+        return log_inspect(disk_real(), file->path, progress, out, err);
     if (begins(file, "TRcBLOCK") || text_ends_with(file->name, TEXT(".block"))) {
-        return series_inspect_block(disk_real(), file->path, call_has(call, FLAG_VERIFY), out, err);
+        return series_inspect_block(disk_real(), file->path, call_has(call, FLAG_VERIFY), progress,
+                                    out, err);
     }
     if (begins(file, "SQLite format 3")) {
         return error_set(
@@ -63,7 +66,10 @@ ExitCode command_inspect(Call *call, Error *err) {
     for (ptrdiff_t slash; (slash = text_find_char(file.name, '/')) >= 0;)
         file.name = text_slice(file.name, (size_t)slash + 1, file.name.len);
     AUTO(builder_free) Builder out = {0};
-    bool ok = read_head(&file, err) && print_file(call, &file, &out, err);
+    ProgressLine line;
+    progress_begin(&line, TEXT("reading"), TEXT(""));
+    bool ok = read_head(&file, err) && print_file(call, &file, &line.progress, &out, err);
+    progress_end(&line);
     // What was understood before the damage is worth reading.
     Error closed;
     if (out.len > 0 && call_print(builder_text(&out), ok ? err : &closed) != CODE_OK)

@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "cli/client.h"
+#include "cli/progress.h"
 #include "cli/run.h"
 #include "codec/compress.h"
 #include "ingest/ingest.h"
@@ -28,10 +29,12 @@ typedef struct Push {
     Family family;
     WriteBody body;
     uint64_t samples, requests;
+    ProgressLine line;
     Error refused;  // of the first request of which rows were refused; the others go on
 } Push;
 
 static void push_end(Push *push) {
+    progress_end(&push->line);
     write_body_free(&push->body);
     arena_free(&push->family.arena);
 }
@@ -194,6 +197,7 @@ static ExitCode walk(Push *push, Text input, Text name, bool send, Error *err) {
         if (push->body.bytes.len < REQUEST_BYTES_MAX) continue;
         ExitCode code = send ? send_body(push, err) : CODE_OK;
         if (code != CODE_OK) return code;
+        progress_tell(&push->line.progress, page.at - input.at, (int64_t)input.len);
         write_body_clear(&push->body);
     } while (row.kind != EXPOSITION_END);
     return send ? send_body(push, err) : CODE_OK;
@@ -207,11 +211,16 @@ ExitCode command_push(Call *call, Error *err) {
     Text name;
     if (!read_input(call, &input, &name, err)) return CODE_FAILED;
     push.now_ms = clock->wall_ms(clock);
+    progress_begin(&push.line, TEXT("checking"), TEXT(""));
     // A bad line in the middle of a file must not leave half of it stored: all are read once before
     // any is sent.
     ExitCode code = walk(&push, builder_text(&input), name, false, err);
     write_body_clear(&push.body);
-    if (code == CODE_OK) code = walk(&push, builder_text(&input), name, true, err);
+    if (code == CODE_OK) {
+        progress_next(&push.line, TEXT("pushing"));
+        code = walk(&push, builder_text(&input), name, true, err);
+        progress_end(&push.line);
+    }
     if (code != CODE_OK) {
         if (push.samples > 0)
             error_context(err, "after %llu samples were stored", (unsigned long long)push.samples);

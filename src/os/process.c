@@ -210,6 +210,10 @@ bool stream_out_is_terminal(void) {
     return isatty(STDOUT_FILENO) == 1;
 }
 
+bool stream_err_is_terminal(void) {
+    return isatty(STDERR_FILENO) == 1;
+}
+
 bool mount_space(const char *path, MountSpace *out, Error *err) {
     struct statvfs space;
     if (call_fault(OS_CALL_MOUNT_SPACE) || statvfs(path, &space) != 0) {

@@ -32,6 +32,7 @@ must_use bool stream_write_out(Text text, Error *err);
 void stream_write_err(Text text);
 must_use bool stream_read_in(int64_t bytes_max, Builder *out, Error *err);  // all of standard input
 bool stream_out_is_terminal(void);
+bool stream_err_is_terminal(void);
 bool stream_in_is_terminal(void);
 
 // A small file of /proc or /sys, whole; for reading the host's own state. Missing is NOT_FOUND.

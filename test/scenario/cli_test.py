@@ -268,6 +268,27 @@ def looks(tap, house):
         tap.check(len(rows) > 5 and all(row["help" if "help" in row else "meaning" if "meaning" in row else "why"] for row in rows), f"help {topic} is a table")
 
 
+def long_ways(tap):
+    """A line of progress on what takes longer than two seconds, and none on what does not."""
+    house = House()
+    house.start()
+    pages, now_ms = house.folder / "pages.prom", int(time.time() * 1000)
+    with open(pages, "w") as out:
+        for i in range(200_000):
+            out.write(f'long_way{{step="{i % 1000:08}"}} {i} {now_ms - i // 1000 * 1000}\n')
+    code, _, err = house.run("push", text="short_way 1\n")
+    tap.check((code, err) == (OK, "stored: 1 sample\n"), "a push that is fast has no line of progress", err)
+    house.server.send_signal(signal.SIGSTOP)  # a server that is busy for a while
+    push = subprocess.Popen([TRACEO, "push", str(pages), "--server", f"http://127.0.0.1:{house.port}"], stderr=subprocess.PIPE, text=True,
+                            cwd=house.folder, env=ENVIRONMENT)
+    time.sleep(3)
+    house.server.send_signal(signal.SIGCONT)
+    err = push.communicate(timeout=60)[1]
+    line = re.search(r"^pushing: [\d.]+ (KiB|MiB) of [\d.]+ (KiB|MiB) \(\d+ %\), [\d.]+ (KiB|MiB)/s, \d+ s left$", err, re.M)
+    tap.check(line is not None and "stored: 200000 samples" in err, "a push that is slow says how far it is", err)
+    house.end()
+
+
 def main():
     tap = Tap()
     house = House()
@@ -278,6 +299,7 @@ def main():
         reloads(tap, house)
         keys(tap, house)
         looks(tap, house)
+        long_ways(tap)
     finally:
         house.end()
     return tap.end()

@@ -47,7 +47,7 @@ static void print_record(const WalkStep *step, Builder *out, Arena *arena) {
                  record->body.len);
 }
 
-static bool print_records(Walk *walk, Builder *out, Error *err) {
+static bool print_records(Walk *walk, Progress *progress, Builder *out, Error *err) {
     uint64_t records = 0;
     for (;;) {
         AUTO(arena_free) Arena arena = {0};
@@ -62,6 +62,7 @@ static bool print_records(Walk *walk, Builder *out, Error *err) {
                 (unsigned long long)expected, (unsigned long long)step.record.sequence - 1);
         }
         print_record(&step, out, &arena);
+        progress_tell(progress, step.next, walk->file_bytes);
         if (!step.is_end_mark) records++;
     }
     builder_addf(out, "%llu records, the last one ends at offset %lld\n",
@@ -69,7 +70,7 @@ static bool print_records(Walk *walk, Builder *out, Error *err) {
     return true;
 }
 
-bool log_inspect(Disk *disk, Text path, Builder *out, Error *err) {
+bool log_inspect(Disk *disk, Text path, Progress *progress, Builder *out, Error *err) {
     uint64_t id, first_sequence;
     if (!segment_name_parse(file_name(path), &id, &first_sequence)) {
         return error_set(
@@ -89,5 +90,5 @@ bool log_inspect(Disk *disk, Text path, Builder *out, Error *err) {
         return true;
     }
     print_header(&walk, out, &arena);
-    return print_records(&walk, out, err);
+    return print_records(&walk, progress, out, err);
 }

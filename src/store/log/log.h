@@ -11,6 +11,7 @@
 #pragma once
 
 #include "base/budget.h"
+#include "base/progress.h"
 #include "os/clock.h"
 #include "os/disk.h"
 
@@ -127,5 +128,5 @@ typedef struct LogState {
 } LogState;
 void log_state(Log *log, LogState *out);
 
-// Prints a segment for `traceo inspect`: header, records, damage.
-must_use bool log_inspect(Disk *disk, Text path, Builder *out, Error *err);
+// Prints a segment for `traceo inspect`: header, records, damage. `progress` (bytes) may be NULL.
+must_use bool log_inspect(Disk *disk, Text path, Progress *progress, Builder *out, Error *err);

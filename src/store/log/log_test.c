@@ -675,7 +675,7 @@ TEST(the_golden_segment_is_written_and_read_as_format_md_says) {
     Bytes actual = golden(t);
     check(t, bytes_equal(stated, actual));
     Builder out = {0};
-    check_ok(t, log_inspect(disk_real(), path, &out, t->err));
+    check_ok(t, log_inspect(disk_real(), path, NULL, &out, t->err));
     Text text = builder_text(&out);
     check(t, text_starts_with(
                  text, TEXT("segment 1, version 1, 16384 bytes, first record 1, proven below 1, "
@@ -689,6 +689,32 @@ TEST(the_golden_segment_is_written_and_read_as_format_md_says) {
     builder_free(&out);
 }
 
+// Listens to how far an inspection is.
+typedef struct Listener {
+    Progress progress;
+    int64_t times, done, total;
+    bool rises;
+} Listener;
+
+static void hear(Progress *progress, int64_t done, int64_t total) {
+    Listener *listener = (Listener *)progress;
+    listener->rises &= done >= listener->done && done <= total;
+    listener->times++;
+    listener->done = done;
+    listener->total = total;
+}
+
+TEST(inspect_tells_how_far_it_is) {
+    Text path = TEXT("test/golden/log/0000000000000001-0000000000000001.log");
+    Listener listener = {.progress = {hear}, .rises = true};
+    AUTO(builder_free) Builder out = {0};
+    check_ok(t, log_inspect(disk_real(), path, &listener.progress, &out, t->err));
+    check_i64(t, 3, listener.times);
+    check_i64(t, 8256, listener.done);
+    check_i64(t, 16384, listener.total);
+    check(t, listener.rises);
+}
+
 TEST(inspect_names_damage) {
     DiskModel *model = disk_model_new();
     Disk *disk = disk_model_disk(model);
@@ -696,14 +722,14 @@ TEST(inspect_names_damage) {
     check_ok(t, disk_replace(disk, TEXT("."), name, golden(t), t->err));
     check(t, disk_model_flip(model, name, 4096 + 70, 1));
     Builder out = {0};
-    check_ok(t, log_inspect(disk, name, &out, t->err));
+    check_ok(t, log_inspect(disk, name, NULL, &out, t->err));
     check(t, text_find(builder_text(&out),
                        TEXT("DAMAGE: offset 4096, 80 bytes: records 1 to 1 cannot be read")) >= 0);
     check(t, disk_model_flip(model, name, 3, 1) && disk_model_flip(model, name, 12288 + 20, 1));
     builder_clear(&out);
-    check_ok(t, log_inspect(disk, name, &out, t->err));
+    check_ok(t, log_inspect(disk, name, NULL, &out, t->err));
     check(t, text_starts_with(builder_text(&out), TEXT("DAMAGE: the header")));
-    check_error(t, log_inspect(disk, TEXT("other.txt"), &out, t->err), ERROR_BAD_INPUT);
+    check_error(t, log_inspect(disk, TEXT("other.txt"), NULL, &out, t->err), ERROR_BAD_INPUT);
     builder_free(&out);
     disk_model_free(&model);
 }
@@ -838,5 +864,6 @@ TEST_MAIN(
     CASE(w24_the_durability_in_force_is_stated_and_memory_answers_at_once),
     CASE(what_is_too_large_or_too_much_is_refused), CASE(replay_begins_where_it_is_told),
     CASE(an_opened_and_closed_log_does_not_grow),
-    CASE(the_golden_segment_is_written_and_read_as_format_md_says), CASE(inspect_names_damage),
+    CASE(the_golden_segment_is_written_and_read_as_format_md_says),
+    CASE(inspect_tells_how_far_it_is), CASE(inspect_names_damage),
     CASE(memory_mode_syncs_by_itself), CASE(threads_append_while_one_commits_on_a_real_disk))

@@ -7,6 +7,7 @@
 // it is checked: bad bytes are CORRUPT, naming section and offset.
 #pragma once
 
+#include "base/progress.h"
 #include "model/batch.h"
 #include "model/matcher.h"
 #include "store/objects/objects.h"
@@ -97,4 +98,5 @@ must_use bool block_each_metadata(const Block *block,
 // Verifies every checksum, page by page, from `*offset` on, at most `bytes_max`; *offset is the
 // block's size when done.
 must_use bool block_verify(const Block *block, int64_t *offset, int64_t bytes_max, Error *err);
-must_use bool block_inspect(const Block *block, bool verify_all, Builder *out, Error *err);
+must_use bool block_inspect(const Block *block, bool verify_all, Progress *progress, Builder *out,
+                            Error *err);

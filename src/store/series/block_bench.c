@@ -153,7 +153,7 @@ int main(int argc, char **argv) {
     if (!memory_block_open(&memory, &block, &err)) return 1;
     int64_t opened = cpu_thread_ns() - begun;
     Builder text = {0};
-    if (!block_inspect(block, false, &text, &err)) printf("%s\n", err.message);
+    if (!block_inspect(block, false, NULL, &text, &err)) printf("%s\n", err.message);
     printf("%.*s", TEXT_ARG(builder_text(&text)));
     printf("write  %7.2f ns per sample\nopen   %7.0f us\n", (double)spent / (double)samples,
            (double)opened / 1000);

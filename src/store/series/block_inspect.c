@@ -6,6 +6,8 @@
 #include "store/series/block_inside.h"
 #include "store/series/series.h"
 
+static const int64_t VERIFY_STEP_BYTES = 4 * MB;
+
 // ---- Verifying ----
 
 static bool page_at(const Block *block, int64_t offset, uint32_t *page, PageRow *row, Error *err) {
@@ -102,9 +104,13 @@ static void share_print(Builder *out, const char *name, int64_t bytes, const Blo
 }
 
 // Reads everything there is; the sums must be those of the footer.
-static bool whole_read(const Block *block, Builder *out, Error *err) {
-    int64_t offset = 0;
-    TRY(block_verify(block, &offset, INT64_MAX, err));
+// One half of the way is the checksums, the other the samples.
+static bool whole_read(const Block *block, Progress *progress, Builder *out, Error *err) {
+    int64_t bytes = (int64_t)block->bytes.len;
+    for (int64_t offset = 0; offset < bytes;) {
+        TRY(block_verify(block, &offset, VERIFY_STEP_BYTES, err));
+        progress_tell(progress, offset / 2, bytes);
+    }
     BlockCursor *cursor = block_cursor_open(block);
     SeriesColumns columns = {0};
     uint64_t samples = 0, histograms = 0;
@@ -118,6 +124,9 @@ static bool whole_read(const Block *block, Builder *out, Error *err) {
         samples += columns.count;
         histograms += columns.histograms;
         arena_clear(&arena);
+        progress_tell(
+            progress,
+            bytes / 2 + (int64_t)((double)bytes / 2 * series / (double)block->facts.series), bytes);
     }
     memory_free(columns.times);
     memory_free(columns.values);
@@ -135,7 +144,8 @@ static bool whole_read(const Block *block, Builder *out, Error *err) {
     return true;
 }
 
-bool block_inspect(const Block *block, bool verify_all, Builder *out, Error *err) {
+bool block_inspect(const Block *block, bool verify_all, Progress *progress, Builder *out,
+                   Error *err) {
     const BlockFacts *facts = &block->facts;
     builder_addf(out, "block %.*s, version %d, %lld bytes\n", TEXT_ARG(block->name), BLOCK_VERSION,
                  (long long)facts->bytes);
@@ -161,6 +171,6 @@ bool block_inspect(const Block *block, bool verify_all, Builder *out, Error *err
         share_print(out, section_names[kind], block->sections[kind].len, facts);
     share_print(out, "footer", (int64_t)block->bytes.len - block->tail_offset, facts);
     share_print(out, "all", facts->bytes, facts);
-    if (verify_all) TRY(whole_read(block, out, err));
+    if (verify_all) TRY(whole_read(block, progress, out, err));
     return true;
 }

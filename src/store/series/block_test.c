@@ -114,10 +114,37 @@ TEST(a_block_gives_back_what_it_took) {
     check_i64(t, 1700000000000, facts.min_ms);
     check(t, facts.max_ms >= 1700000000000 + 2499 * 15000);
     AUTO(builder_free) Builder text = {0};
-    check_ok(t, block_inspect(world.block, true, &text, t->err));
+    check_ok(t, block_inspect(world.block, true, NULL, &text, t->err));
     check(t, text_find(builder_text(&text), TEXT("verified")) > 0);
     block_cursor_close(&cursor);
     columns_end(&columns);
+    world_end(&world);
+}
+
+// Listens to how far an inspection is.
+typedef struct Listener {
+    Progress progress;
+    int64_t times, done, total;
+    bool rises;
+} Listener;
+
+static void hear(Progress *progress, int64_t done, int64_t total) {
+    Listener *listener = (Listener *)progress;
+    listener->rises &= done >= listener->done && done <= total;
+    listener->times++;
+    listener->done = done;
+    listener->total = total;
+}
+
+TEST(an_inspection_that_verifies_tells_how_far_it_is) {
+    World world;
+    world_begin(t, &world, 200);
+    Listener listener = {.progress = {hear}, .rises = true};
+    AUTO(builder_free) Builder text = {0};
+    check_ok(t, block_inspect(world.block, true, &listener.progress, &text, t->err));
+    check(t, listener.rises && listener.times > (int64_t)world.count);
+    check(t, listener.total == block_facts(world.block).bytes &&
+                 listener.done > listener.total / 10 * 9);
     world_end(&world);
 }
 
@@ -281,7 +308,7 @@ TEST(series_that_began_later_share_clocks_from_the_next_round_time_on) {
     check(t, block->clocks <= 6 + 3);
     check(t, block_facts(block).chunks >= 6 + 6 + 5 + 3 - 4);
     AUTO(builder_free) Builder text = {0};
-    check_ok(t, block_inspect(block, true, &text, t->err));
+    check_ok(t, block_inspect(block, true, NULL, &text, t->err));
     block_unref(&block);
     memory_object_end(&memory);
     builder_free(&out);
@@ -485,6 +512,7 @@ TEST(the_golden_block_is_written_and_read_as_ever) {
 }
 
 TEST_MAIN("store/block", CASE(a_block_gives_back_what_it_took),
+          CASE(an_inspection_that_verifies_tells_how_far_it_is),
           CASE(an_interval_gives_the_samples_inside), CASE(selection_agrees_with_matching_labels),
           CASE(names_and_values_are_sorted), CASE(summaries_are_those_of_the_samples),
           CASE(series_that_began_later_share_clocks_from_the_next_round_time_on),

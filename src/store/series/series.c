@@ -349,7 +349,8 @@ bool series_top(SeriesStore *store, SeriesTopKind kind, size_t limit, Arena *are
     return true;
 }
 
-bool series_inspect_block(Disk *disk, Text path, bool verify_all, Builder *out, Error *err) {
+bool series_inspect_block(Disk *disk, Text path, bool verify_all, Progress *progress, Builder *out,
+                          Error *err) {
     ptrdiff_t slash = -1;
     for (size_t i = 0; i < path.len; i++) slash = path.at[i] == '/' ? (ptrdiff_t)i : slash;
     Text folder = slash < 0 ? TEXT(".") : text_slice(path, 0, (size_t)slash);
@@ -363,5 +364,5 @@ bool series_inspect_block(Disk *disk, Text path, bool verify_all, Builder *out, 
     disk->close(disk, &file);
     AUTO(block_unref) Block *block = NULL;
     return sized && block_open(objects, name, bytes, &block, err) &&
-           block_inspect(block, verify_all, out, err);
+           block_inspect(block, verify_all, progress, out, err);
 }

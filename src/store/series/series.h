@@ -10,6 +10,7 @@
 
 #include "base/budget.h"
 #include "base/hash.h"
+#include "base/progress.h"
 #include "model/batch.h"
 #include "model/matcher.h"
 #include "os/clock.h"
@@ -209,6 +210,6 @@ typedef enum SeriesTopKind {
 must_use bool series_top(SeriesStore *store, SeriesTopKind kind, size_t limit, Arena *arena,
                          SeriesTop **out, size_t *count, Error *err);
 
-// Prints a block for `traceo inspect`.
-must_use bool series_inspect_block(Disk *disk, Text path, bool verify_all, Builder *out,
-                                   Error *err);
+// Prints a block for `traceo inspect`. `progress` (bytes) may be NULL.
+must_use bool series_inspect_block(Disk *disk, Text path, bool verify_all, Progress *progress,
+                                   Builder *out, Error *err);
