@@ -10,6 +10,8 @@
 #include "server/serve.h"
 #include "server/writer.h"
 
+#define PROTOCOL TEXT("OTLP")
+
 // ---- The head ----
 
 static bool is_media(Request *request, Text wanted) {
@@ -112,17 +114,6 @@ static void answer(Request *request) {
     }
 }
 
-// On the log's commit thread.
-static void when_durable(void *context, bool ok, const Error *err) {
-    Request *request = context;
-    if (ok) {
-        answer(request);
-        return;
-    }
-    count_up(&request->server->counters.writes_failed, 1);
-    request_fail(request, err);
-}
-
 enum { PLAIN_KEPT_BYTES = 2 * MB };  // between requests; more is given back
 
 // The body decompressed: a view, or on `plain`.
@@ -153,37 +144,19 @@ static bool write_metrics(Request *request, Error *err) {
     return done;
 }
 
-static void note(Request *request, const Error *fault) {
-    HttpExchange *exchange = request->exchange;
-    SourceNote note = {
-        .protocol = TEXT("OTLP"),
-        .peer = exchange->peer,
-        .agent = http_header(exchange, TEXT("User-Agent")),
-        .tenant = request->identity.tenant,
-        .samples = request->otlp.points,
-        .bytes = exchange->body.len,
-        .fault = fault,
-    };
-    server_note_source(request->server, &note);
-}
-
 bool serve_otlp_metrics(Request *request, Error *err) {
     Server *server = request->server;
     if (!write_metrics(request, err)) {
         count_up(&server->counters.writes_failed, 1);
-        note(request, err);
+        writer_note(request, PROTOCOL, request->otlp.points, err);
         return false;
     }
     writer_count(server, &request->otlp.ingest);
     count_up(&server->counters.otlp_points, request->otlp.points);
     count_up(&server->counters.otlp_cached, request->otlp.cached);
     count_up(&server->counters.otlp_rejected, request->otlp.rejected);
-    note(request, request->otlp.rejected > 0 ? &request->otlp.first_fault : NULL);
-    if (request->otlp.ingest.sequence == 0) {
-        answer(request);
-    } else {
-        store_when_durable(server->options.store, request->otlp.ingest.sequence, when_durable,
-                           request);
-    }
+    writer_note(request, PROTOCOL, request->otlp.points,
+                request->otlp.rejected > 0 ? &request->otlp.first_fault : NULL);
+    writer_answer_when_durable(request, request->otlp.ingest.sequence, answer);
     return false;  // answered, or will be
 }

@@ -7,6 +7,8 @@
 #include "server/serve.h"
 #include "server/writer.h"
 
+#define PROTOCOL TEXT("remote write")
+
 // ---- The head ----
 
 // `proto=` of a media type's parameters; empty when there is none.
@@ -115,31 +117,6 @@ static void answer(Request *request) {
     request_fail(request, &err);
 }
 
-// On the log's commit thread.
-static void when_durable(void *context, bool ok, const Error *err) {
-    Request *request = context;
-    if (ok) {
-        answer(request);
-        return;
-    }
-    count_up(&request->server->counters.writes_failed, 1);
-    request_fail(request, err);
-}
-
-static void note(Request *request, const Error *fault) {
-    HttpExchange *exchange = request->exchange;
-    SourceNote note = {
-        .protocol = TEXT("remote write"),
-        .peer = exchange->peer,
-        .agent = http_header(exchange, TEXT("User-Agent")),
-        .tenant = request->identity.tenant,
-        .samples = request->outcome.samples,
-        .bytes = exchange->body.len,
-        .fault = fault,
-    };
-    server_note_source(request->server, &note);
-}
-
 bool serve_remote_write(Request *request, Error *err) {
     Server *server = request->server;
     Writer *writer = writer_of(request);
@@ -150,16 +127,13 @@ bool serve_remote_write(Request *request, Error *err) {
                              compression_of(request), request->exchange->body, now_ms,
                              &request->outcome, err)) {
         count_up(&server->counters.writes_failed, 1);
-        note(request, err);
+        writer_note(request, PROTOCOL, request->outcome.samples, err);
         return false;
     }
     writer_count(server, &request->outcome);
     const Error *first = &request->outcome.first_fault;
-    note(request, first->code == ERROR_NONE ? NULL : first);
-    if (request->outcome.sequence == 0) {
-        answer(request);
-    } else {
-        store_when_durable(server->options.store, request->outcome.sequence, when_durable, request);
-    }
+    writer_note(request, PROTOCOL, request->outcome.samples,
+                first->code == ERROR_NONE ? NULL : first);
+    writer_answer_when_durable(request, request->outcome.sequence, answer);
     return false;  // answered, or will be
 }

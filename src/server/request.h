@@ -53,6 +53,7 @@ typedef struct Request {
     // A write that waits for the log: of remote write, or of OTLP.
     IngestOutcome outcome;
     OtlpOutcome otlp;
+    void (*answer_write)(struct Request *request);  // once it is durable
 } Request;
 
 // ---- The answer ----

@@ -1,4 +1,4 @@
-// What a connection that writes keeps.
+// What a connection that writes keeps, and how every write ends.
 
 #include "server/writer.h"
 
@@ -40,4 +40,39 @@ bool writer_tenant(Request *request, Writer *writer, Tenant **out, Error *err) {
 void writer_count(Server *server, const IngestOutcome *outcome) {
     for (size_t i = 0; i < VERDICT_COUNT; i++)
         count_up(&server->counters.samples[i], outcome->counts[i]);
+}
+
+void writer_note(Request *request, Text protocol, uint64_t samples, const Error *fault) {
+    HttpExchange *exchange = request->exchange;
+    SourceNote note = {
+        .protocol = protocol,
+        .peer = exchange->peer,
+        .agent = http_header(exchange, TEXT("User-Agent")),
+        .tenant = request->identity.tenant,
+        .samples = samples,
+        .bytes = exchange->body.len,
+        .fault = fault,
+    };
+    server_note_source(request->server, &note);
+}
+
+// On the log's commit thread.
+static void when_durable(void *context, bool ok, const Error *err) {
+    Request *request = context;
+    if (ok) {
+        request->answer_write(request);
+        return;
+    }
+    count_up(&request->server->counters.writes_failed, 1);
+    request_fail(request, err);
+}
+
+void writer_answer_when_durable(Request *request, uint64_t sequence,
+                                void (*answer)(Request *request)) {
+    if (sequence == 0) {
+        answer(request);
+        return;
+    }
+    request->answer_write = answer;
+    store_when_durable(request->server->options.store, sequence, when_durable, request);
 }
