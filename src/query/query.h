@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "base/budget.h"
+#include "model/histogram.h"
 #include "query/promql/promql.h"
 #include "store/series/series.h"
 
@@ -36,6 +37,9 @@ typedef struct QuerySeries {
     const int64_t *times;  // of the points that exist
     const double *values;
     size_t count;
+    // NULL: none; else one per point, NULL where the point is a float. The value beside one means
+    // nothing.
+    const Histogram *const *histograms;
 } QuerySeries;
 
 typedef struct QueryStats {

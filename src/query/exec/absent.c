@@ -73,8 +73,8 @@ static bool absent_next(Operator *operator, StepBatch * out, Error *err) {
     for (size_t i = 0; i < operator->steps.count; i++) any |= !is_absent(column[i]);
     if (!any) return true;
     out->at = arena_push(&operator->batch, StepSeries);
-    *out->at =
-        (StepSeries){asked_for(operator->exec, absent->argument, &operator->keep), false, column};
+    *out->at = (StepSeries){asked_for(operator->exec, absent->argument, &operator->keep), false,
+                            column, NULL};
     out->count = 1;
     return true;
 }

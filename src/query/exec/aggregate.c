@@ -205,7 +205,7 @@ static bool aggregate_next(Operator *operator, StepBatch * out, Error *err) {
     for (; aggregate->emit != NULL && out->count < rows; aggregate->emit = aggregate->emit->next) {
         Group *group = aggregate->emit;
         finish(operator->expr->as.aggregate.op, group, operator->steps.count);
-        out->at[out->count++] = (StepSeries){group->labels, group->drop_name, group->value};
+        out->at[out->count++] = (StepSeries){group->labels, group->drop_name, group->value, NULL};
     }
     return true;
 }

@@ -1,13 +1,16 @@
 // Running a query: operators over batches of series, all steps of the query at once.
 //
 // Private to query/exec. A value column holds one double per step; a step without a value holds
-// ABSENT, the bits of the stale marker, which no query can see as a value. Operators are pulled:
+// ABSENT, the bits of the stale marker, which no query can see as a value. A step whose value is a
+// native histogram holds ABSENT there too, and the histogram in a second column that only series
+// with histograms have: a loop over floats need not know of it. Operators are pulled:
 // next() gives a batch of series whose labels and columns live until the following next(), and
 // belong to the caller meanwhile (it may change them in place). What an operator has to keep lies
 // on its `keep` arena. All operators of a query are closed together (exec_close).
 #pragma once
 
 #include "base/map.h"
+#include "model/histogram.h"
 #include "model/sample.h"
 #include "query/promql/promql.h"
 #include "query/query.h"
@@ -34,6 +37,8 @@ typedef struct StepSeries {
     Labels labels;
     bool drop_name;  // the name goes when the result is handed over (delayed_names only)
     double *values;  // one per step
+    // NULL: none; else one per step, NULL where there is none (values[i] is ABSENT where there is).
+    const Histogram **histograms;
 } StepSeries;
 
 typedef struct StepBatch {
@@ -190,6 +195,10 @@ typedef struct RangeInput {
     Steps steps;              // of evaluation; windows are as many
     const double *params[2];  // scalar arguments, one value per step
     Arena *scratch;           // forgotten after each series
+    // The native histograms of the series, sorted by time too; none has the time of a float.
+    const int64_t *histogram_times;
+    const Histogram *const *histograms;
+    size_t histogram_count;
 } RangeInput;
 
 typedef struct Window {
@@ -242,6 +251,9 @@ typedef struct RangeSeries {
     const int64_t *times;
     const double *values;  // no stale markers
     size_t count;
+    const int64_t *histogram_times;  // the native histograms beside them
+    const Histogram *const *histograms;
+    size_t histogram_count;
 } RangeSeries;
 must_use bool range_source_open(Exec *exec, const Expr *matrix, Steps steps, RangeSource **out,
                                 Error *err);

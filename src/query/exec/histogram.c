@@ -27,7 +27,7 @@ typedef struct Group {
     struct Group *next;
 } Group;
 
-typedef struct Histogram {
+typedef struct HistogramCall {
     Operator operator;
     Operator *inner;
     double **params;   // the quantile, or several; or lower and upper
@@ -35,7 +35,7 @@ typedef struct Histogram {
     Text label;        // of histogram_quantiles: names the quantile; NULL otherwise
     bool done;
     SourceRange buckets_range;
-} Histogram;
+} HistogramCall;
 
 // ---- The arithmetic of one histogram ----
 
@@ -124,7 +124,7 @@ static double bucket_fraction(double lower, double upper, Bucket *buckets, size_
 
 // ---- Grouping ----
 
-static Group *group_all(Histogram *histogram, StepBatch all) {
+static Group *group_all(HistogramCall *histogram, StepBatch all) {
     Exec *exec = histogram->operator.exec;
     Arena *arena = &histogram->operator.keep;
     static const Text le = TEXT_INIT("le");
@@ -178,7 +178,7 @@ static size_t buckets_of(const Group *group, size_t step, Bucket *buckets) {
     return count;
 }
 
-static void compute(Histogram *histogram, Group *group, size_t quantile, double *out) {
+static void compute(HistogramCall *histogram, Group *group, size_t quantile, double *out) {
     Exec *exec = histogram->operator.exec;
     Bucket *buckets = arena_push_array_raw(&histogram->operator.batch, Bucket, group->series.count);
     qsort(group->series.at, group->series.count, sizeof *group->series.at, by_bound);
@@ -205,7 +205,7 @@ static void compute(Histogram *histogram, Group *group, size_t quantile, double 
 }
 
 // The quantile as OpenMetrics writes numbers: 0.5, 1.0, NaN, +Inf.
-static void label_quantile(Histogram *histogram, StepSeries *series, double quantile) {
+static void label_quantile(HistogramCall *histogram, StepSeries *series, double quantile) {
     char digits[400 + 2];
     size_t len = number_format_f64(quantile, digits);
     if (isfinite(quantile) && memchr(digits, '.', len) == NULL) {
@@ -218,7 +218,7 @@ static void label_quantile(Histogram *histogram, StepSeries *series, double quan
 }
 
 static bool histogram_next(Operator *operator, StepBatch * out, Error *err) {
-    Histogram *histogram = (Histogram *)operator;
+    HistogramCall *histogram = (HistogramCall *)operator;
     if (histogram->done) return true;
     histogram->done = true;
     StepBatch all;
@@ -229,7 +229,7 @@ static bool histogram_next(Operator *operator, StepBatch * out, Error *err) {
             double *column = column_new(&operator->keep, operator->steps);
             compute(histogram, group, i, column);
             StepSeries *series = array_add_on(&operator->keep, &made);
-            *series = (StepSeries){group->labels, group->drop_name, column};
+            *series = (StepSeries){group->labels, group->drop_name, column, NULL};
             if (histogram->label.at != NULL)
                 label_quantile(histogram, series, histogram->params[i][0]);
             series_drop_name(operator->exec, series, &operator->keep);
@@ -243,7 +243,7 @@ static bool histogram_next(Operator *operator, StepBatch * out, Error *err) {
 
 // Warns of quantiles outside [0, 1]; with a label for each, a quantile may not change from step to
 // step.
-static bool check_quantiles(const Histogram *histogram, const Expr *const *args, Error *err) {
+static bool check_quantiles(const HistogramCall *histogram, const Expr *const *args, Error *err) {
     Steps steps = histogram->operator.steps;
     for (size_t i = 0; i < histogram->quantiles; i++) {
         const double *values = histogram->params[i];
@@ -261,7 +261,7 @@ static bool check_quantiles(const Histogram *histogram, const Expr *const *args,
 }
 
 bool histogram_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error *err) {
-    Histogram *histogram = operator_new(exec, Histogram, call, steps, histogram_next);
+    HistogramCall *histogram = operator_new(exec, HistogramCall, call, steps, histogram_next);
     FunctionId id = call->as.call.function->id;
     const Expr *const *args = (const Expr *const *)call->as.call.args;
     bool several = id == FUNCTION_HISTOGRAM_QUANTILES;

@@ -82,7 +82,7 @@ static bool run_scalar(Exec *exec, const Expr *root, QueryResult *out, Error *er
     int64_t *times = times_of(exec);
     out->type = exec->request->step_ms > 0 ? VALUE_MATRIX : VALUE_SCALAR;
     out->series = arena_push(exec->arena, QuerySeries);
-    *out->series = (QuerySeries){LABELS_NONE, times, values, exec->steps.count};
+    *out->series = (QuerySeries){LABELS_NONE, times, values, exec->steps.count, NULL};
     out->count = 1;
     return true;
 }
@@ -104,8 +104,8 @@ static bool run_matrix(Exec *exec, const Expr *root, QueryResult *out, Error *er
         memcpy(values, series.values, series.count * sizeof *values);
         Labels labels = series.drop_name ? labels_without_name(exec, series.labels, exec->arena)
                                          : series.labels;
-        *array_add_on(exec->arena, &all) =
-            (QuerySeries){{bytes_copy(labels.wire, exec->arena)}, times, values, series.count};
+        *array_add_on(exec->arena, &all) = (QuerySeries){
+            {bytes_copy(labels.wire, exec->arena)}, times, values, series.count, NULL};
     }
     if (all.count > 0) qsort(all.at, all.count, sizeof *all.at, by_labels);
     out->type = VALUE_MATRIX;

@@ -91,10 +91,12 @@ static bool range_next(Operator *operator, StepBatch * out, Error *err) {
         TRY(range_source_next(range->source, &series, &more, err));
         if (!more) break;
         if (column == NULL) column = column_new(&operator->batch, operator->steps);
-        RangeInput input = {
-            series.times,   series.values,   series.count, range->first_end_ms,
-            range->step_ms, range->range_ms, windows,      {range->params[0], range->params[1]},
-            &scratch};
+        RangeInput input = {series.times,      series.values,
+                            series.count,      range->first_end_ms,
+                            range->step_ms,    range->range_ms,
+                            windows,           {range->params[0], range->params[1]},
+                            &scratch,          series.histogram_times,
+                            series.histograms, series.histogram_count};
         range->row->kernel(&input, column);
         arena_clear(&scratch);
         if (range->once) column_fill(column + 1, (Steps){0, 0, operator->steps.count - 1}, column[0]);
@@ -102,7 +104,7 @@ static bool range_next(Operator *operator, StepBatch * out, Error *err) {
         if (hints) hint_counter(range, series.labels);
         StepSeries *made = &out->at[out->count++];
         *made = (StepSeries){
-            {bytes_copy(series.labels.wire, &operator->batch)}, series.drop_name, column};
+            {bytes_copy(series.labels.wire, &operator->batch)}, series.drop_name, column, NULL};
         column = NULL;
         if (!range->row->keeps_name) series_drop_name(exec, made, &operator->batch);
     }

@@ -137,7 +137,8 @@ static bool next_selected(RangeSource *source, RangeSeries *out, bool *more, Err
             columns->values[kept++] = columns->values[i];
         }
         if (kept == 0) continue;
-        *out = (RangeSeries){found->labels, false, columns->times, columns->values, kept};
+        *out = (RangeSeries){found->labels, false, columns->times, columns->values,
+                             kept,          NULL,  NULL,           0};
         *more = true;
         return true;
     }
@@ -163,7 +164,8 @@ static bool next_of_subquery(RangeSource *source, RangeSeries *out, bool *more, 
         source->times[kept] = step_ms_at(source->inner->steps, i);
         source->values[kept++] = series->values[i];
     }
-    *out = (RangeSeries){series->labels, series->drop_name, source->times, source->values, kept};
+    *out = (RangeSeries){
+        series->labels, series->drop_name, source->times, source->values, kept, NULL, NULL, 0};
     *more = true;
     return true;
 }

@@ -348,7 +348,7 @@ static bool ranged_same(Script *script, const Eval *eval, Arena *arena, Text *wh
         while (at < series.count && series.times[at] != eval->start_ms) at++;
         if (at == series.count) continue;
         result.series[kept++] =
-            (QuerySeries){series.labels, series.times + at, series.values + at, 1};
+            (QuerySeries){series.labels, series.times + at, series.values + at, 1, NULL};
     }
     result.count = kept;
     if (eval->wants_scalar) result.type = VALUE_SCALAR;

@@ -70,7 +70,7 @@ static bool select_next(Operator *operator, StepBatch * out, Error *err) {
         }
         if (column == NULL) column = column_new(&operator->batch, operator->steps);
         if (!fill(select, column)) continue;
-        out->at[out->count++] = (StepSeries){found->labels, false, column};
+        out->at[out->count++] = (StepSeries){found->labels, false, column, NULL};
         column = NULL;
     }
     return true;
