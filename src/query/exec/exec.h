@@ -148,6 +148,7 @@ must_use bool sort_open(Exec *exec, const Expr *call, Steps steps, Operator **ou
 must_use bool label_function_open(Exec *exec, const Expr *call, Steps steps, Operator **out,
                                   Error *err);
 must_use bool histogram_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error *err);
+must_use bool info_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error *err);
 must_use bool aggregate_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, Error *err);
 must_use bool pick_open(Exec *exec, const Expr *expr, Steps steps, Operator **out,
                         Error *err);  // topk and kin
@@ -195,6 +196,8 @@ typedef struct RangeInput {
     Steps steps;              // of evaluation; windows are as many
     const double *params[2];  // scalar arguments, one value per step
     Arena *scratch;           // forgotten after each series
+    Extent extent;            // of the selector; other than PLAIN: range_extended.c
+    int64_t lookback_ms;
     // The native histograms of the series, sorted by time too; none has the time of a float.
     const int64_t *histogram_times;
     const Histogram *const *histograms;
@@ -264,3 +267,17 @@ must_use bool range_source_next(RangeSource *source, RangeSeries *out, bool *mor
 void range_windows(const Exec *exec, const Expr *matrix, Steps steps, int64_t *first_end_ms,
                    int64_t *step_ms, int64_t *range_ms);
 bool range_source_one_name(const RangeSource *source);
+// How far a matrix expression reaches beyond its borders.
+static inline Extent matrix_extent(const Expr *matrix) {
+    matrix = expr_inner(matrix);
+    return matrix->kind == EXPR_SELECTOR ? matrix->as.selector.extent : EXTENT_PLAIN;
+}
+
+// ---- range_extended.c: anchored and smoothed ----
+
+// Puts in the kernel that a function has for such a range; leaves a plain one alone. BAD_INPUT when
+// it has none.
+must_use bool range_extended_kernel(const Function *function, Extent extent, RangeKernel *kernel,
+                                    Error *err);
+// Of one window: the samples between its borders and what stands on them, on in->scratch.
+void range_extended_points(const RangeInput *in, RangeSeries *series);

@@ -24,6 +24,8 @@ static CallOpen call_open(const Function *function) {
         case FUNCTION_HISTOGRAM_QUANTILES:
         case FUNCTION_HISTOGRAM_FRACTION:
             return histogram_open;
+        case FUNCTION_INFO:
+            return info_open;
         case FUNCTION_SORT:
         case FUNCTION_SORT_DESC:
         case FUNCTION_SORT_BY_LABEL:

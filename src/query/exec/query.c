@@ -92,11 +92,24 @@ static bool run_matrix(Exec *exec, const Expr *root, QueryResult *out, Error *er
     RangeSource *source;
     TRY(range_source_open(exec, root, exec->steps, &source, err));
     ARRAY(QuerySeries) all = {0};
+    AUTO(arena_free) Arena scratch = {0};
+    RangeInput in = {.steps = exec->steps,
+                     .scratch = &scratch,
+                     .extent = matrix_extent(root),
+                     .lookback_ms = exec->lookback_ms};
+    range_windows(exec, expr_inner(root), exec->steps, &in.first_end_ms, &in.step_ms, &in.range_ms);
     for (;;) {
         RangeSeries series;
         bool more;
         TRY(range_source_next(source, &series, &more, err));
         if (!more) break;
+        arena_clear(&scratch);
+        if (in.extent != EXTENT_PLAIN) {
+            in.times = series.times;
+            in.values = series.values;
+            in.count = series.count;
+            range_extended_points(&in, &series);
+        }
         if (series.count == 0) continue;
         int64_t *times = arena_push_array_raw(exec->arena, int64_t, series.count);
         double *values = arena_push_array_raw(exec->arena, double, series.count);

@@ -46,6 +46,8 @@ static const RangeRow rows[] = {
 typedef struct Range {
     Operator operator;
     const RangeRow *row;
+    RangeKernel kernel;
+    Extent extent;
     RangeSource *source;
     SourceRange matrix_range;
     double *params[2];
@@ -91,13 +93,21 @@ static bool range_next(Operator *operator, StepBatch * out, Error *err) {
         TRY(range_source_next(range->source, &series, &more, err));
         if (!more) break;
         if (column == NULL) column = column_new(&operator->batch, operator->steps);
-        RangeInput input = {series.times,      series.values,
-                            series.count,      range->first_end_ms,
-                            range->step_ms,    range->range_ms,
-                            windows,           {range->params[0], range->params[1]},
-                            &scratch,          series.histogram_times,
-                            series.histograms, series.histogram_count};
-        range->row->kernel(&input, column);
+        RangeInput input = {.times = series.times,
+                            .values = series.values,
+                            .count = series.count,
+                            .first_end_ms = range->first_end_ms,
+                            .step_ms = range->step_ms,
+                            .range_ms = range->range_ms,
+                            .steps = windows,
+                            .params = {range->params[0], range->params[1]},
+                            .scratch = &scratch,
+                            .extent = range->extent,
+                            .lookback_ms = exec->lookback_ms,
+                            .histogram_times = series.histogram_times,
+                            .histograms = series.histograms,
+                            .histogram_count = series.histogram_count};
+        range->kernel(&input, column);
         arena_clear(&scratch);
         if (range->once) column_fill(column + 1, (Steps){0, 0, operator->steps.count - 1}, column[0]);
         if (!any_present(column, operator->steps.count)) continue;
@@ -134,6 +144,9 @@ bool range_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error
     range->row = row;
     const Expr *matrix = call->as.call.args[row->matrix];
     range->matrix_range = matrix->range;
+    range->kernel = row->kernel;
+    range->extent = matrix_extent(matrix);
+    TRY(range_extended_kernel(call->as.call.function, range->extent, &range->kernel, err));
     size_t param = 0;
     for (size_t i = 0; i < call->as.call.arg_count; i++) {
         if ((int)i == row->matrix) continue;

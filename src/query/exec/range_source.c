@@ -101,6 +101,9 @@ bool range_source_open(Exec *exec, const Expr *matrix, Steps steps, RangeSource 
     range_windows(exec, matrix, steps, &first_end_ms, &step_ms, &range_ms);
     source->from_ms = first_end_ms - range_ms + 1;
     source->to_ms = first_end_ms + (int64_t)(steps.count - 1) * step_ms;
+    Extent extent = matrix_extent(matrix);
+    if (extent != EXTENT_PLAIN) source->from_ms -= exec->lookback_ms;
+    if (extent == EXTENT_SMOOTHED) source->to_ms += exec->lookback_ms;
     *out = source;
     return matrix->kind == EXPR_SUBQUERY ? open_subquery(source, matrix, err)
                                          : open_selector(source, matrix, err);

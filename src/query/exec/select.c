@@ -43,6 +43,37 @@ static bool fill(const Select *select, double *out) {
     return any;
 }
 
+// The same for `smoothed`: on the line between the samples around each moment; the last sample
+// where none follows. Neither may be further away than the lookback. As in a range, stale markers
+// are passed over.
+static bool fill_smoothed(Select *select, double *out) {
+    SeriesColumns *columns = &select->columns;
+    int64_t lookback_ms = select->operator.exec->lookback_ms;
+    size_t behind = 0, kept = 0;
+    bool any = false;
+    for (size_t i = 0; i < columns->count; i++) {
+        if (is_stale(columns->values[i])) continue;
+        columns->times[kept] = columns->times[i];
+        columns->values[kept++] = columns->values[i];
+    }
+    for (size_t i = 0; i < select->operator.steps.count; i++) {
+        int64_t moment = select->first_ms + (int64_t)i * select->step_ms;
+        while (behind < kept && columns->times[behind] <= moment) behind++;
+        out[i] = ABSENT;
+        if (behind == 0 || columns->times[behind - 1] <= moment - lookback_ms) continue;
+        int64_t before_ms = columns->times[behind - 1];
+        double value = columns->values[behind - 1];
+        if (before_ms < moment && behind < kept && columns->times[behind] <= moment + lookback_ms) {
+            double share =
+                (double)(moment - before_ms) / (double)(columns->times[behind] - before_ms);
+            value += (columns->values[behind] - value) * share;
+        }
+        out[i] = select->timestamps ? (double)moment / 1000 : value;
+        any = true;
+    }
+    return any;
+}
+
 static bool select_next(Operator *operator, StepBatch * out, Error *err) {
     Select *select = (Select *)operator;
     Exec *exec = operator->exec;
@@ -50,6 +81,8 @@ static bool select_next(Operator *operator, StepBatch * out, Error *err) {
     out->at = arena_push_array_raw(&operator->batch, StepSeries, rows);
     int64_t from_ms = select->first_ms - exec->lookback_ms + 1;
     int64_t to_ms = select->first_ms + (int64_t)(operator->steps.count - 1) * select->step_ms;
+    bool smoothed = operator->expr->as.selector.extent == EXTENT_SMOOTHED;
+    if (smoothed) to_ms += exec->lookback_ms;
     double *column = NULL;
     while (out->count < rows && select->at < select->found.count) {
         if (select->at % 64 == 0) TRY(exec_tick(exec, err));
@@ -69,7 +102,7 @@ static bool select_next(Operator *operator, StepBatch * out, Error *err) {
                              (long long)exec->request->limits.samples_max);
         }
         if (column == NULL) column = column_new(&operator->batch, operator->steps);
-        if (!fill(select, column)) continue;
+        if (!(smoothed ? fill_smoothed(select, column) : fill(select, column))) continue;
         out->at[out->count++] = (StepSeries){found->labels, false, column, NULL};
         column = NULL;
     }
@@ -93,6 +126,7 @@ bool select_open(Exec *exec, const Expr *expr, Steps steps, bool timestamps, Ope
     int64_t range_ms;
     range_windows(exec, expr, steps, &select->first_ms, &select->step_ms, &range_ms);
     int64_t last_ms = select->first_ms + (int64_t)(steps.count - 1) * select->step_ms;
+    if (expr->as.selector.extent == EXTENT_SMOOTHED) last_ms += exec->lookback_ms;
     TRY(series_view_open(exec->store, select->first_ms - exec->lookback_ms + 1, last_ms,
                          &select->view, err));
     Texts damaged = series_view_warnings(select->view);

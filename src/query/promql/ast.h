@@ -27,6 +27,10 @@ typedef enum ExprKind {
 
 typedef enum AtKind { AT_NONE, AT_TIME, AT_START, AT_END } AtKind;  // the @ modifier
 
+// How a selector meets its borders: only with the samples between them; from the last sample before
+// the range on (`anchored`); or with values interpolated at both borders (`smoothed`).
+typedef enum Extent { EXTENT_PLAIN, EXTENT_ANCHORED, EXTENT_SMOOTHED } Extent;
+
 typedef enum BinaryOp {
     OP_ADD,
     OP_SUB,
@@ -98,6 +102,7 @@ struct Expr {
             int64_t range_ms;   // 0: instant
             Expr *range_given;  // a duration that depends on the query's step or length; NULL:
                                 // range_ms is known
+            Extent extent;
         } selector;
         struct {
             Expr *expr;

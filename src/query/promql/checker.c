@@ -12,6 +12,27 @@ static bool check_type(Parser *parser, Expr *expr, ValueType wanted, const char 
                        TEXT_ARG(value_type_name(expr->type)));
 }
 
+// The second argument of info() says which labels of which info metrics are wanted. It selects
+// nothing by itself, so that all its matchers may match the empty text.
+static bool check_info_labels(Parser *parser, Expr *wanted) {
+    bool in_braces = wanted->kind == EXPR_SELECTOR &&
+                     parser->lexer.source.at[wanted->range.from] == '{' &&
+                     !selector_has_range(wanted);
+    if (!in_braces) {
+        return parser_fail(parser, wanted->range,
+                           "expected label selectors only, like {version=~\".+\"}, as second "
+                           "argument of info()");
+    }
+    if (wanted->offset_ms != 0 || wanted->offset_given != NULL || wanted->at != AT_NONE ||
+        wanted->as.selector.extent != EXTENT_PLAIN) {
+        return parser_fail(parser, wanted->range,
+                           "no modifiers allowed in the second argument of info(): it is looked at "
+                           "when the first one is");
+    }
+    wanted->type = VALUE_VECTOR;
+    return true;
+}
+
 static bool check_call(Parser *parser, Expr *expr) {
     const Function *function = expr->as.call.function;
     size_t given = expr->as.call.arg_count, most = function->take_count,
@@ -32,7 +53,6 @@ static bool check_call(Parser *parser, Expr *expr) {
                            "expected at most %zu argument(s) in call to \"%.*s\", got %zu", most,
                            TEXT_ARG(name), given);
     }
-    // Before its arguments: the second one of info() may be a selector that is refused elsewhere.
     if (!function->supported) {
         return parser_unsupported(
             parser, expr->range,
@@ -40,6 +60,10 @@ static bool check_call(Parser *parser, Expr *expr) {
     }
     Text context = text_format(parser->arena, "call to function \"%.*s\"", TEXT_ARG(name));
     for (size_t i = 0; i < given; i++) {
+        if (function->id == FUNCTION_INFO && i == 1) {
+            TRY(check_info_labels(parser, expr->as.call.args[i]));
+            continue;
+        }
         TRY(check_type(parser, expr->as.call.args[i], function->takes[MIN(i, most - 1)],
                        context.at));
     }

@@ -70,12 +70,13 @@ static void print_moved(const Expr *expr, Builder *out) {
     duration_print_ms(expr->offset_ms < 0 ? -expr->offset_ms : expr->offset_ms, out);
 }
 
-static void print_selector(const Expr *expr, Builder *out) {
+// The second argument of info() has to stand in braces whole.
+static void print_selector(const Expr *expr, bool in_braces, Builder *out) {
     static const Text kinds[] = {TEXT_INIT("="), TEXT_INIT("!="), TEXT_INIT("=~"),
                                  TEXT_INIT("!~")};  // ORDER: MatcherKind
     Matchers matchers = expr->as.selector.matchers;
     size_t first = 0;
-    bool named = matchers.count > 0 && matchers.at[0].kind == MATCH_EQUAL &&
+    bool named = !in_braces && matchers.count > 0 && matchers.at[0].kind == MATCH_EQUAL &&
                  text_equal(matchers.at[0].name, LABEL_NAME) &&
                  label_name_is_plain(matchers.at[0].value, true) &&
                  !is_word_of_the_language(matchers.at[0].value);
@@ -100,14 +101,21 @@ static void print_selector(const Expr *expr, Builder *out) {
         print_duration(expr->as.selector.range_given, expr->as.selector.range_ms, out);
         builder_add_char(out, ']');
     }
+    if (expr->as.selector.extent == EXTENT_ANCHORED) builder_add(out, TEXT(" anchored"));
+    if (expr->as.selector.extent == EXTENT_SMOOTHED) builder_add(out, TEXT(" smoothed"));
     print_moved(expr, out);
 }
 
-static void print_arguments(Expr *const *args, size_t count, Builder *out) {
+static void print_arguments(const Function *function, Expr *const *args, size_t count,
+                            Builder *out) {
     builder_add_char(out, '(');
     for (size_t i = 0; i < count; i++) {
         if (i > 0) builder_add(out, TEXT(", "));
-        promql_print(args[i], out);
+        if (function != NULL && function->id == FUNCTION_INFO && i == 1) {
+            print_selector(args[i], true, out);
+        } else {
+            promql_print(args[i], out);
+        }
     }
     builder_add_char(out, ')');
 }
@@ -121,7 +129,7 @@ static void print_aggregate(const Expr *expr, Builder *out) {
     }
     Expr *args[2] = {expr->as.aggregate.param, expr->as.aggregate.expr};
     bool has_param = args[0] != NULL;
-    print_arguments(has_param ? args : args + 1, has_param ? 2 : 1, out);
+    print_arguments(NULL, has_param ? args : args + 1, has_param ? 2 : 1, out);
 }
 
 static void print_number(double value, Builder *out) {
@@ -171,7 +179,7 @@ void promql_print(const Expr *expr, Builder *out) {
             label_print_quoted(expr->as.string, out);
             return;
         case EXPR_SELECTOR:
-            print_selector(expr, out);
+            print_selector(expr, false, out);
             return;
         case EXPR_SUBQUERY:
             promql_print(expr->as.subquery.expr, out);
@@ -184,7 +192,8 @@ void promql_print(const Expr *expr, Builder *out) {
             return;
         case EXPR_CALL:
             builder_add(out, expr->as.call.function->name);
-            print_arguments(expr->as.call.args, expr->as.call.arg_count, out);
+            print_arguments(expr->as.call.function, expr->as.call.args, expr->as.call.arg_count,
+                            out);
             return;
         case EXPR_AGGREGATE:
             print_aggregate(expr, out);
@@ -271,6 +280,7 @@ bool expr_equal(const Expr *a, const Expr *b) {
         case EXPR_SELECTOR:
             return durations_equal(a->as.selector.range_given, a->as.selector.range_ms,
                                    b->as.selector.range_given, b->as.selector.range_ms) &&
+                   a->as.selector.extent == b->as.selector.extent &&
                    matchers_equal(a->as.selector.matchers, b->as.selector.matchers);
         case EXPR_SUBQUERY:
             return durations_equal(a->as.subquery.range_given, a->as.subquery.range_ms,

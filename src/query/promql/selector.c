@@ -128,6 +128,10 @@ static bool parse_range(Parser *parser, Expr **expr) {
             return parser_fail(parser, bracket, "no offset modifiers allowed before range");
         if (inner->at != AT_NONE)
             return parser_fail(parser, bracket, "no @ modifiers allowed before range");
+        if (inner->as.selector.extent != EXTENT_PLAIN) {
+            return parser_fail(parser, bracket,
+                               "no anchored or smoothed modifiers allowed before range");
+        }
         inner->as.selector.range_ms = range_ms;
         inner->as.selector.range_given = range_given;
         inner->range.to = closing.to;
@@ -205,7 +209,34 @@ static bool parse_at(Parser *parser, Expr *expr) {
     return true;
 }
 
-// postfix -> range | offset | at
+// extent -> 'anchored' | 'smoothed'
+static bool parse_extent(Parser *parser, Expr *expr) {
+    SourceRange range = parser->token.range;
+    bool anchored = parser_at_word(parser, "anchored");
+    const char *name = anchored ? "anchored" : "smoothed";
+    if (expr->kind == EXPR_SUBQUERY) {
+        return parser_fail(parser, range, "%s modifier is not supported for subqueries", name);
+    }
+    if (expr->kind != EXPR_SELECTOR) {
+        return parser_fail(parser, range, "%s modifier must be preceded by a %s", name,
+                           anchored ? "range vector selector"
+                                    : "range vector selector or an instant vector selector");
+    }
+    if (anchored && !selector_has_range(expr)) {
+        return parser_fail(parser, range,
+                           "anchored modifier can only be used with a range vector selector");
+    }
+    if (expr->as.selector.extent != EXTENT_PLAIN) {
+        return parser_fail(parser, range,
+                           "anchored and smoothed modifiers cannot be used together, nor twice");
+    }
+    expr->as.selector.extent = anchored ? EXTENT_ANCHORED : EXTENT_SMOOTHED;
+    TRY(parser_advance(parser));
+    expr->range.to = parser->last.to;
+    return true;
+}
+
+// postfix -> range | offset | at | extent
 bool parse_postfix(Parser *parser, Expr **expr) {
     bool offset_given = false;
     for (;;) {
@@ -217,9 +248,7 @@ bool parse_postfix(Parser *parser, Expr **expr) {
         } else if (parser->token.kind == TOKEN_AT) {
             TRY(parse_at(parser, *expr));
         } else if (parser_at_word(parser, "anchored") || parser_at_word(parser, "smoothed")) {
-            return parser_unsupported(parser, parser->token.range,
-                                      parser_at_word(parser, "anchored") ? "the modifier anchored"
-                                                                         : "the modifier smoothed");
+            TRY(parse_extent(parser, *expr));
         } else {
             return true;
         }
