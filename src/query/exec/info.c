@@ -191,7 +191,7 @@ static bool enrich(Info *info, const StepSeries *base, const Target *target, Ste
             if (at == out->count) {
                 double *values = column_new(arena, steps);
                 column_fill(values, steps, ABSENT);
-                *array_add_on(arena, out) = (StepSeries){labels, base->drop_name, values};
+                *array_add_on(arena, out) = (StepSeries){labels, base->drop_name, values, NULL};
             }
             made[chosen] = at + 1;
         }
