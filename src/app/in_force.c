@@ -32,6 +32,7 @@ ServerQuerySettings in_force_query(const Settings *settings) {
         .lookback_ms = settings_number(settings, SETTING_QUERY_LOOKBACK),
         .memory_bytes = settings_number(settings, SETTING_QUERY_MEMORY),
         .samples_max = settings_number(settings, SETTING_QUERY_SAMPLES),
+        .stable_only = settings_number(settings, SETTING_QUERY_EXPERIMENTAL) == 0,
     };
 }
 

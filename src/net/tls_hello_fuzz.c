@@ -7,7 +7,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     bool whole = false;
-    for (size_t len = 0; len <= MIN(size, 600); len++) {
+    for (size_t len = 0; len <= MIN(size, (size_t)600); len++) {
         bool now = tls_hello_is_whole((Bytes){data, len});
         assert(now || !whole);
         whole = now;

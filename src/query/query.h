@@ -26,6 +26,7 @@ typedef struct QueryRequest {
     int64_t lookback_ms;       // 0: five minutes
     bool delayed_names;  // metric names are dropped at the end, not by each function (Prometheus'
                          // promql-delayed-name-removal)
+    bool stable_only;    // what Prometheus has behind feature flags is refused
     QueryLimits limits;
     Budget *memory;  // of all queries; may be NULL
     Clock *clock;

@@ -137,6 +137,7 @@ static bool ask(Subscription *subscription, const Identity *identity, Arena *are
         .text = subscription->query,
         .start_ms = clock->wall_ms(clock),
         .lookback_ms = atomic_load(&server->query_lookback_ms),
+        .stable_only = atomic_load(&server->query_stable_only),
         .limits = {.time_ms = atomic_load(&server->query_timeout_ms),
                    .memory_bytes = atomic_load(&server->query_memory_bytes),
                    .samples_max = atomic_load(&server->query_samples_max)},

@@ -41,6 +41,7 @@ static bool request_begin(Request *request, QueryRequest *query, Error *err) {
     int64_t timeout_max_ms = atomic_load(&server->query_timeout_ms);
     *query = (QueryRequest){
         .text = param_text(request, TEXT("query")),
+        .stable_only = atomic_load(&server->query_stable_only),
         .memory = store_query_budget(server->options.store),
         .clock = server->options.clock,
         .cancelled = &request->cancelled,

@@ -223,6 +223,7 @@ void server_set_query(Server *server, ServerQuerySettings query) {
     atomic_store(&server->query_lookback_ms, query.lookback_ms);
     atomic_store(&server->query_memory_bytes, query.memory_bytes > 0 ? query.memory_bytes : share);
     atomic_store(&server->query_samples_max, query.samples_max);
+    atomic_store(&server->query_stable_only, query.stable_only);
 }
 
 bool server_start(const ServerOptions *options, Server **out, Error *err) {

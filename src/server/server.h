@@ -31,6 +31,7 @@ typedef struct ServerQuerySettings {
     int64_t lookback_ms;   // 0: five minutes
     int64_t memory_bytes;  // of one query; 0: an eighth of the query budget
     int64_t samples_max;   // 0: none
+    bool stable_only;      // what Prometheus calls experimental is refused
 } ServerQuerySettings;
 
 // One setting in force, with all that its row says.

@@ -199,6 +199,16 @@ static bool steps_of(const QueryRequest *request, Steps *out, Error *err) {
     return true;
 }
 
+static bool check_stable(const Promql *promql, SourceRange *where, Error *err) {
+    if (promql->experimental.len == 0) return true;
+    if (where != NULL) *where = promql->experimental_at;
+    SourcePlace place = source_place(promql->text, promql->experimental_at.from);
+    return error_set(err, ERROR_BAD_INPUT,
+                     "%zu:%zu: parse error: %.*s is experimental in Prometheus, and switched off "
+                     "here (query.experimental)",
+                     place.line, place.column, TEXT_ARG(promql->experimental));
+}
+
 static int64_t now_ns(const QueryRequest *request) {
     return request->clock == NULL ? 0 : request->clock->monotonic_ns(request->clock);
 }
@@ -229,6 +239,7 @@ bool query_run(SeriesStore *store, const QueryRequest *request, Arena *arena, Qu
         began_ns +
         (request->limits.time_ms > 0 ? request->limits.time_ms : LIMIT_QUERY_TIME_MS) * 1000000;
     TRY(promql_parse(request->text, arena, &promql, where, err));
+    if (request->stable_only) TRY(check_stable(&promql, where, err));
     int64_t parsed_ns = now_ns(request);
     TRY(steps_of(request, &exec.steps, err));
     TRY(promql_resolve(&promql, request->step_ms, request->end_ms - request->start_ms, where, err));

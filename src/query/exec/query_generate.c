@@ -22,7 +22,12 @@ bool generate_store(ScriptStore *store, Arena *arena, Error *err) {
              "l_bucket{a=\"1\", le=\"1\"} 1+2x50\n"
              "l_bucket{a=\"1\", le=\"+Inf\"} 2+2x50\n"
              "l_bucket{a=\"2\", le=\"1\"} 9 8 7 6 5+1x40\n"
-             "l_bucket{a=\"2\", le=\"+Inf\"} 8+1x50\n"),
+             "l_bucket{a=\"2\", le=\"+Inf\"} 8+1x50\n"
+             "m{instance=\"i\", job=\"j\", a=\"1\"} 3-1x50\n"
+             "m{instance=\"i\", job=\"k\", a=\"1\"} 0+1x9 stale 0+2x40\n"
+             "target_info{instance=\"i\", job=\"j\", b=\"x\", c=\"1\"} 1+0x14 stale\n"
+             "target_info{instance=\"i\", job=\"j\", b=\"y\"} _x16 1+0x30\n"
+             "p_info{instance=\"i\", job=\"k\", b=\"z\"} 1+0x50\n"),
         30000, false, arena, err);
 }
 
@@ -52,7 +57,7 @@ static void make_moved(Generator *g) {
 }
 
 static void make_selector(Generator *g) {
-    PICK(g, "c_total", "g", "h", "l_bucket", "nothing", "{__name__=~\"c_total|g\"}",
+    PICK(g, "c_total", "g", "h", "l_bucket", "nothing", "m", "{__name__=~\"c_total|g\"}",
          "{__name__=~\".+\", a=\"1\"}");
 }
 
@@ -65,6 +70,7 @@ static void make_matrix(Generator *g, int depth) {
     } else {
         make_selector(g);
         PICK(g, "[1m]", "[2m]", "[5m]", "[10m]", "[31s]");
+        PICK(g, "", "", "", "", "", "", " anchored", " smoothed");
     }
     make_moved(g);
 }
@@ -83,6 +89,12 @@ static void make_call(Generator *g, int depth) {
     }
     builder_add(g->out, function->name);
     builder_add_char(g->out, '(');
+    if (id == FUNCTION_INFO) {
+        make_vector(g, depth - 1);
+        PICK(g, ")", ", {b=~\".+\"})", ", {c=\"1\"})", ", {__name__=~\".+_info\"})",
+             ", {__name__!=\"p_info\", b=~\".*\"})");
+        return;
+    }
     for (size_t i = 0; i < function->take_count; i++) {
         if (i > 0) builder_add(g->out, TEXT(", "));
         switch (function->takes[i]) {
@@ -149,6 +161,7 @@ static void make_binary(Generator *g, int depth) {
 static void make_vector(Generator *g, int depth) {
     if (depth <= 0) {
         make_selector(g);
+        PICK(g, "", "", "", "", "", " smoothed");
         make_moved(g);
         return;
     }

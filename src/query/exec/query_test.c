@@ -73,6 +73,32 @@ static void check_refused(Test *t, ScriptStore *store, QueryRequest request, Err
     }
 }
 
+TEST(what_is_experimental_can_be_switched_off) {
+    ScriptStore store;
+    begin(t, &store);
+    static const char *const experimental[] = {
+        "info(g)",       "rate(g[1m] anchored)", "sum(g smoothed)",
+        "g + fill(0) h", "limitk(1, g)",         "mad_over_time(g[5m])",
+        "g[1m + 1m]",    "g offset (30 + 30)",   "sort_by_label(g, \"a\")",
+        "vector(step())"};
+    QueryRequest request = {.start_ms = 240000, .end_ms = 240000};
+    QueryResult result;
+    SourceRange where;
+    for (size_t i = 0; i < COUNT(experimental); i++) {
+        request.text = text_from_cstring(experimental[i]);
+        request.stable_only = false;
+        check_ok(t, query_run(store.store, &request, t->arena, &result, &where, t->err));
+        request.stable_only = true;
+        check_error(t, query_run(store.store, &request, t->arena, &result, &where, t->err),
+                    ERROR_BAD_INPUT);
+        check(t, text_find(text_from_cstring(t->err->message), TEXT("query.experimental")) >= 0);
+        check(t, where.from < where.to && where.to <= request.text.len);
+    }
+    request.text = TEXT("sum(rate(g[5m] offset -1m)) + topk(1, h)");
+    check_ok(t, query_run(store.store, &request, t->arena, &result, &where, t->err));
+    script_store_close(&store);
+}
+
 TEST(limits_are_kept_and_named) {
     ScriptStore store;
     begin(t, &store);
@@ -181,7 +207,7 @@ TEST(memory_is_charged_to_the_budget_and_given_back) {
     QueryResult result;
     check_ok(t, query_run(store.store, &ranged, t->arena, &result, NULL, t->err));
     check(t, result.stats.memory_peak_bytes > 12 * 10001 * 8);
-    check_i64(t, 12, result.stats.series);
+    check_i64(t, 17, result.stats.series);
     check(t, result.stats.samples > 500);
     check_i64(t, 0, atomic_load(&budget.used));
     budget.limit = 2000;
@@ -305,7 +331,8 @@ TEST(the_seeds_of_other_fuzzers_find_nothing) {
     script_store_close(&store);
 }
 
-TEST_MAIN("query", CASE(answers_have_the_shapes_of_prometheus), CASE(limits_are_kept_and_named),
+TEST_MAIN("query", CASE(answers_have_the_shapes_of_prometheus),
+          CASE(what_is_experimental_can_be_switched_off), CASE(limits_are_kept_and_named),
           CASE(the_ends_of_time_are_no_harm), CASE(the_deepest_trees_run),
           CASE(memory_is_charged_to_the_budget_and_given_back),
           CASE(memory_follows_what_is_answered), CASE(time_and_cancelling_stop_a_query),

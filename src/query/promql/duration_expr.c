@@ -210,6 +210,8 @@ static bool settle(Parser *parser, Expr *expr, int64_t *ms, Expr **given) {
     double seconds;
     *ms = 0;
     *given = NULL;
+    if (expr->kind != EXPR_NUMBER)
+        parser_experimental(parser, expr->range, TEXT("a calculated duration"));
     if (!calculate(expr, &nothing, &seconds)) {
         *given = expr;
         return true;

@@ -13,8 +13,9 @@
 #define TAKES_PICK(a, b, c, d, e, name, ...) name
 #define TAKES(...) \
     TAKES_PICK(__VA_ARGS__, TAKES_5, TAKES_4, TAKES_3, TAKES_2, TAKES_1, 0)(__VA_ARGS__)
-#define STATE_NOW   true
-#define STATE_LATER false
+#define STATE_NOW   true, false
+#define STATE_TRIAL true, true
+#define STATE_LATER false, false
 #define REPEAT_ONE  false
 #define REPEAT_MANY true
 

@@ -23,9 +23,10 @@ typedef struct Function {
     size_t take_count;                   // of `takes`
     size_t optional;                     // how many of the last ones may be left out
     bool variadic;                       // the last one may repeat
-    bool supported;  // false: known to Prometheus, answered with UNSUPPORTED until its kernel is
-                     // written
-    double gives;    // of the example, evaluated one hour after 1970 (NAN: not compared)
+    bool supported;     // false: known to Prometheus, answered with UNSUPPORTED until its kernel is
+                        // written
+    bool experimental;  // Prometheus has it behind a feature flag
+    double gives;       // of the example, evaluated one hour after 1970 (NAN: not compared)
     Text example;
     Text help;
 } Function;

@@ -48,6 +48,12 @@ bool parser_unsupported(Parser *parser, SourceRange range, const char *what) {
                      place.column, what);
 }
 
+void parser_experimental(Parser *parser, SourceRange range, Text what) {
+    if (parser->promql->experimental.len > 0) return;
+    parser->promql->experimental = what;
+    parser->promql->experimental_at = range;
+}
+
 bool parser_advance(Parser *parser) {
     parser->last = parser->token.range;
     parser->token = lexer_next(&parser->lexer);
@@ -182,6 +188,7 @@ static bool parse_fills(Parser *parser, Expr *expr) {
         Lexer ahead = parser->lexer;
         if (word == COUNT(words) || lexer_next(&ahead).kind != TOKEN_LEFT_PAREN) return true;
         SourceRange range = parser->token.range;
+        parser_experimental(parser, range, TEXT("the modifier fill"));
         if (binary_op_is_set(expr->as.binary.op)) {
             return parser_fail(parser, range,
                                "filling in missing series not allowed for set operators");
@@ -280,6 +287,7 @@ static bool parse_call(Parser *parser, Token name, Expr **out) {
     Expr *expr = parser_node(parser, EXPR_CALL, name.range.from);
     expr->as.call.function = function;
     expr->as.call.args = args.at;
+    if (function->experimental) parser_experimental(parser, name.range, function->name);
     expr->as.call.arg_count = args.count;
     for (size_t i = 0; i < args.count; i++) TRY(parser_adopt(parser, expr, args.at[i]));
     *out = expr;
@@ -316,6 +324,8 @@ static bool parse_aggregate(Parser *parser, Token name, AggregateOp op, Expr **o
     expr->as.aggregate.expr = args.at[args.count - 1];
     if (wanted == 2) expr->as.aggregate.param = args.at[0];
     for (size_t i = 0; i < args.count; i++) TRY(parser_adopt(parser, expr, args.at[i]));
+    if (op == AGG_LIMITK || op == AGG_LIMIT_RATIO)
+        parser_experimental(parser, name.range, aggregate_op_name(op));
     *out = expr;
     return true;
 }

@@ -22,6 +22,9 @@ bool parser_unexpected(Parser *parser, const char *context, const char *expected
 // What the language has and this version has not: UNSUPPORTED naming it.
 bool parser_unsupported(Parser *parser, SourceRange range, const char *what);
 
+// Notes that the query uses what Prometheus calls experimental.
+void parser_experimental(Parser *parser, SourceRange range, Text what);
+
 // Moves on. A bad token is an error when it is met.
 must_use bool parser_advance(Parser *parser);
 must_use bool parser_expect(Parser *parser, TokenKind kind, const char *context,

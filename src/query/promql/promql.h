@@ -13,6 +13,9 @@ typedef struct Promql {
     Text text;
     Expr *root;
     ARRAY(Regex *) regexes;  // to be closed
+    // The first thing that Prometheus has behind a feature flag: its name (none: empty) and place.
+    Text experimental;
+    SourceRange experimental_at;
 } Promql;
 
 // `text` must outlive the tree (names are views into it). On failure nothing is left to close.

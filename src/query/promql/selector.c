@@ -230,6 +230,8 @@ static bool parse_extent(Parser *parser, Expr *expr) {
         return parser_fail(parser, range,
                            "anchored and smoothed modifiers cannot be used together, nor twice");
     }
+    parser_experimental(parser, range,
+                        anchored ? TEXT("the modifier anchored") : TEXT("the modifier smoothed"));
     expr->as.selector.extent = anchored ? EXTENT_ANCHORED : EXTENT_SMOOTHED;
     TRY(parser_advance(parser));
     expr->range.to = parser->last.to;
