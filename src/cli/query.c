@@ -24,7 +24,7 @@ static int64_t step_for(int64_t span_ms) {
 
 typedef struct Asked {
     Text query;
-    bool is_range;
+    bool is_range, explain;
     int64_t start_ms, end_ms, step_ms;
     bool has_time;
     int64_t time_ms;
@@ -73,6 +73,7 @@ static bool read_call(const Call *call, Asked *out, Error *err) {
     static const FlagId range_flags[] = {FLAG_SINCE, FLAG_START, FLAG_END, FLAG_STEP};
     for (size_t i = 0; i < COUNT(range_flags); i++)
         out->is_range = out->is_range || call_has(call, range_flags[i]);
+    out->explain = call_has(call, FLAG_EXPLAIN);
     out->has_time = call_has(call, FLAG_TIME);
     if (out->has_time && out->is_range) {
         return error_set(
@@ -113,6 +114,9 @@ static ExitCode print_answer(const Asked *asked, Text body, Arena *arena, Error 
     if (asked->format == TABLE_JSON) {
         builder_add(&out, text_trim(body));
         builder_add_char(&out, '\n');
+    } else if (asked->explain) {
+        if (!query_print_plan(json_get(root, TEXT("data")), asked->format, arena, &out, err))
+            return CODE_FAILED;
     } else if (!query_print(json_get(root, TEXT("data")), asked->format, arena, &out, &rows, err)) {
         return CODE_FAILED;
     }
@@ -139,7 +143,9 @@ ExitCode command_query(Call *call, Error *err) {
         add_seconds(&form, "step", asked.step_ms);
     }
     HttpClientAnswer answer;
-    Text path = asked.is_range ? TEXT("/api/v1/query_range") : TEXT("/api/v1/query");
+    Text path = asked.explain    ? TEXT("/api/traceo/v1/query_explain")
+                : asked.is_range ? TEXT("/api/v1/query_range")
+                                 : TEXT("/api/v1/query");
     if (!client_send(&client, TEXT("POST"), path, TEXT("application/x-www-form-urlencoded"),
                      TEXT_NONE, builder_text(&form), call->arena, &answer, err)) {
         return client_code(err);

@@ -31,6 +31,7 @@ typedef struct QueryRequest {
     Budget *memory;  // of all queries; may be NULL
     Clock *clock;
     _Atomic bool *cancelled;  // may be NULL
+    bool measure;             // fill QueryResult.plan; needs `clock`
 } QueryRequest;
 
 typedef struct QuerySeries {
@@ -42,6 +43,20 @@ typedef struct QuerySeries {
     // nothing.
     const Histogram *const *histograms;
 } QuerySeries;
+
+// What a node of the plan did: the selectors, functions and operators of the text that are computed
+// over series. Costs are its own, without those of the nodes below it.
+typedef struct QueryPlanNode QueryPlanNode;
+struct QueryPlanNode {
+    const Expr *expr;  // NULL: the root, which stands for making the result out of its only child
+    QueryPlanNode *outer, *first, *next;
+    uint64_t batches;      // pulled from it
+    uint64_t series;       // that it gave: those that had a value at any step
+    uint64_t points;       // their values
+    uint64_t samples;      // read from the store
+    int64_t own_ns;        // of all threads together
+    int64_t memory_bytes;  // that it held at most
+};
 
 typedef struct QueryStats {
     uint64_t series, samples;
@@ -55,7 +70,8 @@ typedef struct QueryResult {
     Text string;
     int64_t time_ms;  // of the evaluation (STRING)
     Texts warnings, infos;
-    QueryStats stats;
+    QueryStats stats;     // also of a query that failed
+    QueryPlanNode *plan;  // the same, on the arena of the request; NULL unless it was measured
 } QueryResult;
 
 // `where` gets the part of the text that an error is about, when it is about one.
@@ -66,3 +82,13 @@ must_use bool query_run(SeriesStore *store, const QueryRequest *request, Arena *
 // Prometheus' JSON `data` of a result ("resultType" before "result", values as strings).
 struct JsonWriter;
 void query_write_json(const QueryResult *result, struct JsonWriter *writer);
+
+// The node below the root: {"node":"sum by (job)","operator":"aggregate","position":[0,20],
+// "batches":…,"series":…,"points":…,"samples":…,"selfMs":…,"totalMs":…,"memoryBytes":…,
+// "children":[…]}. Nodes deeper than QUERY_PLAN_DEPTH are left out: their costs are those of the
+// last one shown, whose "hidden" says how many they are.
+enum { QUERY_PLAN_DEPTH = 24, QUERY_PLAN_TEXT = 200 };
+void query_plan_write_json(const QueryPlanNode *plan, struct JsonWriter *writer);
+// One line: `sum by (job) 12.3ms 20 series < rate 40.1ms 5000 series < up[5m] …`; brackets around
+// the children of a node that has several.
+void query_plan_print(const QueryPlanNode *plan, Builder *out);

@@ -1,61 +1,10 @@
 // Queries: /query, /query_range, /query_exemplars.
 
-#include "base/limits.h"
-#include "query/query.h"
 #include "server/matchers.h"
+#include "server/queries.h"
 #include "server/serve.h"
 
-// ---- Running ----
-
-// What is wrong with the text, also that it is too long or too deep, is bad_data and 400.
-static bool text_is_bad(Error *err) {
-    err->code = ERROR_BAD_INPUT;
-    return error_context(err, "invalid parameter \"query\"");
-}
-
-// An error that is about a part of the text says which. (An empty range at the beginning is none.)
-static void fault_at(Request *request, SourceRange where) {
-    if (where.to == 0) return;
-    request->fault_text = param_text(request, TEXT("query"));
-    request->fault = where;
-}
-
-// What is wrong with running it is execution and 422.
-static bool query_failed(Request *request, Error *err) {
-    count_up(&request->server->counters.queries_failed, 1);
-    if (err->code == ERROR_TOO_LARGE) return text_is_bad(err);
-    if (err->code != ERROR_BAD_INPUT) return false;
-    Text message = text_from_cstring(err->message);
-    if (text_find(message, TEXT("parse error: ")) >= 0 ||
-        text_starts_with(message, TEXT("invalid expression type "))) {
-        return text_is_bad(err);
-    }
-    request->fail_status = 422;
-    request->fail_type = "execution";
-    return false;
-}
-
-// Parameters that both kinds of query have.
-static bool request_begin(Request *request, QueryRequest *query, Error *err) {
-    Server *server = request->server;
-    int64_t timeout_max_ms = atomic_load(&server->query_timeout_ms);
-    *query = (QueryRequest){
-        .text = param_text(request, TEXT("query")),
-        .stable_only = atomic_load(&server->query_stable_only),
-        .memory = store_query_budget(server->options.store),
-        .clock = server->options.clock,
-        .cancelled = &request->cancelled,
-    };
-    TRY(param_duration_ms(request, TEXT("lookback_delta"), atomic_load(&server->query_lookback_ms),
-                          &query->lookback_ms, err));
-    TRY(param_duration_ms(request, TEXT("timeout"), timeout_max_ms, &query->limits.time_ms, err));
-    if (query->limits.time_ms <= 0 || query->limits.time_ms > timeout_max_ms)
-        query->limits.time_ms = timeout_max_ms;
-    query->limits.memory_bytes = atomic_load(&server->query_memory_bytes);
-    query->limits.samples_max = atomic_load(&server->query_samples_max);
-    if (query->lookback_ms < 0) query->lookback_ms = 0;
-    return true;
-}
+// ---- Queries ----
 
 static double seconds(int64_t ns) {
     return (double)ns / 1e9;
@@ -143,62 +92,23 @@ static bool answer_result(Request *request, QueryResult *result, Arena *arena, E
 }
 
 static bool run_query(Request *request, const QueryRequest *query, Error *err) {
-    Counters *counters = &request->server->counters;
-    Tenant *tenant;
-    TRY(request_tenant(request, false, &tenant, err));
-    count_up(&counters->queries, 1);
+    uint64_t limit;
     AUTO(arena_free) Arena arena = {0};
-    QueryResult result = {0};
-    SourceRange where = {0};
-    if (!query_run(tenant == NULL ? NULL : tenant->series, query, &arena, &result, &where, err)) {
-        fault_at(request, where);
-        return query_failed(request, err);
-    }
-    count_up(&counters->query_samples, result.stats.samples);
-    count_up(&counters->query_ns, (uint64_t)MAX(result.stats.run_ns, 0));
+    QueryResult result;
+    TRY(param_limit(request, TEXT("limit"), &limit, err));
+    TRY(request_run_query(request, query, &arena, &result, err));
     return answer_result(request, &result, &arena, err);
 }
 
 bool serve_query(Request *request, Error *err) {
-    Clock *clock = request->server->options.clock;
     QueryRequest query;
-    int64_t time_ms;
-    uint64_t limit;
-    TRY(param_limit(request, TEXT("limit"), &limit, err));
-    TRY(param_time(request, TEXT("time"), clock->wall_ms(clock), &time_ms, err));
-    TRY(request_begin(request, &query, err));
-    query.start_ms = query.end_ms = time_ms;
+    TRY(query_params_instant(request, &query, err));
     return run_query(request, &query, err);
 }
 
 bool serve_query_range(Request *request, Error *err) {
     QueryRequest query;
-    int64_t start_ms, end_ms, step_ms;
-    uint64_t limit;
-    TRY(param_limit(request, TEXT("limit"), &limit, err));
-    TRY(param_time_needed(request, TEXT("start"), &start_ms, err));
-    TRY(param_time_needed(request, TEXT("end"), &end_ms, err));
-    if (end_ms < start_ms) {
-        return error_set(err, ERROR_BAD_INPUT,
-                         "invalid parameter \"end\": end timestamp must not be before start time");
-    }
-    TRY(param_duration_ms_needed(request, TEXT("step"), &step_ms, err));
-    if (step_ms <= 0) {
-        return error_set(err, ERROR_BAD_INPUT,
-                         "invalid parameter \"step\": zero or negative query resolution step "
-                         "widths are not accepted. Try a positive "
-                         "integer");
-    }
-    if ((end_ms - start_ms) / step_ms > LIMIT_QUERY_POINTS) {
-        return error_set(err, ERROR_BAD_INPUT,
-                         "exceeded maximum resolution of 11,000 points per timeseries. Try "
-                         "decreasing the query resolution "
-                         "(?step=XX)");
-    }
-    TRY(request_begin(request, &query, err));
-    query.start_ms = start_ms;
-    query.end_ms = end_ms;
-    query.step_ms = step_ms;
+    TRY(query_params_range(request, &query, err));
     return run_query(request, &query, err);
 }
 
@@ -310,8 +220,8 @@ bool serve_query_exemplars(Request *request, Error *err) {
     AUTO(promql_close) Promql parsed = {0};
     SourceRange where = {0};
     if (!promql_parse(param_text(request, TEXT("query")), &arena, &parsed, &where, err)) {
-        fault_at(request, where);
-        return text_is_bad(err);
+        query_fault_at(request, where);
+        return query_text_is_bad(err);
     }
     Selectors selectors = {0};
     find_selectors(parsed.root, &arena, &selectors);

@@ -5,6 +5,9 @@
 
 #include "server/request.h"
 
+// explain.c
+bool serve_query_explain(Request *request, Error *err);
+
 // health.c
 bool serve_root(Request *request, Error *err);
 bool serve_healthy(Request *request, Error *err);

@@ -292,6 +292,39 @@ TEST(answers_that_would_be_too_large_are_refused_by_name) {
     check(t, given_back);
     test_server_end(t, &world);
 }
+
+TEST(a_query_can_be_explained) {
+    TestServer world;
+    test_server_plain(t, &world);
+    test_write_some(t, &world, TEXT_NONE, TEXT_NONE);
+    static const char *const targets[] = {
+        "/api/traceo/v1/query_explain?query=sum(up)&time=1760000030",
+        "/api/traceo/v1/query_explain?query=sum(up)&start=1760000000&end=1760000030&step=15"};
+    for (size_t i = 0; i < COUNT(targets); i++) {
+        HttpClientAnswer answer = test_get(t, &world, targets[i]);
+        check_status(t, 200, answer);
+        JsonValue *root;
+        check_ok(t, json_parse(answer.body, t->arena, &root, t->err));
+        const JsonValue *data = json_get(root, TEXT("data")), *plan = json_get(data, TEXT("plan"));
+        check_text(t, TEXT("sum(up)"), json_get(data, TEXT("query"))->text);
+        check_text(t, TEXT("sum"), json_get(plan, TEXT("node"))->text);
+        check_text(t, TEXT("aggregate"), json_get(plan, TEXT("operator"))->text);
+        const JsonValue *child = json_get(plan, TEXT("children"))->first;
+        check_text(t, TEXT("up"), json_get(child, TEXT("node"))->text);
+        check_text(t, TEXT("4"), json_get(child, TEXT("position"))->first->text);
+        check_text(t, TEXT("2"), json_get(child, TEXT("series"))->text);
+        check_text(t, i == 0 ? TEXT("2") : TEXT("6"), json_get(child, TEXT("points"))->text);
+        check_text(t, TEXT("6"), json_get(child, TEXT("samples"))->text);
+        check_text(t, TEXT("6"), json_get(json_get(data, TEXT("totals")), TEXT("samples"))->text);
+    }
+    check_status(t, 400, test_get(t, &world, "/api/traceo/v1/query_explain?query=sum("));
+    check_status(t, 400, test_get(t, &world, "/api/traceo/v1/query_explain?query=1&start=1"));
+    check_status(
+        t, 400,
+        test_get(t, &world, "/api/traceo/v1/query_explain?query=1&time=1&start=1&end=2&step=1"));
+    test_server_end(t, &world);
+}
+
 TEST_MAIN("server/query", CASE(what_is_written_can_be_asked_for_in_every_way),
           CASE(what_was_acknowledged_is_there_after_a_restart),
           CASE(forms_are_read_from_the_body_and_before_the_url),
@@ -300,4 +333,4 @@ TEST_MAIN("server/query", CASE(what_is_written_can_be_asked_for_in_every_way),
           CASE(large_answers_are_packed_for_those_who_ask),
           CASE(wrong_questions_are_answered_in_the_words_of_prometheus),
           CASE(what_fails_while_it_runs_is_an_execution_error),
-          CASE(answers_that_would_be_too_large_are_refused_by_name))
+          CASE(answers_that_would_be_too_large_are_refused_by_name), CASE(a_query_can_be_explained))

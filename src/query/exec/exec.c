@@ -12,7 +12,8 @@ enum { NOTES_MAX = 32, BATCH_VALUES = 16384, BATCH_ROWS_MAX = 128 };
 void *operator_make(Exec *exec, size_t size, const Expr *expr, Steps steps,
                     bool (*next)(Operator *, StepBatch *, Error *)) {
     Operator *operator= arena_push_size(exec->arena, size, _Alignof(max_align_t));
-    *operator=(Operator){.exec = exec, .expr = expr, .steps = steps, .next = next};
+    *operator=(Operator){
+        .exec = exec, .expr = expr, .steps = steps, .next = next, .node = exec->opening};
     *array_add(&exec->operators) = operator;
     return operator;
 }

@@ -64,8 +64,16 @@ typedef struct Exec {
     ARRAY(Text) infos;
     uint64_t series, samples;
     int64_t memory_peak;
-    Builder wire;  // scratch for label bytes
+    Builder wire;            // scratch for label bytes
+    QueryPlanNode *opening;  // the node whose operators are being made; NULL: nothing is measured
 } Exec;
+
+// What one instance of an operator did. Each is counted by the thread that pulls it, and added up
+// when the query ends.
+typedef struct Counted {
+    uint64_t batches, series, points, samples;
+    int64_t own_ns, memory_bytes;
+} Counted;
 
 struct Operator {
     Exec *exec;
@@ -74,6 +82,9 @@ struct Operator {
     bool one_name;  // all series bear the same metric name: dropping it makes no duplicates
     Arena keep, batch;
     int64_t extra_bytes;  // memory outside the arenas
+    QueryPlanNode *node;  // whose part it is; NULL: nothing is measured
+    bool gives;           // it is what the node gives, not a part inside
+    Counted counted;
     bool (*next)(Operator *operator, StepBatch * out, Error *err);
     void (*close)(Operator *operator);  // of what lies outside the arenas; may be NULL
 };
@@ -89,11 +100,39 @@ void *operator_make(Exec *exec, size_t size, const Expr *expr, Steps steps,
 must_use bool exec_tick(Exec *exec, Error *err);
 void exec_close(Exec *exec);
 
+bool operator_next_measured(Operator *operator, StepBatch * out, Error *err);
 static inline bool operator_next(Operator *operator, StepBatch * out, Error *err) {
+    if (unlikely(operator->node != NULL)) return operator_next_measured(operator, out, err);
     arena_clear(&operator->batch);
     *out = (StepBatch){NULL, 0};
     return exec_tick(operator->exec, err) && operator->next(operator, out, err);
 }
+
+// ---- measure.c: what each node of the plan costs ----
+
+// A stretch of time on this thread. Stretches nest; what an inner one took is not the outer one's.
+typedef struct Stretch {
+    Clock *clock;
+    int64_t began_ns, inner_ns;
+    struct Stretch *outer;
+} Stretch;
+void stretch_begin(Stretch *stretch, Clock *clock);
+int64_t stretch_end(Stretch *stretch);  // its own time
+
+void plan_begin(Exec *exec);  // makes the root
+// Around everything that opens the operators of an expression (or computes a scalar one); both do
+// nothing when nothing is measured.
+typedef struct PlanOpening {
+    QueryPlanNode *node;
+    Stretch stretch;
+} PlanOpening;
+void plan_open(Exec *exec, const Expr *expr, PlanOpening *opening);
+// `made`: what the expression became; NULL when that failed, or for a scalar. An expression that
+// became the operator of another one has no node.
+void plan_opened(Exec *exec, PlanOpening *opening, Operator *made);
+void plan_count_scalar(Exec *exec, Steps steps);  // the node being opened gave one value per step
+void operator_count_memory(Operator *operator);
+QueryPlanNode *plan_end(Exec *exec);  // adds up; NULL when nothing was measured
 
 // What a query may take at most, its own limit or that of all queries. 0: no end.
 int64_t exec_memory_max(const Exec *exec);

@@ -57,7 +57,7 @@ static bool binary_open(Exec *exec, const Expr *expr, Steps steps, Operator **ou
                    : binary_scalar_open(exec, expr, steps, out, err);
 }
 
-bool operator_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, Error *err) {
+static bool expr_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, Error *err) {
     assert(expr->type == VALUE_VECTOR && steps.count > 0);
     switch (expr->kind) {
         case EXPR_SELECTOR:
@@ -79,6 +79,14 @@ bool operator_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, Er
             break;
     }
     unreachable("the checker let a vector through that is none");
+}
+
+bool operator_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, Error *err) {
+    PlanOpening opening;
+    plan_open(exec, expr, &opening);
+    bool opened = expr_open(exec, expr, steps, out, err);
+    plan_opened(exec, &opening, opened ? *out : NULL);
+    return opened;
 }
 
 // ---- Scalars ----
@@ -155,10 +163,8 @@ static bool scalar_binary(Exec *exec, const Expr *expr, Steps steps, Arena *aren
     return true;
 }
 
-bool scalar_eval(Exec *exec, const Expr *expr, Steps steps, Arena *arena, double **out,
-                 Error *err) {
-    assert(expr->type == VALUE_SCALAR);
-    if (expr->kind == EXPR_PAREN) return scalar_eval(exec, expr->as.paren, steps, arena, out, err);
+static bool scalar_compute(Exec *exec, const Expr *expr, Steps steps, Arena *arena, double **out,
+                           Error *err) {
     double *column;
     if (expr->kind == EXPR_UNARY) {
         TRY(scalar_eval(exec, expr->as.unary.expr, steps, arena, &column, err));
@@ -177,4 +183,19 @@ bool scalar_eval(Exec *exec, const Expr *expr, Steps steps, Arena *arena, double
     }
     *out = column;
     return true;
+}
+
+bool scalar_eval(Exec *exec, const Expr *expr, Steps steps, Arena *arena, double **out,
+                 Error *err) {
+    assert(expr->type == VALUE_SCALAR);
+    if (expr->kind == EXPR_PAREN) return scalar_eval(exec, expr->as.paren, steps, arena, out, err);
+    // A number inside a query is said with the node that it belongs to.
+    if (expr->kind == EXPR_NUMBER && (exec->opening == NULL || exec->opening->outer != NULL))
+        return scalar_compute(exec, expr, steps, arena, out, err);
+    PlanOpening opening;
+    plan_open(exec, expr, &opening);
+    bool computed = scalar_compute(exec, expr, steps, arena, out, err);
+    if (computed) plan_count_scalar(exec, steps);
+    plan_opened(exec, &opening, NULL);
+    return computed;
 }

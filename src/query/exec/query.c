@@ -127,6 +127,16 @@ static bool run_matrix(Exec *exec, const Expr *root, QueryResult *out, Error *er
     return true;
 }
 
+static bool run_string(Exec *exec, const Expr *root, QueryResult *out) {
+    PlanOpening opening;
+    plan_open(exec, root, &opening);
+    out->type = VALUE_STRING;
+    out->time_ms = exec->steps.start_ms;
+    out->string = text_copy(expr_inner(root)->as.string, exec->arena);
+    plan_opened(exec, &opening, NULL);
+    return true;
+}
+
 static bool run_root(Exec *exec, const Expr *root, QueryResult *out, Error *err) {
     if (exec->request->step_ms > 0 && root->type != VALUE_SCALAR && root->type != VALUE_VECTOR) {
         return error_set(
@@ -142,10 +152,7 @@ static bool run_root(Exec *exec, const Expr *root, QueryResult *out, Error *err)
         case VALUE_MATRIX:
             return run_matrix(exec, root, out, err);
         case VALUE_STRING:
-            out->type = VALUE_STRING;
-            out->time_ms = exec->steps.start_ms;
-            out->string = text_copy(expr_inner(root)->as.string, exec->arena);
-            return true;
+            return run_string(exec, root, out);
         case VALUE_NONE:
             break;
     }
@@ -244,10 +251,13 @@ bool query_run(SeriesStore *store, const QueryRequest *request, Arena *arena, Qu
     TRY(steps_of(request, &exec.steps, err));
     TRY(promql_resolve(&promql, request->step_ms, request->end_ms - request->start_ms, where, err));
     TRY(random_hash_key(&exec.hash_key, err));
-    TRY(run_root(&exec, promql.root, out, err));
-    out->warnings = notes_of(exec.warnings.at, exec.warnings.count, arena);
-    out->infos = notes_of(exec.infos.at, exec.infos.count, arena);
+    plan_begin(&exec);
+    bool ran = run_root(&exec, promql.root, out, err);
+    out->plan = plan_end(&exec);
     out->stats = (QueryStats){exec.series, exec.samples, parsed_ns - began_ns,
                               now_ns(request) - parsed_ns, exec.memory_peak};
+    if (!ran) return false;
+    out->warnings = notes_of(exec.warnings.at, exec.warnings.count, arena);
+    out->infos = notes_of(exec.infos.at, exec.infos.count, arena);
     return true;
 }

@@ -93,8 +93,8 @@ static bool open_subquery(RangeSource *source, const Expr *matrix, Error *err) {
     return true;
 }
 
-bool range_source_open(Exec *exec, const Expr *matrix, Steps steps, RangeSource **out, Error *err) {
-    matrix = expr_inner(matrix);
+static bool source_open(Exec *exec, const Expr *matrix, Steps steps, RangeSource **out,
+                        Error *err) {
     RangeSource *source = operator_new(exec, RangeSource, matrix, steps, NULL);
     source->operator.close = source_close;
     int64_t first_end_ms, step_ms, range_ms;
@@ -107,6 +107,15 @@ bool range_source_open(Exec *exec, const Expr *matrix, Steps steps, RangeSource 
     *out = source;
     return matrix->kind == EXPR_SUBQUERY ? open_subquery(source, matrix, err)
                                          : open_selector(source, matrix, err);
+}
+
+bool range_source_open(Exec *exec, const Expr *matrix, Steps steps, RangeSource **out, Error *err) {
+    matrix = expr_inner(matrix);
+    PlanOpening opening;
+    plan_open(exec, matrix, &opening);
+    bool opened = source_open(exec, matrix, steps, out, err);
+    plan_opened(exec, &opening, opened ? &(*out)->operator: NULL);
+    return opened;
 }
 
 bool range_source_one_name(const RangeSource *source) {
@@ -125,6 +134,7 @@ static bool next_selected(RangeSource *source, RangeSeries *out, bool *more, Err
                              "native histograms are stored but not evaluated yet");
         }
         exec->samples += columns->count;
+        source->operator.counted.samples += columns->count;
         source->operator.extra_bytes =(int64_t)(columns->capacity * 16);
         if (exec->request->limits.samples_max > 0 &&
             exec->samples > (uint64_t)exec->request->limits.samples_max) {
@@ -173,7 +183,22 @@ static bool next_of_subquery(RangeSource *source, RangeSeries *out, bool *more, 
     return true;
 }
 
-bool range_source_next(RangeSource *source, RangeSeries *out, bool *more, Error *err) {
+static bool source_next(RangeSource *source, RangeSeries *out, bool *more, Error *err) {
     return source->operator.expr->kind == EXPR_SUBQUERY ? next_of_subquery(source, out, more, err)
                                                         : next_selected(source, out, more, err);
+}
+
+bool range_source_next(RangeSource *source, RangeSeries *out, bool *more, Error *err) {
+    if (likely(source->operator.node == NULL)) return source_next(source, out, more, err);
+    Stretch stretch;
+    Counted *counted = &source->operator.counted;
+    stretch_begin(&stretch, source->operator.exec->request->clock);
+    bool went = source_next(source, out, more, err);
+    counted->own_ns += stretch_end(&stretch);
+    counted->batches++;
+    operator_count_memory(&source->operator);
+    if (!went || !*more) return went;
+    counted->series++;
+    counted->points += out->count;
+    return true;
 }

@@ -93,6 +93,7 @@ static bool select_next(Operator *operator, StepBatch * out, Error *err) {
                              "native histograms are stored but not evaluated yet");
         }
         exec->samples += select->columns.count;
+        operator->counted.samples += select->columns.count;
         operator->extra_bytes =(int64_t)(select->columns.capacity * 16);
         if (exec->request->limits.samples_max > 0 &&
             exec->samples > (uint64_t)exec->request->limits.samples_max) {

@@ -120,13 +120,16 @@ static void print_arguments(const Function *function, Expr *const *args, size_t 
     builder_add_char(out, ')');
 }
 
-static void print_aggregate(const Expr *expr, Builder *out) {
+static void print_grouping(const Expr *expr, Builder *out) {
     builder_add(out, aggregate_op_name(expr->as.aggregate.op));
-    if (expr->as.aggregate.grouped) {
-        builder_add(out, expr->as.aggregate.without ? TEXT(" without") : TEXT(" by"));
-        print_names(expr->as.aggregate.labels, out);
-        builder_add_char(out, ' ');
-    }
+    if (!expr->as.aggregate.grouped) return;
+    builder_add(out, expr->as.aggregate.without ? TEXT(" without") : TEXT(" by"));
+    print_names(expr->as.aggregate.labels, out);
+}
+
+static void print_aggregate(const Expr *expr, Builder *out) {
+    print_grouping(expr, out);
+    if (expr->as.aggregate.grouped) builder_add_char(out, ' ');
     Expr *args[2] = {expr->as.aggregate.param, expr->as.aggregate.expr};
     bool has_param = args[0] != NULL;
     print_arguments(NULL, has_param ? args : args + 1, has_param ? 2 : 1, out);
@@ -149,10 +152,8 @@ static void print_fill(const char *word, double value, Builder *out) {
     builder_add_char(out, ')');
 }
 
-static void print_binary(const Expr *expr, Builder *out) {
+static void print_operator(const Expr *expr, Builder *out) {
     const VectorMatching *matching = &expr->as.binary.matching;
-    promql_print(expr->as.binary.left, out);
-    builder_add_char(out, ' ');
     builder_add(out, binary_op_name(expr->as.binary.op));
     if (expr->as.binary.return_bool) builder_add(out, TEXT(" bool"));
     if (expr->as.binary.matching_given) {
@@ -166,8 +167,23 @@ static void print_binary(const Expr *expr, Builder *out) {
     }
     if (matching->fills_left) print_fill("fill_left", matching->fill_left, out);
     if (matching->fills_right) print_fill("fill_right", matching->fill_right, out);
+}
+
+static void print_binary(const Expr *expr, Builder *out) {
+    promql_print(expr->as.binary.left, out);
+    builder_add_char(out, ' ');
+    print_operator(expr, out);
     builder_add_char(out, ' ');
     promql_print(expr->as.binary.right, out);
+}
+
+static void print_subquery_range(const Expr *expr, Builder *out) {
+    builder_add_char(out, '[');
+    print_duration(expr->as.subquery.range_given, expr->as.subquery.range_ms, out);
+    builder_add_char(out, ':');
+    print_duration(expr->as.subquery.step_given, expr->as.subquery.step_ms, out);
+    builder_add_char(out, ']');
+    print_moved(expr, out);
 }
 
 void promql_print(const Expr *expr, Builder *out) {
@@ -183,12 +199,7 @@ void promql_print(const Expr *expr, Builder *out) {
             return;
         case EXPR_SUBQUERY:
             promql_print(expr->as.subquery.expr, out);
-            builder_add_char(out, '[');
-            print_duration(expr->as.subquery.range_given, expr->as.subquery.range_ms, out);
-            builder_add_char(out, ':');
-            print_duration(expr->as.subquery.step_given, expr->as.subquery.step_ms, out);
-            builder_add_char(out, ']');
-            print_moved(expr, out);
+            print_subquery_range(expr, out);
             return;
         case EXPR_CALL:
             builder_add(out, expr->as.call.function->name);
@@ -209,6 +220,75 @@ void promql_print(const Expr *expr, Builder *out) {
             builder_add_char(out, '(');
             promql_print(expr->as.paren, out);
             builder_add_char(out, ')');
+            return;
+    }
+    unreachable("a tenth kind of expression");
+}
+
+// ---- One node ----
+
+static bool is_literal(const Expr *expr) {
+    return expr->kind == EXPR_NUMBER || expr->kind == EXPR_STRING;
+}
+
+// The literals among the arguments, … for the others; nothing when there are none.
+static void print_literals(Expr *const *args, size_t count, Builder *out) {
+    bool any = false;
+    for (size_t i = 0; i < count; i++) any |= args[i] != NULL && is_literal(args[i]);
+    if (!any) return;
+    builder_add_char(out, '(');
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0) builder_add(out, TEXT(", "));
+        if (is_literal(args[i])) {
+            promql_print(args[i], out);
+        } else {
+            builder_add(out, TEXT("…"));
+        }
+    }
+    builder_add_char(out, ')');
+}
+
+static void print_binary_node(const Expr *expr, Builder *out) {
+    const Expr *left = expr_inner(expr->as.binary.left), *right = expr_inner(expr->as.binary.right);
+    if (is_literal(left)) {
+        promql_print(left, out);
+        builder_add_char(out, ' ');
+    }
+    print_operator(expr, out);
+    if (is_literal(right)) {
+        builder_add_char(out, ' ');
+        promql_print(right, out);
+    }
+}
+
+void promql_print_node(const Expr *expr, Builder *out) {
+    switch (expr->kind) {
+        case EXPR_NUMBER:
+        case EXPR_STRING:
+        case EXPR_SELECTOR:
+            promql_print(expr, out);
+            return;
+        case EXPR_SUBQUERY:
+            print_subquery_range(expr, out);
+            return;
+        case EXPR_CALL:
+            builder_add(out, expr->as.call.function->name);
+            print_literals(expr->as.call.args, expr->as.call.arg_count, out);
+            return;
+        case EXPR_AGGREGATE:
+            print_grouping(expr, out);
+            if (expr->as.aggregate.param == NULL) return;
+            if (expr->as.aggregate.grouped) builder_add_char(out, ' ');
+            print_literals((Expr *[]){expr->as.aggregate.param, expr->as.aggregate.expr}, 2, out);
+            return;
+        case EXPR_BINARY:
+            print_binary_node(expr, out);
+            return;
+        case EXPR_UNARY:
+            builder_add_char(out, expr->as.unary.negative ? '-' : '+');
+            return;
+        case EXPR_PAREN:
+            promql_print_node(expr->as.paren, out);
             return;
     }
     unreachable("a tenth kind of expression");

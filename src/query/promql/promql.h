@@ -38,6 +38,9 @@ SourcePlace source_place(Text text, uint32_t offset);
 
 // Prints the tree so that parsing it again gives an equal tree.
 void promql_print(const Expr *expr, Builder *out);
+// One node without its operands: "sum by (job)", "rate", "quantile_over_time(0.9, …)", "/ on (job)",
+// "> 5", a selector whole.
+void promql_print_node(const Expr *expr, Builder *out);
 bool expr_equal(const Expr *a, const Expr *b);
 
 // "5m", "1h30m", "1y2w3d4h5m6s7ms" to milliseconds and back (Prometheus' model.Duration); also used
