@@ -35,6 +35,10 @@ bool serve_query(Request *request, Error *err);
 bool serve_query_range(Request *request, Error *err);
 bool serve_query_exemplars(Request *request, Error *err);
 
+// prometheus_language.c
+bool serve_format_query(Request *request, Error *err);
+bool serve_parse_query(Request *request, Error *err);
+
 // prometheus_meta.c
 bool serve_series(Request *request, Error *err);
 bool serve_labels(Request *request, Error *err);

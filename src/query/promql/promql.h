@@ -43,6 +43,19 @@ void promql_print(const Expr *expr, Builder *out);
 void promql_print_node(const Expr *expr, Builder *out);
 bool expr_equal(const Expr *a, const Expr *b);
 
+// The tree as Prometheus' formatter writes it (/api/v1/format_query): what has at most `width` bytes
+// stands on one line, what has more is split. TOO_LARGE beyond QUERY_SHOWN_BYTES. Parsing it again
+// gives an equal tree, except that durations which were calculated show what they came to.
+enum { PROMQL_PRETTY_WIDTH = 100 };
+must_use bool promql_pretty(const Promql *promql, size_t width, Builder *out, Error *err);
+
+// The tree as JSON in the shape of Prometheus' /api/v1/parse_query. TOO_LARGE as above.
+struct JsonWriter;
+must_use bool promql_write_tree(const Promql *promql, struct JsonWriter *writer, Error *err);
+
+// The metric name that stood in front of a selector's braces in `text`; TEXT_NONE when none did.
+Text selector_name_in_front(const Expr *selector, Text text);
+
 // "5m", "1h30m", "1y2w3d4h5m6s7ms" to milliseconds and back (Prometheus' model.Duration); also used
 // by settings.
 must_use bool duration_parse_ms(Text text, int64_t *out, Error *err);
