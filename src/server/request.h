@@ -33,6 +33,7 @@ typedef struct Request {
     Text content_type;  // JSON unless set
     Builder body;       // heap; taken over by the answer
     Text text;          // when `body` is empty: bytes that outlive the answer, sent as they are
+    bool as_it_is;      // not to be packed by Accept-Encoding
     Text policy;        // Content-Security-Policy; that of answers for programs unless set
     Text cache;         // Cache-Control; no-store unless set
     int64_t charged;    // bytes reserved for it in the budget of queries; released when it was sent

@@ -35,6 +35,10 @@ bool serve_query(Request *request, Error *err);
 bool serve_query_range(Request *request, Error *err);
 bool serve_query_exemplars(Request *request, Error *err);
 
+// federate.c, remote_read.c
+bool serve_federate(Request *request, Error *err);
+bool serve_remote_read(Request *request, Error *err);
+
 // prometheus_language.c
 bool serve_format_query(Request *request, Error *err);
 bool serve_parse_query(Request *request, Error *err);

@@ -153,8 +153,8 @@ static void add_operator(const Expr *expr, Builder *out) {
         add_names(matching->labels, out);
     }
     if (grouped) {
-        builder_add(out, matching->card == CARD_MANY_TO_ONE ? TEXT(" group_left")
-                                                            : TEXT(" group_right"));
+        builder_add(
+            out, matching->card == CARD_MANY_TO_ONE ? TEXT(" group_left") : TEXT(" group_right"));
         add_names(matching->include, out);
     }
     bool both = matching->fills_left && matching->fills_right &&

@@ -14,7 +14,8 @@ typedef struct Pretty {
 static const Pretty pretty[] = {
     {100, " sum( rate(up{job=\"a\"}[5m] ) )by(job)", "sum by (job) (rate(up{job=\"a\"}[5m]))"},
     {100, "sum by () (foo)", "sum(foo)"},
-    {100, "foo{b=\"1\", a!~\"x|y\",__name__=~\"f.*\"}", "foo{__name__=~\"f.*\",a!~\"x|y\",b=\"1\"}"},
+    {100, "foo{b=\"1\", a!~\"x|y\",__name__=~\"f.*\"}",
+     "foo{__name__=~\"f.*\",a!~\"x|y\",b=\"1\"}"},
     {100, "{__name__=\"foo\"} + {\"with.dot\", 'a b'=\"c\"}",
      "{__name__=\"foo\"} + {\"a b\"=\"c\",__name__=\"with.dot\"}"},
     {100, "foo offset -90s @ 1.5", "foo @ 1.500 offset -1m30s"},
@@ -64,9 +65,10 @@ static const struct {
 } trees[] = {
     {"1.5", "{\"type\":\"numberLiteral\",\"val\":\"1.5\"}"},
     {"\"x\"", "{\"type\":\"stringLiteral\",\"val\":\"x\"}"},
-    {"-up", "{\"expr\":{\"matchers\":[{\"name\":\"__name__\",\"type\":\"=\",\"value\":\"up\"}],"
-            "\"name\":\"up\",\"offset\":0,\"startOrEnd\":null,\"timestamp\":null,"
-            "\"type\":\"vectorSelector\"},\"op\":\"-\",\"type\":\"unaryExpr\"}"},
+    {"-up",
+     "{\"expr\":{\"matchers\":[{\"name\":\"__name__\",\"type\":\"=\",\"value\":\"up\"}],"
+     "\"name\":\"up\",\"offset\":0,\"startOrEnd\":null,\"timestamp\":null,"
+     "\"type\":\"vectorSelector\"},\"op\":\"-\",\"type\":\"unaryExpr\"}"},
     {"up{a=~\"b\"} @ 2 offset -5m",
      "{\"matchers\":[{\"name\":\"a\",\"type\":\"=~\",\"value\":\"b\"},"
      "{\"name\":\"__name__\",\"type\":\"=\",\"value\":\"up\"}],\"name\":\"up\",\"offset\":-300000,"

@@ -1,0 +1,54 @@
+// Remote read: what another Prometheus asks for, and the answer in either of its two forms.
+//
+// A ReadRequest names queries: a span of time and matchers each. SAMPLES is one ReadResponse;
+// CHUNKS is a row of frames, each a ChunkedReadResponse with chunks of at most 120 samples in
+// Prometheus' XOR encoding (README.md has the bytes). What a stranger sent is checked here; the
+// limits are READ_QUERIES and READ_MATCHERS.
+//
+// Runs on a worker thread. The answer is held whole until it is sent: it is charged to `budget`
+// while it grows, and more than `bytes_max` is TOO_COSTLY.
+#pragma once
+
+#include <stdatomic.h>
+
+#include "base/array.h"
+#include "base/budget.h"
+#include "store/series/series.h"
+
+typedef struct ReadQuery {
+    int64_t from_ms, to_ms;  // both inclusive
+    Matchers matchers;
+} ReadQuery;
+
+typedef struct ReadRequest {
+    ReadQuery *at;
+    size_t count;
+    bool samples;        // the client takes ReadResponse
+    bool chunks;         // the client takes frames
+    bool chunks_wanted;  // and would rather have them
+    ARRAY(Regex *) regexes;
+} ReadRequest;
+
+// `wire` outlives the request: names and values are views. BAD_INPUT, TOO_MANY; on failure nothing
+// is left to close. UNSUPPORTED when the client takes neither form.
+must_use bool read_request_decode(Bytes wire, Arena *arena, ReadRequest *out, Error *err);
+void read_request_close(ReadRequest *request);  // works with AUTO
+
+typedef struct ReadAnswer {
+    Budget *budget;
+    int64_t charged;    // there, by this answer; the caller releases it when it was sent
+    int64_t bytes_max;  // 0: none
+    _Atomic bool *cancelled;
+    Builder *out;
+    uint64_t series, samples;
+    bool met_histogram;
+} ReadAnswer;
+
+// A ReadResponse, not compressed yet. `store` NULL: a tenant that never wrote. Native histograms
+// are told as they were sent.
+must_use bool read_answer_samples(SeriesStore *store, const ReadRequest *request,
+                                  ReadAnswer *answer, Error *err);
+// Frames. A native histogram ends it with UNSUPPORTED and `met_histogram`: chunks of histograms are
+// not written by this version, and a client that takes samples too is better off with those.
+must_use bool read_answer_chunks(SeriesStore *store, const ReadRequest *request, ReadAnswer *answer,
+                                 Error *err);

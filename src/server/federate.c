@@ -1,0 +1,154 @@
+// /federate: the newest sample of every series that match[] selects, as a page that can be scraped.
+//
+// As in Prometheus: a sample counts when it is no older than the lookback, series that ended
+// (stale) are left out, families stand in the order of their names and are untyped, and a series
+// without `instance` says so by an empty one, which keeps a scraper with honor_labels from filling
+// it in. Native histograms have no form in text and are left out.
+
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "ingest/scrape/exposition.h"
+#include "server/matchers.h"
+#include "server/serve.h"
+
+#define INSTANCE TEXT("instance")
+
+enum {
+    LOOKBACK_MS = 300000,
+    SERIES_BYTES_MIN = 128,  // what a series takes at the least: labels, place, row of the page
+    ROW_BYTES = 64,          // of a row beside its labels
+    TICK_SERIES = 256,       // after so many the client's absence is looked at
+};
+
+typedef struct Federated {
+    Labels labels;
+    Text name;
+    double value;
+    int64_t time_ms;
+} Federated;
+
+typedef struct Federation {
+    Arena arena;
+    MatchSets sets;
+    SeriesView *view;  // NULL: the tenant never wrote
+    SeriesCursor *cursor;
+    SeriesColumns columns;
+    int64_t from_ms, to_ms;
+    ARRAY(Federated) found;
+    Budget *budget;  // of all queries
+    int64_t charged;
+} Federation;
+
+static void federation_end(Federation *federation) {
+    series_cursor_close(&federation->cursor);
+    series_view_close(&federation->view);
+    series_columns_free(&federation->columns);
+    match_sets_close(&federation->sets);
+    arena_free(&federation->arena);
+    if (federation->charged > 0) budget_release(federation->budget, federation->charged);
+}
+
+static bool charge(Federation *federation, const Request *request, Error *err) {
+    int64_t most = atomic_load(&request->server->query_memory_bytes);
+    int64_t bytes =
+        (int64_t)federation->arena.bytes * 2 + (int64_t)federation->found.count * ROW_BYTES;
+    if (most > 0 && bytes > most) {
+        return error_set(err, ERROR_TOO_COSTLY,
+                         "the page would take more memory than one query may (query.memory, %lld "
+                         "bytes); name more labels in match[]",
+                         (long long)most);
+    }
+    TRY(budget_reserve(federation->budget, bytes - federation->charged, err));
+    federation->charged = bytes;
+    return true;
+}
+
+// The newest sample of a series, unless the series has ended.
+static bool add_newest(Federation *federation, const SeriesFound *series, Error *err) {
+    SeriesColumns *columns = &federation->columns;
+    Text name = labels_get(series->labels, LABEL_NAME);
+    if (name.len == 0) return true;  // a page has no place for it
+    TRY(series_read(federation->cursor, series, federation->from_ms, federation->to_ms, columns,
+                    err));
+    if (columns->count == 0 || is_stale(columns->values[columns->count - 1])) return true;
+    *array_add_on(&federation->arena, &federation->found) =
+        (Federated){series->labels, name, columns->values[columns->count - 1],
+                    columns->times[columns->count - 1]};
+    return true;
+}
+
+static bool add_selected(Federation *federation, Request *request, Matchers matchers, Error *err) {
+    size_t series_max =
+        (size_t)(atomic_load(&request->server->query_memory_bytes) / SERIES_BYTES_MIN);
+    SeriesFoundList found;
+    TRY(series_select(federation->view, matchers, series_max, &federation->arena, &found, err));
+    TRY(charge(federation, request, err));
+    for (size_t i = 0; i < found.count; i++) {
+        TRY(add_newest(federation, &found.at[i], err));
+        if (i % TICK_SERIES == 0 && atomic_load(&request->cancelled))
+            return error_set(err, ERROR_CANCELLED, "the client went away");
+    }
+    return charge(federation, request, err);
+}
+
+static int by_name_and_labels(const void *a, const void *b) {
+    const Federated *first = a, *again = b;
+    int order = text_compare(first->name, again->name);
+    return order != 0 ? order : labels_compare(first->labels, again->labels);
+}
+
+// `labels` with an empty `instance` where they have none.
+static Labels with_instance(Labels labels, Builder *wire) {
+    if (labels_get(labels, INSTANCE).at != NULL) return labels;
+    builder_clear(wire);
+    builder_add(wire, bytes_text(labels.wire));
+    labels_append(wire, INSTANCE, TEXT(""));
+    return (Labels){text_bytes(builder_text(wire))};
+}
+
+static void print_page(const Federation *federation, ExpositionPrinter page) {
+    AUTO(builder_free) Builder wire = {0};
+    const Federated *before = NULL;
+    for (size_t i = 0; i < federation->found.count; i++) {
+        const Federated *row = &federation->found.at[i];
+        // Two selectors may find one series.
+        if (before != NULL && labels_equal(before->labels, row->labels)) continue;
+        if (before == NULL || !text_equal(before->name, row->name))
+            exposition_print_type(page, row->name, METADATA_UNKNOWN);
+        exposition_print_series(page, with_instance(row->labels, &wire), row->value, &row->time_ms,
+                                NULL);
+        before = row;
+    }
+    exposition_print_end(page);
+}
+
+bool serve_federate(Request *request, Error *err) {
+    Server *server = request->server;
+    Clock *clock = server->options.clock;
+    int64_t lookback_ms = atomic_load(&server->query_lookback_ms);
+    AUTO(federation_end)
+    Federation federation = {.budget = store_query_budget(server->options.store)};
+    federation.to_ms = clock->wall_ms(clock);
+    federation.from_ms = federation.to_ms - (lookback_ms > 0 ? lookback_ms : LOOKBACK_MS);
+    TRY(match_sets_read(request, false, &federation.arena, &federation.sets, err));
+    Tenant *tenant;
+    TRY(request_tenant(request, false, &tenant, err));
+    if (tenant != NULL && federation.sets.count > 0) {
+        TRY(series_view_open(tenant->series, federation.from_ms, federation.to_ms, &federation.view,
+                             err));
+        federation.cursor = series_cursor_open(federation.view);
+        for (size_t i = 0; i < federation.sets.count; i++)
+            TRY(add_selected(&federation, request, match_set_matchers(&federation.sets, i), err));
+    }
+    if (federation.found.count > 1)
+        qsort(federation.found.at, federation.found.count, sizeof *federation.found.at,
+              by_name_and_labels);
+    ExpositionFormat format = exposition_accept(http_header(request->exchange, TEXT("Accept")));
+    request->content_type = exposition_content_type(format);
+    print_page(&federation, (ExpositionPrinter){format, &request->body});
+    // The page's part of the reservation stays until it was sent.
+    request->charged = federation.charged / 2;
+    federation.charged -= request->charged;
+    return true;
+}

@@ -1,0 +1,71 @@
+// Remote read: POST /api/v1/read, as another Prometheus asks it.
+
+#include "query/remote_read/remote_read.h"
+
+#include "base/limits.h"
+#include "codec/compress.h"
+#include "server/serve.h"
+
+static bool unpack(Request *request, Builder *out, Error *err) {
+    Text encoding = http_header(request->exchange, TEXT("Content-Encoding"));
+    Compression compression = COMPRESSION_SNAPPY;  // without a header too, as in Prometheus
+    if (encoding.len > 0 && !compression_from_name(encoding, &compression)) {
+        return request_refuse(request, 415, "bad_data", err, ERROR_UNSUPPORTED,
+                              "the body of a remote read is packed with snappy, not \"%.*s\"",
+                              TEXT_ARG(encoding));
+    }
+    return decompress(compression, request->exchange->body, (size_t)LIMIT_HTTP_BODY_BYTES, out,
+                      err) ||
+           error_context(err, "the body of the remote read");
+}
+
+static bool write_samples(Request *request, SeriesStore *store, const ReadRequest *read,
+                          ReadAnswer *answer, Error *err) {
+    AUTO(builder_free) Builder plain = {0};
+    answer->out = &plain;
+    TRY(read_answer_samples(store, read, answer, err));
+    TRY(compress_bytes(COMPRESSION_SNAPPY, 0, text_bytes(builder_text(&plain)), &request->body,
+                       err));
+    request->content_type = TEXT("application/x-protobuf");
+    request_add_header(request, TEXT("Content-Encoding"), TEXT("snappy"));
+    return true;
+}
+
+static bool write_chunks(Request *request, SeriesStore *store, const ReadRequest *read,
+                         ReadAnswer *answer, Error *err) {
+    answer->out = &request->body;
+    TRY(read_answer_chunks(store, read, answer, err));
+    request->content_type =
+        TEXT("application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse");
+    return true;
+}
+
+static bool answer_read(Request *request, SeriesStore *store, const ReadRequest *read,
+                        ReadAnswer *answer, Error *err) {
+    if (!read->chunks_wanted) return write_samples(request, store, read, answer, err);
+    if (write_chunks(request, store, read, answer, err)) return true;
+    if (!answer->met_histogram || !read->samples) return false;
+    builder_clear(&request->body);
+    return write_samples(request, store, read, answer, err);
+}
+
+bool serve_remote_read(Request *request, Error *err) {
+    Server *server = request->server;
+    AUTO(arena_free) Arena arena = {0};
+    AUTO(builder_free) Builder plain = {0};
+    AUTO(read_request_close) ReadRequest read = {0};
+    Tenant *tenant;
+    TRY(unpack(request, &plain, err));
+    TRY(read_request_decode(text_bytes(builder_text(&plain)), &arena, &read, err));
+    TRY(request_tenant(request, false, &tenant, err));
+    ReadAnswer answer = {.budget = store_query_budget(server->options.store),
+                         .bytes_max = atomic_load(&server->query_memory_bytes),
+                         .cancelled = &request->cancelled};
+    count_up(&server->counters.queries, 1);
+    request->as_it_is = true;
+    bool done = answer_read(request, tenant == NULL ? NULL : tenant->series, &read, &answer, err);
+    request->charged = answer.charged;
+    count_up(done ? &server->counters.query_samples : &server->counters.queries_failed,
+             done ? answer.samples : 1);
+    return done;
+}
