@@ -204,6 +204,9 @@ must_use bool series_unique(Exec *exec, StepBatch *batch, Steps steps, Arena *ar
 // ---- Arithmetic shared by several ----
 
 double binary_value(BinaryOp op, double left, double right);  // arithmetic; comparisons give 1 or 0
+// Go's Min and Max, which are Prometheus': NaN spreads, except over the infinity that wins anyway.
+double least(double a, double b);
+double most(double a, double b);
 double quantile_of_sorted(double q, const double *sorted, size_t count);  // NaN sorts first
 void values_sort(double *values, size_t count);                           // NaN first
 

@@ -46,21 +46,16 @@ typedef struct ValueMap {
     double *params[2];
 } ValueMap;
 
-// Go's Max and Min spread NaN; C's swallow it.
-static double clamped(double v, double low, double high) {
-    if (isnan(v) || isnan(low) || isnan(high)) return NAN;
-    return fmax(low, fmin(high, v));
-}
 
 static double with_params(const ValueMap *map, double v, size_t step) {
     double first = map->params[0][step];
     switch ((int)map->id) {
         case FUNCTION_CLAMP:
-            return map->params[1][step] < first ? ABSENT : clamped(v, first, map->params[1][step]);
+            return map->params[1][step] < first ? ABSENT : most(first, least(map->params[1][step], v));
         case FUNCTION_CLAMP_MIN:
-            return clamped(v, first, INFINITY);
+            return most(first, v);
         case FUNCTION_CLAMP_MAX:
-            return clamped(v, -INFINITY, first);
+            return least(first, v);
         case FUNCTION_ROUND: {
             // Division by the inverse keeps round(x, 0.1) exact where 0.1 is not.
             double inverse = 1 / first;

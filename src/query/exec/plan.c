@@ -112,13 +112,12 @@ static bool scalar_of_vector(Exec *exec, const Expr *vector, Steps steps, Arena 
     return true;
 }
 
-// Go's Min and Max: NaN spreads, except over the infinity that wins anyway.
-static double least(double a, double b) {
+double least(double a, double b) {
     if (isinf(a) && a < 0) return a;
     if (isinf(b) && b < 0) return b;
     return isnan(a) || isnan(b) ? NAN : fmin(a, b);
 }
-static double most(double a, double b) {
+double most(double a, double b) {
     if (isinf(a) && a > 0) return a;
     if (isinf(b) && b > 0) return b;
     return isnan(a) || isnan(b) ? NAN : fmax(a, b);
