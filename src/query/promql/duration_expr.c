@@ -198,9 +198,11 @@ static bool calculate(const Expr *expr, const Known *known, double *out) {
     unreachable("a duration is calculated from nothing else");
 }
 
+// As far as durations can be written: 292 years, the nanoseconds of an int64.
 static bool seconds_to_ms(double seconds, int64_t *out) {
+    const double most = (double)(INT64_MAX / 1000000);
     double ms = round(seconds * 1000);
-    if (!(ms >= -9.2e15 && ms <= 9.2e15)) return false;
+    if (!(ms >= -most && ms <= most)) return false;
     *out = (int64_t)ms;
     return true;
 }

@@ -187,6 +187,7 @@ static const Refused refused[] = {
      ERROR_BAD_INPUT},
     {"foo[5m - 10m]", "1:5: parse error: duration must be greater than 0", ERROR_BAD_INPUT},
     {"foo[1 / 0]", "1:5: parse error: duration out of range", ERROR_BAD_INPUT},
+    {"foo[200y + 200y]", "1:5: parse error: duration out of range", ERROR_BAD_INPUT},
     {"foo[abs(1)]", NULL, ERROR_BAD_INPUT},
     {"foo[1 +]", NULL, ERROR_BAD_INPUT},
     {"foo offset (1", NULL, ERROR_BAD_INPUT},
