@@ -31,6 +31,7 @@ typedef struct Session {
     WebSocket *socket;  // NULL until the upgrade has succeeded
     Arena arena;        // of the credentials
     AccessRequest asks;
+    Text tenant;  // when it began; whose turn its queries take
     _Atomic int shares;
     _Atomic bool closed;  // also: cancel what runs
     Subscription *subscriptions;
@@ -197,7 +198,7 @@ static void start_job(Subscription *subscription) {
     if (atomic_exchange(&subscription->running, true)) return;
     atomic_fetch_add(&subscription->shares, 1);
     Error err = {0};
-    subscription->job = (WorkerJob){.run = run_job};
+    subscription->job = (WorkerJob){.run = run_job, .tenant = session->tenant};
     if (worker_pool_add(session->server->workers, &subscription->job, false, &err)) return;
     send_failure(session, subscription->id, &err);
     atomic_store(&subscription->running, false);
@@ -325,6 +326,7 @@ static Session *session_begin(Request *request) {
         .api_key = header_copy(exchange, TEXT("X-API-Key"), &session->arena),
         .tenant = header_copy(exchange, TEXT("X-Scope-OrgID"), &session->arena),
     };
+    session->tenant = text_copy(request->identity.tenant, &session->arena);
     atomic_store(&session->shares, 1);
     return session;
 }

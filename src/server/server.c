@@ -10,8 +10,9 @@
 #include "server/serve.h"
 
 enum {
-    QUERY_QUEUE_MAX = 256,     // queries that wait
-    QUERY_AGE_MAX_MS = 10000,  // longer, and the client is assumed to have given up
+    QUEUE_MAX = 256,       // queries that wait
+    LINE_MAX = 128,        // of one tenant
+    QUEUE_AGE_MS = 10000,  // longer, and the client is assumed to have given up
     REFUSED_LOGGED_PER_S = 5,
 };
 
@@ -176,7 +177,9 @@ static void run_on_worker(WorkerJob *job, int64_t waited_ns, bool expired) {
     request->waited_ns = waited_ns;
     Error err = {0};
     if (expired) {
-        error_set(&err, ERROR_BUSY, "waited %lld ms without being served; try again shortly",
+        error_set(&err, ERROR_BUSY,
+                  "waited %lld ms without being served (query.queue_age), as there are more "
+                  "queries than can be; try again shortly",
                   (long long)(waited_ns / 1000000));
         request_fail(request, &err);
     } else if (atomic_load(&request->cancelled)) {
@@ -202,7 +205,7 @@ static void on_request(void *context, HttpExchange *exchange) {
         run(request);
         return;
     }
-    request->job.run = run_on_worker;
+    request->job = (WorkerJob){.run = run_on_worker, .tenant = request->identity.tenant};
     if (!worker_pool_add(server->workers, &request->job, request->route->lane == LANE_STATUS, &err))
         request_fail(request, &err);
 }
@@ -248,8 +251,9 @@ bool server_start(const ServerOptions *options, Server **out, Error *err) {
     WorkerOptions workers = {
         .clock = options->clock,
         .threads = options->worker_count,
-        .queue_max = QUERY_QUEUE_MAX,
-        .age_max_ms = QUERY_AGE_MAX_MS,
+        .queue_max = options->queue.most > 0 ? options->queue.most : QUEUE_MAX,
+        .line_max = options->queue.tenant_most > 0 ? options->queue.tenant_most : LINE_MAX,
+        .age_max_ms = options->queue.age_ms > 0 ? options->queue.age_ms : QUEUE_AGE_MS,
     };
     TRY(worker_pool_start(workers, &server->workers, err));
     HttpServerOptions http = {

@@ -34,6 +34,13 @@ typedef struct ServerQuerySettings {
     bool stable_only;      // what Prometheus calls experimental is refused
 } ServerQuerySettings;
 
+// What limits the queries that wait; 0: the defaults of settings.def.
+typedef struct ServerQueueSettings {
+    size_t most;         // of all tenants
+    size_t tenant_most;  // of one
+    int64_t age_ms;      // who waits longer is answered with an error
+} ServerQueueSettings;
+
 // One setting in force, with all that its row says.
 typedef struct ServerSetting {
     Text key;
@@ -75,7 +82,8 @@ typedef struct ServerOptions {
     const Address *addresses;
     size_t address_count;
     int loop_count;    // 0: one per core
-    int worker_count;  // threads for queries; 0: one per core
+    int worker_count;  // queries that one tenant may run at a time; 0: one per core
+    ServerQueueSettings queue;
     HttpLimits limits;
     TlsServer *tls;  // made for the number of loops; NULL: plain
     ServerBuild build;
