@@ -207,6 +207,15 @@ bool labels_make(const Label *at, size_t count, Arena *arena, Labels *out, Error
     return true;
 }
 
+// Bytes of the well-formed UTF-8 sequence at the front of `text`; 0 when there is none.
+static size_t utf8_sequence(Text text) {
+    uint8_t lead = (uint8_t)text.at[0];
+    size_t len = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+    return len <= text.len && text_is_utf8((Text){text.at, len}) ? len : 0;
+}
+
+// Bytes that are no UTF-8 (a literal may have them, as "\xff") are escaped, so that what is printed
+// is a text and means the same.
 void label_print_quoted(Text text, Builder *out) {
     builder_add_char(out, '"');
     for (size_t i = 0; i < text.len; i++) {
@@ -220,6 +229,14 @@ void label_print_quoted(Text text, Builder *out) {
             builder_add(out, TEXT("\\t"));
         } else if (c == '\r') {
             builder_add(out, TEXT("\\r"));
+        } else if (c >= 0x80) {
+            size_t len = utf8_sequence(text_slice(text, i, text.len));
+            if (len > 0) {
+                builder_add(out, text_slice(text, i, i + len));
+                i += len - 1;
+            } else {
+                builder_addf(out, "\\x%02x", c);
+            }
         } else if (c < 0x20 || c == 0x7f) {
             builder_addf(out, "\\x%02x", c);
         } else {

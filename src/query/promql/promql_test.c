@@ -26,6 +26,7 @@ static const Accepted accepted[] = {
     {"(1 + 2) * 3", "(1 + 2) * 3", VALUE_SCALAR},
     {"1 < bool 2", "1 < bool 2", VALUE_SCALAR},
     {"\"a\\n\\x41\\u00e9\\\"\"", "\"a\\nA\xc3\xa9\\\"\"", VALUE_STRING},
+    {"\"a\\222\xc3\xa9\\xff\"", "\"a\\x92\xc3\xa9\\xff\"", VALUE_STRING},
     {"`raw \\n`", "\"raw \\\\n\"", VALUE_STRING},
     {"'it\\'s'", "\"it's\"", VALUE_STRING},
     {"up", "up", VALUE_VECTOR},
