@@ -9,6 +9,7 @@
 #pragma once
 
 #include "store/series/block.h"
+#include "store/series/deletes.h"
 #include "store/series/head.h"
 #include "store/series/manifest.h"
 
@@ -43,7 +44,9 @@ struct SeriesStore {
     Head *head;             // the young one
     ARRAY(Head *) turned;
     StoreBlockArray blocks;
-    Manifest manifest;  // as on disk; `blocks` in it is not used between writes
+    DeleteArray deletes;  // that still mean a block; changed with `maintain` and `blocks_lock`
+    int64_t rewrote_ns;   // when blocks were last looked through for what deletes took from them
+    Manifest manifest;    // as on disk; its lists are not used between writes
     HeadQuota quota;
     ARRAY(StoreGap) gaps;  // under `blocks_lock`
 
@@ -62,8 +65,25 @@ Text store_object_name(const SeriesStore *store, Text name, Arena *arena);
 must_use bool store_put_block(SeriesStore *store, Bytes content, uint32_t level, uint64_t order,
                               StoreBlock *out, Error *err);
 // Writes a manifest with these blocks and this sequence. On success the caller installs them.
+// Deletes that mean none of them are left out, there and in the store.
 must_use bool store_write_manifest(SeriesStore *store, const StoreBlockArray *blocks,
                                    uint64_t sealed_sequence, Error *err);
+// The same with other deletes, which the caller installs then.
+must_use bool store_write_manifest_with(SeriesStore *store, const StoreBlockArray *blocks,
+                                        const DeleteArray *deletes, uint64_t sealed_sequence,
+                                        Error *err);
+// Takes references to those of `deletes` that mean a block of the store.
+void store_install_deletes(SeriesStore *store, const DeleteArray *deletes);
+
+// The following run with `maintain` held.
+// Turns the head and writes all turned ones as blocks.
+must_use bool store_seal_heads_now(SeriesStore *store, Error *err);
+// Blocks that are neighbours in the order of storing become one, without what was deleted; one
+// alone is written again.
+must_use bool store_merge_run(SeriesStore *store, StoreBlock **run, size_t count, Error *err);
+// Writes one block again that a delete took from and that ends before `before_ms`; *more: there was
+// one. Deletes that have nothing left to do are forgotten.
+must_use bool store_rewrite_touched(SeriesStore *store, int64_t before_ms, bool *more, Error *err);
 
 // Metadata (series_metadata.c).
 void store_learn_metadata(SeriesStore *store, const BatchMetadata *metadata, uint64_t generation);

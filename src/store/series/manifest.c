@@ -9,10 +9,40 @@ static const int64_t MANIFEST_BYTES_MAX = 64 * MB;
 #define MANIFEST_NAME  TEXT("MANIFEST")
 #define MANIFEST_FIRST "traceo series manifest "
 
+// Version 2 is written only when there are deletes: who cannot honour them must not read it.
+enum { MANIFEST_VERSION_MAX = 2 };
+
+static const char *const matcher_words[] = {"eq", "ne", "re", "nr"};  // ORDER: MatcherKind
+
 // ---- Writing ----
 
+// `=` and the bytes; all but printable ASCII, and the percent sign, as %xx. So no word is empty.
+static void print_word(Text text, Builder *out) {
+    builder_add(out, TEXT(" ="));
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t byte = (uint8_t)text.at[i];
+        if (byte > ' ' && byte < 0x7f && byte != '%') {
+            builder_add_char(out, text.at[i]);
+        } else {
+            builder_addf(out, "%%%02x", byte);
+        }
+    }
+}
+
+static void print_delete(const ManifestDelete *one, Builder *out) {
+    builder_addf(out, "delete %llu %lld %lld", (unsigned long long)one->before,
+                 (long long)one->from_ms, (long long)one->to_ms);
+    for (size_t i = 0; i < one->matchers.count; i++) {
+        const Matcher *matcher = &one->matchers.at[i];
+        builder_addf(out, " %s", matcher_words[matcher->kind]);
+        print_word(matcher->name, out);
+        print_word(matcher->value, out);
+    }
+    builder_add_char(out, '\n');
+}
+
 void manifest_print(const Manifest *manifest, Builder *out) {
-    builder_addf(out, MANIFEST_FIRST "1\n");
+    builder_addf(out, MANIFEST_FIRST "%d\n", manifest->deletes.count > 0 ? 2 : 1);
     builder_addf(out, "sealed %llu\n", (unsigned long long)manifest->sealed_sequence);
     builder_addf(out, "next %llu\n", (unsigned long long)manifest->next_order);
     builder_addf(out, "writes %llu\n", (unsigned long long)manifest->writes);
@@ -24,6 +54,8 @@ void manifest_print(const Manifest *manifest, Builder *out) {
                      (unsigned long long)block->order, (unsigned long long)block->series,
                      (unsigned long long)block->samples);
     }
+    for (size_t i = 0; i < manifest->deletes.count; i++)
+        print_delete(&manifest->deletes.at[i], out);
     uint32_t crc = crc32c(0, text_bytes(builder_text(out)));
     builder_addf(out, "crc32c %08x\n", crc);
 }
@@ -54,17 +86,57 @@ static bool take_i64(Text *rest, int64_t *out) {
     return take_word(rest, &word) && text_to_i64(word, out);
 }
 
-static bool take_hex(Text *rest, uint32_t *out) {
-    Text word;
-    if (!take_word(rest, &word) || word.len != 8) return false;
-    uint32_t value = 0;
-    for (size_t i = 0; i < 8; i++) {
-        char c = word.at[i];
+// Hexadecimal with small letters, all of `digits`; at most 16.
+static bool hex_value(Text digits, uint64_t *out) {
+    uint64_t value = 0;
+    for (size_t i = 0; i < digits.len; i++) {
+        char c = digits.at[i];
         if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) return false;
-        value = value << 4 | (uint32_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+        value = value << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
     }
     *out = value;
+    return digits.len > 0 && digits.len <= 16;
+}
+
+static bool take_hex(Text *rest, uint32_t *out) {
+    Text word;
+    uint64_t value;
+    if (!take_word(rest, &word) || word.len != 8 || !hex_value(word, &value)) return false;
+    *out = (uint32_t)value;
     return true;
+}
+
+// What print_word wrote, and nothing that it would write otherwise.
+static bool take_text(Text *rest, Arena *arena, Text *out) {
+    Text word;
+    if (!take_word(rest, &word) || word.at[0] != '=') return false;
+    char *into = arena_push_raw(arena, word.len, 1);
+    size_t len = 0;
+    for (size_t i = 1; i < word.len; i++) {
+        uint64_t byte = (uint8_t)word.at[i];
+        if (byte != '%') {
+            if (byte <= ' ' || byte >= 0x7f) return false;
+        } else {
+            if (i + 2 >= word.len || !hex_value(text_slice(word, i + 1, i + 3), &byte))
+                return false;
+            if (byte > ' ' && byte < 0x7f && byte != '%') return false;
+            i += 2;
+        }
+        into[len++] = (char)byte;
+    }
+    *out = (Text){into, len};
+    return true;
+}
+
+static bool take_kind(Text *rest, MatcherKind *out) {
+    Text word;
+    if (!take_word(rest, &word)) return false;
+    for (size_t i = 0; i < COUNT(matcher_words); i++) {
+        if (!text_equal(word, text_from_cstring(matcher_words[i]))) continue;
+        *out = (MatcherKind)i;
+        return true;
+    }
+    return false;
 }
 
 static bool is_object_name(Text name) {
@@ -91,14 +163,37 @@ static bool take_block(Text *rest, Arena *arena, ManifestBlock *out) {
     return true;
 }
 
+static bool take_delete(Text *rest, Arena *arena, ManifestDelete *out) {
+    ARRAY(Matcher) matchers = {0};
+    *out = (ManifestDelete){0};
+    if (!take_u64(rest, &out->before) || !take_i64(rest, &out->from_ms) ||
+        !take_i64(rest, &out->to_ms) || out->from_ms > out->to_ms)
+        return false;
+    do {
+        Matcher matcher = {0};
+        if (!take_kind(rest, &matcher.kind) || !take_text(rest, arena, &matcher.name) ||
+            !take_text(rest, arena, &matcher.value))
+            return false;
+        *array_add_on(arena, &matchers) = matcher;
+    } while (rest->at != NULL);
+    out->matchers = (Matchers){matchers.at, matchers.count};
+    return true;
+}
+
 // Nothing after the last word: text_cut left no rest.
 static bool ended(Text rest) {
     return rest.at == NULL;
 }
 
-static bool take_line(Text line, Arena *arena, Manifest *out) {
+static bool take_line(Text line, uint64_t version, Arena *arena, Manifest *out) {
     Text word;
     if (!take_word(&line, &word)) return false;
+    if (version >= 2 && text_equal(word, TEXT("delete"))) {
+        ManifestDelete one;
+        if (!take_delete(&line, arena, &one)) return false;
+        *array_add(&out->deletes) = one;
+        return true;
+    }
     if (text_equal(word, TEXT("sealed")))
         return take_u64(&line, &out->sealed_sequence) && ended(line);
     if (text_equal(word, TEXT("next"))) return take_u64(&line, &out->next_order) && ended(line);
@@ -122,11 +217,11 @@ static bool parse(Text content, Arena *arena, Manifest *out, Error *err) {
     Text number = text_slice(line, sizeof MANIFEST_FIRST - 1, line.len);
     if (!text_to_u64(number, &version) || version == 0)
         return error_set(err, ERROR_CORRUPT, "the version of the manifest cannot be read");
-    if (version > 1) {
+    if (version > MANIFEST_VERSION_MAX) {
         return error_set(
             err, ERROR_NEWER_FORMAT,
-            "the manifest has version %llu, this program reads 1; use the newer Traceo",
-            (unsigned long long)version);
+            "the manifest has version %llu, this program reads up to %d; use the newer Traceo",
+            (unsigned long long)version, MANIFEST_VERSION_MAX);
     }
     enum { CRC_LINE = 7 + 8 + 1 };
     if (content.len < CRC_LINE || content.at[content.len - 1] != '\n')
@@ -145,7 +240,7 @@ static bool parse(Text content, Arena *arena, Manifest *out, Error *err) {
     rest = text_slice(before, line.len + 1, before.len);
     for (int number_of_line = 2; text_cut(&rest, '\n', &line); number_of_line++) {
         if (line.len == 0 && (rest.at == NULL || rest.len == 0)) break;
-        if (!take_line(line, arena, out))
+        if (!take_line(line, version, arena, out))
             return error_set(err, ERROR_CORRUPT, "line %d of the manifest cannot be read",
                              number_of_line);
     }
@@ -155,11 +250,22 @@ static bool parse(Text content, Arena *arena, Manifest *out, Error *err) {
 bool manifest_parse(Bytes content, Arena *arena, Manifest *out, Error *err) {
     Manifest manifest = {0};
     if (!parse(bytes_text(content), arena, &manifest, err)) {
-        array_free(&manifest.blocks);
+        manifest_free(&manifest);
         return false;
     }
     *out = manifest;
     return true;
+}
+
+void manifest_free(Manifest *manifest) {
+    array_free(&manifest->blocks);
+    array_free(&manifest->deletes);
+}
+
+uint64_t block_number(Text name) {
+    uint64_t number;
+    if (!text_ends_with(name, TEXT(".block"))) return 0;
+    return hex_value(text_slice(name, 0, name.len - 6), &number) ? number : 0;
 }
 
 bool manifest_read(Disk *disk, Text folder, Arena *arena, Manifest *out, Error *err) {

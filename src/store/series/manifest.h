@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/array.h"
+#include "model/matcher.h"
 #include "os/disk.h"
 
 typedef struct ManifestBlock {
@@ -18,11 +19,19 @@ typedef struct ManifestBlock {
     uint64_t series, samples;
 } ManifestBlock;
 
+// What was deleted from blocks whose number is below `before`.
+typedef struct ManifestDelete {
+    uint64_t before;
+    int64_t from_ms, to_ms;
+    Matchers matchers;  // regular expressions as text only
+} ManifestDelete;
+
 typedef struct Manifest {
     uint64_t sealed_sequence;
     uint64_t next_order;  // also makes names unique
     uint64_t writes;      // how often the manifest was written, over all lives of the store
     ARRAY(ManifestBlock) blocks;
+    ARRAY(ManifestDelete) deletes;
 } Manifest;
 
 // `folder`/MANIFEST. None there: an empty manifest. CORRUPT, NEWER_FORMAT, IO. Texts live on the
@@ -31,3 +40,8 @@ must_use bool manifest_read(Disk *disk, Text folder, Arena *arena, Manifest *out
 must_use bool manifest_parse(Bytes content, Arena *arena, Manifest *out, Error *err);
 must_use bool manifest_write(Disk *disk, Text folder, Manifest *manifest, Error *err);
 void manifest_print(const Manifest *manifest, Builder *out);
+void manifest_free(Manifest *manifest);  // its arrays
+
+// The number in a block's name, "00000000000000ff.block": names are given out rising and never
+// twice. 0 for a name of another kind.
+uint64_t block_number(Text name);

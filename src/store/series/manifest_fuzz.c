@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     assert(whole);
     manifest_print(&again, &printed_again);
     assert(text_equal(builder_text(&printed), builder_text(&printed_again)));
-    array_free(&first.blocks);
-    array_free(&again.blocks);
+    manifest_free(&first);
+    manifest_free(&again);
     return 0;
 }

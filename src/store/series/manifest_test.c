@@ -22,6 +22,34 @@ static Manifest sample_manifest(void) {
     return manifest;
 }
 
+static Matcher delete_matchers[] = {{MATCH_EQUAL, TEXT_INIT("__name__"), TEXT_INIT("up"), NULL},
+                                    {MATCH_NOT_EQUAL, TEXT_INIT("a b%"), TEXT_INIT(""), NULL},
+                                    {MATCH_REGEX, TEXT_INIT("x"), TEXT_INIT("\xc3\xa9|\n"), NULL},
+                                    {MATCH_NOT_REGEX, TEXT_INIT("y"), TEXT_INIT(".+"), NULL}};
+
+static Manifest manifest_with_deletes(void) {
+    Manifest manifest = sample_manifest();
+    *array_add(&manifest.deletes) =
+        (ManifestDelete){17, INT64_MIN, INT64_MAX, {delete_matchers, 1}};
+    *array_add(&manifest.deletes) =
+        (ManifestDelete){18, -5, 1795132800000, {delete_matchers, COUNT(delete_matchers)}};
+    return manifest;
+}
+
+static void check_same_deletes(Test *t, const Manifest *stated, const Manifest *actual) {
+    check_i64(t, stated->deletes.count, actual->deletes.count);
+    for (size_t i = 0; i < stated->deletes.count; i++) {
+        const ManifestDelete *a = &stated->deletes.at[i], *b = &actual->deletes.at[i];
+        check(t, a->before == b->before && a->from_ms == b->from_ms && a->to_ms == b->to_ms);
+        check_i64(t, a->matchers.count, b->matchers.count);
+        for (size_t k = 0; k < a->matchers.count; k++) {
+            check(t, a->matchers.at[k].kind == b->matchers.at[k].kind);
+            check_text(t, a->matchers.at[k].name, b->matchers.at[k].name);
+            check_text(t, a->matchers.at[k].value, b->matchers.at[k].value);
+        }
+    }
+}
+
 static void check_same(Test *t, const Manifest *stated, const Manifest *actual) {
     check_i64(t, stated->sealed_sequence, actual->sealed_sequence);
     check_i64(t, stated->next_order, actual->next_order);
@@ -67,8 +95,33 @@ TEST(the_golden_manifest_is_read_for_ever) {
     array_free(&actual.blocks);
 }
 
+TEST(the_golden_manifest_with_deletes_is_read_for_ever) {
+    Bytes content;
+    check_ok(t, disk_read_whole(disk_real(), TEXT("test/golden/series/manifest_deletes"), MB,
+                                t->arena, &content, t->err));
+    Manifest stated = manifest_with_deletes(), actual;
+    check_ok(t, manifest_parse(content, t->arena, &actual, t->err));
+    check_same(t, &stated, &actual);
+    check_same_deletes(t, &stated, &actual);
+    Builder printed = {0};
+    manifest_print(&stated, &printed);
+    check_text(t, bytes_text(content), builder_text(&printed));
+    builder_free(&printed);
+    manifest_free(&stated);
+    manifest_free(&actual);
+}
+
+TEST(the_number_of_a_block_is_in_its_name) {
+    check_i64(t, 255, block_number(TEXT("00000000000000ff.block")));
+    check_i64(t, 10, block_number(TEXT("a.block")));
+    check_i64(t, 0, block_number(TEXT("00000000000000ff")));
+    check_i64(t, 0, block_number(TEXT("00000000000000FF.block")));
+    check_i64(t, 0, block_number(TEXT("100000000000000ff.block")));
+    check_i64(t, 0, block_number(TEXT(".block")));
+}
+
 TEST(r9_no_flipped_bit_and_no_cut_passes) {
-    Manifest manifest = sample_manifest(), read = {0};
+    Manifest manifest = manifest_with_deletes(), read = {0};
     Builder printed = {0};
     manifest_print(&manifest, &printed);
     for (size_t bit = 0; bit < printed.len * 8; bit++) {
@@ -82,7 +135,7 @@ TEST(r9_no_flipped_bit_and_no_cut_passes) {
             ERROR_CORRUPT);
     }
     builder_free(&printed);
-    array_free(&manifest.blocks);
+    manifest_free(&manifest);
 }
 
 static void check_lines(Test *t, const char *lines, ErrorCode code) {
@@ -93,13 +146,33 @@ static void check_lines(Test *t, const char *lines, ErrorCode code) {
     bool whole = manifest_parse(text_bytes(builder_text(&out)), t->arena, &read, t->err);
     if (whole != (code == ERROR_NONE)) check_failed(t, __FILE__, __LINE__, "%s: %d", lines, whole);
     if (code != ERROR_NONE) check_i64(t, code, t->err->code);
-    array_free(&read.blocks);
+    manifest_free(&read);
     builder_free(&out);
 }
 
 TEST(lines_that_make_no_sense_are_refused_with_a_right_checksum_too) {
     check_lines(t, "traceo series manifest 1\nsealed 1\nnext 2\nwrites 3\n", ERROR_NONE);
-    check_lines(t, "traceo series manifest 2\n", ERROR_NEWER_FORMAT);
+    check_lines(t, "traceo series manifest 3\n", ERROR_NEWER_FORMAT);
+    check_lines(t, "traceo series manifest 2\ndelete 7 -1 1 eq =a =\n", ERROR_NONE);
+    check_lines(t, "traceo series manifest 1\ndelete 7 -1 1 eq =a =\n", ERROR_CORRUPT);
+    static const char *const bad_deletes[] = {"delete",
+                                              "delete 7 -1 1",
+                                              "delete 7 -1 1 eq",
+                                              "delete 7 -1 1 eq =a",
+                                              "delete 7 1 -1 eq =a =b",
+                                              "delete 7 -1 1 xx =a =b",
+                                              "delete 7 -1 1 eq a =b",
+                                              "delete 7 -1 1 eq =a =b ne",
+                                              "delete 7 -1 1 eq =a% =b",
+                                              "delete 7 -1 1 eq =a%4 =b",
+                                              "delete 7 -1 1 eq =a%41 =b",
+                                              "delete 7 -1 1 eq =a%0A =b",
+                                              "delete 7 -1 1 eq =a =\xc3\xa9",
+                                              "delete -7 -1 1 eq =a =b"};
+    for (size_t i = 0; i < COUNT(bad_deletes); i++) {
+        check_lines(t, text_format(t->arena, "traceo series manifest 2\n%s\n", bad_deletes[i]).at,
+                    ERROR_CORRUPT);
+    }
     check_lines(t, "traceo series manifest 0\n", ERROR_CORRUPT);
     check_lines(t, "traceo event manifest 1\n", ERROR_CORRUPT);
     static const char *const bad[] = {
@@ -124,5 +197,7 @@ TEST(lines_that_make_no_sense_are_refused_with_a_right_checksum_too) {
 }
 
 TEST_MAIN("store/series manifest", CASE(a_manifest_reads_what_it_wrote),
-          CASE(the_golden_manifest_is_read_for_ever), CASE(r9_no_flipped_bit_and_no_cut_passes),
+          CASE(the_golden_manifest_is_read_for_ever),
+          CASE(the_golden_manifest_with_deletes_is_read_for_ever),
+          CASE(the_number_of_a_block_is_in_its_name), CASE(r9_no_flipped_bit_and_no_cut_passes),
           CASE(lines_that_make_no_sense_are_refused_with_a_right_checksum_too))

@@ -26,6 +26,8 @@ typedef struct MergeSource {
 } MergeSource;
 
 typedef struct Merge {
+    SeriesStore *store;
+    bool wrote;            // a series, or metadata
     MergeSource *sources;  // first stored first
     size_t source_count;
     SeriesColumns all, one, merged;
@@ -71,11 +73,13 @@ typedef struct MergeSink {
     Arena *arena;
     SeriesHistogramArray histograms;
     ARRAY(ExemplarAt) exemplars;
+    DeletedSpans deleted;  // of the series in the source being read
 } MergeSink;
 
 static bool take_histogram(void *context, int64_t time_ms, Bytes wire, Error *err) {
     (void)err;
     MergeSink *sink = context;
+    if (spans_cover(sink->deleted, 0, time_ms)) return true;
     *array_add_on(sink->arena, &sink->histograms) =
         (SeriesHistogram){time_ms, bytes_copy(wire, sink->arena)};
     return true;
@@ -84,6 +88,7 @@ static bool take_histogram(void *context, int64_t time_ms, Bytes wire, Error *er
 static bool take_exemplar(void *context, int64_t time_ms, double value, Labels labels, Error *err) {
     (void)err;
     MergeSink *sink = context;
+    if (spans_cover(sink->deleted, 0, time_ms)) return true;
     *array_add_on(sink->arena, &sink->exemplars) =
         (ExemplarAt){time_ms, value, bytes_copy(labels.wire, sink->arena)};
     return true;
@@ -127,8 +132,12 @@ static bool merge_series(Merge *merge, Labels labels, BlockWriter *writer, Error
     for (size_t i = 0; i < merge->source_count; i++) {
         MergeSource *source = &merge->sources[i];
         if (source->next == source->count || !labels_equal(source->labels, labels)) continue;
+        const ManifestBlock *facts = &source->from->facts;
+        sink.deleted = deletes_spans(&merge->store->deletes, 0, block_number(facts->name),
+                                     facts->min_ms, facts->max_ms, labels, &merge->scratch);
         merge->one.count = merge->one.histograms = 0;
         TRY(block_read(source->cursor, source->next, INT64_MIN, INT64_MAX, &merge->one, err));
+        spans_apply(sink.deleted, 0, &merge->one);
         columns_append_merged(&merge->all, &merge->one, &merge->merged);
         TRY(block_each_histogram(source->cursor, source->next, INT64_MIN, INT64_MAX, take_histogram,
                                  &sink, err));
@@ -136,6 +145,9 @@ static bool merge_series(Merge *merge, Labels labels, BlockWriter *writer, Error
                                 &sink, err));
         source->next++;
     }
+    if (merge->all.count == 0 && sink.histograms.count == 0 && sink.exemplars.count == 0)
+        return true;  // all of it was deleted
+    merge->wrote = true;
     TRY(block_writer_series(writer, labels, err));
     if (merge->all.count > 0)
         TRY(block_writer_samples(writer, merge->all.times, merge->all.values, merge->all.count,
@@ -160,11 +172,13 @@ static bool merge_metadata(SeriesStore *store, Merge *merge, BlockWriter *writer
         fine = block_each_metadata(merge->sources[i].from->block, take_metadata, map, err);
     }
     fine = fine && store_write_metadata(map, 0, writer, err);
+    merge->wrote |= store_has_metadata(map, 1);
     store_free_metadata(map);
     memory_free(map);
     return fine;
 }
 
+// *out has no block when everything was deleted.
 static bool merge_into(SeriesStore *store, Merge *merge, StoreBlock *out, Error *err) {
     uint32_t level = 0;
     AUTO(block_writer_free) BlockWriter *writer = block_writer_begin();
@@ -187,6 +201,8 @@ static bool merge_into(SeriesStore *store, Merge *merge, StoreBlock *out, Error 
         }
     }
     TRY(merge_metadata(store, merge, writer, err));
+    *out = (StoreBlock){0};
+    if (!merge->wrote) return true;
     AUTO(builder_free) Builder content = {0};
     TRY(block_writer_finish(writer, &content, err));
     return store_put_block(store, text_bytes(builder_text(&content)), level + 1,
@@ -212,6 +228,7 @@ static bool replace_blocks(SeriesStore *store, const bool *gone, const StoreBloc
     array_free(&store->blocks);
     store->blocks = blocks;
     mutex_give(&store->blocks_lock);
+    store_install_deletes(store, &store->deletes);
     bool removed = true;
     for (size_t i = 0; i < old.count; i++) {
         AUTO(arena_free) Arena scratch = {0};
@@ -258,9 +275,10 @@ static bool find_run(StoreBlock **sorted, size_t count, int64_t now_ms, size_t *
     return false;
 }
 
-static bool merge_run(SeriesStore *store, StoreBlock **run, size_t count, Error *err) {
+bool store_merge_run(SeriesStore *store, StoreBlock **run, size_t count, Error *err) {
     AUTO(merge_end)
-    Merge merge = {.sources = memory_new_array(MergeSource, count), .source_count = count};
+    Merge merge = {
+        .store = store, .sources = memory_new_array(MergeSource, count), .source_count = count};
     AUTO(arena_free) Arena arena = {0};
     bool *gone = arena_push_array(&arena, bool, store->blocks.count);
     for (size_t i = 0; i < count; i++) {
@@ -271,8 +289,9 @@ static bool merge_run(SeriesStore *store, StoreBlock **run, size_t count, Error 
     TRY(merge_into(store, &merge, &made, err));
     // The cursors look into blocks that are about to go.
     for (size_t i = 0; i < count; i++) block_cursor_close(&merge.sources[i].cursor);
-    if (!replace_blocks(store, gone, &made, err)) {
-        bool installed = false;
+    bool any = made.block != NULL;
+    if (!replace_blocks(store, gone, any ? &made : NULL, err)) {
+        bool installed = !any;
         for (size_t i = 0; i < store->blocks.count; i++)
             installed |= store->blocks.at[i].block == made.block;
         if (!installed) store_give_up_block(store, &made);
@@ -291,6 +310,19 @@ static bool drop_before(SeriesStore *store, int64_t before_ms, Error *err) {
     return !any || replace_blocks(store, gone, NULL, err);
 }
 
+// What was deleted from a day that is over leaves the disk by itself, a block at a time; the day
+// that goes on is merged anyway. Blocks are looked through once a minute.
+static bool rewrite_once(SeriesStore *store, int64_t now_ms, bool *more, Error *err) {
+    const int64_t minute_ns = INT64_C(60000000000);
+    int64_t now_ns = store->options.clock->monotonic_ns(store->options.clock);
+    if (store->deletes.count == 0 ||
+        (store->rewrote_ns != 0 && now_ns - store->rewrote_ns < minute_ns))
+        return true;
+    TRY(store_rewrite_touched(store, day_of_ms(now_ms) * DAY_MS, more, err));
+    store->rewrote_ns = *more ? 0 : MAX(now_ns, 1);
+    return true;
+}
+
 static bool merge_once(SeriesStore *store, bool *more, Error *err) {
     Clock *clock = store->options.clock;
     int64_t now_ms = clock->wall_ms(clock);
@@ -301,9 +333,10 @@ static bool merge_once(SeriesStore *store, bool *more, Error *err) {
     for (size_t i = 0; i < count; i++) sorted[i] = &store->blocks.at[i];
     qsort(sorted, count, sizeof *sorted, by_day_and_order);
     size_t begin, end;
-    if (!find_run(sorted, count, now_ms, &begin, &end)) return true;
+    if (!find_run(sorted, count, now_ms, &begin, &end))
+        return rewrite_once(store, now_ms, more, err);
     *more = true;
-    return merge_run(store, sorted + begin, end - begin, err);
+    return store_merge_run(store, sorted + begin, end - begin, err);
 }
 
 bool series_merge(SeriesStore *store, bool *more, Error *err) {

@@ -104,16 +104,45 @@ bool store_put_block(SeriesStore *store, Bytes content, uint32_t level, uint64_t
     return true;
 }
 
+static bool means_any(const Delete *one, const StoreBlockArray *blocks) {
+    for (size_t i = 0; i < blocks->count; i++) {
+        const ManifestBlock *facts = &blocks->at[i].facts;
+        if (delete_means(one, block_number(facts->name), facts->min_ms, facts->max_ms)) return true;
+    }
+    return false;
+}
+
+void store_install_deletes(SeriesStore *store, const DeleteArray *deletes) {
+    DeleteArray kept = {0}, old = store->deletes;
+    for (size_t i = 0; i < deletes->count; i++) {
+        if (means_any(deletes->at[i], &store->blocks))
+            *array_add(&kept) = delete_ref(deletes->at[i]);
+    }
+    mutex_take(&store->blocks_lock);
+    store->deletes = kept;
+    mutex_give(&store->blocks_lock);
+    deletes_free(&old);
+}
+
 bool store_write_manifest(SeriesStore *store, const StoreBlockArray *blocks,
                           uint64_t sealed_sequence, Error *err) {
+    return store_write_manifest_with(store, blocks, &store->deletes, sealed_sequence, err);
+}
+
+bool store_write_manifest_with(SeriesStore *store, const StoreBlockArray *blocks,
+                               const DeleteArray *deletes, uint64_t sealed_sequence, Error *err) {
     Manifest manifest = {
         .sealed_sequence = sealed_sequence,
         .next_order = store->manifest.next_order,
         .writes = store->manifest.writes + 1,
     };
     for (size_t i = 0; i < blocks->count; i++) *array_add(&manifest.blocks) = blocks->at[i].facts;
+    for (size_t i = 0; i < deletes->count; i++) {
+        if (means_any(deletes->at[i], blocks))
+            *array_add(&manifest.deletes) = deletes->at[i]->facts;
+    }
     bool written = manifest_write(store->options.disk, store->options.folder, &manifest, err);
-    array_free(&manifest.blocks);
+    manifest_free(&manifest);
     if (!written) return false;
     store->manifest.sealed_sequence = sealed_sequence;
     store->manifest.writes++;
@@ -131,7 +160,7 @@ static bool may_be_named(SeriesStore *store, Text name) {
     bool named = false;
     for (size_t i = 0; i < manifest.blocks.count; i++)
         named |= text_equal(manifest.blocks.at[i].name, name);
-    array_free(&manifest.blocks);
+    manifest_free(&manifest);
     return named;
 }
 
@@ -330,12 +359,20 @@ static bool seal(SeriesStore *store, Head *head, Error *err) {
     return true;
 }
 
+// Oldest first, so that the sequence in the manifest never claims a head that is still in memory.
+static bool seal_turned(SeriesStore *store, Error *err) {
+    while (store->turned.count > 0) TRY(seal(store, store->turned.at[0], err));
+    return true;
+}
+
+bool store_seal_heads_now(SeriesStore *store, Error *err) {
+    TRY(seal_turned(store, err));
+    return is_empty(store->head) || (turn(store) && seal_turned(store, err));
+}
+
 bool series_seal(SeriesStore *store, Error *err) {
     mutex_take(&store->maintain);
-    bool sealed = true;
-    // Oldest first, so that the sequence in the manifest never claims a head that is still in
-    // memory.
-    while (sealed && store->turned.count > 0) sealed = seal(store, store->turned.at[0], err);
+    bool sealed = seal_turned(store, err);
     mutex_give(&store->maintain);
     return sealed;
 }

@@ -66,6 +66,18 @@ static bool open_blocks(SeriesStore *store, Arena *arena, SeriesReport *report, 
     return true;
 }
 
+static bool open_deletes(SeriesStore *store, Error *err) {
+    for (size_t i = 0; i < store->manifest.deletes.count; i++) {
+        Delete *made;
+        if (!delete_make(&store->manifest.deletes.at[i], &made, err)) {
+            return error_context(err, "delete %zu of the manifest in %.*s", i + 1,
+                                 TEXT_ARG(store->options.folder));
+        }
+        *array_add(&store->deletes) = made;
+    }
+    return true;
+}
+
 static bool is_named(const SeriesStore *store, Text name) {
     for (size_t i = 0; i < store->manifest.blocks.count; i++) {
         if (text_equal(store->manifest.blocks.at[i].name, name)) return true;
@@ -146,6 +158,7 @@ bool series_open(SeriesOptions options, Arena *arena, SeriesReport *report, Seri
     *report = (SeriesReport){0};
     TRY(disk_make_folders(options.disk, store->options.folder, err));
     TRY(manifest_read(options.disk, store->options.folder, &store->arena, &store->manifest, err));
+    TRY(open_deletes(store, err));
     TRY(open_blocks(store, arena, report, &notes, err));
     TRY(sweep(store, arena, report, &notes, err));
     for (size_t i = 0; i < store->blocks.count; i++) {
@@ -173,7 +186,8 @@ void series_close(SeriesStore **store) {
     array_free(&gone->turned);
     for (size_t i = 0; i < gone->blocks.count; i++) store_block_drop(&gone->blocks.at[i]);
     array_free(&gone->blocks);
-    array_free(&gone->manifest.blocks);
+    manifest_free(&gone->manifest);
+    deletes_free(&gone->deletes);
     array_free(&gone->gaps);
     store_free_metadata(gone);
     mutex_end(&gone->blocks_lock);
@@ -273,6 +287,7 @@ void series_state(SeriesStore *store, SeriesState *out) {
         out->block_max_ms = MAX(out->block_max_ms, facts->max_ms);
     }
     out->series_active = head_series(store->head);
+    out->deletes = store->deletes.count;
     Head *head = head_ref(store->head);
     mutex_give(&store->blocks_lock);
 

@@ -177,6 +177,14 @@ uint64_t series_needed_sequence(SeriesStore *store);
 must_use bool series_merge(SeriesStore *store, bool *more, Error *err);
 // Verifies every checksum of every block, at most `bytes_max` per call (W21); counts in the state.
 must_use bool series_scrub(SeriesStore *store, int64_t bytes_max, Error *err);
+// Deletes the samples, histograms and exemplars from `from_ms` to `to_ms` of all series that one of
+// the `count` sets of matchers matches: what was stored before the call, and nothing that comes
+// after it. Durable when it returns true. What is in heads is written as blocks first.
+// TOO_MANY: TENANT_DELETES. Any thread; it waits for maintenance that is under way.
+must_use bool series_delete(SeriesStore *store, const Matchers *sets, size_t count, int64_t from_ms,
+                            int64_t to_ms, Error *err);
+// Writes every block again that deletes took from, so that nothing of it is on the disk any more.
+must_use bool series_clean_deletes(SeriesStore *store, Error *err);
 // Removes everything below `before_ms` (whole blocks). What time it is for retention the caller
 // decides.
 must_use bool series_drop_before(SeriesStore *store, int64_t before_ms, Error *err);
@@ -192,6 +200,7 @@ typedef struct SeriesState {
     int64_t block_bytes;
     int64_t block_min_ms, block_max_ms;
     uint64_t merges, seals, corruptions, scrubbed_bytes;
+    uint64_t deletes;  // that wait for a block to be written again
 } SeriesState;
 void series_state(SeriesStore *store, SeriesState *out);
 

@@ -12,7 +12,11 @@ enum { SEEDS_DEFAULT = 3 };
 
 typedef struct Life {
     Fixture f;
-    Oracle all;         // everything that was written
+    Oracle all;  // everything that was written
+    // A delete that was asked for and not answered yet: it may be there or not, whole.
+    bool deleting;
+    uint32_t delete_series;
+    int64_t delete_from_ms, delete_to_ms;
     uint64_t promised;  // the store said: below this the log is not needed
     int64_t dropped_before_ms;
 } Life;
@@ -34,6 +38,33 @@ static void put_round(Life *life, uint64_t *random, int round) {
     fixture_write(f);
 }
 
+// One series between two times; from the answer on it must not come back.
+static bool forget(Life *life, uint32_t series, int64_t from_ms, int64_t to_ms, Error *err) {
+    char number[3] = {(char)('0' + series / 10), (char)('0' + series % 10), 0};
+    Matcher matcher = {MATCH_EQUAL, TEXT("number"), text_from_cstring(number), NULL};
+    Matchers matchers = {&matcher, 1};
+    life->deleting = true;
+    life->delete_series = series;
+    life->delete_from_ms = from_ms;
+    life->delete_to_ms = to_ms;
+    TRY(series_delete(life->f.store, &matchers, 1, from_ms, to_ms, err));
+    oracle_delete(&life->all, series, from_ms, to_ms);
+    life->deleting = false;
+    return true;
+}
+
+// A sample of a series at a time at which one was deleted.
+static void put_one(Life *life, uint32_t series, int64_t time_ms, double value) {
+    Fixture *f = &life->f;
+    Sample sample = {time_ms, value};
+    fixture_clear(f);
+    oracle_row(f, series);
+    fixture_sample(f, time_ms, value);
+    oracle_put(&life->all, series, sample);
+    *array_add(&life->all.log) = (OracleWrite){f->sequence, series, sample};
+    fixture_write(f);
+}
+
 // The log is trimmed by what the store says it needs; `promised` remembers the most that was ever
 // trimmed.
 static void trim(Life *life) {
@@ -51,6 +82,10 @@ static bool live(Life *life, Test *t, uint64_t seed, Error *err) {
         put_round(life, &random, round);
         if (round % 2 == 1) TRY(series_turn(f->store, err));
         if (round % 2 == 1 && round != 5) TRY(series_seal(f->store, err));
+        // Round 4: series 1 is in blocks and in the head. Round 6: all of series 2.
+        if (round == 4) TRY(forget(life, 1, FIXTURE_NOW_MS - 45000, FIXTURE_NOW_MS + 30000, err));
+        if (round == 4) put_one(life, 1, FIXTURE_NOW_MS - 30000, 4711);
+        if (round == 6) TRY(forget(life, 2, INT64_MIN, INT64_MAX, err));
         trim(life);
     }
     while (more) TRY(series_merge(f->store, &more, err));
@@ -58,8 +93,13 @@ static bool live(Life *life, Test *t, uint64_t seed, Error *err) {
     fixture_close(f);
     TRY(fixture_open(f, t->arena, err));
     put_round(life, &random, 10);
+    TRY(forget(life, 3, FIXTURE_NOW_MS, INT64_MAX, err));
+    put_one(life, 3, FIXTURE_NOW_MS, 4712);
     TRY(series_turn(f->store, err));
     TRY(series_seal(f->store, err));
+    trim(life);
+    TRY(series_clean_deletes(f->store, err));
+    TRY(forget(life, 4, FIXTURE_NOW_MS, FIXTURE_NOW_MS + 60000, err));
     trim(life);
     life->dropped_before_ms = FIXTURE_NOW_MS - 86400000 / 2;
     TRY(series_drop_before(f->store, life->dropped_before_ms, err));
@@ -102,6 +142,9 @@ static bool survives(Life *life, Test *t, Error *err) {
         series_write_end(f->store);
     }
     int64_t from_ms = life->dropped_before_ms == 0 ? 0 : FIXTURE_NOW_MS - 86400000 / 2;
+    Error without = {0};
+    if (life->deleting && !oracle_agrees(&life->all, f, from_ms, INT64_MAX, &without))
+        oracle_delete(&life->all, life->delete_series, life->delete_from_ms, life->delete_to_ms);
     TRY(oracle_agrees(&life->all, f, from_ms, INT64_MAX, err));
     // And the second life goes on.
     TRY(series_turn(f->store, err));

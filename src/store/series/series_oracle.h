@@ -40,6 +40,16 @@ static inline void oracle_put(Oracle *oracle, uint32_t series, Sample sample) {
     of->at[at] = sample;
 }
 
+// All samples of one series between two times.
+static inline void oracle_delete(Oracle *oracle, uint32_t series, int64_t from_ms, int64_t to_ms) {
+    OracleSamples *of = &oracle->samples[series];
+    size_t kept = 0;
+    for (size_t i = 0; i < of->count; i++) {
+        if (of->at[i].time_ms < from_ms || of->at[i].time_ms > to_ms) of->at[kept++] = of->at[i];
+    }
+    of->count = kept;
+}
+
 // One series of the pool as a row of the batch; its name tells its number.
 static inline void oracle_row(Fixture *f, uint32_t series) {
     static const char *const jobs[] = {"api", "db", "cache"};

@@ -22,6 +22,28 @@ static void warn(SeriesView *view, const StoreBlock *block) {
         TEXT_ARG(from), TEXT_ARG(to), TEXT_ARG(block->facts.name), block->why.message);
 }
 
+// The deletes that concern the view, with `blocks_lock` held and its blocks known.
+static void pin_deletes(SeriesView *view, SeriesStore *store) {
+    for (size_t i = 0; i < store->deletes.count; i++) {
+        Delete *one = store->deletes.at[i];
+        bool any = false;
+        if (one->facts.from_ms > view->to_ms || one->facts.to_ms < view->from_ms) continue;
+        for (size_t j = 0; j < view->source_count; j++) {
+            ViewSource *source = &view->sources[j];
+            if (!delete_means(one, source->number, source->min_ms, source->max_ms)) continue;
+            any = source->has_deletes = true;
+        }
+        if (any) *array_add(&view->deletes) = delete_ref(one);
+    }
+}
+
+DeletedSpans view_spans(const SeriesView *view, uint32_t at, Labels labels, Arena *arena) {
+    const ViewSource *source = &view->sources[at];
+    if (!source->has_deletes) return (DeletedSpans){0};
+    return deletes_spans(&view->deletes, at, source->number, source->min_ms, source->max_ms, labels,
+                         arena);
+}
+
 bool series_view_open(SeriesStore *store, int64_t from_ms, int64_t to_ms, SeriesView **out,
                       Error *err) {
     if (from_ms > to_ms)
@@ -52,8 +74,14 @@ bool series_view_open(SeriesStore *store, int64_t from_ms, int64_t to_ms, Series
             *array_add_on(&view->arena, &view->warnings) = gap->note;
     }
     qsort(blocks, count, sizeof *blocks, by_order);
-    for (size_t i = 0; i < count; i++)
-        view->sources[view->source_count++].block = block_ref(blocks[i]->block);
+    for (size_t i = 0; i < count; i++) {
+        view->sources[view->source_count++] =
+            (ViewSource){.block = block_ref(blocks[i]->block),
+                         .number = block_number(blocks[i]->facts.name),
+                         .min_ms = blocks[i]->facts.min_ms,
+                         .max_ms = blocks[i]->facts.max_ms};
+    }
+    pin_deletes(view, store);
     for (size_t i = 0; i < store->turned.count; i++) {
         Head *head = store->turned.at[i];
         if (head_overlaps(head, from_ms, to_ms))
@@ -72,6 +100,7 @@ void series_view_close(SeriesView **view) {
         head_unref(&gone->sources[i].head);
         if (gone->sources[i].block != NULL) block_unref(&gone->sources[i].block);
     }
+    deletes_free(&gone->deletes);
     arena_free(&gone->arena);
     memory_free(gone);
 }
@@ -123,18 +152,53 @@ static bool read_place(SeriesCursor *cursor, FoundPlace place, int64_t from_ms, 
     return head_read(source->head, place.number, from_ms, to_ms, out, err);
 }
 
+typedef struct HistogramCount {
+    DeletedSpans spans;
+    uint32_t source;
+    size_t left;
+} HistogramCount;
+
+static bool count_histogram(void *context, int64_t time_ms, Bytes wire, Error *err) {
+    (void)wire, (void)err;
+    HistogramCount *counting = context;
+    counting->left += !spans_cover(counting->spans, counting->source, time_ms);
+    return true;
+}
+
+bool histograms_left(BlockCursor *cursor, FoundPlace place, DeletedSpans spans, int64_t from_ms,
+                     int64_t to_ms, size_t *out, Error *err) {
+    HistogramCount counting = {spans, place.source, 0};
+    TRY(block_each_histogram(cursor, place.number, from_ms, to_ms, count_histogram, &counting,
+                             err));
+    *out = counting.left;
+    return true;
+}
+
+// Takes out what was deleted of one place, from the samples and from the count of histograms.
+static bool drop_deleted(SeriesCursor *cursor, const FoundSources *sources, FoundPlace place,
+                         int64_t from_ms, int64_t to_ms, SeriesColumns *columns, Error *err) {
+    if (sources->deleted.count == 0 || !cursor->view->sources[place.source].has_deletes)
+        return true;
+    spans_apply(sources->deleted, place.source, columns);
+    return columns->histograms == 0 ||
+           histograms_left(block_cursor(cursor, place.source), place, sources->deleted, from_ms,
+                           to_ms, &columns->histograms, err);
+}
+
 bool series_read(SeriesCursor *cursor, const SeriesFound *series, int64_t from_ms, int64_t to_ms,
                  SeriesColumns *out, Error *err) {
     const FoundSources *sources = series->sources;
     out->count = out->histograms = 0;
     for (uint32_t i = 0; i < sources->count; i++) {
         if (i == 0) {
-            TRY(read_place(cursor, sources->at[i], from_ms, to_ms, out, err));
+            TRY(read_place(cursor, sources->at[i], from_ms, to_ms, out, err) &&
+                drop_deleted(cursor, sources, sources->at[i], from_ms, to_ms, out, err));
             continue;
         }
         SeriesColumns *one = &cursor->one;
         one->count = one->histograms = 0;
-        TRY(read_place(cursor, sources->at[i], from_ms, to_ms, one, err));
+        TRY(read_place(cursor, sources->at[i], from_ms, to_ms, one, err) &&
+            drop_deleted(cursor, sources, sources->at[i], from_ms, to_ms, one, err));
         out->histograms += one->histograms;
         columns_append_merged(out, one, &cursor->merged);
     }
@@ -146,11 +210,14 @@ bool series_read(SeriesCursor *cursor, const SeriesFound *series, int64_t from_m
 typedef struct HistogramSink {
     Arena *arena;
     SeriesHistogramArray *out;
+    DeletedSpans deleted;
+    uint32_t source;
 } HistogramSink;
 
 static bool take_histogram(void *context, int64_t time_ms, Bytes wire, Error *err) {
     (void)err;
     HistogramSink *sink = context;
+    if (spans_cover(sink->deleted, sink->source, time_ms)) return true;
     *array_add_on(sink->arena, sink->out) =
         (SeriesHistogram){time_ms, bytes_copy(wire, sink->arena)};
     return true;
@@ -178,7 +245,7 @@ bool series_read_histograms(SeriesCursor *cursor, const SeriesFound *series, int
                             Error *err) {
     const FoundSources *sources = series->sources;
     SeriesHistogramArray all = {0};
-    HistogramSink sink = {arena, &all};
+    HistogramSink sink = {arena, &all, sources->deleted, 0};
     for (uint32_t i = 0; i < sources->count; i++) {
         FoundPlace place = sources->at[i];
         const ViewSource *source = &cursor->view->sources[place.source];
@@ -186,6 +253,7 @@ bool series_read_histograms(SeriesCursor *cursor, const SeriesFound *series, int
             side_histograms(source->head, place.number, from_ms, to_ms, arena, &all);
         } else {
             BlockCursor *block = block_cursor(cursor, place.source);
+            sink.source = place.source;
             TRY(block_each_histogram(block, place.number, from_ms, to_ms, take_histogram, &sink,
                                      err));
         }

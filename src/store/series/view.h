@@ -7,6 +7,9 @@
 typedef struct ViewSource {  // one of the two
     Head *head;
     Block *block;
+    uint64_t number;         // of the block
+    int64_t min_ms, max_ms;  // of the block
+    bool has_deletes;        // some of the view's deletes mean it
 } ViewSource;
 
 struct SeriesView {
@@ -15,6 +18,7 @@ struct SeriesView {
     int64_t from_ms, to_ms;
     ViewSource *sources;  // first stored first: who comes first wins a time
     size_t source_count;
+    DeleteArray deletes;  // that mean one of the sources; most often none
     ARRAY(Text) warnings;
 };
 
@@ -26,4 +30,13 @@ typedef struct FoundPlace {
 typedef struct FoundSources {
     FoundPlace *at;
     uint32_t count, capacity;
+    DeletedSpans deleted;  // most often none; who reads a source by other ways than series_read
+                           // must honour them
 } FoundSources;
+
+// What the view's deletes took from a series of a source.
+DeletedSpans view_spans(const SeriesView *view, uint32_t source, Labels labels, Arena *arena);
+
+// The native histograms of a place that deletes leave in the interval.
+must_use bool histograms_left(BlockCursor *cursor, FoundPlace place, DeletedSpans spans,
+                              int64_t from_ms, int64_t to_ms, size_t *out, Error *err);

@@ -40,13 +40,21 @@ static void add_place(Union *all, SeriesFound *found, FoundPlace place) {
     sources->at[sources->count++] = place;
 }
 
+static void add_spans(Union *all, FoundSources *sources, DeletedSpans more) {
+    DeletedSpans *spans = &sources->deleted;
+    DeletedSpan *both = arena_push_array(all->arena, DeletedSpan, spans->count + more.count);
+    if (spans->count > 0) memcpy(both, spans->at, spans->count * sizeof *both);
+    memcpy(both + spans->count, more.at, more.count * sizeof *both);
+    *spans = (DeletedSpans){both, spans->count + more.count};
+}
+
 static void add_found(Union *all, Labels labels, FoundPlace place) {
     struct {
         FoundSources sources;
         FoundPlace first;
     } *with = arena_push_size(all->arena, sizeof *with, _Alignof(FoundSources));
     with->first = place;
-    with->sources = (FoundSources){&with->first, 1, 1};
+    with->sources = (FoundSources){&with->first, 1, 1, {0}};
     *array_add_on(all->arena, &all->found) = (SeriesFound){labels, &with->sources};
 }
 
@@ -63,7 +71,7 @@ static void grow(Union *all) {
 }
 
 // One series of one source. With a single source no label set comes twice, and nothing is hashed.
-static bool unite(Union *all, Labels labels, FoundPlace place, Error *err) {
+static bool unite(Union *all, Labels labels, FoundPlace place, FoundSources **out, Error *err) {
     if (all->view->source_count > 1) {
         if (all->found.count * 4 >= all->slot_count * 3) grow(all);
         size_t at = hash_of(all, labels) & (all->slot_count - 1);
@@ -71,12 +79,14 @@ static bool unite(Union *all, Labels labels, FoundPlace place, Error *err) {
             SeriesFound *known = &all->found.at[all->slots[at] - 1];
             if (!labels_equal(known->labels, labels)) continue;
             add_place(all, known, place);
+            *out = known->sources;
             return true;
         }
         all->slots[at] = (uint32_t)all->found.count + 1;
     }
     if (all->series_max > 0 && all->found.count >= all->series_max) return too_many(all, err);
     add_found(all, labels, place);
+    *out = all->found.at[all->found.count - 1].sources;
     return true;
 }
 
@@ -86,10 +96,32 @@ static bool select_head(Union *all, uint32_t source, Matchers matchers, Error *e
     PostingSet refs;
     TRY(registry_select(&head->registry, matchers, &scratch, &refs, err));
     for (size_t i = 0; i < refs.count; i++) {
+        FoundSources *ignored;
         TRY(unite(all, registry_labels(&head->registry, refs.at[i], all->arena),
-                  (FoundPlace){source, refs.at[i]}, err));
+                  (FoundPlace){source, refs.at[i]}, &ignored, err));
     }
     return true;
+}
+
+// Is anything of the series left in the view's interval? Only asked of series that a delete means.
+static bool is_left(Union *all, FoundPlace place, DeletedSpans spans, bool *left, Error *err) {
+    const SeriesView *view = all->view;
+    const ViewSource *from = &view->sources[place.source];
+    int64_t from_ms = MAX(view->from_ms, from->min_ms), to_ms = MIN(view->to_ms, from->max_ms);
+    *left = false;
+    for (size_t i = 0; i < spans.count; i++) {
+        if (spans.at[i].from_ms <= from_ms && spans.at[i].to_ms >= to_ms) return true;
+    }
+    SeriesColumns columns = {0};
+    size_t histograms = 0;
+    BlockCursor *cursor = block_cursor_open(from->block);
+    bool read = block_read(cursor, place.number, from_ms, to_ms, &columns, err) &&
+                histograms_left(cursor, place, spans, from_ms, to_ms, &histograms, err);
+    spans_apply(spans, place.source, &columns);
+    *left = columns.count + histograms > 0;
+    block_cursor_close(&cursor);
+    series_columns_free(&columns);
+    return read;
 }
 
 static bool select_block(Union *all, uint32_t source, Matchers matchers, Error *err) {
@@ -100,7 +132,13 @@ static bool select_block(Union *all, uint32_t source, Matchers matchers, Error *
     for (size_t i = 0; i < set.count; i++) {
         Labels labels;
         TRY(block_labels(block, set.at[i], all->arena, &labels, err));
-        TRY(unite(all, labels, (FoundPlace){source, set.at[i]}, err));
+        DeletedSpans spans = view_spans(all->view, source, labels, all->arena);
+        bool left = true;
+        if (spans.count > 0) TRY(is_left(all, (FoundPlace){source, set.at[i]}, spans, &left, err));
+        if (!left) continue;
+        FoundSources *sources;
+        TRY(unite(all, labels, (FoundPlace){source, set.at[i]}, &sources, err));
+        if (spans.count > 0) add_spans(all, sources, spans);
     }
     return true;
 }
@@ -139,6 +177,11 @@ static void add_texts(TextArray *all, Texts some, Arena *arena) {
     for (size_t i = 0; i < some.count; i++) *array_add_on(arena, all) = some.at[i];
 }
 
+// Lists of names and values know nothing of deletes, so where there are some the series are asked.
+static bool by_series(const SeriesView *view, Matchers matchers) {
+    return matchers.count > 0 || view->deletes.count > 0;
+}
+
 // Of the series that match; `name` NULL text: the names, else the values of this name.
 static bool collect_matching(SeriesView *view, Text name, Matchers matchers, Arena *arena,
                              TextArray *out, Error *err) {
@@ -162,10 +205,10 @@ static bool collect_matching(SeriesView *view, Text name, Matchers matchers, Are
 
 bool series_label_names(SeriesView *view, Matchers matchers, Arena *arena, Texts *out, Error *err) {
     TextArray all = {0};
-    if (matchers.count > 0) {
+    if (by_series(view, matchers)) {
         TRY(collect_matching(view, TEXT_NONE, matchers, arena, &all, err));
     }
-    for (size_t i = 0; matchers.count == 0 && i < view->source_count; i++) {
+    for (size_t i = 0; !by_series(view, matchers) && i < view->source_count; i++) {
         Texts some = {0};
         if (view->sources[i].head != NULL) {
             registry_label_names(&view->sources[i].head->registry, arena, &some);
@@ -182,10 +225,10 @@ bool series_label_values(SeriesView *view, Text name, Matchers matchers, Arena *
                          Error *err) {
     TextArray all = {0};
     if (name.at == NULL) name = TEXT("");
-    if (matchers.count > 0) {
+    if (by_series(view, matchers)) {
         TRY(collect_matching(view, name, matchers, arena, &all, err));
     }
-    for (size_t i = 0; matchers.count == 0 && i < view->source_count; i++) {
+    for (size_t i = 0; !by_series(view, matchers) && i < view->source_count; i++) {
         Texts some = {0};
         if (view->sources[i].head != NULL) {
             registry_label_values(&view->sources[i].head->registry, name, arena, &some);
@@ -204,11 +247,14 @@ typedef struct ExemplarSink {
     Arena *arena;
     Labels series;
     ARRAY(SeriesExemplar) out;
+    DeletedSpans deleted;  // of this series
+    uint32_t source;
 } ExemplarSink;
 
 static bool take_exemplar(void *context, int64_t time_ms, double value, Labels labels, Error *err) {
     (void)err;
     ExemplarSink *sink = context;
+    if (spans_cover(sink->deleted, sink->source, time_ms)) return true;
     *array_add_on(sink->arena, &sink->out) =
         (SeriesExemplar){sink->series, {bytes_copy(labels.wire, sink->arena)}, value, time_ms};
     return true;
@@ -242,6 +288,7 @@ static bool exemplars_of_block(SeriesView *view, const Block *block, Matchers ma
     AUTO(cursor_close) BlockCursor *cursor = block_cursor_open(block);
     for (size_t i = 0; i < set.count; i++) {
         TRY(block_labels(block, set.at[i], sink->arena, &sink->series, err));
+        sink->deleted = view_spans(view, sink->source, sink->series, sink->arena);
         TRY(block_each_exemplar(cursor, set.at[i], view->from_ms, view->to_ms, take_exemplar, sink,
                                 err));
     }
@@ -260,6 +307,8 @@ bool series_exemplars(SeriesView *view, Matchers matchers, Arena *arena, SeriesE
     ExemplarSink sink = {.arena = arena};
     for (size_t i = 0; i < view->source_count; i++) {
         const ViewSource *source = &view->sources[i];
+        sink.source = (uint32_t)i;
+        sink.deleted = (DeletedSpans){0};
         bool one = source->head != NULL
                        ? exemplars_of_head(view, source->head, matchers, &sink, err)
                        : exemplars_of_block(view, source->block, matchers, &sink, err);
