@@ -1,6 +1,7 @@
 // Sends a stream made by bench/stream to a remote-write receiver, as fast as it takes it.
 //
-//   send --port P [--host H] [--path /api/v1/write] [--encoding snappy] [--connections 4]
+//   send --port P [--host H] [--path /api/v1/write] [--type application/x-protobuf] [--encoding
+//   snappy] [--connections 4]
 //   [--frames-per-step N] FILE
 //
 // Every series stays on one connection, so that its samples arrive in order: frame i of a step
@@ -27,7 +28,7 @@ typedef struct Frame {
 } Frame;
 
 typedef struct Sender {
-    const char *host, *path, *encoding;
+    const char *host, *path, *type, *encoding;
     uint16_t port;
     const Frame *frames;
     size_t count, per_step, connections, index;
@@ -100,10 +101,10 @@ static void *run(void *context) {
     for (size_t i = 0; i < sender->count; i++) {
         if (i % sender->per_step % sender->connections != sender->index) continue;
         int len = snprintf(head, sizeof head,
-                           "POST %s HTTP/1.1\r\nHost: %s:%u\r\nContent-Type: "
-                           "application/x-protobuf\r\nContent-Encoding: %s\r\n"
+                           "POST %s HTTP/1.1\r\nHost: %s:%u\r\nContent-Type: %s\r\n"
+                           "Content-Encoding: %s\r\n"
                            "X-Prometheus-Remote-Write-Version: 0.1.0\r\nContent-Length: %u\r\n\r\n",
-                           sender->path, sender->host, sender->port, sender->encoding,
+                           sender->path, sender->host, sender->port, sender->type, sender->encoding,
                            sender->frames[i].len);
         for (int tries = 0;; tries++) {
             write_all(fd, head, (size_t)len);
@@ -190,6 +191,7 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < connections; i++) {
         senders[i] = (Sender){.host = option(argc, argv, "--host", "127.0.0.1"),
                               .path = option(argc, argv, "--path", "/api/v1/write"),
+                              .type = option(argc, argv, "--type", "application/x-protobuf"),
                               .encoding = option(argc, argv, "--encoding", "snappy"),
                               .port = (uint16_t)port,
                               .frames = frames,

@@ -107,6 +107,10 @@ SERVERS = {
         f"traceo-otlp-{packed}", port,
         lambda data, port: [*traceo_command(data, port), "--otlp.promote_resource_attributes", "region,team"],
         "/-/ready", flush_traceo, packed) for packed in ("none", "gzip", "zstd")},
+    "traceo-rw2": lambda port: Server(
+        "traceo-rw2", port,
+        lambda data, port: traceo_command(data, port),
+        "/-/ready", flush_traceo, "rw2"),
     "victoria": lambda port: Server(
         "victoria", port,
         lambda data, port: ["victoria-metrics", f"-storageDataPath={data}", f"-httpListenAddr=127.0.0.1:{port}", "-retentionPeriod=10y",

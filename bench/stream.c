@@ -2,11 +2,12 @@
 // sender of batches.
 //
 //   stream --series 100000 --steps 60 --interval-ms 15000 --batch 2000 [--start-ms T] [--shuffle]
-//   [--seed N] [--otlp none|gzip|zstd] > FILE
+//   [--seed N] [--otlp none|gzip|zstd] [--rw2] > FILE
 //
 // A frame of the file is a little-endian uint32 length and a snappy-compressed
 // prometheus.WriteRequest; with --otlp an ExportMetricsServiceRequest, packed as it says, that
-// becomes the same series where otlp.promote_resource_attributes is region,team. Every target has
+// becomes the same series where otlp.promote_resource_attributes is region,team; with --rw2 an
+// io.prometheus.write.v2.Request, with the metadata that Prometheus 3 sends. Every target has
 // SERIES_PER_TARGET series in the order in which an exporter prints them, its own phase and a few
 // milliseconds of jitter per scrape. Values are of five kinds, in the proportions of a real
 // node_exporter page (counted on one: 70 % hardly ever change): constants, counters (with a restart
@@ -17,6 +18,7 @@
 #include <stdlib.h>
 
 #include "base/array.h"
+#include "base/map.h"
 #include "base/test.h"
 #include "codec/compress.h"
 #include "codec/protobuf.h"
@@ -333,11 +335,60 @@ static void otlp_add(OtlpBody *body, const Row *row, size_t target, int64_t time
     protobuf_end(out, point);
 }
 
+// ---- The same as remote write 2.0 ----
+
+typedef struct Rw2Body {
+    Arena arena;
+    Map refs;  // text -> 1 + number
+    Builder symbols, series;
+    uint64_t symbol_count;
+} Rw2Body;
+
+static uint64_t rw2_ref(Rw2Body *body, Text text) {
+    void **known = map_put(&body->refs, text);
+    if (*known == NULL) {
+        protobuf_add_text(&body->symbols, 4, text);
+        *known = (void *)(uintptr_t)++body->symbol_count;
+    }
+    return (uint64_t)(uintptr_t)*known - 1;
+}
+
+static void rw2_begin(Rw2Body *body) {
+    arena_clear(&body->arena);
+    body->refs = map_begin(&body->arena, (HashKey){1, 2});
+    builder_clear(&body->symbols);
+    builder_clear(&body->series);
+    body->symbol_count = 0;
+    rw2_ref(body, TEXT(""));
+}
+
+static void rw2_add(Rw2Body *body, const Row *row, int64_t time_ms) {
+    if (body->symbol_count == 0) rw2_begin(body);
+    Builder *out = &body->series;
+    AUTO(builder_free) Builder refs = {0};
+    Label label;
+    for (Bytes rest = row->labels.wire; labels_next(&rest, &label);) {
+        writer_varint(&refs, rw2_ref(body, label.name));
+        writer_varint(&refs, rw2_ref(body, label.value));
+    }
+    size_t series = protobuf_begin(out, 5);
+    protobuf_add_text(out, 1, builder_text(&refs));
+    size_t sample = protobuf_begin(out, 2);
+    protobuf_add_double(out, 1, row->value);
+    protobuf_add_varint(out, 2, (uint64_t)time_ms);
+    protobuf_end(out, sample);
+    size_t metadata = protobuf_begin(out, 5);
+    protobuf_add_varint(out, 1, is_sum(row->family) ? 1 : row->kind == KIND_BUCKET ? 3 : 2);
+    protobuf_add_varint(out, 3, rw2_ref(body, TEXT("A metric of the benchmark.")));
+    protobuf_end(out, metadata);
+    protobuf_end(out, series);
+}
+
 // ---- Steps ----
 
 typedef struct Options {
     int64_t series, steps, interval_ms, batch, start_ms, seed;
-    bool shuffle, otlp;
+    bool shuffle, otlp, rw2;
     Compression compression;
 } Options;
 
@@ -345,6 +396,7 @@ typedef struct Options {
 static void step(Stream *stream, const Options *options, int64_t number, size_t *order) {
     AUTO(builder_free) Builder body = {0};
     OtlpBody otlp = {0};
+    Rw2Body rw2 = {0};
     size_t gathered = 0;
     int64_t *times = arena_push_array(&stream->arena, int64_t, stream->target_count);
     bool *restarted = arena_push_array(&stream->arena, bool, stream->target_count);
@@ -370,17 +422,27 @@ static void step(Stream *stream, const Options *options, int64_t number, size_t 
         size_t at = order[i], target = at / SERIES_PER_TARGET;
         if (options->otlp) {
             otlp_add(&otlp, &stream->rows.at[at], target, times[target], options->start_ms);
+        } else if (options->rw2) {
+            rw2_add(&rw2, &stream->rows.at[at], times[target]);
         } else {
             body_add(&body, &stream->rows.at[at], times[target]);
         }
         if (++gathered < (size_t)options->batch && i + 1 < stream->rows.count) continue;
         otlp_end(&otlp);
+        if (options->rw2) {
+            builder_add(&body, builder_text(&rw2.symbols));
+            builder_add(&body, builder_text(&rw2.series));
+            rw2.symbol_count = 0;
+        }
         write_frame(options->otlp ? &otlp.bytes : &body, options->compression);
         builder_clear(&body);
         builder_clear(&otlp.bytes);
         gathered = 0;
     }
     builder_free(&otlp.bytes);
+    builder_free(&rw2.symbols);
+    builder_free(&rw2.series);
+    arena_free(&rw2.arena);
 }
 
 static int64_t number_after(int argc, char **argv, const char *name, int64_t standard) {
@@ -416,6 +478,7 @@ int main(int argc, char **argv) {
         .seed = number_after(argc, argv, "--seed", 1),
         .shuffle = has(argc, argv, "--shuffle"),
         .otlp = has(argc, argv, "--otlp"),
+        .rw2 = has(argc, argv, "--rw2"),
         .compression = COMPRESSION_SNAPPY,
     };
     const char *packed = text_after(argc, argv, "--otlp");
@@ -425,7 +488,7 @@ int main(int argc, char **argv) {
     if (options.start_ms <= 0 || !known) {
         fprintf(stderr,
                 "usage: stream --start-ms T [--series N] [--steps N] [--interval-ms N] [--batch N] "
-                "[--shuffle] [--seed N] [--otlp none|gzip|zstd] > FILE\n");
+                "[--shuffle] [--seed N] [--otlp none|gzip|zstd] [--rw2] > FILE\n");
         return 2;
     }
     Stream stream = {.random = (uint64_t)options.seed};

@@ -7,6 +7,7 @@
 #include "codec/snappy_rows.h"
 #include "ingest/admit.h"
 #include "ingest/write_request.h"
+#include "ingest/write_request_2.h"
 
 struct IngestSender {
     SeriesPrediction prediction;
@@ -14,7 +15,8 @@ struct IngestSender {
     Builder body;     // decompressed; its memory is kept
     Builder packed;   // for the log, when the body came in another form
     Batch batch;
-    Arena scratch;  // labels that had to be brought together; cleared per request
+    WriteSymbols symbols;  // of remote write 2.0
+    Arena scratch;         // labels that had to be brought together; cleared per request
 };
 
 // Kept from request to request; a larger body gives its memory back.
@@ -29,6 +31,7 @@ void ingest_sender_free(IngestSender **sender) {
     builder_free(&(*sender)->body);
     builder_free(&(*sender)->packed);
     batch_free(&(*sender)->batch);
+    write_symbols_free(&(*sender)->symbols);
     arena_free(&(*sender)->scratch);
     memory_free(TAKE(*sender));
 }
@@ -39,9 +42,11 @@ static void batch_begin(IngestSender *sender, int64_t arrival_ms) {
     sender->batch.arrival_ms = arrival_ms;
 }
 
+typedef enum Version { VERSION_1, VERSION_2 } Version;  // of remote write
+
 // Decodes `body` into the sender's batch, which is empty before. `*plain` is the body decompressed.
-static bool decode(IngestSender *sender, Compression compression, Bytes body, int64_t arrival_ms,
-                   Bytes *plain, Error *err) {
+static bool decode(IngestSender *sender, Version version, Compression compression, Bytes body,
+                   int64_t arrival_ms, Bytes *plain, Error *err) {
     batch_begin(sender, arrival_ms);
     *plain = body;
     if (compression != COMPRESSION_NONE) {
@@ -49,6 +54,10 @@ static bool decode(IngestSender *sender, Compression compression, Bytes body, in
         TRY(decompress(compression, body, (size_t)LIMIT_BODY_DECOMPRESSED_BYTES, &sender->body,
                        err));
         *plain = text_bytes(builder_text(&sender->body));
+    }
+    if (version == VERSION_2) {
+        return write_request_2_decode(*plain, &sender->symbols, &sender->scratch, &sender->batch,
+                                      err);
     }
     return write_request_decode(*plain, &sender->scratch, &sender->batch, err);
 }
@@ -67,10 +76,12 @@ static void let_go(IngestSender *sender) {
     if (sender->body.capacity > BODY_KEPT_BYTES) builder_free(&sender->body);
     if (sender->packed.capacity > BODY_KEPT_BYTES) builder_free(&sender->packed);
     if (batch_bytes_kept(&sender->batch) > BODY_KEPT_BYTES) batch_free(&sender->batch);
+    if (write_symbols_bytes_kept(&sender->symbols) > BODY_KEPT_BYTES)
+        write_symbols_free(&sender->symbols);
     if (sender->scratch.bytes > BODY_KEPT_BYTES) arena_free(&sender->scratch);
 }
 
-// What the log keeps: a body in one of its two forms.
+// What the log keeps: a body in one of its forms.
 typedef struct LogForm {
     LogRecordType type;
     Bytes body;
@@ -85,6 +96,13 @@ static bool store_batch(Store *store, Tenant *tenant, IngestSender *sender, LogF
                         &out->sequence, err));
     }
     memcpy(out->counts, batch->counts, sizeof out->counts);
+    uint64_t kept = batch->counts[VERDICT_STORED] + batch->counts[VERDICT_DUPLICATE];
+    out->kept_histograms = batch->histograms_kept;
+    out->kept_samples = kept - batch->histograms_kept;
+    for (size_t i = 0; batch->exemplars.count > 0 && i < batch->series.count; i++) {
+        if (batch->series.at[i].verdict == VERDICT_STORED)
+            out->kept_exemplars += batch->series.at[i].exemplar_count;
+    }
     out->first_fault = batch->first_fault;
     return true;
 }
@@ -101,19 +119,20 @@ static void judge(Batch *batch, IngestOutcome *out) {
 static bool pack(IngestSender *sender, Bytes plain, LogForm *out, Error *err) {
     builder_clear(&sender->packed);
     TRY(compress_bytes(COMPRESSION_SNAPPY, 0, plain, &sender->packed, err));
-    *out = (LogForm){LOG_RECORD_REMOTE_WRITE_1, text_bytes(builder_text(&sender->packed))};
+    out->body = text_bytes(builder_text(&sender->packed));
     return true;
 }
 
-static bool remote_write(Store *store, Tenant *tenant, IngestSender *sender,
+static bool remote_write(Store *store, Tenant *tenant, IngestSender *sender, Version version,
                          Compression compression, Bytes body, int64_t arrival_ms,
                          IngestOutcome *out, Error *err) {
     Bytes plain;
     *out = (IngestOutcome){0};
-    TRY(decode(sender, compression, body, arrival_ms, &plain, err));
+    TRY(decode(sender, version, compression, body, arrival_ms, &plain, err));
     judge(&sender->batch, out);
-    LogForm form = {LOG_RECORD_REMOTE_WRITE_1, body};
-    if (compression == COMPRESSION_NONE) {
+    LogForm form = {version == VERSION_1 ? LOG_RECORD_REMOTE_WRITE_1 : LOG_RECORD_REMOTE_WRITE_2,
+                    body};
+    if (compression == COMPRESSION_NONE && version == VERSION_1) {
         form.type = LOG_RECORD_SAMPLES;
     } else if (compression != COMPRESSION_SNAPPY) {
         TRY(pack(sender, plain, &form, err));
@@ -124,7 +143,17 @@ static bool remote_write(Store *store, Tenant *tenant, IngestSender *sender,
 bool ingest_remote_write(Store *store, Tenant *tenant, IngestSender *sender,
                          Compression compression, Bytes body, int64_t arrival_ms,
                          IngestOutcome *out, Error *err) {
-    bool done = remote_write(store, tenant, sender, compression, body, arrival_ms, out, err);
+    bool done =
+        remote_write(store, tenant, sender, VERSION_1, compression, body, arrival_ms, out, err);
+    let_go(sender);
+    return done;
+}
+
+bool ingest_remote_write_2(Store *store, Tenant *tenant, IngestSender *sender,
+                           Compression compression, Bytes body, int64_t arrival_ms,
+                           IngestOutcome *out, Error *err) {
+    bool done =
+        remote_write(store, tenant, sender, VERSION_2, compression, body, arrival_ms, out, err);
     let_go(sender);
     return done;
 }
@@ -163,8 +192,8 @@ bool ingest_samples(Store *store, Tenant *tenant, IngestSender *sender, const Wr
 static bool store_part(Store *store, Tenant *tenant, IngestSender *sender, Bytes part,
                        int64_t arrival_ms, IngestOutcome *out, Error *err) {
     Bytes plain;
-    LogForm form;
-    TRY(decode(sender, COMPRESSION_NONE, part, arrival_ms, &plain, err));
+    LogForm form = {.type = LOG_RECORD_REMOTE_WRITE_1};
+    TRY(decode(sender, VERSION_1, COMPRESSION_NONE, part, arrival_ms, &plain, err));
     judge(&sender->batch, out);
     TRY(pack(sender, plain, &form, err));
     return store_batch(store, tenant, sender, form, out, err);
@@ -193,8 +222,9 @@ bool ingest_replay(void *context, Store *store, const LogRecord *record, Error *
     }
     Compression compression =
         record->type == LOG_RECORD_SAMPLES ? COMPRESSION_NONE : COMPRESSION_SNAPPY;
+    Version version = record->type == LOG_RECORD_REMOTE_WRITE_2 ? VERSION_2 : VERSION_1;
     Bytes plain;
-    if (!decode(sender, compression, record->body, record->arrival_ms, &plain, err)) {
+    if (!decode(sender, version, compression, record->body, record->arrival_ms, &plain, err)) {
         return error_context(err, "decoding log record %llu", (unsigned long long)record->sequence);
     }
     admit_beside(&sender->batch);

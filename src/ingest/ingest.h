@@ -19,6 +19,8 @@ typedef struct IngestOutcome {
     uint64_t sequence;               // wait for it with store_when_durable; 0: nothing was logged
     uint64_t counts[VERDICT_COUNT];  // samples and histograms
     uint64_t samples, exemplars, metadata;
+    // What is kept of it, or was already: samples without histograms, histograms, exemplars.
+    uint64_t kept_samples, kept_histograms, kept_exemplars;
     Error first_fault;  // code NONE when every row was stored
 } IngestOutcome;
 
@@ -28,6 +30,11 @@ typedef struct IngestOutcome {
 must_use bool ingest_remote_write(Store *store, Tenant *tenant, IngestSender *sender,
                                   Compression compression, Bytes body, int64_t arrival_ms,
                                   IngestOutcome *out, Error *err);
+
+// The same for a remote write 2.0 body (io.prometheus.write.v2.Request).
+must_use bool ingest_remote_write_2(Store *store, Tenant *tenant, IngestSender *sender,
+                                    Compression compression, Bytes body, int64_t arrival_ms,
+                                    IngestOutcome *out, Error *err);
 
 // The same for rows made in this process. `body` stays as it is; the store keeps nothing of it.
 must_use bool ingest_samples(Store *store, Tenant *tenant, IngestSender *sender,

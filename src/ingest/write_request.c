@@ -36,7 +36,7 @@ static bool malformed(Error *err, const char *what, size_t row) {
 // Asked now and then, as a body of nothing but tags would become twenty-five times as large.
 enum { FIELDS_PER_LOOK = 256 };
 
-static bool batch_fits(const Batch *batch, Error *err) {
+bool write_batch_fits(const Batch *batch, Error *err) {
     size_t bytes = batch->series.count * sizeof(BatchSeries) +
                    batch->samples.count * sizeof(Sample) +
                    batch->histograms.count * sizeof(BatchHistogram) +
@@ -50,7 +50,7 @@ static bool batch_fits(const Batch *batch, Error *err) {
 }
 
 // Sample { double value = 1; int64 timestamp = 2; }
-static bool decode_sample(Bytes bytes, Sample *out) {
+bool write_sample_decode_any(Bytes bytes, Sample *out) {
     Reader reader = reader_begin(bytes);
     ProtobufField field;
     *out = (Sample){0, 0};
@@ -61,25 +61,6 @@ static bool decode_sample(Bytes bytes, Sample *out) {
             out->time_ms = (int64_t)field.value;
     }
     return !reader.failed;
-}
-
-// The usual shape: 09 <8 bytes> 10 <varint>. False when it is another.
-static inline bool decode_sample_fast(Bytes bytes, Sample *out) {
-    if (bytes.len < 11 || bytes.len > 20 || bytes.at[0] != 0x09 || bytes.at[9] != 0x10)
-        return false;
-    uint64_t time = 0;
-    size_t at = 10;
-    for (unsigned shift = 0; at < bytes.len; shift += 7) {
-        uint8_t byte = bytes.at[at++];
-        if (shift == 63 && byte > 1) return false;
-        time |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80) {
-            memcpy(&out->value, bytes.at + 1, sizeof out->value);
-            out->time_ms = (int64_t)time;
-            return at == bytes.len;
-        }
-    }
-    return false;
 }
 
 static bool decode_exemplar(Bytes bytes, Arena *scratch, BatchExemplar *out) {
@@ -153,21 +134,17 @@ static bool decode_series(Bytes bytes, Arena *scratch, Batch *batch, Error *err)
     ProtobufField field;
     bool scattered = false;
     for (size_t fields = 1; protobuf_next(&reader, &field); fields++) {
-        if (unlikely(fields % FIELDS_PER_LOOK == 0)) TRY(batch_fits(batch, err));
+        if (unlikely(fields % FIELDS_PER_LOOK == 0)) TRY(write_batch_fits(batch, err));
         if (field.type != WIRE_BYTES) continue;
         switch (field.number) {
             case SERIES_LABELS:
                 scattered = true;
                 break;
-            case SERIES_SAMPLES: {
-                Sample *sample = array_add(&batch->samples);
-                if (!decode_sample_fast(field.bytes, sample) &&
-                    !decode_sample(field.bytes, sample)) {
+            case SERIES_SAMPLES:
+                if (!write_sample_decode(field.bytes, array_add(&batch->samples)))
                     return malformed(err, "a sample", row);
-                }
                 series->sample_count++;
                 break;
-            }
             case SERIES_EXEMPLARS:
                 if (!decode_exemplar(field.bytes, scratch, array_add(&batch->exemplars)))
                     return malformed(err, "an exemplar", row);
@@ -213,7 +190,7 @@ bool write_request_decode(Bytes body, Arena *scratch, Batch *batch, Error *err) 
     Reader reader = reader_begin(body);
     ProtobufField field;
     for (size_t fields = 1; protobuf_next(&reader, &field); fields++) {
-        if (unlikely(fields % FIELDS_PER_LOOK == 0)) TRY(batch_fits(batch, err));
+        if (unlikely(fields % FIELDS_PER_LOOK == 0)) TRY(write_batch_fits(batch, err));
         if (field.type != WIRE_BYTES) continue;
         if (field.number == REQUEST_TIMESERIES) {
             TRY(decode_series(field.bytes, scratch, batch, err));

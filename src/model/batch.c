@@ -11,6 +11,7 @@ void batch_clear(Batch *batch) {
     array_clear(&batch->exemplars);
     array_clear(&batch->metadata);
     memset(batch->counts, 0, sizeof batch->counts);
+    batch->histograms_kept = 0;
     batch->first_fault.code = ERROR_NONE;
     batch->arrival_ms = 0;
 }

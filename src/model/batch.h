@@ -71,6 +71,7 @@ typedef struct Batch {
     ARRAY(BatchMetadata) metadata;
     // Samples and histograms by verdict; filled by admit and the store.
     uint64_t counts[VERDICT_COUNT];
+    uint64_t histograms_kept;  // of those stored or there already; filled by the store
     Error first_fault;  // of the first row refused (code NONE: none), names series and reason
 } Batch;
 

@@ -1,13 +1,13 @@
-// Remote write 1.0: checked by its head, decoded and admitted on the connection's loop, answered by
-// the log.
+// Remote write 1.0 and 2.0: checked by its head, decoded and admitted on the connection's loop,
+// answered by the log. Which of the two it is, the Content-Type says.
 //
 //   on the loop           body -> ingest (a sender per connection) -> waits for its sequence
 //   on the log's thread   durable -> 204, or 400 naming the first row refused
+//
+// Every answer to a body of 2.0 says in three headers how much of it is kept.
 
 #include "server/serve.h"
 #include "server/writer.h"
-
-#define PROTOCOL TEXT("remote write")
 
 // ---- The head ----
 
@@ -21,6 +21,16 @@ static Text proto_of(Text params) {
     return TEXT_NONE;
 }
 
+static bool is_version_2(const Request *request) {
+    Text rest = http_header(request->exchange, TEXT("Content-Type")), media;
+    return text_cut(&rest, ';', &media) &&
+           text_equal(proto_of(rest), TEXT("io.prometheus.write.v2.Request"));
+}
+
+static Text protocol_of(const Request *request) {
+    return is_version_2(request) ? TEXT("remote write 2.0") : TEXT("remote write");
+}
+
 bool check_remote_write(Request *request, Error *err) {
     Text rest = http_header(request->exchange, TEXT("Content-Type")), media = TEXT_NONE;
     Text encoding = http_header(request->exchange, TEXT("Content-Encoding"));
@@ -32,11 +42,12 @@ bool check_remote_write(Request *request, Error *err) {
                               TEXT_ARG(text_trim(media)));
     }
     Text proto = proto_of(rest);
-    if (proto.len > 0 && !text_equal(proto, TEXT("prometheus.WriteRequest"))) {
-        return request_refuse(
-            request, 415, "bad_data", err, ERROR_UNSUPPORTED,
-            "this version takes remote write 1.0 (proto=prometheus.WriteRequest), not \"%.*s\"",
-            TEXT_ARG(proto));
+    if (proto.len > 0 && !text_equal(proto, TEXT("prometheus.WriteRequest")) &&
+        !is_version_2(request)) {
+        return request_refuse(request, 415, "bad_data", err, ERROR_UNSUPPORTED,
+                              "remote write is prometheus.WriteRequest (1.0) or "
+                              "io.prometheus.write.v2.Request (2.0), not \"%.*s\"",
+                              TEXT_ARG(proto));
     }
     if (!compression_from_name(encoding, &ignored)) {
         return request_refuse(request, 415, "bad_data", err, ERROR_UNSUPPORTED,
@@ -93,8 +104,33 @@ static void first_fault(const IngestOutcome *outcome, Error *out) {
     }
 }
 
+// The headers of 2.0. Called again, it replaces what it said before.
+static void say_written(Request *request, const IngestOutcome *outcome) {
+    Arena *arena = request->exchange->arena;
+    const struct {
+        Text name;
+        uint64_t count;
+    } rows[] = {
+        {TEXT("X-Prometheus-Remote-Write-Samples-Written"), outcome->kept_samples},
+        {TEXT("X-Prometheus-Remote-Write-Histograms-Written"), outcome->kept_histograms},
+        {TEXT("X-Prometheus-Remote-Write-Exemplars-Written"), outcome->kept_exemplars},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        Text value = text_format(arena, "%llu", (unsigned long long)rows[i].count);
+        HttpHeader *header = request->headers;
+        const HttpHeader *end = header + request->header_count;
+        while (header < end && !text_equal(header->name, rows[i].name)) header++;
+        if (header == end) {
+            request_add_header(request, rows[i].name, value);
+        } else {
+            header->value = value;
+        }
+    }
+}
+
 static void answer(Request *request) {
     const IngestOutcome *outcome = &request->outcome;
+    if (is_version_2(request)) say_written(request, outcome);
     Text refused_as = TEXT_NONE;
     uint64_t refused = count_refused(outcome, request->exchange->arena, &refused_as);
     request_add_header(request, TEXT("X-Traceo-Durability"),
@@ -117,22 +153,30 @@ static void answer(Request *request) {
     request_fail(request, &err);
 }
 
+static bool ingest(Request *request, Writer *writer, Tenant *tenant, Error *err) {
+    const ServerOptions *options = &request->server->options;
+    bool (*take)(Store *, Tenant *, IngestSender *, Compression, Bytes, int64_t, IngestOutcome *,
+                 Error *) = is_version_2(request) ? ingest_remote_write_2 : ingest_remote_write;
+    return take(options->store, tenant, writer_sender(writer), compression_of(request),
+                request->exchange->body, options->clock->wall_ms(options->clock), &request->outcome,
+                err);
+}
+
 bool serve_remote_write(Request *request, Error *err) {
     Server *server = request->server;
     Writer *writer = writer_of(request);
     Tenant *tenant;
+    // Whatever goes wrong from here on, nothing is kept until answer() says otherwise.
+    if (is_version_2(request)) say_written(request, &(IngestOutcome){0});
     TRY(writer_tenant(request, writer, &tenant, err));
-    int64_t now_ms = server->options.clock->wall_ms(server->options.clock);
-    if (!ingest_remote_write(server->options.store, tenant, writer_sender(writer),
-                             compression_of(request), request->exchange->body, now_ms,
-                             &request->outcome, err)) {
+    if (!ingest(request, writer, tenant, err)) {
         count_up(&server->counters.writes_failed, 1);
-        writer_note(request, PROTOCOL, request->outcome.samples, err);
+        writer_note(request, protocol_of(request), request->outcome.samples, err);
         return false;
     }
     writer_count(server, &request->outcome);
     const Error *first = &request->outcome.first_fault;
-    writer_note(request, PROTOCOL, request->outcome.samples,
+    writer_note(request, protocol_of(request), request->outcome.samples,
                 first->code == ERROR_NONE ? NULL : first);
     writer_answer_when_durable(request, request->outcome.sequence, answer);
     return false;  // answered, or will be

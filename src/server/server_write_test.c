@@ -152,7 +152,8 @@ TEST(content_types_are_checked_before_the_body) {
         {"application/x-protobuf", 204},
         {"application/x-protobuf;proto=prometheus.WriteRequest", 204},
         {"Application/X-Protobuf; proto=prometheus.WriteRequest", 204},
-        {"application/x-protobuf;proto=io.prometheus.write.v2.Request", 415},
+        {"application/x-protobuf;proto=io.prometheus.write.v2.Request", 204},
+        {"application/x-protobuf;proto=io.prometheus.write.v3.Request", 415},
         {"application/json", 415},
         {"application/x-www-form-urlencoded", 415},
         {"text/plain", 415},
@@ -231,6 +232,104 @@ TEST(good_rows_beside_bad_ones_are_kept) {
         test_write_bytes(t, &world, TEXT_NONE, TEXT_NONE, TEXT("snappy"), other);
     check_status(t, 400, conflict);
     check(t, text_find(conflict.body, TEXT("1 of 1 samples were refused (1 conflict)")) > 0);
+    test_server_end(t, &world);
+}
+
+// A remote write 2.0 body: `ok` with two samples, an exemplar and its metadata, the native
+// histogram `sizes`, and two series that are refused.
+static Bytes request_2_of(Test *t) {
+    static const char *const symbols[] = {"",    "__name__",  "ok", "sizes", "trace_id",
+                                          "abc", "No fault.", "a",  "\xff"};
+    static const uint8_t deltas[] = {2, 2};
+    AUTO(builder_free) Builder out = {0};
+    for (size_t i = 0; i < COUNT(symbols); i++)
+        protobuf_add_text(&out, 4, text_from_cstring(symbols[i]));
+    size_t series = protobuf_begin(&out, 5);
+    protobuf_add_text(&out, 1, TEXT("\x01\x02"));
+    for (int i = 0; i < 2; i++) {
+        size_t sample = protobuf_begin(&out, 2);
+        protobuf_add_double(&out, 1, 7 + i);
+        protobuf_add_varint(&out, 2, (uint64_t)T0_MS + (uint64_t)i * 1000);
+        protobuf_end(&out, sample);
+    }
+    size_t exemplar = protobuf_begin(&out, 4);
+    protobuf_add_text(&out, 1, TEXT("\x04\x05"));
+    protobuf_add_double(&out, 2, 0.5);
+    protobuf_add_varint(&out, 3, (uint64_t)T0_MS);
+    protobuf_end(&out, exemplar);
+    size_t metadata = protobuf_begin(&out, 5);
+    protobuf_add_varint(&out, 1, 2);
+    protobuf_add_varint(&out, 3, 6);
+    protobuf_end(&out, metadata);
+    protobuf_end(&out, series);
+    series = protobuf_begin(&out, 5);
+    protobuf_add_text(&out, 1, TEXT("\x01\x03"));
+    size_t histogram = protobuf_begin(&out, 3);
+    protobuf_add_varint(&out, 1, 3);
+    protobuf_add_double(&out, 3, 4.5);
+    size_t span = protobuf_begin(&out, 11);
+    protobuf_add_varint(&out, 2, 2);
+    protobuf_end(&out, span);
+    protobuf_add_bytes(&out, 12, (Bytes){deltas, sizeof deltas});
+    protobuf_add_varint(&out, 15, (uint64_t)T0_MS);
+    protobuf_end(&out, histogram);
+    protobuf_end(&out, series);
+    static const char *const bad[] = {"\x01\x63", "\x01\x02\x07\x08"};  // no such symbol; no UTF-8
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        series = protobuf_begin(&out, 5);
+        protobuf_add_text(&out, 1, text_from_cstring(bad[i]));
+        size_t sample = protobuf_begin(&out, 2);
+        protobuf_add_varint(&out, 2, (uint64_t)T0_MS);
+        protobuf_end(&out, sample);
+        protobuf_end(&out, series);
+    }
+    return bytes_copy(text_bytes(builder_text(&out)), t->arena);
+}
+
+static HttpClientAnswer write_2(Test *t, TestServer *world, const char *encoding, Bytes body) {
+    HttpHeader headers[] = {
+        {TEXT("Content-Type"), TEXT("application/x-protobuf;proto=io.prometheus.write.v2.Request")},
+        {TEXT("Content-Encoding"), text_from_cstring(encoding)}};
+    return test_send(t, world, TEXT("POST"), TEXT("/api/v1/write"), headers, 2, bytes_text(body));
+}
+
+static void check_written(Test *t, HttpClientAnswer answer, const char *samples,
+                          const char *histograms, const char *exemplars) {
+    check_text(t, text_from_cstring(samples),
+               test_header(answer, TEXT("X-Prometheus-Remote-Write-Samples-Written")));
+    check_text(t, text_from_cstring(histograms),
+               test_header(answer, TEXT("X-Prometheus-Remote-Write-Histograms-Written")));
+    check_text(t, text_from_cstring(exemplars),
+               test_header(answer, TEXT("X-Prometheus-Remote-Write-Exemplars-Written")));
+}
+
+TEST(remote_write_2_says_what_it_kept_and_keeps_it_over_a_restart) {
+    TestServer world;
+    test_server_plain(t, &world);
+    Bytes plain = request_2_of(t);
+    static const struct {
+        const char *says;
+        Compression is;
+    } rows[] = {
+        {"snappy", COMPRESSION_SNAPPY}, {"zstd", COMPRESSION_ZSTD}, {"gzip", COMPRESSION_GZIP}};
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        HttpClientAnswer answer =
+            write_2(t, &world, rows[i].says, test_packed(t, plain, rows[i].is));
+        check_status(t, 400, answer);
+        check(t, text_find(answer.body, TEXT("2 of 5 samples were refused (2 bad_labels)")) > 0);
+        check(t, text_find(answer.body, TEXT("refers to symbol 99")) > 0);
+        check_written(t, answer, "2", "1", "1");
+    }
+    check_written(t, write_2(t, &world, "snappy", text_bytes(TEXT("no snappy"))), "0", "0", "0");
+    Text before = everything_of(t, &world);
+    check(t, text_find(before, TEXT("\"ok\"")) > 0 && text_find(before, TEXT("\"sizes\"")) > 0);
+    const char *exemplars = "/api/v1/query_exemplars?query=ok&start=1759999990&end=1760000010";
+    Text traces = test_get(t, &world, exemplars).body;
+    check(t, text_find(traces, TEXT("\"abc\"")) > 0);
+    test_server_again(t, &world);
+    check_text(t, before, everything_of(t, &world));
+    check_text(t, traces, test_get(t, &world, exemplars).body);
+    check(t, text_find(test_get(t, &world, "/api/v1/metadata").body, TEXT("No fault.")) > 0);
     test_server_end(t, &world);
 }
 
@@ -414,6 +513,7 @@ TEST_MAIN("server/write", CASE(rows_that_are_wrong_are_refused_with_the_reason),
           CASE(bodies_that_are_wrong_are_refused_and_change_nothing),
           CASE(content_types_are_checked_before_the_body),
           CASE(the_first_bytes_say_how_a_body_is_packed), CASE(good_rows_beside_bad_ones_are_kept),
+          CASE(remote_write_2_says_what_it_kept_and_keeps_it_over_a_restart),
           CASE(relaxed_durability_is_named_in_every_answer_to_a_write),
           CASE(exemplars_come_back_with_their_series),
           CASE(a_disk_that_fails_acknowledges_nothing_and_goes_on_reading),

@@ -16,6 +16,8 @@ static const char *type_name(uint16_t type) {
             return "remote_write_1";
         case LOG_RECORD_SAMPLES:
             return "samples";
+        case LOG_RECORD_REMOTE_WRITE_2:
+            return "remote_write_2";
         case RECORD_TYPE_END:
             return "end_mark";
         default:

@@ -112,7 +112,7 @@ bool log_replay(Log *log, uint64_t first_sequence,
 }
 
 static bool check_record(const LogRecord *record, Error *err) {
-    if (record->type != LOG_RECORD_REMOTE_WRITE_1 && record->type != LOG_RECORD_SAMPLES) {
+    if (record->type < LOG_RECORD_REMOTE_WRITE_1 || record->type > LOG_RECORD_TYPE_MAX) {
         return error_set(err, ERROR_BAD_INPUT, "the log knows no record of type %d",
                          (int)record->type);
     }

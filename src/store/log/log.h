@@ -21,7 +21,9 @@ typedef struct Log Log;
 typedef enum LogRecordType {
     LOG_RECORD_REMOTE_WRITE_1 = 1,  // a remote write 1.0 body, snappy as received
     LOG_RECORD_SAMPLES = 2,         // the same, not compressed
+    LOG_RECORD_REMOTE_WRITE_2 = 3,  // a remote write 2.0 body, snappy as received
 } LogRecordType;
+#define LOG_RECORD_TYPE_MAX LOG_RECORD_REMOTE_WRITE_2  // 1 to here are known
 
 typedef enum LogDurability {
     LOG_SYNC,    // acknowledged after fdatasync

@@ -121,9 +121,10 @@ static bool find_mark(Walk *walk, int64_t *offset, bool *found, Error *err) {
 
 // A verified record that this program does not know: to skip it would lose it silently (W23).
 static bool check_known(const Walk *walk, const RecordHeader *record, int64_t offset, Error *err) {
-    bool known = record->flags == 0 &&
-                 (record->type == LOG_RECORD_REMOTE_WRITE_1 || record->type == LOG_RECORD_SAMPLES ||
-                  record->type == RECORD_TYPE_END);
+    bool known =
+        record->flags == 0 &&
+        ((record->type >= LOG_RECORD_REMOTE_WRITE_1 && record->type <= LOG_RECORD_TYPE_MAX) ||
+         record->type == RECORD_TYPE_END);
     if (known) return true;
     return error_set(err, ERROR_NEWER_FORMAT,
                      "%.*s: the record at offset %lld has type %u, flags %u, which need a newer "

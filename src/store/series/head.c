@@ -436,6 +436,7 @@ static void append_histograms(Head *head, Batch *batch, const BatchSeries *row, 
         if (histogram->time_ms >= oldest_ms)
             verdict = side_add_histogram(head, row->ref, histogram->time_ms, histogram->wire);
         batch->counts[verdict]++;
+        batch->histograms_kept += verdict <= VERDICT_DUPLICATE;
         if (verdict == VERDICT_STORED) interval_add(stored, histogram->time_ms);
         if (unlikely(verdict > VERDICT_DUPLICATE))
             note_fault(batch, row, histogram->time_ms, oldest_ms);

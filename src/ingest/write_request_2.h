@@ -1,0 +1,39 @@
+// io.prometheus.write.v2.Request on the wire (remote write 2.0): decoding into a Batch.
+//
+// A request has one table of texts, its symbols; labels are pairs of numbers into it. What comes
+// out is the canonical bytes of each row (model/labels.h), put together anew.
+//
+// Source of the field numbers: io/prometheus/write/v2/types.proto, version 2.0-rc.4 (Apache-2.0).
+// Start timestamps are read past: the store keeps none. Private to ingest.
+#pragma once
+
+#include "base/array.h"
+#include "model/batch.h"
+
+// The bytes of one label.
+typedef struct WritePair {
+    const uint8_t *at;  // NULL: not made yet
+    uint32_t name;      // the symbol of its name
+    uint32_t len;
+} WritePair;
+
+// What decoding needs besides the batch; its memory is kept from request to request. Begin with
+// {0}; one thread at a time.
+typedef struct WriteSymbols {
+    ARRAY(Text) texts;
+    ARRAY(uint32_t) described;  // per symbol that names a metric: 1 + its row in Batch.metadata
+    ARRAY(WritePair) pairs;     // per symbol: the label of which it was the value last
+    size_t expected;            // bytes of labels of the last request
+    ARRAY(uint32_t) refs[2];    // of a series, of an exemplar
+} WriteSymbols;
+
+void write_symbols_free(WriteSymbols *symbols);
+size_t write_symbols_bytes_kept(const WriteSymbols *symbols);
+
+// Appends the rows of `body` to `batch`, which is empty. Label bytes lie on `scratch`; what else is
+// viewed are the body's own bytes. A series whose references point nowhere is refused alone
+// (BAD_LABELS). A series that carries nothing is no row; metadata comes once per metric name.
+// BAD_INPUT: malformed protobuf, naming row and part. TOO_LARGE: rows or symbols beyond
+// WRITE_BATCH_BYTES, labels beyond WRITE_LABELS_BYTES.
+must_use bool write_request_2_decode(Bytes body, WriteSymbols *symbols, Arena *scratch,
+                                     Batch *batch, Error *err);

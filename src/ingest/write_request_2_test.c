@@ -1,0 +1,351 @@
+// Decoding remote write 2.0: the same rows as 1.0 gives, whatever the order of the symbols.
+
+#include "base/limits.h"
+#include "base/test.h"
+#include "codec/protobuf.h"
+#include "ingest/write_request.h"
+#include "ingest/write_request_2.h"
+#include "model/native_histogram.h"
+
+// ---- A sender ----
+
+typedef struct Sender {
+    Arena *arena;
+    ARRAY(Text) symbols;
+    Builder series;  // the time series, without the symbols
+} Sender;
+
+static uint64_t ref_of(Sender *sender, Text text) {
+    if (sender->symbols.count == 0) array_add(&sender->symbols);  // the first is empty
+    for (size_t i = 0; i < sender->symbols.count; i++) {
+        if (text_equal(sender->symbols.at[i], text)) return i;
+    }
+    *array_add(&sender->symbols) = text_copy(text, sender->arena);
+    return sender->symbols.count - 1;
+}
+
+static void put_refs(Sender *sender, Builder *out, Labels labels) {
+    AUTO(builder_free) Builder packed = {0};
+    Label label;
+    for (Bytes rest = labels.wire; labels_next(&rest, &label);) {
+        writer_varint(&packed, ref_of(sender, label.name));
+        writer_varint(&packed, ref_of(sender, label.value));
+    }
+    protobuf_add_text(out, 1, builder_text(&packed));
+}
+
+static void put_sample(Builder *out, int64_t time_ms, double value) {
+    size_t sample = protobuf_begin(out, 2);
+    if (double_bits(value) != 0) protobuf_add_double(out, 1, value);
+    protobuf_add_varint(out, 2, (uint64_t)time_ms);
+    protobuf_end(out, sample);
+}
+
+static void put_metadata(Sender *sender, Builder *out, uint8_t type, const char *help,
+                         const char *unit) {
+    size_t metadata = protobuf_begin(out, 5);
+    protobuf_add_varint(out, 1, type);
+    protobuf_add_varint(out, 3, ref_of(sender, text_from_cstring(help)));
+    protobuf_add_varint(out, 4, ref_of(sender, text_from_cstring(unit)));
+    protobuf_end(out, metadata);
+}
+
+static Bytes body_of(Test *t, const Sender *sender) {
+    AUTO(builder_free) Builder out = {0};
+    for (size_t i = 0; i < sender->symbols.count; i++)
+        protobuf_add_text(&out, 4, sender->symbols.at[i]);
+    builder_add(&out, builder_text(&sender->series));
+    return bytes_copy(text_bytes(builder_text(&out)), t->arena);
+}
+
+static void sender_end(Sender *sender) {
+    array_free(&sender->symbols);
+    builder_free(&sender->series);
+}
+
+static Labels labels_of(Test *t, const char *name, const char *value) {
+    Label labels[] = {{LABEL_NAME, text_from_cstring(name)},
+                      {TEXT("instance"), text_from_cstring(value)}};
+    Labels made = LABELS_NONE;
+    check_ok(t, labels_make(labels, 2, t->arena, &made, t->err));
+    return made;
+}
+
+// One series of one sample.
+static void put_row(Test *t, Sender *sender, const char *name, const char *value, double number) {
+    size_t series = protobuf_begin(&sender->series, 5);
+    put_refs(sender, &sender->series, labels_of(t, name, value));
+    put_sample(&sender->series, 1000, number);
+    protobuf_end(&sender->series, series);
+}
+
+// ---- The tests ----
+
+static Labels random_labels(Test *t, uint64_t *random) {
+    Label labels[12];
+    size_t count = 0;
+    labels[count++] =
+        (Label){LABEL_NAME, text_format(t->arena, "m%d", (int)(test_random(random) % 3))};
+    for (char name = 'a'; count < COUNT(labels) && name < 'a' + 11; name++) {
+        if (test_random(random) % 4 == 0) continue;
+        // Now and then a value whose length takes two bytes.
+        int width = test_random(random) % 16 == 0 ? 200 : 1;
+        labels[count++] =
+            (Label){text_format(t->arena, "%c", name),
+                    text_format(t->arena, "%0*d", width, (int)(test_random(random) % 3))};
+    }
+    Labels made = LABELS_NONE;
+    check_ok(t, labels_make(labels, count, t->arena, &made, t->err));
+    return made;
+}
+
+static void check_same_rows(Test *t, const Batch *one, const Batch *two) {
+    check_i64(t, one->series.count, two->series.count);
+    check_i64(t, one->samples.count, two->samples.count);
+    check_i64(t, one->histograms.count, two->histograms.count);
+    check_i64(t, one->exemplars.count, two->exemplars.count);
+    for (size_t i = 0; i < one->series.count; i++) {
+        const BatchSeries *a = &one->series.at[i], *b = &two->series.at[i];
+        check_text(t, bytes_text(a->labels), bytes_text(b->labels));
+        check(t, a->first_sample == b->first_sample && a->sample_count == b->sample_count &&
+                     a->first_histogram == b->first_histogram &&
+                     a->histogram_count == b->histogram_count &&
+                     a->first_exemplar == b->first_exemplar &&
+                     a->exemplar_count == b->exemplar_count);
+    }
+    for (size_t i = 0; i < one->samples.count; i++) {
+        check_i64(t, one->samples.at[i].time_ms, two->samples.at[i].time_ms);
+        check(t, double_bits(one->samples.at[i].value) == double_bits(two->samples.at[i].value));
+    }
+    for (size_t i = 0; i < one->histograms.count; i++) {
+        check_i64(t, one->histograms.at[i].time_ms, two->histograms.at[i].time_ms);
+        check_text(t, bytes_text(one->histograms.at[i].wire),
+                   bytes_text(two->histograms.at[i].wire));
+    }
+    for (size_t i = 0; i < one->exemplars.count; i++) {
+        check_i64(t, one->exemplars.at[i].time_ms, two->exemplars.at[i].time_ms);
+        check_text(t, bytes_text(one->exemplars.at[i].labels),
+                   bytes_text(two->exemplars.at[i].labels));
+    }
+}
+
+// The same random rows in both versions.
+static void put_both(Test *t, uint64_t *random, Builder *one, Sender *two) {
+    static const double values[] = {0, -0.0, 1, 0.1, NAN, INFINITY};
+    static const HistogramSpan spans[] = {{0, 2}};
+    static const int64_t deltas[] = {1, 1};
+    Labels labels = random_labels(t, random);
+    size_t series_one = protobuf_begin(one, 1), series_two = protobuf_begin(&two->series, 5);
+    builder_add_bytes(one, labels.wire.at, labels.wire.len);
+    put_refs(two, &two->series, labels);
+    for (uint64_t n = test_random(random) % 3; n > 0; n--) {
+        double value = values[test_random(random) % COUNT(values)];
+        int64_t time_ms = (int64_t)(test_random(random) >> (test_random(random) % 64));
+        size_t sample = protobuf_begin(one, 2);
+        protobuf_add_double(one, 1, value);
+        protobuf_add_varint(one, 2, (uint64_t)time_ms);
+        protobuf_end(one, sample);
+        put_sample(&two->series, time_ms, value);
+    }
+    if (test_random(random) % 4 == 0) {
+        NativeHistogram histogram = {.time_ms = 2000,
+                                     .schema = 3,
+                                     .count = 3,
+                                     .sum = 4.5,
+                                     .positive = {spans, 1, deltas, NULL, 2}};
+        size_t message = protobuf_begin(one, 4);
+        native_histogram_write(&histogram, one);
+        protobuf_end(one, message);
+        message = protobuf_begin(&two->series, 3);
+        native_histogram_write(&histogram, &two->series);
+        protobuf_end(&two->series, message);
+    }
+    if (test_random(random) % 4 == 0) {
+        Labels trace = random_labels(t, random);
+        size_t exemplar = protobuf_begin(one, 3);
+        builder_add_bytes(one, trace.wire.at, trace.wire.len);
+        protobuf_add_double(one, 2, 0.5);
+        protobuf_add_varint(one, 3, 900);
+        protobuf_end(one, exemplar);
+        exemplar = protobuf_begin(&two->series, 4);
+        put_refs(two, &two->series, trace);
+        protobuf_add_double(&two->series, 2, 0.5);
+        protobuf_add_varint(&two->series, 3, 900);
+        protobuf_end(&two->series, exemplar);
+    }
+    protobuf_end(one, series_one);
+    protobuf_end(&two->series, series_two);
+}
+
+TEST(both_versions_of_remote_write_give_the_same_rows) {
+    uint64_t random = 42;
+    WriteSymbols symbols = {0};
+    for (int round = 0; round < 200; round++) {
+        AUTO(builder_free) Builder one = {0};
+        Sender two = {.arena = t->arena};
+        for (int row = 0; row < 20; row++) put_both(t, &random, &one, &two);
+        Batch batch_one = {0}, batch_two = {0};
+        check_ok(
+            t, write_request_decode(text_bytes(builder_text(&one)), t->arena, &batch_one, t->err));
+        check_ok(t,
+                 write_request_2_decode(body_of(t, &two), &symbols, t->arena, &batch_two, t->err));
+        check_same_rows(t, &batch_one, &batch_two);
+        check_i64(t, 0, batch_two.counts[VERDICT_BAD_LABELS]);
+        batch_free(&batch_one);
+        batch_free(&batch_two);
+        sender_end(&two);
+    }
+    write_symbols_free(&symbols);
+}
+
+TEST(references_that_point_nowhere_refuse_their_series_alone) {
+    Sender sender = {.arena = t->arena};
+    put_row(t, &sender, "before", "a", 1);
+    static const uint8_t odd[] = {0x0a, 0x01, 0x01, 0x12, 0x02, 0x10, 0x07};
+    static const uint8_t beyond[] = {0x0a, 0x02, 0x01, 0x63, 0x12, 0x02, 0x10, 0x07};
+    protobuf_add_bytes(&sender.series, 5, (Bytes){odd, sizeof odd});
+    protobuf_add_bytes(&sender.series, 5, (Bytes){beyond, sizeof beyond});
+    put_row(t, &sender, "behind", "a", 2);
+    WriteSymbols symbols = {0};
+    Batch batch = {0};
+    check_ok(t, write_request_2_decode(body_of(t, &sender), &symbols, t->arena, &batch, t->err));
+    check_i64(t, 4, batch.series.count);
+    check_i64(t, 2, batch.counts[VERDICT_BAD_LABELS]);
+    check_i64(t, VERDICT_BAD_LABELS, batch.series.at[1].verdict);
+    check_i64(t, VERDICT_BAD_LABELS, batch.series.at[2].verdict);
+    check_text(t, bytes_text(labels_of(t, "behind", "a").wire),
+               bytes_text(batch.series.at[3].labels));
+    check(t, text_find(text_from_cstring(batch.first_fault.message), TEXT("pairs")) >= 0);
+    batch_free(&batch);
+    write_symbols_free(&symbols);
+    sender_end(&sender);
+}
+
+TEST(metadata_comes_once_for_each_name_and_of_the_family) {
+    Sender sender = {.arena = t->arena};
+    static const struct {
+        const char *name;
+        uint8_t type;
+    } rows[] = {{"jobs_total", 1},  {"jobs_total", 1}, {"took_bucket", 3},
+                {"took_bucket", 3}, {"took_sum", 3},   {"size_gcount", 4},
+                {"wait_sum", 5},    {"odd_bucket", 2}, {"jobs_total", 1}};
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        size_t series = protobuf_begin(&sender.series, 5);
+        put_refs(&sender, &sender.series, labels_of(t, rows[i].name, i % 2 == 0 ? "a" : "b"));
+        put_sample(&sender.series, 1000, 1);
+        put_metadata(&sender, &sender.series, rows[i].type, "What it is.", "seconds");
+        protobuf_end(&sender.series, series);
+    }
+    static const char *const families[] = {"jobs_total", "took", "took",
+                                           "size",       "wait", "odd_bucket"};
+    WriteSymbols symbols = {0};
+    Batch batch = {0};
+    check_ok(t, write_request_2_decode(body_of(t, &sender), &symbols, t->arena, &batch, t->err));
+    check_i64(t, COUNT(families), batch.metadata.count);
+    for (size_t i = 0; i < batch.metadata.count; i++) {
+        check_text(t, text_from_cstring(families[i]), batch.metadata.at[i].family);
+        check_text(t, TEXT("What it is."), batch.metadata.at[i].help);
+        check_text(t, TEXT("seconds"), batch.metadata.at[i].unit);
+    }
+    batch_free(&batch);
+    write_symbols_free(&symbols);
+    sender_end(&sender);
+}
+
+TEST(symbols_may_come_last_and_references_one_by_one) {
+    AUTO(builder_free) Builder body = {0};
+    size_t series = protobuf_begin(&body, 5);
+    static const uint64_t refs[] = {1, 2, 3, 4};
+    put_sample(&body, 1000, 7);
+    for (size_t i = 0; i < COUNT(refs); i++) protobuf_add_varint(&body, 1, refs[i]);
+    protobuf_end(&body, series);
+    static const char *const texts[] = {"", "__name__", "up", "instance", "a"};
+    for (size_t i = 0; i < COUNT(texts); i++)
+        protobuf_add_text(&body, 4, text_from_cstring(texts[i]));
+    WriteSymbols symbols = {0};
+    Batch batch = {0};
+    check_ok(t, write_request_2_decode(text_bytes(builder_text(&body)), &symbols, t->arena, &batch,
+                                       t->err));
+    check_i64(t, 1, batch.series.count);
+    check_text(t, bytes_text(labels_of(t, "up", "a").wire), bytes_text(batch.series.at[0].labels));
+    check(t, batch.samples.at[0].value == 7);
+    batch_free(&batch);
+    write_symbols_free(&symbols);
+}
+
+TEST(a_start_timestamp_does_not_disturb_the_sample) {
+    Sender sender = {.arena = t->arena};
+    size_t series = protobuf_begin(&sender.series, 5);
+    put_refs(&sender, &sender.series, labels_of(t, "up", "a"));
+    size_t sample = protobuf_begin(&sender.series, 2);
+    protobuf_add_double(&sender.series, 1, 7);
+    protobuf_add_varint(&sender.series, 2, 1000);
+    protobuf_add_varint(&sender.series, 3, 500);
+    protobuf_end(&sender.series, sample);
+    protobuf_end(&sender.series, series);
+    WriteSymbols symbols = {0};
+    Batch batch = {0};
+    check_ok(t, write_request_2_decode(body_of(t, &sender), &symbols, t->arena, &batch, t->err));
+    check_i64(t, 1000, batch.samples.at[0].time_ms);
+    check(t, batch.samples.at[0].value == 7);
+    batch_free(&batch);
+    write_symbols_free(&symbols);
+    sender_end(&sender);
+}
+
+TEST(labels_that_symbols_blow_up_are_refused) {
+    // 33,000 series of one large label each: 6 bytes become 2,000.
+    AUTO(builder_free) Builder body = {0};
+    char *large = arena_push_raw(t->arena, 2000, 1);
+    memset(large, 'x', 2000);
+    protobuf_add_text(&body, 4, TEXT(""));
+    protobuf_add_text(&body, 4, LABEL_NAME);
+    protobuf_add_text(&body, 4, (Text){large, 2000});
+    for (int i = 0; i < 34000; i++) {
+        static const uint8_t series[] = {0x0a, 0x02, 0x01, 0x02, 0x12, 0x02, 0x10, 0x07};
+        protobuf_add_bytes(&body, 5, (Bytes){series, sizeof series});
+    }
+    WriteSymbols symbols = {0};
+    Batch batch = {0};
+    Arena scratch = {0};
+    check_error(
+        t,
+        write_request_2_decode(text_bytes(builder_text(&body)), &symbols, &scratch, &batch, t->err),
+        ERROR_TOO_LARGE);
+    check(t, text_find(text_from_cstring(t->err->message), TEXT("WRITE_LABELS_BYTES")) >= 0);
+    check(t, (int64_t)scratch.bytes < 2 * LIMIT_WRITE_LABELS_BYTES);
+    arena_free(&scratch);
+    batch_free(&batch);
+    write_symbols_free(&symbols);
+}
+
+TEST(every_truncation_is_refused_or_a_whole_number_of_rows) {
+    Sender sender = {.arena = t->arena};
+    for (int i = 0; i < 3; i++) put_row(t, &sender, "metric", "a", i);
+    Bytes body = body_of(t, &sender);
+    WriteSymbols symbols = {0};
+    size_t whole = 0;
+    for (size_t len = 0; len <= body.len; len++) {
+        Batch batch = {0};
+        uint8_t *exact = arena_push_raw(t->arena, len, 1);
+        memcpy(exact, body.at, len);
+        if (write_request_2_decode((Bytes){exact, len}, &symbols, t->arena, &batch, t->err)) {
+            whole++;
+            check_i64(t, batch.series.count, batch.samples.count);
+        } else {
+            check_i64(t, ERROR_BAD_INPUT, t->err->code);
+        }
+        batch_free(&batch);
+    }
+    check_i64(t, 1 + 5 + 3, whole);  // nothing, five symbols, three rows
+    write_symbols_free(&symbols);
+    sender_end(&sender);
+}
+
+TEST_MAIN("ingest/write_request_2", CASE(both_versions_of_remote_write_give_the_same_rows),
+          CASE(references_that_point_nowhere_refuse_their_series_alone),
+          CASE(metadata_comes_once_for_each_name_and_of_the_family),
+          CASE(symbols_may_come_last_and_references_one_by_one),
+          CASE(a_start_timestamp_does_not_disturb_the_sample),
+          CASE(labels_that_symbols_blow_up_are_refused),
+          CASE(every_truncation_is_refused_or_a_whole_number_of_rows))
