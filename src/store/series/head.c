@@ -53,9 +53,10 @@ bool head_overlaps(const Head *head, int64_t from_ms, int64_t to_ms) {
     return atomic_load(&head->min_ms) <= to_ms && atomic_load(&head->max_ms) >= from_ms;
 }
 
-bool head_read(Head *head, uint32_t ref, int64_t from_ms, int64_t to_ms, SeriesColumns *out,
-               Error *err) {
-    return page_samples(head_page(head, ref), ref & (PAGE_SERIES - 1), from_ms, to_ms, out, err);
+bool head_read(Head *head, PageReader *reader, uint32_t ref, int64_t from_ms, int64_t to_ms,
+               SeriesColumns *out, Error *err) {
+    return page_samples(head_page(head, ref), reader, ref & (PAGE_SERIES - 1), from_ms, to_ms, out,
+                        err);
 }
 
 // ---- Resolving ----

@@ -33,7 +33,7 @@ typedef struct HeadSide {
     RefMap exemplar_last;    // ref -> place of its newest exemplar
     RefMap histogram_of;     // ref -> place in `histograms`
     ARRAY(HeadHistograms) histograms;
-    uint64_t histogram_count;
+    _Atomic uint64_t histogram_count;
     Arena arena;  // wire bytes of histograms
     size_t arena_charged;
     ARRAY(int64_t) days;  // UTC days that have samples, rising
@@ -84,8 +84,9 @@ void head_append(Head *head, Batch *batch, uint64_t sequence, int64_t oldest_ms)
 static inline Page *head_page(const Head *head, uint32_t ref) {
     return *(Page **)vector_at(&head->pages, ref >> PAGE_BITS);
 }
-must_use bool head_read(Head *head, uint32_t ref, int64_t from_ms, int64_t to_ms,
-                        SeriesColumns *out, Error *err);
+// `reader` as in page_samples.
+must_use bool head_read(Head *head, PageReader *reader, uint32_t ref, int64_t from_ms,
+                        int64_t to_ms, SeriesColumns *out, Error *err);
 int64_t head_bytes(const Head *head);
 uint64_t head_series(const Head *head);
 bool head_overlaps(const Head *head, int64_t from_ms, int64_t to_ms);

@@ -144,6 +144,7 @@ void side_histograms(Head *head, uint32_t ref, int64_t from_ms, int64_t to_ms, A
 
 size_t side_histogram_count(Head *head, uint32_t ref, int64_t from_ms, int64_t to_ms) {
     size_t count = 0;
+    if (atomic_load(&head->side.histogram_count) == 0) return 0;  // readers need not meet here
     mutex_take(&head->side.lock);
     const HeadHistograms *of = histograms_of(head, ref, false);
     for (size_t i = of == NULL ? 0 : histogram_place(of, from_ms);

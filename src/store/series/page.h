@@ -88,7 +88,17 @@ static inline Verdict page_add(Page *page, PageSeries *series, Sample sample) {
     return VERDICT_STORED;
 }
 
+// The clocks a reader decoded last: neighbours were scraped together and share them. Begin with {0};
+// one thread each; forget it before the page goes.
+enum { PAGE_READER_CLOCKS = 64 };
+typedef struct PageReader {
+    struct {
+        const void *clock;
+        int64_t times[STRIP_SAMPLES];
+    } known[PAGE_READER_CLOCKS];
+} PageReader;
+
 // Appends all samples of the slot with from <= time <= to, rising. Takes the lock for the copying
-// only.
-must_use bool page_samples(Page *page, uint32_t slot, int64_t from_ms, int64_t to_ms,
-                           SeriesColumns *out, Error *err);
+// only. `reader` may be NULL.
+must_use bool page_samples(Page *page, PageReader *reader, uint32_t slot, int64_t from_ms,
+                           int64_t to_ms, SeriesColumns *out, Error *err);

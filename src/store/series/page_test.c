@@ -31,7 +31,7 @@ static Page *filled(Test *t, HeadMemory *memory) {
 static int read_back(Page *page) {
     SeriesColumns columns = {0};
     Error err;
-    if (!page_samples(page, 0, INT64_MIN, INT64_MAX, &columns, &err)) return 0;
+    if (!page_samples(page, NULL, 0, INT64_MIN, INT64_MAX, &columns, &err)) return 0;
     bool same = columns.count == SAMPLES;
     for (size_t i = 0; i < columns.count && same; i++) {
         int64_t time_ms = 1000 + (int64_t)i * 15000 + (int64_t)(i % 3);

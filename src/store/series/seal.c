@@ -241,7 +241,7 @@ static bool write_series(Sealing *sealing, uint32_t ref, int64_t from_ms, int64_
     Head *head = sealing->head;
     SeriesColumns *columns = &sealing->columns;
     columns->count = 0;
-    TRY(head_read(head, ref, from_ms, to_ms, columns, err));
+    TRY(head_read(head, NULL, ref, from_ms, to_ms, columns, err));
     AUTO(arena_free) Arena scratch = {0};
     SeriesHistogramArray histograms = {0};
     if (head->side.histograms.count > 0)

@@ -115,6 +115,7 @@ struct SeriesCursor {
     SeriesView *view;
     BlockCursor **blocks;  // of each source, opened when first read
     SeriesColumns one, merged;
+    PageReader reader;
 };
 
 SeriesCursor *series_cursor_open(SeriesView *view) {
@@ -149,7 +150,7 @@ static bool read_place(SeriesCursor *cursor, FoundPlace place, int64_t from_ms, 
         return block_read(block_cursor(cursor, place.source), place.number, from_ms, to_ms, out,
                           err);
     out->histograms += side_histogram_count(source->head, place.number, from_ms, to_ms);
-    return head_read(source->head, place.number, from_ms, to_ms, out, err);
+    return head_read(source->head, &cursor->reader, place.number, from_ms, to_ms, out, err);
 }
 
 typedef struct HistogramCount {
