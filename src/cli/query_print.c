@@ -18,7 +18,30 @@ typedef struct Point {
     Text value;
 } Point;
 
-// [1700000000.5, "42"]; a native histogram in place of the number is named as such.
+// {count:4, sum:5, (1,2]:3}: the bounds that belong to a bucket in square brackets.
+static bool read_histogram(const JsonValue *value, Arena *arena, Text *out, Error *err) {
+    static const char opens[] = {'(', '[', '(', '['}, closes[] = {']', ')', ')', ']'};
+    const JsonValue *count = json_get(value, TEXT("count")), *sum = json_get(value, TEXT("sum"));
+    if (count == NULL || sum == NULL) return strange(err);
+    AUTO(builder_free) Builder text = {0};
+    builder_addf(&text, "{count:%.*s, sum:%.*s", TEXT_ARG(count->text), TEXT_ARG(sum->text));
+    const JsonValue *buckets = json_get(value, TEXT("buckets"));
+    for (const JsonValue *bucket = buckets == NULL ? NULL : buckets->first; bucket != NULL;
+         bucket = bucket->next) {
+        double rule;
+        if (bucket->kind != JSON_ARRAY_BEGIN || bucket->count != 4 ||
+            !json_number(bucket->first, &rule) || !(rule >= 0 && rule < 4))
+            return strange(err);
+        const JsonValue *lower = bucket->first->next, *upper = lower->next;
+        builder_addf(&text, ", %c%.*s,%.*s%c:%.*s", opens[(size_t)rule], TEXT_ARG(lower->text),
+                     TEXT_ARG(upper->text), closes[(size_t)rule], TEXT_ARG(upper->next->text));
+    }
+    builder_add_char(&text, '}');
+    *out = text_copy(builder_text(&text), arena);
+    return true;
+}
+
+// [1700000000.5, "42"], or a native histogram in place of the number.
 static bool read_point(const JsonValue *pair, Arena *arena, Point *out, Error *err) {
     if (pair == NULL || pair->kind != JSON_ARRAY_BEGIN || pair->count != 2) return strange(err);
     const JsonValue *time = pair->first, *value = time->next;
@@ -29,11 +52,7 @@ static bool read_point(const JsonValue *pair, Arena *arena, Point *out, Error *e
         out->value = value->text;
         return true;
     }
-    const JsonValue *count = json_get(value, TEXT("count")), *sum = json_get(value, TEXT("sum"));
-    if (count == NULL || sum == NULL) return strange(err);
-    out->value = text_format(arena, "histogram of %.*s, sum %.*s", TEXT_ARG(count->text),
-                             TEXT_ARG(sum->text));
-    return true;
+    return read_histogram(value, arena, &out->value, err);
 }
 
 // ---- Labels ----

@@ -35,11 +35,21 @@ static bool mark_vector(Absent *absent, double *column, Error *err) {
         TRY(operator_next(absent->inner, &batch, err));
         for (size_t i = 0; i < batch.count; i++) {
             for (size_t step = 0; step < absent->operator.steps.count; step++) {
-                if (!is_absent(batch.at[i].values[step])) column[step] = ABSENT;
+                if (!step_is_empty(&batch.at[i], step)) column[step] = ABSENT;
             }
         }
     } while (batch.count > 0);
     return true;
+}
+
+static void mark_windows(RangeInput *in, const int64_t *times, size_t count, double *column) {
+    in->times = times;
+    in->count = count;
+    Window window = {0};
+    for (size_t step = 0; step < in->steps.count; step++) {
+        window_move(&window, in, step);
+        if (window.to > window.from) column[step] = ABSENT;
+    }
 }
 
 static bool mark_range(Absent *absent, double *column, Error *err) {
@@ -52,13 +62,9 @@ static bool mark_range(Absent *absent, double *column, Error *err) {
         bool more;
         TRY(range_source_next(absent->source, &series, &more, err));
         if (!more) return true;
-        in.times = series.times;
-        in.count = series.count;
-        Window window = {0};
-        for (size_t step = 0; step < steps.count; step++) {
-            window_move(&window, &in, step);
-            if (window.to > window.from) column[step] = ABSENT;
-        }
+        mark_windows(&in, series.times, series.count, column);
+        if (series.histogram_count > 0)
+            mark_windows(&in, series.histogram_times, series.histogram_count, column);
     }
 }
 

@@ -7,13 +7,22 @@
 
 #include "base/assert.h"
 
+// The native histograms of one step of a group (sum and avg).
+typedef struct HistogramFold {
+    bool any, mixed_schemas;
+    bool resets, no_resets;  // hints that were seen
+    HistogramJoin join;
+    HistogramMean mean;  // of sum only its sum
+} HistogramFold;
+
 typedef struct Group {
     Labels labels;
     bool drop_name;
     double *value;  // the sum, the extreme, the mean so far
     double *rest;   // compensation, or the sum of squares
     double *count;
-    uint8_t *incremental;  // avg: the sum overflowed, `value` is the mean
+    uint8_t *incremental;       // avg: the sum overflowed, `value` is the mean
+    HistogramFold *histograms;  // one per step, made with the first histogram of the group
     struct Group *next;
 } Group;
 
@@ -168,25 +177,105 @@ static void finish(AggregateOp op, Group *group, size_t steps) {
     }
 }
 
-static bool any_value(const double *values, size_t steps) {
-    for (size_t i = 0; i < steps; i++) {
-        if (!is_absent(values[i])) return true;
+// ---- Native histograms ----
+
+static void fold_one(Aggregate *aggregate, HistogramFold *fold, const Histogram *histogram,
+                     Labels labels) {
+    Exec *exec = aggregate->operator.exec;
+    const Expr *expr = aggregate->operator.expr;
+    fold->resets |= histogram->reset_hint == HISTOGRAM_RESET_YES;
+    fold->no_resets |= histogram->reset_hint == HISTOGRAM_RESET_NO;
+    if (fold->mixed_schemas) return;
+    if (!fold->any) {
+        fold->any = true;
+        histogram_mean_begin(&fold->mean, histogram, &aggregate->operator.keep);
+        return;
     }
-    return false;
+    bool added = expr->as.aggregate.op == AGG_AVG
+                     ? histogram_mean_add(&fold->mean, histogram, &fold->join)
+                     : histogram_sum_add(&fold->mean.sum, histogram, 1, &fold->join);
+    if (added) return;
+    fold->mixed_schemas = true;
+    note_mixed_schemas(exec, expr->as.aggregate.expr->range, labels);
+}
+
+static void fold_histograms(Aggregate *aggregate, Group *group, const StepSeries *series) {
+    Arena *arena = &aggregate->operator.keep;
+    size_t steps = aggregate->operator.steps.count;
+    AggregateOp op = aggregate->operator.expr->as.aggregate.op;
+    bool sums = op == AGG_SUM || op == AGG_AVG;
+    if (sums && group->histograms == NULL)
+        group->histograms = arena_push_array(arena, HistogramFold, steps);
+    for (size_t i = 0; i < steps; i++) {
+        if (series->histograms[i] == NULL) continue;
+        if (sums) {
+            fold_one(aggregate, &group->histograms[i], series->histograms[i], series->labels);
+        } else if (op == AGG_GROUP) {
+            group->value[i] = 1;
+        } else if (op == AGG_COUNT) {
+            group->value[i] = is_absent(group->value[i]) ? 1 : group->value[i] + 1;
+        }
+    }
+}
+
+// min, max, stddev and stdvar know only floats.
+static bool ignores_histograms(AggregateOp op) {
+    return op == AGG_MIN || op == AGG_MAX || op == AGG_STDDEV || op == AGG_STDVAR;
+}
+
+static void ignore_histograms(Aggregate *aggregate, StepSeries *series) {
+    const Expr *expr = aggregate->operator.expr;
+    bool any = false;
+    for (size_t i = 0; i < aggregate->operator.steps.count; i++)
+        any |= series->histograms[i] != NULL;
+    series->histograms = NULL;
+    if (any)
+        note_ignored_in_aggregation(aggregate->operator.exec, expr->as.aggregate.expr->range,
+                                    aggregate_op_name(expr->as.aggregate.op));
+}
+
+// The sums of a group as a column; steps that also had floats, or both kinds of bounds, have none.
+static const Histogram **finish_histograms(Aggregate *aggregate, Group *group) {
+    Exec *exec = aggregate->operator.exec;
+    const Expr *expr = aggregate->operator.expr;
+    SourceRange range = expr->as.aggregate.expr->range;
+    Steps steps = aggregate->operator.steps;
+    const Histogram **out = histogram_column_new(&aggregate->operator.keep, steps);
+    for (size_t i = 0; i < steps.count; i++) {
+        HistogramFold *fold = &group->histograms[i];
+        if (!fold->any) continue;
+        fold->join.collision = fold->resets && fold->no_resets;
+        note_join(exec, range, fold->join, "aggregation");
+        if (!is_absent(group->value[i])) {
+            exec_note(exec, NOTE_WARNING, range,
+                      "encountered a mix of histograms and floats for aggregation");
+            group->value[i] = ABSENT;
+            continue;
+        }
+        if (fold->mixed_schemas) continue;
+        out[i] = expr->as.aggregate.op == AGG_AVG ? histogram_mean_end(&fold->mean)
+                                                  : histogram_sum_end(&fold->mean.sum);
+    }
+    return out;
 }
 
 static bool fold_all(Aggregate *aggregate, Error *err) {
     size_t steps = aggregate->operator.steps.count;
-    Fold fold = folds[aggregate->operator.expr->as.aggregate.op];
+    AggregateOp op = aggregate->operator.expr->as.aggregate.op;
+    Fold fold = folds[op];
     StepBatch batch;
     do {
         TRY(operator_next(aggregate->inner, &batch, err));
         for (size_t i = 0; i < batch.count; i++) {
-            if (!any_value(batch.at[i].values, steps)) continue;
-            Group *group = group_of(aggregate, batch.at[i].labels);
+            StepSeries *series = &batch.at[i];
+            if (series->histograms != NULL && ignores_histograms(op))
+                ignore_histograms(aggregate, series);
+            if (series_is_empty(series, aggregate->operator.steps)) continue;
+            Group *group = group_of(aggregate, series->labels);
             // A name that is still to be dropped goes for the group when any member drops it.
-            group->drop_name |= batch.at[i].drop_name;
-            fold(group, batch.at[i].values, steps);
+            group->drop_name |= series->drop_name;
+            fold(group, series->values, steps);
+            if (series->histograms != NULL) fold_histograms(aggregate, group, series);
         }
         arena_clear(&aggregate->operator.batch);
     } while (batch.count > 0);
@@ -204,8 +293,11 @@ static bool aggregate_next(Operator *operator, StepBatch * out, Error *err) {
     out->at = arena_push_array_raw(&operator->batch, StepSeries, rows);
     for (; aggregate->emit != NULL && out->count < rows; aggregate->emit = aggregate->emit->next) {
         Group *group = aggregate->emit;
+        const Histogram **histograms =
+            group->histograms == NULL ? NULL : finish_histograms(aggregate, group);
         finish(operator->expr->as.aggregate.op, group, operator->steps.count);
-        out->at[out->count++] = (StepSeries){group->labels, group->drop_name, group->value, NULL};
+        out->at[out->count++] =
+            (StepSeries){group->labels, group->drop_name, group->value, histograms};
     }
     return true;
 }

@@ -35,13 +35,15 @@ double binary_value(BinaryOp op, double left, double right) {
             return left > right;
         case OP_GE:
             return left >= right;
+        case OP_TRIM_UPPER:
+        case OP_TRIM_LOWER:
         case OP_AND:
         case OP_OR:
         case OP_UNLESS:
         case OP_COUNT:
             break;
     }
-    unreachable("set operators have no value");
+    unreachable("operators on sets and histograms have no value");
 }
 
 // ---- A vector and a scalar ----
@@ -53,13 +55,40 @@ typedef struct WithScalar {
     bool scalar_left;
 } WithScalar;
 
+// A series that has histograms, or an operator that is only for them.
+static void with_scalar_histograms(WithScalar *binary, StepSeries *series) {
+    Operator *operator= & binary->operator;
+    const Histogram **histograms = histogram_column_new(&operator->batch, operator->steps);
+    for (size_t step = 0; step < operator->steps.count; step++) {
+        if (step_is_empty(series, step)) continue;
+        BinarySide vector = {series->values[step], histogram_at(series, step)};
+        BinarySide scalar = {binary->scalar[step], NULL}, result;
+        bool any =
+            binary_histogram(operator->exec, operator->expr, binary->scalar_left ? scalar : vector,
+                             binary->scalar_left ? vector : scalar, &operator->batch, &result);
+        // A comparison that filters leaves the value of the vector, on whichever side that is.
+        bool filters = binary_op_is_comparison(operator->expr->as.binary.op) &&
+                       !operator->expr->as.binary.return_bool;
+        if (any && filters) result = vector;
+        series->values[step] = any && result.histogram == NULL ? result.value : ABSENT;
+        histograms[step] = any ? result.histogram : NULL;
+    }
+    series->histograms = histograms;
+}
+
 static bool with_scalar_next(Operator *operator, StepBatch * out, Error *err) {
     WithScalar *binary = (WithScalar *)operator;
     BinaryOp op = operator->expr->as.binary.op;
     bool filters = binary_op_is_comparison(op) && !operator->expr->as.binary.return_bool;
+    bool drops = !filters && !binary_op_is_trim(op);
     TRY(operator_next(binary->vector, out, err));
     for (size_t i = 0; i < out->count; i++) {
         double *values = out->at[i].values;
+        if (out->at[i].histograms != NULL || binary_op_is_trim(op)) {
+            with_scalar_histograms(binary, &out->at[i]);
+            if (drops) series_drop_name(operator->exec, &out->at[i], &operator->batch);
+            continue;
+        }
         for (size_t step = 0; step < operator->steps.count; step++) {
             double value = values[step], scalar = binary->scalar[step];
             if (is_absent(value)) continue;
@@ -112,6 +141,7 @@ typedef struct Matching {
     const VectorMatching *rule;
     MatchGroup *first;
     MatchGroup **end;
+    bool any_histograms;  // in either, or the operator is for them only
     bool done;
 } Matching;
 
@@ -183,7 +213,7 @@ static bool check_one_side(Matching *matching, const MatchGroup *group, const ui
     memset(owners, 0, steps * sizeof *owners);
     for (const Member *member = group->one; member != NULL; member = member->next) {
         for (size_t step = 0; step < steps; step++) {
-            if (!many_any[step] || is_absent(member->series->values[step])) continue;
+            if (!many_any[step] || step_is_empty(member->series, step)) continue;
             if (owners[step] != NULL)
                 return refuse_duplicates(matching, group, owners[step], member, err);
             owners[step] = member;
@@ -213,6 +243,31 @@ static Labels result_labels(Matching *matching, Labels many, Labels one, Arena *
 // Like ABSENT, a signalling NaN that no arithmetic gives.
 static const uint64_t FILTERED_BITS = STALE_NAN_BITS + 1;
 
+// One step of a pair where either side may be a histogram.
+static void match_histograms(Matching *matching, const StepSeries *many, const StepSeries *one,
+                             size_t step, StepSeries *out) {
+    const Expr *expr = matching->operator.expr;
+    Arena *arena = &matching->operator.keep;
+    bool swapped = matching->rule->card == CARD_ONE_TO_MANY;
+    BinarySide first = {many->values[step], histogram_at(many, step)};
+    BinarySide second = {one->values[step], histogram_at(one, step)}, result;
+    bool filters = binary_op_is_comparison(expr->as.binary.op) && !expr->as.binary.return_bool;
+    bool any = binary_histogram(matching->operator.exec, expr, swapped ? second : first,
+                                swapped ? first : second, arena, &result);
+    if (!any) {
+        out->values[step] = double_from_bits(FILTERED_BITS);
+        return;
+    }
+    if (filters) result = swapped ? second : first;
+    if (result.histogram == NULL) {
+        out->values[step] = result.value;
+        return;
+    }
+    if (out->histograms == NULL)
+        out->histograms = histogram_column_new(arena, matching->operator.steps);
+    out->histograms[step] = result.histogram;
+}
+
 // `out->values` is a column to fill; NULL afterwards when the two have no step in common.
 static bool match_pair(Matching *matching, MatchGroup *group, const StepSeries *many,
                        const StepSeries *one, StepSeries *out, Error *err) {
@@ -222,12 +277,16 @@ static bool match_pair(Matching *matching, MatchGroup *group, const StepSeries *
     Arena *arena = &matching->operator.keep;
     bool swapped = matching->rule->card == CARD_ONE_TO_MANY;
     bool filters = binary_op_is_comparison(op) && !expr->as.binary.return_bool;
-    bool any = false;
+    bool any = false,
+         plain = !binary_op_is_trim(op) && many->histograms == NULL && one->histograms == NULL;
+    out->histograms = NULL;
     for (size_t step = 0; step < steps.count; step++) {
         double left = swapped ? one->values[step] : many->values[step];
         double right = swapped ? many->values[step] : one->values[step];
         out->values[step] = ABSENT;
-        if (is_absent(left) || is_absent(right)) continue;
+        bool missing = plain ? is_absent(left) || is_absent(right)
+                             : step_is_empty(many, step) || step_is_empty(one, step);
+        if (missing) continue;
         any = true;
         if (matching->rule->card == CARD_ONE_TO_ONE) {
             if (group->matched == NULL)
@@ -239,6 +298,10 @@ static bool match_pair(Matching *matching, MatchGroup *group, const StepSeries *
             }
             group->matched[step] = 1;
         }
+        if (!plain) {
+            match_histograms(matching, many, one, step, out);
+            continue;
+        }
         double value = binary_value(op, left, right);
         if (filters) value = value != 0 ? left : double_from_bits(FILTERED_BITS);
         out->values[step] = value;
@@ -247,11 +310,11 @@ static bool match_pair(Matching *matching, MatchGroup *group, const StepSeries *
     return true;
 }
 
-static bool unfilter(double *values, Steps steps) {
+static bool unfilter(StepSeries *series, Steps steps) {
     bool any = false;
     for (size_t step = 0; step < steps.count; step++) {
-        if (double_bits(values[step]) == FILTERED_BITS) values[step] = ABSENT;
-        any |= !is_absent(values[step]);
+        if (double_bits(series->values[step]) == FILTERED_BITS) series->values[step] = ABSENT;
+        any |= !step_is_empty(series, step);
     }
     return any;
 }
@@ -283,7 +346,7 @@ static void filler_make(Matching *matching, const MatchGroup *group, const Membe
     column_fill(filler->values, steps, value);
     for (const Member *member = members; member != NULL; member = member->next) {
         for (size_t step = 0; step < steps.count; step++) {
-            if (!is_absent(member->series->values[step])) filler->values[step] = ABSENT;
+            if (!step_is_empty(member->series, step)) filler->values[step] = ABSENT;
         }
     }
 }
@@ -336,11 +399,20 @@ static bool match_groups(Matching *matching, const uint8_t *many_any, StepBatch 
     }
     size_t kept = 0;
     for (size_t i = 0; i < all.count; i++) {
-        if (filters && !unfilter(all.at[i].values, matching->operator.steps)) continue;
+        // Where histograms meet an operator that they do not know, a step has no result either.
+        bool may_filter = filters || matching->any_histograms;
+        if (may_filter && !unfilter(&all.at[i], matching->operator.steps)) continue;
         all.at[kept++] = all.at[i];
     }
     *out = (StepBatch){all.at, kept};
     return true;
+}
+
+static bool has_histograms(StepBatch batch) {
+    for (size_t i = 0; i < batch.count; i++) {
+        if (batch.at[i].histograms != NULL) return true;
+    }
+    return false;
 }
 
 static bool matching_next(Operator *operator, StepBatch * out, Error *err) {
@@ -350,13 +422,15 @@ static bool matching_next(Operator *operator, StepBatch * out, Error *err) {
     StepBatch left, right;
     TRY(operator_collect(matching->left, &operator->keep, &left, err));
     TRY(operator_collect(matching->right, &operator->keep, &right, err));
+    matching->any_histograms = binary_op_is_trim(operator->expr->as.binary.op) ||
+                               has_histograms(left) || has_histograms(right);
     bool swapped = matching->rule->card == CARD_ONE_TO_MANY;
     StepBatch many = swapped ? right : left, one = swapped ? left : right;
     uint8_t *many_any = arena_push_array(&operator->keep, uint8_t, operator->steps.count);
     if (matching->rule->fills_left) memset(many_any, 1, operator->steps.count);
     for (size_t i = 0; i < many.count; i++) {
         for (size_t step = 0; step < operator->steps.count; step++)
-            many_any[step] |= !is_absent(many.at[i].values[step]);
+            many_any[step] |= !step_is_empty(&many.at[i], step);
     }
     Map groups = map_begin(&operator->keep, operator->exec->hash_key);
     group_add(matching, &groups, one, true);

@@ -84,6 +84,20 @@ double *column_new(Arena *arena, Steps steps) {
     return arena_push_array_raw(arena, double, steps.count);
 }
 
+const Histogram **histogram_column_new(Arena *arena, Steps steps) {
+    return arena_push_array(arena, const Histogram *, steps.count);
+}
+
+bool series_is_empty(const StepSeries *series, Steps steps) {
+    for (size_t i = 0; i < steps.count; i++) {
+        if (!is_absent(series->values[i])) return false;
+    }
+    for (size_t i = 0; series->histograms != NULL && i < steps.count; i++) {
+        if (series->histograms[i] != NULL) return false;
+    }
+    return true;
+}
+
 void column_fill(double *column, Steps steps, double value) {
     for (size_t i = 0; i < steps.count; i++) column[i] = value;
 }
@@ -91,6 +105,17 @@ void column_fill(double *column, Steps steps, double value) {
 size_t batch_rows(Steps steps) {
     size_t rows = BATCH_VALUES / steps.count;
     return MAX((size_t)1, MIN(rows, (size_t)BATCH_ROWS_MAX));
+}
+
+// Where steps share a histogram, so do their copies.
+static const Histogram **histograms_copy(const Histogram **from, Steps steps, Arena *arena) {
+    if (from == NULL) return NULL;
+    const Histogram **out = histogram_column_new(arena, steps);
+    for (size_t i = 0; i < steps.count; i++) {
+        if (from[i] == NULL) continue;
+        out[i] = i > 0 && from[i] == from[i - 1] ? out[i - 1] : histogram_copy(from[i], arena);
+    }
+    return out;
 }
 
 bool operator_collect(Operator *operator, Arena * arena, StepBatch *out, Error *err) {
@@ -104,6 +129,7 @@ bool operator_collect(Operator *operator, Arena * arena, StepBatch *out, Error *
             copy->drop_name = batch.at[i].drop_name;
             copy->values = column_new(arena, operator->steps);
             memcpy(copy->values, batch.at[i].values, operator->steps.count * sizeof(double));
+            copy->histograms = histograms_copy(batch.at[i].histograms, operator->steps, arena);
         }
     } while (batch.count > 0);
     *out = (StepBatch){all.at, all.count};

@@ -41,6 +41,13 @@ typedef struct StepSeries {
     const Histogram **histograms;
 } StepSeries;
 
+static inline const Histogram *histogram_at(const StepSeries *series, size_t step) {
+    return series->histograms == NULL ? NULL : series->histograms[step];
+}
+static inline bool step_is_empty(const StepSeries *series, size_t step) {
+    return is_absent(series->values[step]) && histogram_at(series, step) == NULL;
+}
+
 typedef struct StepBatch {
     StepSeries *at;
     size_t count;  // 0: there is no more
@@ -64,6 +71,7 @@ typedef struct Exec {
     ARRAY(Text) infos;
     uint64_t series, samples;
     int64_t memory_peak;
+    bool stats_only;         // while operators are opened: only count and sum of histograms matter
     Builder wire;            // scratch for label bytes
     QueryPlanNode *opening;  // the node whose operators are being made; NULL: nothing is measured
 } Exec;
@@ -140,9 +148,11 @@ int64_t exec_memory_max(const Exec *exec);
 // 0: no end.
 size_t exec_series_max(const Exec *exec);
 
-double *column_new(Arena *arena, Steps steps);  // not filled
+double *column_new(Arena *arena, Steps steps);                      // not filled
+const Histogram **histogram_column_new(Arena *arena, Steps steps);  // all NULL
 void column_fill(double *column, Steps steps, double value);
 size_t batch_rows(Steps steps);  // how many series make a batch that stays in the cache
+bool series_is_empty(const StepSeries *series, Steps steps);
 // All that an operator gives, copied to `arena`.
 must_use bool operator_collect(Operator *operator, Arena * arena, StepBatch *out, Error *err);
 
@@ -154,6 +164,39 @@ void exec_note(Exec *exec, NoteKind kind, SourceRange range, const char *format,
 // A quantile outside [0, 1] is computed (as an infinity) and warned about.
 void quantile_note(Exec *exec, SourceRange range, double q);
 Text number_shown(double value, Arena *arena);  // as Go's %.6g shows it
+
+// ---- histogram_notes.c: what is said about native histograms, in the words of Prometheus ----
+
+void note_mixed_range(Exec *exec, SourceRange range, Labels labels);       // floats and histograms
+void note_ignored_in_range(Exec *exec, SourceRange range, Labels labels);  // floats are taken
+void note_mixed_schemas(Exec *exec, SourceRange range, Labels labels);  // custom bounds and others
+void note_not_counter(Exec *exec, SourceRange range, Labels labels);
+void note_not_gauge(Exec *exec, SourceRange range, Labels labels);
+void note_ignored_in_aggregation(Exec *exec, SourceRange range, Text aggregation);
+// What an addition, subtraction or aggregation had to settle.
+void note_join(Exec *exec, SourceRange range, HistogramJoin join, const char *what);
+// A stored histogram that cannot be decoded is left out.
+void note_unreadable(Exec *exec, SourceRange range, Labels labels, const Error *why);
+
+// ---- stored_histograms.c ----
+
+// Of one series and an interval. Filled by the caller: exec, range, arena, stats_only.
+typedef struct StoredHistograms {
+    Exec *exec;
+    SourceRange range;  // of the selector, for notes
+    Arena *arena;       // of everything here
+    bool stats_only;    // nothing but counts and sums is asked of them
+    Labels labels;
+    SeriesHistogram *at;  // by time; those of the interval begin at `first`
+    size_t first, count;
+    const Histogram **decoded, **hinted;
+    uint8_t *bad;
+} StoredHistograms;
+must_use bool stored_histograms_read(StoredHistograms *stored, SeriesCursor *cursor,
+                                     const SeriesFound *found, int64_t from_ms, int64_t to_ms,
+                                     Error *err);
+// The i-th, stale markers too; NULL when it cannot be read (which has been noted).
+const Histogram *stored_histogram(StoredHistograms *stored, size_t i);
 
 // ---- plan.c: from the tree to operators ----
 
@@ -188,6 +231,8 @@ must_use bool label_function_open(Exec *exec, const Expr *call, Steps steps, Ope
                                   Error *err);
 must_use bool histogram_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error *err);
 must_use bool info_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error *err);
+must_use bool histogram_value_open(Exec *exec, const Expr *call, Steps steps, Operator **out,
+                                   Error *err);
 must_use bool aggregate_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, Error *err);
 must_use bool pick_open(Exec *exec, const Expr *expr, Steps steps, Operator **out,
                         Error *err);  // topk and kin
@@ -207,6 +252,14 @@ double binary_value(BinaryOp op, double left, double right);  // arithmetic; com
 // Go's Min and Max, which are Prometheus': NaN spreads, except over the infinity that wins anyway.
 double least(double a, double b);
 double most(double a, double b);
+// One step of a binary operator where either side may be a histogram (NULL: the float beside it).
+// False when there is no result, or a comparison filters it; *error when types do not go together.
+typedef struct BinarySide {
+    double value;
+    const Histogram *histogram;
+} BinarySide;
+bool binary_histogram(Exec *exec, const Expr *expr, BinarySide left, BinarySide right, Arena *arena,
+                      BinarySide *out);
 double quantile_of_sorted(double q, const double *sorted, size_t count);  // NaN sorts first
 void values_sort(double *values, size_t count);                           // NaN first
 
@@ -286,6 +339,20 @@ void range_stddev(const RangeInput *in, double *out);
 void range_stdvar(const RangeInput *in, double *out);
 void range_quantile(const RangeInput *in, double *out);
 void range_mad(const RangeInput *in, double *out);
+
+// range_histograms.c: the windows that hold native histograms, after the kernel has run over the
+// floats. `out` are the floats, changed where histograms make a difference; *histograms is made
+// when any window has a histogram as its result.
+typedef struct RangeHistograms {
+    Exec *exec;
+    FunctionId id;
+    SourceRange range;  // of the matrix
+    Labels labels;
+    Arena *arena;  // of results
+    Steps steps;   // of the column of results, which may be longer than that of windows
+} RangeHistograms;
+void range_histograms(const RangeHistograms *with, const RangeInput *in, double *out,
+                      const Histogram ***histograms);
 
 // A matrix expression as a source of (labels, times, values), for range functions and for a matrix
 // as result.

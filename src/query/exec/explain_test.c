@@ -50,11 +50,11 @@ TEST(a_plan_names_its_nodes_and_counts_what_they_gave) {
     check_text(t, TEXT("r_total 4/4/62"), shape_of(t, &store, AT("r_total")));
     check_text(t, TEXT("sum by (job) 2/8/0 (rate 4/13/0 (r_total[1m] 4/50/50))"),
                shape_of(t, &store, RANGED("sum by (job) (rate(r_total[1m]))")));
-    // Parentheses, plus signs and sorting over time are no nodes; a number is said with its
-    // operator.
+    // Parentheses and plus signs are no nodes; a number is said with its operator. Sorting over time
+    // leaves the order, but takes native histograms away.
     check_text(t, TEXT("2 * 1/1/0 (abs 1/1/0 (r_total{job=\"a\", i=\"2\"} 1/1/20))"),
                shape_of(t, &store, AT("2 * (+abs((r_total{job=\"a\",i=\"2\"})))")));
-    check_text(t, TEXT("r_total{i=\"2\"} 1/4/21"),
+    check_text(t, TEXT("sort 1/4/0 (r_total{i=\"2\"} 1/4/21)"),
                shape_of(t, &store, RANGED("sort(r_total{i=\"2\"})")));
     // What a scalar is made of.
     check_text(t, TEXT("> 4/4/0 (scalar 1/1/0 (count 1/1/0 (h 1/1/10)); r_total 4/4/62)"),

@@ -1,5 +1,5 @@
-// Classic histograms, series with `le`: histogram_quantile(s) and histogram_fraction, interpolated
-// as Prometheus does.
+// histogram_quantile(s) and histogram_fraction, of classic histograms (series with `le`,
+// interpolated as Prometheus does) and of native ones.
 
 #include "query/exec/exec.h"
 
@@ -24,6 +24,7 @@ typedef struct Group {
     Text name;
     bool drop_name;
     ARRAY(BucketSeries) series;
+    ARRAY(const StepSeries *) natives;  // those that would be this classic histogram, but for `le`
     struct Group *next;
 } Group;
 
@@ -124,13 +125,45 @@ static double bucket_fraction(double lower, double upper, Bucket *buckets, size_
 
 // ---- Grouping ----
 
+// What belongs together but for `le`.
+static Group *group_of(HistogramCall *histogram, Map *groups, Group ***end,
+                       const StepSeries *from) {
+    static const Text le = TEXT_INIT("le");
+    Arena *arena = &histogram->operator.keep;
+    Labels labels =
+        labels_remove(histogram->operator.exec, from->labels, (Texts){&le, 1}, false, arena);
+    void **slot = map_put(groups, bytes_text(labels.wire));
+    if (*slot == NULL) {
+        Group *made = arena_push(arena, Group);
+        made->labels = labels;
+        made->name = labels_get(from->labels, LABEL_NAME);
+        **end = made;
+        *end = &made->next;
+        *slot = made;
+    }
+    Group *group = *slot;
+    group->drop_name |= from->drop_name;
+    return group;
+}
+
+static bool any_float(const double *values, Steps steps) {
+    for (size_t i = 0; i < steps.count; i++) {
+        if (!is_absent(values[i])) return true;
+    }
+    return false;
+}
+
 static Group *group_all(HistogramCall *histogram, StepBatch all) {
     Exec *exec = histogram->operator.exec;
     Arena *arena = &histogram->operator.keep;
-    static const Text le = TEXT_INIT("le");
     Map groups = map_begin(arena, exec->hash_key);
     Group *first = NULL, **end = &first;
     for (size_t i = 0; i < all.count; i++) {
+        if (all.at[i].histograms != NULL) {
+            Group *group = group_of(histogram, &groups, &end, &all.at[i]);
+            *array_add_on(arena, &group->natives) = &all.at[i];
+            if (!any_float(all.at[i].values, histogram->operator.steps)) continue;
+        }
         Text written = labels_get(all.at[i].labels, BUCKET_LABEL);
         Text name = labels_get(all.at[i].labels, LABEL_NAME);
         double bound;
@@ -141,18 +174,7 @@ static Group *group_all(HistogramCall *histogram, StepBatch all) {
                       TEXT_ARG(text_slice(written, 0, 100)), TEXT_ARG(text_slice(name, 0, 100)));
             continue;
         }
-        Labels labels = labels_remove(exec, all.at[i].labels, (Texts){&le, 1}, false, arena);
-        void **slot = map_put(&groups, bytes_text(labels.wire));
-        if (*slot == NULL) {
-            Group *made = arena_push(arena, Group);
-            made->labels = labels;
-            made->name = name;
-            *end = made;
-            end = &made->next;
-            *slot = made;
-        }
-        Group *group = *slot;
-        group->drop_name |= all.at[i].drop_name;
+        Group *group = group_of(histogram, &groups, &end, &all.at[i]);
         *array_add_on(arena, &group->series) = (BucketSeries){bound, all.at[i].values};
     }
     return first;
@@ -204,6 +226,54 @@ static void compute(HistogramCall *histogram, Group *group, size_t quantile, dou
               TEXT_ARG(text_slice(group->name, 0, 100)));
 }
 
+// ---- Native histograms ----
+
+static void note_nan(HistogramCall *histogram, HistogramNanNote note, Labels labels) {
+    if (note == HISTOGRAM_NAN_NONE) return;
+    const char *text =
+        "input to histogram_fraction has NaN observations, which are excluded from "
+        "all fractions";
+    if (histogram->quantiles > 0)
+        text = note == HISTOGRAM_NAN_RESULT
+                   ? "input to histogram_quantile has NaN observations, result is NaN"
+                   : "input to histogram_quantile has NaN observations, result is skewed higher";
+    exec_note(histogram->operator.exec, NOTE_INFO, histogram->buckets_range,
+              "%s for metric name \"%.*s\"", text,
+              TEXT_ARG(text_slice(labels_get(labels, LABEL_NAME), 0, 100)));
+}
+
+// Where there is the one and the other, there is no answer.
+static bool conflicts(HistogramCall *histogram, const Group *group, size_t step, Labels labels) {
+    for (size_t i = 0; i < group->series.count; i++) {
+        if (is_absent(group->series.at[i].counts[step])) continue;
+        exec_note(histogram->operator.exec, NOTE_WARNING, histogram->buckets_range,
+                  "vector contains a mix of classic and native histograms for metric name \"%.*s\"",
+                  TEXT_ARG(text_slice(labels_get(labels, LABEL_NAME), 0, 100)));
+        return true;
+    }
+    return false;
+}
+
+// `classic` is the column of the classic histogram of the group, which loses its value where both
+// have one.
+static void compute_native(HistogramCall *histogram, const Group *group, const StepSeries *native,
+                           size_t quantile, double *classic, double *out) {
+    for (size_t step = 0; step < histogram->operator.steps.count; step++) {
+        const Histogram *own = native->histograms[step];
+        if (own == NULL) continue;
+        if (conflicts(histogram, group, step, native->labels)) {
+            classic[step] = ABSENT;
+            continue;
+        }
+        HistogramNanNote note;
+        out[step] = histogram->quantiles == 0
+                        ? histogram_fraction(own, histogram->params[0][step],
+                                             histogram->params[1][step], &note)
+                        : histogram_quantile(own, histogram->params[quantile][step], &note);
+        note_nan(histogram, note, native->labels);
+    }
+}
+
 // The quantile as OpenMetrics writes numbers: 0.5, 1.0, NaN, +Inf.
 static void label_quantile(HistogramCall *histogram, StepSeries *series, double quantile) {
     char digits[400 + 2];
@@ -217,22 +287,54 @@ static void label_quantile(HistogramCall *histogram, StepSeries *series, double 
                                 (Text){digits, len}, &operator->keep);
 }
 
+typedef ARRAY(StepSeries) MadeSeries;
+
+static void add_series(HistogramCall *histogram, size_t quantile, StepSeries series,
+                       MadeSeries *made) {
+    Operator *operator= & histogram->operator;
+    if (!any_float(series.values, operator->steps)) return;
+    if (histogram->label.at != NULL)
+        label_quantile(histogram, &series, histogram->params[quantile][0]);
+    series_drop_name(operator->exec, &series, &operator->keep);
+    *array_add_on(&operator->keep, made) = series;
+}
+
+// The classic histogram of a group and the native ones; one of the same labels shares its column.
+static void add_group(HistogramCall *histogram, Group *group, size_t quantile, MadeSeries *made) {
+    Operator *operator= & histogram->operator;
+    double *column = column_new(&operator->keep, operator->steps);
+    if (group->series.count > 0) {
+        compute(histogram, group, quantile, column);
+    } else {
+        column_fill(column, operator->steps, ABSENT);
+    }
+    for (size_t i = 0; i < group->natives.count; i++) {
+        const StepSeries *native = group->natives.at[i];
+        bool shares = labels_equal(native->labels, group->labels);
+        double *own = column;
+        if (!shares) {
+            own = column_new(&operator->keep, operator->steps);
+            column_fill(own, operator->steps, ABSENT);
+        }
+        compute_native(histogram, group, native, quantile, column, own);
+        if (!shares)
+            add_series(histogram, quantile,
+                       (StepSeries){native->labels, native->drop_name, own, NULL}, made);
+    }
+    add_series(histogram, quantile, (StepSeries){group->labels, group->drop_name, column, NULL},
+               made);
+}
+
 static bool histogram_next(Operator *operator, StepBatch * out, Error *err) {
     HistogramCall *histogram = (HistogramCall *)operator;
     if (histogram->done) return true;
     histogram->done = true;
     StepBatch all;
-    ARRAY(StepSeries) made = {0};
+    MadeSeries made = {0};
     TRY(operator_collect(histogram->inner, &operator->keep, &all, err));
     for (Group *group = group_all(histogram, all); group != NULL; group = group->next) {
         for (size_t i = 0; i < MAX(histogram->quantiles, (size_t)1); i++) {
-            double *column = column_new(&operator->keep, operator->steps);
-            compute(histogram, group, i, column);
-            StepSeries *series = array_add_on(&operator->keep, &made);
-            *series = (StepSeries){group->labels, group->drop_name, column, NULL};
-            if (histogram->label.at != NULL)
-                label_quantile(histogram, series, histogram->params[i][0]);
-            series_drop_name(operator->exec, series, &operator->keep);
+            add_group(histogram, group, i, &made);
             arena_clear(&operator->batch);
         }
         TRY(exec_tick(operator->exec, err));
@@ -284,7 +386,10 @@ bool histogram_open(Exec *exec, const Expr *call, Steps steps, Operator **out, E
     }
     TRY(check_quantiles(histogram, args + first, err));
     histogram->buckets_range = buckets->range;
+    bool before = exec->stats_only;
+    exec->stats_only = false;
     TRY(operator_open(exec, buckets, steps, &histogram->inner, err));
+    exec->stats_only = before;
     histogram->operator.one_name = histogram->inner->one_name && !several;
     *out = unique_open(exec, &histogram->operator);
     return true;

@@ -59,6 +59,13 @@ static bool load(Info *info, Error *err) {
     TRY(operator_collect(selected, arena, &all, err));
     info->targets = map_begin(arena, exec->hash_key);
     for (size_t i = 0; i < all.count; i++) {
+        if (all.at[i].histograms != NULL) {
+            AUTO(builder_free) Builder shown = {0};
+            labels_print(all.at[i].labels, &shown);
+            return error_set(err, ERROR_BAD_INPUT,
+                             "an info metric has floats, this one has native histograms: %.*s",
+                             TEXT_ARG(text_slice(builder_text(&shown), 0, MIN(shown.len, (size_t)300))));
+        }
         Labels target_labels = identity(info, all.at[i].labels, arena);
         void **slot = map_put(&info->targets, bytes_text(target_labels.wire));
         if (*slot == NULL) *slot = arena_push(arena, Target);
@@ -181,7 +188,8 @@ static bool enrich(Info *info, const StepSeries *base, const Target *target, Ste
     for (size_t step = 0; step < steps.count; step++) {
         uint32_t chosen = target->chosen[step];
         const Choice *choice = &target->choices.at[chosen];
-        if (is_absent(base->values[step])) continue;
+        const Histogram *histogram = base->histograms != NULL ? base->histograms[step] : NULL;
+        if (is_absent(base->values[step]) && histogram == NULL) continue;
         if (choice->count == 0 && !info->empty_is_match) continue;
         if (made[chosen] == 0) {
             Labels labels;
@@ -191,11 +199,16 @@ static bool enrich(Info *info, const StepSeries *base, const Target *target, Ste
             if (at == out->count) {
                 double *values = column_new(arena, steps);
                 column_fill(values, steps, ABSENT);
-                *array_add_on(arena, out) = (StepSeries){labels, base->drop_name, values, NULL};
+                const Histogram **histograms =
+                    base->histograms != NULL ? histogram_column_new(arena, steps) : NULL;
+                *array_add_on(arena, out) =
+                    (StepSeries){labels, base->drop_name, values, histograms};
             }
             made[chosen] = at + 1;
         }
-        out->at[made[chosen] - 1].values[step] = base->values[step];
+        StepSeries *into = &out->at[made[chosen] - 1];
+        into->values[step] = base->values[step];
+        if (histogram != NULL) into->histograms[step] = histogram;
     }
     return true;
 }

@@ -66,11 +66,27 @@ static double with_params(const ValueMap *map, double v, size_t step) {
     }
 }
 
+// Unary minus is the one function here that a native histogram has a value of.
+static void negate_histograms(StepSeries *series, Steps steps, Arena *arena) {
+    const Histogram **column = histogram_column_new(arena, steps);
+    for (size_t i = 0; i < steps.count; i++) {
+        if (series->histograms[i] != NULL)
+            column[i] = histogram_scaled(series->histograms[i], -1, arena);
+    }
+    series->histograms = column;
+}
+
 static bool values_next(Operator *operator, StepBatch * out, Error *err) {
     ValueMap *map = (ValueMap *)operator;
     TRY(operator_next(map->inner, out, err));
     for (size_t i = 0; i < out->count; i++) {
         double *values = out->at[i].values;
+        if (out->at[i].histograms == NULL) {
+        } else if (map->value == negated) {
+            negate_histograms(&out->at[i], operator->steps, &operator->batch);
+        } else {
+            out->at[i].histograms = NULL;
+        }
         for (size_t step = 0; step < operator->steps.count; step++) {
             if (is_absent(values[step])) continue;
             values[step] = map->value != NULL ? map->value(values[step])

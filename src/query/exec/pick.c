@@ -125,10 +125,15 @@ static size_t best_of(const Group *group, size_t step, size_t k, bool largest, C
     return count;
 }
 
+static void step_clear(StepSeries *series, size_t step) {
+    series->values[step] = ABSENT;
+    if (series->histograms != NULL) series->histograms[step] = NULL;
+}
+
 static size_t first_of(const Group *group, size_t step, size_t k, Candidate *chosen) {
     size_t count = 0;
     for (size_t i = 0; i < group->members.count && count < k; i++) {
-        if (!is_absent(group->members.at[i]->values[step])) chosen[count++].member = i;
+        if (!step_is_empty(group->members.at[i], step)) chosen[count++].member = i;
     }
     return count;
 }
@@ -136,11 +141,11 @@ static size_t first_of(const Group *group, size_t step, size_t k, Candidate *cho
 // limit_ratio keeps a series by the place of its hash in [0, 1): the same series always, and -r is
 // what 1-r leaves out.
 static size_t share_of(const Group *group, size_t step, double ratio, Candidate *chosen) {
-    static const HashKey fixed = {0x7261746966696564, 0x6c696d69745f7261};
+    static const HashKey fixed = {0x7261746966696564, 0x6c696d69745f7260};
     size_t count = 0;
     for (size_t i = 0; i < group->members.count; i++) {
         const StepSeries *series = group->members.at[i];
-        if (is_absent(series->values[step])) continue;
+        if (step_is_empty(series, step)) continue;
         double place = (double)(hash_keyed(fixed, series->labels.wire) >> 11) * 0x1p-53;
         if (ratio >= 0 ? place < ratio : place >= 1 + ratio) chosen[count++].member = i;
     }
@@ -168,19 +173,12 @@ static bool choose(Pick *pick, Group *group, StepBatch *order, Error *err) {
         memset(stays, 0, members);
         for (size_t i = 0; i < count; i++) stays[chosen[i].member] = 1;
         for (size_t i = 0; i < members; i++) {
-            if (!stays[i]) group->members.at[i]->values[step] = ABSENT;
+            if (!stays[i]) step_clear(group->members.at[i], step);
         }
         for (size_t i = 0; steps == 1 && i < count; i++)
             order->at[order->count++] = *group->members.at[chosen[i].member];
     }
     return true;
-}
-
-static bool any_value(const double *values, size_t steps) {
-    for (size_t i = 0; i < steps; i++) {
-        if (!is_absent(values[i])) return true;
-    }
-    return false;
 }
 
 static bool choose_all(Pick *pick, StepBatch all, StepBatch *out, Error *err) {
@@ -192,7 +190,7 @@ static bool choose_all(Pick *pick, StepBatch all, StepBatch *out, Error *err) {
         TRY(exec_tick(pick->operator.exec, err));
     }
     for (size_t i = 0; steps > 1 && i < all.count; i++) {
-        if (any_value(all.at[i].values, steps)) order.at[order.count++] = all.at[i];
+        if (!series_is_empty(&all.at[i], pick->operator.steps)) order.at[order.count++] = all.at[i];
     }
     *out = order;
     return true;
@@ -200,11 +198,21 @@ static bool choose_all(Pick *pick, StepBatch all, StepBatch *out, Error *err) {
 
 // ---- quantile ----
 
+static bool any_float(const Group *group, Steps steps) {
+    for (size_t i = 0; i < group->members.count; i++) {
+        for (size_t step = 0; step < steps.count; step++) {
+            if (!is_absent(group->members.at[i]->values[step])) return true;
+        }
+    }
+    return false;
+}
+
 static bool quantile_all(Pick *pick, StepBatch *out, Error *err) {
     Arena *arena = &pick->operator.keep;
     Steps steps = pick->operator.steps;
     ARRAY(StepSeries) made = {0};
     for (Group *group = pick->first; group != NULL; group = group->next) {
+        if (!any_float(group, steps)) continue;
         double *sorted = arena_push_array_raw(&pick->operator.batch, double, group->members.count);
         double *column = column_new(arena, steps);
         for (size_t step = 0; step < steps.count; step++) {
@@ -228,6 +236,23 @@ static bool quantile_all(Pick *pick, StepBatch *out, Error *err) {
 
 // ---- count_values ----
 
+// Is the value that of the step before?
+static bool same_value(const StepSeries *series, size_t step) {
+    return step > 0 && double_bits(series->values[step]) == double_bits(series->values[step - 1]) &&
+           histogram_at(series, step) == histogram_at(series, step - 1);
+}
+
+static Text value_shown(const StepSeries *series, size_t step, Arena *arena) {
+    AUTO(builder_free) Builder out = {0};
+    if (histogram_at(series, step) != NULL) {
+        histogram_print(series->histograms[step], &out);
+    } else {
+        char digits[400];
+        builder_add(&out, (Text){digits, number_format_f64(series->values[step], digits)});
+    }
+    return text_copy(builder_text(&out), arena);
+}
+
 static bool count_values_all(Pick *pick, StepBatch *out, Error *err) {
     Arena *arena = &pick->operator.keep;
     Steps steps = pick->operator.steps;
@@ -236,14 +261,12 @@ static bool count_values_all(Pick *pick, StepBatch *out, Error *err) {
     Map counted = map_begin(arena, exec->hash_key);
     for (Group *group = pick->first; group != NULL; group = group->next) {
         for (size_t i = 0; i < group->members.count; i++) {
-            const double *values = group->members.at[i]->values;
+            const StepSeries *member = group->members.at[i];
             StepSeries *last = NULL;
             for (size_t step = 0; step < steps.count; step++) {
-                if (is_absent(values[step])) continue;
-                if (last == NULL || step == 0 ||
-                    double_bits(values[step]) != double_bits(values[step - 1])) {
-                    char digits[400];
-                    Text shown = {digits, number_format_f64(values[step], digits)};
+                if (step_is_empty(member, step)) continue;
+                if (last == NULL || !same_value(member, step)) {
+                    Text shown = value_shown(member, step, &pick->operator.batch);
                     Labels labels =
                         labels_set(exec, group->labels, pick->label, shown, &pick->operator.batch);
                     void **slot = map_put(&counted, bytes_text(labels.wire));
@@ -273,14 +296,31 @@ static bool count_values_all(Pick *pick, StepBatch *out, Error *err) {
 
 // ---- The operator ----
 
+// What ranks values has no place for histograms.
+static void ignore_histograms(Pick *pick, StepBatch *all) {
+    const Expr *expr = pick->operator.expr;
+    for (size_t i = 0; i < all->count; i++) {
+        StepSeries *series = &all->at[i];
+        bool any = false;
+        for (size_t step = 0; series->histograms != NULL && step < pick->operator.steps.count;
+             step++)
+            any |= series->histograms[step] != NULL;
+        series->histograms = NULL;
+        if (any)
+            note_ignored_in_aggregation(pick->operator.exec, expr->as.aggregate.expr->range,
+                                        aggregate_op_name(expr->as.aggregate.op));
+    }
+}
+
 static bool pick_next(Operator *operator, StepBatch * out, Error *err) {
     Pick *pick = (Pick *)operator;
     if (pick->done) return true;
     pick->done = true;
     StepBatch all;
     TRY(operator_collect(pick->inner, &operator->keep, &all, err));
-    group_all(pick, all);
     AggregateOp op = operator->expr->as.aggregate.op;
+    if (op == AGG_TOPK || op == AGG_BOTTOMK || op == AGG_QUANTILE) ignore_histograms(pick, &all);
+    group_all(pick, all);
     if (op == AGG_QUANTILE) return quantile_all(pick, out, err);
     if (op == AGG_COUNT_VALUES) return count_values_all(pick, out, err);
     return choose_all(pick, all, out, err);

@@ -26,6 +26,12 @@ static CallOpen call_open(const Function *function) {
             return histogram_open;
         case FUNCTION_INFO:
             return info_open;
+        case FUNCTION_HISTOGRAM_COUNT:
+        case FUNCTION_HISTOGRAM_SUM:
+        case FUNCTION_HISTOGRAM_AVG:
+        case FUNCTION_HISTOGRAM_STDDEV:
+        case FUNCTION_HISTOGRAM_STDVAR:
+            return histogram_value_open;
         case FUNCTION_SORT:
         case FUNCTION_SORT_DESC:
         case FUNCTION_SORT_BY_LABEL:

@@ -31,16 +31,20 @@ static bool is_ordered(const Expr *expr) {
 // One column as the points it has, drawn together in place. `times` are those of all steps; most
 // series have them all and share them.
 static QuerySeries series_of(Exec *exec, const StepSeries *from, const int64_t *times) {
-    QuerySeries series = {.labels = from->labels, .times = times, .values = from->values};
+    QuerySeries series = {.labels = from->labels,
+                          .times = times,
+                          .values = from->values,
+                          .histograms = from->histograms};
     size_t steps = exec->steps.count, missing = 0;
-    for (size_t i = 0; i < steps; i++) missing += is_absent(from->values[i]);
+    for (size_t i = 0; i < steps; i++) missing += step_is_empty(from, i);
     series.count = steps - missing;
     if (missing == 0) return series;
     int64_t *own = arena_push_array_raw(exec->arena, int64_t, series.count);
     size_t at = 0;
     for (size_t i = 0; i < steps; i++) {
-        if (is_absent(from->values[i])) continue;
+        if (step_is_empty(from, i)) continue;
         own[at] = times[i];
+        if (from->histograms != NULL) from->histograms[at] = from->histograms[i];
         from->values[at++] = from->values[i];
     }
     series.times = own;
@@ -87,6 +91,31 @@ static bool run_scalar(Exec *exec, const Expr *root, QueryResult *out, Error *er
     return true;
 }
 
+// The samples of one series, floats and histograms in the order of their times.
+static QuerySeries samples_of(Exec *exec, const RangeSeries *from) {
+    size_t count = from->count + from->histogram_count;
+    int64_t *times = arena_push_array_raw(exec->arena, int64_t, count);
+    double *values = arena_push_array_raw(exec->arena, double, count);
+    const Histogram **histograms = NULL;
+    if (from->histogram_count > 0)
+        histograms = arena_push_array(exec->arena, const Histogram *, count);
+    size_t floats = 0, own = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool take_float =
+            own == from->histogram_count ||
+            (floats < from->count && from->times[floats] < from->histogram_times[own]);
+        if (take_float) {
+            times[i] = from->times[floats];
+            values[i] = from->values[floats++];
+        } else {
+            times[i] = from->histogram_times[own];
+            values[i] = ABSENT;
+            histograms[i] = histogram_copy(from->histograms[own++], exec->arena);
+        }
+    }
+    return (QuerySeries){LABELS_NONE, times, values, count, histograms};
+}
+
 // A matrix as the answer of an instant query: the samples as they are stored.
 static bool run_matrix(Exec *exec, const Expr *root, QueryResult *out, Error *err) {
     RangeSource *source;
@@ -110,15 +139,12 @@ static bool run_matrix(Exec *exec, const Expr *root, QueryResult *out, Error *er
             in.count = series.count;
             range_extended_points(&in, &series);
         }
-        if (series.count == 0) continue;
-        int64_t *times = arena_push_array_raw(exec->arena, int64_t, series.count);
-        double *values = arena_push_array_raw(exec->arena, double, series.count);
-        memcpy(times, series.times, series.count * sizeof *times);
-        memcpy(values, series.values, series.count * sizeof *values);
+        if (series.count + series.histogram_count == 0) continue;
         Labels labels = series.drop_name ? labels_without_name(exec, series.labels, exec->arena)
                                          : series.labels;
-        *array_add_on(exec->arena, &all) = (QuerySeries){
-            {bytes_copy(labels.wire, exec->arena)}, times, values, series.count, NULL};
+        QuerySeries *made = array_add_on(exec->arena, &all);
+        *made = samples_of(exec, &series);
+        made->labels.wire = bytes_copy(labels.wire, exec->arena);
     }
     if (all.count > 0) qsort(all.at, all.count, sizeof *all.at, by_labels);
     out->type = VALUE_MATRIX;

@@ -11,23 +11,33 @@ bool generate_store(ScriptStore *store, Arena *arena, Error *err) {
     TRY(script_store_open(store, arena, err));
     return script_load(
         store,
-        TEXT("c_total{a=\"1\", b=\"x\"} 0+10x30 5+7x20\n"
-             "c_total{a=\"2\", b=\"x\"} 3+1x12 _x7 0+2x30\n"
-             "c_total{a=\"2\", b=\"y\"} 100+0x10 stale 0+1x40\n"
-             "g{a=\"1\", b=\"x\"} 5 -3 NaN 7 Inf 2 1 0 -Inf 4 4 4 2 1 9 8 7 _ _ 3+1x25\n"
-             "g{a=\"2\", b=\"y\"} 1-1x50\n"
-             "g{a=\"3\"} 0.1+0.1x50\n"
-             "h{a=\"1\", b=\"x\"} 2+2x50\n"
-             "l_bucket{a=\"1\", le=\"0.5\"} 1+1x50\n"
-             "l_bucket{a=\"1\", le=\"1\"} 1+2x50\n"
-             "l_bucket{a=\"1\", le=\"+Inf\"} 2+2x50\n"
-             "l_bucket{a=\"2\", le=\"1\"} 9 8 7 6 5+1x40\n"
-             "l_bucket{a=\"2\", le=\"+Inf\"} 8+1x50\n"
-             "m{instance=\"i\", job=\"j\", a=\"1\"} 3-1x50\n"
-             "m{instance=\"i\", job=\"k\", a=\"1\"} 0+1x9 stale 0+2x40\n"
-             "target_info{instance=\"i\", job=\"j\", b=\"x\", c=\"1\"} 1+0x14 stale\n"
-             "target_info{instance=\"i\", job=\"j\", b=\"y\"} _x16 1+0x30\n"
-             "p_info{instance=\"i\", job=\"k\", b=\"z\"} 1+0x50\n"),
+        TEXT(
+            "c_total{a=\"1\", b=\"x\"} 0+10x30 5+7x20\n"
+            "c_total{a=\"2\", b=\"x\"} 3+1x12 _x7 0+2x30\n"
+            "c_total{a=\"2\", b=\"y\"} 100+0x10 stale 0+1x40\n"
+            "g{a=\"1\", b=\"x\"} 5 -3 NaN 7 Inf 2 1 0 -Inf 4 4 4 2 1 9 8 7 _ _ 3+1x25\n"
+            "g{a=\"2\", b=\"y\"} 1-1x50\n"
+            "g{a=\"3\"} 0.1+0.1x50\n"
+            "h{a=\"1\", b=\"x\"} 2+2x50\n"
+            "l_bucket{a=\"1\", le=\"0.5\"} 1+1x50\n"
+            "l_bucket{a=\"1\", le=\"1\"} 1+2x50\n"
+            "l_bucket{a=\"1\", le=\"+Inf\"} 2+2x50\n"
+            "l_bucket{a=\"2\", le=\"1\"} 9 8 7 6 5+1x40\n"
+            "l_bucket{a=\"2\", le=\"+Inf\"} 8+1x50\n"
+            "n{a=\"1\", b=\"x\"} {{schema:1 count:4 sum:5 z_bucket:1 z_bucket_w:0.01 buckets:[1 2] "
+            "n_buckets:[0 1]}}+{{schema:1 count:2 sum:1 buckets:[1 0 1]}}x30 {{schema:1 count:1 "
+            "sum:1 "
+            "buckets:[1]}}+{{schema:1 count:1 sum:1 buckets:[0 1]}}x18\n"
+            "n{a=\"2\", b=\"y\"} {{schema:-1 count:3 sum:NaN buckets:[1 1]}}+{{schema:-1 count:2 "
+            "sum:3 "
+            "buckets:[1 0 0 1]}}x20 stale {{counter_reset_hint:gauge count:1 sum:1 "
+            "buckets:[1]}}x20\n"
+            "n{a=\"3\"} 1 2 3 {{count:1 sum:1 buckets:[1]}}+{{count:1 sum:1 buckets:[1]}}x20 "
+            "4+1x20\n"
+            "o{a=\"1\", b=\"x\"} {{schema:-53 count:3 sum:4 custom_values:[1 2 5] buckets:[1 1 0 "
+            "1]}}+{{schema:-53 count:1 sum:3 custom_values:[1 2 5] buckets:[0 0 1]}}x40\n"
+            "o{a=\"2\"} {{schema:-53 count:3 sum:4 custom_values:[1 5 9] buckets:[1 1 0 "
+            "1]}}+{{schema:-53 count:1 sum:3 custom_values:[1 5 9] buckets:[0 0 1]}}x40\n"),
         30000, false, arena, err);
 }
 
@@ -57,8 +67,8 @@ static void make_moved(Generator *g) {
 }
 
 static void make_selector(Generator *g) {
-    PICK(g, "c_total", "g", "h", "l_bucket", "nothing", "m", "{__name__=~\"c_total|g\"}",
-         "{__name__=~\".+\", a=\"1\"}");
+    PICK(g, "c_total", "g", "h", "l_bucket", "nothing", "n", "o", "m", "{__name__=~\"c_total|g\"}",
+         "{__name__=~\"n|g|o\"}", "{__name__=~\".+\", a=\"1\"}");
 }
 
 static void make_matrix(Generator *g, int depth) {
@@ -211,6 +221,29 @@ static bool same_value(double a, double b) {
     return a == b || fabs(a - b) <= 1e-9 * fmax(fabs(a), fabs(b));
 }
 
+static bool same_side(const HistogramSide *a, const HistogramSide *b) {
+    bool same = a->count == b->count;
+    for (size_t i = 0; same && i < a->count; i++)
+        same = a->index[i] == b->index[i] && same_value(a->counts[i], b->counts[i]);
+    return same;
+}
+
+static bool same_histogram(const Histogram *a, const Histogram *b) {
+    if (a == NULL || b == NULL) return a == b;
+    return a->schema == b->schema && a->reset_hint == b->reset_hint &&
+           same_value(a->count, b->count) && same_value(a->sum, b->sum) &&
+           same_value(a->zero_count, b->zero_count) && a->zero_threshold == b->zero_threshold &&
+           a->bound_count == b->bound_count && same_side(&a->positive, &b->positive) &&
+           same_side(&a->negative, &b->negative);
+}
+
+static bool same_point(const QuerySeries *a, size_t i, const QuerySeries *b) {
+    const Histogram *left = a->histograms == NULL ? NULL : a->histograms[i];
+    const Histogram *right = b->histograms == NULL ? NULL : b->histograms[0];
+    if (left != NULL || right != NULL) return same_histogram(left, right);
+    return same_value(a->values[i], b->values[0]);
+}
+
 // The element of the instant answer that bears these labels.
 static const QuerySeries *element(const QueryResult *result, Labels labels) {
     for (size_t i = 0; i < result->count; i++) {
@@ -228,7 +261,7 @@ static bool step_same(const QueryResult *ranged, const QueryResult *instant, int
             if (series->times[j] != time_ms) continue;
             expected++;
             const QuerySeries *found = element(instant, series->labels);
-            if (found != NULL && same_value(found->values[0], series->values[j])) continue;
+            if (found != NULL && same_point(series, j, found)) continue;
             *why = text_format(arena, "at %lld ms: %.17g as a step, %.17g as an instant",
                                (long long)time_ms, series->values[j],
                                found == NULL ? NAN : found->values[0]);

@@ -271,15 +271,76 @@ TEST(time_and_cancelling_stop_a_query) {
     script_store_close(&store);
 }
 
-TEST(native_histograms_are_refused_never_left_out) {
+TEST(native_histograms_are_written_as_prometheus_does) {
     ScriptStore store;
     begin(t, &store);
-    check_ok(
-        t, script_load(&store, TEXT("n{a=\"1\"} {{count:1}}x5\n"), 30000, false, t->arena, t->err));
-    check_refused(t, &store, INSTANT("n", 60000), ERROR_UNSUPPORTED, "native histograms");
-    check_refused(t, &store, INSTANT("rate(n[5m])", 60000), ERROR_UNSUPPORTED, "native histograms");
-    check_refused(t, &store, INSTANT("count({__name__=~\"h|n\"})", 60000), ERROR_UNSUPPORTED,
-                  "native histograms");
+    Text lines = TEXT(
+        "nh{a=\"1\"} {{schema:0 count:9 sum:4.5 z_bucket:1 z_bucket_w:0.001 buckets:[2 0 3] "
+        "n_buckets:[1 2]}} 7\n"
+        "mh {{schema:-53 count:6 sum:30 custom_values:[1 5] buckets:[1 2 3]}}x1\n"
+        "eh {{count:0}}x1\n");
+    check_ok(t, script_load(&store, lines, 30000, false, t->arena, t->err));
+    const char *shown =
+        "{\"count\":\"9\",\"sum\":\"4.5\",\"buckets\":[[1,\"-2\",\"-1\",\"2\"],[1,\"-1\",\"-0.5\","
+        "\"1\"],"
+        "[3,\"-0.001\",\"0.001\",\"1\"],[0,\"0.5\",\"1\",\"2\"],[0,\"2\",\"4\",\"3\"]]}";
+    check_text(
+        t,
+        text_format(t->arena,
+                    "{\"resultType\":\"vector\",\"result\":[{\"metric\":{\"__name__\":\"nh\",\"a\":"
+                    "\"1\"},\"histogram\":[0,%s]}]}",
+                    shown),
+        json_of(t, &store, INSTANT("nh", 0)));
+    check_text(
+        t,
+        text_format(t->arena,
+                    "{\"resultType\":\"matrix\",\"result\":[{\"metric\":{\"__name__\":\"nh\",\"a\":"
+                    "\"1\"},\"values\":[[30,\"7\"]],\"histograms\":[[0,%s]]}]}",
+                    shown),
+        json_of(t, &store, INSTANT("nh[1m]", 30000)));
+    QueryRequest ranged = {.text = TEXT("nh"), .start_ms = 0, .end_ms = 30000, .step_ms = 30000};
+    check_text(
+        t,
+        text_format(t->arena,
+                    "{\"resultType\":\"matrix\",\"result\":[{\"metric\":{\"__name__\":\"nh\",\"a\":"
+                    "\"1\"},\"values\":[[30,\"7\"]],\"histograms\":[[0,%s]]}]}",
+                    shown),
+        json_of(t, &store, ranged));
+    // Custom bounds: the first bucket has no lower end, the last none above; none at all without
+    // observations.
+    check_text(t,
+               TEXT("{\"resultType\":\"vector\",\"result\":[{\"metric\":{\"__name__\":\"mh\"},"
+                    "\"histogram\":["
+                    "0,{\"count\":\"6\",\"sum\":\"30\",\"buckets\":[[3,\"-Inf\",\"1\",\"1\"],[0,"
+                    "\"1\",\"5\","
+                    "\"2\"],[0,\"5\",\"+Inf\",\"3\"]]}]}]}"),
+               json_of(t, &store, INSTANT("mh", 0)));
+    check_text(t,
+               TEXT("{\"resultType\":\"vector\",\"result\":[{\"metric\":{\"__name__\":\"eh\"},"
+                    "\"histogram\":["
+                    "0,{\"count\":\"0\",\"sum\":\"0\"}]}]}"),
+               json_of(t, &store, INSTANT("eh", 0)));
+    script_store_close(&store);
+}
+
+// Stored by someone who does not check what he takes: not refused, not computed with, but said.
+TEST(a_histogram_that_cannot_be_read_is_left_out_and_noted) {
+    ScriptStore store;
+    begin(t, &store);
+    Text lines =
+        TEXT("bad {{count:1 sum:1 z_bucket_w:-1 buckets:[1]}} {{count:5 sum:1 buckets:[5]}}\n");
+    check_ok(t, script_load(&store, lines, 30000, false, t->arena, t->err));
+    QueryRequest request = INSTANT("sum_over_time(bad[5m])", 30000);
+    QueryResult result;
+    check_ok(t, query_run(store.store, &request, t->arena, &result, NULL, t->err));
+    check_i64(t, 1, result.count);
+    check(t, result.series[0].histograms[0]->count == 5);
+    check_i64(t, 1, result.warnings.count);
+    check(t, text_find(result.warnings.at[0], TEXT("left out")) >= 0);
+    request = INSTANT("bad", 0);
+    check_ok(t, query_run(store.store, &request, t->arena, &result, NULL, t->err));
+    check_i64(t, 0, result.count);
+    check_i64(t, 1, result.warnings.count);
     script_store_close(&store);
 }
 
@@ -336,6 +397,7 @@ TEST_MAIN("query", CASE(answers_have_the_shapes_of_prometheus),
           CASE(the_ends_of_time_are_no_harm), CASE(the_deepest_trees_run),
           CASE(memory_is_charged_to_the_budget_and_given_back),
           CASE(memory_follows_what_is_answered), CASE(time_and_cancelling_stop_a_query),
-          CASE(native_histograms_are_refused_never_left_out),
+          CASE(native_histograms_are_written_as_prometheus_does),
+          CASE(a_histogram_that_cannot_be_read_is_left_out_and_noted),
           CASE(random_queries_say_the_same_as_instants_and_as_steps),
           CASE(the_seeds_of_other_fuzzers_find_nothing))

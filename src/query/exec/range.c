@@ -77,6 +77,14 @@ static bool any_present(const double *values, size_t count) {
     return false;
 }
 
+// The one window that was computed is that of all steps. `histograms` has room for all of them.
+static void repeat(Steps steps, double *values, const Histogram **histograms) {
+    for (size_t i = 1; i < steps.count; i++) {
+        values[i] = values[0];
+        if (histograms != NULL) histograms[i] = histograms[0];
+    }
+}
+
 static bool range_next(Operator *operator, StepBatch * out, Error *err) {
     Range *range = (Range *)operator;
     Exec *exec = operator->exec;
@@ -108,13 +116,25 @@ static bool range_next(Operator *operator, StepBatch * out, Error *err) {
                             .histograms = series.histograms,
                             .histogram_count = series.histogram_count};
         range->kernel(&input, column);
+        const Histogram **histograms = NULL;
+        if (series.histogram_count > 0) {
+            if (range->extent != EXTENT_PLAIN) {
+                return error_set(err, ERROR_UNSUPPORTED,
+                                 "anchored and smoothed over native histograms: not supported yet");
+            }
+            RangeHistograms with = {exec, range->row->id, range->matrix_range, series.labels,
+                                    &operator->batch, operator->steps };
+            range_histograms(&with, &input, column, &histograms);
+        }
         arena_clear(&scratch);
-        if (range->once) column_fill(column + 1, (Steps){0, 0, operator->steps.count - 1}, column[0]);
-        if (!any_present(column, operator->steps.count)) continue;
-        if (hints) hint_counter(range, series.labels);
+        if (range->once) repeat(operator->steps, column, histograms);
+        if (!any_present(column, operator->steps.count) && histograms == NULL) continue;
+        if (hints && series.count > 0) hint_counter(range, series.labels);
         StepSeries *made = &out->at[out->count++];
-        *made = (StepSeries){
-            {bytes_copy(series.labels.wire, &operator->batch)}, series.drop_name, column, NULL};
+        *made = (StepSeries){{bytes_copy(series.labels.wire, &operator->batch)},
+                             series.drop_name,
+                             column,
+                             histograms};
         column = NULL;
         if (!range->row->keeps_name) series_drop_name(exec, made, &operator->batch);
     }

@@ -21,6 +21,11 @@ struct RangeSource {
     size_t row;
     int64_t *times;
     double *values;
+    // Of both: the native histograms of the series, for the rest of its turn.
+    int64_t *histogram_times;
+    const Histogram **histograms;
+    size_t histogram_count;
+    bool stats_only;  // of histograms only count and sum matter
 };
 
 static void source_close(Operator *operator) {
@@ -86,7 +91,10 @@ static bool open_subquery(RangeSource *source, const Expr *matrix, Error *err) {
                          (long long)count, (long long)memory_max);
     }
     Steps steps = {first_ms, step_ms, (size_t)count};
+    bool before = exec->stats_only;
+    exec->stats_only = false;  // resets have to be found between its steps, by buckets
     TRY(operator_open(exec, matrix->as.subquery.expr, steps, &source->inner, err));
+    exec->stats_only = before;
     source->operator.one_name = source->inner->one_name;
     source->times = arena_push_array_raw(&source->operator.keep, int64_t, steps.count);
     source->values = arena_push_array_raw(&source->operator.keep, double, steps.count);
@@ -96,6 +104,7 @@ static bool open_subquery(RangeSource *source, const Expr *matrix, Error *err) {
 static bool source_open(Exec *exec, const Expr *matrix, Steps steps, RangeSource **out,
                         Error *err) {
     RangeSource *source = operator_new(exec, RangeSource, matrix, steps, NULL);
+    source->stats_only = exec->stats_only;
     source->operator.close = source_close;
     int64_t first_end_ms, step_ms, range_ms;
     range_windows(exec, matrix, steps, &first_end_ms, &step_ms, &range_ms);
@@ -122,6 +131,34 @@ bool range_source_one_name(const RangeSource *source) {
     return source->operator.one_name;
 }
 
+// Decodes the histograms of a series onto the arena of its turn: neither stale markers nor one that
+// shares its time with a float.
+static bool read_histograms(RangeSource *source, const SeriesFound *found, Error *err) {
+    Exec *exec = source->operator.exec;
+    Arena *arena = &source->operator.batch;
+    const SeriesColumns *columns = &source->columns;
+    StoredHistograms stored = {.exec = exec,
+                               .range = source->operator.expr->range,
+                               .arena = arena,
+                               .stats_only = source->stats_only};
+    TRY(stored_histograms_read(&stored, source->cursor, found, source->from_ms, source->to_ms,
+                               err));
+    source->histogram_times = arena_push_array_raw(arena, int64_t, stored.count);
+    source->histograms = arena_push_array_raw(arena, const Histogram *, stored.count);
+    size_t floats = 0;
+    for (size_t i = stored.first; i < stored.count; i++) {
+        int64_t time_ms = stored.at[i].time_ms;
+        while (floats < columns->count && columns->times[floats] < time_ms) floats++;
+        if (floats < columns->count && columns->times[floats] == time_ms) continue;
+        const Histogram *histogram = stored_histogram(&stored, i);
+        if (histogram == NULL || is_stale(histogram->sum)) continue;
+        source->histogram_times[source->histogram_count] = time_ms;
+        source->histograms[source->histogram_count++] = histogram;
+        if (i % 1024 == 0) TRY(exec_tick(exec, err));
+    }
+    return true;
+}
+
 static bool next_selected(RangeSource *source, RangeSeries *out, bool *more, Error *err) {
     Exec *exec = source->operator.exec;
     SeriesColumns *columns = &source->columns;
@@ -129,12 +166,8 @@ static bool next_selected(RangeSource *source, RangeSeries *out, bool *more, Err
         if (source->at % 64 == 0) TRY(exec_tick(exec, err));
         const SeriesFound *found = &source->found.at[source->at++];
         TRY(series_read(source->cursor, found, source->from_ms, source->to_ms, columns, err));
-        if (columns->histograms > 0) {
-            return error_set(err, ERROR_UNSUPPORTED,
-                             "native histograms are stored but not evaluated yet");
-        }
-        exec->samples += columns->count;
-        source->operator.counted.samples += columns->count;
+        exec->samples += columns->count + columns->histograms;
+        source->operator.counted.samples += columns->count + columns->histograms;
         source->operator.extra_bytes =(int64_t)(columns->capacity * 16);
         if (exec->request->limits.samples_max > 0 &&
             exec->samples > (uint64_t)exec->request->limits.samples_max) {
@@ -143,20 +176,64 @@ static bool next_selected(RangeSource *source, RangeSeries *out, bool *more, Err
                              "execution (limit %lld)",
                              (long long)exec->request->limits.samples_max);
         }
+        source->histogram_count = 0;
+        if (columns->histograms > 0) {
+            arena_clear(&source->operator.batch);
+            TRY(read_histograms(source, found, err));
+        }
         size_t kept = 0;
         for (size_t i = 0; i < columns->count; i++) {
             if (is_stale(columns->values[i])) continue;
             columns->times[kept] = columns->times[i];
             columns->values[kept++] = columns->values[i];
         }
-        if (kept == 0) continue;
-        *out = (RangeSeries){found->labels, false, columns->times, columns->values,
-                             kept,          NULL,  NULL,           0};
+        if (kept == 0 && source->histogram_count == 0) continue;
+        *out = (RangeSeries){found->labels,
+                             false,
+                             columns->times,
+                             columns->values,
+                             kept,
+                             source->histogram_times,
+                             source->histograms,
+                             source->histogram_count};
         *more = true;
         return true;
     }
     *more = false;
     return true;
+}
+
+// A hint speaks of the sample before, which the steps of a subquery may have left out, or of the
+// reset itself, which they may repeat.
+static const Histogram *without_hint(const Histogram *histogram, Arena *arena) {
+    if (histogram->reset_hint == HISTOGRAM_RESET_UNKNOWN ||
+        histogram->reset_hint == HISTOGRAM_RESET_GAUGE)
+        return histogram;
+    Histogram *copy = arena_push(arena, Histogram);
+    *copy = *histogram;
+    copy->reset_hint = HISTOGRAM_RESET_UNKNOWN;
+    return copy;
+}
+
+static void take_histograms(RangeSource *source, const StepSeries *series) {
+    Steps steps = source->inner->steps;
+    arena_clear(&source->operator.batch);
+    const Histogram *before = NULL, *made = NULL;
+    if (source->histograms == NULL) {
+        source->histograms = histogram_column_new(&source->operator.keep, steps);
+        source->histogram_times =
+            arena_push_array_raw(&source->operator.keep, int64_t, steps.count);
+    }
+    source->histogram_count = 0;
+    for (size_t i = 0; i < steps.count; i++) {
+        if (series->histograms[i] == NULL) continue;
+        source->histogram_times[source->histogram_count] = step_ms_at(steps, i);
+        if (series->histograms[i] != before) {
+            before = series->histograms[i];
+            made = without_hint(before, &source->operator.batch);
+        }
+        source->histograms[source->histogram_count++] = made;
+    }
 }
 
 static bool next_of_subquery(RangeSource *source, RangeSeries *out, bool *more, Error *err) {
@@ -177,8 +254,15 @@ static bool next_of_subquery(RangeSource *source, RangeSeries *out, bool *more, 
         source->times[kept] = step_ms_at(source->inner->steps, i);
         source->values[kept++] = series->values[i];
     }
-    *out = (RangeSeries){
-        series->labels, series->drop_name, source->times, source->values, kept, NULL, NULL, 0};
+    if (series->histograms != NULL) take_histograms(source, series);
+    *out = (RangeSeries){series->labels,
+                         series->drop_name,
+                         source->times,
+                         source->values,
+                         kept,
+                         source->histogram_times,
+                         source->histograms,
+                         series->histograms == NULL ? 0 : source->histogram_count};
     *more = true;
     return true;
 }

@@ -199,6 +199,42 @@ static bool differ(Arena *arena, Text *why, const char *what, Labels labels, dou
     return false;
 }
 
+static bool sides_nearly(const HistogramSide *a, const HistogramSide *b) {
+    size_t i = 0, j = 0;
+    for (;;) {  // empty buckets do not count
+        while (i < a->count && a->counts[i] == 0) i++;
+        while (j < b->count && b->counts[j] == 0) j++;
+        if (i == a->count || j == b->count) return i == a->count && j == b->count;
+        if (a->index[i] != b->index[j] || !nearly(a->counts[i], b->counts[j])) return false;
+        i++;
+        j++;
+    }
+}
+
+static bool histograms_nearly(const Point *expected, const Histogram *actual) {
+    const Histogram *stated = expected->histogram;
+    if (expected->hint_stated && stated->reset_hint != actual->reset_hint) return false;
+    if (stated->schema != actual->schema || stated->bound_count != actual->bound_count)
+        return false;
+    for (size_t i = 0; i < stated->bound_count; i++) {
+        if (stated->bounds[i] != actual->bounds[i]) return false;
+    }
+    return nearly(stated->count, actual->count) && nearly(stated->sum, actual->sum) &&
+           nearly(stated->zero_threshold, actual->zero_threshold) &&
+           nearly(stated->zero_count, actual->zero_count) &&
+           sides_nearly(&stated->positive, &actual->positive) &&
+           sides_nearly(&stated->negative, &actual->negative);
+}
+
+static Text histogram_shown(const Histogram *histogram, Arena *arena) {
+    if (histogram == NULL) return TEXT("no histogram");
+    AUTO(builder_free) Builder out = {0};
+    builder_addf(&out, "(schema %d, hint %d, zero to %g) ", histogram->schema,
+                 (int)histogram->reset_hint, histogram->zero_threshold);
+    histogram_print(histogram, &out);
+    return text_copy(builder_text(&out), arena);
+}
+
 // The points of one series against those expected from `start_ms` on.
 static bool points_same(const QuerySeries *series, const ExpectedSeries *expected, int64_t start_ms,
                         int64_t step_ms, Arena *arena, Text *why) {
@@ -212,7 +248,18 @@ static bool points_same(const QuerySeries *series, const ExpectedSeries *expecte
                                TEXT_ARG(labels_shown(expected->labels, arena)), (long long)time_ms);
             return false;
         }
+        const Histogram *histogram = series->histograms == NULL ? NULL : series->histograms[at];
         double actual = series->values[at++];
+        if (point.kind == POINT_HISTOGRAM || histogram != NULL) {
+            if (point.kind == POINT_HISTOGRAM && histogram != NULL &&
+                histograms_nearly(&point, histogram))
+                continue;
+            *why = text_format(arena, "%.*s at %lld ms is %.*s, not %.*s",
+                               TEXT_ARG(labels_shown(expected->labels, arena)), (long long)time_ms,
+                               TEXT_ARG(histogram_shown(histogram, arena)),
+                               TEXT_ARG(histogram_shown(point.histogram, arena)));
+            return false;
+        }
         if (point.kind != POINT_VALUE || !nearly(point.value, actual))
             return differ(arena, why, "a value", expected->labels, point.value, actual);
     }
@@ -348,7 +395,8 @@ static bool ranged_same(Script *script, const Eval *eval, Arena *arena, Text *wh
         while (at < series.count && series.times[at] != eval->start_ms) at++;
         if (at == series.count) continue;
         result.series[kept++] =
-            (QuerySeries){series.labels, series.times + at, series.values + at, 1, NULL};
+            (QuerySeries){series.labels, series.times + at, series.values + at, 1,
+                          series.histograms == NULL ? NULL : series.histograms + at};
     }
     result.count = kept;
     if (eval->wants_scalar) result.type = VALUE_SCALAR;

@@ -43,9 +43,117 @@ static size_t item_end(Text text) {
     return at;
 }
 
+// ---- {{schema:1 sum:3 count:22 buckets:[5 10 7]}} ----
+
+typedef ARRAY(double) Numbers;
+
+static bool numbers_parse(Text text, Arena *arena, Numbers *out, Error *err) {
+    for (text = text_trim(text); text.len > 0; text = text_trim(text)) {
+        size_t end = 0;
+        while (end < text.len && !is_space(text.at[end])) end++;
+        if (!text_to_f64(text_slice(text, 0, end), array_add_on(arena, out)))
+            return error_set(err, ERROR_BAD_INPUT, "\"%.*s\" is no number", TEXT_ARG(text));
+        text = text_slice(text, end, text.len);
+    }
+    return true;
+}
+
+typedef struct Stated {
+    Numbers positive, negative, bounds;
+    double offset, negative_offset;
+} Stated;
+
+static HistogramSide side_of(const Numbers *counts, double offset, Arena *arena) {
+    int32_t *index = arena_push_array_raw(arena, int32_t, counts->count);
+    for (size_t i = 0; i < counts->count; i++) index[i] = (int32_t)offset + (int32_t)i;
+    return (HistogramSide){index, counts->at, counts->count};
+}
+
+static bool hint_parse(Text text, HistogramResetHint *out) {
+    static const Text names[] = {TEXT_INIT("unknown"), TEXT_INIT("reset"), TEXT_INIT("not_reset"),
+                                 TEXT_INIT("gauge")};  // ORDER: HistogramResetHint
+    for (size_t i = 0; i < COUNT(names); i++) {
+        if (!text_equal(text, names[i])) continue;
+        *out = (HistogramResetHint)i;
+        return true;
+    }
+    return false;
+}
+
+static bool field_parse(Text name, Text value, Histogram *out, Stated *stated, Point *point,
+                        Arena *arena, Error *err) {
+    if (text_starts_with(value, TEXT("["))) {
+        Numbers *list = text_equal(name, TEXT("buckets"))         ? &stated->positive
+                        : text_equal(name, TEXT("n_buckets"))     ? &stated->negative
+                        : text_equal(name, TEXT("custom_values")) ? &stated->bounds
+                                                                  : NULL;
+        if (list == NULL)
+            return error_set(err, ERROR_BAD_INPUT, "\"%.*s\" is no list", TEXT_ARG(name));
+        return numbers_parse(text_slice(value, 1, value.len - 1), arena, list, err);
+    }
+    if (text_equal(name, TEXT("counter_reset_hint"))) {
+        point->hint_stated = true;
+        return hint_parse(value, &out->reset_hint) ||
+               error_set(err, ERROR_BAD_INPUT, "\"%.*s\" is no hint", TEXT_ARG(value));
+    }
+    double schema = 0;
+    double *number = text_equal(name, TEXT("count"))        ? &out->count
+                     : text_equal(name, TEXT("sum"))        ? &out->sum
+                     : text_equal(name, TEXT("z_bucket"))   ? &out->zero_count
+                     : text_equal(name, TEXT("z_bucket_w")) ? &out->zero_threshold
+                     : text_equal(name, TEXT("offset"))     ? &stated->offset
+                     : text_equal(name, TEXT("n_offset"))   ? &stated->negative_offset
+                     : text_equal(name, TEXT("schema"))     ? &schema
+                                                            : NULL;
+    if (number == NULL || !text_to_f64(value, number))
+        return error_set(err, ERROR_BAD_INPUT, "bad field \"%.*s\" of a histogram", TEXT_ARG(name));
+    if (number == &schema) out->schema = (int32_t)schema;
+    return true;
+}
+
+// The text between {{ and }}.
+static bool histogram_parse(Text text, Arena *arena, Point *out, Error *err) {
+    Histogram *made = arena_push(arena, Histogram);
+    Stated stated = {0};
+    *out = (Point){.kind = POINT_HISTOGRAM, .histogram = made};
+    for (text = text_trim(text); text.len > 0; text = text_trim(text)) {
+        ptrdiff_t colon = text_find(text, TEXT(":"));
+        if (colon < 0) return error_set(err, ERROR_BAD_INPUT, "a histogram without a colon");
+        Text name = text_slice(text, 0, (size_t)colon);
+        text = text_slice(text, (size_t)colon + 1, text.len);
+        bool list = text_starts_with(text, TEXT("["));
+        size_t end = 0;
+        while (end < text.len && (list ? text.at[end] != ']' : !is_space(text.at[end]))) end++;
+        if (list) end++;
+        TRY(field_parse(name, text_slice(text, 0, end), made, &stated, out, arena, err));
+        text = text_slice(text, end, text.len);
+    }
+    made->positive = side_of(&stated.positive, stated.offset, arena);
+    made->negative = side_of(&stated.negative, stated.negative_offset, arena);
+    made->bounds = stated.bounds.at;
+    made->bound_count = stated.bounds.count;
+    return true;
+}
+
+// {{…}} or {{…}}+{{…}} or {{…}}-{{…}}.
+static bool histograms_parse(Text body, Arena *arena, Point *first, Point *more, double *sign,
+                             Error *err) {
+    ptrdiff_t close = text_find(body, TEXT("}}"));
+    if (close < 0) return error_set(err, ERROR_BAD_INPUT, "a histogram without an end");
+    TRY(histogram_parse(text_slice(body, 2, (size_t)close), arena, first, err));
+    Text rest = text_slice(body, (size_t)close + 2, body.len);
+    *sign = 0;
+    if (rest.len == 0) return true;
+    *sign = text_starts_with(rest, TEXT("-")) ? -1 : 1;
+    if (rest.len < 5 || !text_ends_with(rest, TEXT("}}")))
+        return error_set(err, ERROR_BAD_INPUT, "\"%.*s\" behind a histogram", TEXT_ARG(rest));
+    return histogram_parse(text_slice(rest, 3, rest.len - 2), arena, more, err);
+}
+
 // "a+bxn", "a-bxn", "axn", "a", "_xn", "_", "stale", "{{…}}[+{{…}}][xn]".
-static bool item_parse(Text item, Arena *arena, Point *first, double *more, uint64_t *times,
-                       Error *err) {
+static bool item_parse(Text item, Arena *arena, Point *first, double *more, Point *more_histogram,
+                       uint64_t *times, Error *err) {
+    *first = *more_histogram = (Point){0};
     *more = 0;
     *times = 0;
     Text body = item;
@@ -57,16 +165,15 @@ static bool item_parse(Text item, Arena *arena, Point *first, double *more, uint
         body = text_slice(item, 0, digits - 1);
     }
     if (text_starts_with(body, TEXT("{{"))) {
-        *first = (Point){POINT_HISTOGRAM, 0};
-        return true;
+        return histograms_parse(body, arena, first, more_histogram, more, err);
     }
     if (text_equal(body, TEXT("_"))) {
-        *first = (Point){POINT_NONE, 0};
+        first->kind = POINT_NONE;
         *times = *times > 0 ? *times - 1 : 0;  // _x3 is three, where 1x3 is four
         return true;
     }
     if (text_equal(body, TEXT("stale"))) {
-        *first = (Point){POINT_STALE, 0};
+        first->kind = POINT_STALE;
         return true;
     }
     first->kind = POINT_VALUE;
@@ -86,13 +193,21 @@ bool points_parse(Text text, Arena *arena, Points *out, Error *err) {
     ARRAY(Point) points = {0};
     for (text = text_trim(text); text.len > 0; text = text_trim(text)) {
         size_t end = item_end(text);
-        Point point;
+        Point point, more_histogram;
         double more;
         uint64_t times;
-        TRY(item_parse(text_slice(text, 0, end), arena, &point, &more, &times, err));
+        TRY(item_parse(text_slice(text, 0, end), arena, &point, &more, &more_histogram, &times,
+                       err));
         for (uint64_t i = 0; i <= times; i++) {
             *array_add_on(arena, &points) = point;
             point.value += more;
+            if (more_histogram.histogram == NULL) continue;
+            HistogramSum sum;
+            HistogramJoin join = {0};
+            histogram_sum_begin(&sum, point.histogram, false, arena);
+            if (!histogram_sum_add(&sum, more_histogram.histogram, more, &join))
+                return error_set(err, ERROR_BAD_INPUT, "histograms that cannot be added");
+            point.histogram = histogram_sum_end(&sum);
         }
         text = text_slice(text, end, text.len);
     }

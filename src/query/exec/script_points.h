@@ -1,6 +1,7 @@
 // Series and points as scripts write them: `name{a="b"} 1 2+3x4 _ stale {{…}}`. Tests only.
 #pragma once
 
+#include "model/histogram.h"
 #include "model/labels.h"
 
 typedef enum PointKind { POINT_VALUE, POINT_NONE, POINT_STALE, POINT_HISTOGRAM } PointKind;
@@ -8,6 +9,8 @@ typedef enum PointKind { POINT_VALUE, POINT_NONE, POINT_STALE, POINT_HISTOGRAM }
 typedef struct Point {
     PointKind kind;
     double value;
+    const Histogram *histogram;
+    bool hint_stated;  // of the histogram: its reset hint is written down
 } Point;
 
 typedef struct Points {

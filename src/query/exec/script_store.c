@@ -1,5 +1,8 @@
 // Loading the series of a script into a real store over a disk in memory.
 
+#include <math.h>
+#include <stdlib.h>
+
 #include "query/exec/script.h"
 #include "query/exec/script_points.h"
 #include "query/promql/promql.h"
@@ -49,27 +52,131 @@ typedef struct Row {
     Points points;
 } Row;
 
-// With custom buckets, a bucket series also gives a native histogram of the name without `_bucket`;
-// its content is not looked at before native histograms are evaluated.
-static bool base_of_bucket(Labels labels, Arena *arena, Labels *out, Error *err) {
-    LabelArray kept = {0};
-    Label label;
-    *out = LABELS_NONE;
-    Text name = labels_get(labels, LABEL_NAME);
-    if (!text_ends_with(name, TEXT("_bucket")) || labels_get(labels, TEXT("le")).at == NULL)
-        return true;
-    for (Bytes rest = labels.wire; labels_next(&rest, &label);) {
-        if (text_equal(label.name, TEXT("le"))) continue;
-        if (text_equal(label.name, LABEL_NAME))
-            label.value = text_slice(name, 0, name.len - strlen("_bucket"));
-        *array_add_on(arena, &kept) = label;
-    }
-    return labels_make(kept.at, kept.count, arena, out, err);
+// ---- load_with_nhcb: classic histograms become native ones with custom bounds, too ----
+
+typedef struct ClassicBucket {
+    double bound, count;
+} ClassicBucket;
+
+// What is known of one moment of a classic histogram.
+typedef struct ClassicMoment {
+    ARRAY(ClassicBucket) buckets;
+    double count, sum;
+    bool has_count, any;
+} ClassicMoment;
+
+typedef struct Classic {
+    Labels labels;  // without suffix and `le`
+    ClassicMoment *moments;
+    size_t count;
+    struct Classic *next;
+} Classic;
+
+static int by_bound(const void *a, const void *b) {
+    double left = ((const ClassicBucket *)a)->bound, right = ((const ClassicBucket *)b)->bound;
+    return (left > right) - (left < right);
 }
 
-static void batch_add(Batch *batch, Labels labels, Points points, int64_t step_ms,
-                      bool all_histograms) {
-    static const uint8_t histogram[] = {0x08, 0x01};  // prometheus.Histogram with count_int = 1
+static const Histogram *classic_convert(ClassicMoment *moment, Arena *arena) {
+    ClassicBucket *buckets = moment->buckets.at;
+    size_t kept = 0;
+    if (moment->buckets.count > 0) qsort(buckets, moment->buckets.count, sizeof *buckets, by_bound);
+    for (size_t i = 0; i < moment->buckets.count; i++) {
+        if (kept == 0 || buckets[kept - 1].bound != buckets[i].bound) buckets[kept++] = buckets[i];
+    }
+    if (!moment->has_count && kept > 0) moment->count = buckets[kept - 1].count;
+    bool open = kept == 0 || !isinf(buckets[kept - 1].bound);
+    size_t count = kept + open;
+    int32_t *index = arena_push_array_raw(arena, int32_t, count);
+    double *counts = arena_push_array_raw(arena, double, count);
+    double *bounds = arena_push_array_raw(arena, double, count);
+    for (size_t i = 0; i < count; i++) {
+        double before = i == 0 ? 0 : buckets[i - 1].count;
+        index[i] = (int32_t)i;
+        counts[i] = (i == kept ? moment->count : buckets[i].count) - before;
+        if (i + 1 < count) bounds[i] = buckets[i].bound;
+    }
+    Histogram *made = arena_push(arena, Histogram);
+    *made = (Histogram){.schema = HISTOGRAM_SCHEMA_CUSTOM,
+                        .count = moment->count,
+                        .sum = moment->sum,
+                        .positive = {index, counts, count},
+                        .bounds = bounds,
+                        .bound_count = count - 1};
+    return made;
+}
+
+// False when the series is no part of a classic histogram. `*bound` of a bucket only.
+static bool classic_part(Labels labels, Arena *arena, Text *suffix, double *bound, Labels *base,
+                         Error *err) {
+    static const Text suffixes[] = {TEXT_INIT("_bucket"), TEXT_INIT("_count"), TEXT_INIT("_sum")};
+    Text name = labels_get(labels, LABEL_NAME);
+    *suffix = TEXT("");
+    for (size_t i = 0; i < COUNT(suffixes); i++) {
+        if (text_ends_with(name, suffixes[i])) *suffix = suffixes[i];
+    }
+    bool bucket = text_equal(*suffix, suffixes[0]);
+    *base = LABELS_NONE;
+    if (suffix->len == 0 || (bucket && !text_to_f64(labels_get(labels, TEXT("le")), bound)))
+        return true;
+    LabelArray kept = {0};
+    Label label;
+    for (Bytes rest = labels.wire; labels_next(&rest, &label);) {
+        if (bucket && text_equal(label.name, TEXT("le"))) continue;
+        if (text_equal(label.name, LABEL_NAME))
+            label.value = text_slice(name, 0, name.len - suffix->len);
+        *array_add_on(arena, &kept) = label;
+    }
+    return labels_make(kept.at, kept.count, arena, base, err);
+}
+
+static bool classic_collect(const Row *row, Classic **all, Arena *arena, Error *err) {
+    Text suffix;
+    double bound = 0;
+    Labels base;
+    TRY(classic_part(row->labels, arena, &suffix, &bound, &base, err));
+    if (base.wire.len == 0) return true;
+    Classic *classic = *all;
+    while (classic != NULL && !labels_equal(classic->labels, base)) classic = classic->next;
+    if (classic == NULL) {
+        classic = arena_push(arena, Classic);
+        *classic = (Classic){.labels = base, .next = *all};
+        *all = classic;
+    }
+    if (classic->count < row->points.count) {
+        ClassicMoment *moments = arena_push_array(arena, ClassicMoment, row->points.count);
+        for (size_t i = 0; i < classic->count; i++) moments[i] = classic->moments[i];
+        classic->moments = moments;
+        classic->count = row->points.count;
+    }
+    for (size_t i = 0; i < row->points.count; i++) {
+        ClassicMoment *moment = &classic->moments[i];
+        if (row->points.at[i].kind != POINT_VALUE) continue;
+        moment->any = true;
+        double value = row->points.at[i].value;
+        if (text_equal(suffix, TEXT("_sum"))) {
+            moment->sum = value;
+        } else if (text_equal(suffix, TEXT("_count"))) {
+            moment->count = value;
+            moment->has_count = true;
+        } else {
+            *array_add_on(arena, &moment->buckets) = (ClassicBucket){bound, value};
+        }
+    }
+    return true;
+}
+
+// ---- Rows of a batch ----
+
+static Bytes wire_of(const Histogram *histogram, Arena *arena) {
+    AUTO(builder_free) Builder out = {0};
+    NativeHistogram native;
+    histogram_encode(histogram, arena, &native);
+    native_histogram_write(&native, &out);
+    return bytes_copy(text_bytes(builder_text(&out)), arena);
+}
+
+static void batch_add(Batch *batch, Labels labels, Points points, int64_t step_ms, Arena *arena) {
     BatchSeries *row = array_add(&batch->series);
     *row = (BatchSeries){.labels = labels.wire,
                          .first_sample = (uint32_t)batch->samples.count,
@@ -77,9 +184,9 @@ static void batch_add(Batch *batch, Labels labels, Points points, int64_t step_m
     for (size_t i = 0; i < points.count; i++) {
         Point point = points.at[i];
         int64_t time_ms = (int64_t)i * step_ms;
-        if (point.kind == POINT_HISTOGRAM || (all_histograms && point.kind == POINT_VALUE)) {
+        if (point.kind == POINT_HISTOGRAM) {
             *array_add(&batch->histograms) =
-                (BatchHistogram){time_ms, {histogram, sizeof histogram}};
+                (BatchHistogram){time_ms, wire_of(point.histogram, arena)};
             row->histogram_count++;
         } else if (point.kind != POINT_NONE) {
             *array_add(&batch->samples) =
@@ -87,6 +194,17 @@ static void batch_add(Batch *batch, Labels labels, Points points, int64_t step_m
             row->sample_count++;
         }
     }
+}
+
+static void batch_add_classic(Batch *batch, Classic *classic, int64_t step_ms, Arena *arena) {
+    Points points = {arena_push_array(arena, Point, classic->count), classic->count};
+    for (size_t i = 0; i < classic->count; i++) {
+        points.at[i].kind = POINT_NONE;
+        if (!classic->moments[i].any) continue;
+        points.at[i] = (Point){.kind = POINT_HISTOGRAM,
+                               .histogram = classic_convert(&classic->moments[i], arena)};
+    }
+    batch_add(batch, classic->labels, points, step_ms, arena);
 }
 
 static bool rows_parse(Text lines, Arena *arena, Row **out, size_t *count, Error *err) {
@@ -117,15 +235,13 @@ bool script_load(ScriptStore *store, Text lines, int64_t step_ms, bool with_cust
     size_t count = 0;
     TRY(rows_parse(lines, arena, &rows, &count, err));
     Batch batch = {0};
+    Classic *classics = NULL;
     for (size_t i = 0; i < count; i++) {
-        batch_add(&batch, rows[i].labels, rows[i].points, step_ms, false);
-        Labels base = LABELS_NONE;
-        if (with_custom_buckets) TRY(base_of_bucket(rows[i].labels, arena, &base, err));
-        bool new_base = base.wire.len > 0;
-        for (size_t j = 0; j < batch.series.count && new_base; j++)
-            new_base = !bytes_equal(batch.series.at[j].labels, base.wire);
-        if (new_base) batch_add(&batch, base, rows[i].points, step_ms, true);
+        batch_add(&batch, rows[i].labels, rows[i].points, step_ms, arena);
+        if (with_custom_buckets) TRY(classic_collect(&rows[i], &classics, arena, err));
     }
+    for (Classic *classic = classics; classic != NULL; classic = classic->next)
+        batch_add_classic(&batch, classic, step_ms, arena);
     SeriesPrediction prediction = {0};
     series_write_begin(store->store);
     series_resolve(store->store, &prediction, &batch, false);

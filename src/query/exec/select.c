@@ -14,6 +14,7 @@ typedef struct Select {
     SeriesColumns columns;
     int64_t first_ms, step_ms;  // the moments looked at, moved by offset and @
     bool timestamps;            // give the times of the samples instead of their values
+    bool stats_only;            // of histograms only count and sum matter
 } Select;
 
 static void select_close(Operator *operator) {
@@ -74,6 +75,41 @@ static bool fill_smoothed(Select *select, double *out) {
     return any;
 }
 
+// The histograms of a series over what `fill` made of its floats: at each step the younger one
+// counts.
+static bool fill_histograms(Select *select, const SeriesFound *found, int64_t from_ms,
+                            int64_t to_ms, double *out, const Histogram ***histograms, Error *err) {
+    const SeriesColumns *columns = &select->columns;
+    Steps steps = select->operator.steps;
+    Arena *arena = &select->operator.batch;
+    int64_t lookback_ms = select->operator.exec->lookback_ms;
+    StoredHistograms stored = {.exec = select->operator.exec,
+                               .range = select->operator.expr->range,
+                               .arena = arena,
+                               .stats_only = select->stats_only};
+    TRY(stored_histograms_read(&stored, select->cursor, found, from_ms, to_ms, err));
+    *histograms = histogram_column_new(arena, steps);
+    size_t behind = stored.first, floats = 0;
+    for (size_t i = 0; i < steps.count; i++) {
+        int64_t moment = select->first_ms + (int64_t)i * select->step_ms;
+        while (behind < stored.count && stored.at[behind].time_ms <= moment) behind++;
+        while (floats < columns->count && columns->times[floats] <= moment) floats++;
+        if (behind == stored.first || stored.at[behind - 1].time_ms <= moment - lookback_ms)
+            continue;
+        int64_t time_ms = stored.at[behind - 1].time_ms;
+        if (floats > 0 && columns->times[floats - 1] >= time_ms) continue;
+        const Histogram *histogram = stored_histogram(&stored, behind - 1);
+        out[i] = ABSENT;
+        if (histogram == NULL || is_stale(histogram->sum)) continue;
+        if (select->timestamps) {
+            out[i] = (double)time_ms / 1000;
+        } else {
+            (*histograms)[i] = histogram;
+        }
+    }
+    return true;
+}
+
 static bool select_next(Operator *operator, StepBatch * out, Error *err) {
     Select *select = (Select *)operator;
     Exec *exec = operator->exec;
@@ -88,12 +124,8 @@ static bool select_next(Operator *operator, StepBatch * out, Error *err) {
         if (select->at % 64 == 0) TRY(exec_tick(exec, err));
         const SeriesFound *found = &select->found.at[select->at++];
         TRY(series_read(select->cursor, found, from_ms, to_ms, &select->columns, err));
-        if (select->columns.histograms > 0) {
-            return error_set(err, ERROR_UNSUPPORTED,
-                             "native histograms are stored but not evaluated yet");
-        }
-        exec->samples += select->columns.count;
-        operator->counted.samples += select->columns.count;
+        exec->samples += select->columns.count + select->columns.histograms;
+        operator->counted.samples += select->columns.count + select->columns.histograms;
         operator->extra_bytes =(int64_t)(select->columns.capacity * 16);
         if (exec->request->limits.samples_max > 0 &&
             exec->samples > (uint64_t)exec->request->limits.samples_max) {
@@ -103,8 +135,18 @@ static bool select_next(Operator *operator, StepBatch * out, Error *err) {
                              (long long)exec->request->limits.samples_max);
         }
         if (column == NULL) column = column_new(&operator->batch, operator->steps);
-        if (!(smoothed ? fill_smoothed(select, column) : fill(select, column))) continue;
-        out->at[out->count++] = (StepSeries){found->labels, false, column, NULL};
+        bool any = smoothed ? fill_smoothed(select, column) : fill(select, column);
+        const Histogram **histograms = NULL;
+        if (select->columns.histograms > 0) {
+            if (smoothed) {
+                return error_set(err, ERROR_UNSUPPORTED,
+                                 "smoothed over native histograms: not supported yet");
+            }
+            TRY(fill_histograms(select, found, from_ms, to_ms, column, &histograms, err));
+            any = true;
+        }
+        if (!any) continue;
+        out->at[out->count++] = (StepSeries){found->labels, false, column, histograms};
         column = NULL;
     }
     return true;
@@ -124,6 +166,7 @@ bool select_open(Exec *exec, const Expr *expr, Steps steps, bool timestamps, Ope
     select->operator.close = select_close;
     select->operator.one_name = has_one_name(expr->as.selector.matchers);
     select->timestamps = timestamps;
+    select->stats_only = exec->stats_only;
     int64_t range_ms;
     range_windows(exec, expr, steps, &select->first_ms, &select->step_ms, &range_ms);
     int64_t last_ms = select->first_ms + (int64_t)(steps.count - 1) * select->step_ms;

@@ -26,7 +26,7 @@ static void mark(SetOperator *set, StepBatch batch) {
         if (*slot == NULL) *slot = arena_push_array(&set->operator.keep, uint8_t, steps);
         uint8_t *marks = *slot;
         for (size_t step = 0; step < steps; step++)
-            marks[step] |= !is_absent(batch.at[i].values[step]);
+            marks[step] |= !step_is_empty(&batch.at[i], step);
     }
 }
 
@@ -40,8 +40,11 @@ static void filter(SetOperator *set, StepBatch *batch, bool wanted) {
         bool any = false;
         for (size_t step = 0; step < steps; step++) {
             bool marked = marks != NULL && marks[step];
-            if (marked != wanted) series->values[step] = ABSENT;
-            any |= !is_absent(series->values[step]);
+            if (marked != wanted) {
+                series->values[step] = ABSENT;
+                if (series->histograms != NULL) series->histograms[step] = NULL;
+            }
+            any |= !step_is_empty(series, step);
         }
         if (any) batch->at[kept++] = *series;
     }

@@ -38,7 +38,7 @@ static int natural_compare(Text a, Text b) {
 }
 
 // NaN comes last in both directions.
-static int by_value(const void *a, const void *b, void *context) {
+static int by_number(const void *a, const void *b, void *context) {
     double left = ((const StepSeries *)a)->values[0], right = ((const StepSeries *)b)->values[0];
     if (isnan(left) || isnan(right)) return (int)!!isnan(left) - (int)!!isnan(right);
     int order = (left > right) - (left < right);
@@ -57,13 +57,34 @@ static int by_label(const void *a, const void *b, void *context) {
     return sort->descending ? -order : order;
 }
 
+// Values are compared, and histograms have none: they are left out.
+static void leave_floats(StepBatch *batch, Steps steps) {
+    size_t kept = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        batch->at[i].histograms = NULL;
+        if (!series_is_empty(&batch->at[i], steps)) batch->at[kept++] = batch->at[i];
+    }
+    batch->count = kept;
+}
+
+// Over several steps there is no order, but histograms are left out all the same.
+static bool floats_next(Operator *operator, StepBatch * out, Error *err) {
+    do {
+        TRY(operator_next(((Sort *)operator)->inner, out, err));
+        if (out->count == 0) return true;
+        leave_floats(out, operator->steps);
+    } while (out->count == 0);
+    return true;
+}
+
 static bool sort_next(Operator *operator, StepBatch * out, Error *err) {
     Sort *sort = (Sort *)operator;
     if (sort->done) return true;
     sort->done = true;
     TRY(operator_collect(sort->inner, &operator->keep, out, err));
+    if (!sort->by_label) leave_floats(out, operator->steps);
     if (out->count > 0)
-        qsort_r(out->at, out->count, sizeof *out->at, sort->by_label ? by_label : by_value, sort);
+        qsort_r(out->at, out->count, sizeof *out->at, sort->by_label ? by_label : by_number, sort);
     return true;
 }
 
@@ -76,14 +97,15 @@ bool sort_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error 
             exec, NOTE_WARNING, call->range,
             "sort is ineffective for range queries since results are always ordered by labels");
     }
-    if (steps.count > 1) {
+    bool by_value = id == FUNCTION_SORT || id == FUNCTION_SORT_DESC;
+    if (steps.count > 1 && !by_value) {
         *out = inner;
         return true;
     }
-    Sort *sort = operator_new(exec, Sort, call, steps, sort_next);
+    Sort *sort = operator_new(exec, Sort, call, steps, steps.count > 1 ? floats_next : sort_next);
     sort->inner = inner;
     sort->descending = id == FUNCTION_SORT_DESC || id == FUNCTION_SORT_BY_LABEL_DESC;
-    sort->by_label = id == FUNCTION_SORT_BY_LABEL || id == FUNCTION_SORT_BY_LABEL_DESC;
+    sort->by_label = !by_value;
     Text *names = arena_push_array(&sort->operator.keep, Text, call->as.call.arg_count);
     for (size_t i = 1; i < call->as.call.arg_count; i++)
         names[i - 1] = expr_inner(call->as.call.args[i])->as.string;

@@ -110,12 +110,14 @@ static bool moments_next(Operator *operator, StepBatch * out, Error *err) {
     }
     for (size_t i = 0; i < out->count; i++) {
         double *values = out->at[i].values;
+        bool times = moments->id == FUNCTION_TIMESTAMP;
         for (size_t step = 0; step < steps.count; step++) {
-            if (is_absent(values[step])) continue;
+            if (times ? step_is_empty(&out->at[i], step) : is_absent(values[step])) continue;
             values[step] = moments->id == FUNCTION_TIMESTAMP
                                ? (double)step_ms_at(steps, step) / 1000
                                : calendar(moments->id, values[step]);
         }
+        out->at[i].histograms = NULL;
         if (moments->inner != NULL) series_drop_name(operator->exec, &out->at[i], &operator->batch);
     }
     return true;

@@ -16,13 +16,16 @@ bool series_unique(Exec *exec, StepBatch *batch, Steps steps, Arena *arena, Erro
             continue;
         }
         first->drop_name |= series->drop_name;
+        if (series->histograms != NULL && first->histograms == NULL)
+            first->histograms = histogram_column_new(arena, steps);
         for (size_t step = 0; step < steps.count; step++) {
-            if (is_absent(series->values[step])) continue;
-            if (!is_absent(first->values[step])) {
+            if (step_is_empty(series, step)) continue;
+            if (!step_is_empty(first, step)) {
                 return error_set(err, ERROR_BAD_INPUT,
                                  "vector cannot contain metrics with the same labelset");
             }
             first->values[step] = series->values[step];
+            if (series->histograms != NULL) first->histograms[step] = series->histograms[step];
         }
     }
     batch->count = kept;

@@ -5,10 +5,10 @@
 #include "base/assert.h"
 
 static const Text binary_ops[] = {
-    TEXT_INIT("+"),  TEXT_INIT("-"),   TEXT_INIT("*"),     TEXT_INIT("/"),
-    TEXT_INIT("%"),  TEXT_INIT("^"),   TEXT_INIT("atan2"), TEXT_INIT("=="),
-    TEXT_INIT("!="), TEXT_INIT("<"),   TEXT_INIT("<="),    TEXT_INIT(">"),
-    TEXT_INIT(">="), TEXT_INIT("and"), TEXT_INIT("or"),    TEXT_INIT("unless"),
+    TEXT_INIT("+"),   TEXT_INIT("-"),     TEXT_INIT("*"),      TEXT_INIT("/"),  TEXT_INIT("%"),
+    TEXT_INIT("^"),   TEXT_INIT("atan2"), TEXT_INIT("</"),     TEXT_INIT(">/"), TEXT_INIT("=="),
+    TEXT_INIT("!="),  TEXT_INIT("<"),     TEXT_INIT("<="),     TEXT_INIT(">"),  TEXT_INIT(">="),
+    TEXT_INIT("and"), TEXT_INIT("or"),    TEXT_INIT("unless"),
 };
 _Static_assert(COUNT(binary_ops) == OP_COUNT, "one name per operator");
 

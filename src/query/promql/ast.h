@@ -39,6 +39,8 @@ typedef enum BinaryOp {
     OP_MOD,
     OP_POW,
     OP_ATAN2,
+    OP_TRIM_UPPER,  // </: of a native histogram what lies below a number
+    OP_TRIM_LOWER,  // >/: above
     OP_EQ,
     OP_NE,
     OP_LT,
@@ -151,6 +153,9 @@ Text value_type_name(
 
 static inline bool binary_op_is_comparison(BinaryOp op) {
     return op >= OP_EQ && op <= OP_GE;
+}
+static inline bool binary_op_is_trim(BinaryOp op) {
+    return op == OP_TRIM_UPPER || op == OP_TRIM_LOWER;
 }
 static inline bool binary_op_is_set(BinaryOp op) {
     return op >= OP_AND && op <= OP_UNLESS;

@@ -101,6 +101,12 @@ static bool check_binary(Parser *parser, Expr *expr) {
         return parser_fail(parser, expr->range,
                            "comparisons between scalars must use BOOL modifier");
     }
+    if (scalars && (op == OP_TRIM_UPPER || op == OP_TRIM_LOWER)) {
+        return parser_fail(parser, expr->range,
+                           "operator \"%.*s\" cuts native histograms and is not allowed between "
+                           "scalars",
+                           TEXT_ARG(binary_op_name(op)));
+    }
     if (!vectors && binary_op_is_set(op)) {
         return parser_fail(parser, expr->range,
                            "set operator \"%.*s\" not allowed in binary scalar expression",

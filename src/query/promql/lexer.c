@@ -125,6 +125,8 @@ static const Mark marks[] = {
     {"!~", TOKEN_NOT_MATCH},
     {"<=", TOKEN_LE},
     {">=", TOKEN_GE},
+    {"</", TOKEN_TRIM_UPPER},
+    {">/", TOKEN_TRIM_LOWER},
     {"=", TOKEN_ASSIGN},
     {"<", TOKEN_LT},
     {">", TOKEN_GT},
@@ -353,6 +355,8 @@ Text lexer_describe(Token token, Arena *arena) {
         case TOKEN_LE:
         case TOKEN_GT:
         case TOKEN_GE:
+        case TOKEN_TRIM_UPPER:
+        case TOKEN_TRIM_LOWER:
         case TOKEN_MATCH:
         case TOKEN_NOT_MATCH:
             return text_format(arena, "<op:%.*s>", TEXT_ARG(text));

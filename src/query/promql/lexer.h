@@ -34,6 +34,8 @@ typedef enum TokenKind {
     TOKEN_LE,
     TOKEN_GT,
     TOKEN_GE,
+    TOKEN_TRIM_UPPER,  // </
+    TOKEN_TRIM_LOWER,  // >/
     TOKEN_ASSIGN,
     TOKEN_MATCH,
     TOKEN_NOT_MATCH,  // = =~ !~

@@ -124,14 +124,24 @@ typedef struct BinaryRow {
 } BinaryRow;
 
 static const BinaryRow binary_rows[] = {
-    {TOKEN_NAME, "or", OP_OR, 1, false},         {TOKEN_NAME, "and", OP_AND, 2, false},
-    {TOKEN_NAME, "unless", OP_UNLESS, 2, false}, {TOKEN_EQ, NULL, OP_EQ, 3, false},
-    {TOKEN_NE, NULL, OP_NE, 3, false},           {TOKEN_LT, NULL, OP_LT, 3, false},
-    {TOKEN_LE, NULL, OP_LE, 3, false},           {TOKEN_GT, NULL, OP_GT, 3, false},
-    {TOKEN_GE, NULL, OP_GE, 3, false},           {TOKEN_ADD, NULL, OP_ADD, 4, false},
-    {TOKEN_SUB, NULL, OP_SUB, 4, false},         {TOKEN_MUL, NULL, OP_MUL, 5, false},
-    {TOKEN_DIV, NULL, OP_DIV, 5, false},         {TOKEN_MOD, NULL, OP_MOD, 5, false},
-    {TOKEN_NAME, "atan2", OP_ATAN2, 5, false},   {TOKEN_POW, NULL, OP_POW, 6, true},
+    {TOKEN_NAME, "or", OP_OR, 1, false},
+    {TOKEN_NAME, "and", OP_AND, 2, false},
+    {TOKEN_NAME, "unless", OP_UNLESS, 2, false},
+    {TOKEN_EQ, NULL, OP_EQ, 3, false},
+    {TOKEN_NE, NULL, OP_NE, 3, false},
+    {TOKEN_LT, NULL, OP_LT, 3, false},
+    {TOKEN_LE, NULL, OP_LE, 3, false},
+    {TOKEN_GT, NULL, OP_GT, 3, false},
+    {TOKEN_TRIM_UPPER, NULL, OP_TRIM_UPPER, 3, false},
+    {TOKEN_TRIM_LOWER, NULL, OP_TRIM_LOWER, 3, false},
+    {TOKEN_GE, NULL, OP_GE, 3, false},
+    {TOKEN_ADD, NULL, OP_ADD, 4, false},
+    {TOKEN_SUB, NULL, OP_SUB, 4, false},
+    {TOKEN_MUL, NULL, OP_MUL, 5, false},
+    {TOKEN_DIV, NULL, OP_DIV, 5, false},
+    {TOKEN_MOD, NULL, OP_MOD, 5, false},
+    {TOKEN_NAME, "atan2", OP_ATAN2, 5, false},
+    {TOKEN_POW, NULL, OP_POW, 6, true},
 };
 
 static const BinaryRow *binary_row(const Parser *parser) {
@@ -439,6 +449,8 @@ static bool parse_primary(Parser *parser, Expr **out) {
         case TOKEN_LE:
         case TOKEN_GT:
         case TOKEN_GE:
+        case TOKEN_TRIM_UPPER:
+        case TOKEN_TRIM_LOWER:
         case TOKEN_ASSIGN:
         case TOKEN_MATCH:
         case TOKEN_NOT_MATCH:
@@ -478,11 +490,7 @@ static bool parse_expr_inside(Parser *parser, int power_min, Expr **out) {
     for (;;) {
         const BinaryRow *row = binary_row(parser);
         if (row == NULL || row->power < power_min) break;
-        SourceRange sign = parser->token.range;
         TRY(parser_advance(parser));
-        bool trims = (row->op == OP_LT || row->op == OP_GT) && parser->token.kind == TOKEN_DIV &&
-                     parser->token.range.from == sign.to;
-        if (trims) return parser_unsupported(parser, sign, "the trim operators </ and >/");
         Expr *expr = parser_node(parser, EXPR_BINARY, left->range.from);
         expr->as.binary.op = row->op;
         TRY(parse_binary_modifiers(parser, expr));

@@ -178,7 +178,6 @@ static const Refused refused[] = {
     {"foo[5m][5m:]", NULL, ERROR_BAD_INPUT},
     {"\"open", "1:1: parse error: unterminated quoted string", ERROR_BAD_INPUT},
     {"foo $ bar", "1:5: parse error: unexpected character: \"$\"", ERROR_BAD_INPUT},
-    {"histogram_sum(foo)", NULL, ERROR_UNSUPPORTED},
     {"info(foo, bar)", NULL, ERROR_BAD_INPUT},
     {"info(foo, {a=\"b\"}[5m])", NULL, ERROR_BAD_INPUT},
     {"info(foo, ({a=\"b\"}))", NULL, ERROR_BAD_INPUT},
@@ -208,9 +207,8 @@ static const Refused refused[] = {
     {"a + fill(b) c",
      "1:10: parse error: unexpected identifier \"b\" in fill modifier, expected number",
      ERROR_BAD_INPUT},
-    {"a </ 1",
-     "1:3: the trim operators </ and >/: known to PromQL, but this version cannot do it yet",
-     ERROR_UNSUPPORTED},
+    {"1 </ 2", NULL, ERROR_BAD_INPUT},
+    {"a </ bool 1", NULL, ERROR_BAD_INPUT},
     {"a < / 1", NULL, ERROR_BAD_INPUT},
 };
 
