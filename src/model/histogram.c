@@ -150,7 +150,7 @@ static void positive_bucket(const Histogram *histogram, size_t at, HistogramBuck
     out->lower_inclusive = false;
     out->upper_inclusive = true;
     if (out->lower > 0 && out->lower < histogram->zero_threshold)
-        out->lower = histogram->zero_threshold;
+        out->lower = fmin(histogram->zero_threshold, out->upper);
 }
 
 static void negative_bucket(const Histogram *histogram, size_t at, HistogramBucket *out) {
@@ -161,7 +161,7 @@ static void negative_bucket(const Histogram *histogram, size_t at, HistogramBuck
     out->lower_inclusive = true;
     out->upper_inclusive = false;
     if (out->upper < 0 && out->upper > -histogram->zero_threshold)
-        out->upper = -histogram->zero_threshold;
+        out->upper = fmax(-histogram->zero_threshold, out->lower);
 }
 
 bool histogram_walk_next(HistogramWalk *walk, HistogramBucket *out) {

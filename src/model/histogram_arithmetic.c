@@ -76,66 +76,79 @@ static void side_reduce(HistogramSumSide *side, int shift) {
     side->count = kept;
 }
 
-// Buckets of `other`, reduced and those inside the zero bucket left out, in order.
+// Buckets of another histogram, reduced, in order; those inside the zero bucket are left out. What
+// is inside is looked at before reducing: afterwards a bucket may reach over the threshold whose
+// observations the zero bucket has taken already.
 typedef struct SideWalk {
     const HistogramSide *side;
     size_t at;
     int shift;
-    int32_t after;  // buckets up to this one lie in the zero bucket
 } SideWalk;
+
+static SideWalk side_walk(const HistogramSide *side, int shift, int32_t schema, double threshold) {
+    SideWalk walk = {side, 0, shift};
+    while (threshold > 0 && walk.at < side->count &&
+           histogram_bound(side->index[walk.at], schema) <= threshold)
+        walk.at++;
+    return walk;
+}
 
 static bool side_next(SideWalk *walk, int32_t *index, double *count) {
     const HistogramSide *side = walk->side;
-    while (walk->at < side->count) {
-        *index = reduced_index(side->index[walk->at], walk->shift);
-        *count = 0;
-        for (; walk->at < side->count &&
-               reduced_index(side->index[walk->at], walk->shift) == *index;
-             walk->at++)
-            *count += side->counts[walk->at];
-        if (*index > walk->after) return true;
-    }
-    return false;
+    if (walk->at == side->count) return false;
+    *index = reduced_index(side->index[walk->at], walk->shift);
+    *count = 0;
+    for (; walk->at < side->count && reduced_index(side->index[walk->at], walk->shift) == *index;
+         walk->at++)
+        *count += side->counts[walk->at];
+    return true;
 }
 
-// The last bucket that ends inside the zero bucket; INT32_MIN when none does.
-static int32_t last_inside(const HistogramSide *side, int shift, int32_t schema, double threshold) {
-    int32_t last = INT32_MIN;
-    for (size_t i = 0; threshold > 0 && i < side->count; i++) {
-        int32_t index = reduced_index(side->index[i], shift);
-        if (!(histogram_bound(index, schema) <= threshold)) break;
-        last = index;
-    }
-    return last;
-}
-
-static SideWalk side_walk(const HistogramSide *side, int shift, int32_t schema, double threshold) {
-    return (SideWalk){side, 0, shift, last_inside(side, shift, schema, threshold)};
-}
-
-// Inserts an empty bucket at `place`.
-static void side_insert(HistogramSum *sum, HistogramSumSide *side, size_t place, int32_t index) {
-    side_reserve(sum, side, side->count + 1);
-    size_t behind = side->count - place;
-    memmove(side->index + place + 1, side->index + place, behind * sizeof *side->index);
-    memmove(side->counts + place + 1, side->counts + place, behind * sizeof *side->counts);
-    if (side->rests != NULL) {
-        memmove(side->rests + place + 1, side->rests + place, behind * sizeof *side->rests);
-        side->rests[place] = 0;
-    }
-    side->index[place] = index;
-    side->counts[place] = 0;
+static void side_push(HistogramSumSide *side, int32_t index, double count, double rest) {
+    side->index[side->count] = index;
+    side->counts[side->count] = count;
+    if (side->rests != NULL) side->rests[side->count] = rest;
     side->count++;
 }
 
-static void side_add(HistogramSum *sum, HistogramSumSide *side, SideWalk walk, double factor) {
+// Puts in empty buckets for those of the walk that the side has not, `missing` in number.
+static void side_widen(HistogramSum *sum, HistogramSumSide *side, SideWalk walk, size_t missing) {
+    HistogramSumSide wide = {0};
+    side_reserve(sum, &wide, side->count + missing);
     int32_t index;
     double count;
-    size_t place = 0;
+    size_t from = 0;
+    while (side_next(&walk, &index, &count)) {
+        for (; from < side->count && side->index[from] < index; from++)
+            side_push(&wide, side->index[from], side->counts[from],
+                      side->rests == NULL ? 0 : side->rests[from]);
+        if (from == side->count || side->index[from] != index) side_push(&wide, index, 0, 0);
+    }
+    for (; from < side->count; from++)
+        side_push(&wide, side->index[from], side->counts[from],
+                  side->rests == NULL ? 0 : side->rests[from]);
+    *side = wide;
+}
+
+// How many buckets of the walk the side has not. Mostly none: series of one metric look alike.
+static size_t side_missing(const HistogramSumSide *side, SideWalk walk) {
+    int32_t index;
+    double count;
+    size_t place = 0, missing = 0;
     while (side_next(&walk, &index, &count)) {
         while (place < side->count && side->index[place] < index) place++;
-        if (place == side->count || side->index[place] != index)
-            side_insert(sum, side, place, index);
+        missing += place == side->count || side->index[place] != index;
+    }
+    return missing;
+}
+
+static void side_add(HistogramSum *sum, HistogramSumSide *side, SideWalk walk, double factor) {
+    size_t missing = side_missing(side, walk), place = 0;
+    if (missing > 0) side_widen(sum, side, walk, missing);
+    int32_t index;
+    double count;
+    while (side_next(&walk, &index, &count)) {
+        while (side->index[place] < index) place++;
         add(&side->counts[place], rest_at(side, place), count * factor);
     }
 }
@@ -175,18 +188,15 @@ static void side_trim(HistogramSumSide *side, int32_t schema, double threshold) 
     size_t left = side->count - inside;
     memmove(side->index, side->index + inside, left * sizeof *side->index);
     memmove(side->counts, side->counts + inside, left * sizeof *side->counts);
-    if (side->rests != NULL)
-        memmove(side->rests, side->rests + inside, left * sizeof *side->rests);
+    if (side->rests != NULL) memmove(side->rests, side->rests + inside, left * sizeof *side->rests);
     side->count = left;
 }
 
 // The sum as a histogram for looking at, its arrays shared.
 static Histogram sum_view(const HistogramSum *sum) {
     Histogram view = sum->head;
-    view.positive =
-        (HistogramSide){sum->positive.index, sum->positive.counts, sum->positive.count};
-    view.negative =
-        (HistogramSide){sum->negative.index, sum->negative.counts, sum->negative.count};
+    view.positive = (HistogramSide){sum->positive.index, sum->positive.counts, sum->positive.count};
+    view.negative = (HistogramSide){sum->negative.index, sum->negative.counts, sum->negative.count};
     return view;
 }
 
@@ -238,8 +248,8 @@ static void bounds_of_both(const Histogram *a, const Histogram *b, Arena *arena,
 }
 
 // The bucket between `bounds` into which bucket `index` of `from` falls whole.
-static int32_t index_among(const Histogram *from, int32_t index, const double *bounds,
-                           size_t count, size_t *hint) {
+static int32_t index_among(const Histogram *from, int32_t index, const double *bounds, size_t count,
+                           size_t *hint) {
     if ((size_t)index >= from->bound_count) return (int32_t)count;
     while (*hint < count && bounds[*hint] < from->bounds[index]) (*hint)++;
     return (int32_t)*hint;
@@ -253,7 +263,7 @@ static void add_custom(HistogramSum *sum, const Histogram *other, double factor,
     }
     joined->reconciled = true;
     double *bounds;
-    size_t count, hint = 0, place = 0;
+    size_t count, hint = 0;
     bounds_of_both(&sum->head, other, sum->arena, &bounds, &count);
     HistogramSumSide *side = &sum->positive;
     size_t kept = 0;
@@ -270,14 +280,20 @@ static void add_custom(HistogramSum *sum, const Histogram *other, double factor,
         kept++;
     }
     side->count = kept;
+    // The buckets of the other, under the bounds of both.
+    int32_t *indexes = arena_push_array_raw(sum->arena, int32_t, other->positive.count);
+    double *counts = arena_push_array_raw(sum->arena, double, other->positive.count);
+    HistogramSide mapped = {indexes, counts, 0};
     hint = 0;
     for (size_t i = 0; i < other->positive.count; i++) {
         int32_t index = index_among(other, other->positive.index[i], bounds, count, &hint);
-        while (place < side->count && side->index[place] < index) place++;
-        if (place == side->count || side->index[place] != index)
-            side_insert(sum, side, place, index);
-        add(&side->counts[place], rest_at(side, place), other->positive.counts[i] * factor);
+        if (mapped.count == 0 || indexes[mapped.count - 1] != index) {
+            indexes[mapped.count] = index;
+            counts[mapped.count++] = 0;
+        }
+        counts[mapped.count - 1] += other->positive.counts[i];
     }
+    side_add(sum, side, side_walk(&mapped, 0, 0, 0), factor);
     sum->head.bounds = bounds;
     sum->head.bound_count = count;
 }
@@ -333,7 +349,7 @@ bool histogram_sum_add(HistogramSum *sum, const Histogram *other, double factor,
     }
     sum_reduce(sum, other->schema);
     int shift = other->schema - sum->head.schema;
-    int32_t schema = sum->head.schema;
+    int32_t schema = other->schema;
     double threshold = sum->head.zero_threshold;
     side_add(sum, &sum->positive, side_walk(&other->positive, shift, schema, threshold), factor);
     side_add(sum, &sum->negative, side_walk(&other->negative, shift, schema, threshold), factor);
@@ -377,8 +393,6 @@ void histogram_sum_scale(HistogramSum *sum, double factor) {
     side_scale(&sum->negative, factor);
     if (factor < 0) sum->head.reset_hint = HISTOGRAM_RESET_GAUGE;
 }
-
-
 
 static double whole(double sum, double rest) {
     return isinf(sum) ? sum : sum + rest;
@@ -441,8 +455,8 @@ bool histogram_mean_add(HistogramMean *mean, const Histogram *other, HistogramJo
         added = histogram_sum_add(&mean->sum, other, 1, joined);
     } else {
         histogram_sum_scale(&mean->sum, (n - 1) / n);
-        added = histogram_sum_add(&mean->sum, histogram_divided(other, n, mean->sum.arena), 1,
-                                  joined);
+        added =
+            histogram_sum_add(&mean->sum, histogram_divided(other, n, mean->sum.arena), 1, joined);
     }
     mean->count = n;
     return added;
@@ -482,7 +496,7 @@ bool histogram_same_layout(const Histogram *a, const Histogram *b) {
 // Has a bucket of `before` more than the same bucket now?
 static bool side_fell(const Histogram *histogram, const HistogramSide *now,
                       const HistogramSide *before, int shift) {
-    SideWalk walk = side_walk(before, shift, histogram->schema, histogram->zero_threshold);
+    SideWalk walk = side_walk(before, shift, histogram->schema + shift, histogram->zero_threshold);
     int32_t index;
     double count;
     size_t at = 0;
@@ -527,15 +541,14 @@ bool histogram_is_reset(const Histogram *now, const Histogram *before) {
     if (now->count < before->count) return true;
     if (histogram_is_custom(now) != histogram_is_custom(before)) return true;
     if (histogram_is_custom(now)) {
-        return same_bounds(now, before)
-                   ? side_fell(now, &now->positive, &before->positive, 0)
-                   : custom_fell(now, before);
+        return same_bounds(now, before) ? side_fell(now, &now->positive, &before->positive, 0)
+                                        : custom_fell(now, before);
     }
     // Finer buckets or a smaller zero bucket come with a restart only.
     if (now->schema > before->schema || now->zero_threshold < before->zero_threshold) return true;
     double threshold = now->zero_threshold;
-    double zero = threshold == before->zero_threshold ? before->zero_count
-                                                      : zero_within(before, &threshold);
+    double zero =
+        threshold == before->zero_threshold ? before->zero_count : zero_within(before, &threshold);
     if (threshold != now->zero_threshold || now->zero_count < zero) return true;
     int shift = before->schema - now->schema;
     return side_fell(now, &now->positive, &before->positive, shift) ||

@@ -10,8 +10,8 @@ static void narrow_zero(const Histogram *histogram, HistogramBucket *bucket) {
     if (histogram->positive.count == 0 && histogram->negative.count > 0) bucket->upper = 0;
 }
 
-// How much of the bucket lies below `value`, which is inside it, when observations are spread evenly
-// over the exponents.
+// How much of the bucket lies below `value`, which is inside it, when observations are spread
+// evenly over the exponents.
 static double exponential_share(const HistogramBucket *bucket, double value) {
     double low = log2(fabs(bucket->lower)), high = log2(fabs(bucket->upper));
     double at = log2(fabs(value));

@@ -28,8 +28,8 @@ void note_mixed_schemas(Exec *exec, SourceRange range, Labels labels) {
 }
 
 void note_not_counter(Exec *exec, SourceRange range, Labels labels) {
-    exec_note(exec, NOTE_WARNING, range,
-              "this native histogram metric is not a counter: \"%.*s\"", TEXT_ARG(name_of(labels)));
+    exec_note(exec, NOTE_WARNING, range, "this native histogram metric is not a counter: \"%.*s\"",
+              TEXT_ARG(name_of(labels)));
 }
 
 void note_not_gauge(Exec *exec, SourceRange range, Labels labels) {

@@ -46,8 +46,8 @@ bool histogram_value_open(Exec *exec, const Expr *call, Steps steps, Operator **
     Values *values = operator_new(exec, Values, call, steps, values_next);
     values->id = call->as.call.function->id;
     bool before = exec->stats_only;
-    exec->stats_only = values->id != FUNCTION_HISTOGRAM_STDDEV &&
-                       values->id != FUNCTION_HISTOGRAM_STDVAR;
+    exec->stats_only =
+        values->id != FUNCTION_HISTOGRAM_STDDEV && values->id != FUNCTION_HISTOGRAM_STDVAR;
     TRY(operator_open(exec, call->as.call.args[0], steps, &values->inner, err));
     exec->stats_only = before;
     values->operator.one_name = values->inner->one_name;

@@ -33,14 +33,14 @@ static bool mixed_next(Mixed *mixed, MixedSample *out) {
     const RangeInput *in = look->in;
     bool floats = mixed->next_float < look->floats.to, own = mixed->next_own < look->own.to;
     if (!floats && !own) return false;
-    bool take_float = floats && (!own || in->times[mixed->next_float] <
-                                             in->histogram_times[mixed->next_own]);
+    bool take_float =
+        floats && (!own || in->times[mixed->next_float] < in->histogram_times[mixed->next_own]);
     if (take_float) {
         *out = (MixedSample){in->times[mixed->next_float], in->values[mixed->next_float], NULL};
         mixed->next_float++;
     } else {
-        *out = (MixedSample){in->histogram_times[mixed->next_own], 0,
-                             in->histograms[mixed->next_own]};
+        *out =
+            (MixedSample){in->histogram_times[mixed->next_own], 0, in->histograms[mixed->next_own]};
         mixed->next_own++;
     }
     return true;
@@ -55,7 +55,7 @@ static const Histogram *difference(const Look *look, bool is_counter) {
     size_t count = look->own.to - look->own.from;
     const Histogram *first = at[0], *last = at[count - 1];
     bool any_gauge = false, all_gauges = first->reset_hint == HISTOGRAM_RESET_GAUGE &&
-                                        last->reset_hint == HISTOGRAM_RESET_GAUGE;
+                                         last->reset_hint == HISTOGRAM_RESET_GAUGE;
     for (size_t i = 0; i < count; i++) any_gauge |= at[i]->reset_hint == HISTOGRAM_RESET_GAUGE;
     if (is_counter && any_gauge) note_not_counter(with->exec, with->range, with->labels);
     // What was before a reset at once does not matter, not even its buckets.
@@ -274,8 +274,7 @@ static const Histogram *window_result(const Look *look, double *value) {
         }
         case FUNCTION_TS_OF_FIRST_OVER_TIME:
         case FUNCTION_TS_OF_LAST_OVER_TIME:
-            *value =
-                (double)edge(look, with->id == FUNCTION_TS_OF_LAST_OVER_TIME).time_ms / 1000;
+            *value = (double)edge(look, with->id == FUNCTION_TS_OF_LAST_OVER_TIME).time_ms / 1000;
             return NULL;
         default:
             if (look->floats.to > look->floats.from)

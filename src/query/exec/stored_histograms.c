@@ -1,15 +1,15 @@
 // The native histograms of one stored series, decoded when asked for, each knowing whether it
 // follows the one before it without a reset.
 //
-// Senders rarely say so (their hint is UNKNOWN); Prometheus finds out when it stores a histogram, and
-// answers show it. Here it is found when a query reads: within one bucket layout, what did not fall
-// was not reset. What came after a reset stays UNKNOWN, as the one it should be compared with may be
-// gone; only where counts and sums alone are asked for, it is said.
+// Senders rarely say so (their hint is UNKNOWN); Prometheus finds out when it stores a histogram,
+// and answers show it. Here it is found when a query reads: within one bucket layout, what did not
+// fall was not reset. What came after a reset stays UNKNOWN, as the one it should be compared with
+// may be gone; only where counts and sums alone are asked for, it is said.
 
 #include "query/exec/exec.h"
 
-bool stored_histograms_read(StoredHistograms *stored, SeriesCursor *cursor, const SeriesFound *found,
-                            int64_t from_ms, int64_t to_ms, Error *err) {
+bool stored_histograms_read(StoredHistograms *stored, SeriesCursor *cursor,
+                            const SeriesFound *found, int64_t from_ms, int64_t to_ms, Error *err) {
     // The one before the first is needed, too: where there is one, it is not far away.
     TRY(series_read_histograms(cursor, found, from_ms - stored->exec->lookback_ms, to_ms,
                                stored->arena, &stored->at, &stored->count, err));
