@@ -274,10 +274,27 @@ static bool step_same(const QueryResult *ranged, const QueryResult *instant, int
     return false;
 }
 
+// What parses prints, and what was printed parses to an equal tree.
+static bool prints_same(Text query, Arena *arena, Text *why) {
+    AUTO(promql_close) Promql first = {0};
+    AUTO(promql_close) Promql again = {0};
+    AUTO(builder_free) Builder printed = {0};
+    Error err;
+    if (!promql_parse(query, arena, &first, NULL, &err)) return true;
+    promql_print(first.root, &printed);
+    bool parsed = promql_parse(builder_text(&printed), arena, &again, NULL, &err);
+    if (parsed && expr_equal(first.root, again.root)) return true;
+    *why = text_format(arena, "it is printed as %.*s, which is %s", TEXT_ARG(builder_text(&printed)),
+                       parsed ? "another tree" : err.message);
+    return false;
+}
+
 bool generate_check(ScriptStore *store, Text query, Arena *arena, bool *ran, Text *why) {
     enum { START_MS = 240000, STEP_MS = 45000, STEPS = 9 };
     Error err;
     QueryResult ranged, instant;
+    *ran = false;
+    if (!prints_same(query, arena, why)) return false;
     QueryRequest request = {.text = query,
                             .start_ms = START_MS,
                             .end_ms = START_MS + (STEPS - 1) * STEP_MS,
