@@ -284,8 +284,8 @@ static bool prints_same(Text query, Arena *arena, Text *why) {
     promql_print(first.root, &printed);
     bool parsed = promql_parse(builder_text(&printed), arena, &again, NULL, &err);
     if (parsed && expr_equal(first.root, again.root)) return true;
-    *why = text_format(arena, "it is printed as %.*s, which is %s", TEXT_ARG(builder_text(&printed)),
-                       parsed ? "another tree" : err.message);
+    *why = text_format(arena, "it is printed as %.*s, which is %s",
+                       TEXT_ARG(builder_text(&printed)), parsed ? "another tree" : err.message);
     return false;
 }
 

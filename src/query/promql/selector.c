@@ -172,6 +172,20 @@ static bool parse_offset(Parser *parser, Expr *expr, bool *given) {
     return true;
 }
 
+// Seconds since 1970; unlike a duration it may be further away than 292 years.
+static bool parse_time(Parser *parser, int64_t *out) {
+    Token token = parser->token;
+    double seconds;
+    bool number = lexer_number(token.text, &seconds);
+    double ms = number ? round(seconds * 1000) : NAN;
+    if (!(ms >= -9.2e15 && ms <= 9.2e15)) {
+        return parser_fail(parser, token.range, "timestamp out of bounds for @ modifier: %.*s",
+                           TEXT_ARG(text_slice(token.text, 0, 64)));
+    }
+    *out = (int64_t)ms;
+    return parser_advance(parser);
+}
+
 // at -> '@' (['+' | '-'] (number | duration) | 'start' '(' ')' | 'end' '(' ')')
 static bool parse_at(Parser *parser, Expr *expr) {
     SourceRange range = parser->token.range;
@@ -198,10 +212,14 @@ static bool parse_at(Parser *parser, Expr *expr) {
             return parser_fail(parser, token.range, "timestamp out of bounds for @ modifier: %.*s",
                                TEXT_ARG(token.text));
         }
-        if (token.kind != TOKEN_NUMBER && token.kind != TOKEN_DURATION)
+        if (token.kind == TOKEN_NUMBER) {
+            TRY(parse_time(parser, &expr->at_ms));
+        } else if (token.kind == TOKEN_DURATION) {
+            Expr *given;
+            TRY(parse_duration_operand(parser, "@", &expr->at_ms, &given));
+        } else {
             return parser_unexpected(parser, "@", "timestamp");
-        Expr *given;
-        TRY(parse_duration_operand(parser, "@", &expr->at_ms, &given));
+        }
         if (negative) expr->at_ms = -expr->at_ms;
         expr->at = AT_TIME;
     }
