@@ -1,4 +1,4 @@
-"""Random samples for two servers that shall answer alike: gaps, resets, staleness, NaN, infinities.
+"""Random samples for two servers that shall answer alike: gaps, resets, staleness, NaN, infinities, native histograms.
 
 Everything follows from the seed. What makes PromQL's answers depend on rounding or on a tie is left out on purpose, so that
 every difference means something:
@@ -12,7 +12,7 @@ every difference means something:
 import random
 import struct
 
-from traceo import series
+from traceo import field, series, varint
 
 BASE_MS = 1_700_000_400_000  # a multiple of every step that queries use; any time would do, a fixed one can be repeated
 MINUTES = 40
@@ -37,6 +37,8 @@ def label_sets():
         for inst in ("a", "b"):
             yield {"__name__": "level", "job": job, "inst": inst, "ünï code": "x y"}, "gauge"
             yield {"__name__": "wild", "job": job, "inst": inst}, "wild"
+        for inst in ("a", "b", "c"):
+            yield {"__name__": "nh", "job": job, "inst": inst}, "native"
         for le in LE:
             yield {"__name__": "lat_bucket", "job": job, "le": le}, "bucket"
         yield {"__name__": "lat_count", "job": job}, "counter"
@@ -98,6 +100,58 @@ class Values:
         return self.level
 
 
+def zigzag(value):
+    return varint(value << 1 if value >= 0 else (-value << 1) - 1)
+
+
+class Natives:
+    """Native histograms of one series, one after another, as remote write has them (without their time)."""
+
+    def __init__(self, chance):
+        self.chance = chance
+        self.schema = chance.choice([0, 1, 2, 3])
+        self.positive, self.negative = self.spans(chance.randint(1, 3)), self.spans(chance.choice([0, 0, 1]))
+        self.counts = [[chance.randrange(1 << 12, 1 << 14) for _ in range(sum(length for _, length in spans))]
+                       for spans in (self.positive, self.negative)]
+        self.zero, self.sum = 4096, float(1 << 20)
+        self.resets = chance.choice([0, 0, 0.02, 0.1])
+
+    def spans(self, count):
+        return [(self.chance.randrange(-3, 4) if i == 0 else self.chance.randrange(1, 4), self.chance.randint(1, 4)) for i in range(count)]
+
+    def next(self):
+        chance = self.chance
+        if min(map(min, [side for side in self.counts if side])) > 1 << 12 and chance.random() < self.resets:
+            self.counts = [[count // 2 for count in side] for side in self.counts]
+            self.zero //= 2
+            self.sum //= 2
+        else:
+            self.counts = [[count + chance.choice([0, 0, 1, 5, 64]) for count in side] for side in self.counts]
+            self.zero += chance.choice([0, 1])
+            self.sum += fine(chance, 100)
+        out = varint(1 << 3) + varint(self.zero + sum(map(sum, self.counts))) + b"\x19" + struct.pack("<d", self.sum)
+        out += varint(4 << 3) + zigzag(self.schema) + b"\x29" + struct.pack("<d", 1 / 128) + varint(6 << 3) + varint(self.zero)
+        for at, spans, side in ((11, self.positive, self.counts[0]), (8, self.negative, self.counts[1])):
+            for offset, length in spans:
+                out += field(at, b"\x08" + zigzag(offset) + b"\x10" + varint(length))
+            deltas = [count - before for before, count in zip([0] + side, side)]
+            if deltas:
+                out += field(at + 1, b"".join(map(zigzag, deltas)))
+        return out
+
+
+STALE_NATIVE = b"\x19" + struct.pack("<d", STALE)
+
+
+def sender(labels, samples):
+    """A TimeSeries of floats and native histograms."""
+    natives = [(at, value) for at, value in samples if isinstance(value, bytes)]
+    if not natives:
+        return series(labels, samples)
+    body = b"".join(field(1, field(1, name.encode()) + field(2, value.encode())) for name, value in sorted(labels.items()))
+    return field(1, body + b"".join(field(4, value + varint(15 << 3) + varint(at)) for at, value in natives))
+
+
 def buckets(chance, times):
     """Cumulative counts for each `le`, all rising."""
     counts = [0] * len(LE)
@@ -128,6 +182,9 @@ class Data:
                 times, columns = waiting[labels["job"]]
                 column = columns[LE.index(labels["le"])]
                 samples = [(at, STALE if stale else value) for (at, stale), value in zip(times, column)]
+            elif kind == "native":
+                natives = Natives(chance)
+                samples = [(at, STALE_NATIVE if stale else natives.next()) for at, stale in moments(chance)]
             else:
                 values = Values(chance, kind)
                 samples = [(at, STALE if stale else values.next()) for at, stale in moments(chance)]
@@ -142,6 +199,6 @@ class Data:
             for labels, samples in self.series:
                 part = [sample for sample in samples if begun <= sample[0] < begun + span_ms]
                 if part:
-                    body += series(labels, part)
+                    body += sender(labels, part)
             if body:
                 yield body

@@ -91,7 +91,7 @@ class Queries:
         if chance.random() < 0.05 and not names:
             name = self.pick("", "", "missing")
             if not name:
-                matchers = [self.pick('__name__=~"temp|flat|level"', '__name__=~".*_total"', '__name__!~"lat.*|wild"'), 'inst=~".+"']
+                matchers = [self.pick('__name__=~"temp|flat|level"', '__name__=~".*_total"', '__name__!~"lat.*|wild|nh"'), 'inst=~".+"']
         if chance.random() < 0.03 and name:
             matchers, name = [f'__name__="{name}"'] + matchers, ""
         return name + ("{" + ", ".join(matchers) + "}" if matchers else "")
@@ -198,8 +198,41 @@ class Queries:
         gives = RANGES[name][1] and (inner.exact or name in ("count_over_time", "present_over_time"))
         return Expr("vector", gives, name, "(", inner, ")")
 
+    # ---- Native histograms ----
+
+    def native(self, depth):
+        """A vector of native histograms: of what both versions compute alike (2.42 makes zeros of them in last_over_time, label_replace)."""
+        if depth <= 0:
+            return Expr("vector", True, self.name(["nh"]), self.moved())
+        shape = self.pick("selector", "rate", "rate", "sum", "sum", "paren", "set", "add")
+        if shape == "rate":
+            return Expr("vector", False, self.pick("rate", "increase"), "(", self.name(["nh"]), f"[{self.range()}]", self.moved(), ")")
+        inner = self.native(depth - 1)
+        if shape == "sum":
+            return Expr("vector", False, "sum", self.pick("", " by (job)", " without (inst)"), " (", inner, ")")
+        if shape == "paren":
+            return Expr("vector", inner.exact, "(", inner, ")")
+        if shape == "set":
+            return Expr("vector", inner.exact, "(", inner, self.pick(" and ", " unless ", " or "), self.pick("", "on (job, inst) "),
+                        self.selector(True, ["temp", "flat"]), ")")
+        if shape == "add":
+            return Expr("vector", False, "(", inner, " + ", Expr("vector", inner.exact, *inner.pieces), ")")
+        return Expr("vector", True, self.name(["nh"]), self.moved())
+
+    def of_native(self, depth):
+        """Numbers about native histograms."""
+        name = self.use(self.pick("histogram_count", "histogram_count", "histogram_sum", "histogram_sum", "native count", "native range"))
+        if name == "native count":
+            return Expr("vector", True, self.pick("count", "group"), self.chance.choice(GROUPINGS), " (", self.native(depth - 1), ")")
+        if name == "native range":
+            return Expr("vector", True, self.pick("count_over_time", "present_over_time"), "(", self.name(["nh"]), f"[{self.range()}]",
+                        self.moved(), ")")
+        return Expr("vector", False, name, "(", self.native(depth - 1), ")")
+
     def call(self, depth, exact):
         chance = self.chance
+        if not exact and chance.random() < 0.08:
+            return self.of_native(depth)
         shape = chance.choice(["map"] * 5 + ["clamp"] * 2 + ["round", "date", "timestamp", "absent", "vector", "label", "label", "sort",
                                                             "histogram"])
         if shape == "map":
@@ -343,4 +376,4 @@ def all_names():
     return (list(MAPS) + DATES + RATES + list(RANGES) + list(AGGREGATIONS) + ARITHMETIC + COMPARISONS + SETS +
             ["topk", "bottomk", "quantile", "count_values", "quantile_over_time", "predict_linear", "holt_winters", "absent_over_time", "clamp",
              "clamp_min", "clamp_max", "round", "timestamp", "absent", "vector", "label_join", "label_replace", "sort", "sort_desc",
-             "histogram_quantile", "scalar", "time", "pi", "subquery", " @ ", " offset "])
+             "histogram_quantile", "histogram_count", "histogram_sum", "native count", "native range", "scalar", "time", "pi", "subquery", " @ ", " offset "])

@@ -96,9 +96,20 @@ class Client:
 # ---- Comparing ------------------------------------------------------------------------------------
 
 
+def close_native(a, b):
+    """Count and sum, and bucket by bucket: bounds, which of them belong to it, and its count."""
+    if isinstance(a, str) or isinstance(b, str):
+        return False
+    ours, others = a.get("buckets") or [], b.get("buckets") or []
+    return (close(a["count"], b["count"]) and close(a["sum"], b["sum"]) and len(ours) == len(others) and
+            all(x[0] == y[0] and all(map(close, x[1:], y[1:])) for x, y in zip(ours, others)))
+
+
 def close(a, b):
     if a == b:
         return True
+    if isinstance(a, dict) or isinstance(b, dict):
+        return close_native(a, b)
     x, y = float(a), float(b)
     if math.isnan(x) or math.isnan(y):
         return math.isnan(x) and math.isnan(y)
@@ -106,7 +117,11 @@ def close(a, b):
 
 
 def points(row):
-    return row["values"] if "values" in row else [row["value"]]
+    """[(time, value)], a value a text or, of a native histogram, a dictionary."""
+    found = row.get("values", []) + row.get("histograms", [])
+    if "value" in row or "histogram" in row:
+        found = [row.get("value") or row["histogram"]]
+    return sorted(found, key=lambda point: point[0])
 
 
 def key(row):
@@ -148,7 +163,8 @@ class Question:
 
     def __init__(self, seed, number, used):
         chance = random.Random(f"query:{seed}:{number}")
-        self.expr = Queries(chance, used).vector(chance.choice([1, 2, 2, 3, 3, 4]))
+        queries = Queries(chance, used)
+        self.expr = queries.native(2) if chance.random() < 0.03 else queries.vector(chance.choice([1, 2, 2, 3, 3, 4]))
         at = BASE_MS // 1000 + chance.randrange(60, MINUTES * 60 + 400)
         self.arguments = {"time": f"{at}.5"}
         self.path = "/api/v1/query"
