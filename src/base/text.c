@@ -94,6 +94,12 @@ Text text_slice(Text text, size_t from, size_t to) {
     return from == 0 ? (Text){text.at, to} : (Text){text.at + from, to - from};
 }
 
+Text text_shortened(Text text, size_t most, Arena *arena) {
+    if (text.len <= most) return text;
+    while (most > 0 && ((uint8_t)text.at[most] & 0xC0) == 0x80) most--;
+    return text_format(arena, "%.*s…", (int)most, text.at);
+}
+
 static bool is_space(char c) {
     return c == ' ' || (c >= '\t' && c <= '\r');
 }

@@ -65,7 +65,9 @@ ptrdiff_t text_find_char(Text text, char needle);
 size_t text_distance(Text a, Text b);
 
 Text text_slice(Text text, size_t from, size_t to);  // clamped to the text
-Text text_trim(Text text);                           // ASCII white space on both sides
+// At most `most` bytes of it, cut between characters; then "…" says that there was more.
+Text text_shortened(Text text, size_t most, Arena *arena);
+Text text_trim(Text text);  // ASCII white space on both sides
 
 // Cuts off and returns what stands before `separator`; the whole rest when there is none.
 // `*rest` moves behind the separator. Returns false when the rest was already used up (at == NULL).

@@ -132,6 +132,14 @@ static ExitCode print_answer(const Asked *asked, Text body, Arena *arena, Error 
 ExitCode command_query(Call *call, Error *err) {
     Asked asked;
     Client client;
+    TableFormat format;
+    if (call_has(call, FLAG_LIST) || call_has(call, FLAG_KILL)) {
+        if (call->arguments.count > 0)
+            return call_usage(call, err, "--list and --kill take no query");
+        if (!call_format(call, &format, err)) return CODE_USAGE;
+        return call_has(call, FLAG_LIST) ? query_list(call, format, err)
+                                         : query_kill(call, call_flag(call, FLAG_KILL), err);
+    }
     if (!read_call(call, &asked, err) || !client_begin(call, &client, err)) return CODE_USAGE;
     AUTO(builder_free) Builder form = {0};
     builder_add(&form, TEXT("query="));

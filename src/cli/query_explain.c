@@ -13,8 +13,7 @@ static const JsonValue *number_of(const JsonValue *object, Text key) {
     return value != NULL && value->kind == JSON_NUMBER ? value : NULL;
 }
 
-// Control bytes of a query must not reach the terminal.
-static Text shown(Text text, Arena *arena) {
+Text query_text_shown(Text text, Arena *arena) {
     char *out = arena_push_array(arena, char, text.len);
     for (size_t i = 0; i < text.len; i++)
         out[i] = (uint8_t)text.at[i] < 0x20 || text.at[i] == 0x7f ? ' ' : text.at[i];
@@ -27,7 +26,7 @@ static bool add_row(const JsonValue *node, Text indent, Text branch, Table *tabl
     double self_ms, total_ms, bytes;
     if (name == NULL || name->kind != JSON_STRING || kind == NULL || kind->kind != JSON_STRING)
         return strange(err);
-    Text text = shown(name->text, table->arena);
+    Text text = query_text_shown(name->text, table->arena);
     table_cell(table, text_format(table->arena, "%.*s%.*s%.*s", TEXT_ARG(indent), TEXT_ARG(branch),
                                   TEXT_ARG(text)));
     table_cell(table, kind->text);

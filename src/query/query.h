@@ -19,6 +19,12 @@ typedef struct QueryLimits {
     int64_t points_max;    // per series; 0: LIMIT_QUERY_POINTS
 } QueryLimits;
 
+// How far a running query has come; written once per batch, read by any thread.
+typedef struct QueryProgress {
+    _Atomic uint64_t samples;
+    _Atomic int64_t memory_bytes;  // that it holds now
+} QueryProgress;
+
 typedef struct QueryRequest {
     Text text;
     int64_t start_ms, end_ms;  // equal for an instant query
@@ -31,6 +37,7 @@ typedef struct QueryRequest {
     Budget *memory;  // of all queries; may be NULL
     Clock *clock;
     _Atomic bool *cancelled;  // may be NULL
+    QueryProgress *progress;  // may be NULL
     bool measure;             // fill QueryResult.plan; needs `clock`
 } QueryRequest;
 

@@ -31,9 +31,10 @@ typedef struct Session {
     WebSocket *socket;  // NULL until the upgrade has succeeded
     Arena arena;        // of the credentials
     AccessRequest asks;
+    Text peer;
     Text tenant;  // when it began; whose turn its queries take
     _Atomic int shares;
-    _Atomic bool closed;  // also: cancel what runs
+    _Atomic bool closed;
     Subscription *subscriptions;
     size_t count;
 } Session;
@@ -48,6 +49,8 @@ struct Subscription {
     WorkerJob job;
     _Atomic int shares;
     _Atomic bool running, ended;
+    _Atomic bool cancelled;  // what runs now
+    RunningQuery listed;
 };
 
 static void session_share_end(Session *session) {
@@ -144,18 +147,38 @@ static bool ask(Subscription *subscription, const Identity *identity, Arena *are
                    .samples_max = atomic_load(&server->query_samples_max)},
         .memory = store_query_budget(server->options.store),
         .clock = clock,
-        .cancelled = &session->closed,
+        .cancelled = &subscription->cancelled,
+        .progress = &subscription->listed.progress,
     };
     query.end_ms = query.start_ms;
     SourceRange where = {0};
     count_up(&server->counters.queries, 1);
     if (!query_run(tenant == NULL ? NULL : tenant->series, &query, arena, out, &where, err)) {
         count_up(&server->counters.queries_failed, 1);
+        running_explain(&subscription->listed, err);
         return false;
     }
     count_up(&server->counters.query_samples, out->stats.samples);
     count_up(&server->counters.query_ns, (uint64_t)MAX(out->stats.run_ns, 0));
     return answer_fits(out, err);
+}
+
+// A subscription that was ended before it could be told so is not begun.
+static void list_query(Subscription *subscription, const Identity *identity) {
+    Session *session = subscription->session;
+    subscription->listed = (RunningQuery){
+        .text = subscription->query,
+        .tenant = identity->tenant,
+        .key = identity->key_id,
+        .peer = session->peer,
+        .path = TEXT("/api/traceo/v1/live"),
+        .cancelled = &subscription->cancelled,
+        .job = &subscription->job,
+        .runs = true,
+    };
+    atomic_store(&subscription->cancelled, false);
+    if (atomic_load(&subscription->ended)) atomic_store(&subscription->cancelled, true);
+    running_add(&session->server->running, &subscription->listed);
 }
 
 static void answer(Subscription *subscription) {
@@ -172,7 +195,10 @@ static void answer(Subscription *subscription) {
     }
     QueryResult result = {0};
     JsonWriter writer = message_begin(subscription->id, &out);
-    if (ask(subscription, &identity, &arena, &result, &err)) {
+    list_query(subscription, &identity);
+    bool asked = ask(subscription, &identity, &arena, &result, &err);
+    running_remove(&session->server->running, &subscription->listed);
+    if (asked) {
         write_success(&result, &writer);
     } else {
         write_failure(&err, &writer);
@@ -220,6 +246,7 @@ static void subscription_end(Session *session, Text id) {
         session->count--;
         loop_disarm(session->loop, &found->timer);
         atomic_store(&found->ended, true);
+        atomic_store(&found->cancelled, true);
         subscription_share_end(found);
         return;
     }
@@ -326,6 +353,7 @@ static Session *session_begin(Request *request) {
         .api_key = header_copy(exchange, TEXT("X-API-Key"), &session->arena),
         .tenant = header_copy(exchange, TEXT("X-Scope-OrgID"), &session->arena),
     };
+    session->peer = text_copy(exchange->peer, &session->arena);
     session->tenant = text_copy(request->identity.tenant, &session->arena);
     atomic_store(&session->shares, 1);
     return session;

@@ -5,6 +5,7 @@
 
 #include "server/counters.h"
 #include "ingest/host/host.h"
+#include "server/running.h"
 #include "server/server.h"
 #include "server/sources.h"
 #include "server/worker.h"
@@ -16,6 +17,7 @@ struct Server {
     Counters counters;
     LogDurability durability;
     Sources sources;
+    RunningList running;
     Mutex processes_lock;
     HostProcesses *processes;
     _Atomic bool ready;  // once true it stays true

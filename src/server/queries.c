@@ -17,6 +17,7 @@ static bool params_of_both(Request *request, QueryRequest *query, Error *err) {
         .memory = store_query_budget(server->options.store),
         .clock = server->options.clock,
         .cancelled = &request->cancelled,
+        .progress = &request->running.progress,
     };
     TRY(param_duration_ms(request, TEXT("lookback_delta"), atomic_load(&server->query_lookback_ms),
                           &query->lookback_ms, err));
@@ -106,6 +107,7 @@ bool request_run_query(Request *request, const QueryRequest *query, Arena *arena
     count_up(&counters->queries, 1);
     if (!query_run(tenant == NULL ? NULL : tenant->series, query, arena, out, &where, err)) {
         count_up(&counters->queries_failed, 1);
+        running_explain(&request->running, err);
         query_fault_at(request, where);
         return query_failed(request, err);
     }

@@ -27,7 +27,8 @@ typedef struct Request {
     UrlPairs params;  // of a form body, then of the query string
     _Atomic bool cancelled;
     WorkerJob job;
-    int64_t waited_ns;  // in the queue
+    RunningQuery running;  // of the query lane
+    int64_t waited_ns;     // in the queue
 
     int status;         // 200 unless set
     Text content_type;  // JSON unless set

@@ -88,6 +88,7 @@ static void hand_over(Request *request, int status, HttpResponse *response) {
     Server *server = request->server;
     HttpExchange *exchange = request->exchange;
     Clock *clock = server->options.clock;
+    running_remove(&server->running, &request->running);
     counters_request(&server->counters, request->route, status,
                      clock->monotonic_ns(clock) - exchange->started_ns);
     response->budget = request->charged > 0 ? store_query_budget(server->options.store) : NULL;

@@ -60,9 +60,10 @@ static void write_query(const RunningQuery *query, int64_t now_ns, JsonWriter *w
     pair(writer, TEXT("tenant"), query->tenant);
     pair(writer, TEXT("query"), text_shortened(query->text, TEXT_SHOWN, &arena));
     pair(writer, TEXT("path"), query->path);
-    pair(writer, TEXT("state"), atomic_load(&query->killed) ? TEXT("ending")
-                                : atomic_load(&query->runs) ? TEXT("running")
-                                                            : TEXT("queued"));
+    pair(writer, TEXT("state"),
+         atomic_load(&query->killed) ? TEXT("ending")
+         : atomic_load(&query->runs) ? TEXT("running")
+                                     : TEXT("queued"));
     pair(writer, TEXT("startedAt"), time_format_ms(query->began_ms, &arena));
     pair_i64(writer, TEXT("ageMs"), (now_ns - query->began_ns) / 1000000);
     pair_i64(writer, TEXT("samples"), (int64_t)atomic_load(&query->progress.samples));

@@ -70,6 +70,10 @@ bool serve_targets(Request *request, Error *err);
 bool serve_targets_metadata(Request *request, Error *err);
 bool serve_scrape_pools(Request *request, Error *err);
 
+// query_list.c
+bool serve_queries(Request *request, Error *err);
+bool serve_query_end(Request *request, Error *err);
+
 // remote_write.c
 bool check_remote_write(Request *request, Error *err);
 bool serve_remote_write(Request *request, Error *err);

@@ -175,6 +175,7 @@ static void run(Request *request) {
 static void run_on_worker(WorkerJob *job, int64_t waited_ns, bool expired) {
     Request *request = (Request *)((char *)job - offsetof(Request, job));
     request->waited_ns = waited_ns;
+    atomic_store(&request->running.runs, true);
     Error err = {0};
     if (expired) {
         error_set(&err, ERROR_BUSY,
@@ -184,6 +185,7 @@ static void run_on_worker(WorkerJob *job, int64_t waited_ns, bool expired) {
         request_fail(request, &err);
     } else if (atomic_load(&request->cancelled)) {
         error_set(&err, ERROR_CANCELLED, "the client went away");
+        running_explain(&request->running, &err);
         request_fail(request, &err);
     } else if (grpc_is_late(request)) {
         error_set(&err, ERROR_TIMEOUT, "the deadline of the call (grpc-timeout) is over");
@@ -191,6 +193,32 @@ static void run_on_worker(WorkerJob *job, int64_t waited_ns, bool expired) {
     } else {
         run(request);
     }
+}
+
+// It was ended while it waited.
+static void on_ended(RunningQuery *query) {
+    Request *request = (Request *)((char *)query - offsetof(Request, running));
+    Error err = {0};
+    error_set(&err, ERROR_CANCELLED, "the client went away");
+    running_explain(query, &err);
+    request_fail(request, &err);
+}
+
+// What is shown of a request on the list of queries: its expression, or its first selector.
+static void list_query(Request *request) {
+    Text text = param_text(request, TEXT("query"));
+    request->running = (RunningQuery){
+        .text = text.len > 0 ? text : param_text(request, TEXT("match[]")),
+        .tenant = request->identity.tenant,
+        .key = request->identity.key_id,
+        .peer = request->exchange->peer,
+        .agent = http_header(request->exchange, TEXT("User-Agent")),
+        .path = request->route->path,
+        .cancelled = &request->cancelled,
+        .job = &request->job,
+        .ended = on_ended,
+    };
+    running_add(&request->server->running, &request->running);
 }
 
 static void on_request(void *context, HttpExchange *exchange) {
@@ -206,6 +234,7 @@ static void on_request(void *context, HttpExchange *exchange) {
         return;
     }
     request->job = (WorkerJob){.run = run_on_worker, .tenant = request->identity.tenant};
+    if (request->route->lane == LANE_QUERY) list_query(request);
     if (!worker_pool_add(server->workers, &request->job, request->route->lane == LANE_STATUS, &err))
         request_fail(request, &err);
 }
@@ -213,7 +242,10 @@ static void on_request(void *context, HttpExchange *exchange) {
 static void on_gone(void *context, HttpExchange *exchange) {
     (void)context;
     Request *request = exchange->state;
-    if (request != NULL) atomic_store(&request->cancelled, true);
+    if (request == NULL) return;
+    atomic_store(&request->cancelled, true);
+    // One that waits gives its place to others.
+    if (worker_pool_take_back(request->server->workers, &request->job)) on_ended(&request->running);
 }
 
 // ---- Start and stop ----
@@ -236,6 +268,7 @@ bool server_start(const ServerOptions *options, Server **out, Error *err) {
     AUTO(server_free) Server *server = memory_new(Server);
     server->options = *options;
     sources_begin(&server->sources);
+    running_list_begin(&server->running, options->clock);
     mutex_begin(&server->processes_lock, LOCK_SERVER_PROCESSES);
     server->processes = host_processes_new(TEXT_NONE);
     uint64_t seed;
@@ -291,5 +324,6 @@ void server_free(Server **handle) {
     host_processes_free(&server->processes);
     mutex_end(&server->processes_lock);
     sources_end(&server->sources);
+    running_list_end(&server->running);
     memory_free(server);
 }

@@ -55,6 +55,10 @@ bool exec_tick(Exec *exec, Error *err) {
     }
     int64_t used = memory_used(exec);
     exec->memory_peak = MAX(exec->memory_peak, used);
+    if (request->progress != NULL) {
+        atomic_store_explicit(&request->progress->samples, exec->samples, memory_order_relaxed);
+        atomic_store_explicit(&request->progress->memory_bytes, used, memory_order_relaxed);
+    }
     if (exec->memory_max > 0 && used > exec->memory_max) {
         return error_set(err, ERROR_TOO_COSTLY,
                          "the query wants more than its limit of memory (%lld bytes); ask for "
