@@ -64,7 +64,8 @@ bool access_allows_host(Access *access, Text host);
 
 // What a request brought: header values as they came, TEXT_NONE where there were none.
 typedef struct AccessRequest {
-    Text authorization;  // Bearer <key>, or Basic with the key as password
+    // Bearer <key>, Token <key> or <user>:<key>, or Basic with the key as password
+    Text authorization;
     Text api_key;        // X-API-Key; looked at when there is no Authorization
     Text tenant;         // X-Scope-OrgID
 } AccessRequest;

@@ -47,6 +47,11 @@ bool key_find(const AccessRequest *request, Arena *arena, Text *out) {
         return out->at != NULL;
     }
     if (after_scheme(request->authorization, TEXT("Bearer"), out)) return true;
+    // InfluxDB's, with a user in front or without.
+    if (after_scheme(request->authorization, TEXT("Token"), out)) {
+        *out = text_slice(*out, (size_t)(text_find_char(*out, ':') + 1), out->len);
+        return true;
+    }
     Text encoded, pair;
     if (!after_scheme(request->authorization, TEXT("Basic"), &encoded)) return false;
     if (encoded.len > KEY_TEXT_MAX * 2 || !base64_decode(encoded, arena, &pair)) return false;

@@ -159,6 +159,11 @@ static Text ui_folder(const Settings *settings) {
     return text_equal(folder, TEXT("built-in")) ? TEXT_NONE : folder;
 }
 
+static Text label_or_off(const Settings *settings, SettingId id) {
+    Text label = settings_text(settings, id);
+    return text_equal(label, TEXT("off")) ? TEXT_NONE : label;
+}
+
 // Contexts are made per loop, so their number must be known.
 static int loop_count(const App *app) {
     int64_t asked = settings_number(app->settings, SETTING_SERVER_LOOPS);
@@ -190,6 +195,7 @@ static bool start_server(App *app, Error *err) {
     TRY(open_otlp(app, err));
     TRY(open_tls(app, err));
     ServerOptions options = {
+        .influx = {.db_label = label_or_off(app->settings, SETTING_INFLUX_DB_LABEL)},
         .otlp = app->otlp,
         .store = app->store,
         .access = app->access,

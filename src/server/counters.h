@@ -21,6 +21,7 @@ typedef struct Counters {
     _Atomic uint64_t nanoseconds[LANE_COUNT];
     _Atomic uint64_t samples[VERDICT_COUNT];
     _Atomic uint64_t writes_failed;
+    _Atomic uint64_t influx_lines, influx_refused, influx_texts;
     _Atomic uint64_t otlp_points, otlp_cached, otlp_rejected;
     _Atomic uint64_t auth_refused;
     _Atomic uint64_t queries, queries_failed, query_samples, query_ns;

@@ -4,7 +4,6 @@
 // encoding of the request; errors are google.rpc.Status. A client sends again after 429, 502, 503
 // and 504 and nothing else, so what may pass is 503, and what will never be taken is 400.
 
-#include "base/limits.h"
 #include "ingest/otlp/otlp.h"
 #include "server/grpc.h"
 #include "server/serve.h"
@@ -53,12 +52,7 @@ bool check_otlp_metrics(Request *request, Error *err) {
                               "OTLP is application/x-protobuf or application/json, not \"%.*s\"",
                               TEXT_ARG(type));
     }
-    Text coding = http_header(request->exchange, TEXT("Content-Encoding"));
-    Compression ignored;
-    if (compression_from_name(coding, &ignored)) return true;
-    return request_refuse(request, 415, "bad_data", err, ERROR_UNSUPPORTED,
-                          "the body may be plain, gzip, zstd, deflate or snappy, not \"%.*s\"",
-                          TEXT_ARG(coding));
+    return writer_check_coding(request, err);
 }
 
 // ---- Errors ----
@@ -86,8 +80,7 @@ static bool write_answer(Request *request, Error *err) {
         return grpc_answer(request, text_bytes(builder_text(&message)), err);
     }
     OtlpEncoding encoding = encoding_of(request);
-    request_add_header(request, TEXT("X-Traceo-Durability"),
-                       request->server->durability == LOG_MEMORY ? TEXT("memory") : TEXT("sync"));
+    request_add_header(request, TEXT("X-Traceo-Durability"), writer_durability(request));
     otlp_write_response(encoding, outcome, &request->body);
     request->content_type = media_of(encoding);
     return true;
@@ -114,19 +107,9 @@ static void answer(Request *request) {
     }
 }
 
-enum { PLAIN_KEPT_BYTES = 2 * MB };  // between requests; more is given back
-
-// The body decompressed: a view, or on `plain`.
-static bool body_of(Request *request, Builder *plain, Bytes *out, Error *err) {
-    Compression compression;
-    Text coding = http_header(request->exchange, TEXT("Content-Encoding"));
+static bool body_of(Request *request, Writer *writer, Bytes *out, Error *err) {
     if (request->is_grpc) return grpc_message(request, out, err);
-    *out = request->exchange->body;
-    if (!compression_from_name(coding, &compression)) compression = COMPRESSION_NONE;
-    if (compression == COMPRESSION_NONE) return true;
-    TRY(decompress(compression, *out, (size_t)LIMIT_BODY_DECOMPRESSED_BYTES, plain, err));
-    *out = text_bytes(builder_text(plain));
-    return true;
+    return writer_body(request, writer, out, err);
 }
 
 static bool write_metrics(Request *request, Error *err) {
@@ -135,12 +118,11 @@ static bool write_metrics(Request *request, Error *err) {
     Tenant *tenant;
     TRY(writer_tenant(request, writer, &tenant, err));
     Bytes body;
-    builder_clear(&writer->plain);
     Clock *clock = server->options.clock;
-    bool done = body_of(request, &writer->plain, &body, err) &&
+    bool done = body_of(request, writer, &body, err) &&
                 otlp_write(writer_otlp(writer, server->options.otlp), server->options.store, tenant,
                            encoding_of(request), body, clock->wall_ms(clock), &request->otlp, err);
-    if (writer->plain.capacity > PLAIN_KEPT_BYTES) builder_free(&writer->plain);
+    writer_let_go(writer);
     return done;
 }
 

@@ -70,40 +70,6 @@ static Compression compression_of(Request *request) {
 
 // ---- The answer ----
 
-// How many were refused, and as what: "3 bad_labels, 1 conflict".
-static uint64_t count_refused(const IngestOutcome *outcome, Arena *arena, Text *out) {
-    AUTO(builder_free) Builder words = {0};
-    uint64_t refused = 0;
-    for (Verdict verdict = 0; verdict < VERDICT_COUNT; verdict++) {
-        if (verdict == VERDICT_STORED || verdict == VERDICT_DUPLICATE ||
-            outcome->counts[verdict] == 0)
-            continue;
-        refused += outcome->counts[verdict];
-        if (words.len > 0) builder_add(&words, TEXT(", "));
-        builder_addf(&words, "%llu %.*s", (unsigned long long)outcome->counts[verdict],
-                     TEXT_ARG(verdict_name(verdict)));
-    }
-    *out = text_copy(builder_text(&words), arena);
-    return refused;
-}
-
-// What is wrong with the first row refused, where nothing below has said it.
-static void first_fault(const IngestOutcome *outcome, Error *out) {
-    static const char *const words[VERDICT_COUNT] = {
-        [VERDICT_CONFLICT] = "another value is stored at the time of a sample",
-        [VERDICT_TOO_OLD] = "a sample is older than what is kept",
-        [VERDICT_TOO_NEW] = "a sample lies too far in the future",
-        [VERDICT_BAD_LABELS] = "the labels of a series are not valid",
-        [VERDICT_LIMIT] = "a new series is over the quota of its tenant",
-        [VERDICT_BAD_VALUE] = "a native histogram is malformed",
-    };
-    *out = outcome->first_fault;
-    for (Verdict verdict = 0; verdict < VERDICT_COUNT && out->code == ERROR_NONE; verdict++) {
-        if (outcome->counts[verdict] > 0 && words[verdict] != NULL)
-            error_set(out, ERROR_BAD_INPUT, "%s", words[verdict]);
-    }
-}
-
 // The headers of 2.0. Called again, it replaces what it said before.
 static void say_written(Request *request, const IngestOutcome *outcome) {
     Arena *arena = request->exchange->arena;
@@ -131,25 +97,13 @@ static void say_written(Request *request, const IngestOutcome *outcome) {
 static void answer(Request *request) {
     const IngestOutcome *outcome = &request->outcome;
     if (is_version_2(request)) say_written(request, outcome);
-    Text refused_as = TEXT_NONE;
-    uint64_t refused = count_refused(outcome, request->exchange->arena, &refused_as);
-    request_add_header(request, TEXT("X-Traceo-Durability"),
-                       request->server->durability == LOG_MEMORY ? TEXT("memory") : TEXT("sync"));
-    if (refused == 0 && outcome->first_fault.code == ERROR_NONE) {
+    Error err;
+    request_add_header(request, TEXT("X-Traceo-Durability"), writer_durability(request));
+    if (!writer_refused(outcome, &err)) {
         request->status = 204;
         request_answer(request);
         return;
     }
-    // A body of new series only, over the quota: it may come again. Anything mixed must not: the
-    // good part is here.
-    bool all_over_quota =
-        refused > 0 && refused == outcome->counts[VERDICT_LIMIT] && outcome->sequence == 0;
-    Error err;
-    first_fault(outcome, &err);
-    err.code = all_over_quota ? ERROR_TOO_MANY : ERROR_BAD_INPUT;
-    error_context(&err, "%llu of %llu samples were refused (%.*s), the others are kept; the first",
-                  (unsigned long long)refused, (unsigned long long)outcome->samples,
-                  TEXT_ARG(refused_as));
     request_fail(request, &err);
 }
 
@@ -163,21 +117,11 @@ static bool ingest(Request *request, Writer *writer, Tenant *tenant, Error *err)
 }
 
 bool serve_remote_write(Request *request, Error *err) {
-    Server *server = request->server;
     Writer *writer = writer_of(request);
     Tenant *tenant;
     // Whatever goes wrong from here on, nothing is kept until answer() says otherwise.
     if (is_version_2(request)) say_written(request, &(IngestOutcome){0});
     TRY(writer_tenant(request, writer, &tenant, err));
-    if (!ingest(request, writer, tenant, err)) {
-        count_up(&server->counters.writes_failed, 1);
-        writer_note(request, protocol_of(request), request->outcome.samples, err);
-        return false;
-    }
-    writer_count(server, &request->outcome);
-    const Error *first = &request->outcome.first_fault;
-    writer_note(request, protocol_of(request), request->outcome.samples,
-                first->code == ERROR_NONE ? NULL : first);
-    writer_answer_when_durable(request, request->outcome.sequence, answer);
-    return false;  // answered, or will be
+    bool done = ingest(request, writer, tenant, err);
+    return writer_finish(request, protocol_of(request), done, NULL, answer, err);
 }

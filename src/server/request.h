@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "codec/json.h"
+#include "ingest/influx/influx.h"
 #include "net/grpc.h"
 #include "net/url.h"
 #include "query/promql/promql.h"
@@ -52,9 +53,10 @@ typedef struct Request {
     Builder unpacked;      // its message, when it was compressed; freed by the answer
     GrpcStatus fail_grpc;  // when set, request_fail uses it instead of errors.def
 
-    // A write that waits for the log: of remote write, or of OTLP.
+    // A write that waits for the log; what its protocol tells of it besides.
     IngestOutcome outcome;
     OtlpOutcome otlp;
+    InfluxOutcome influx;
     void (*answer_write)(struct Request *request);  // once it is durable
 } Request;
 

@@ -14,12 +14,14 @@ enum {
 };
 
 const FamilyRow families[FAMILY_COUNT] = {
-    [FAMILY_TRACEO] = {TEXT_INIT(""), TEXT_INIT("Traceo's own."), NULL},
-    [FAMILY_PROMETHEUS] = {TEXT_INIT("/prometheus"), TEXT_INIT("The HTTP API of Prometheus."),
+    [FAMILY_TRACEO] = {TEXT_INIT(""), TEXT_INIT("Traceo's own."), NULL, NULL},
+    [FAMILY_PROMETHEUS] = {TEXT_INIT("/prometheus"), TEXT_INIT("The HTTP API of Prometheus."), NULL,
                            NULL},
     [FAMILY_OTLP] = {TEXT_INIT("/otlp"), TEXT_INIT("OpenTelemetry's protocol over HTTP."),
-                     otlp_write_error},
-    [FAMILY_GRPC] = {TEXT_INIT(""), TEXT_INIT("gRPC methods: package.Service/Method."), NULL},
+                     otlp_write_error, NULL},
+    [FAMILY_GRPC] = {TEXT_INIT(""), TEXT_INIT("gRPC methods: package.Service/Method."), NULL, NULL},
+    [FAMILY_INFLUX] = {TEXT_INIT("/influx"), TEXT_INIT("InfluxDB's line protocol."),
+                       influx_write_error, influx_key},
 };
 
 const Route routes[ROUTE_COUNT] = {

@@ -15,6 +15,7 @@ typedef enum Family {
     FAMILY_PROMETHEUS,
     FAMILY_OTLP,
     FAMILY_GRPC,
+    FAMILY_INFLUX,
     FAMILY_COUNT
 } Family;
 typedef struct ErrorStatus ErrorStatus;
@@ -23,6 +24,8 @@ typedef struct FamilyRow {
     Text help;
     // Writes an error in the family's own form, and may choose another status; NULL: as Prometheus.
     void (*write_error)(Request *request, ErrorStatus *status, const Error *err);
+    // Finds an API key at a place of the family's own, from the head alone; NULL: there is none.
+    Text (*find_key)(Request *request);
 } FamilyRow;
 extern const FamilyRow families[FAMILY_COUNT];
 

@@ -33,7 +33,9 @@ TEST(only_health_and_the_page_without_data_are_public) {
     for (size_t i = 0; i < ROUTE_COUNT; i++) {
         RouteId id = routes[i].id;
         bool expected = id == ROUTE_HEALTHY || id == ROUTE_READY || id == ROUTE_UI_ROOT ||
-                        id == ROUTE_UI || id == ROUTE_GRPC_HEALTH;
+                        id == ROUTE_UI || id == ROUTE_GRPC_HEALTH || id == ROUTE_INFLUX_PING ||
+                        id == ROUTE_INFLUX_PING_2 || id == ROUTE_INFLUX_HEALTH ||
+                        id == ROUTE_INFLUX_HEALTH_2;
         check(t, (routes[i].needs == PERMISSION_PUBLIC) == expected);
     }
 }
@@ -197,11 +199,13 @@ static void try_route(Test *t, void *context, const Route *route, Text method, T
     int without = test_as(t, &keys->server, method, path, TEXT_NONE, TEXT_NONE).status;
     int wrong = test_as(t, &keys->server, method, path, keys->bad, TEXT_NONE).status;
     if (route->needs == PERMISSION_PUBLIC) {
+        bool ping = route->id == ROUTE_INFLUX_PING || route->id == ROUTE_INFLUX_PING_2;
         // The page leads on from /ui, and this server has none in it; a gRPC method says to
         // HTTP/1.1 that it is one.
         int expected = route->id == ROUTE_UI_ROOT     ? 302
                        : route->id == ROUTE_UI        ? 404
                        : route->family == FAMILY_GRPC ? 415
+                       : ping                         ? 204
                                                       : 200;
         check(t, without == expected && wrong == expected);
         return;
@@ -360,7 +364,7 @@ static void try_nonsense(Test *t, void *context, const Route *route, Text method
                 text_format(t->arena, "%.*s?%.*s=%s&query=up&match[]=up&start=1&end=2&step=1",
                             TEXT_ARG(path), TEXT_ARG(word), values[i]);
             int status = test_send(t, &nonsense->server, method, target, NULL, 0, TEXT_NONE).status;
-            bool fine = status == 200 || status == 400 || status == 413 || status == 422;
+            bool fine = status == 200 || status == 204 || status == 400 || status == 413 || status == 422;
             if (!fine)
                 check_failed(t, __FILE__, __LINE__, "%.*s %.*s: %d", TEXT_ARG(method),
                              TEXT_ARG(target), status);

@@ -85,6 +85,15 @@ bool check_otlp_unsupported(Request *request, Error *err);
 bool serve_otlp_metrics(Request *request, Error *err);
 void otlp_write_error(Request *request, ErrorStatus *status, const Error *err);
 
+// influx.c
+bool check_influx_write(Request *request, Error *err);
+bool serve_influx_write(Request *request, Error *err);
+bool serve_influx_ping(Request *request, Error *err);
+bool serve_influx_health(Request *request, Error *err);
+bool serve_influx_query(Request *request, Error *err);
+void influx_write_error(Request *request, ErrorStatus *status, const Error *err);
+Text influx_key(Request *request);
+
 // self_metrics.c, openapi.c
 bool serve_metrics(Request *request, Error *err);
 bool serve_openapi(Request *request, Error *err);

@@ -80,6 +80,10 @@ static bool identify(Request *request, Error *err) {
         .api_key = http_header(exchange, TEXT("X-API-Key")),
         .tenant = http_header(exchange, TEXT("X-Scope-OrgID")),
     };
+    const Route *route = request->route;
+    if (asks.authorization.len == 0 && asks.api_key.len == 0 && route != NULL &&
+        families[route->family].find_key != NULL)
+        asks.api_key = families[route->family].find_key(request);
     return access_identify(request->server->options.access, &asks, exchange->arena,
                            &request->identity, err);
 }
@@ -145,8 +149,10 @@ static bool params_read(Request *request, Error *err) {
     if (!url_pairs_parse(exchange->head.query, exchange->arena, &query, err))
         return error_context(err, "query string");
     Text type = http_header(exchange, TEXT("Content-Type")), media;
+    // Data is no form, though curl's --data-binary says so of everything.
+    bool is_data = request->route->body_max == LIMIT_HTTP_BODY_BYTES;
     bool is_form =
-        exchange->head.method == HTTP_POST && text_cut(&type, ';', &media) &&
+        exchange->head.method == HTTP_POST && !is_data && text_cut(&type, ';', &media) &&
         text_equal_ignore_case(text_trim(media), TEXT("application/x-www-form-urlencoded"));
     if (is_form && !url_pairs_parse(bytes_text(exchange->body), exchange->arena, &form, err))
         return error_context(err, "form body");

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "access/access.h"
+#include "ingest/influx/influx.h"
 #include "ingest/otlp/otlp.h"
 #include "ingest/scrape/scraper.h"
 #include "net/http.h"
@@ -75,6 +76,7 @@ typedef struct ServerScrape {
 } ServerScrape;
 
 typedef struct ServerOptions {
+    InfluxOptions influx;
     Otlp *otlp;    // NULL: OTLP is answered with 501
     Store *store;  // open; it may still be replaying, then all but health and status is 503
     Access *access;

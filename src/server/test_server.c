@@ -74,6 +74,7 @@ static void start(Test *t, TestServer *world, TestServerOptions options) {
     otlp.hash_key = store.hash_key;
     world->otlp = otlp_open(&otlp);
     ServerOptions server = {
+        .influx = {.db_label = TEXT("db")},
         .otlp = world->otlp,
         .ui = options.ui,
         .ui_folder = options.ui_folder,

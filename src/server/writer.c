@@ -2,10 +2,16 @@
 
 #include "server/writer.h"
 
+#include "base/limits.h"
+
+enum { PLAIN_KEPT_BYTES = 2 * MB };  // between requests; more is given back
+
 static void writer_free(void *user) {
     Writer *writer = user;
     ingest_sender_free(&writer->sender);
     otlp_sender_free(&writer->otlp);
+    influx_reader_free(&writer->influx);
+    write_body_free(&writer->rows);
     builder_free(&writer->plain);
     memory_free(writer);
 }
@@ -35,6 +41,88 @@ bool writer_tenant(Request *request, Writer *writer, Tenant **out, Error *err) {
     }
     *out = writer->tenant;
     return true;
+}
+
+bool writer_check_coding(Request *request, Error *err) {
+    Text coding = http_header(request->exchange, TEXT("Content-Encoding"));
+    Compression ignored;
+    if (compression_from_name(coding, &ignored)) return true;
+    return request_refuse(request, 415, "bad_data", err, ERROR_UNSUPPORTED,
+                          "the body may be plain, gzip, zstd, deflate or snappy, not \"%.*s\"",
+                          TEXT_ARG(coding));
+}
+
+bool writer_body(Request *request, Writer *writer, Bytes *out, Error *err) {
+    Compression compression;
+    Text coding = http_header(request->exchange, TEXT("Content-Encoding"));
+    *out = request->exchange->body;
+    if (!compression_from_name(coding, &compression)) compression = COMPRESSION_NONE;
+    if (compression == COMPRESSION_NONE || out->len == 0) return true;
+    builder_clear(&writer->plain);
+    TRY(decompress(compression, *out, (size_t)LIMIT_BODY_DECOMPRESSED_BYTES, &writer->plain, err));
+    *out = text_bytes(builder_text(&writer->plain));
+    return true;
+}
+
+void writer_let_go(Writer *writer) {
+    if (writer->plain.capacity > PLAIN_KEPT_BYTES) builder_free(&writer->plain);
+    write_body_clear(&writer->rows);
+    if (write_body_bytes_kept(&writer->rows) > PLAIN_KEPT_BYTES) write_body_free(&writer->rows);
+    if (writer->influx.arena.bytes > PLAIN_KEPT_BYTES) arena_free(&writer->influx.arena);
+}
+
+// ---- What became of the rows ----
+
+// How many were refused, and as what: "3 bad_labels, 1 conflict".
+static uint64_t count_refused(const IngestOutcome *outcome, Builder *words) {
+    uint64_t refused = 0;
+    for (Verdict verdict = 0; verdict < VERDICT_COUNT; verdict++) {
+        if (verdict == VERDICT_STORED || verdict == VERDICT_DUPLICATE ||
+            outcome->counts[verdict] == 0)
+            continue;
+        refused += outcome->counts[verdict];
+        if (words->len > 0) builder_add(words, TEXT(", "));
+        builder_addf(words, "%llu %.*s", (unsigned long long)outcome->counts[verdict],
+                     TEXT_ARG(verdict_name(verdict)));
+    }
+    return refused;
+}
+
+// What is wrong with the first row refused, where nothing below has said it.
+static void first_fault(const IngestOutcome *outcome, Error *out) {
+    static const char *const words[VERDICT_COUNT] = {
+        [VERDICT_CONFLICT] = "another value is stored at the time of a sample",
+        [VERDICT_TOO_OLD] = "a sample is older than what is kept",
+        [VERDICT_TOO_NEW] = "a sample lies too far in the future",
+        [VERDICT_BAD_LABELS] = "the labels of a series are not valid",
+        [VERDICT_LIMIT] = "a new series is over the quota of its tenant",
+        [VERDICT_BAD_VALUE] = "a native histogram is malformed",
+    };
+    *out = outcome->first_fault;
+    for (Verdict verdict = 0; verdict < VERDICT_COUNT && out->code == ERROR_NONE; verdict++) {
+        if (outcome->counts[verdict] > 0 && words[verdict] != NULL)
+            error_set(out, ERROR_BAD_INPUT, "%s", words[verdict]);
+    }
+}
+
+bool writer_refused(const IngestOutcome *outcome, Error *err) {
+    AUTO(builder_free) Builder refused_as = {0};
+    uint64_t refused = count_refused(outcome, &refused_as);
+    if (refused == 0 && outcome->first_fault.code == ERROR_NONE) return false;
+    // A body of new series only, over the quota: it may come again. Anything mixed must not: the
+    // good part is here.
+    bool all_over_quota =
+        refused > 0 && refused == outcome->counts[VERDICT_LIMIT] && outcome->sequence == 0;
+    first_fault(outcome, err);
+    err->code = all_over_quota ? ERROR_TOO_MANY : ERROR_BAD_INPUT;
+    error_context(err, "%llu of %llu samples were refused (%.*s), the others are kept; the first",
+                  (unsigned long long)refused, (unsigned long long)outcome->samples,
+                  TEXT_ARG(builder_text(&refused_as)));
+    return true;
+}
+
+Text writer_durability(const Request *request) {
+    return request->server->durability == LOG_MEMORY ? TEXT("memory") : TEXT("sync");
 }
 
 void writer_count(Server *server, const IngestOutcome *outcome) {
@@ -75,4 +163,20 @@ void writer_answer_when_durable(Request *request, uint64_t sequence,
     }
     request->answer_write = answer;
     store_when_durable(request->server->options.store, sequence, when_durable, request);
+}
+
+bool writer_finish(Request *request, Text protocol, bool done, const Error *fault,
+                   void (*answer)(Request *request), Error *err) {
+    Server *server = request->server;
+    const IngestOutcome *outcome = &request->outcome;
+    if (!done) {
+        count_up(&server->counters.writes_failed, 1);
+        writer_note(request, protocol, outcome->samples, err);
+        return false;
+    }
+    writer_count(server, outcome);
+    if (fault == NULL && outcome->first_fault.code != ERROR_NONE) fault = &outcome->first_fault;
+    writer_note(request, protocol, outcome->samples, fault);
+    writer_answer_when_durable(request, outcome->sequence, answer);
+    return false;  // answered, or will be
 }
