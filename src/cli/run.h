@@ -7,6 +7,7 @@ ExitCode command_check(Call *call, Error *err);
 ExitCode command_completion(Call *call, Error *err);
 ExitCode command_doctor(Call *call, Error *err);
 ExitCode command_help(Call *call, Error *err);
+ExitCode command_import(Call *call, Error *err);
 ExitCode command_inspect(Call *call, Error *err);
 ExitCode command_key(Call *call, Error *err);
 ExitCode command_man(Call *call, Error *err);

@@ -11,7 +11,7 @@ typedef enum OsCall {
     OS_CALL_SIGNALS,       // signals_begin
     OS_CALL_POLLER_OPEN,   // each of the two descriptors of a poller
     OS_CALL_LISTEN,        // each step of socket_listen
-    OS_CALL_FILE_READ,     // process_read_file, stream_read_in: each open, each read
+    OS_CALL_FILE_READ,  // process_read_file, stream_read_in, stream_read_some: each open, each read
     OS_CALL_STREAM_WRITE,  // standard output and standard error
     OS_CALL_MOUNT_SPACE,
     OS_CALL_ASK,  // what answers 0 or nothing when it fails: names, folders, limits, counts

@@ -202,6 +202,19 @@ bool stream_read_in(int64_t bytes_max, Builder *out, Error *err) {
     return read_all(STDIN_FILENO, "the standard input", bytes_max, out, err);
 }
 
+bool stream_read_some(void *into, size_t len, size_t *got, Error *err) {
+    for (;;) {
+        ssize_t count = call_fault(OS_CALL_FILE_READ) ? -1 : read(STDIN_FILENO, into, len);
+        if (count >= 0) {
+            *got = (size_t)count;
+            return true;
+        }
+        if (errno == EINTR) continue;
+        return error_set(err, error_code_from_errno(errno, ERROR_IO),
+                         "reading the standard input: %s", strerrordesc_np(errno));
+    }
+}
+
 bool stream_in_is_terminal(void) {
     return isatty(STDIN_FILENO) == 1;
 }

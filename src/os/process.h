@@ -31,6 +31,8 @@ void signals_raise(SignalKind kind);          // from inside: as if the signal h
 must_use bool stream_write_out(Text text, Error *err);
 void stream_write_err(Text text);
 must_use bool stream_read_in(int64_t bytes_max, Builder *out, Error *err);  // all of standard input
+// At most `len` bytes of standard input, waiting for the first; `*got` 0 at its end.
+must_use bool stream_read_some(void *into, size_t len, size_t *got, Error *err);
 bool stream_out_is_terminal(void);
 bool stream_err_is_terminal(void);
 bool stream_in_is_terminal(void);

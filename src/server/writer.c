@@ -121,6 +121,12 @@ bool writer_refused(const IngestOutcome *outcome, Error *err) {
     return true;
 }
 
+Text writer_refused_counts(const IngestOutcome *outcome, Arena *arena) {
+    AUTO(builder_free) Builder words = {0};
+    count_refused(outcome, &words);
+    return text_copy(builder_text(&words), arena);
+}
+
 Text writer_durability(const Request *request) {
     return request->server->durability == LOG_MEMORY ? TEXT("memory") : TEXT("sync");
 }

@@ -1,0 +1,28 @@
+// A line that is read, written and read again is the same line.
+
+#include "base/assert.h"
+#include "ingest/backfill/json_lines.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    JsonLine first = {0}, again = {0};
+    Error err;
+    if (json_line_read((Text){(const char *)data, size}, &first, &err)) {
+        Builder out = {0};
+        json_line_write(first.labels, (Samples){first.samples.at, first.samples.count}, &out);
+        bool read = json_line_read(builder_text(&out), &again, &err);
+        assert(read);
+        assert(labels_equal(first.labels, again.labels));
+        assert(first.samples.count == again.samples.count);
+        for (size_t i = 0; i < first.samples.count; i++) {
+            assert(first.samples.at[i].time_ms == again.samples.at[i].time_ms);
+            double a = first.samples.at[i].value, b = again.samples.at[i].value;
+            assert(double_bits(a) == double_bits(b) || (isnan(a) && isnan(b)));
+        }
+        builder_free(&out);
+    }
+    json_line_free(&first);
+    json_line_free(&again);
+    return 0;
+}

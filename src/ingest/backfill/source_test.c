@@ -1,0 +1,162 @@
+// Lines of JSON and OpenMetrics text as sources: what they give, what they refuse, going on from a
+// place.
+
+#include "base/test.h"
+#include "ingest/backfill/json_lines.h"
+#include "ingest/backfill/source.h"
+#include "os/process.h"
+
+static Text printed(Test *t, const BackfillRow *row) {
+    AUTO(builder_free) Builder out = {0};
+    json_line_write(row->labels, row->samples, &out);
+    return text_copy(text_trim(builder_text(&out)), t->arena);
+}
+
+// A file with this content, removed by file_end.
+static Text file_begin(Test *t, const char *content) {
+    static int number;
+    Text name = text_format(t->arena, "source_test.%lld.%d", (long long)process_id(), number++);
+    check_ok(t, disk_replace(disk_real(), TEXT("/tmp"), name,
+                             text_bytes(text_from_cstring(content)), t->err));
+    return text_format(t->arena, "/tmp/%.*s", TEXT_ARG(name));
+}
+
+static void file_end(Test *t, Text path) {
+    check_ok(t, disk_real()->remove(disk_real(), path, t->err));
+}
+
+// All rows from `place` on (empty: the beginning), one per line.
+static bool rows_of(Test *t, Text path, Text place, Text *out, Text *last_place) {
+    AUTO(source_close) Source *source = NULL;
+    AUTO(builder_free) Builder rows = {0}, places = {0};
+    TRY(source_open(SOURCE_UNKNOWN, disk_real(), path, &source, t->err));
+    if (place.len > 0) TRY(source_seek(source, place, t->err));
+    for (;;) {
+        BackfillRow row;
+        bool found;
+        TRY(source_next(source, &row, &found, t->err));
+        if (!found) break;
+        builder_addf(&rows, "%.*s\n", TEXT_ARG(printed(t, &row)));
+        if (places.len == 0) source_position(source, &places);
+    }
+    *out = text_copy(builder_text(&rows), t->arena);
+    if (last_place != NULL) *last_place = text_copy(builder_text(&places), t->arena);
+    return true;
+}
+
+TEST(a_line_is_written_as_it_was_read) {
+    static const char *const lines[] = {
+        "{\"metric\":{\"__name__\":\"up\",\"job\":\"a\"},\"values\":[1,0.5,-2e-7],"
+        "\"timestamps\":[1700000000000,1700000015000,1700000030000]}",
+        "{\"metric\":{\"__name__\":\"x\",\"l\":\"\xc3\xa4 \\\"q\\\"\"},"
+        "\"values\":[null,\"Infinity\",\"-Infinity\",\"NaN\"],\"timestamps\":[-5,0,1,2]}",
+        "{\"metric\":{\"__name__\":\"e\"},\"values\":[],\"timestamps\":[]}",
+    };
+    JsonLine line = {0};
+    for (size_t i = 0; i < COUNT(lines); i++) {
+        check_ok(t, json_line_read(text_from_cstring(lines[i]), &line, t->err));
+        AUTO(builder_free) Builder out = {0};
+        json_line_write(line.labels, (Samples){line.samples.at, line.samples.count}, &out);
+        check_text(t, text_from_cstring(lines[i]), text_trim(builder_text(&out)));
+    }
+    check_ok(t, json_line_read(text_from_cstring(lines[1]), &line, t->err));
+    check(t, is_stale(line.samples.at[1 - 1].value) && !is_stale(line.samples.at[3].value));
+    json_line_free(&line);
+}
+
+TEST(a_line_that_is_not_whole_is_refused) {
+    static const char *const lines[] = {
+        "",
+        "[]",
+        "{\"metric\":{\"__name__\":\"a\"},\"values\":[1],\"timestamps\":[]}",
+        "{\"metric\":{\"__name__\":\"a\"},\"values\":[1],\"timestamps\":[1.5]}",
+        "{\"metric\":{\"__name__\":\"a\"},\"values\":[true],\"timestamps\":[1]}",
+        "{\"metric\":{\"__name__\":\"a\"},\"values\":[\"1x\"],\"timestamps\":[1]}",
+        "{\"metric\":{\"__name__\":1},\"values\":[1],\"timestamps\":[1]}",
+        "{\"metric\":{},\"values\":[1],\"timestamps\":[1]}",
+        "{\"values\":[1],\"timestamps\":[1]}",
+        "{\"metric\":{\"__name__\":\"a\"},\"values\":[1],\"timestamps\":[1],\"x\":1}",
+        "{\"metric\":{\"__name__\":\"a\"},\"values\":[1],\"timestamps\":[1]} 1",
+        "{\"metric\":{\"__name__\":\"a\"},\"values\":[1],\"timestamps\":[1]",
+    };
+    JsonLine line = {0};
+    for (size_t i = 0; i < COUNT(lines); i++)
+        check_error(t, json_line_read(text_from_cstring(lines[i]), &line, t->err), ERROR_BAD_INPUT);
+    json_line_free(&line);
+}
+
+TEST(a_file_of_lines_goes_on_from_a_place) {
+    Text path = file_begin(t,
+                           "{\"metric\":{\"__name__\":\"a\"},\"values\":[1],\"timestamps\":[1]}\n\n"
+                           "{\"metric\":{\"__name__\":\"b\"},\"values\":[2],\"timestamps\":[2]}\r\n"
+                           "{\"metric\":{\"__name__\":\"c\"},\"values\":[3],\"timestamps\":[3]}");
+    Text all, rest, place;
+    check_ok(t, rows_of(t, path, TEXT_NONE, &all, &place));
+    check_ok(t, rows_of(t, path, place, &rest, NULL));
+    check(t, text_ends_with(all, rest) && text_find(rest, TEXT("\"b\"")) > 0 &&
+                 text_find(rest, TEXT("\"a\"")) < 0);
+    check_error(t, rows_of(t, path, TEXT("victoriametrics 9 3"), &rest, NULL), ERROR_BAD_INPUT);
+    check_error(t, rows_of(t, path, TEXT("openmetrics 9 3"), &rest, NULL), ERROR_BAD_INPUT);
+    file_end(t, path);
+    path =
+        file_begin(t, "{\"metric\":{\"__name__\":\"a\"},\"values\":[1],\"timestamps\":[1]}\n{\n");
+    check_error(t, rows_of(t, path, TEXT_NONE, &all, NULL), ERROR_BAD_INPUT);
+    check(t, strstr(t->err->message, ", line 2: ") != NULL);
+    file_end(t, path);
+}
+
+TEST(openmetrics_gives_one_row_for_the_lines_of_a_series) {
+    Text path = file_begin(t,
+                           "# HELP http_requests Requests.\n# TYPE http_requests counter\n"
+                           "http_requests_total{code=\"200\"} 1 1700000000\n"
+                           "http_requests_total{code=\"200\"} 2 1700000015.5\n"
+                           "http_requests_total{code=\"500\"} 3 1700000000\n"
+                           "# TYPE x gauge\nx NaN 1\nx 5 2\nx +Inf 3\n# EOF\n");
+    Text all, rest, place;
+    check_ok(t, rows_of(t, path, TEXT_NONE, &all, &place));
+    check_text(
+        t,
+        TEXT("{\"metric\":{\"__name__\":\"http_requests_total\",\"code\":\"200\"},\"values\":"
+             "[1,2],\"timestamps\":[1700000000000,1700000015500]}\n"
+             "{\"metric\":{\"__name__\":\"http_requests_total\",\"code\":\"500\"},\"values\":"
+             "[3],\"timestamps\":[1700000000000]}\n"
+             "{\"metric\":{\"__name__\":\"x\"},\"values\":[\"NaN\",5,\"Infinity\"],"
+             "\"timestamps\":[1000,2000,3000]}\n"),
+        all);
+    check_ok(t, rows_of(t, path, place, &rest, NULL));
+    check(t, text_ends_with(all, rest) && text_find(rest, TEXT("\"500\"")) > 0 &&
+                 text_find(rest, TEXT("\"200\"")) < 0);
+    file_end(t, path);
+}
+
+TEST(openmetrics_without_times_or_end_is_refused) {
+    Text all;
+    Text path = file_begin(t, "# TYPE x gauge\nx 5\n# EOF\n");
+    check_error(t, rows_of(t, path, TEXT_NONE, &all, NULL), ERROR_BAD_INPUT);
+    check(t, strstr(t->err->message, "line 2, column 1: a timestamp is missing") != NULL);
+    file_end(t, path);
+    path = file_begin(t, "# TYPE x gauge\nx 5 1\n");
+    check_error(t, rows_of(t, path, TEXT_NONE, &all, NULL), ERROR_BAD_INPUT);
+    check(t, strstr(t->err->message, "# EOF") != NULL);
+    file_end(t, path);
+}
+
+TEST(a_block_goes_on_from_a_place) {
+    Text path = test_data_folder(t, "tsdb-blocks/victoriametrics/prometheus/snapshots");
+    path = text_format(t->arena, "%.*s/20250602T205846Z-7e03e43cf46dda03", TEXT_ARG(path));
+    Text all, rest, place;
+    check_ok(t, rows_of(t, path, TEXT_NONE, &all, &place));
+    check_text(t, TEXT("prometheus 01JWS713P2E4MQW7T643GYGD69 0"), place);
+    check_ok(t, rows_of(t, path, TEXT("prometheus 01JWS713P2E4MQW7T643GYGD69 2400"), &rest, NULL));
+    check(t, rest.len > 0 && rest.len < all.len / 10 && text_ends_with(all, rest));
+    check_ok(t, rows_of(t, path, TEXT("prometheus end 0"), &rest, NULL));
+    check_i64(t, 0, (int64_t)rest.len);
+    check_error(t,
+                rows_of(t, path, TEXT("prometheus 01JWS713P2E4MQW7T643GYGD69 9999"), &rest, NULL),
+                ERROR_NOT_FOUND);
+}
+
+TEST_MAIN("backfill/source", CASE(a_line_is_written_as_it_was_read),
+          CASE(a_line_that_is_not_whole_is_refused), CASE(a_file_of_lines_goes_on_from_a_place),
+          CASE(openmetrics_gives_one_row_for_the_lines_of_a_series),
+          CASE(openmetrics_without_times_or_end_is_refused), CASE(a_block_goes_on_from_a_place))
