@@ -33,6 +33,18 @@ export interface ChartProps {
   log?: boolean; // a logarithmic axis of values; what is not above zero is not drawn
   focused?: string; // the name of the series in the foreground, where the legend is the caller's
   onPlot?: (plot: uPlot | undefined) => void; // for who must know where a value is on the screen
+  paint?: Painting; // drawn in place of lines (heat-map.tsx)
+  over?: (plot: uPlot) => void; // drawn above the lines; another function is drawn anew
+  say?: (at: number | undefined) => string; // what screen readers hear instead of the lines' values
+  within?: readonly [number, number]; // values that the axis shows, too
+}
+
+/** A picture of the caller's own, between `low` and `high` of a value axis of its own. */
+export interface Painting {
+  draw: (plot: uPlot) => void;
+  low: number;
+  high: number;
+  ticks: (most: number) => readonly { at: number; text: string }[];
 }
 
 /** The moment under the pointer or the arrow keys, for all charts of the page; undefined when nowhere. */
@@ -47,8 +59,8 @@ interface View {
 // More points than this in sight are drawn pixel by pixel (dense.ts).
 const DENSE_POINTS = 60000;
 
-const SIDE = 58; // px for the y axis: the same everywhere, so that charts line up
-const PAD = 8; // px on the right
+export const SIDE = 58; // px for the y axis: the same everywhere, so that charts line up
+export const PAD = 8; // px on the right
 
 function css(element: Element, name: string): string {
   return getComputedStyle(element).getPropertyValue(name).trim();
@@ -87,12 +99,13 @@ export function Chart(props: ChartProps) {
   const visible = all.map((one, i) => ({ ...one, color: colors[i]! })).filter((one) => !hidden.has(one.name));
   const inSight = data === undefined ? 0 : lowerBound(data.times, span.toMs) - lowerBound(data.times, span.fromMs);
   const isDense = !stacked && !props.log && inSight * visible.length > DENSE_POINTS;
-  const shape = JSON.stringify([isDense, visible.map((one) => [one.name, one.color]), stacked, theme, zoneName, unit, props.min, props.max, props.log]);
+  const shape = JSON.stringify([isDense, visible.map((one) => [one.name, one.color]), stacked, theme, zoneName, unit, props.min, props.max, props.log, props.paint !== undefined]);
   const ratio = globalThis.devicePixelRatio || 1;
 
   const denseOld = useRef<DenseView | undefined>(undefined);
   const view = useMemo<View>(() => {
     const times = data?.times ?? [];
+    if (props.paint !== undefined) return { times: [span.fromMs / 1000, span.toMs / 1000], shown: [[props.paint.low, props.paint.high]] };
     if (isDense) {
       const columns = Math.max(50, Math.round((width - SIDE - PAD) * ratio));
       const dense = denseView(times, visible.map((one) => one.values), span.fromMs, span.toMs, columns, denseOld.current);
@@ -107,7 +120,7 @@ export function Chart(props: ChartProps) {
     const picked = downsample(times, visible.map((one) => one.values), from, to, columns);
     if (props.log) for (const values of picked.values) values.forEach((value, i) => value !== null && value <= 0 && (values[i] = null));
     return { times: picked.times.map((time) => time / 1000), shown: stacked ? stack(picked.values) : picked.values };
-  }, [data, span.fromMs, span.toMs, width, shape]);
+  }, [data, span.fromMs, span.toMs, width, shape, props.paint]);
 
   // What the drawing hook looks at; it is called from within uPlot.
   const viewNow = useRef(view);
@@ -133,7 +146,8 @@ export function Chart(props: ChartProps) {
     const grid = css(element, '--chart-grid');
     const ink = css(element, '--ink-3');
     const font = '11px ' + css(element, '--font');
-    const order = isDense ? [] : visible.map((_, i) => i);
+    const bare = isDense || props.paint !== undefined; // no lines of uPlot's
+    const order = bare ? [] : visible.map((_, i) => i);
     const series: uPlot.Series[] = order.map((i) => ({
       label: visible[i]!.name,
       stroke: visible[i]!.color,
@@ -153,7 +167,7 @@ export function Chart(props: ChartProps) {
             const shown = pan.current.span ?? latest.current.span;
             return [shown.fromMs / 1000, shown.toMs / 1000];
           } },
-        y: { distr: props.log ? 3 : 1, log: 10, range: (_, low, high) => pan.current.y ?? (props.log ? logRange(low, high) : yRange(low, high, latest.current)) },
+        y: { distr: props.log ? 3 : 1, log: 10, range: (_, low, high) => pan.current.y ?? valueRange(low, high, latest.current) },
       },
       axes: [
         {
@@ -180,10 +194,11 @@ export function Chart(props: ChartProps) {
           ticks: { show: false },
           space: 30,
           incrs: unit === 'bytes' || unit === 'bytes/s' ? BINARY_STEPS : DECIMAL_STEPS,
-          values: (_, splits) => (props.log ? splits.map((split) => (split === null ? '' : valueText(split, unit))) : axisTexts(splits, unit)),
+          ...(props.paint === undefined ? {} : { splits: (u: uPlot) => ticksNow(latest.current, u).map((tick) => tick.at), filter: (_: uPlot, splits: number[]) => splits }),
+          values: (u, splits) => (props.paint !== undefined ? ticksNow(latest.current, u).map((tick) => tick.text) : props.log ? splits.map((split) => (split === null ? '' : valueText(split, unit))) : axisTexts(splits, unit)),
         },
       ],
-      series: [{}, ...(isDense ? [{ paths: () => null, points: { show: false } }] : series)],
+      series: [{}, ...(bare ? [{ paths: () => null, points: { show: false } }] : series)],
       bands,
       cursor: {
         y: false,
@@ -195,11 +210,18 @@ export function Chart(props: ChartProps) {
             return null;
           },
         },
-        points: { size: 5, width: 0, fill: (_, i) => visible[i - 1]?.color ?? ink, show: !isDense && visible.length <= 30 },
+        points: { size: 5, width: 0, fill: (_, i) => visible[i - 1]?.color ?? ink, show: !bare && visible.length <= 30 },
       },
       hooks: {
         // While the hand moves the chart its picture is moved instead (pan.ts).
-        drawAxes: [(u) => pan.current.span === undefined && drawDense(u, viewNow.current.dense, visibleNow.current, focusNow.current, ratio)],
+        drawAxes: [
+          (u) => {
+            if (pan.current.span !== undefined) return;
+            if (latest.current.paint !== undefined) latest.current.paint.draw(u);
+            else drawDense(u, viewNow.current.dense, visibleNow.current, focusNow.current, ratio);
+          },
+        ],
+        draw: [(u) => pan.current.span === undefined && latest.current.over?.(u)],
         setCursor: [
           (u) => {
             if (!element.matches(':hover')) return; // moved by a neighbour
@@ -240,6 +262,10 @@ export function Chart(props: ChartProps) {
     plot.current?.setData([view.times, ...view.shown] as uPlot.AlignedData);
   }, [view]);
 
+  useEffect(() => {
+    plot.current?.redraw(false, false);
+  }, [props.over]);
+
   // The pointer of a neighbour.
   useEffect(
     () =>
@@ -264,12 +290,12 @@ export function Chart(props: ChartProps) {
     u.redraw(false);
   }, [focus, shape]);
 
-  const description = useMemo(() => describe(title, data?.series ?? [], unit), [data, unit, title]);
+  const description = useMemo(() => (props.say === undefined ? describe(title, data?.series ?? [], unit) : props.say(undefined)), [data, unit, title, props.say]);
   const rows: LegendRow[] = legend === 'none' ? [] : all.map((one, i) => ({ name: one.name, color: colors[i]!, hidden: hidden.has(one.name), values: one.values }));
   const hide = (next: Set<string>) => (props.onHide ?? setOwnHidden)(next);
 
   const at = hovered.value;
-  const told = at === undefined ? description : clockText(at, zoneName) + ': ' + nearest(data, at, unit);
+  const told = at === undefined ? description : clockText(at, zoneName) + ': ' + (props.say?.(at) ?? nearest(data, at, unit));
 
   return (
     <figure class="chart">
@@ -291,7 +317,7 @@ export function Chart(props: ChartProps) {
         onKeyDown={(event) => keyDown(event, data, span)}
         onDblClick={() => history.back()}
       />
-      {data !== undefined && all.length === 0 && <div class="chart-empty">No data in this range</div>}
+      {data !== undefined && all.length === 0 && props.paint === undefined && <div class="chart-empty">No data in this range</div>}
       {props.busy && <div class="chart-busy" aria-hidden="true" />}
       {legend !== 'none' && rows.length > 0 && (
         <Legend rows={rows} times={data?.times ?? []} unit={unit} table={legend === 'table'} onFocus={setFocus} onHide={hide} hovered={at} />
@@ -331,6 +357,17 @@ function drawDense(u: uPlot, dense: DenseView | undefined, visible: readonly { n
   });
   context.putImageData(image, 0, 0);
   u.ctx.drawImage(canvas, left, top, width, height);
+}
+
+function ticksNow(props: ChartProps, u: uPlot): readonly { at: number; text: string }[] {
+  return props.paint?.ticks(Math.max(2, Math.floor(u.height / 30))) ?? [];
+}
+
+function valueRange(low: number | null, high: number | null, props: ChartProps): [number, number] {
+  if (props.paint !== undefined) return [props.paint.low, props.paint.high];
+  const within = props.within;
+  if (within !== undefined && low !== null && high !== null) [low, high] = [Math.min(low, within[0]), Math.max(high, within[1])];
+  return props.log ? logRange(low, high) : yRange(low, high, props);
 }
 
 function yRange(low: number | null, high: number | null, props: ChartProps): [number, number] {

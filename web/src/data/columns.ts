@@ -41,15 +41,21 @@ export function legendText(template: string, labels: Labels): string {
 
 /**
  * A range query's matrix on its grid of steps. What is not finite (NaN, Inf) cannot be drawn and is a gap; `notFinite`
- * says how many there were, so that the page can say so.
+ * says how many there were, so that the page can say so. Native histograms are no lines: `histograms` counts the series
+ * that are only that.
  */
-export function columnsOf(data: QueryData, fromMs: number, toMs: number, stepMs: number, legend: string | ((labels: Labels) => string) = ''): Columns & { notFinite: number } {
+export function columnsOf(data: QueryData, fromMs: number, toMs: number, stepMs: number, legend: string | ((labels: Labels) => string) = ''): Columns & { notFinite: number; histograms: number } {
   const count = Math.floor((toMs - fromMs) / stepMs) + 1;
   const times = Array.from({ length: Math.max(count, 0) }, (_, i) => fromMs + i * stepMs);
   const series: Column[] = [];
   let notFinite = 0;
+  let histograms = 0;
   if (data.resultType === 'matrix') {
     for (const row of data.result) {
+      if (row.values === undefined && row.histograms !== undefined) {
+        histograms++;
+        continue;
+      }
       const values: (number | null)[] = new Array<number | null>(times.length).fill(null);
       for (const [seconds, text] of row.values ?? []) {
         const at = Math.round((seconds * 1000 - fromMs) / stepMs);
@@ -60,7 +66,7 @@ export function columnsOf(data: QueryData, fromMs: number, toMs: number, stepMs:
       series.push({ name: typeof legend === 'function' ? legend(row.metric) : legendText(legend, row.metric), labels: row.metric, values });
     }
   }
-  return { times, series, notFinite };
+  return { times, series, notFinite, histograms };
 }
 
 export interface Summary {

@@ -2,7 +2,7 @@
 // so a page that is open all day costs the server next to nothing.
 import { useRef } from 'preact/hooks';
 import { now, span } from '../state';
-import { queryRange, type Labels } from './api';
+import { queryRange, type CallOptions, type Labels } from './api';
 import { columnsOf, NO_COLUMNS, type Column, type Columns } from './columns';
 import { useResource, type Resource } from './resource';
 import { alignSpan, stepFor } from './step';
@@ -17,7 +17,8 @@ export interface LiveData extends Columns {
   warnings: string[];
 }
 
-interface Kept extends LiveData {
+/** An answer that a later question of the same `key` goes on from. */
+export interface Kept extends LiveData {
   key: string;
 }
 
@@ -59,31 +60,35 @@ export interface LiveOptions {
   window?: (stepMs: number) => string;
 }
 
+/** What makes two questions the same but for the time that passed between them. */
+export function followKey(text: string, stepMs: number, asked: Span): string {
+  return JSON.stringify([text, stepMs, Math.round((asked.toMs - asked.fromMs) / stepMs)]);
+}
+
+/** The expression over `asked`; where `old` answers a part of it, only the rest is asked for. */
+export async function followRange(old: Kept | undefined, text: string, asked: Span, stepMs: number, legend: string | ((labels: Labels) => string), options: CallOptions): Promise<Kept> {
+  const key = followKey(text, stepMs, asked);
+  const aligned = alignSpan(asked, stepMs);
+  const overlap = old !== undefined && old.key === key && aligned.fromMs >= old.span.fromMs && aligned.fromMs < old.span.toMs && aligned.toMs >= old.span.toMs;
+  const fromMs = overlap ? Math.max(aligned.fromMs, old.span.toMs - TAIL_POINTS * stepMs) : aligned.fromMs;
+  const answer = await queryRange(text, fromMs, aligned.toMs, stepMs, options);
+  const tail = columnsOf(answer.data, fromMs, aligned.toMs, stepMs, legend);
+  const columns = overlap ? joinColumns(cutColumns(old, aligned.fromMs), tail) : tail;
+  return { ...(columns ?? NO_COLUMNS), span: aligned, stepMs, warnings: answer.warnings, key };
+}
+
 /** The expression over the span in force, kept up to date with the page's clock. */
 export function useLive(expr: string | ((stepMs: number) => string), options: LiveOptions = {}): Resource<LiveData> {
   const kept = useRef<Kept | undefined>(undefined);
   const asked = span.value;
   const stepMs = stepFor(asked, options.pixels ?? 600, options.leastStepMs ?? 1000);
   const text = typeof expr === 'function' ? expr(stepMs) : expr;
-  const length = asked.toMs - asked.fromMs;
-  const key = JSON.stringify([text, stepMs, Math.round(length / stepMs)]);
   // A range that stands still is a question of its own; one that moves is the same question, asked again.
   const still = Math.abs(asked.toMs - now.value) > 1000;
 
   return useResource<LiveData>(
-    async (signal) => {
-      const aligned = alignSpan(asked, stepMs);
-      const old = kept.current;
-      const overlap = old !== undefined && old.key === key && aligned.fromMs >= old.span.fromMs && aligned.fromMs < old.span.toMs && aligned.toMs >= old.span.toMs;
-      const fromMs = overlap ? Math.max(aligned.fromMs, old.span.toMs - TAIL_POINTS * stepMs) : aligned.fromMs;
-      const answer = await queryRange(text, fromMs, aligned.toMs, stepMs, { signal });
-      const tail = columnsOf(answer.data, fromMs, aligned.toMs, stepMs, options.legend ?? '');
-      const columns = overlap ? joinColumns(cutColumns(old, aligned.fromMs), tail) : tail;
-      const next: Kept = { ...(columns ?? NO_COLUMNS), span: aligned, stepMs, warnings: answer.warnings, key };
-      kept.current = next;
-      return next;
-    },
-    still ? [text, stepMs, asked.fromMs, asked.toMs] : [text, stepMs, length],
+    async (signal) => (kept.current = await followRange(kept.current, text, asked, stepMs, options.legend ?? '', { signal })),
+    still ? [text, stepMs, asked.fromMs, asked.toMs] : [text, stepMs, asked.toMs - asked.fromMs],
     now.value,
   );
 }

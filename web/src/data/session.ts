@@ -1,5 +1,6 @@
 // The API key and the tenant of this browser tab. They are kept in sessionStorage: gone with the tab, never in the URL.
-import { signal } from '@preact/signals';
+import { computed, signal } from '@preact/signals';
+import { param } from '../router';
 
 function stored(name: string): string {
   try {
@@ -21,6 +22,9 @@ function keep(name: string, value: string): void {
 export const apiKey = signal(stored('traceo.key'));
 export const tenant = signal(stored('traceo.tenant'));
 
+/** Whose data the page shows: the address may name a tenant (Traceo's own metrics are in one), and a link carries it. */
+export const tenantShown = computed(() => param('tenant').value || tenant.value);
+
 /** Why the page cannot ask: 'missing' or 'refused' show the field for the key (ui/key.tsx); '' is fine. */
 export const keyWanted = signal<'' | 'missing' | 'refused'>('');
 
@@ -35,6 +39,6 @@ export function setKey(key: string, forTenant = tenant.value): void {
 export function sessionHeaders(): Record<string, string> {
   const headers: Record<string, string> = {};
   if (apiKey.value !== '') headers['Authorization'] = 'Bearer ' + apiKey.value;
-  if (tenant.value !== '') headers['X-Scope-OrgID'] = tenant.value;
+  if (tenantShown.value !== '') headers['X-Scope-OrgID'] = tenantShown.value;
   return headers;
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { axisTexts, unitOfExpr, unitOfMetric, valueText } from './units';
+import { axisTexts, unitOfExpr, unitOfMetric, unitOfObserved, valueText } from './units';
 
 const plain = (text: string) => text.replaceAll('\u202f', ' ');
 
@@ -65,4 +65,10 @@ test('units of expressions are guessed where the form is common', () => {
     ['up{job="a_bytes"}', 'none'],
   ];
   for (const [expr, unit] of rows) expect(unitOfExpr(expr), expr).toBe(unit);
+});
+
+test('what a histogram observed has the unit of its name, whatever is taken of it', () => {
+  expect(unitOfObserved('sum by (le) (rate(http_request_duration_seconds_bucket{job="x_bytes"}[5m]))')).toBe('seconds');
+  expect(unitOfObserved('rate(response_size_bytes[5m])')).toBe('bytes');
+  expect(unitOfObserved('sum(rate(a_seconds[5m])) + sum(rate(b_bytes[5m]))')).toBe('none');
 });

@@ -1,6 +1,8 @@
 // Units: which one a metric or an expression has, by Prometheus' naming rules, and numbers as people read them.
 
-export type Unit = 'none' | 'count' | 'bytes' | 'bytes/s' | 'bits/s' | 'seconds' | 'ratio' | 'percent' | '/s' | 'celsius' | 'volts' | 'amperes' | 'joules' | 'watts' | 'hertz' | 'meters' | 'grams' | 'timestamp' | 'cores' | 'boolean';
+export const UNIT_NAMES = ['none', 'count', 'bytes', 'bytes/s', 'bits/s', 'seconds', 'ratio', 'percent', '/s', 'celsius', 'volts', 'amperes', 'joules', 'watts', 'hertz', 'meters', 'grams', 'timestamp', 'cores', 'boolean'] as const;
+
+export type Unit = (typeof UNIT_NAMES)[number];
 
 /** A number and its unit apart, so that a table can align them. */
 export interface Quantity {
@@ -179,14 +181,28 @@ const RATES = /\b(rate|irate|deriv)\s*\(/;
 const COUNTS = /^\s*(count|count_values|group|changes|resets|absent|count_over_time)\b/;
 const PASS = /^\s*(sum|avg|min|max|topk|bottomk|quantile|stddev|abs|sort|sort_desc|clamp|clamp_min|clamp_max|round|ceil|floor|last_over_time|avg_over_time|min_over_time|max_over_time|sum_over_time|rate|irate|increase|delta|idelta|deriv|histogram_quantile|label_replace|label_join|limitk)\b/;
 
-/** The unit of an expression, guessed: right for the common forms, 'none' where it cannot know. */
-export function unitOfExpr(expr: string): Unit {
-  const text = expr.replace(/"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'/g, '""').replace(/\{[^}]*\}|\[[^\]]*\]/g, '');
-  if (COUNTS.test(text)) return 'none';
-  const names = [...text.matchAll(/[A-Za-z_:][A-Za-z0-9_:]*/g)]
+// Names of metrics in an expression whose strings, selectors and windows are gone.
+function metricsIn(text: string): string[] {
+  return [...text.matchAll(/[A-Za-z_:][A-Za-z0-9_:]*/g)]
     .map((match) => match[0])
     .filter((name) => name.includes('_') && !PASS.test(name) && !/_over_time$|^histogram_|^label_|^group_(left|right)$|^sort_|^clamp_|^count_values$|^day_of|^days_in/.test(name));
-  const units = [...new Set(names.map((name) => unitOfMetric(name)))];
+}
+
+function bareExpr(expr: string): string {
+  return expr.replace(/"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'/g, '""').replace(/\{[^}]*\}|\[[^\]]*\]/g, '');
+}
+
+/** The unit of what a histogram observed, whatever rates are taken of its buckets: that of its name. */
+export function unitOfObserved(expr: string): Unit {
+  const units = [...new Set(metricsIn(bareExpr(expr)).map((name) => unitOfMetric(name)))];
+  return units.length === 1 ? units[0]! : 'none';
+}
+
+/** The unit of an expression, guessed: right for the common forms, 'none' where it cannot know. */
+export function unitOfExpr(expr: string): Unit {
+  const text = bareExpr(expr);
+  if (COUNTS.test(text)) return 'none';
+  const units = [...new Set(metricsIn(text).map((name) => unitOfMetric(name)))];
   if (units.length !== 1) return 'none';
   const unit = units[0]!;
   const outside = text.replace(/\((?:[^()]|\([^()]*\))*\)/g, '');

@@ -70,7 +70,7 @@ function RangePicker() {
         button={
           <>
             <Icon name="clock" />
-            <span class="num clip" style={{ maxWidth: '46vw' }}>
+            <span class="num clip" style={{ maxWidth: 'max(7rem, 46vw - 4rem)' }}>
               {rangeTitle()}
             </span>
           </>

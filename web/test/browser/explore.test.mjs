@@ -1,19 +1,10 @@
 // Explore: a query is written, run, looked at in every form, zoomed into and taken along; errors stand under their text;
 // hostile labels stay text; two million points stay fluid under the hand.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { axeFaults, binary, openPage, shoot } from './world.mjs';
+import { axeFaults, binary, openPage, push, shoot } from './world.mjs';
 
 const HOSTILE = ['<img src=x onerror=alert(1)>', '"><script>alert(1)</script>', "';alert(1)//", 'javascript:alert(1)', '{{constructor.constructor("alert(1)")()}}', '\u202eevil'];
-
-/** Stores lines of the text format, through traceo's own command. */
-async function push(traceo, lines) {
-  const child = spawn(binary(), ['push', '--server', traceo.url], { stdio: ['pipe', 'ignore', 'inherit'] });
-  const ended = new Promise((done) => child.on('exit', done));
-  child.stdin.end(lines.join('\n') + '\n');
-  assert.equal(await ended, 0);
-}
 
 const quoted = (text) => text.replaceAll('\\', '\\\\').replaceAll('"', '\\"');
 

@@ -20,11 +20,12 @@ export function chromiumPath() {
   return ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) => existsSync(path));
 }
 
-/** Starts Traceo; `args` are more flags, `folder` is kept when given. */
+/** Starts Traceo; `args` are more flags, `folder` is kept when given. TRACEO_UI=web/dist shows a page from disk. */
 export async function startTraceo({ args = [], folder, env = {} } = {}) {
   const data = folder ?? mkdtempSync(join(tmpdir(), 'traceo-web-'));
   const startedAt = Date.now();
-  const child = spawn(binary(), ['serve', '--data', data, '--listen', '127.0.0.1:0', ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+  const page = process.env.TRACEO_UI ? ['--web.ui-dir', resolve(process.env.TRACEO_UI)] : [];
+  const child = spawn(binary(), ['serve', '--data', data, '--listen', '127.0.0.1:0', ...page, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
   let log = '';
   const url = await new Promise((done, fail) => {
     const look = (chunk) => {
@@ -53,6 +54,15 @@ export async function startTraceo({ args = [], folder, env = {} } = {}) {
         child.kill('SIGTERM');
       }),
   };
+}
+
+/** Stores lines of the text format, through traceo's own command. */
+export async function push(traceo, lines) {
+  const child = spawn(binary(), ['push', '--server', traceo.url], { stdio: ['pipe', 'ignore', 'inherit'] });
+  const ended = new Promise((done) => child.on('exit', done));
+  child.stdin.end(lines.join('\n') + '\n');
+  const code = await ended;
+  if (code !== 0) throw new Error('traceo push ended with ' + code);
 }
 
 export async function startBrowser() {

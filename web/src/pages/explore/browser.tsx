@@ -2,6 +2,7 @@
 // selector from.
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { labelValues, metadata, series } from '../../data/api';
+import { tenantShown } from '../../data/session';
 import { useResource } from '../../data/resource';
 import { Icon } from '../../ui/icon';
 import { ErrorNotice, Wait } from '../../ui/notice';
@@ -28,7 +29,7 @@ export function useMetrics(): { metrics: readonly Metric[]; error: Error | undef
       const [names, known] = await Promise.all([labelValues('__name__', { fromMs, toMs, limit: NAMES_MAX }, { signal }), metadata('', undefined, { signal })]);
       return metricsOf(names.data, known.data);
     },
-    ['metrics', Math.round((toMs - fromMs) / 1000), hour],
+    ['metrics', tenantShown.value, Math.round((toMs - fromMs) / 1000), hour],
   );
   return { metrics: found.value ?? [], error: found.error, slow: found.slow, loading: found.loading };
 }

@@ -4,6 +4,7 @@ import type { Matcher } from '@prometheus-io/codemirror-promql/dist/esm/types';
 import type { PrometheusClient } from '@prometheus-io/codemirror-promql/dist/esm/client/prometheus';
 import { labelMatchersToString } from '@prometheus-io/codemirror-promql/dist/esm/parser/matcher';
 import { labels, labelValues, metadata, series } from '../../data/api';
+import { tenantShown } from '../../data/session';
 import { span } from '../../state';
 
 const KEPT_MS = 30e3;
@@ -11,7 +12,8 @@ const LIST_MAX = 20000;
 
 const answers = new Map<string, { at: number; value: Promise<unknown> }>();
 
-function remembered<T>(key: string, ask: () => Promise<T>): Promise<T> {
+function remembered<T>(what: string, ask: () => Promise<T>): Promise<T> {
+  const key = tenantShown.peek() + '\n' + what;
   const old = answers.get(key);
   if (old !== undefined && performance.now() - old.at < KEPT_MS) return old.value as Promise<T>;
   if (answers.size > 200) answers.clear();

@@ -246,6 +246,9 @@ test('no value turns the direction of the text', () => {
 });
 
 test('lines for a shell', () => {
+  const of = { origin: 'http://h:1', expr: 'up', span: { fromMs: 0, toMs: 60e3 }, stepMs: undefined, range: { from: 'now-1h', to: 'now' }, tenant: 'a b' };
+  expect(asCurl(of)).toBe(`curl -sS http://h:1/api/v1/query -H 'X-Scope-OrgID: a b' --data-urlencode query=up -d time=60`);
+  expect(asTraceo(of)).toBe(`traceo query up --server http://h:1 --tenant 'a b'`);
   expect(shellQuote("it's")).toBe(`'it'\\''s'`);
   const asked = { origin: 'http://127.0.0.1:4310', expr: 'rate(a{b="c"}[5m])', span: { fromMs: 0, toMs: 60e3 }, stepMs: 15e3, range: { from: 'now-1h', to: 'now' } };
   expect(asCurl(asked)).toBe(`curl -sS http://127.0.0.1:4310/api/v1/query_range --data-urlencode 'query=rate(a{b="c"}[5m])' -d start=0 -d end=60 -d step=15`);

@@ -11,7 +11,7 @@ import type { Resource } from '../../data/resource';
 import { durationText } from '../../data/time';
 import { unitOfExpr, unitOfMetric, type Unit } from '../../data/units';
 import { bindKeys } from '../../keys';
-import { place, setParams } from '../../router';
+import { param, place, setParams } from '../../router';
 import { refreshNow, span } from '../../state';
 import { Icon } from '../../ui/icon';
 import { Menu } from '../../ui/menu';
@@ -22,8 +22,9 @@ import { FaultNote, Field, type FieldHandle } from './editor';
 import { faultOf } from './fault';
 import { remember } from './history';
 import { PastQueries } from './past';
+import { plainText } from './plain';
 import { Result, type Asked } from './result';
-import { useAt, useOver, type RanAt, type RanOver } from './run';
+import { useAt, useHeat, useOver, type RanAt, type RanHeat, type RanOver } from './run';
 import { chooseStep, parseStep, STEPS } from './step';
 import { LETTERS, newQuery, QUERIES_MAX, readState, writeState, type ExploreState, type Query, type Scale, type View } from './url';
 import './explore.css';
@@ -31,6 +32,7 @@ import './explore.css';
 interface Answer {
   over?: Resource<RanOver>;
   at?: Resource<RanAt>;
+  heat?: Resource<RanHeat>;
 }
 
 /** Asks one query, draws nothing: the page needs all answers in one place. */
@@ -41,6 +43,11 @@ function OverLoader({ expr, stepMs, onState }: { expr: string; stepMs: number; o
 }
 function AtLoader({ expr, onState }: { expr: string; onState: (state: Resource<RanAt> | undefined) => void }) {
   const state = useAt(expr);
+  useEffect(() => onState(state), [state]);
+  return null;
+}
+function HeatLoader({ expr, stepMs, onState }: { expr: string; stepMs: number; onState: (state: Resource<RanHeat> | undefined) => void }) {
+  const state = useHeat(expr, stepMs);
   useEffect(() => onState(state), [state]);
   return null;
 }
@@ -165,6 +172,7 @@ export function Explore() {
         { keys: 'h', title: 'History', group: 'Explore', run: () => toggleSide('history') },
         { keys: 'v l', title: 'Lines', group: 'Explore', run: () => update({ view: 'line' }) },
         { keys: 'v s', title: 'Stacked', group: 'Explore', run: () => update({ view: 'stacked' }) },
+        { keys: 'v h', title: 'Heat map', group: 'Explore', run: () => update({ view: 'heat' }) },
         { keys: 'v t', title: 'Table', group: 'Explore', run: () => update({ view: 'table' }) },
       ),
     [],
@@ -175,6 +183,7 @@ export function Explore() {
         { id: 'explore add', title: 'Add a query', group: 'Explore', keys: 'a', run: () => add() },
         { id: 'explore line', title: 'Show lines', group: 'Explore', keys: 'v l', run: () => update({ view: 'line' }) },
         { id: 'explore stacked', title: 'Show stacked', group: 'Explore', keys: 'v s', run: () => update({ view: 'stacked' }) },
+        { id: 'explore heat', title: 'Show a heat map', group: 'Explore', keys: 'v h', run: () => update({ view: 'heat' }) },
         { id: 'explore table', title: 'Show a table', group: 'Explore', keys: 'v t', run: () => update({ view: 'table' }) },
         { id: 'explore history', title: 'Query history', group: 'Explore', keys: 'h', run: () => toggleSide('history') },
         { id: 'explore log', title: 'Logarithmic axis', group: 'Explore', run: () => update({ scale: 'log' }) },
@@ -190,13 +199,15 @@ export function Explore() {
   const step = chooseStep(state.step, span.value, pixels);
   const enabled = queries.flatMap((query, i) => (query.off || query.expr === '' ? [] : [{ letter: LETTERS[i]!, index: i, query }]));
   const atOnce = state.view === 'table' && state.instant;
+  const asHeat = state.view === 'heat';
+  const heatStep = chooseStep(state.step === '' ? 'low' : state.step, span.value, pixels);
   const keep = (letter: string, part: Answer) => {
     answers.value = { ...answers.value, [letter]: { ...answers.value[letter], ...part } };
   };
-  const asked: Asked[] = enabled.map((one) => ({ letter: one.letter, query: one.query, over: answers.value[one.letter]?.over, at: answers.value[one.letter]?.at }));
+  const asked: Asked[] = enabled.map((one) => ({ letter: one.letter, query: one.query, over: answers.value[one.letter]?.over, at: answers.value[one.letter]?.at, heat: answers.value[one.letter]?.heat }));
   const errorOf = (letter: string): Error | undefined => {
     const answer = answers.value[letter];
-    const error = atOnce ? answer?.at?.error : answer?.over?.error;
+    const error = atOnce ? answer?.at?.error : asHeat ? answer?.heat?.error : answer?.over?.error;
     return error !== undefined && !isAbort(error) ? error : undefined;
   };
   const unit = (shown: readonly Asked[]): Unit => {
@@ -216,7 +227,7 @@ export function Explore() {
     const strange = words.find((word) => !names.includes(word));
     return strange === undefined || names.length === 0 ? undefined : nearestName(strange, names);
   };
-  const groups = state.joined && !atOnce && asked.length > 1 ? [asked] : asked.map((one) => [one]);
+  const groups = state.joined && !atOnce && !asHeat && asked.length > 1 ? [asked] : asked.map((one) => [one]);
   const changed = queries.some((query, i) => (drafts.value[i] ?? query.expr).trim() !== query.expr);
 
   const aside = side !== 'none' && (
@@ -241,6 +252,8 @@ export function Explore() {
         {enabled.map((one) =>
           atOnce ? (
             <AtLoader key={'at' + one.letter} expr={one.query.expr} onState={(at) => keep(one.letter, { at })} />
+          ) : asHeat ? (
+            <HeatLoader key={'heat' + one.letter} expr={one.query.expr} stepMs={heatStep.ms} onState={(heat) => keep(one.letter, { heat })} />
           ) : (
             <OverLoader key={'over' + one.letter} expr={one.query.expr} stepMs={step.ms} onState={(over) => keep(one.letter, { over })} />
           ),
@@ -272,6 +285,14 @@ export function Explore() {
               <Icon name="plus" /> <span>Add query</span>
             </button>
             <span class="tools-gap" />
+            {param('tenant').value !== '' && (
+              <span class="badge">
+                of the tenant <b>{plainText(param('tenant').value)}</b>
+                <button type="button" class="badge-close" aria-label="My own data again" title="My own data again" onClick={() => setParams({ tenant: undefined })}>
+                  <Icon name="close" />
+                </button>
+              </span>
+            )}
             <button type="button" class="button quiet" aria-pressed={side === 'metrics'} onClick={() => toggleSide('metrics')} title="Metrics ( m )">
               <Icon name="metrics" /> <span>Metrics</span>
             </button>
@@ -281,7 +302,7 @@ export function Explore() {
           </div>
         </section>
         {!beside && aside}
-        <ViewBar state={state} stepMs={step.ms} update={update} several={enabled.length > 1} atOnce={atOnce} />
+        <ViewBar state={state} stepMs={asHeat ? heatStep.ms : step.ms} update={update} several={enabled.length > 1} atOnce={atOnce} />
         {step.raised && <Notice kind="warn">With that step a series would have more than 11,000 points, the most the server gives; {durationText(step.ms)} is used.</Notice>}
         {enabled.length === 0 && <Beginning metrics={names} onRun={(expr) => run([newQuery(expr)])} nothing={!found.loading && names.length === 0 && found.error === undefined} />}
         {groups.map((group) => (
@@ -292,6 +313,7 @@ export function Explore() {
             unit={unit(group)}
             height={groups.length > 1 ? 240 : 320}
             nearest={nearest}
+            heatStepMs={heatStep.ms}
             onQuery={(letter, query) => setQuery(LETTERS.indexOf(letter), query)}
             onSort={(sort) => update({ sort })}
             onExpr={(letter, expr) => {
@@ -372,6 +394,7 @@ function ViewBar({ state, stepMs, update, several, atOnce }: { state: ExploreSta
   const views: readonly [View, string][] = [
     ['line', 'Lines'],
     ['stacked', 'Stacked'],
+    ['heat', 'Heat map'],
     ['table', 'Table'],
   ];
   const chart = state.view !== 'table';
@@ -395,7 +418,17 @@ function ViewBar({ state, stepMs, update, several, atOnce }: { state: ExploreSta
         </div>
       )}
       <span class="tools-gap" />
-      {chart && several && (
+      {state.view === 'heat' && (
+        <div class="segments" role="group" aria-label="Value axis">
+          <button type="button" aria-pressed={state.scale !== 'linear'} onClick={() => update({ scale: '' })}>
+            Log
+          </button>
+          <button type="button" aria-pressed={state.scale === 'linear'} onClick={() => update({ scale: 'linear' })}>
+            Linear
+          </button>
+        </div>
+      )}
+      {chart && state.view !== 'heat' && several && (
         <button type="button" class="button quiet" aria-pressed={state.joined} onClick={() => update({ joined: !state.joined })}>
           One chart
         </button>

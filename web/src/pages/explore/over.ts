@@ -9,6 +9,7 @@ const LARGE_BYTES = 1 << 20;
 
 export interface OverAnswer extends Columns {
   notFinite: number;
+  histograms: number; // series that are native histograms, and no lines
   warnings: string[];
   infos: string[];
 }
@@ -57,7 +58,7 @@ export async function askOver(expr: string, fromMs: number, toMs: number, stepMs
       fail(new DOMException('superseded', 'AbortError'));
     });
   });
-  return { times: Array.from({ length: read.count }, (_, i) => fromMs + i * stepMs), series: read.series.map(columnOf), notFinite: read.notFinite, warnings: read.warnings, infos: read.infos };
+  return { times: Array.from({ length: read.count }, (_, i) => fromMs + i * stepMs), series: read.series.map(columnOf), notFinite: read.notFinite, histograms: read.histograms, warnings: read.warnings, infos: read.infos };
 }
 
 // NaN stands for "no value" on the way.

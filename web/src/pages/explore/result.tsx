@@ -3,12 +3,15 @@ import { useMemo, useRef, useState } from 'preact/hooks';
 import type { ComponentChildren } from 'preact';
 import type uPlot from 'uplot';
 import { Chart } from '../../chart/chart';
+import { heatOf } from '../../chart/heat';
+import { HeatMap } from '../../chart/heat-map';
 import { colorKeeper, seriesColor } from '../../chart/colors';
 import { query as askAt, queryRange } from '../../data/api';
 import { legendText, type Column } from '../../data/columns';
 import type { Resource } from '../../data/resource';
+import { tenantShown } from '../../data/session';
 import { durationHuman, durationText, timeText } from '../../data/time';
-import type { Unit } from '../../data/units';
+import { unitOfObserved, type Unit } from '../../data/units';
 import { range, shownTheme, span, zone } from '../../state';
 import { copyText } from '../../ui/copy';
 import { Menu, type MenuItem } from '../../ui/menu';
@@ -19,7 +22,7 @@ import { asCurl, asTraceo } from './copyas';
 import { answersCsv } from './csv';
 import { SeriesLegend } from './legend';
 import { plainText } from './plain';
-import type { RanAt, RanOver } from './run';
+import { useHeat, type RanAt, type RanHeat, type RanOver } from './run';
 import { fileName, saveCsv, savePng } from './save';
 import { capSeries, onOneGrid, SERIES_CAP, sortRows, rowsOf, uniqueNames } from './stats';
 import { SummaryTable, ValueTable } from './table';
@@ -33,6 +36,7 @@ export interface Asked {
   query: Query;
   over: Resource<RanOver> | undefined;
   at: Resource<RanAt> | undefined;
+  heat?: Resource<RanHeat> | undefined;
 }
 
 export interface ResultProps {
@@ -40,6 +44,7 @@ export interface ResultProps {
   state: ExploreState;
   unit: Unit;
   height: number;
+  heatStepMs: number; // the width of a heat map's columns
   nearest: (expr: string) => string | undefined; // a metric of nearly that name
   onQuery: (letter: string, query: Query) => void;
   onSort: (sort: string) => void;
@@ -51,13 +56,14 @@ export function Result(props: ResultProps) {
   const letters = asked.map((one) => one.letter).join('');
   const title = asked.map((one) => one.query.expr).join('; ');
   const atOnce = state.view === 'table' && state.instant;
-  const answers = asked.map((one) => (atOnce ? one.at : one.over));
+  const asHeat = state.view === 'heat';
+  const answers = asked.map((one) => (atOnce ? one.at : asHeat ? one.heat : one.over));
   const slow = answers.some((one) => one?.slow);
   const stale = asked.some((one, i) => {
     const answer = answers[i];
     if (answer === undefined || !answer.loading || answer.value === undefined) return answer?.error !== undefined;
     if (answer.value.expr !== one.query.expr) return true;
-    const shown = one.over?.value?.span;
+    const shown = asHeat ? one.heat?.value?.span : one.over?.value?.span;
     if (atOnce || shown === undefined) return false;
     const wanted = span.value;
     return Math.abs(shown.fromMs - wanted.fromMs) + Math.abs(shown.toMs - wanted.toMs) > (wanted.toMs - wanted.fromMs) * 0.1;
@@ -66,8 +72,9 @@ export function Result(props: ResultProps) {
   const colored = useColored(asked);
   const notes = [...new Set(answers.flatMap((one) => [...(one?.value?.warnings ?? []), ...(one?.value?.infos ?? [])]))];
   const value = answers.find((one) => one?.value !== undefined)?.value;
-  const count = atOnce ? answers.reduce((sum, one) => sum + rowCount(one?.value as RanAt | undefined), 0) : colored.all.length;
-  const over = asked[0]?.over?.value;
+  const histograms = asked.reduce((sum, one) => sum + (one.over?.value?.histograms ?? 0), 0);
+  const count = asHeat ? answers.reduce((sum, one) => sum + rowCount(one?.value as RanHeat | undefined), 0) : atOnce ? answers.reduce((sum, one) => sum + rowCount(one?.value as RanAt | undefined), 0) : colored.all.length + histograms;
+  const over = asHeat ? asked[0]?.heat?.value : asked[0]?.over?.value;
   const ms = Math.max(0, ...answers.map((one) => one?.value?.ms ?? 0));
   const failed = answers.some((one) => one?.error !== undefined);
   const facts = value === undefined || (failed && stale) ? '' : [`${count} ${atOnce ? (count === 1 ? 'value' : 'values') : 'series'}`, ...(atOnce || over === undefined ? [] : [`step ${durationText(over.stepMs)}`]), durationHuman(ms)].join(' · ');
@@ -102,12 +109,12 @@ export function Result(props: ResultProps) {
         </div>
       )}
       {value !== undefined && count === 0 && !stale && <NoSeries {...props} />}
-      {value !== undefined && count > 0 && (atOnce ? <AtOnce {...props} /> : <Over {...props} colored={colored} plot={plot} title={title} />)}
+      {value !== undefined && count > 0 && (atOnce ? <AtOnce {...props} /> : asHeat ? <AsHeat {...props} ran={asked[0]!.heat?.value} title={title} plot={plot} /> : histograms > 0 && colored.all.length === 0 ? <HistogramsOnly {...props} title={title} plot={plot} /> : <Over {...props} colored={colored} plot={plot} title={title} />)}
     </section>
   );
 }
 
-function rowCount(ran: RanAt | undefined): number {
+function rowCount(ran: RanAt | RanHeat | undefined): number {
   if (ran === undefined) return 0;
   return ran.data.resultType === 'vector' || ran.data.resultType === 'matrix' ? ran.data.result.length : 1;
 }
@@ -201,6 +208,27 @@ function Over({ asked, state, unit, height, onQuery, onSort, colored, plot, titl
   );
 }
 
+function AsHeat({ state, unit, height, ran, title, plot }: ResultProps & { ran: RanHeat | undefined; title: string; plot: { current: uPlot | undefined } }) {
+  const heat = useMemo(() => ran && heatOf(ran.data, ran.span.fromMs, ran.span.toMs, ran.stepMs), [ran]);
+  if (ran === undefined) return <div class="result-room" />;
+  if (heat === undefined) {
+    return (
+      <Empty title="These series are no histogram">
+        <p>
+          A heat map shows native histograms, or classic ones by their bounds: <code>sum by (le) (rate(name_bucket[5m]))</code>.
+        </p>
+      </Empty>
+    );
+  }
+  return <HeatMap title={title} heat={heat} span={span.value} unit={state.unit === '' ? unitOfObserved(ran.expr) : unit} scale={state.scale === 'linear' ? 'linear' : 'log'} height={height} table onPlot={(u) => (plot.current = u)} />;
+}
+
+// What cannot be drawn as lines is shown as it can be, without being asked.
+function HistogramsOnly(props: ResultProps & { title: string; plot: { current: uPlot | undefined } }) {
+  const state = useHeat(props.asked[0]!.query.expr, props.heatStepMs);
+  return <AsHeat {...props} ran={state.value} />;
+}
+
 /** Far from zero and moving little: an axis from zero would show a flat line. */
 export function fits(series: readonly Column[]): boolean {
   let low = Infinity;
@@ -248,6 +276,7 @@ function misspelled(expr: string, instead: string): string | undefined {
 // ---- Taking it along ----
 
 function TakeAlong({ asked, state, unit, atOnce, plot, shown, title, letters }: ResultProps & { atOnce: boolean; plot: { current: uPlot | undefined }; shown: readonly Colored[]; title: string; letters: string }): ComponentChildren {
+  const asHeat = state.view === 'heat';
   const copy = async (text: string) => {
     if (await copyText(text)) toast('Copied.');
     else toast('The browser does not allow copying.', 'bad');
@@ -255,8 +284,8 @@ function TakeAlong({ asked, state, unit, atOnce, plot, shown, title, letters }: 
   const lines = (make: (one: Parameters<typeof asCurl>[0]) => string) =>
     asked
       .map((one) => {
-        const ran = one.over?.value;
-        return make({ origin: location.origin, expr: one.query.expr, span: atOnce ? span.value : (ran?.span ?? span.value), stepMs: atOnce ? undefined : (ran?.stepMs ?? 15000), range: range.value });
+        const ran = asHeat ? one.heat?.value : one.over?.value;
+        return make({ origin: location.origin, expr: one.query.expr, span: atOnce ? span.value : (ran?.span ?? span.value), stepMs: atOnce ? undefined : (ran?.stepMs ?? 15000), range: range.value, tenant: tenantShown.value });
       })
       .join('\n');
   // Asked once more: the file holds every series and every digit, also what a chart cannot show.
@@ -264,7 +293,7 @@ function TakeAlong({ asked, state, unit, atOnce, plot, shown, title, letters }: 
     try {
       const answers = await Promise.all(
         asked.map(async (one) => {
-          const ran = one.over?.value;
+          const ran = asHeat ? one.heat?.value : one.over?.value;
           const atMs = one.at?.value?.atMs ?? span.value.toMs;
           const answer = atOnce || ran === undefined ? await askAt(one.query.expr, atMs) : await queryRange(one.query.expr, ran.span.fromMs, ran.span.toMs, ran.stepMs);
           return { letter: one.letter, data: answer.data };

@@ -1,9 +1,10 @@
 // Asking: one query of Explore, over the range or at its end, kept up to date with the page's clock.
 import { useRef } from 'preact/hooks';
-import { query, type QueryData } from '../../data/api';
+import { query, queryRange, type QueryData } from '../../data/api';
 import type { Columns } from '../../data/columns';
 import { cutColumns, joinColumns } from '../../data/live';
 import { useResource, type Resource } from '../../data/resource';
+import { tenantShown } from '../../data/session';
 import { alignSpan } from '../../data/step';
 import type { Span } from '../../data/time';
 import { now, span } from '../../state';
@@ -24,6 +25,14 @@ export interface RanOver extends Ran, Columns {
   span: Span;
   stepMs: number;
   key: string;
+  histograms: number; // series that are native histograms
+}
+
+/** A range as the server wrote it, for a heat map. */
+export interface RanHeat extends Ran {
+  data: QueryData;
+  span: Span;
+  stepMs: number;
 }
 
 export interface RanAt extends Ran {
@@ -34,14 +43,14 @@ export interface RanAt extends Ran {
 // A range that stands still is a question of its own; one that moves is the same question, asked again.
 function keysOf(asked: Span): readonly unknown[] {
   const still = Math.abs(asked.toMs - now.value) > 1000;
-  return still ? [asked.fromMs, asked.toMs] : [asked.toMs - asked.fromMs];
+  return [tenantShown.value, ...(still ? [asked.fromMs, asked.toMs] : [asked.toMs - asked.fromMs])];
 }
 
 /** Over the span in force, by steps. */
 export function useOver(expr: string, stepMs: number): Resource<RanOver> {
   const kept = useRef<RanOver | undefined>(undefined);
   const asked = span.value;
-  const key = JSON.stringify([expr, stepMs, Math.round((asked.toMs - asked.fromMs) / stepMs)]);
+  const key = JSON.stringify([tenantShown.value, expr, stepMs, Math.round((asked.toMs - asked.fromMs) / stepMs)]);
   return useResource<RanOver>(
     async (signal) => {
       const began = performance.now();
@@ -52,12 +61,28 @@ export function useOver(expr: string, stepMs: number): Resource<RanOver> {
       const tail = await askOver(expr, fromMs, aligned.toMs, stepMs, signal);
       const columns = overlaps ? joinColumns(cutColumns(old, aligned.fromMs), tail) : tail;
       const notFinite = overlaps ? Math.max(tail.notFinite, old.notFinite) : tail.notFinite;
-      const next = { ...columns, expr, span: aligned, stepMs, key, warnings: tail.warnings, infos: tail.infos, ms: performance.now() - began, notFinite };
+      const next = { ...columns, expr, span: aligned, stepMs, key, warnings: tail.warnings, infos: tail.infos, ms: performance.now() - began, notFinite, histograms: tail.histograms };
       kept.current = next;
       return next;
     },
     ['over', expr, stepMs, ...keysOf(asked)],
     now.value,
+  );
+}
+
+/** Over the span in force, with everything that a heat map needs. `stepMs` is the width of its columns. */
+export function useHeat(expr: string, stepMs: number): Resource<RanHeat> {
+  const asked = span.value;
+  return useResource<RanHeat>(
+    async (signal) => {
+      const began = performance.now();
+      const aligned = alignSpan(asked, stepMs);
+      const answer = await queryRange(expr, aligned.fromMs, aligned.toMs, stepMs, { signal });
+      return { expr, data: answer.data, span: aligned, stepMs, warnings: answer.warnings, infos: answer.infos, ms: performance.now() - began, notFinite: 0 };
+    },
+    ['heat', expr, stepMs, ...keysOf(asked)],
+    // A column is several refreshes wide.
+    Math.floor(now.value / Math.min(stepMs, 60e3)),
   );
 }
 

@@ -2,9 +2,9 @@
 // can link here with go('explore', { expr: 'up' }). What concerns one query carries its letter: legend=B:{{mode}}.
 import type { Params } from '../../router';
 
-export type View = 'line' | 'stacked' | 'table';
+export type View = 'line' | 'stacked' | 'heat' | 'table';
 export type Side = 'metrics' | 'history' | 'none' | '';
-export type Scale = '' | 'zero' | 'fit' | 'log';
+export type Scale = '' | 'zero' | 'fit' | 'log' | 'linear'; // 'linear' is for heat maps, which are logarithmic without it
 
 export interface Query {
   expr: string;
@@ -69,11 +69,11 @@ export function readState(query: URLSearchParams): ExploreState {
       only: only.get(i) ?? [],
       all: all.has(i),
     })),
-    view: oneOf(query.get('view'), ['line', 'stacked', 'table'], 'line'),
+    view: oneOf(query.get('view'), ['line', 'stacked', 'heat', 'table'], 'line'),
     instant: query.get('over') !== 'range',
     joined: query.get('charts') === 'one',
     step: query.get('step') ?? '',
-    scale: oneOf(query.get('y'), ['', 'zero', 'fit', 'log'], ''),
+    scale: oneOf(query.get('y'), ['', 'zero', 'fit', 'log', 'linear'], ''),
     unit: query.get('unit') ?? '',
     sort: query.get('sort') ?? '',
     side: oneOf(query.get('side'), ['', 'metrics', 'history', 'none'], ''),
