@@ -4,6 +4,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { addCommands, paletteOpen } from './commands';
 import { bindKeys } from './keys';
 import { pageOf, pages } from './pages';
+import { boardNames } from './pages/dashboards/names';
 import { go, href, place, setParams } from './router';
 import { defaultRange, moveRange, refresh, refreshNow, setTheme, shownTheme, zoomRange } from './state';
 import { KeyGate } from './ui/key';
@@ -82,6 +83,7 @@ export function App() {
     () =>
       addCommands(() => [
         ...pages.map((one) => ({ id: 'go ' + one.path, title: one.title, group: 'Go to', keys: 'g ' + one.key, run: () => go(one.path) })),
+        ...boardNames().map((one) => ({ id: 'board ' + one.id, title: one.title, group: 'Dashboard', run: () => go('dashboards/' + one.id) })),
         { id: 'theme dark', title: 'Dark theme', group: 'Theme', run: () => setTheme('dark') },
         { id: 'theme light', title: 'Light theme', group: 'Theme', run: () => setTheme('light') },
         { id: 'theme system', title: 'Theme of the system', group: 'Theme', run: () => setTheme('system') },

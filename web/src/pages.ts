@@ -18,6 +18,7 @@ export interface Page {
 export const pages: readonly Page[] = [
   { path: '', title: 'Home', icon: 'home', key: 'h', range: true, defaultRange: { from: 'now-15m', to: 'now' }, load: () => Home },
   { path: 'explore', title: 'Explore', icon: 'explore', key: 'e', range: true, load: () => import('./pages/explore/explore').then((m) => m.Explore) },
+  { path: 'dashboards', title: 'Dashboards', icon: 'dashboard', key: 'd', range: true, load: () => import('./pages/dashboards/dashboards').then((m) => m.Dashboards) },
   { path: 'targets', title: 'Targets', icon: 'target', key: 't', range: false, load: () => import('./pages/targets/targets').then((m) => m.Targets) },
   { path: 'metrics', title: 'Metrics', icon: 'metrics', key: 'm', range: true, load: () => import('./pages/metrics/metrics').then((m) => m.Metrics) },
   { path: 'settings', title: 'Settings', icon: 'settings', key: 's', range: false, load: () => import('./pages/settings/settings').then((m) => m.Settings) },
