@@ -265,6 +265,9 @@ export function Chart(props: ChartProps) {
   useEffect(() => {
     plot.current?.redraw(false, false);
   }, [props.over]);
+  useEffect(() => {
+    plot.current?.setData(plot.current.data); // the axis is chosen anew
+  }, [props.within?.[0], props.within?.[1]]);
 
   // The pointer of a neighbour.
   useEffect(

@@ -138,6 +138,29 @@ export function queryExemplars(expr: string, fromMs: number, toMs: number, optio
   return call('/api/v1/query_exemplars', { query: expr, start: fromMs / 1000, end: toMs / 1000 }, { method: 'POST', ...options });
 }
 
+export interface PlanNode {
+  node: string; // as the query has it: 'sum by (job)'
+  operator: string;
+  position: [from: number, to: number]; // bytes of the query's UTF-8 text
+  series: number;
+  points: number;
+  samples: number; // read from storage
+  selfMs: number;
+  totalMs: number; // with its children
+  memoryBytes: number;
+  children: PlanNode[];
+}
+export interface Explained {
+  query: string;
+  plan: PlanNode;
+  totals: { queuedMs?: number; parseMs: number; runMs: number; series: number; samples: number; memoryPeakBytes: number };
+}
+/** Runs the query and says what each node of its plan did, in place of the result. */
+export function queryExplain(expr: string, when: { atMs: number } | { fromMs: number; toMs: number; stepMs: number }, options: CallOptions = {}): Promise<Answer<Explained>> {
+  const times = 'atMs' in when ? { time: when.atMs / 1000 } : { start: when.fromMs / 1000, end: when.toMs / 1000, step: when.stepMs / 1000 };
+  return call('/api/traceo/v1/query_explain', { query: expr, ...times }, { method: 'POST', ...options });
+}
+
 // ---- What there is ----
 
 interface Matching {

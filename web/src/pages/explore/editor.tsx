@@ -8,6 +8,7 @@ import { Icon } from '../../ui/icon';
 
 export interface FieldHandle {
   focus: () => void;
+  select: (from: number, to: number) => void;
   insert: (text: string) => void;
 }
 
@@ -70,6 +71,13 @@ export function Field(props: FieldProps) {
     props.handle,
     () => ({
       focus: () => (editor.current ?? area.current)?.focus(),
+      select: (from, to) => {
+        if (editor.current !== undefined) editor.current.select(from, to);
+        else {
+          area.current?.focus();
+          area.current?.setSelectionRange(from, to);
+        }
+      },
       insert: (text) => {
         if (editor.current !== undefined) editor.current.insert(text);
         else if (area.current !== null) {

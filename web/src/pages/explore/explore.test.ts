@@ -40,16 +40,17 @@ test('every state comes back from its URL', () => {
     const state: ExploreState = {
       queries: Array.from({ length: 1 + Math.floor(next() * 5) }, () => {
         const only = next() < 0.5;
-        return { expr: pick(texts), off: next() < 0.3, legend: pick(texts), hidden: only ? [] : names(), only: only ? names() : [], all: next() < 0.2 };
+        return { expr: pick(texts), off: next() < 0.3, legend: pick(texts), hidden: only ? [] : names(), only: only ? names() : [], all: next() < 0.2, explain: next() < 0.2 };
       }),
-      view: pick(['line', 'stacked', 'table'] as const),
+      view: pick(['line', 'stacked', 'heat', 'table'] as const),
       instant: next() < 0.5,
       joined: next() < 0.5,
       step: pick(['', 'low', 'max', '15s']),
-      scale: pick(['', 'zero', 'fit', 'log'] as const),
+      scale: pick(['', 'zero', 'fit', 'log', 'linear'] as const),
       unit: pick(['', 'bytes', '/s']),
       sort: pick(['', '-max', 'name']),
       side: pick(['', 'metrics', 'history', 'none'] as const),
+      exemplars: next() < 0.5,
     };
     expect(readState(queryOf(state)), `seed ${seed}`).toEqual(state);
   }

@@ -18,6 +18,7 @@ import { Menu } from '../../ui/menu';
 import { Empty, ErrorNotice, Notice } from '../../ui/notice';
 import { MetricBrowser, useMetrics } from './browser';
 import { nearestName } from './catalogue';
+import { Explain } from './explain';
 import { FaultNote, Field, type FieldHandle } from './editor';
 import { faultOf } from './fault';
 import { remember } from './history';
@@ -170,6 +171,8 @@ export function Explore() {
         { keys: 'a', title: 'Add a query', group: 'Explore', run: () => add() },
         { keys: 'm', title: 'Metrics', group: 'Explore', run: () => toggleSide('metrics') },
         { keys: 'h', title: 'History', group: 'Explore', run: () => toggleSide('history') },
+        { keys: 'i', title: 'Explain the query', group: 'Explore', run: () => toggleExplain() },
+        { keys: 'x', title: 'Exemplars', group: 'Explore', run: () => update({ exemplars: !latest.current.state.exemplars }) },
         { keys: 'v l', title: 'Lines', group: 'Explore', run: () => update({ view: 'line' }) },
         { keys: 'v s', title: 'Stacked', group: 'Explore', run: () => update({ view: 'stacked' }) },
         { keys: 'v h', title: 'Heat map', group: 'Explore', run: () => update({ view: 'heat' }) },
@@ -186,10 +189,16 @@ export function Explore() {
         { id: 'explore heat', title: 'Show a heat map', group: 'Explore', keys: 'v h', run: () => update({ view: 'heat' }) },
         { id: 'explore table', title: 'Show a table', group: 'Explore', keys: 'v t', run: () => update({ view: 'table' }) },
         { id: 'explore history', title: 'Query history', group: 'Explore', keys: 'h', run: () => toggleSide('history') },
+        { id: 'explore explain', title: 'Explain the query', group: 'Explore', keys: 'i', hint: 'plan profile slow', run: () => toggleExplain() },
+        { id: 'explore exemplars', title: 'Exemplars', group: 'Explore', keys: 'x', hint: 'traces', run: () => update({ exemplars: !latest.current.state.exemplars }) },
         { id: 'explore log', title: 'Logarithmic axis', group: 'Explore', run: () => update({ scale: 'log' }) },
       ]),
     [],
   );
+  function toggleExplain() {
+    const index = Math.min(active.current, latest.current.state.queries.length - 1);
+    update({ queries: written().map((one, i) => (i === index ? { ...one, explain: !one.explain } : one)) });
+  }
   const shownSide = useRef(side);
   shownSide.current = side;
   function toggleSide(which: 'metrics' | 'history') {
@@ -305,6 +314,18 @@ export function Explore() {
         <ViewBar state={state} stepMs={asHeat ? heatStep.ms : step.ms} update={update} several={enabled.length > 1} atOnce={atOnce} />
         {step.raised && <Notice kind="warn">With that step a series would have more than 11,000 points, the most the server gives; {durationText(step.ms)} is used.</Notice>}
         {enabled.length === 0 && <Beginning metrics={names} onRun={(expr) => run([newQuery(expr)])} nothing={!found.loading && names.length === 0 && found.error === undefined} />}
+        {enabled
+          .filter((one) => one.query.explain)
+          .map((one) => (
+            <Explain
+              key={'explain' + one.letter}
+              letter={one.letter}
+              expr={one.query.expr}
+              stepMs={atOnce ? undefined : asHeat ? heatStep.ms : step.ms}
+              onMark={(from, to) => (drafts.value[one.index] ?? '').trimEnd() === one.query.expr && handles.current[one.index]?.select(from, to)}
+              onClose={() => setQuery(one.index, { ...one.query, explain: false })}
+            />
+          ))}
         {groups.map((group) => (
           <Result
             key={group.map((one) => one.letter).join('')}
@@ -362,6 +383,7 @@ function QueryRow({ letter, query, draft, error, several, read, onDraft, onRun, 
           items={[
             { title: 'Duplicate', run: () => onAdd({ ...query, expr: draft.trim() }) },
             { title: query.off ? 'Switch on' : 'Switch off', run: () => onQuery({ ...query, expr: draft.trim(), off: !query.off }) },
+            { title: 'Explain', checked: query.explain, note: 'i', run: () => onQuery({ ...query, expr: draft.trim(), explain: !query.explain }) },
             { title: 'Name the series', checked: legendOpen, run: () => setLegendOpen(!legendOpen) },
             { title: several ? 'Remove' : 'Clear', run: onRemove },
           ]}
@@ -431,6 +453,11 @@ function ViewBar({ state, stepMs, update, several, atOnce }: { state: ExploreSta
       {chart && state.view !== 'heat' && several && (
         <button type="button" class="button quiet" aria-pressed={state.joined} onClick={() => update({ joined: !state.joined })}>
           One chart
+        </button>
+      )}
+      {chart && state.view !== 'heat' && (
+        <button type="button" class="button quiet" aria-pressed={state.exemplars} title="Dots of single requests with their traces ( x )" onClick={() => update({ exemplars: !state.exemplars })}>
+          Exemplars
         </button>
       )}
       {!atOnce && <StepMenu step={state.step} stepMs={stepMs} onStep={(step) => update({ step })} />}

@@ -3,6 +3,7 @@ import { useMemo, useRef, useState } from 'preact/hooks';
 import type { ComponentChildren } from 'preact';
 import type uPlot from 'uplot';
 import { Chart } from '../../chart/chart';
+import type { Dot } from '../../chart/exemplars';
 import { heatOf } from '../../chart/heat';
 import { HeatMap } from '../../chart/heat-map';
 import { colorKeeper, seriesColor } from '../../chart/colors';
@@ -21,6 +22,7 @@ import { toast } from '../../ui/toast';
 import { asCurl, asTraceo } from './copyas';
 import { answersCsv } from './csv';
 import { SeriesLegend } from './legend';
+import { DotField, ExemplarTable, useDots, useExemplars } from './exemplars';
 import { plainText } from './plain';
 import { useHeat, type RanAt, type RanHeat, type RanOver } from './run';
 import { fileName, saveCsv, savePng } from './save';
@@ -159,11 +161,16 @@ function Over({ asked, state, unit, height, onQuery, onSort, colored, plot, titl
   const capped = all.length > SERIES_CAP;
   const stacked = state.view === 'stacked';
   const flat = useMemo(() => fits(visible), [visible]);
+  const exemplars = useExemplars(asked.map((one) => one.query.expr), state.exemplars);
+  const [chosen, setChosen] = useState<Dot | undefined>(undefined);
+  const most = useMemo(() => rowsOf(visible).reduce((high, row) => Math.max(high, row.max ?? 0), 0), [visible]);
+  const dots = useDots(state.exemplars ? exemplars.value : undefined, most, chosen);
 
   if (state.view === 'table') return <SummaryTable title={title} series={all} unit={unit} sort={state.sort} onSort={onSort} />;
   return (
     <>
-      <Tip plot={plot} series={visible} times={times} unit={unit} stacked={stacked}>
+      <DotField plot={plot} drawn={dots.drawn} unit={unit} chosen={chosen} onChosen={setChosen}>
+      <Tip plot={plot} series={visible} times={times} unit={unit} stacked={stacked} still={chosen !== undefined}>
         <Chart
           title={title}
           data={data}
@@ -178,8 +185,12 @@ function Over({ asked, state, unit, height, onQuery, onSort, colored, plot, titl
           min={!stacked && (state.scale === 'fit' || (state.scale === '' && flat)) ? NaN : undefined}
           busy={asked.some((one) => one.over?.loading && one.over.value?.expr !== one.query.expr)}
           onPlot={(u) => (plot.current = u)}
+          over={dots.over}
+          within={dots.within}
         />
       </Tip>
+      </DotField>
+      {state.exemplars && <ExemplarTable state={exemplars} unit={unit} />}
       {(capped || notFinite > 0) && (
         <p class="result-note small dim">
           {capped && (

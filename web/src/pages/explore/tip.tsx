@@ -36,10 +36,11 @@ export interface TipProps {
   times: readonly number[];
   unit: Unit;
   stacked: boolean;
+  still?: boolean; // something else is shown there
   children: ComponentChildren;
 }
 
-export function Tip({ plot, series, times, unit, stacked, children }: TipProps) {
+export function Tip({ plot, series, times, unit, stacked, still = false, children }: TipProps) {
   const [at, setAt] = useState<{ x: number; y: number; wide: number; value: number | undefined } | undefined>(undefined);
   return (
     <div
@@ -55,7 +56,7 @@ export function Tip({ plot, series, times, unit, stacked, children }: TipProps) 
       onPointerLeave={() => setAt(undefined)}
     >
       {children}
-      {at !== undefined && <TipText at={at} series={series} times={times} unit={unit} />}
+      {at !== undefined && !still && <TipText at={at} series={series} times={times} unit={unit} />}
     </div>
   );
 }

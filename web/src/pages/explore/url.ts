@@ -13,6 +13,7 @@ export interface Query {
   hidden: readonly string[]; // names of series switched off
   only: readonly string[]; // when not empty: the names of those that are shown
   all: boolean; // all series, beyond the cap
+  explain: boolean; // its plan is shown
 }
 
 export interface ExploreState {
@@ -25,13 +26,14 @@ export interface ExploreState {
   unit: string; // '' guessed
   sort: string; // of legends and tables: 'name', '-max', …
   side: Side;
+  exemplars: boolean; // dots on the charts
 }
 
 export const QUERIES_MAX = 26;
 export const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ';
 
 export function newQuery(expr = ''): Query {
-  return { expr, off: false, legend: '', hidden: [], only: [], all: false };
+  return { expr, off: false, legend: '', hidden: [], only: [], all: false, explain: false };
 }
 
 // "B:text" of a parameter that may come several times; the last of one letter wins, except where all are wanted.
@@ -57,6 +59,7 @@ export function readState(query: URLSearchParams): ExploreState {
   const exprs = query.getAll('expr').slice(0, QUERIES_MAX);
   const off = letters(query, 'off');
   const all = letters(query, 'all');
+  const explain = letters(query, 'explain');
   const legends = lettered(query, 'legend');
   const hidden = lettered(query, 'hide');
   const only = lettered(query, 'only');
@@ -68,6 +71,7 @@ export function readState(query: URLSearchParams): ExploreState {
       hidden: hidden.get(i) ?? [],
       only: only.get(i) ?? [],
       all: all.has(i),
+      explain: explain.has(i),
     })),
     view: oneOf(query.get('view'), ['line', 'stacked', 'heat', 'table'], 'line'),
     instant: query.get('over') !== 'range',
@@ -76,6 +80,7 @@ export function readState(query: URLSearchParams): ExploreState {
     scale: oneOf(query.get('y'), ['', 'zero', 'fit', 'log', 'linear'], ''),
     unit: query.get('unit') ?? '',
     sort: query.get('sort') ?? '',
+    exemplars: query.get('exemplars') === '1',
     side: oneOf(query.get('side'), ['', 'metrics', 'history', 'none'], ''),
   };
 }
@@ -94,6 +99,7 @@ export function writeState(state: ExploreState): Params {
     expr: bare ? undefined : queries.map((query) => query.expr),
     off: marked((query) => query.off),
     all: marked((query) => query.all),
+    explain: marked((query) => query.explain),
     legend: list(each((query) => (query.legend === '' ? [] : [query.legend]))),
     hide: list(each((query) => query.hidden)),
     only: list(each((query) => query.only)),
@@ -105,6 +111,7 @@ export function writeState(state: ExploreState): Params {
     unit: state.unit || undefined,
     sort: state.sort || undefined,
     side: state.side || undefined,
+    exemplars: state.exemplars ? '1' : undefined,
   };
 }
 
