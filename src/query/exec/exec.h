@@ -390,3 +390,23 @@ must_use bool range_extended_kernel(const Function *function, Extent extent, Ran
                                     Error *err);
 // Of one window: the samples between its borders and what stands on them, on in->scratch.
 void range_extended_points(const RangeInput *in, RangeSeries *series);
+
+// The samples that matter to one window: first … last. Moves forward only, on a zeroed one.
+typedef struct ExtendedReach {
+    size_t from, to;        // within reach: [from, to)
+    size_t inside, behind;  // the first one behind the start; the first one at or behind the end
+    size_t first, last;
+    int64_t start_ms, end_ms;
+} ExtendedReach;
+// False when no sample lies inside or, smoothed, none on each side of a part of it.
+bool extended_reach_move(ExtendedReach *reach, const RangeInput *in, size_t i);
+
+// ---- range_extended_histograms.c ----
+
+// As range_histograms, of ranges that are not plain.
+void range_extended_histograms(const RangeHistograms *with, const RangeInput *in, double *out,
+                               const Histogram ***histograms);
+void range_extended_histogram_points(const RangeInput *in, RangeSeries *series);
+// Part of the way from one histogram to the next. NULL when only one has custom bounds.
+const Histogram *histogram_between(const Histogram *before, const Histogram *after, double share,
+                                   bool is_counter, Arena *arena);

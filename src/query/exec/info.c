@@ -14,7 +14,8 @@
 typedef struct InfoSeries {
     Labels labels;
     Text name;
-    const double *times;  // of its sample at each step, in seconds, or ABSENT
+    const double *times;           // of its sample at each step, in seconds, or ABSENT
+    const Histogram **histograms;  // of the samples that are none of an info metric; NULL: all are
 } InfoSeries;
 
 // What a target is at some steps: one info series per metric.
@@ -59,19 +60,13 @@ static bool load(Info *info, Error *err) {
     TRY(operator_collect(selected, arena, &all, err));
     info->targets = map_begin(arena, exec->hash_key);
     for (size_t i = 0; i < all.count; i++) {
-        if (all.at[i].histograms != NULL) {
-            AUTO(builder_free) Builder shown = {0};
-            labels_print(all.at[i].labels, &shown);
-            return error_set(err, ERROR_BAD_INPUT,
-                             "an info metric has floats, this one has native histograms: %.*s",
-                             TEXT_ARG(text_slice(builder_text(&shown), 0, MIN(shown.len, (size_t)300))));
-        }
         Labels target_labels = identity(info, all.at[i].labels, arena);
         void **slot = map_put(&info->targets, bytes_text(target_labels.wire));
         if (*slot == NULL) *slot = arena_push(arena, Target);
         Target *target = *slot;
-        *array_add_on(arena, &target->series) = (InfoSeries){
-            all.at[i].labels, labels_get(all.at[i].labels, LABEL_NAME), all.at[i].values};
+        *array_add_on(arena, &target->series) =
+            (InfoSeries){all.at[i].labels, labels_get(all.at[i].labels, LABEL_NAME),
+                         all.at[i].values, all.at[i].histograms};
     }
     info->loaded = true;
     return true;
@@ -102,6 +97,13 @@ static bool youngest(const Target *target, size_t step, const InfoSeries **out, 
     for (size_t i = 0; i < target->series.count; i++) {
         const InfoSeries *series = &target->series.at[i];
         if (is_absent(series->times[step])) continue;
+        if (series->histograms != NULL && series->histograms[step] != NULL) {
+            AUTO(builder_free) Builder shown = {0};
+            labels_print(series->labels, &shown);
+            return error_set(err, ERROR_BAD_INPUT,
+                             "an info metric has floats, this one has native histograms: %.*s",
+                             TEXT_ARG(text_slice(builder_text(&shown), 0, 300)));
+        }
         const InfoSeries *before = *count == 0 ? NULL : out[*count - 1];
         if (before == NULL || !text_equal(before->name, series->name)) {
             out[(*count)++] = series;
@@ -188,8 +190,7 @@ static bool enrich(Info *info, const StepSeries *base, const Target *target, Ste
     for (size_t step = 0; step < steps.count; step++) {
         uint32_t chosen = target->chosen[step];
         const Choice *choice = &target->choices.at[chosen];
-        const Histogram *histogram = base->histograms != NULL ? base->histograms[step] : NULL;
-        if (is_absent(base->values[step]) && histogram == NULL) continue;
+        if (step_is_empty(base, step)) continue;
         if (choice->count == 0 && !info->empty_is_match) continue;
         if (made[chosen] == 0) {
             Labels labels;
@@ -200,15 +201,15 @@ static bool enrich(Info *info, const StepSeries *base, const Target *target, Ste
                 double *values = column_new(arena, steps);
                 column_fill(values, steps, ABSENT);
                 const Histogram **histograms =
-                    base->histograms != NULL ? histogram_column_new(arena, steps) : NULL;
+                    base->histograms == NULL ? NULL : histogram_column_new(arena, steps);
                 *array_add_on(arena, out) =
                     (StepSeries){labels, base->drop_name, values, histograms};
             }
             made[chosen] = at + 1;
         }
-        StepSeries *into = &out->at[made[chosen] - 1];
-        into->values[step] = base->values[step];
-        if (histogram != NULL) into->histograms[step] = histogram;
+        StepSeries *to = &out->at[made[chosen] - 1];
+        to->values[step] = base->values[step];
+        if (base->histograms != NULL) to->histograms[step] = base->histograms[step];
     }
     return true;
 }

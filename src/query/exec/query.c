@@ -137,6 +137,9 @@ static bool run_matrix(Exec *exec, const Expr *root, QueryResult *out, Error *er
             in.times = series.times;
             in.values = series.values;
             in.count = series.count;
+            in.histogram_times = series.histogram_times;
+            in.histograms = series.histograms;
+            in.histogram_count = series.histogram_count;
             range_extended_points(&in, &series);
         }
         if (series.count + series.histogram_count == 0) continue;

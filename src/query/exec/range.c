@@ -118,13 +118,13 @@ static bool range_next(Operator *operator, StepBatch * out, Error *err) {
         range->kernel(&input, column);
         const Histogram **histograms = NULL;
         if (series.histogram_count > 0) {
-            if (range->extent != EXTENT_PLAIN) {
-                return error_set(err, ERROR_UNSUPPORTED,
-                                 "anchored and smoothed over native histograms: not supported yet");
-            }
             RangeHistograms with = {exec, range->row->id, range->matrix_range, series.labels,
                                     &operator->batch, operator->steps };
-            range_histograms(&with, &input, column, &histograms);
+            if (range->extent == EXTENT_PLAIN) {
+                range_histograms(&with, &input, column, &histograms);
+            } else {
+                range_extended_histograms(&with, &input, column, &histograms);
+            }
         }
         arena_clear(&scratch);
         if (range->once) repeat(operator->steps, column, histograms);

@@ -14,16 +14,7 @@
 
 #include "base/assert.h"
 
-// The samples that matter to one window: first … last. Moves forward only.
-typedef struct Reach {
-    size_t from, to;        // within reach: [from, to)
-    size_t inside, behind;  // the first one behind the start; the first one at or behind the end
-    size_t first, last;
-    int64_t start_ms, end_ms;
-} Reach;
-
-// False when no sample lies inside or, smoothed, none on each side of a part of it.
-static bool reach_move(Reach *reach, const RangeInput *in, size_t i) {
+bool extended_reach_move(ExtendedReach *reach, const RangeInput *in, size_t i) {
     bool smoothed = in->extent == EXTENT_SMOOTHED;
     reach->end_ms = in->first_end_ms + (int64_t)i * in->step_ms;
     reach->start_ms = reach->end_ms - in->range_ms;
@@ -49,29 +40,30 @@ static double between(const RangeInput *in, size_t i, int64_t time_ms, bool is_c
     return before + (after - before) * share;
 }
 
-static double value_at_start(const RangeInput *in, const Reach *reach, bool is_counter) {
+static double value_at_start(const RangeInput *in, const ExtendedReach *reach, bool is_counter) {
     if (in->extent != EXTENT_SMOOTHED || in->times[reach->first] >= reach->start_ms)
         return in->values[reach->first];
     return between(in, reach->first, reach->start_ms, is_counter);
 }
 
-static double value_at_end(const RangeInput *in, const Reach *reach, bool is_counter) {
+static double value_at_end(const RangeInput *in, const ExtendedReach *reach, bool is_counter) {
     if (in->extent != EXTENT_SMOOTHED || in->times[reach->last] <= reach->end_ms)
         return in->values[reach->last];
     return between(in, reach->last - 1, reach->end_ms, is_counter);
 }
 
 // Samples that stand between the values at the borders: [*from, *to).
-static void samples_between(const RangeInput *in, const Reach *reach, size_t *from, size_t *to) {
+static void samples_between(const RangeInput *in, const ExtendedReach *reach, size_t *from,
+                            size_t *to) {
     *from = in->times[reach->first] <= reach->start_ms ? reach->first + 1 : reach->first;
     *to = in->times[reach->last] >= reach->end_ms ? reach->last : reach->last + 1;
 }
 
 static void differences(const RangeInput *in, double *out, bool is_counter, bool is_rate) {
-    Reach reach = {0};
+    ExtendedReach reach = {0};
     for (size_t i = 0; i < in->steps.count; i++) {
         out[i] = ABSENT;
-        if (!reach_move(&reach, in, i)) continue;
+        if (!extended_reach_move(&reach, in, i)) continue;
         double left = value_at_start(in, &reach, is_counter);
         double right = value_at_end(in, &reach, is_counter);
         double lost = 0, before = left;
@@ -98,10 +90,10 @@ static void extended_delta(const RangeInput *in, double *out) {
 }
 
 static void count_pairs(const RangeInput *in, double *out, bool (*counts)(double, double)) {
-    Reach reach = {0};
+    ExtendedReach reach = {0};
     for (size_t i = 0; i < in->steps.count; i++) {
         out[i] = ABSENT;
-        if (!reach_move(&reach, in, i)) continue;
+        if (!extended_reach_move(&reach, in, i)) continue;
         size_t found = 0;
         for (size_t j = reach.first; j < reach.last; j++)
             found += counts(in->values[j], in->values[j + 1]);
@@ -124,9 +116,13 @@ static void anchored_resets(const RangeInput *in, double *out) {
 }
 
 void range_extended_points(const RangeInput *in, RangeSeries *series) {
-    Reach reach = {0};
+    if (in->histogram_count > 0) {
+        range_extended_histogram_points(in, series);
+        return;
+    }
+    ExtendedReach reach = {0};
     size_t count = 0, from, to;
-    if (reach_move(&reach, in, 0)) {
+    if (extended_reach_move(&reach, in, 0)) {
         samples_between(in, &reach, &from, &to);
         int64_t *times = arena_push_array_raw(in->scratch, int64_t, to - from + 2);
         double *values = arena_push_array_raw(in->scratch, double, to - from + 2);

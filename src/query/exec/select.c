@@ -57,6 +57,7 @@ static bool fill_smoothed(Select *select, double *out) {
         columns->times[kept] = columns->times[i];
         columns->values[kept++] = columns->values[i];
     }
+    columns->count = kept;
     for (size_t i = 0; i < select->operator.steps.count; i++) {
         int64_t moment = select->first_ms + (int64_t)i * select->step_ms;
         while (behind < kept && columns->times[behind] <= moment) behind++;
@@ -101,11 +102,58 @@ static bool fill_histograms(Select *select, const SeriesFound *found, int64_t fr
         const Histogram *histogram = stored_histogram(&stored, behind - 1);
         out[i] = ABSENT;
         if (histogram == NULL || is_stale(histogram->sum)) continue;
-        if (select->timestamps) {
-            out[i] = (double)time_ms / 1000;
-        } else {
-            (*histograms)[i] = histogram;
+        if (select->timestamps) out[i] = (double)time_ms / 1000;
+        (*histograms)[i] = histogram;
+    }
+    return true;
+}
+
+// The same for `smoothed`, over what fill_smoothed made of the floats.
+static bool smooth_histograms(Select *select, const SeriesFound *found, int64_t from_ms,
+                              int64_t to_ms, double *out, const Histogram ***histograms,
+                              Error *err) {
+    const SeriesColumns *columns = &select->columns;
+    Exec *exec = select->operator.exec;
+    Steps steps = select->operator.steps;
+    Arena *arena = &select->operator.batch;
+    SourceRange range = select->operator.expr->range;
+    StoredHistograms stored = {.exec = exec, .range = range, .arena = arena};
+    TRY(stored_histograms_read(&stored, select->cursor, found, from_ms, to_ms, err));
+    int64_t *times = arena_push_array_raw(arena, int64_t, stored.count);
+    const Histogram **own = arena_push_array_raw(arena, const Histogram *, stored.count);
+    size_t count = 0, floats_from = 0, floats_to = 0, from = 0, behind = 0, to = 0;
+    for (size_t i = stored.first; i < stored.count; i++) {
+        const Histogram *histogram = stored_histogram(&stored, i);
+        if (histogram == NULL || is_stale(histogram->sum)) continue;
+        times[count] = stored.at[i].time_ms;
+        own[count++] = histogram;
+    }
+    *histograms = histogram_column_new(arena, steps);
+    for (size_t i = 0; i < steps.count; i++) {
+        int64_t moment = select->first_ms + (int64_t)i * select->step_ms;
+        int64_t oldest = moment - exec->lookback_ms, youngest = moment + exec->lookback_ms;
+        while (floats_to < columns->count && columns->times[floats_to] <= youngest) floats_to++;
+        while (floats_from < floats_to && columns->times[floats_from] <= oldest) floats_from++;
+        while (to < count && times[to] <= youngest) to++;
+        while (from < to && times[from] <= oldest) from++;
+        while (behind < count && times[behind] <= moment) behind++;
+        if (from == to) continue;  // floats alone
+        out[i] = ABSENT;
+        if (floats_from < floats_to) {
+            note_mixed_range(exec, range, found->labels);
+            continue;
         }
+        if (behind <= from) continue;  // none before
+        const Histogram *value = own[behind - 1];
+        if (times[behind - 1] < moment && behind < to) {
+            double share =
+                (double)(moment - times[behind - 1]) / (double)(times[behind] - times[behind - 1]);
+            value = histogram_between(value, own[behind], share,
+                                      value->reset_hint != HISTOGRAM_RESET_GAUGE, arena);
+            if (value == NULL) note_mixed_schemas(exec, range, found->labels);
+        }
+        if (value != NULL && select->timestamps) out[i] = (double)moment / 1000;
+        (*histograms)[i] = value;
     }
     return true;
 }
@@ -138,11 +186,8 @@ static bool select_next(Operator *operator, StepBatch * out, Error *err) {
         bool any = smoothed ? fill_smoothed(select, column) : fill(select, column);
         const Histogram **histograms = NULL;
         if (select->columns.histograms > 0) {
-            if (smoothed) {
-                return error_set(err, ERROR_UNSUPPORTED,
-                                 "smoothed over native histograms: not supported yet");
-            }
-            TRY(fill_histograms(select, found, from_ms, to_ms, column, &histograms, err));
+            TRY((smoothed ? smooth_histograms : fill_histograms)(select, found, from_ms, to_ms,
+                                                                 column, &histograms, err));
             any = true;
         }
         if (!any) continue;

@@ -145,8 +145,10 @@ typedef struct Nameless {
 
 static bool nameless_next(Operator *operator, StepBatch * out, Error *err) {
     TRY(operator_next(((Nameless *)operator)->inner, out, err));
-    for (size_t i = 0; i < out->count; i++)
+    for (size_t i = 0; i < out->count; i++) {
+        out->at[i].histograms = NULL;  // their times are there
         series_drop_name(operator->exec, &out->at[i], &operator->batch);
+    }
     return true;
 }
 
