@@ -164,6 +164,11 @@ static inline bool aggregate_op_has_param(AggregateOp op) {
     return op >= AGG_TOPK;
 }
 
+// Inf and NaN are numbers wherever a label is grouped by: as its name they stand in quotes.
+static inline bool is_number_word(Text name) {
+    return text_equal_ignore_case(name, TEXT("inf")) || text_equal_ignore_case(name, TEXT("nan"));
+}
+
 // A range selector, `up[5m]`, and not an instant one.
 static inline bool selector_has_range(const Expr *expr) {
     return expr->as.selector.range_ms > 0 || expr->as.selector.range_given != NULL;

@@ -155,7 +155,7 @@ static const BinaryRow *binary_row(const Parser *parser) {
 
 static bool is_label_name(Text name) {
     if (name.len == 0 || (name.at[0] >= '0' && name.at[0] <= '9')) return false;
-    return text_find_char(name, ':') < 0;
+    return !is_number_word(name) && text_find_char(name, ':') < 0;
 }
 
 // labels -> '(' [label {',' label} [',']] ')';  label -> name | string

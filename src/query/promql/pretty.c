@@ -27,7 +27,7 @@ typedef struct Pretty {
 static void print_line(const Pretty *pretty, const Expr *expr);
 
 static void add_name(Text name, Builder *out) {
-    if (label_name_is_plain(name, false)) {
+    if (label_name_is_plain(name, false) && !is_number_word(name)) {
         builder_add(out, name);
     } else {
         label_print_quoted(name, out);
@@ -84,7 +84,10 @@ static int by_text(const void *a, const void *b) {
 static void add_matchers(Matchers matchers, size_t first, Builder *out) {
     static const Text kinds[] = {TEXT_INIT("="), TEXT_INIT("!="), TEXT_INIT("=~"),
                                  TEXT_INIT("!~")};  // ORDER: MatcherKind
-    if (first == matchers.count) return;
+    if (first == matchers.count) {
+        if (first == 0) builder_add(out, TEXT("{}"));  // all info metrics of info()
+        return;
+    }
     AUTO(arena_free) Arena arena = {0};
     Text *texts = arena_push_array(&arena, Text, matchers.count);
     for (size_t i = first; i < matchers.count; i++) {
@@ -112,6 +115,8 @@ static void line_selector(const Pretty *pretty, const Expr *expr) {
         add_duration(expr->as.selector.range_given, expr->as.selector.range_ms, pretty->out);
         builder_add_char(pretty->out, ']');
     }
+    if (expr->as.selector.extent == EXTENT_ANCHORED) builder_add(pretty->out, TEXT(" anchored"));
+    if (expr->as.selector.extent == EXTENT_SMOOTHED) builder_add(pretty->out, TEXT(" smoothed"));
     add_at(expr, pretty->out);
     add_offset(expr, pretty->out);
 }

@@ -28,7 +28,7 @@ static bool is_word_of_the_language(Text name) {
 }
 
 static void print_name(Text name, Builder *out) {
-    if (label_name_is_plain(name, false)) {
+    if (label_name_is_plain(name, false) && !is_number_word(name)) {
         builder_add(out, name);
     } else {
         label_print_quoted(name, out);
