@@ -194,13 +194,20 @@ class Question:
 # ---- Running --------------------------------------------------------------------------------------
 
 
-def fill(server, prometheus, data):
+def fill(server, prometheus, data, flushes=()):
+    """Writes to both; behind the requests of these numbers Traceo makes blocks of what it holds."""
     for target in (server.port, prometheus.port):
         connection = http.client.HTTPConnection("127.0.0.1", target, timeout=60)
-        for body in data.requests():
+        for number, body in enumerate(data.requests()):
             status, answer = write(connection, body)
             if status not in (200, 204):
                 raise RuntimeError(f"port {target} refused samples: {status} {answer[:300]!r}")
+            if target == server.port and number in flushes:
+                connection.request("POST", "/api/traceo/v1/flush")
+                answer = connection.getresponse()
+                if answer.status != 200:
+                    raise RuntimeError(f"no flush: {answer.status} {answer.read()[:300]!r}")
+                answer.read()
 
 
 def run(tap, options, mine, theirs):
@@ -251,7 +258,9 @@ def main():
     try:
         server.start()
         prometheus = Prometheus()
-        fill(server, prometheus, Data(options.seed))
+        flushes = {number for number in range(9) if random.Random(f"flush:{options.seed}:{number}").random() < 0.3}
+        print(f"# seed {options.seed}: blocks are made at {len(flushes)} moments while the samples come")
+        fill(server, prometheus, Data(options.seed), flushes)
         run(tap, options, Client(server.port), Client(prometheus.port))
     finally:
         if prometheus:
