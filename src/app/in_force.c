@@ -33,6 +33,7 @@ ServerQuerySettings in_force_query(const Settings *settings) {
         .memory_bytes = settings_number(settings, SETTING_QUERY_MEMORY),
         .samples_max = settings_number(settings, SETTING_QUERY_SAMPLES),
         .stable_only = settings_number(settings, SETTING_QUERY_EXPERIMENTAL) == 0,
+        .admin_api = settings_number(settings, SETTING_WEB_ADMIN_API) != 0,
     };
 }
 

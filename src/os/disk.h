@@ -71,6 +71,8 @@ struct Disk {
     bool (*sync_folder)(Disk *disk, Text path, Error *err);
     bool (*list)(Disk *disk, Text path, Arena *arena, DiskEntries *out, Error *err);
     bool (*rename)(Disk *disk, Text from, Text to, Error *err);  // replaces `to`
+    // A second name for a file that must not be there yet (a hard link); durable with the folder.
+    bool (*link)(Disk *disk, Text from, Text to, Error *err);
     bool (*remove)(Disk *disk, Text path, Error *err);           // a file; missing is NOT_FOUND
     bool (*remove_folder)(Disk *disk, Text path, Error *err);    // must be empty
     bool (*exists)(Disk *disk, Text path, bool *out, Error *err);

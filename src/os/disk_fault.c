@@ -147,6 +147,11 @@ static bool fault_rename(Disk *disk, Text from, Text to, Error *err) {
     return inner->rename(inner, from, to, err);
 }
 
+static bool fault_link(Disk *disk, Text from, Text to, Error *err) {
+    PASS(DISK_CALL_RENAME, "linking");
+    return inner->link(inner, from, to, err);
+}
+
 static bool fault_remove(Disk *disk, Text path, Error *err) {
     PASS(DISK_CALL_REMOVE, "removing");
     return inner->remove(inner, path, err);
@@ -188,6 +193,7 @@ DiskFault *disk_fault_new(Disk *inner) {
         .sync_folder = fault_sync_folder,
         .list = fault_list,
         .rename = fault_rename,
+        .link = fault_link,
         .remove = fault_remove,
         .remove_folder = fault_remove_folder,
         .exists = fault_exists,

@@ -445,6 +445,24 @@ static bool model_rename(Disk *disk, Text from, Text to, Error *err) {
     return give(model, rename_in(model, from, to, err));
 }
 
+static bool link_in(DiskModel *model, Text from, Text to, Error *err) {
+    TRY(mutate(model, "linking", from, err));
+    Place source, target;
+    TRY(find_existing(model, from, NODE_FILE, &source, err));
+    TRY(find(model, to, &target, err));
+    if (target.exists)
+        return error_set(err, ERROR_IO, "linking %.*s: %.*s is in the way", TEXT_ARG(from),
+                         TEXT_ARG(to));
+    change_entry(model, target.folder,
+                 (EntryChange){ENTRY_ADD, name_new(target.name), NULL, source.node, 0});
+    return true;
+}
+
+static bool model_link(Disk *disk, Text from, Text to, Error *err) {
+    DiskModel *model = take(disk);
+    return give(model, link_in(model, from, to, err));
+}
+
 static bool remove_in(DiskModel *model, Text path, NodeKind kind, Error *err) {
     TRY(mutate(model, "removing", path, err));
     Place place;
@@ -500,6 +518,7 @@ static DiskModel *model_new(void) {
         .sync_folder = model_sync_folder,
         .list = model_list,
         .rename = model_rename,
+        .link = model_link,
         .remove = model_remove,
         .remove_folder = model_remove_folder,
         .exists = model_exists,

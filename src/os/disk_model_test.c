@@ -235,6 +235,26 @@ TEST(a_rename_across_folders_keeps_the_file_in_one_of_them) {
     check(t, in[0] == 0 && in[1] > 10 && in[2] > 10 && in[3] > 10);
 }
 
+TEST(a_link_is_durable_with_its_folder_and_keeps_the_file) {
+    unsigned kept = 0;
+    for (uint64_t seed = 1; seed <= 100; seed++) {
+        AUTO(disk_model_free) DiskModel *model = disk_model_new();
+        Disk *disk = disk_model_disk(model);
+        check_ok(t, disk_make_folders(disk, TEXT("/a"), t->err) &&
+                        disk_make_folders(disk, TEXT("/b"), t->err));
+        check_ok(t, disk_replace(disk, TEXT("/a"), TEXT("f"), text_bytes(TEXT("x")), t->err));
+        check_ok(t, disk->link(disk, TEXT("/a/f"), TEXT("/b/f"), t->err));
+        if (seed % 2 == 0) check_ok(t, disk->sync_folder(disk, TEXT("/b"), t->err));
+        if (seed % 2 == 0) check_ok(t, disk->remove(disk, TEXT("/a/f"), t->err));
+        disk_model_crash(model, CRASH_RANDOM, seed);
+        bool linked = exists(t, disk, TEXT("/b/f"));
+        check(t, linked || (seed % 2 == 1 && exists(t, disk, TEXT("/a/f"))));
+        if (linked) check_text(t, TEXT("x"), content(t, disk, TEXT("/b/f")));
+        kept += linked && seed % 2 == 1;
+    }
+    check(t, kept > 5 && kept < 45);
+}
+
 TEST(a_failed_sync_loses_the_bytes_for_good) {
     AUTO(disk_model_free) DiskModel *model = disk_model_new();
     Disk *disk = disk_model_disk(model);
@@ -319,6 +339,7 @@ TEST_MAIN("os/disk_model", CASE(only_what_was_synced_survives_when_all_is_droppe
           CASE(a_replace_stopped_anywhere_leaves_old_or_new), CASE(a_lying_disk_is_found_out),
           CASE(an_early_rename_outruns_its_bytes),
           CASE(a_rename_across_folders_keeps_the_file_in_one_of_them),
+          CASE(a_link_is_durable_with_its_folder_and_keeps_the_file),
           CASE(a_failed_sync_loses_the_bytes_for_good), CASE(a_full_disk_takes_what_fits),
           CASE(a_flipped_bit_stays_flipped),
           CASE(a_map_stays_as_it_was_and_a_copy_goes_its_own_way), CASE(many_files_come_and_go))

@@ -285,6 +285,15 @@ static bool real_rename(Disk *disk, Text from, Text to, Error *err) {
     return error_context(err, "to %s", target.at);
 }
 
+static bool real_link(Disk *disk, Text from, Text to, Error *err) {
+    Path source, target;
+    TRY(path_from(from, &source, err));
+    TRY(path_from(to, &target, err));
+    if (linkat(AT_FDCWD, source.at, AT_FDCWD, target.at, 0) == 0) return true;
+    fail_with(err, errno, "linking", source.at);
+    return error_context(err, "to %s", target.at);
+}
+
 static bool real_remove(Disk *disk, Text path, Error *err) {
     Path name;
     TRY(path_from(path, &name, err));
@@ -346,6 +355,7 @@ Disk *disk_real(void) {
         .sync_folder = real_sync_folder,
         .list = real_list,
         .rename = real_rename,
+        .link = real_link,
         .remove = real_remove,
         .remove_folder = real_remove_folder,
         .exists = real_exists,

@@ -57,6 +57,22 @@ static void files_read_write_and_grow(Test *t, Disk *disk, Text folder) {
     disk->close(disk, &file);
 }
 
+static void a_link_is_a_second_name(Test *t, Disk *disk, Text folder) {
+    Text first = at(t, folder, "linked"), second = at(t, folder, "linked.again");
+    bool there = true;
+    Bytes content;
+    check_error(t, disk->link(disk, first, second, t->err), ERROR_NOT_FOUND);
+    put(t, disk, first, text_bytes(TEXT("hello")));
+    check_ok(t, disk->link(disk, first, second, t->err));
+    check_error(t, disk->link(disk, first, second, t->err), ERROR_IO);
+    check_ok(t, disk->remove(disk, first, t->err));
+    check_ok(t, disk->exists(disk, first, &there, t->err));
+    check(t, !there);
+    check_ok(t, disk_read_whole(disk, second, 99, t->arena, &content, t->err));
+    check_text(t, TEXT("hello"), bytes_text(content));
+    check_ok(t, disk->remove(disk, second, t->err));
+}
+
 static void maps_want_the_stated_size(Test *t, Disk *disk, Text folder) {
     File *file = NULL;
     Bytes view = BYTES_NONE;
@@ -176,6 +192,7 @@ static void direct_files_take_whole_blocks(Test *t, Disk *disk, Text folder) {
 
 static void pass_all(Test *t, Disk *disk, Text folder) {
     files_read_write_and_grow(t, disk, folder);
+    a_link_is_a_second_name(t, disk, folder);
     maps_want_the_stated_size(t, disk, folder);
     a_lock_has_one_holder(t, disk, folder);
     folders_list_rename_and_remove(t, disk, folder);

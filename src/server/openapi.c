@@ -1,5 +1,6 @@
 // The OpenAPI 3.1 document, written from the table of routes.
 
+#include "codec/crc32c.h"
 #include "server/serve.h"
 
 static void pair(JsonWriter *writer, Text key, Text value) {
@@ -177,5 +178,15 @@ bool serve_openapi(Request *request, Error *err) {
     json_object_end(&writer);
     write_security_schemes(&writer);
     json_object_end(&writer);
+    // The same as long as the program is; weak, as it may be packed in one way or another.
+    Text tag = text_format(request->exchange->arena, "W/\"%08x\"",
+                           crc32c(0, text_bytes(builder_text(&request->body))));
+    request_add_header(request, TEXT("ETag"), tag);
+    request->cache = TEXT("no-cache");
+    if (request_has_tag(request, tag)) {
+        request->status = 304;
+        builder_clear(&request->body);
+        request_add_header(request, TEXT("Vary"), TEXT("Accept-Encoding"));
+    }
     return true;
 }

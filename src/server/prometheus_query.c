@@ -15,7 +15,9 @@ static void write_timing(JsonWriter *writer, Text name, int64_t ns) {
     json_f64(writer, seconds(ns));
 }
 
-static void write_stats(JsonWriter *writer, const QueryStats *stats, int64_t waited_ns) {
+// `per_step_ms` INT64_MIN: the samples are not told step by step.
+static void write_stats(JsonWriter *writer, const QueryStats *stats, int64_t waited_ns,
+                        int64_t per_step_ms) {
     json_key(writer, TEXT("stats"));
     json_object_begin(writer);
     json_key(writer, TEXT("timings"));
@@ -29,6 +31,16 @@ static void write_stats(JsonWriter *writer, const QueryStats *stats, int64_t wai
     json_object_begin(writer);
     json_key(writer, TEXT("totalQueryableSamples"));
     json_u64(writer, stats->samples);
+    if (per_step_ms != INT64_MIN) {
+        char time[NUMBER_TEXT_MAX];
+        json_key(writer, TEXT("totalQueryableSamplesPerStep"));
+        json_array_begin(writer);
+        json_array_begin(writer);
+        json_raw(writer, (Text){time, number_format_ms_as_s(per_step_ms, time)});
+        json_u64(writer, stats->samples);
+        json_array_end(writer);
+        json_array_end(writer);
+    }
     json_object_end(writer);
     json_object_end(writer);
 }
@@ -68,7 +80,8 @@ static bool answer_fits(Request *request, const QueryResult *result, Error *err)
     return true;
 }
 
-static bool answer_result(Request *request, QueryResult *result, Arena *arena, Error *err) {
+static bool answer_result(Request *request, const QueryRequest *query, QueryResult *result,
+                          Arena *arena, Error *err) {
     uint64_t limit;
     TRY(param_limit(request, TEXT("limit"), &limit, err));
     bool has_rows = result->type == VALUE_VECTOR || result->type == VALUE_MATRIX;
@@ -80,11 +93,15 @@ static bool answer_result(Request *request, QueryResult *result, Arena *arena, E
     TRY(answer_fits(request, result, err));
     JsonWriter writer = envelope_begin(request);
     query_write_json(result, &writer);
-    if (param_text(request, TEXT("stats")).len > 0) {
+    Text stats = param_text(request, TEXT("stats"));
+    if (stats.len > 0) {
+        // A range reads each series once for all its steps, so only an instant query can say it.
+        bool per_step = text_equal(stats, TEXT("all")) && query->step_ms == 0;
         // `stats` stands inside `data`, which query_write_json has closed: its last brace is opened
         // again.
         request->body.len--;
-        write_stats(&writer, &result->stats, request->waited_ns);
+        write_stats(&writer, &result->stats, request->waited_ns,
+                    per_step ? query->start_ms : INT64_MIN);
         json_object_end(&writer);
     }
     envelope_end(&writer, result->warnings, result->infos);
@@ -97,7 +114,7 @@ static bool run_query(Request *request, const QueryRequest *query, Error *err) {
     QueryResult result;
     TRY(param_limit(request, TEXT("limit"), &limit, err));
     TRY(request_run_query(request, query, &arena, &result, err));
-    return answer_result(request, &result, &arena, err);
+    return answer_result(request, query, &result, &arena, err);
 }
 
 bool serve_query(Request *request, Error *err) {

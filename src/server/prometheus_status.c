@@ -2,6 +2,7 @@
 // yet.
 
 #include "os/process.h"
+#include "os/thread.h"
 #include "server/serve.h"
 
 // The release of Prometheus whose API we follow: clients choose features by it (UTF-8 names
@@ -56,6 +57,16 @@ bool serve_status_config(Request *request, Error *err) {
     return done(&writer);
 }
 
+// As written; empty when there is no such setting.
+static Text setting_value(const ServerSettings *settings, Text key, Arena *arena) {
+    ServerSetting setting;
+    for (size_t i = 0; settings->at != NULL && settings->at(settings->context, i, arena, &setting);
+         i++) {
+        if (text_equal(setting.key, key)) return setting.value;
+    }
+    return TEXT("");
+}
+
 bool serve_status_flags(Request *request, Error *err) {
     (void)err;
     const ServerSettings *settings = &request->server->options.settings;
@@ -67,6 +78,20 @@ bool serve_status_flags(Request *request, Error *err) {
          i++) {
         write_pair(&writer, setting.key, setting.value);
     }
+    // And the flags of Prometheus that clients look for, as far as there is something behind them.
+    static const Text flags[][2] = {
+        {TEXT_INIT("query.lookback-delta"), TEXT_INIT("query.lookback")},
+        {TEXT_INIT("storage.tsdb.path"), TEXT_INIT("data")},
+        {TEXT_INIT("storage.tsdb.retention.time"), TEXT_INIT("retention")},
+        {TEXT_INIT("web.enable-admin-api"), TEXT_INIT("web.enable_admin_api")},
+        {TEXT_INIT("web.listen-address"), TEXT_INIT("listen")},
+    };
+    for (size_t i = 0; i < COUNT(flags); i++) {
+        Text value = setting_value(settings, flags[i][1], &arena);
+        if (value.len > 0) write_pair(&writer, flags[i][0], value);
+    }
+    write_pair(&writer, TEXT("web.enable-lifecycle"), TEXT("true"));
+    write_pair(&writer, TEXT("web.enable-remote-write-receiver"), TEXT("true"));
     json_object_end(&writer);
     return done(&writer);
 }
@@ -106,6 +131,7 @@ bool serve_status_runtimeinfo(Request *request, Error *err) {
     JsonWriter writer = envelope_begin(request);
     json_object_begin(&writer);
     write_pair(&writer, TEXT("startTime"), time_format_ms(options->started_ms, &arena));
+    write_pair(&writer, TEXT("CWD"), process_folder(&arena));
     write_pair(&writer, TEXT("serverTime"),
                time_format_ms(options->clock->wall_ms(options->clock), &arena));
     write_pair(&writer, TEXT("hostname"), machine_name(&arena));
@@ -115,6 +141,10 @@ bool serve_status_runtimeinfo(Request *request, Error *err) {
                time_format_ms(atomic_load(&request->server->reloaded_ms), &arena));
     write_number(&writer, TEXT("timeSeriesCount"), (int64_t)series.series_active);
     write_number(&writer, TEXT("corruptionCount"), (int64_t)series.corruptions);
+    // Those of Go stand for what is alike here: threads that may run at once, and nothing else.
+    write_number(&writer, TEXT("GOMAXPROCS"), thread_core_count());
+    write_pair(&writer, TEXT("storageRetention"),
+               setting_value(&options->settings, TEXT("retention"), &arena));
     json_object_end(&writer);
     return done(&writer);
 }
@@ -162,6 +192,8 @@ static void write_head(JsonWriter *writer, const SeriesState *state) {
     json_key(writer, TEXT("headStats"));
     json_object_begin(writer);
     write_number(writer, TEXT("numSeries"), (int64_t)state->series_active);
+    write_number(writer, TEXT("numLabelPairs"), (int64_t)state->pairs_active);
+    write_number(writer, TEXT("chunkCount"), (int64_t)state->chunks_in_head);
     write_number(writer, TEXT("numSamples"), (int64_t)state->samples_in_head);
     write_number(writer, TEXT("minTime"), state->head_min_ms);
     write_number(writer, TEXT("maxTime"), state->head_max_ms);
@@ -169,9 +201,10 @@ static void write_head(JsonWriter *writer, const SeriesState *state) {
 }
 
 bool serve_status_tsdb(Request *request, Error *err) {
-    uint64_t limit;
-    TRY(param_limit(request, TEXT("limit"), &limit, err));
-    if (limit == 0) limit = TOP_DEFAULT;
+    uint64_t limit = TOP_DEFAULT;
+    Text asked = param_text(request, TEXT("limit"));
+    if (asked.len > 0 && (!text_to_u64(asked, &limit) || limit == 0))
+        return error_set(err, ERROR_BAD_INPUT, "limit must be a positive number");
     if (limit > TOP_MAX)
         return error_set(err, ERROR_BAD_INPUT, "invalid parameter \"limit\": at most %d", TOP_MAX);
     Tenant *tenant;

@@ -67,6 +67,10 @@ void request_add_header(Request *request, Text name, Text value);
 void request_answer(Request *request);
 void request_fail(Request *request, const Error *err);
 
+// If-None-Match is "*" or names this ETag; weak ones, marked W/, count as strong ones, as they do
+// for a GET (RFC 9110, 13.1.2).
+bool request_has_tag(const Request *request, Text tag);
+
 // Does the client take this coding ("gzip")? A weight of zero is a no.
 bool request_accepts_coding(const Request *request, Text coding);
 

@@ -26,6 +26,21 @@ void request_add_header(Request *request, Text name, Text value) {
     request->headers[request->header_count++] = (HttpHeader){name, value};
 }
 
+static Text without_mark(Text tag) {
+    return text_starts_with(tag, TEXT("W/")) ? text_slice(tag, 2, tag.len) : tag;
+}
+
+bool request_has_tag(const Request *request, Text tag) {
+    Text item;
+    for (Text rest = http_header(request->exchange, TEXT("If-None-Match"));
+         text_cut(&rest, ',', &item);) {
+        item = text_trim(item);
+        if (text_equal(item, TEXT("*")) || text_equal(without_mark(item), without_mark(tag)))
+            return true;
+    }
+    return false;
+}
+
 // ---- Compression ----
 
 // RFC 9110, 12.5.3.

@@ -364,7 +364,8 @@ static void try_nonsense(Test *t, void *context, const Route *route, Text method
                 text_format(t->arena, "%.*s?%.*s=%s&query=up&match[]=up&start=1&end=2&step=1",
                             TEXT_ARG(path), TEXT_ARG(word), values[i]);
             int status = test_send(t, &nonsense->server, method, target, NULL, 0, TEXT_NONE).status;
-            bool fine = status == 200 || status == 204 || status == 400 || status == 413 || status == 422;
+            bool fine =
+                status == 200 || status == 204 || status == 400 || status == 413 || status == 422;
             if (!fine)
                 check_failed(t, __FILE__, __LINE__, "%.*s %.*s: %d", TEXT_ARG(method),
                              TEXT_ARG(target), status);
@@ -375,7 +376,8 @@ static void try_nonsense(Test *t, void *context, const Route *route, Text method
 
 TEST(nonsense_in_any_parameter_is_never_our_fault) {
     Nonsense *nonsense = arena_push(t->arena, Nonsense);
-    test_server_begin(t, &nonsense->server, (TestServerOptions){.durability = LOG_MEMORY});
+    test_server_begin(t, &nonsense->server,
+                      (TestServerOptions){.durability = LOG_MEMORY, .query = {.admin_api = true}});
     WriteBody body = {0};
     test_row(t, &body, TEXT("up"), TEXT("a"), TEXT("b"), 1500, 1);
     test_write(t, &nonsense->server, TEXT_NONE, TEXT_NONE, &body);
@@ -469,6 +471,15 @@ TEST(the_openapi_document_has_every_route_and_parameter) {
     JsonValue *document;
     check_ok(t, json_parse(answer.body, t->arena, &document, t->err));
     check_text(t, TEXT("3.1.0"), json_get(document, TEXT("openapi"))->text);
+    HttpHeader tag = {TEXT("If-None-Match"), test_header(answer, TEXT("ETag"))};
+    check(t, tag.value.len > 4);
+    check_answer(
+        t, 304, TEXT(""),
+        test_send(t, &world, TEXT("GET"), TEXT("/api/v1/openapi.json"), &tag, 1, TEXT_NONE));
+    tag.value = TEXT("W/\"other\"");
+    check_status(
+        t, 200,
+        test_send(t, &world, TEXT("GET"), TEXT("/api/v1/openapi.json"), &tag, 1, TEXT_NONE));
     const JsonValue *paths = json_get(document, TEXT("paths"));
     check_i64(t, ROUTE_COUNT, (int64_t)paths->count);
     for (size_t i = 0; i < ROUTE_COUNT; i++) {

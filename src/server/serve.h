@@ -35,6 +35,11 @@ bool serve_query(Request *request, Error *err);
 bool serve_query_range(Request *request, Error *err);
 bool serve_query_exemplars(Request *request, Error *err);
 
+// admin.c
+bool serve_delete_series(Request *request, Error *err);
+bool serve_clean_tombstones(Request *request, Error *err);
+bool serve_snapshot(Request *request, Error *err);
+
 // federate.c, remote_read.c
 bool serve_federate(Request *request, Error *err);
 bool serve_remote_read(Request *request, Error *err);

@@ -152,7 +152,8 @@ static bool params_read(Request *request, Error *err) {
     // Data is no form, though curl's --data-binary says so of everything.
     bool is_data = request->route->body_max == LIMIT_HTTP_BODY_BYTES;
     bool is_form =
-        exchange->head.method == HTTP_POST && !is_data && text_cut(&type, ';', &media) &&
+        (exchange->head.method == HTTP_POST || exchange->head.method == HTTP_PUT) && !is_data &&
+        text_cut(&type, ';', &media) &&
         text_equal_ignore_case(text_trim(media), TEXT("application/x-www-form-urlencoded"));
     if (is_form && !url_pairs_parse(bytes_text(exchange->body), exchange->arena, &form, err))
         return error_context(err, "form body");
@@ -265,6 +266,7 @@ void server_set_query(Server *server, ServerQuerySettings query) {
     atomic_store(&server->query_memory_bytes, query.memory_bytes > 0 ? query.memory_bytes : share);
     atomic_store(&server->query_samples_max, query.samples_max);
     atomic_store(&server->query_stable_only, query.stable_only);
+    atomic_store(&server->admin_api, query.admin_api);
 }
 
 bool server_start(const ServerOptions *options, Server **out, Error *err) {

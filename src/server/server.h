@@ -33,6 +33,7 @@ typedef struct ServerQuerySettings {
     int64_t memory_bytes;  // of one query; 0: an eighth of the query budget
     int64_t samples_max;   // 0: none
     bool stable_only;      // what Prometheus calls experimental is refused
+    bool admin_api;        // /api/v1/admin/tsdb is answered
 } ServerQuerySettings;
 
 // What limits the queries that wait; 0: the defaults of settings.def.

@@ -60,7 +60,8 @@ const TestAnswer test_answers[] = {
     {"/api/v1/alerts", "{\"alerts\":[]}"},
     {"/api/v1/targets", "{\"activeTargets\":[],\"droppedTargets\":[],\"droppedTargetCounts\":{}}"},
     {"/api/v1/status/config", "{\"yaml\":\"listen: 127.0.0.1:0\\n\"}"},
-    {"/api/v1/status/flags", "{\"listen\":\"127.0.0.1:0\"}"},
+    {"/api/v1/status/flags", "{\"listen\":\"127.0.0.1:0\",\"web.listen-address\":\"127.0.0.1:0\","
+     "\"web.enable-lifecycle\":\"true\",\"web.enable-remote-write-receiver\":\"true\"}"},
     {"/api/traceo/v1/settings",
      "[{\"key\":\"listen\",\"value\":\"127.0.0.1:0\",\"default\":\"127.0.0.1:4310\","
      "\"from\":\"traceo.yaml:3\",\"kind\":\"text\",\"unit\":\"ADDR:PORT\",\"reload\":false,"

@@ -117,20 +117,6 @@ static UiCoding choose_coding(const Request *request, const UiFile *file) {
     return UI_IDENTITY;
 }
 
-// If-None-Match is "*" or a list of tags, weak ones marked W/: for a GET they count all the same
-// (RFC 9110, 13.1.2).
-static bool client_has(const Request *request, Text tag) {
-    Text item;
-    for (Text rest = http_header(request->exchange, TEXT("If-None-Match"));
-         text_cut(&rest, ',', &item);) {
-        item = text_trim(item);
-        if (text_equal(item, TEXT("*"))) return true;
-        if (text_starts_with(item, TEXT("W/"))) item = text_slice(item, 2, item.len);
-        if (text_equal(item, tag)) return true;
-    }
-    return false;
-}
-
 static void answer_file(Request *request, const UiFile *file) {
     static const Text marks[UI_CODING_COUNT] = {[UI_IDENTITY] = TEXT_INIT(""),
                                                 [UI_GZIP] = TEXT_INIT("-gz"),
@@ -145,7 +131,7 @@ static void answer_file(Request *request, const UiFile *file) {
     request->cache = hashed && request->server->options.ui_folder.len == 0
                          ? TEXT("public, max-age=31536000, immutable")
                          : TEXT("no-cache");
-    if (client_has(request, tag)) {
+    if (request_has_tag(request, tag)) {
         request->status = 304;
         return;
     }

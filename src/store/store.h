@@ -77,6 +77,16 @@ must_use bool store_maintain(Store *store, Error *err);
 // bench).
 must_use bool store_flush(Store *store, Error *err);
 
+// Deletes of one tenant (series_delete), and writing blocks again without what was deleted.
+must_use bool store_delete(Store *store, Tenant *tenant, const Matchers *sets, size_t count,
+                           int64_t from_ms, int64_t to_ms, Error *err);
+must_use bool store_clean_deletes(Store *store, Tenant *tenant, Error *err);
+
+// A copy of the whole store, all tenants, as it is now: the folder `snapshots/*name` of the data
+// directory, from which another Traceo can start. Blocks are hard links and take no space of their
+// own; heads are written as blocks first, or left out with `skip_head`. Durable.
+must_use bool store_snapshot(Store *store, bool skip_head, Arena *arena, Text *name, Error *err);
+
 typedef struct StoreState {
     LogState log;
     LogRecovery recovery;

@@ -235,6 +235,36 @@ bool catalog_open(Text path, Catalog **out, Error *err) {
     return true;
 }
 
+static bool sync_file(Text path, Error *err) {
+    Disk *disk = disk_real();
+    File *file = NULL;
+    TRY(disk->open(disk, path, FILE_WRITE, &file, err));
+    bool synced = disk->sync(disk, file, err);
+    disk->close(disk, &file);
+    return synced;
+}
+
+static bool vacuum_into(Catalog *catalog, Text path, Error *err) {
+    sqlite3_stmt *statement = NULL;
+    int result = sqlite3_prepare_v2(catalog->database, "VACUUM INTO ?1", -1, &statement, NULL);
+    if (result == SQLITE_OK)
+        result = sqlite3_bind_text(statement, 1, path.at, (int)path.len, SQLITE_TRANSIENT);
+    if (result == SQLITE_OK) result = sqlite3_step(statement);
+    bool done = result == SQLITE_DONE || fail(catalog, result, err);
+    sqlite3_finalize(statement);
+    return done;
+}
+
+bool catalog_copy(Catalog *catalog, Text path, Error *err) {
+    // Made before SQLite fills it, so that it has our mode (0600) from the beginning.
+    TRY(make_file(path, err));
+    mutex_take(&catalog->lock);
+    bool copied = vacuum_into(catalog, path, err);
+    mutex_give(&catalog->lock);
+    return (copied && sync_file(path, err)) ||
+           error_context(err, "copying the catalogue to %.*s", TEXT_ARG(path));
+}
+
 void catalog_close(Catalog **catalog_at) {
     Catalog *catalog = *catalog_at;
     if (catalog == NULL) return;

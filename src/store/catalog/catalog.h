@@ -19,6 +19,10 @@ void catalog_close(Catalog **catalog);
 // threads start.
 void catalog_use_clock(Catalog *catalog, Clock *clock);
 
+// The whole of it, at one moment, as a database of its own at `path`, which is not there yet;
+// durable but for its name in the folder.
+must_use bool catalog_copy(Catalog *catalog, Text path, Error *err);
+
 // The tenant of this name, made when `create` (TOO_MANY beyond LIMIT_TENANTS); number 0 when it is
 // not there. The name was checked by tenant_name_check.
 must_use bool catalog_tenant(Catalog *catalog, Text name, bool create, TenantId *out, Error *err);

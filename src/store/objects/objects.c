@@ -190,6 +190,15 @@ static bool directory_verify(Objects *objects, Text name, int64_t bytes, uint32_
                      TEXT_ARG(name), actual, crc);
 }
 
+static bool directory_publish(Objects *objects, Text name, Text path, Error *err) {
+    Directory *directory = objects->context;
+    AUTO(arena_free) Arena arena = {0};
+    TRY(check_name(name, err));
+    if (directory->disk->link(directory->disk, path_of(directory, name, &arena), path, err))
+        return true;
+    return error_context(err, "publishing the object %.*s", TEXT_ARG(name));
+}
+
 bool objects_open_directory(Disk *disk, Text folder, Objects **out, Error *err) {
     if (!disk_make_folders(disk, folder, err))
         return error_context(err, "opening the objects in %.*s", TEXT_ARG(folder));
@@ -204,6 +213,7 @@ bool objects_open_directory(Disk *disk, Text folder, Objects **out, Error *err) 
         .remove = directory_remove,
         .list = directory_list,
         .verify = directory_verify,
+        .publish = directory_publish,
     };
     *out = &directory->objects;
     return true;

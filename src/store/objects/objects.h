@@ -29,6 +29,9 @@ struct Objects {
     // crash and strangers are listed as well, so that the owner can quarantine what its manifests
     // do not name (W15).
     bool (*list)(Objects *objects, Text prefix, Arena *arena, DiskEntries *out, Error *err);
+    // The object under a second name, as the file `path` of the same disk, which is not there yet:
+    // it takes no space and outlives `remove`. Durable once its folder is synced.
+    bool (*publish)(Objects *objects, Text name, Text path, Error *err);
     // Reads past the page cache and compares with `crc` of the whole (W14: verify before the log is
     // trimmed).
     bool (*verify)(Objects *objects, Text name, int64_t bytes, uint32_t crc, Error *err);

@@ -45,6 +45,7 @@ typedef struct PageLate {
 typedef struct HeadMemory {
     Budget *budget;
     _Atomic int64_t charged, overdraft;
+    _Atomic uint64_t strips;  // packed so far, for what the server tells of itself
 } HeadMemory;
 void head_memory_charge(HeadMemory *memory, int64_t bytes);
 must_use bool head_memory_reserve(HeadMemory *memory, int64_t bytes, Error *err);

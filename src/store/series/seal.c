@@ -129,8 +129,8 @@ bool store_write_manifest(SeriesStore *store, const StoreBlockArray *blocks,
     return store_write_manifest_with(store, blocks, &store->deletes, sealed_sequence, err);
 }
 
-bool store_write_manifest_with(SeriesStore *store, const StoreBlockArray *blocks,
-                               const DeleteArray *deletes, uint64_t sealed_sequence, Error *err) {
+static Manifest compose_manifest(const SeriesStore *store, const StoreBlockArray *blocks,
+                                 const DeleteArray *deletes, uint64_t sealed_sequence) {
     Manifest manifest = {
         .sealed_sequence = sealed_sequence,
         .next_order = store->manifest.next_order,
@@ -141,12 +141,47 @@ bool store_write_manifest_with(SeriesStore *store, const StoreBlockArray *blocks
         if (means_any(deletes->at[i], blocks))
             *array_add(&manifest.deletes) = deletes->at[i]->facts;
     }
+    return manifest;
+}
+
+bool store_write_manifest_with(SeriesStore *store, const StoreBlockArray *blocks,
+                               const DeleteArray *deletes, uint64_t sealed_sequence, Error *err) {
+    Manifest manifest = compose_manifest(store, blocks, deletes, sealed_sequence);
     bool written = manifest_write(store->options.disk, store->options.folder, &manifest, err);
     manifest_free(&manifest);
     if (!written) return false;
     store->manifest.sealed_sequence = sealed_sequence;
     store->manifest.writes++;
     return true;
+}
+
+// ---- Snapshots ----
+
+static bool publish_blocks(SeriesStore *store, Text objects_folder, Error *err) {
+    Objects *objects = store->options.objects;
+    for (size_t i = 0; i < store->blocks.count; i++) {
+        AUTO(arena_free) Arena scratch = {0};
+        const StoreBlock *block = &store->blocks.at[i];
+        Text to = text_format(&scratch, "%.*s/%.*s", TEXT_ARG(objects_folder),
+                              TEXT_ARG(block->facts.name));
+        if (objects->publish(objects, store_object_name(store, block->facts.name, &scratch), to,
+                             err))
+            continue;
+        // A damaged block that is not even there is missing in the snapshot as well, which says so.
+        if (block->block != NULL || err->code != ERROR_NOT_FOUND) return false;
+    }
+    return store->options.disk->sync_folder(store->options.disk, objects_folder, err);
+}
+
+bool series_snapshot(SeriesStore *store, Text objects_folder, Text folder, Error *err) {
+    mutex_take(&store->maintain);
+    Manifest manifest =
+        compose_manifest(store, &store->blocks, &store->deletes, store->manifest.sealed_sequence);
+    bool done = publish_blocks(store, objects_folder, err) &&
+                manifest_write(store->options.disk, folder, &manifest, err);
+    manifest_free(&manifest);
+    mutex_give(&store->maintain);
+    return done;
 }
 
 // A failure may have come after the new manifest had its name, so the one that is there decides;

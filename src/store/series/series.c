@@ -265,6 +265,13 @@ void series_note_gap(SeriesStore *store, int64_t from_ms, int64_t to_ms, Text no
 
 // ---- What it tells ----
 
+static uint64_t pairs_of(Registry *registry) {
+    shared_take_read(&registry->lock);
+    uint64_t pairs = registry->pair_count;
+    shared_give(&registry->lock);
+    return pairs;
+}
+
 void series_state(SeriesStore *store, SeriesState *out) {
     *out = (SeriesState){.head_min_ms = INT64_MAX,
                          .head_max_ms = INT64_MIN,
@@ -274,6 +281,7 @@ void series_state(SeriesStore *store, SeriesState *out) {
     for (size_t i = 0; i <= store->turned.count; i++) {
         Head *head = i < store->turned.count ? store->turned.at[i] : store->head;
         out->samples_in_head += atomic_load(&head->samples);
+        out->chunks_in_head += atomic_load(&head->memory.strips) + head_series(head);
         out->head_bytes += head_bytes(head);
         out->head_min_ms = MIN(out->head_min_ms, (int64_t)atomic_load(&head->min_ms));
         out->head_max_ms = MAX(out->head_max_ms, (int64_t)atomic_load(&head->max_ms));
@@ -291,6 +299,7 @@ void series_state(SeriesStore *store, SeriesState *out) {
     Head *head = head_ref(store->head);
     mutex_give(&store->blocks_lock);
 
+    out->pairs_active = pairs_of(&head->registry);
     mutex_take(&head->side.lock);
     out->exemplars = head->side.exemplars.count;
     out->histograms = head->side.histogram_count;

@@ -185,6 +185,9 @@ must_use bool series_delete(SeriesStore *store, const Matchers *sets, size_t cou
                             int64_t to_ms, Error *err);
 // Writes every block again that deletes took from, so that nothing of it is on the disk any more.
 must_use bool series_clean_deletes(SeriesStore *store, Error *err);
+// A second store beside this one, of what is in blocks now: the blocks linked into
+// `objects_folder`, a manifest in `folder`, all of it durable. Both folders are there and empty.
+must_use bool series_snapshot(SeriesStore *store, Text objects_folder, Text folder, Error *err);
 // Removes everything below `before_ms` (whole blocks). What time it is for retention the caller
 // decides.
 must_use bool series_drop_before(SeriesStore *store, int64_t before_ms, Error *err);
@@ -192,6 +195,8 @@ must_use bool series_drop_before(SeriesStore *store, int64_t before_ms, Error *e
 typedef struct SeriesState {
     uint64_t series_active;  // in the youngest head
     uint64_t series_created;
+    uint64_t pairs_active;   // label pairs, there
+    uint64_t chunks_in_head;  // packed strips, and an open tail per series
     uint64_t samples_appended, samples_in_head, exemplars, histograms;
     uint64_t predicted, looked_up;  // how series were recognised
     int64_t head_bytes;             // memory of all heads
