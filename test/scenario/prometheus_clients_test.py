@@ -271,7 +271,9 @@ def check_federation(tap, server, reader):
 # ---- Deletes ----------------------------------------------------------------------------------------------
 
 
-def compare_deletes(tap, mine, theirs, now):
+def compare_deletes(tap, server, theirs, now):
+    mine = server.port
+
     def everything(port):
         answer = data(post(port, "/api/v1/query", query='{__name__=~".+"}[15m]', time=now))
         return sorted(json.dumps(row, sort_keys=True) for row in answer["result"])
@@ -283,6 +285,13 @@ def compare_deletes(tap, mine, theirs, now):
         tap.check(statuses == [204, 204] and everything(mine) == everything(theirs), f"deleting {name}", f"{statuses} {everything(mine)[:2]}\nnot {everything(theirs)[:2]}")
     statuses = [call(port, "PUT", "/api/v1/admin/tsdb/clean_tombstones")[0] for port in (mine, theirs)]
     tap.check(statuses == [204, 204] and everything(mine) == everything(theirs), "cleaning changes no answer", statuses)
+    # Deletes that were answered survive a kill.
+    stated = everything(mine)
+    status = post(mine, "/api/v1/admin/tsdb/delete_series", **{"match[]": ['up{job="db"}']})[0]
+    post(theirs, "/api/v1/admin/tsdb/delete_series", **{"match[]": ['up{job="db"}']})
+    server.kill()
+    server.start()
+    tap.check(status == 204 and stated != everything(mine) == everything(theirs), "what was deleted stays so after kill -9")
     names = [data(post(port, "/api/v1/admin/tsdb/snapshot", skip_head="false")) for port in (mine, theirs)]
     tap.check(all(isinstance(name, dict) and len(name["name"]) == len("20260101T000000Z-0123456789abcdef") for name in names), "a snapshot has a name", names)
     return names[0]["name"], everything(mine)
@@ -335,7 +344,7 @@ scrape_configs:
         compare_chunks(tap, server.port, peer.port, now)
         compare_reader(tap, server.port, reader.port, now)
         check_federation(tap, server, reader.port)
-        name, stated = compare_deletes(tap, server.port, peer.port, now)
+        name, stated = compare_deletes(tap, server, peer.port, now)
         check_snapshot(tap, server, name, now, stated)
     finally:
         for one in peers:

@@ -106,6 +106,11 @@ static void add_matchers(Matchers matchers, size_t first, Builder *out) {
     builder_add_char(out, '}');
 }
 
+static void add_extent(const Expr *expr, Builder *out) {
+    if (expr->as.selector.extent == EXTENT_ANCHORED) builder_add(out, TEXT(" anchored"));
+    if (expr->as.selector.extent == EXTENT_SMOOTHED) builder_add(out, TEXT(" smoothed"));
+}
+
 static void line_selector(const Pretty *pretty, const Expr *expr) {
     Text name = selector_name_in_front(expr, pretty->text);
     builder_add(pretty->out, name);
@@ -114,10 +119,10 @@ static void line_selector(const Pretty *pretty, const Expr *expr) {
         builder_add_char(pretty->out, '[');
         add_duration(expr->as.selector.range_given, expr->as.selector.range_ms, pretty->out);
         builder_add_char(pretty->out, ']');
+        add_extent(expr, pretty->out);
     }
-    if (expr->as.selector.extent == EXTENT_ANCHORED) builder_add(pretty->out, TEXT(" anchored"));
-    if (expr->as.selector.extent == EXTENT_SMOOTHED) builder_add(pretty->out, TEXT(" smoothed"));
     add_at(expr, pretty->out);
+    if (!selector_has_range(expr)) add_extent(expr, pretty->out);
     add_offset(expr, pretty->out);
 }
 

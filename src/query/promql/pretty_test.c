@@ -27,10 +27,10 @@ static const Pretty pretty[] = {
     {100, "0x1F + 1e3 + Inf + 1h30m", "31 + 1000 + +Inf + 1h30m"},
     {100, "label_join(foo, 'a', \"-\")", "label_join(foo, \"a\", \"-\")"},
     {100, "up # why\n", "up"},
-    {100, "rate(a[5m] offset 1m anchored) + b @ 1 smoothed",
-     "rate(a[5m] anchored offset 1m) + b smoothed @ 1.000"},
     {100, "info(a, {}) + info(a, {b=~'c'})", "info(a, {}) + info(a, {b=~\"c\"})"},
     {100, "sum by ('NaN', nano) (foo)", "sum by (\"NaN\", nano) (foo)"},
+    {100, "rate(foo[5m] offset 1m anchored @ 7)", "rate(foo[5m] anchored @ 7.000 offset 1m)"},
+    {100, "foo smoothed @ end() offset 1m", "foo @ end() smoothed offset 1m"},
     {10, "a+b", "a + b"},
     {10, "foo_1 + foo_2", "  foo_1\n+\n  foo_2"},
     {10, "foo_1 + foo_2 + foo_3", "    foo_1\n  +\n    foo_2\n+\n  foo_3"},
@@ -70,25 +70,32 @@ static const struct {
     {"1.5", "{\"type\":\"numberLiteral\",\"val\":\"1.5\"}"},
     {"\"x\"", "{\"type\":\"stringLiteral\",\"val\":\"x\"}"},
     {"-up",
-     "{\"expr\":{\"matchers\":[{\"name\":\"__name__\",\"type\":\"=\",\"value\":\"up\"}],"
-     "\"name\":\"up\",\"offset\":0,\"startOrEnd\":null,\"timestamp\":null,"
+     "{\"expr\":{\"anchored\":false,\"matchers\":[{\"name\":\"__name__\",\"type\":\"=\",\"value\":"
+     "\"up\"}],"
+     "\"name\":\"up\",\"offset\":0,\"smoothed\":false,\"startOrEnd\":null,\"timestamp\":null,"
      "\"type\":\"vectorSelector\"},\"op\":\"-\",\"type\":\"unaryExpr\"}"},
     {"up{a=~\"b\"} @ 2 offset -5m",
-     "{\"matchers\":[{\"name\":\"a\",\"type\":\"=~\",\"value\":\"b\"},"
+     "{\"anchored\":false,\"matchers\":[{\"name\":\"a\",\"type\":\"=~\",\"value\":\"b\"},"
      "{\"name\":\"__name__\",\"type\":\"=\",\"value\":\"up\"}],\"name\":\"up\",\"offset\":-300000,"
-     "\"startOrEnd\":null,\"timestamp\":2000,\"type\":\"vectorSelector\"}"},
+     "\"smoothed\":false,\"startOrEnd\":null,\"timestamp\":2000,\"type\":\"vectorSelector\"}"},
     {"{__name__=\"up\"}[5m] @ end()",
-     "{\"matchers\":[{\"name\":\"__name__\",\"type\":\"=\",\"value\":\"up\"}],\"name\":\"\","
-     "\"offset\":0,\"range\":300000,\"startOrEnd\":\"end\",\"timestamp\":null,"
+     "{\"anchored\":false,\"matchers\":[{\"name\":\"__name__\",\"type\":\"=\",\"value\":\"up\"}],"
+     "\"name\":\"\","
+     "\"offset\":0,\"range\":300000,\"smoothed\":false,\"startOrEnd\":\"end\",\"timestamp\":null,"
      "\"type\":\"matrixSelector\"}"},
     {"vector(1)[5m:1m] offset 1s",
      "{\"expr\":{\"args\":[{\"type\":\"numberLiteral\",\"val\":\"1\"}],\"func\":{\"argTypes\":["
      "\"scalar\"],\"name\":\"vector\",\"returnType\":\"vector\",\"variadic\":0},\"type\":\"call\"},"
      "\"offset\":1000,\"range\":300000,\"startOrEnd\":null,\"step\":60000,\"timestamp\":null,"
      "\"type\":\"subquery\"}"},
+    {"foo[5m] smoothed",
+     "{\"anchored\":false,\"matchers\":[{\"name\":\"__name__\",\"type\":\"=\",\"value\":\"foo\"}],"
+     "\"name\":\"foo\",\"offset\":0,\"range\":300000,\"smoothed\":true,\"startOrEnd\":null,"
+     "\"timestamp\":null,\"type\":\"matrixSelector\"}"},
     {"sum without (a) ((x))",
-     "{\"expr\":{\"expr\":{\"matchers\":[{\"name\":\"__name__\",\"type\":\"=\",\"value\":\"x\"}],"
-     "\"name\":\"x\",\"offset\":0,\"startOrEnd\":null,\"timestamp\":null,"
+     "{\"expr\":{\"expr\":{\"anchored\":false,\"matchers\":[{\"name\":\"__name__\",\"type\":\"=\","
+     "\"value\":\"x\"}],"
+     "\"name\":\"x\",\"offset\":0,\"smoothed\":false,\"startOrEnd\":null,\"timestamp\":null,"
      "\"type\":\"vectorSelector\"},\"type\":\"parenExpr\"},\"grouping\":[\"a\"],\"op\":\"sum\","
      "\"param\":null,\"type\":\"aggregation\",\"without\":true}"},
     {"1 <= bool 2",

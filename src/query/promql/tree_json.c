@@ -94,13 +94,13 @@ static void member_timestamp(Showing *showing, const Expr *expr) {
 
 static void show_selector(Showing *showing, const Expr *expr) {
     Text name = selector_name_in_front(expr, showing->text);
-    if (expr->as.selector.extent == EXTENT_ANCHORED) member_bool(showing, TEXT("anchored"), true);
+    member_bool(showing, TEXT("anchored"), expr->as.selector.extent == EXTENT_ANCHORED);
     member_matchers(showing, expr, name.at != NULL);
     member_text(showing, TEXT("name"), name);
     member_i64(showing, TEXT("offset"), expr->offset_ms);
     bool ranged = selector_has_range(expr);
     if (ranged) member_i64(showing, TEXT("range"), expr->as.selector.range_ms);
-    if (expr->as.selector.extent == EXTENT_SMOOTHED) member_bool(showing, TEXT("smoothed"), true);
+    member_bool(showing, TEXT("smoothed"), expr->as.selector.extent == EXTENT_SMOOTHED);
     member_start_or_end(showing, expr);
     member_timestamp(showing, expr);
     member_text(showing, TEXT("type"), ranged ? TEXT("matrixSelector") : TEXT("vectorSelector"));

@@ -1,5 +1,6 @@
-// Writers, readers and maintenance at once: nothing is lost, nothing is seen twice, and what a
-// reader saw stays so. Run under the thread sanitizer (suite "concurrency").
+// Writers, readers, deletes and maintenance at once: nothing is lost, nothing is seen twice, what a
+// reader saw stays so, and what was deleted is not seen again. Run under the thread sanitizer
+// (suite "concurrency").
 
 #include "os/thread.h"
 #include "store/series/series_fixture.h"
@@ -10,6 +11,7 @@ typedef struct Stage {
     Fixture f;
     _Atomic uint64_t sequence;
     _Atomic int writers_left;
+    _Atomic uint64_t deleted;  // samples that were written to be deleted
     _Atomic int faults;
     char fault[ERROR_MESSAGE_MAX];
 } Stage;
@@ -63,6 +65,10 @@ static void write_all(void *context) {
     atomic_fetch_sub(&stage->writers_left, 1);
 }
 
+static Matcher kept_matcher = {MATCH_EQUAL, TEXT_INIT("__name__"), TEXT_INIT("m"), NULL};
+static Matcher gone_matcher = {MATCH_EQUAL, TEXT_INIT("__name__"), TEXT_INIT("gone"), NULL};
+static const Matchers kept = {&kept_matcher, 1}, gone = {&gone_matcher, 1};
+
 // Every series has its samples from the first step on without a hole, and values that fit their
 // times.
 static void check_view(Stage *stage, size_t *total) {
@@ -72,7 +78,7 @@ static void check_view(Stage *stage, size_t *total) {
     SeriesFoundList found = {0};
     SeriesColumns columns = {0};
     bool fine = series_view_open(stage->f.store, 0, INT64_MAX, &view, &err) &&
-                series_select(view, (Matchers){0}, 0, &arena, &found, &err);
+                series_select(view, kept, 0, &arena, &found, &err);
     if (!fine) fault(stage, err.message);
     SeriesCursor *cursor = series_cursor_open(view);
     *total = 0;
@@ -119,12 +125,56 @@ static void read_all(void *context) {
     }
 }
 
+static bool sees_gone(Stage *stage) {
+    Arena arena = {0};
+    Error err = {0};
+    SeriesView *view = NULL;
+    SeriesFoundList found = {0};
+    bool fine = series_view_open(stage->f.store, 0, INT64_MAX, &view, &err) &&
+                series_select(view, gone, 0, &arena, &found, &err);
+    if (!fine) fault(stage, err.message);
+    series_view_close(&view);
+    arena_free(&arena);
+    return found.count > 0;
+}
+
+// Writes a sample and deletes it, again and again at the same time.
+static void delete_all(void *context) {
+    Stage *stage = ((Actor *)context)->stage;
+    Builder wire = {0};
+    Batch batch = {0};
+    SeriesPrediction prediction = {0};
+    fixture_labels(&wire, "gone", NULL);
+    // Once at the least: on a busy machine the writers may be done before this begins.
+    for (int i = 0; i == 0 || atomic_load(&stage->writers_left) > 0; i++) {
+        Error err = {0};
+        batch_clear(&batch);
+        *array_add(&batch.series) =
+            (BatchSeries){.labels = text_bytes(builder_text(&wire)), .sample_count = 1};
+        *array_add(&batch.samples) = (Sample){FIXTURE_NOW_MS, i};
+        series_write_begin(stage->f.store);
+        series_resolve(stage->f.store, &prediction, &batch, false);
+        series_append(stage->f.store, &batch, atomic_fetch_add(&stage->sequence, 1));
+        series_write_end(stage->f.store);
+        atomic_fetch_add(&stage->deleted, batch.counts[VERDICT_STORED]);
+        if (batch.counts[VERDICT_STORED] == 1 && !sees_gone(stage))
+            fault(stage, "what came after a delete is not seen");
+        if (!series_delete(stage->f.store, &gone, 1, 0, INT64_MAX, &err)) fault(stage, err.message);
+        if (sees_gone(stage)) fault(stage, "what was deleted is seen");
+        if (i % 4 == 3 && !series_clean_deletes(stage->f.store, &err)) fault(stage, err.message);
+        if (sees_gone(stage)) fault(stage, "what was deleted is seen after cleaning");
+        clock_system()->sleep_ms(clock_system(), 1);
+    }
+    batch_free(&batch);
+    builder_free(&wire);
+}
+
 static void maintain(void *context) {
     Actor *actor = context;
     Stage *stage = actor->stage;
     SeriesStore *store = stage->f.store;
     Error err = {0};
-    while (atomic_load(&stage->writers_left) > 0) {
+    do {
         bool more = false;
         bool fine = series_turn(store, &err) && series_seal(store, &err) &&
                     series_merge(store, &more, &err) && series_scrub(store, 4096, &err);
@@ -132,16 +182,19 @@ static void maintain(void *context) {
         series_needed_sequence(store);
         series_wants_turn(store);
         clock_system()->sleep_ms(clock_system(), 2);
-    }
+    } while (atomic_load(&stage->writers_left) > 0);
 }
 
-TEST(writers_readers_and_maintenance_do_not_disturb_each_other) {
+TEST(writers_readers_deletes_and_maintenance_do_not_disturb_each_other) {
     Stage stage = {.sequence = 1, .writers_left = WRITERS};
     fixture_begin(&stage.f, t);
-    Actor actors[WRITERS + READERS + 1];
+    Actor actors[WRITERS + READERS + 2];
     for (int i = 0; i < (int)COUNT(actors); i++) {
         actors[i] = (Actor){&stage, i, NULL};
-        void (*run)(void *) = i < WRITERS ? write_all : i < WRITERS + READERS ? read_all : maintain;
+        void (*run)(void *) = i < WRITERS                 ? write_all
+                              : i < WRITERS + READERS     ? read_all
+                              : i < WRITERS + READERS + 1 ? maintain
+                                                          : delete_all;
         check_ok(t, thread_start("actor", run, &actors[i], &actors[i].thread, t->err));
     }
     for (size_t i = 0; i < COUNT(actors); i++) thread_join(&actors[i].thread);
@@ -153,10 +206,13 @@ TEST(writers_readers_and_maintenance_do_not_disturb_each_other) {
     check_i64(t, 0, stage.faults);
     SeriesState state;
     series_state(stage.f.store, &state);
-    check_i64(t, WRITERS * SERIES * STEPS, state.samples_appended);
-    printf("# %d seals, %d merges\n", (int)state.seals, (int)state.merges);
-    check(t, state.seals >= 1);  // on a busy machine the writers may be done after one
+    check_i64(t, WRITERS * SERIES * STEPS + (int64_t)stage.deleted, state.samples_appended);
+    printf("# %d seals, %d merges, %d deleted\n", (int)state.seals, (int)state.merges,
+           (int)stage.deleted);
+    check(t, stage.deleted >= 1);
+    check(t, state.seals >= 1);
     fixture_end(&stage.f);
 }
 
-TEST_MAIN("store/series threads", CASE(writers_readers_and_maintenance_do_not_disturb_each_other))
+TEST_MAIN("store/series threads",
+          CASE(writers_readers_deletes_and_maintenance_do_not_disturb_each_other))
