@@ -109,6 +109,20 @@ static void face_state(void *context, ScraperState *out) {
     if (scraper != NULL) scraper_state(scraper, out);
 }
 
+static bool face_external_labels(void *context, Arena *arena, Labels *out, Error *err) {
+    Scraping *scraping = context;
+    bool made = true;
+    *out = LABELS_NONE;
+    mutex_take(&scraping->lock);
+    if (scraping->configs != NULL) {
+        LabelArray labels = scrape_configs_external_labels(scraping->configs);
+        made = labels_make(labels.at, labels.count, arena, out, err);
+    }
+    mutex_give(&scraping->lock);
+    return made;
+}
+
 ServerScrape scraping_faces(Scraping *scraping) {
-    return (ServerScrape){scraping, face_targets, face_pools, face_metadata, face_state};
+    return (ServerScrape){scraping,      face_targets, face_pools,
+                          face_metadata, face_state,   face_external_labels};
 }

@@ -1,9 +1,10 @@
 // /federate: the newest sample of every series that match[] selects, as a page that can be scraped.
 //
 // As in Prometheus: a sample counts when it is no older than the lookback, series that ended
-// (stale) are left out, families stand in the order of their names and are untyped, and a series
-// without `instance` says so by an empty one, which keeps a scraper with honor_labels from filling
-// it in. Native histograms have no form in text and are left out.
+// (stale) are left out, families stand in the order of their names and are untyped. A series gets
+// the external labels that it does not have, and without `instance` it says so by an empty one,
+// which keeps a scraper with honor_labels from filling it in. Native histograms have no form in
+// text and are left out.
 
 #include <stdlib.h>
 
@@ -35,6 +36,7 @@ typedef struct Federation {
     SeriesCursor *cursor;
     SeriesColumns columns;
     int64_t from_ms, to_ms;
+    Labels external;  // with an empty `instance` where it has none
     ARRAY(Federated) found;
     Budget *budget;  // of all queries
     int64_t charged;
@@ -98,13 +100,35 @@ static int by_name_and_labels(const void *a, const void *b) {
     return order != 0 ? order : labels_compare(first->labels, again->labels);
 }
 
-// `labels` with an empty `instance` where they have none.
-static Labels with_instance(Labels labels, Builder *wire) {
-    if (labels_get(labels, INSTANCE).at != NULL) return labels;
+// `labels`, and behind them those of the server that they do not have themselves.
+static Labels with_external(Labels labels, Labels external, Builder *wire) {
     builder_clear(wire);
     builder_add(wire, bytes_text(labels.wire));
-    labels_append(wire, INSTANCE, TEXT(""));
+    Label label;
+    for (Bytes rest = external.wire; labels_next(&rest, &label);) {
+        if (labels_get(labels, label.name).at == NULL) labels_append(wire, label.name, label.value);
+    }
     return (Labels){text_bytes(builder_text(wire))};
+}
+
+// In the order of their names, an empty `instance` among them: no label set in itself.
+static bool read_external(Federation *federation, const Request *request, Error *err) {
+    AUTO(builder_free) Builder wire = {0};
+    Labels given;
+    TRY(request_external_labels(request, &federation->arena, &given, err));
+    bool has_instance = labels_get(given, INSTANCE).at != NULL;
+    Label label;
+    for (Bytes rest = given.wire; labels_next(&rest, &label);) {
+        if (!has_instance && text_compare(label.name, INSTANCE) > 0) {
+            labels_append(&wire, INSTANCE, TEXT(""));
+            has_instance = true;
+        }
+        labels_append(&wire, label.name, label.value);
+    }
+    if (!has_instance) labels_append(&wire, INSTANCE, TEXT(""));
+    federation->external =
+        (Labels){bytes_copy(text_bytes(builder_text(&wire)), &federation->arena)};
+    return true;
 }
 
 static void print_page(const Federation *federation, ExpositionPrinter page) {
@@ -116,8 +140,8 @@ static void print_page(const Federation *federation, ExpositionPrinter page) {
         if (before != NULL && labels_equal(before->labels, row->labels)) continue;
         if (before == NULL || !text_equal(before->name, row->name))
             exposition_print_type(page, row->name, METADATA_UNKNOWN);
-        exposition_print_series(page, with_instance(row->labels, &wire), row->value, &row->time_ms,
-                                NULL);
+        exposition_print_series(page, with_external(row->labels, federation->external, &wire),
+                                row->value, &row->time_ms, NULL);
         before = row;
     }
     exposition_print_end(page);
@@ -132,6 +156,7 @@ bool serve_federate(Request *request, Error *err) {
     federation.to_ms = clock->wall_ms(clock);
     federation.from_ms = federation.to_ms - (lookback_ms > 0 ? lookback_ms : LOOKBACK_MS);
     TRY(match_sets_read(request, false, &federation.arena, &federation.sets, err));
+    TRY(read_external(&federation, request, err));
     Tenant *tenant;
     TRY(request_tenant(request, false, &tenant, err));
     if (tenant != NULL && federation.sets.count > 0) {

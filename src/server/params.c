@@ -165,6 +165,15 @@ Text label_name_unescape(Text name, Arena *arena) {
     return (Text){into, len};
 }
 
+// ---- What is of the server ----
+
+bool request_external_labels(const Request *request, Arena *arena, Labels *out, Error *err) {
+    const ServerScrape *scrape = &request->server->options.scrape;
+    *out = LABELS_NONE;
+    return scrape->external_labels == NULL ||
+           scrape->external_labels(scrape->context, arena, out, err);
+}
+
 // ---- Tenant ----
 
 bool request_tenant(Request *request, bool create, Tenant **out, Error *err) {

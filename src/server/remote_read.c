@@ -61,6 +61,8 @@ bool serve_remote_read(Request *request, Error *err) {
     ReadAnswer answer = {.budget = store_query_budget(server->options.store),
                          .bytes_max = atomic_load(&server->query_memory_bytes),
                          .cancelled = &request->cancelled};
+    TRY(request_external_labels(request, &arena, &answer.external, err));
+    read_request_drop(&read, answer.external);
     count_up(&server->counters.queries, 1);
     request->as_it_is = true;
     bool done = answer_read(request, tenant == NULL ? NULL : tenant->series, &read, &answer, err);

@@ -119,6 +119,10 @@ Text label_name_unescape(Text name, Arena *arena);
 // The Origin header, which browsers send, names this server; or there is none: no page asks.
 bool request_is_of_own_origin(const Request *request);
 
+// global.external_labels, on the arena; none when there is no such configuration.
+must_use bool request_external_labels(const Request *request, Arena *arena, Labels *out,
+                                      Error *err);
+
 // The tenant of the request; `*out` NULL when nothing was ever written there and it is not to be
 // made.
 must_use bool request_tenant(Request *request, bool create, Tenant **out, Error *err);

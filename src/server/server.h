@@ -74,6 +74,8 @@ typedef struct ServerScrape {
     bool (*metadata)(void *context, Matchers matchers, Text metric, uint64_t limit,
                      JsonWriter *writer, Error *err);
     void (*state)(void *context, ScraperState *out);
+    // global.external_labels: for what other servers take from here; on the arena.
+    bool (*external_labels)(void *context, Arena *arena, Labels *out, Error *err);
 } ServerScrape;
 
 typedef struct ServerOptions {

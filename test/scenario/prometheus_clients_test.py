@@ -86,7 +86,7 @@ def fill(ports, now):
             body += traceo.series({"__name__": "up", **labels}, [(at, i % 7 > 0) for i, at in enumerate(times)])
             body += traceo.series({"__name__": "requests_total", "code": "200", **labels},
                                   [(at, i * 3.5 + len(job)) for i, at in enumerate(times)])
-    body += traceo.series({"__name__": "odd", "path": "a\"b\\c\nd é"}, [((now - 30) * 1000, math.inf), ((now - 15) * 1000, -0.0)])
+    body += traceo.series({"__name__": "odd", "path": "a\"b\\c\nd é"}, [((now - 30) * 1000, -0.0), ((now - 15) * 1000, math.inf)])
     for port in ports:
         status, answer = traceo.write(http.client.HTTPConnection("127.0.0.1", port, timeout=60), body)
         if status not in (200, 204):
@@ -248,6 +248,14 @@ def compare_chunks(tap, mine, theirs, now):
               f"{ours[0]} {ours[2]} {ours[1][:200].hex()}\nnot {other[0]} {other[2]} {other[1][:200].hex()}")
 
 
+def compare_pages(tap, mine, theirs):
+    """Series of one name come in any order from prometheus, families in that of their names."""
+    for selectors in (["{__name__=~'.+'}"], ["up", 'requests_total{job="db"}', "nothing"]):
+        pages = [get(port, "/federate", **{"match[]": selectors})[1].decode() for port in (mine, theirs)]
+        families = [[sorted(family.splitlines()) for family in page.split("# TYPE ")] for page in pages]
+        tap.check(families[0] == families[1], f"/federate: {selectors}", f"{pages[0][:500]}\nnot {pages[1][:500]}")
+
+
 def compare_reader(tap, mine, reader, now):
     order = lambda value: sorted(value["result"], key=lambda row: json.dumps(row["metric"], sort_keys=True)) if isinstance(value, dict) else value
     for query in ("up", "sum by (job) (rate(requests_total[2m]))", "odd", "requests_total[5m]", "nothing"):
@@ -316,13 +324,16 @@ def main():
     if not shutil.which("prometheus") or not shutil.which("promtool"):
         tap.skip("clients of Prometheus", "prometheus or promtool is not installed")
         return tap.end()
-    server = Server("--web.enable_admin_api", "true")
+    config = tempfile.NamedTemporaryFile("w", prefix="traceo-", suffix=".yaml")
+    config.write("global: {external_labels: {zone: z1}}\n")
+    config.flush()
+    server = Server("--web.enable_admin_api", "true", "--config", config.name)
     peers = []
     try:
         server.start()
-        peer = Prometheus("global: {scrape_interval: 1h}\n", "--web.enable-remote-write-receiver", "--web.enable-admin-api")
+        peer = Prometheus("global: {scrape_interval: 1h, external_labels: {zone: z1}}\n", "--web.enable-remote-write-receiver", "--web.enable-admin-api")
         reader = Prometheus(f"""
-global: {{scrape_interval: 1s}}
+global: {{scrape_interval: 1s, external_labels: {{zone: z1}}}}
 remote_read: [{{url: "http://127.0.0.1:{server.port}/api/v1/read", read_recent: true}}]
 scrape_configs:
   - job_name: federate
@@ -342,6 +353,7 @@ scrape_configs:
         compare_grafana(tap, server.port, peer.port, now)
         compare_formatter(tap, server.port, peer.port)
         compare_chunks(tap, server.port, peer.port, now)
+        compare_pages(tap, server.port, peer.port)
         compare_reader(tap, server.port, reader.port, now)
         check_federation(tap, server, reader.port)
         name, stated = compare_deletes(tap, server, peer.port, now)

@@ -98,6 +98,24 @@ static bool read_series(Reading *reading, const SeriesFound *series, const ReadQ
     return true;
 }
 
+// Both are sorted; of one name the series' own label stays.
+static void add_labels(Labels own, Labels external, Builder *out) {
+    Label mine = {0}, theirs = {0};
+    Bytes left = own.wire, right = external.wire;
+    bool more = labels_next(&left, &mine), others = labels_next(&right, &theirs);
+    while (more || others) {
+        int order = !others ? -1 : !more ? 1 : text_compare(mine.name, theirs.name);
+        if (order <= 0) {
+            labels_append(out, mine.name, mine.value);
+            more = labels_next(&left, &mine);
+            if (order == 0) others = labels_next(&right, &theirs);
+        } else {
+            labels_append(out, theirs.name, theirs.value);
+            others = labels_next(&right, &theirs);
+        }
+    }
+}
+
 // ---- Samples ----
 
 static bool write_series(Reading *reading, const SeriesFound *series, const ReadQuery *query,
@@ -112,7 +130,7 @@ static bool write_series(Reading *reading, const SeriesFound *series, const Read
         TRY(series_read_histograms(reading->cursor, series, query->from_ms, query->to_ms,
                                    &reading->scratch, &histograms, &histogram_count, err));
     size_t begun = protobuf_begin(out, RESULT_TIMESERIES);
-    builder_add(out, bytes_text(series->labels.wire));  // TimeSeries.labels, field 1, as it is kept
+    add_labels(series->labels, reading->answer->external, out);  // field 1, as they are kept
     for (size_t i = 0; i < columns->count; i++) {
         size_t sample = protobuf_begin(out, TIMESERIES_SAMPLES);
         protobuf_add_double(out, SAMPLE_VALUE, columns->values[i]);
@@ -158,7 +176,7 @@ static void end_frame(Reading *reading, size_t begun) {
 static size_t begin_frame(Reading *reading, const SeriesFound *series) {
     builder_clear(&reading->frame);
     size_t begun = protobuf_begin(&reading->frame, CHUNKED_SERIES);
-    builder_add(&reading->frame, bytes_text(series->labels.wire));
+    add_labels(series->labels, reading->answer->external, &reading->frame);
     return begun;
 }
 

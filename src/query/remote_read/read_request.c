@@ -111,6 +111,21 @@ bool read_request_decode(Bytes wire, Arena *arena, ReadRequest *out, Error *err)
     return false;
 }
 
+void read_request_drop(ReadRequest *request, Labels external) {
+    for (size_t i = 0; i < request->count; i++) {
+        Matchers *matchers = &request->at[i].matchers;
+        size_t kept = 0;
+        for (size_t j = 0; j < matchers->count; j++) {
+            const Matcher *matcher = &matchers->at[j];
+            Text value = labels_get(external, matcher->name);
+            bool named = value.at != NULL && matcher->kind == MATCH_EQUAL &&
+                         text_equal(value, matcher->value);
+            if (!named) matchers->at[kept++] = *matcher;
+        }
+        matchers->count = kept;
+    }
+}
+
 void read_request_close(ReadRequest *request) {
     for (size_t i = 0; i < request->regexes.count; i++) regex_close(&request->regexes.at[i]);
     array_free(&request->regexes);

@@ -32,6 +32,9 @@ typedef struct ReadRequest {
 // `wire` outlives the request: names and values are views. BAD_INPUT, TOO_MANY; on failure nothing
 // is left to close. UNSUPPORTED when the client takes neither form.
 must_use bool read_request_decode(Bytes wire, Arena *arena, ReadRequest *out, Error *err);
+// What this server calls itself: series do not have these labels, the reader asks for them all the
+// same. Matchers that name them exactly go; ReadAnswer.external brings them back.
+void read_request_drop(ReadRequest *request, Labels external);
 void read_request_close(ReadRequest *request);  // works with AUTO
 
 typedef struct ReadAnswer {
@@ -39,6 +42,7 @@ typedef struct ReadAnswer {
     int64_t charged;    // there, by this answer; the caller releases it when it was sent
     int64_t bytes_max;  // 0: none
     _Atomic bool *cancelled;
+    Labels external;  // added to the labels of each series where it has none of the name
     Builder *out;
     uint64_t series, samples;
     bool met_histogram;

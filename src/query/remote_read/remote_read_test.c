@@ -232,6 +232,23 @@ TEST(the_form_that_the_client_names_first_is_wanted) {
     check_error(t, decode(t, &body, &request), ERROR_UNSUPPORTED);
 }
 
+TEST(matchers_that_name_an_external_label_exactly_go) {
+    AUTO(builder_free) Builder body = {0};
+    AUTO(read_request_close) ReadRequest request = {0};
+    Label labels[] = {{TEXT("job"), TEXT("a")}, {TEXT("zone"), TEXT("x")}};
+    Labels external;
+    check_ok(t, labels_make(labels, COUNT(labels), t->arena, &external, t->err));
+    add_query(&body, 0, 1, 0, "a");
+    add_query(&body, 0, 1, 0, "b");
+    add_query(&body, 0, 1, 1, "a");
+    check_ok(t, decode(t, &body, &request));
+    read_request_drop(&request, external);
+    check_i64(t, 1, request.at[0].matchers.count);
+    check_text(t, LABEL_NAME, request.at[0].matchers.at[0].name);
+    check_i64(t, 2, request.at[1].matchers.count);
+    check_i64(t, 2, request.at[2].matchers.count);
+}
+
 TEST(what_is_wrong_with_a_request_is_told) {
     ReadRequest request;
     AUTO(builder_free) Builder body = {0};
@@ -258,4 +275,5 @@ TEST_MAIN("query/remote_read", CASE(a_chunk_gives_back_what_it_took),
           CASE(a_chunk_has_the_bytes_that_prometheus_writes),
           CASE(a_request_is_read_with_its_matchers_and_what_the_client_takes),
           CASE(the_form_that_the_client_names_first_is_wanted),
+          CASE(matchers_that_name_an_external_label_exactly_go),
           CASE(what_is_wrong_with_a_request_is_told))
