@@ -28,6 +28,7 @@ static bool block_has(const StoreBlock *block, Matchers matchers, bool *has, Err
 }
 
 typedef struct Found {
+    bool known_to_heads;  // such series, whatever their times
     bool in_heads, in_blocks;
 } Found;
 
@@ -36,7 +37,10 @@ static bool find(SeriesStore *store, Matchers matchers, int64_t from_ms, int64_t
                  Error *err) {
     for (size_t i = 0; i <= store->turned.count; i++) {
         Head *head = i < store->turned.count ? store->turned.at[i] : store->head;
-        if (head_overlaps(head, from_ms, to_ms)) TRY(head_has(head, matchers, &out->in_heads, err));
+        bool has = false;
+        TRY(head_has(head, matchers, &has, err));
+        out->known_to_heads |= has;
+        out->in_heads |= has && head_overlaps(head, from_ms, to_ms);
     }
     for (size_t i = 0; i < store->blocks.count && !out->in_blocks; i++) {
         const StoreBlock *block = &store->blocks.at[i];
@@ -69,8 +73,10 @@ static bool delete_all(SeriesStore *store, const Matchers *sets, size_t count, i
     Found found = {0};
     for (size_t i = 0; i < count; i++) TRY(find(store, sets[i], from_ms, to_ms, &found, err));
     // What is in heads is in the log too, and would come back with a replay; once it is in blocks
-    // the log is past it.
-    if (found.in_heads) TRY(store_seal_heads_now(store, err));
+    // the log is past it. And a head that knows a series knows what was stored of it last before,
+    // and would take the same sample for a repeat.
+    if (found.in_heads || (found.known_to_heads && found.in_blocks))
+        TRY(store_seal_heads_now(store, err));
     AUTO(deletes_free) DeleteArray all = {0};
     for (size_t i = 0; i < store->deletes.count; i++)
         *array_add(&all) = delete_ref(store->deletes.at[i]);

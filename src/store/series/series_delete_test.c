@@ -102,6 +102,23 @@ TEST(what_comes_after_a_delete_is_seen_also_at_deleted_times) {
     fixture_end(&f);
 }
 
+// A head remembers of each series what the head before it stored last, to know a repeat.
+TEST(what_a_head_remembers_of_the_one_before_is_forgotten_too) {
+    for (int value = 0; value < 2; value++) {
+        Fixture f;
+        fixture_begin(&f, t);
+        fixture_put(&f, "up", job_a, AT(0), 0);
+        check_ok(t, series_turn(f.store, t->err));
+        fixture_put(&f, "up", job_a, AT(0), 0);  // a repeat: the new head knows the series, no more
+        check_ok(t, series_seal(f.store, t->err));
+        forget(t, &f, "a", AT(0), AT(0));
+        check_text(t, TEXT(""), short_read(t, &f));
+        fixture_put(&f, "up", job_a, AT(0), value);
+        check_text(t, text_format(t->arena, "up{job=\"a\"}: 0=%d", value), short_read(t, &f));
+        fixture_end(&f);
+    }
+}
+
 static bool on_disk(Test *t, Fixture *f, Text needle) {
     DiskEntries entries;
     bool found = false;
@@ -291,6 +308,7 @@ TEST(too_many_and_too_large_deletes_are_refused_and_change_nothing) {
 TEST_MAIN("store/series_delete",
           CASE(a_delete_takes_a_span_of_the_series_that_match_and_nothing_else),
           CASE(what_comes_after_a_delete_is_seen_also_at_deleted_times),
+          CASE(what_a_head_remembers_of_the_one_before_is_forgotten_too),
           CASE(cleaning_leaves_nothing_of_it_on_the_disk_and_merging_neither),
           CASE(what_was_deleted_from_a_day_that_is_over_leaves_the_disk_by_itself),
           CASE(names_values_exemplars_and_histograms_are_deleted_too),

@@ -49,6 +49,40 @@ static void replay(Fixture *f, const Oracle *oracle) {
     }
 }
 
+// A series, or all of one name; a span, or everything.
+static void random_delete(Test *t, Fixture *f, Oracle *oracle, uint64_t *random) {
+    uint32_t series = (uint32_t)(test_random(random) % ORACLE_SERIES);
+    bool whole_name = test_random(random) % 4 == 0, all_time = test_random(random) % 4 == 0;
+    int64_t from_ms = f->clock.wall_ms - (int64_t)(test_random(random) % (2 * 86400000));
+    int64_t to_ms = from_ms + (int64_t)(test_random(random) % 86400000);
+    char number[3] = {(char)('0' + series / 10), (char)('0' + series % 10), 0};
+    Matcher by_number = {MATCH_EQUAL, TEXT("number"), text_from_cstring(number), NULL};
+    Matcher by_name = {MATCH_EQUAL, LABEL_NAME, TEXT("temperature"), NULL};
+    Matchers matchers = {whole_name ? &by_name : &by_number, 1};
+    if (all_time) {
+        from_ms = INT64_MIN;
+        to_ms = INT64_MAX;
+    }
+    check_ok(t, series_delete(f->store, &matchers, 1, from_ms, to_ms, t->err));
+    for (uint32_t i = 0; i < ORACLE_SERIES; i++) {
+        if (whole_name ? i % 2 == 1 : i == series) oracle_delete(oracle, i, from_ms, to_ms);
+    }
+}
+
+// What was written lately comes once more, as from a sender that had no answer: what was deleted
+// meanwhile is stored again.
+static void write_again(Fixture *f, Oracle *oracle, uint64_t *random) {
+    if (oracle->log.count == 0) return;
+    size_t back = test_random(random) % MIN(oracle->log.count, (size_t)200);
+    OracleWrite again = oracle->log.at[oracle->log.count - 1 - back];
+    fixture_clear(f);
+    oracle_row(f, again.series);
+    fixture_sample(f, again.sample.time_ms, again.sample.value);
+    oracle_put(oracle, again.series, again.sample);
+    *array_add(&oracle->log) = (OracleWrite){f->sequence, again.series, again.sample};
+    fixture_write(f);
+}
+
 static void random_step(Test *t, Fixture *f, Oracle *oracle, uint64_t *random) {
     bool more;
     switch (test_random(random) % 24) {
@@ -71,6 +105,16 @@ static void random_step(Test *t, Fixture *f, Oracle *oracle, uint64_t *random) {
             check_i64(t, 0, f->report.strangers);
             check_i64(t, 0, f->report.blocks_damaged);
             replay(f, oracle);
+            break;
+        case 5:
+            random_delete(t, f, oracle, random);
+            break;
+        case 6:
+        case 7:
+            write_again(f, oracle, random);
+            break;
+        case 8:
+            if (test_random(random) % 8 == 0) check_ok(t, series_clean_deletes(f->store, t->err));
             break;
         default:
             clock_advance(&f->clock, 15000);
