@@ -279,6 +279,34 @@ TEST(a_view_that_was_open_before_still_sees_what_it_saw) {
     fixture_end(&f);
 }
 
+TEST(a_delete_that_failed_may_be_asked_for_again) {
+    uint64_t failures = 0;
+    for (uint64_t nth = 1;; nth++) {
+        Fixture f;
+        Matcher matcher = {MATCH_EQUAL, TEXT("job"), TEXT("a"), NULL};
+        Matchers matchers = {&matcher, 1};
+        fixture_begin(&f, t);
+        put_some(&f);
+        disk_model_fail_sync(f.model, nth);
+        bool deleted = series_delete(f.store, &matchers, 1, AT(0), AT(1), t->err) &&
+                       series_clean_deletes(f.store, t->err);
+        disk_model_fail_sync(f.model, 0);
+        if (!deleted) {
+            failures++;
+            check_i64(t, ERROR_IO, t->err->code);
+            check_ok(t, series_delete(f.store, &matchers, 1, AT(0), AT(1), t->err));
+            check_ok(t, series_clean_deletes(f.store, t->err));
+        }
+        Text stated = TEXT("up{job=\"a\"}: 2=2 up{job=\"b\"}: 0=0 1=1 2=2");
+        check_text(t, stated, short_read(t, &f));
+        again(t, &f);
+        check_text(t, stated, short_read(t, &f));
+        fixture_end(&f);
+        if (deleted) break;
+    }
+    check(t, failures >= 5);  // two blocks, three manifests
+}
+
 TEST(too_many_and_too_large_deletes_are_refused_and_change_nothing) {
     Fixture f;
     fixture_begin(&f, t);
@@ -313,4 +341,5 @@ TEST_MAIN("store/series_delete",
           CASE(what_was_deleted_from_a_day_that_is_over_leaves_the_disk_by_itself),
           CASE(names_values_exemplars_and_histograms_are_deleted_too),
           CASE(a_view_that_was_open_before_still_sees_what_it_saw),
+          CASE(a_delete_that_failed_may_be_asked_for_again),
           CASE(too_many_and_too_large_deletes_are_refused_and_change_nothing))
