@@ -26,6 +26,7 @@ typedef struct Federated {
     Labels labels;
     Text name;
     double value;
+    const NativeHistogram *histogram;  // in place of the value; NULL: none
     int64_t time_ms;
 } Federated;
 
@@ -66,17 +67,45 @@ static bool charge(Federation *federation, const Request *request, Error *err) {
     return true;
 }
 
+// The newest native histogram of a series, unless it has ended or has buckets of its own, which a
+// page has no form for.
+static bool newest_histogram(Federation *federation, const SeriesFound *series, int64_t from_ms,
+                             Federated *row, Error *err) {
+    AUTO(arena_free) Arena scratch = {0};
+    SeriesHistogram *all;
+    size_t count;
+    TRY(series_read_histograms(federation->cursor, series, from_ms, federation->to_ms, &scratch,
+                               &all, &count, err));
+    if (count == 0) return true;
+    NativeHistogram *histogram = arena_push(&federation->arena, NativeHistogram);
+    Bytes wire = bytes_copy(all[count - 1].wire, &federation->arena);
+    TRY(native_histogram_read(wire, &federation->arena, histogram, err));
+    bool shown = !is_stale(histogram->sum) && histogram->schema != HISTOGRAM_SCHEMA_CUSTOM;
+    *row = (Federated){series->labels, row->name, 0, histogram, all[count - 1].time_ms};
+    if (!shown) row->name = TEXT_NONE;
+    return true;
+}
+
 // The newest sample of a series, unless the series has ended.
 static bool add_newest(Federation *federation, const SeriesFound *series, Error *err) {
     SeriesColumns *columns = &federation->columns;
-    Text name = labels_get(series->labels, LABEL_NAME);
-    if (name.len == 0) return true;  // a page has no place for it
+    Federated row = {.labels = series->labels, .name = labels_get(series->labels, LABEL_NAME)};
+    if (row.name.len == 0) return true;  // a page has no place for it
     TRY(series_read(federation->cursor, series, federation->from_ms, federation->to_ms, columns,
                     err));
-    if (columns->count == 0 || is_stale(columns->values[columns->count - 1])) return true;
-    *array_add_on(&federation->arena, &federation->found) =
-        (Federated){series->labels, name, columns->values[columns->count - 1],
-                    columns->times[columns->count - 1]};
+    int64_t after_ms = federation->from_ms;
+    bool shown = columns->count > 0;
+    if (shown) {
+        row.value = columns->values[columns->count - 1];
+        row.time_ms = columns->times[columns->count - 1];
+        after_ms = row.time_ms + 1;
+        shown = !is_stale(row.value);
+    }
+    if (columns->histograms > 0 && after_ms <= federation->to_ms) {
+        TRY(newest_histogram(federation, series, after_ms, &row, err));
+        if (row.histogram != NULL) shown = row.name.len > 0;
+    }
+    if (shown) *array_add_on(&federation->arena, &federation->found) = row;
     return true;
 }
 
@@ -94,10 +123,23 @@ static bool add_selected(Federation *federation, Request *request, Matchers matc
     return charge(federation, request, err);
 }
 
-static int by_name_and_labels(const void *a, const void *b) {
+static MetadataType type_of(const Federated *row) {
+    if (row->histogram == NULL) return METADATA_UNKNOWN;
+    return row->histogram->reset_hint == HISTOGRAM_RESET_GAUGE ? METADATA_GAUGE_HISTOGRAM
+                                                               : METADATA_HISTOGRAM;
+}
+
+// A name that is a histogram here and a number there has a family for each.
+static bool same_family(const Federated *a, const Federated *b) {
+    return text_equal(a->name, b->name) && type_of(a) == type_of(b);
+}
+
+static int by_family_and_labels(const void *a, const void *b) {
     const Federated *first = a, *again = b;
     int order = text_compare(first->name, again->name);
-    return order != 0 ? order : labels_compare(first->labels, again->labels);
+    if (order != 0) return order;
+    if (type_of(first) != type_of(again)) return type_of(first) < type_of(again) ? -1 : 1;
+    return labels_compare(first->labels, again->labels);
 }
 
 // `labels`, and behind them those of the server that they do not have themselves.
@@ -131,20 +173,77 @@ static bool read_external(Federation *federation, const Request *request, Error 
     return true;
 }
 
-static void print_page(const Federation *federation, ExpositionPrinter page) {
+// One part of a native histogram in text, which knows classic ones only.
+static void print_part(ExpositionPrinter page, const Federated *row, Labels labels, Text suffix,
+                       double value) {
+    AUTO(builder_free) Builder wire = {0};
+    AUTO(builder_free) Builder name = {0};
+    Label label;
+    builder_addf(&name, "%.*s%.*s", TEXT_ARG(row->name), TEXT_ARG(suffix));
+    for (Bytes rest = labels.wire; labels_next(&rest, &label);) {
+        bool is_name = text_equal(label.name, LABEL_NAME);
+        labels_append(&wire, label.name, is_name ? builder_text(&name) : label.value);
+    }
+    if (text_equal(suffix, TEXT("_bucket"))) labels_append(&wire, TEXT("le"), TEXT("+Inf"));
+    exposition_print_series(page, (Labels){text_bytes(builder_text(&wire))}, value, &row->time_ms,
+                            NULL);
+}
+
+static void print_row(ExpositionPrinter page, const Federated *row, Labels labels) {
+    const NativeHistogram *histogram = row->histogram;
+    if (histogram == NULL) {
+        exposition_print_series(page, labels, row->value, &row->time_ms, NULL);
+        return;
+    }
+    double count = histogram->is_float ? histogram->count_float : (double)histogram->count;
+    print_part(page, row, labels, TEXT("_bucket"), count);
+    print_part(page, row, labels, TEXT("_sum"), histogram->sum);
+    print_part(page, row, labels, TEXT("_count"), count);
+}
+
+static void print_text(const Federation *federation, ExpositionPrinter page) {
     AUTO(builder_free) Builder wire = {0};
     const Federated *before = NULL;
     for (size_t i = 0; i < federation->found.count; i++) {
         const Federated *row = &federation->found.at[i];
         // Two selectors may find one series.
         if (before != NULL && labels_equal(before->labels, row->labels)) continue;
-        if (before == NULL || !text_equal(before->name, row->name))
-            exposition_print_type(page, row->name, METADATA_UNKNOWN);
-        exposition_print_series(page, with_external(row->labels, federation->external, &wire),
-                                row->value, &row->time_ms, NULL);
+        if (before == NULL || !same_family(before, row))
+            exposition_print_type(page, row->name, type_of(row));
+        print_row(page, row, with_external(row->labels, federation->external, &wire));
         before = row;
     }
     exposition_print_end(page);
+}
+
+static void print_protobuf(const Federation *federation, Builder *out) {
+    AUTO(builder_free) Builder wire = {0};
+    AUTO(builder_free) Builder family = {0};
+    const Federated *before = NULL;
+    for (size_t i = 0; i < federation->found.count; i++) {
+        const Federated *row = &federation->found.at[i];
+        if (before != NULL && labels_equal(before->labels, row->labels)) continue;
+        if (before == NULL || !same_family(before, row)) {
+            if (before != NULL) exposition_family_end(&family, out);
+            exposition_family_begin(&family, row->name, type_of(row));
+        }
+        exposition_family_metric(&family, with_external(row->labels, federation->external, &wire),
+                                 row->value, row->histogram, row->time_ms);
+        before = row;
+    }
+    if (before != NULL) exposition_family_end(&family, out);
+}
+
+static void print_page(const Federation *federation, Request *request) {
+    Text accept = http_header(request->exchange, TEXT("Accept"));
+    ExpositionFormat format = exposition_accept(accept);
+    if (exposition_wants_protobuf(accept)) {
+        request->content_type = exposition_content_type(EXPOSITION_PROTOBUF);
+        print_protobuf(federation, &request->body);
+        return;
+    }
+    request->content_type = exposition_content_type(format);
+    print_text(federation, (ExpositionPrinter){format, &request->body});
 }
 
 bool serve_federate(Request *request, Error *err) {
@@ -168,10 +267,8 @@ bool serve_federate(Request *request, Error *err) {
     }
     if (federation.found.count > 1)
         qsort(federation.found.at, federation.found.count, sizeof *federation.found.at,
-              by_name_and_labels);
-    ExpositionFormat format = exposition_accept(http_header(request->exchange, TEXT("Accept")));
-    request->content_type = exposition_content_type(format);
-    print_page(&federation, (ExpositionPrinter){format, &request->body});
+              by_family_and_labels);
+    print_page(&federation, request);
     // The page's part of the reservation stays until it was sent.
     request->charged = federation.charged / 2;
     federation.charged -= request->charged;

@@ -1,6 +1,7 @@
 // /federate: pages that another Prometheus scrapes.
 
 #include "codec/json.h"
+#include "ingest/scrape/exposition.h"
 #include "model/sample.h"
 #include "server/test_server.h"
 
@@ -65,6 +66,73 @@ TEST(a_page_is_openmetrics_where_that_is_asked_for) {
     test_server_end(t, &world);
 }
 
+TEST(native_histograms_are_whole_in_protobuf_and_a_count_and_a_sum_in_text) {
+    TestServer world;
+    test_server_plain(t, &world);
+    int64_t time_ms = now_ms() - 2000;
+    HistogramSpan spans[] = {{-1, 2}, {3, 1}};
+    int64_t deltas[] = {2, 1, -2};
+    NativeHistogram stated = {.time_ms = time_ms,
+                              .schema = 3,
+                              .count = 8,
+                              .sum = 18.4,
+                              .zero_threshold = 1e-128,
+                              .zero_count = 2,
+                              .positive = {spans, COUNT(spans), deltas, NULL, COUNT(deltas)}};
+    NativeHistogram ended = stated;
+    ended.sum = stale_nan();
+    WriteBody body = {0};
+    test_row(t, &body, TEXT("up"), TEXT("instance"), TEXT("a"), time_ms, 7);
+    for (int i = 0; i < 2; i++) {
+        Label labels[] = {{LABEL_NAME, i == 0 ? TEXT("latency") : TEXT("over")},
+                          {TEXT("instance"), TEXT("a")}};
+        Labels made;
+        check_ok(t, labels_make(labels, COUNT(labels), t->arena, &made, t->err));
+        write_body_begin(&body, made);
+        write_body_histogram(&body, i == 0 ? &stated : &ended);
+        write_body_end(&body);
+    }
+    test_write(t, &world, TEXT_NONE, TEXT_NONE, &body);
+    const char *target = "/federate?match[]={__name__=~%22up|latency|over%22}";
+    check_answer(
+        t, 200,
+        text_format(t->arena,
+                    "# TYPE latency histogram\n"
+                    "latency_bucket{instance=\"a\",le=\"+Inf\"} 8 %lld\n"
+                    "latency_sum{instance=\"a\"} 18.4 %lld\n"
+                    "latency_count{instance=\"a\"} 8 %lld\n"
+                    "# TYPE up untyped\nup{instance=\"a\"} 7 %lld\n",
+                    (long long)time_ms, (long long)time_ms, (long long)time_ms, (long long)time_ms),
+        test_get(t, &world, target));
+    HttpClientAnswer answer =
+        ask(t, &world, target,
+            TEXT("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;"
+                 "encoding=delimited;q=0.6,application/openmetrics-text;q=0.5,text/plain;q=0.4"));
+    check_text(t, exposition_content_type(EXPOSITION_PROTOBUF),
+               test_header(answer, TEXT("Content-Type")));
+    // Read back by the parser of scrapes.
+    Exposition page = {0};
+    ExpositionRow row;
+    size_t seen = 0;
+    exposition_begin(&page, EXPOSITION_PROTOBUF, (ExpositionOptions){0}, answer.body);
+    do {
+        check_ok(t, exposition_next(&page, TEXT_NONE, &row, t->err));
+        if (row.kind != EXPOSITION_SERIES && row.kind != EXPOSITION_HISTOGRAM) continue;
+        check_i64(t, time_ms, row.time_ms);
+        seen++;
+        if (row.kind == EXPOSITION_SERIES) {
+            check(t, row.value == 7);
+            continue;
+        }
+        NativeHistogram found = *row.histogram;
+        found.time_ms = time_ms;
+        check(t, native_histogram_equal(&stated, &found));
+    } while (row.kind != EXPOSITION_END);
+    exposition_free(&page);
+    check_i64(t, 2, seen);
+    test_server_end(t, &world);
+}
+
 TEST(without_a_selector_or_without_samples_the_page_is_empty) {
     TestServer world;
     test_server_plain(t, &world);
@@ -80,4 +148,5 @@ TEST(without_a_selector_or_without_samples_the_page_is_empty) {
 
 TEST_MAIN("server/federate", CASE(a_page_has_the_newest_samples_by_name_and_none_that_ended),
           CASE(a_page_is_openmetrics_where_that_is_asked_for),
+          CASE(native_histograms_are_whole_in_protobuf_and_a_count_and_a_sum_in_text),
           CASE(without_a_selector_or_without_samples_the_page_is_empty))

@@ -341,7 +341,7 @@ scrape_configs:
     metrics_path: /federate
     params: {{"match[]": ['{{job="own"}}']}}
     static_configs: [{{targets: ["127.0.0.1:{server.port}"]}}]
-""")
+""", "--enable-feature=native-histograms")  # then it asks for pages in protobuf
         peers = [peer, reader]
         for one in peers:
             one.wait()

@@ -159,6 +159,16 @@ void exposition_print_series(ExpositionPrinter printer, Labels labels, double va
                              const int64_t *time_ms, const ExpositionExemplar *exemplar);
 void exposition_print_end(ExpositionPrinter printer);  // OpenMetrics' `# EOF`
 Text exposition_content_type(ExpositionFormat format);
+
+// A page in protobuf, family by family: `family` is gathered in a builder of the caller's and
+// written behind its length. A metric is untyped, or a native histogram with powers of two (not
+// NULL; custom buckets have no form there).
+void exposition_family_begin(Builder *family, Text name, MetadataType type);
+void exposition_family_metric(Builder *family, Labels labels, double value,
+                                const NativeHistogram *histogram, int64_t time_ms);
+void exposition_family_end(const Builder *family, Builder *out);
 // What to answer to an Accept header: OpenMetrics where it is asked for at least as much as text
-// ("q="), else text.
+// ("q="), else text. Protobuf never: exposition_wants_protobuf.
 ExpositionFormat exposition_accept(Text accept);
+// Is MetricFamily protobuf asked for, at least as much as the others?
+bool exposition_wants_protobuf(Text accept);

@@ -205,14 +205,32 @@ static double quality_of(Text range, Text *type) {
     return quality;
 }
 
-ExpositionFormat exposition_accept(Text accept) {
-    double openmetrics = 0, text = 0;
+typedef struct Wanted {
+    double protobuf, openmetrics, text;
+} Wanted;
+
+static Wanted wanted_of(Text accept) {
+    Wanted wanted = {0};
     Text rest = accept, range, type;
     while (text_cut(&rest, ',', &range)) {
         double quality = quality_of(range, &type);
+        if (text_equal_ignore_case(type, TEXT("application/vnd.google.protobuf")))
+            wanted.protobuf = MAX(wanted.protobuf, quality);
         if (text_equal_ignore_case(type, TEXT("application/openmetrics-text")))
-            openmetrics = MAX(openmetrics, quality);
-        if (text_equal_ignore_case(type, TEXT("text/plain"))) text = MAX(text, quality);
+            wanted.openmetrics = MAX(wanted.openmetrics, quality);
+        if (text_equal_ignore_case(type, TEXT("text/plain")))
+            wanted.text = MAX(wanted.text, quality);
     }
-    return openmetrics > 0 && openmetrics >= text ? EXPOSITION_OPENMETRICS : EXPOSITION_TEXT;
+    return wanted;
+}
+
+ExpositionFormat exposition_accept(Text accept) {
+    Wanted wanted = wanted_of(accept);
+    return wanted.openmetrics > 0 && wanted.openmetrics >= wanted.text ? EXPOSITION_OPENMETRICS
+                                                                       : EXPOSITION_TEXT;
+}
+
+bool exposition_wants_protobuf(Text accept) {
+    Wanted wanted = wanted_of(accept);
+    return wanted.protobuf > 0 && wanted.protobuf >= MAX(wanted.openmetrics, wanted.text);
 }
