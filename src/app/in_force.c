@@ -32,6 +32,12 @@ ServerQuerySettings in_force_query(const Settings *settings) {
         .lookback_ms = settings_number(settings, SETTING_QUERY_LOOKBACK),
         .memory_bytes = settings_number(settings, SETTING_QUERY_MEMORY),
         .samples_max = settings_number(settings, SETTING_QUERY_SAMPLES),
+        .bytes_max = settings_number(settings, SETTING_QUERY_BYTES),
+        .slow_ms = settings_number(settings, SETTING_QUERY_SLOW_LOG),
+        .tenant_memory_bytes = settings_number(settings, SETTING_QUERY_TENANT_MEMORY),
+        .tenant_samples = settings_number(settings, SETTING_QUERY_TENANT_SAMPLES),
+        .tenant_bytes = settings_number(settings, SETTING_QUERY_TENANT_BYTES),
+        .tenant_ms = settings_number(settings, SETTING_QUERY_TENANT_TIME),
         .stable_only = settings_number(settings, SETTING_QUERY_EXPERIMENTAL) == 0,
         .admin_api = settings_number(settings, SETTING_WEB_ADMIN_API) != 0,
     };

@@ -17,8 +17,9 @@ bool budget_reserve(Budget *budget, int64_t bytes, Error *err) {
         return error_set(
             err, ERROR_NO_MEMORY,
             "the memory budget \"%s\" of %lld bytes is used up (%lld more were asked for); "
-            "raise memory.limit or ask for less",
-            at->name, (long long)limit, (long long)bytes);
+            "raise %s or ask for less",
+            at->name, (long long)limit, (long long)bytes,
+            at->setting == NULL ? "memory.limit" : at->setting);
     }
     return true;
 }

@@ -12,6 +12,7 @@ typedef struct Budget {
     _Atomic int64_t used;   // bytes
     _Atomic int64_t limit;  // bytes; 0 means no limit
     struct Budget *parent;  // reserved there too; NULL at the top
+    const char *setting;    // that raises it; NULL: memory.limit
 } Budget;
 
 // ERROR_NO_MEMORY naming the budget when it would pass its limit (or its parent's); nothing is

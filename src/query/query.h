@@ -16,6 +16,7 @@ typedef struct QueryLimits {
     int64_t time_ms;       // 0: LIMIT_QUERY_TIME_MS
     int64_t memory_bytes;  // of this query; 0: no own limit
     int64_t samples_max;   // read; 0: none
+    int64_t bytes_max;     // read from blocks; 0: none
     int64_t points_max;    // per series; 0: LIMIT_QUERY_POINTS
 } QueryLimits;
 
@@ -67,6 +68,7 @@ struct QueryPlanNode {
 
 typedef struct QueryStats {
     uint64_t series, samples;
+    int64_t bytes;  // of blocks, unpacked
     int64_t parse_ns, run_ns, memory_peak_bytes;
 } QueryStats;
 

@@ -19,3 +19,31 @@ void counters_request(Counters *counters, const Route *route, int status, int64_
     count_up(&counters->seconds[route->lane][bucket], 1);
     count_up(&counters->nanoseconds[route->lane], (uint64_t)MAX(took_ns, 0));
 }
+
+void counters_time(TimeCounter *counter, int64_t ns) {
+    size_t bucket = 0;
+    while (bucket < COUNTER_BUCKET_COUNT && (double)ns * 1e-9 > counter_buckets_s[bucket]) bucket++;
+    count_up(&counter->buckets[bucket], 1);
+    count_up(&counter->nanoseconds, (uint64_t)MAX(ns, 0));
+}
+
+QueryOutcome query_outcome(ErrorCode code) {
+    switch ((int)code) {
+        case ERROR_NONE:
+            return QUERY_ANSWERED;
+        case ERROR_BAD_INPUT:
+        case ERROR_TOO_LARGE:
+        case ERROR_UNSUPPORTED:
+            return QUERY_REFUSED;
+        case ERROR_TOO_COSTLY:
+        case ERROR_TOO_MANY:
+        case ERROR_NO_MEMORY:
+            return QUERY_LIMITED;
+        case ERROR_TIMEOUT:
+            return QUERY_LATE;
+        case ERROR_CANCELLED:
+            return QUERY_CANCELLED;
+        default:
+            return QUERY_BROKEN;
+    }
+}

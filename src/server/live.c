@@ -16,6 +16,7 @@
 
 #include "base/limits.h"
 #include "query/query.h"
+#include "server/queries.h"
 #include "server/serve.h"
 
 enum { INTERVAL_MS = 1000, ID_BYTES_MAX = 64 };
@@ -51,6 +52,7 @@ struct Subscription {
     _Atomic bool running, ended;
     _Atomic bool cancelled;  // what runs now
     RunningQuery listed;
+    int64_t waited_ns;
 };
 
 static void session_share_end(Session *session) {
@@ -133,9 +135,7 @@ static bool ask(Subscription *subscription, const Identity *identity, Arena *are
                 QueryResult *out, Error *err) {
     Session *session = subscription->session;
     Server *server = session->server;
-    Tenant *tenant;
     TRY(access_permits(identity, PERMISSION_READ_METRICS, err));
-    TRY(store_tenant(server->options.store, identity->tenant, false, &tenant, err));
     Clock *clock = server->options.clock;
     QueryRequest query = {
         .text = subscription->query,
@@ -144,22 +144,17 @@ static bool ask(Subscription *subscription, const Identity *identity, Arena *are
         .stable_only = atomic_load(&server->query_stable_only),
         .limits = {.time_ms = atomic_load(&server->query_timeout_ms),
                    .memory_bytes = atomic_load(&server->query_memory_bytes),
-                   .samples_max = atomic_load(&server->query_samples_max)},
-        .memory = store_query_budget(server->options.store),
+                   .samples_max = atomic_load(&server->query_samples_max),
+                   .bytes_max = atomic_load(&server->query_bytes_max)},
         .clock = clock,
         .cancelled = &subscription->cancelled,
         .progress = &subscription->listed.progress,
     };
     query.end_ms = query.start_ms;
     SourceRange where = {0};
-    count_up(&server->counters.queries, 1);
-    if (!query_run(tenant == NULL ? NULL : tenant->series, &query, arena, out, &where, err)) {
-        count_up(&server->counters.queries_failed, 1);
-        running_explain(&subscription->listed, err);
-        return false;
-    }
-    count_up(&server->counters.query_samples, out->stats.samples);
-    count_up(&server->counters.query_ns, (uint64_t)MAX(out->stats.run_ns, 0));
+    int64_t retry_s;
+    TRY(server_run_query(server, &subscription->listed, subscription->waited_ns, &query, arena, out,
+                         &where, &retry_s, err));
     return answer_fits(out, err);
 }
 
@@ -210,6 +205,7 @@ static void answer(Subscription *subscription) {
 
 static void run_job(WorkerJob *job, int64_t waited_ns, bool expired) {
     Subscription *subscription = container_of(job, Subscription, job);
+    subscription->waited_ns = waited_ns;
     bool wanted = !expired && !atomic_load(&subscription->ended) &&
                   !atomic_load(&subscription->session->closed);
     if (wanted) answer(subscription);

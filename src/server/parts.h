@@ -8,6 +8,7 @@
 #include "server/running.h"
 #include "server/server.h"
 #include "server/sources.h"
+#include "server/spending.h"
 #include "server/worker.h"
 
 struct Server {
@@ -18,11 +19,13 @@ struct Server {
     LogDurability durability;
     Sources sources;
     RunningList running;
+    SpendingTable spending;
     Mutex processes_lock;
     HostProcesses *processes;
     _Atomic bool ready;  // once true it stays true
     _Atomic bool stopped;
     _Atomic int64_t query_timeout_ms, query_lookback_ms, query_memory_bytes, query_samples_max;
+    _Atomic int64_t query_bytes_max, query_slow_ms;
     _Atomic bool query_stable_only;
     _Atomic bool admin_api;  // web.enable_admin_api
     _Atomic int live;        // connections of live.c

@@ -75,8 +75,10 @@ static bool answer_fits(Request *request, const QueryResult *result, Error *err)
                          "(query.memory, %lld bytes)",
                          (long long)bytes, (long long)most);
     }
-    TRY(budget_reserve(store_query_budget(request->server->options.store), bytes, err));
+    Budget *budget = query_budget(request);
+    TRY(budget_reserve(budget, bytes, err));
     request->charged = bytes;
+    request->charged_to = budget;
     return true;
 }
 

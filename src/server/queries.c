@@ -3,6 +3,7 @@
 #include "server/queries.h"
 
 #include "base/limits.h"
+#include "base/log.h"
 #include "server/serve.h"
 
 // ---- Parameters ----
@@ -14,7 +15,6 @@ static bool params_of_both(Request *request, QueryRequest *query, Error *err) {
     *query = (QueryRequest){
         .text = param_text(request, TEXT("query")),
         .stable_only = atomic_load(&server->query_stable_only),
-        .memory = store_query_budget(server->options.store),
         .clock = server->options.clock,
         .cancelled = &request->cancelled,
         .progress = &request->running.progress,
@@ -26,6 +26,7 @@ static bool params_of_both(Request *request, QueryRequest *query, Error *err) {
         query->limits.time_ms = timeout_max_ms;
     query->limits.memory_bytes = atomic_load(&server->query_memory_bytes);
     query->limits.samples_max = atomic_load(&server->query_samples_max);
+    query->limits.bytes_max = atomic_load(&server->query_bytes_max);
     if (query->lookback_ms < 0) query->lookback_ms = 0;
     return true;
 }
@@ -98,20 +99,76 @@ static bool query_failed(Request *request, Error *err) {
 
 // ---- Running ----
 
+// The plan says where the time went. Texts are as long as people make them; what a line may not
+// hold is escaped by the log.
+static void log_slow(Server *server, const RunningQuery *listed, int64_t waited_ns,
+                     const QueryRequest *query, const QueryResult *result, const Error *err) {
+    enum { TEXT_SHOWN = 1000, PLAN_SHOWN = 1800 };
+    AUTO(arena_free) Arena arena = {0};
+    AUTO(builder_free) Builder plan = {0};
+    const QueryStats *stats = &result->stats;
+    query_plan_print(result->plan, &plan);
+    count_up(&server->counters.queries_slow, 1);
+    log_warn("slow query", LOG_TEXT("query", text_shortened(query->text, TEXT_SHOWN, &arena)),
+             LOG_I64("ms", (stats->parse_ns + stats->run_ns) / 1000000),
+             LOG_I64("waited_ms", waited_ns / 1000000), LOG_I64("start", query->start_ms),
+             LOG_I64("end", query->end_ms), LOG_I64("step", query->step_ms),
+             LOG_I64("series", stats->series), LOG_I64("samples", stats->samples),
+             LOG_I64("block_bytes", stats->bytes), LOG_I64("memory", stats->memory_peak_bytes),
+             LOG_TEXT("tenant", listed->tenant), LOG_TEXT("key", listed->key),
+             LOG_TEXT("peer", listed->peer),
+             LOG_TEXT("err", text_from_cstring(err->code == ERROR_NONE ? "" : err->message)),
+             LOG_TEXT("plan", text_shortened(builder_text(&plan), PLAN_SHOWN, &arena)));
+}
+
+static void count_ended(Server *server, const QueryStats *stats, int64_t waited_ns,
+                        ErrorCode code) {
+    Counters *counters = &server->counters;
+    count_up(&counters->query_outcomes[query_outcome(code)], 1);
+    if (code != ERROR_NONE) count_up(&counters->queries_failed, 1);
+    count_up(&counters->query_samples, stats->samples);
+    count_up(&counters->query_bytes, (uint64_t)MAX(stats->bytes, 0));
+    count_up(&counters->query_ns, (uint64_t)MAX(stats->run_ns, 0));
+    counters_time(&counters->query_waited, waited_ns);
+    // One that was not begun took no time, which would look like a very quick one.
+    if (stats->run_ns > 0) counters_time(&counters->query_ran, stats->parse_ns + stats->run_ns);
+}
+
+bool server_run_query(Server *server, const RunningQuery *listed, int64_t waited_ns,
+                      const QueryRequest *query, Arena *arena, QueryResult *out, SourceRange *where,
+                      int64_t *retry_s, Error *err) {
+    Tenant *tenant;
+    *retry_s = 0;
+    *err = (Error){0};
+    TRY(store_tenant(server->options.store, listed->tenant, false, &tenant, err));
+    Spending *spending = spending_of(&server->spending, listed->tenant);
+    int64_t slow_ms = atomic_load(&server->query_slow_ms);
+    QueryRequest limited = *query;
+    limited.memory = &spending->memory;
+    limited.measure |= slow_ms > 0;
+    count_up(&server->counters.queries, 1);
+    *out = (QueryResult){0};
+    bool ran = spending_may_begin(&server->spending, spending, retry_s, err) &&
+               query_run(tenant == NULL ? NULL : tenant->series, &limited, arena, out, where, err);
+    if (!ran) running_explain(listed, err);
+    spending_pay(&server->spending, spending, &out->stats);
+    count_ended(server, &out->stats, waited_ns, ran ? ERROR_NONE : err->code);
+    if (slow_ms > 0 && out->stats.parse_ns + out->stats.run_ns > slow_ms * 1000000)
+        log_slow(server, listed, waited_ns, query, out, err);
+    return ran;
+}
+
+Budget *query_budget(const Request *request) {
+    return &spending_of(&request->server->spending, request->identity.tenant)->memory;
+}
+
 bool request_run_query(Request *request, const QueryRequest *query, Arena *arena, QueryResult *out,
                        Error *err) {
-    Counters *counters = &request->server->counters;
-    Tenant *tenant;
     SourceRange where = {0};
-    TRY(request_tenant(request, false, &tenant, err));
-    count_up(&counters->queries, 1);
-    if (!query_run(tenant == NULL ? NULL : tenant->series, query, arena, out, &where, err)) {
-        count_up(&counters->queries_failed, 1);
-        running_explain(&request->running, err);
-        query_fault_at(request, where);
-        return query_failed(request, err);
+    if (server_run_query(request->server, &request->running, request->waited_ns, query, arena, out,
+                         &where, &request->retry_after_s, err)) {
+        return true;
     }
-    count_up(&counters->query_samples, out->stats.samples);
-    count_up(&counters->query_ns, (uint64_t)MAX(out->stats.run_ns, 0));
-    return true;
+    query_fault_at(request, where);
+    return query_failed(request, err);
 }

@@ -38,7 +38,9 @@ typedef struct Request {
     bool as_it_is;      // not to be packed by Accept-Encoding
     Text policy;        // Content-Security-Policy; that of answers for programs unless set
     Text cache;         // Cache-Control; no-store unless set
-    int64_t charged;    // bytes reserved for it in the budget of queries; released when it was sent
+    int64_t charged;    // bytes reserved for it; released when it was sent
+    Budget *charged_to;  // NULL: the budget of queries
+    int64_t retry_after_s;  // when set, Retry-After says it
     HttpHeader headers[REQUEST_HEADERS_MAX];
     size_t header_count;
     int fail_status;  // when set, request_fail uses these instead of errors.def

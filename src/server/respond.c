@@ -91,6 +91,7 @@ static void compress_answer(Request *request) {
 
 // Clients that are refused together must not come back together: the base, ±50 %.
 static int64_t retry_after_s(Request *request, int status) {
+    if (request->retry_after_s > 0) return request->retry_after_s;
     int64_t base_s = status == 503 ? 4 : 10;
     uint64_t draw =
         hash_id(atomic_fetch_add_explicit(&request->server->spread, 1, memory_order_relaxed));
@@ -106,7 +107,9 @@ static void hand_over(Request *request, int status, HttpResponse *response) {
     running_remove(&server->running, &request->running);
     counters_request(&server->counters, request->route, status,
                      clock->monotonic_ns(clock) - exchange->started_ns);
-    response->budget = request->charged > 0 ? store_query_budget(server->options.store) : NULL;
+    Budget *charged_to = request->charged_to != NULL ? request->charged_to
+                                                     : store_query_budget(server->options.store);
+    response->budget = request->charged > 0 ? charged_to : NULL;
     response->charged = request->charged;
     response->body = request->body;
     request->body = (Builder){0};

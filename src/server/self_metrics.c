@@ -77,6 +77,8 @@ void snapshot_take(Server *server, Snapshot *s) {
         .queries_failed = counted(&counters->queries_failed),
         .query_samples = counted(&counters->query_samples),
         .query_ns = counted(&counters->query_ns),
+        .query_bytes = counted(&counters->query_bytes),
+        .queries_slow = counted(&counters->queries_slow),
         .writes_failed = counted(&counters->writes_failed),
         .influx_lines = counted(&counters->influx_lines),
         .influx_refused = counted(&counters->influx_refused),
@@ -212,6 +214,40 @@ static void write_durations(const Snapshot *s, Sink *sink, const SelfRow *row) {
         sink->value(sink, row, TEXT("_sum"), labels, 1,
                     (double)counted(&counters->nanoseconds[lane]) / 1e9);
         sink->value(sink, row, TEXT("_count"), labels, 1, (double)sum);
+    }
+}
+
+static void write_time(const TimeCounter *counter, Sink *sink, const SelfRow *row) {
+    Label le = {TEXT("le"), TEXT("+Inf")};
+    uint64_t sum = 0;
+    for (size_t i = 0; i <= COUNTER_BUCKET_COUNT; i++) {
+        sum += counted(&counter->buckets[i]);
+        le.value = i < COUNTER_BUCKET_COUNT ? text_format(sink->arena, "%g", counter_buckets_s[i])
+                                            : TEXT("+Inf");
+        sink->value(sink, row, TEXT("_bucket"), &le, 1, (double)sum);
+    }
+    sink->value(sink, row, TEXT("_sum"), NULL, 0, (double)counted(&counter->nanoseconds) / 1e9);
+    sink->value(sink, row, TEXT("_count"), NULL, 0, (double)sum);
+}
+
+static void write_query_time(const Snapshot *s, Sink *sink, const SelfRow *row) {
+    write_time(&s->server->counters.query_ran, sink, row);
+}
+
+static void write_query_wait(const Snapshot *s, Sink *sink, const SelfRow *row) {
+    write_time(&s->server->counters.query_waited, sink, row);
+}
+
+static void write_query_outcomes(const Snapshot *s, Sink *sink, const SelfRow *row) {
+    static const Text names[QUERY_OUTCOMES] = {
+        [QUERY_ANSWERED] = TEXT_INIT("answered"),  [QUERY_REFUSED] = TEXT_INIT("refused"),
+        [QUERY_LIMITED] = TEXT_INIT("limit"),      [QUERY_LATE] = TEXT_INIT("timeout"),
+        [QUERY_CANCELLED] = TEXT_INIT("canceled"), [QUERY_BROKEN] = TEXT_INIT("failed"),
+    };
+    for (size_t i = 0; i < QUERY_OUTCOMES; i++) {
+        Label label = {TEXT("outcome"), names[i]};
+        sink->value(sink, row, TEXT(""), &label, 1,
+                    (double)counted(&s->server->counters.query_outcomes[i]));
     }
 }
 

@@ -265,6 +265,13 @@ void server_set_query(Server *server, ServerQuerySettings query) {
     atomic_store(&server->query_lookback_ms, query.lookback_ms);
     atomic_store(&server->query_memory_bytes, query.memory_bytes > 0 ? query.memory_bytes : share);
     atomic_store(&server->query_samples_max, query.samples_max);
+    atomic_store(&server->query_bytes_max, query.bytes_max);
+    atomic_store(&server->query_slow_ms, query.slow_ms);
+    spending_limit(&server->spending,
+                   (SpendingLimits){.memory_bytes = query.tenant_memory_bytes,
+                                    .a_minute = {[SPENDING_SAMPLES] = query.tenant_samples,
+                                                 [SPENDING_BYTES] = query.tenant_bytes,
+                                                 [SPENDING_TIME] = query.tenant_ms}});
     atomic_store(&server->query_stable_only, query.stable_only);
     atomic_store(&server->admin_api, query.admin_api);
 }
@@ -279,6 +286,7 @@ bool server_start(const ServerOptions *options, Server **out, Error *err) {
     running_list_begin(&server->running, options->clock);
     mutex_begin(&server->processes_lock, LOCK_SERVER_PROCESSES);
     server->processes = host_processes_new(TEXT_NONE);
+    TRY(spending_begin(&server->spending, store_query_budget(options->store), options->clock, err));
     uint64_t seed;
     TRY(random_bytes(&seed, sizeof seed, err));
     atomic_store(&server->spread, seed);
@@ -333,5 +341,6 @@ void server_free(Server **handle) {
     mutex_end(&server->processes_lock);
     sources_end(&server->sources);
     running_list_end(&server->running);
+    spending_end(&server->spending);
     memory_free(server);
 }

@@ -32,6 +32,11 @@ typedef struct ServerQuerySettings {
     int64_t lookback_ms;   // 0: five minutes
     int64_t memory_bytes;  // of one query; 0: an eighth of the query budget
     int64_t samples_max;   // 0: none
+    int64_t bytes_max;     // of blocks; 0: none
+    int64_t slow_ms;       // longer ones are logged; 0: none
+    // Of all queries of a tenant: memory at a time (0: three quarters of the query budget), and
+    // what they may read and how long they may run in a minute (0: no limit).
+    int64_t tenant_memory_bytes, tenant_samples, tenant_bytes, tenant_ms;
     bool stable_only;      // what Prometheus calls experimental is refused
     bool admin_api;        // /api/v1/admin/tsdb is answered
 } ServerQuerySettings;

@@ -51,7 +51,8 @@ bool exec_tick(Exec *exec, Error *err) {
     if (request->clock != NULL &&
         request->clock->monotonic_ns(request->clock) > exec->deadline_ns) {
         return error_set(err, ERROR_TIMEOUT,
-                         "query timed out: it ran longer than its limit of time (query.timeout)");
+                         "query timed out: it ran longer than its limit of time (query.timeout); "
+                         "ask for less time, fewer series or a longer step");
     }
     int64_t used = memory_used(exec);
     exec->memory_peak = MAX(exec->memory_peak, used);
@@ -61,8 +62,8 @@ bool exec_tick(Exec *exec, Error *err) {
     }
     if (exec->memory_max > 0 && used > exec->memory_max) {
         return error_set(err, ERROR_TOO_COSTLY,
-                         "the query wants more than its limit of memory (%lld bytes); ask for "
-                         "fewer series or steps",
+                         "the query wants more than its limit of memory (query.memory, %lld "
+                         "bytes); ask for fewer series or steps",
                          (long long)exec->memory_max);
     }
     if (request->memory == NULL || used <= exec->charged) return true;

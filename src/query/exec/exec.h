@@ -72,6 +72,7 @@ typedef struct Exec {
     uint64_t series, samples;
     int64_t memory_peak;
     bool stats_only;         // while operators are opened: only count and sum of histograms matter
+    SeriesMeter meter;       // of what is read from blocks
     Builder wire;            // scratch for label bytes
     QueryPlanNode *opening;  // the node whose operators are being made; NULL: nothing is measured
 } Exec;

@@ -269,6 +269,7 @@ bool query_run(SeriesStore *store, const QueryRequest *request, Arena *arena, Qu
         .lookback_ms = request->lookback_ms > 0 ? request->lookback_ms : LOOKBACK_MS,
         .memory_max = request->limits.memory_bytes,
         .arena_before = (int64_t)arena->bytes,
+        .meter = {.most = request->limits.bytes_max, .named = "query.bytes"},
     };
     int64_t began_ns = now_ns(request);
     exec.deadline_ns =
@@ -283,8 +284,12 @@ bool query_run(SeriesStore *store, const QueryRequest *request, Arena *arena, Qu
     plan_begin(&exec);
     bool ran = run_root(&exec, promql.root, out, err);
     out->plan = plan_end(&exec);
-    out->stats = (QueryStats){exec.series, exec.samples, parsed_ns - began_ns,
-                              now_ns(request) - parsed_ns, exec.memory_peak};
+    out->stats = (QueryStats){.series = exec.series,
+                              .samples = exec.samples,
+                              .bytes = atomic_load(&exec.meter.bytes),
+                              .parse_ns = parsed_ns - began_ns,
+                              .run_ns = now_ns(request) - parsed_ns,
+                              .memory_peak_bytes = exec.memory_peak};
     if (!ran) return false;
     out->warnings = notes_of(exec.warnings.at, exec.warnings.count, arena);
     out->infos = notes_of(exec.infos.at, exec.infos.count, arena);

@@ -51,6 +51,7 @@ static bool open_selector(RangeSource *source, const Expr *matrix, Error *err) {
     Exec *exec = source->operator.exec;
     Matchers matchers = matrix->as.selector.matchers;
     TRY(series_view_open(exec->store, source->from_ms, source->to_ms, &source->view, err));
+    series_view_meter(source->view, &exec->meter);
     Texts damaged = series_view_warnings(source->view);
     for (size_t i = 0; i < damaged.count; i++)
         *array_add(&exec->warnings) = text_copy(damaged.at[i], exec->arena);

@@ -218,6 +218,7 @@ bool select_open(Exec *exec, const Expr *expr, Steps steps, bool timestamps, Ope
     if (expr->as.selector.extent == EXTENT_SMOOTHED) last_ms += exec->lookback_ms;
     TRY(series_view_open(exec->store, select->first_ms - exec->lookback_ms + 1, last_ms,
                          &select->view, err));
+    series_view_meter(select->view, &exec->meter);
     Texts damaged = series_view_warnings(select->view);
     for (size_t i = 0; i < damaged.count; i++)
         *array_add(&exec->warnings) = text_copy(damaged.at[i], exec->arena);

@@ -69,6 +69,8 @@ must_use bool block_label_values(const Block *block, Text name, Arena *arena, Te
 // per cursor.
 typedef struct BlockCursor BlockCursor;
 BlockCursor *block_cursor_open(const Block *block);
+struct SeriesMeter;
+void block_cursor_meter(BlockCursor *cursor, struct SeriesMeter *meter);  // counts what it reads
 void block_cursor_close(BlockCursor **cursor);
 // Appends to the columns (see series.h); times rise. Any page that does not verify is CORRUPT.
 struct SeriesColumns;

@@ -20,7 +20,12 @@ struct BlockCursor {
     Builder raw;
     PageUnpacker *unpacker;
     KeptClock clocks[CLOCKS_KEPT];
+    SeriesMeter *meter;
 };
+
+void block_cursor_meter(BlockCursor *cursor, SeriesMeter *meter) {
+    cursor->meter = meter;
+}
 
 BlockCursor *block_cursor_open(const Block *block) {
     BlockCursor *cursor = memory_new(BlockCursor);
@@ -243,10 +248,24 @@ static bool clock_times(BlockCursor *cursor, uint32_t number, const ClockRow *ro
 
 // ---- Samples ----
 
+// A page more was read.
+static bool count_page(BlockCursor *cursor, Error *err) {
+    SeriesMeter *meter = cursor->meter;
+    if (meter == NULL) return true;
+    int64_t more = (int64_t)cursor->raw.len;
+    int64_t bytes = atomic_fetch_add_explicit(&meter->bytes, more, memory_order_relaxed) + more;
+    if (meter->most <= 0 || bytes <= meter->most) return true;
+    return error_set(err, ERROR_TOO_COSTLY,
+                     "reading blocks passed its limit of %lld bytes (%s); ask for less time or "
+                     "fewer series",
+                     (long long)meter->most, meter->named);
+}
+
 static bool place_bytes(BlockCursor *cursor, Place place, Bytes *out, Error *err) {
     if (cursor->page != place.page + 1) {
         cursor->page = 0;
         TRY(page_read(cursor->block, place.page, &cursor->unpacker, &cursor->raw, err));
+        TRY(count_page(cursor, err));
         cursor->page = place.page + 1;
     }
     if (place.offset > cursor->raw.len || place.len > cursor->raw.len - place.offset) {

@@ -88,6 +88,15 @@ must_use bool series_view_open(SeriesStore *store, int64_t from_ms, int64_t to_m
                                Error *err);
 void series_view_close(SeriesView **view);
 
+// What is read through a view, of all its cursors together: bytes of pages of blocks, unpacked.
+// Beyond `most` (0: no end) reading is TOO_COSTLY, naming `named`. Lives as long as the view.
+typedef struct SeriesMeter {
+    _Atomic int64_t bytes;
+    int64_t most;
+    const char *named;
+} SeriesMeter;
+void series_view_meter(SeriesView *view, SeriesMeter *meter);
+
 // Intervals that could not be read (damaged blocks, lost log): an answer over them carries these as
 // warnings.
 Texts series_view_warnings(const SeriesView *view);

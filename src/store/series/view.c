@@ -105,6 +105,10 @@ void series_view_close(SeriesView **view) {
     memory_free(gone);
 }
 
+void series_view_meter(SeriesView *view, SeriesMeter *meter) {
+    view->meter = meter;
+}
+
 Texts series_view_warnings(const SeriesView *view) {
     return (Texts){view->warnings.at, view->warnings.count};
 }
@@ -138,8 +142,10 @@ void series_cursor_close(SeriesCursor **cursor) {
 }
 
 static BlockCursor *block_cursor(SeriesCursor *cursor, uint32_t source) {
-    if (cursor->blocks[source] == NULL)
+    if (cursor->blocks[source] == NULL) {
         cursor->blocks[source] = block_cursor_open(cursor->view->sources[source].block);
+        block_cursor_meter(cursor->blocks[source], cursor->view->meter);
+    }
     return cursor->blocks[source];
 }
 

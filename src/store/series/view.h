@@ -16,6 +16,7 @@ struct SeriesView {
     HashKey hash_key;
     Arena arena;
     int64_t from_ms, to_ms;
+    SeriesMeter *meter;   // may be NULL
     ViewSource *sources;  // first stored first: who comes first wins a time
     size_t source_count;
     DeleteArray deletes;  // that mean one of the sources; most often none

@@ -20,7 +20,8 @@ static void union_end(Union *all) {
 
 static bool too_many(const Union *all, Error *err) {
     return error_set(err, ERROR_TOO_COSTLY,
-                     "the selector matches more than %zu series; name more labels",
+                     "the selector matches more than %zu series, which is what the memory of one query "
+                     "holds (query.memory); name more labels",
                      all->series_max);
 }
 
