@@ -89,8 +89,8 @@ TEST(a_sum_holds_in_each_bucket_what_both_have_there) {
             const HistogramSide *side = s == 0 ? &sum->positive : &sum->negative;
             for (size_t i = 0; i < side->count; i++) {
                 double upper = histogram_bound(side->index[i], sum->schema);
-                double lower = fmax(histogram_bound(side->index[i] - 1, sum->schema),
-                                    sum->zero_threshold);
+                double lower =
+                    fmax(histogram_bound(side->index[i] - 1, sum->schema), sum->zero_threshold);
                 double expected = s == 0 ? between(a, lower, upper) + between(b, lower, upper)
                                          : between(a, -upper, -lower) + between(b, -upper, -lower);
                 check(t, side->counts[i] == expected);
@@ -251,16 +251,13 @@ TEST(what_is_stored_comes_back_and_what_cannot_be_is_refused) {
     check_error(t, histogram_decode(wire_of(t, &native), t->arena, &out, t->err), ERROR_BAD_INPUT);
     const HistogramSpan far = {INT32_MAX - 1, 1};
     const double one = 1;
-    native = (NativeHistogram){.is_float = true,
-                               .count_float = 1,
-                               .positive = {.spans = &far, 1, NULL, &one, 1}};
+    native = (NativeHistogram){
+        .is_float = true, .count_float = 1, .positive = {.spans = &far, 1, NULL, &one, 1}};
     check_error(t, histogram_decode(wire_of(t, &native), t->arena, &out, t->err), ERROR_BAD_INPUT);
     const HistogramSpan spans[] = {{2, 2}, {1, 1}};
     const int64_t deltas[] = {3, -1, 4};
-    native = (NativeHistogram){.count = 13,
-                               .sum = 1.5,
-                               .zero_count = 2,
-                               .positive = {spans, 2, deltas, NULL, 3}};
+    native = (NativeHistogram){
+        .count = 13, .sum = 1.5, .zero_count = 2, .positive = {spans, 2, deltas, NULL, 3}};
     check_ok(t, histogram_decode(wire_of(t, &native), t->arena, &out, t->err));
     check(t, out->positive.count == 3 && out->positive.index[2] == 5);
     check(t, out->positive.counts[0] == 3 && out->positive.counts[1] == 2 &&
@@ -279,9 +276,11 @@ TEST(numbers_are_shown_as_go_does) {
     static const struct {
         double value;
         const char *text;
-    } rows[] = {{0, "0"},          {1, "1"},       {0.1, "0.1"},     {1e6, "1e+06"},
-                {999999, "999999"}, {1234567, "1.234567e+06"}, {1e-5, "1e-05"},
-                {0.0001, "0.0001"}, {-2.5, "-2.5"}, {1.0 / 3, "0.3333333333333333"}};
+    } rows[] = {{0, "0"},           {1, "1"},
+                {0.1, "0.1"},       {1e6, "1e+06"},
+                {999999, "999999"}, {1234567, "1.234567e+06"},
+                {1e-5, "1e-05"},    {0.0001, "0.0001"},
+                {-2.5, "-2.5"},     {1.0 / 3, "0.3333333333333333"}};
     for (size_t i = 0; i < COUNT(rows); i++) {
         AUTO(builder_free) Builder out = {0};
         histogram_print_number(rows[i].value, &out);
@@ -293,8 +292,7 @@ TEST(numbers_are_shown_as_go_does) {
     histogram.positive = histogram.negative = (HistogramSide){index, counts, 1};
     AUTO(builder_free) Builder out = {0};
     histogram_print(&histogram, &out);
-    check_text(t, TEXT("{count:3, sum:4.5, [-2,-1):2, [-0.5,0.5]:1, (1,2]:2}"),
-               builder_text(&out));
+    check_text(t, TEXT("{count:3, sum:4.5, [-2,-1):2, [-0.5,0.5]:1, (1,2]:2}"), builder_text(&out));
 }
 
 TEST_MAIN("model/histogram", CASE(a_sum_holds_in_each_bucket_what_both_have_there),

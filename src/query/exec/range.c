@@ -115,7 +115,11 @@ static bool range_next(Operator *operator, StepBatch * out, Error *err) {
                             .histogram_times = series.histogram_times,
                             .histograms = series.histograms,
                             .histogram_count = series.histogram_count};
-        range->kernel(&input, column);
+        if (series.count > 0) {
+            range->kernel(&input, column);
+        } else {
+            column_fill(column, operator->steps, ABSENT);
+        }
         const Histogram **histograms = NULL;
         if (series.histogram_count > 0) {
             RangeHistograms with = {exec, range->row->id, range->matrix_range, series.labels,

@@ -173,6 +173,7 @@ static bool trailer_open(Block *block, Reader *tail, Error *err) {
                          "block %.*s has version %u; this Traceo reads up to %d: use a newer one",
                          TEXT_ARG(block->name), version, BLOCK_VERSION);
     }
+    block->version = version;
     if (version == 0 || stated_size != (uint64_t)size)
         return footer_corrupt(block, "it states another size", err);
     if (tail_len > size - BLOCK_HEAD_BYTES - BLOCK_TRAILER_BYTES)

@@ -9,13 +9,15 @@
 #include "store/series/block.h"
 
 enum {
-    BLOCK_VERSION = 1,
+    BLOCK_VERSION = 2,        // the highest we read; written only where it is needed
+    BLOCK_VERSION_PLAIN = 1,  // of a block without packed histograms
     BLOCK_HEAD_BYTES = 8,
     BLOCK_TRAILER_BYTES = 32,
     PAGE_BYTES = 64 * KB,       // a page is closed before it would pass this
     PAGE_BYTES_MAX = 256 * KB,  // unless one thing alone is larger
     PAGE_ROW_BYTES = 20,
     PIECE_BYTES = 32 * KB,   // histograms and exemplars of a series are cut after so many
+    HISTOGRAM_PIECE_BYTES = 128 * KB,  // before packing
     GROUP_ROWS = 16,         // rows that are told from each other; one offset per group
     EXTENT_BYTES = 64 * KB,  // of a section, per checksum
     BLOCK_LABELS_MAX = 64,
@@ -93,6 +95,7 @@ struct Block {
     Bytes bytes;
     Text name;
     BlockFacts facts;
+    uint32_t version;
     uint32_t pairs, clocks, pages;
     uint32_t metadata_page, metadata_pages;
     int64_t tail_offset;

@@ -49,7 +49,7 @@ static bool tail_verify(const Block *block, Error *err) {
     Reader reader = reader_begin(trailer);
     bool good = reader_u64(&reader) == block->bytes.len;
     uint32_t tail_len = reader_u32(&reader), stated = reader_u32(&reader);
-    good &= reader_u32(&reader) == BLOCK_VERSION &&
+    good &= reader_u32(&reader) == block->version &&
             reader_u32(&reader) == crc32c(0, (Bytes){trailer.at, 20});
     good =
         good &&
@@ -147,7 +147,7 @@ static bool whole_read(const Block *block, Progress *progress, Builder *out, Err
 bool block_inspect(const Block *block, bool verify_all, Progress *progress, Builder *out,
                    Error *err) {
     const BlockFacts *facts = &block->facts;
-    builder_addf(out, "block %.*s, version %d, %lld bytes\n", TEXT_ARG(block->name), BLOCK_VERSION,
+    builder_addf(out, "block %.*s, version %u, %lld bytes\n", TEXT_ARG(block->name), block->version,
                  (long long)facts->bytes);
     builder_addf(out, "times %lld to %lld ms\n", (long long)facts->min_ms,
                  (long long)facts->max_ms);

@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "store/series/block_inside.h"
 #include "store/series/decimal.h"
+#include "store/series/histogram_column.h"
 #include "store/series/series.h"
 
 enum { CLOCKS_KEPT = 8, COLUMNS_GROWTH_MIN = 1024 };
@@ -339,6 +340,26 @@ typedef struct PieceVisitor {
     size_t counted;
 } PieceVisitor;
 
+// A packed piece of histograms: the times alone are enough for counting.
+static bool packed_visit(BlockCursor *cursor, const PieceRow *piece, Bytes bytes,
+                         PieceVisitor *visitor, Error *err) {
+    AUTO(arena_free) Arena arena = {0};
+    HistogramRow *rows = NULL;
+    int64_t times[CHUNK_SAMPLES_MAX];
+    bool good = visitor->histogram == NULL ? histograms_unpack_times(bytes, piece->count, times)
+                                           : histograms_unpack(bytes, piece->count, &arena, &rows);
+    if (!good)
+        return block_corrupt(cursor->block, SECTION_CHUNKS, 0, "packed histograms cannot be read",
+                             err);
+    for (size_t i = 0; i < piece->count; i++) {
+        int64_t time_ms = rows == NULL ? times[i] : rows[i].time_ms;
+        if (time_ms < visitor->from_ms || time_ms > visitor->to_ms) continue;
+        visitor->counted++;
+        if (rows != NULL) TRY(visitor->histogram(visitor->context, time_ms, rows[i].wire, err));
+    }
+    return true;
+}
+
 static bool piece_visit(BlockCursor *cursor, const PieceRow *piece, PieceVisitor *visitor,
                         bool exemplars, Error *err) {
     // Counting alone needs no bytes when the whole piece lies inside.
@@ -350,6 +371,8 @@ static bool piece_visit(BlockCursor *cursor, const PieceRow *piece, PieceVisitor
     // The callback may read with this cursor; the page must not go away under the rows.
     Bytes bytes;
     TRY(place_bytes(cursor, piece->place, &bytes, err));
+    if (!exemplars && bytes.len > 0 && bytes.at[0] == HISTOGRAMS_PACKED)
+        return packed_visit(cursor, piece, bytes, visitor, err);
     Arena arena = {0};
     Reader rows = reader_begin(counts_only ? bytes : bytes_copy(bytes, &arena));
     int64_t time_ms = piece->first_ms;

@@ -7,6 +7,7 @@
 #include "codec/crc32c.h"
 #include "os/random.h"
 #include "store/series/block_tables.h"
+#include "store/series/histogram_column.h"
 #include "store/series/decimal.h"
 
 enum {
@@ -27,6 +28,8 @@ typedef struct Pieces {
     size_t pieces;
     uint32_t count;
     int64_t first_ms, last_ms;
+    size_t bytes_max, count_max;
+    bool histograms;  // to be packed
 } Pieces;
 
 struct BlockWriter {
@@ -53,6 +56,7 @@ struct BlockWriter {
     Place place_before;  // of the column before in this group; a lie at the group's begin
     uint32_t clock_expected, clock_of_series;
     Pieces histograms, exemplars;
+    uint32_t version;
     int64_t last_ms;
     bool has_samples;
     size_t pending;
@@ -71,6 +75,12 @@ BlockWriter *block_writer_begin(void) {
     writer->facts.min_ms = INT64_MAX;
     writer->facts.max_ms = INT64_MIN;
     writer->peeked_page = UINT32_MAX;
+    writer->version = BLOCK_VERSION_PLAIN;
+    writer->histograms.bytes_max = HISTOGRAM_PIECE_BYTES;
+    writer->histograms.count_max = CHUNK_SAMPLES_MAX;
+    writer->histograms.histograms = true;
+    writer->exemplars.bytes_max = PIECE_BYTES;
+    writer->exemplars.count_max = UINT32_MAX;
     writer->zstd = ZSTD_createCCtx();
     assert(writer->zstd != NULL);
     builder_add_bytes(&writer->out, block_magic_head, BLOCK_HEAD_BYTES);
@@ -305,9 +315,36 @@ bool block_writer_samples(BlockWriter *writer, const int64_t *times, const doubl
 
 // ---- Histograms and exemplars ----
 
+// The rows of a piece of histograms, which we wrote ourselves.
+static HistogramRow *rows_of(const Pieces *pieces, Arena *arena) {
+    HistogramRow *rows = arena_push_array(arena, HistogramRow, pieces->count);
+    Reader reader = reader_begin(text_bytes(builder_text(&pieces->rows)));
+    int64_t time_ms = pieces->first_ms;
+    for (size_t i = 0; i < pieces->count; i++) {
+        time_ms = (int64_t)((uint64_t)time_ms + reader_varint(&reader));
+        rows[i] = (HistogramRow){time_ms, reader_take(&reader, reader_varint(&reader))};
+    }
+    assert(!reader.failed && reader_left(&reader) == 0);
+    return rows;
+}
+
+// Packs a piece of histograms where that is smaller, and only when it comes back byte for byte.
+static bool piece_pack(const Pieces *pieces, Builder *out) {
+    AUTO(arena_free) Arena arena = {0};
+    HistogramRow *rows = rows_of(pieces, &arena), *again;
+    if (!histograms_pack(rows, pieces->count, out) || out->len >= pieces->rows.len) return false;
+    bool same = histograms_unpack(text_bytes(builder_text(out)), pieces->count, &arena, &again);
+    for (size_t i = 0; same && i < pieces->count; i++)
+        same = rows[i].time_ms == again[i].time_ms && bytes_equal(rows[i].wire, again[i].wire);
+    return same;
+}
+
 static void piece_flush(BlockWriter *writer, Pieces *pieces) {
     if (pieces->count == 0) return;
-    Place place = page_add(writer, text_bytes(builder_text(&pieces->rows)));
+    AUTO(builder_free) Builder packed = {0};
+    bool pack = pieces->histograms && piece_pack(pieces, &packed);
+    if (pack) writer->version = BLOCK_VERSION;
+    Place place = page_add(writer, text_bytes(builder_text(pack ? &packed : &pieces->rows)));
     writer_zigzag(&pieces->directory, pieces->first_ms);
     writer_varint(&pieces->directory, (uint64_t)pieces->last_ms - (uint64_t)pieces->first_ms);
     writer_varint(&pieces->directory, pieces->count);
@@ -329,7 +366,8 @@ static bool piece_row(BlockWriter *writer, Pieces *pieces, int64_t time_ms, size
     }
     if (bytes > PAGE_BYTES_MAX - PIECE_BYTES - 64)
         return error_set(err, ERROR_TOO_LARGE, "a histogram or exemplar takes %zu bytes", bytes);
-    if (pieces->count > 0 && pieces->rows.len + bytes > PIECE_BYTES) piece_flush(writer, pieces);
+    bool full = pieces->rows.len + bytes > pieces->bytes_max || pieces->count >= pieces->count_max;
+    if (pieces->count > 0 && full) piece_flush(writer, pieces);
     if (pieces->count == 0) pieces->first_ms = time_ms;
     writer_varint(&pieces->rows,
                   (uint64_t)time_ms - (uint64_t)(pieces->count == 0 ? time_ms : pieces->last_ms));
@@ -455,7 +493,7 @@ static void footer_finish(BlockWriter *writer, const Builder *tail) {
     writer_u64(out, trailer + BLOCK_TRAILER_BYTES);
     writer_u32(out, (uint32_t)tail->len);
     writer_u32(out, crc32c(0, text_bytes(builder_text(tail))));
-    writer_u32(out, BLOCK_VERSION);
+    writer_u32(out, writer->version);
     writer_u32(out, crc32c(0, (Bytes){(const uint8_t *)out->at + trailer, 20}));
     builder_add_bytes(out, block_magic_tail, 8);
 }
