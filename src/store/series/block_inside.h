@@ -16,10 +16,10 @@ enum {
     PAGE_BYTES = 64 * KB,       // a page is closed before it would pass this
     PAGE_BYTES_MAX = 256 * KB,  // unless one thing alone is larger
     PAGE_ROW_BYTES = 20,
-    PIECE_BYTES = 32 * KB,   // histograms and exemplars of a series are cut after so many
+    PIECE_BYTES = 32 * KB,             // histograms and exemplars of a series are cut after so many
     HISTOGRAM_PIECE_BYTES = 128 * KB,  // before packing
-    GROUP_ROWS = 16,         // rows that are told from each other; one offset per group
-    EXTENT_BYTES = 64 * KB,  // of a section, per checksum
+    GROUP_ROWS = 16,                   // rows that are told from each other; one offset per group
+    EXTENT_BYTES = 64 * KB,            // of a section, per checksum
     BLOCK_LABELS_MAX = 64,
     SUMMARY_SAMPLES_MIN = 32,  // smaller chunks are summarised by decoding them
 };

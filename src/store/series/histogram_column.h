@@ -11,7 +11,7 @@
 #include "base/text.h"
 
 enum {
-    HISTOGRAMS_PACKED = 1,              // the first byte; a piece of plain rows begins with 0
+    HISTOGRAMS_PACKED = 1,  // the first byte; a piece of plain rows begins with 0
     // In one piece, so that few bytes cannot make a decoder hold much:
     HISTOGRAM_NUMBERS_MAX = 256 * 1024,
     HISTOGRAM_WIRE_BYTES_MAX = 256 * 1024,
@@ -23,7 +23,8 @@ typedef struct HistogramRow {
 } HistogramRow;
 
 // Appends the packed rows, at most CHUNK_SAMPLES_MAX. False, and nothing is appended, when one of
-// them would not come back byte for byte: the wire bytes are not as native_histogram_write has them.
+// them would not come back byte for byte: the wire bytes are not as native_histogram_write has
+// them.
 bool histograms_pack(const HistogramRow *rows, size_t count, Builder *out);
 
 // False on bad bytes. Rows lie on `arena`.

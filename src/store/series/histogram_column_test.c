@@ -79,10 +79,9 @@ static HistogramRow *rows_make(Source *source, size_t count, bool layouts_change
     for (size_t i = 0; i < count; i++) {
         observe(source, test_random(&source->random) % 200);
         if (layouts_change && i % 37 == 36 && source->buckets < BUCKETS_MAX) source->buckets++;
-        rows[i] = (HistogramRow){time_ms, wire_of(source, time_ms,
-                                                  i == 0 ? HISTOGRAM_RESET_UNKNOWN
-                                                         : HISTOGRAM_RESET_NO,
-                                                  arena)};
+        rows[i] = (HistogramRow){
+            time_ms,
+            wire_of(source, time_ms, i == 0 ? HISTOGRAM_RESET_UNKNOWN : HISTOGRAM_RESET_NO, arena)};
         time_ms += 15000 + (int64_t)(test_random(&source->random) % 3);
     }
     return rows;
@@ -151,6 +150,27 @@ TEST(what_would_not_come_back_is_not_packed) {
     check(t, histograms_pack(rows, 5, &packed));
 }
 
+// FORMAT.md has this example: three histograms of two buckets, 15 s apart.
+TEST(bytes_once_written_are_read_for_ever) {
+    static const uint8_t golden[] = {0x01, 0x02, 0xd0, 0x0f, 0xb0, 0xea, 0x01, 0x03, 0x00, 0x00,
+                                     0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01, 0x00,
+                                     0x02, 0x02, 0x00, 0x00, 0x00, 0x02, 0x06, 0x04, 0x01, 0x00,
+                                     0x02, 0x0a, 0x02, 0x02, 0x02, 0x02, 0x02, 0x04, 0x02};
+    HistogramRow *rows;
+    check(t, histograms_unpack((Bytes){golden, sizeof golden}, 3, t->arena, &rows));
+    for (size_t i = 0; i < 3; i++) {
+        NativeHistogram native;
+        check_ok(t, native_histogram_read(rows[i].wire, t->arena, &native, t->err));
+        check_ok(t, native_histogram_check(&native, t->err));
+        check(t, rows[i].time_ms == 1000 + (int64_t)i * 15000 && native.count == 3 + 2 * i);
+        check(t, native.sum == 5 + (double)i && native.positive.bucket_count == 2);
+        check(t, native.positive.deltas[0] == 1 + (int64_t)i && native.positive.deltas[1] == 1);
+    }
+    AUTO(builder_free) Builder packed = {0};
+    check(t, histograms_pack(rows, 3, &packed));
+    check_text(t, bytes_text((Bytes){golden, sizeof golden}), builder_text(&packed));
+}
+
 TEST(damaged_bytes_are_refused_or_other_histograms) {
     Source source = {.random = t->seed, .buckets = 10};
     HistogramRow *rows = rows_make(&source, 40, true, t->arena), *again;
@@ -199,7 +219,8 @@ TEST(a_block_of_histograms_is_small_and_gives_them_back) {
                  block_writer_series(writer, FIXTURE_LABELS(t->arena, "__name__", name), t->err));
         for (size_t i = 0; i < ROWS; i++) {
             plain += rows[s][i].wire.len;
-            check_ok(t, block_writer_histogram(writer, rows[s][i].time_ms, rows[s][i].wire, t->err));
+            check_ok(t,
+                     block_writer_histogram(writer, rows[s][i].time_ms, rows[s][i].wire, t->err));
         }
     }
     Builder out = {0};
@@ -224,8 +245,8 @@ TEST(a_block_of_histograms_is_small_and_gives_them_back) {
                                          as_expected, &expected, t->err));
         check_i64(t, 300, expected.at);
         columns.histograms = 0;
-        check_ok(t, block_read(cursor, s, rows[s][100].time_ms, rows[s][299].time_ms, &columns,
-                               t->err));
+        check_ok(
+            t, block_read(cursor, s, rows[s][100].time_ms, rows[s][299].time_ms, &columns, t->err));
         check_i64(t, 200, columns.histograms);
     }
     AUTO(builder_free) Builder shown = {0};
@@ -241,6 +262,6 @@ TEST(a_block_of_histograms_is_small_and_gives_them_back) {
 
 TEST_MAIN("store/histogram_column", CASE(every_kind_comes_back_byte_for_byte),
           CASE(stale_markers_and_odd_numbers_come_back),
-          CASE(what_would_not_come_back_is_not_packed),
+          CASE(what_would_not_come_back_is_not_packed), CASE(bytes_once_written_are_read_for_ever),
           CASE(damaged_bytes_are_refused_or_other_histograms),
           CASE(a_block_of_histograms_is_small_and_gives_them_back))
