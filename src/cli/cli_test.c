@@ -171,7 +171,8 @@ TEST(an_answer_over_time_is_a_block_per_series) {
         "{\"resultType\":\"matrix\",\"result\":["
         "{\"metric\":{\"__name__\":\"m\",\"a\":\"x\\\"\\u001b\"},\"values\":[[0,\"1\"],[60,\"-22\"]"
         "]},"
-        "{\"metric\":{},\"histograms\":[[60,{\"count\":\"3\",\"sum\":\"1.5\",\"buckets\":[]}]]}]}";
+        "{\"metric\":{},\"histograms\":[[60,{\"count\":\"3\",\"sum\":\"1.5\",\"buckets\":[[3,"
+        "\"-0.1\",\"0.1\",\"1\"],[0,\"1\",\"2\",\"2\"]]}]]}]}";
     check_text(t,
                TEXT("m{a=\"x\\\"\\x1b\"}\n"
                     "time                      value\n"
@@ -179,8 +180,8 @@ TEST(an_answer_over_time_is_a_block_per_series) {
                     "1970-01-01T00:01:00.000Z    -22\n"
                     "\n"
                     "{}\n"
-                    "time                                        value\n"
-                    "1970-01-01T00:01:00.000Z  histogram of 3, sum 1.5\n"),
+                    "time                                                          value\n"
+                    "1970-01-01T00:01:00.000Z  {count:3, sum:1.5, [-0.1,0.1]:1, (1,2]:2}\n"),
                printed(t, data, TABLE_TEXT, &rows));
 }
 

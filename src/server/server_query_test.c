@@ -26,6 +26,48 @@ TEST(what_was_acknowledged_is_there_after_a_restart) {
     test_server_end(t, &world);
 }
 
+// Integers on the wire, from the log, from a block as packed columns: always the same answer.
+TEST(native_histograms_are_answered_from_wherever_they_lie) {
+    static const HistogramSpan spans[] = {{0, 2}, {1, 1}};
+    TestServer world;
+    test_server_plain(t, &world);
+    WriteBody body = {0};
+    Labels labels;
+    check_ok(t,
+             labels_make((Label[]){{LABEL_NAME, TEXT("latency")}}, 1, t->arena, &labels, t->err));
+    write_body_begin(&body, labels);
+    for (int64_t i = 0; i < 40; i++) {
+        const int64_t deltas[] = {1 + i, 1, 2};  // 1+i, 2+i, 4+i
+        NativeHistogram histogram = {.time_ms = T0_MS + i * 15000,
+                                     .count = (uint64_t)(7 + 3 * i),
+                                     .sum = 4.5 + (double)i,
+                                     .positive = {spans, 2, deltas, NULL, 3}};
+        write_body_histogram(&body, &histogram);
+    }
+    write_body_end(&body);
+    test_write(t, &world, TEXT_NONE, TEXT_NONE, &body);
+    for (size_t round = 0; round < 3; round++) {
+        check_answer(t, 200,
+                     TEXT("{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":["
+                          "{\"metric\":{"
+                          "\"__name__\":\"latency\"},\"histogram\":[1760000015,{\"count\":\"10\","
+                          "\"sum\":\"5.5\","
+                          "\"buckets\":[[0,\"0.5\",\"1\",\"2\"],[0,\"1\",\"2\",\"3\"],[0,\"4\","
+                          "\"8\",\"5\"]]}]}]}}"),
+                     test_get(t, &world, "/api/v1/query?query=latency&time=1760000015"));
+        check_answer(
+            t, 200,
+            TEXT("{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[{"
+                 "\"metric\":{},"
+                 "\"value\":[1760000585,\"60\"]}]}}"),
+            test_get(t, &world,
+                     "/api/v1/query?query=histogram_count(increase(latency[5m]))&time=1760000585"));
+        if (round == 0) test_server_again(t, &world);
+        if (round == 1) check_ok(t, store_flush(world.store, t->err));
+    }
+    test_server_end(t, &world);
+}
+
 TEST(forms_are_read_from_the_body_and_before_the_url) {
     TestServer world;
     test_server_plain(t, &world);
@@ -338,6 +380,7 @@ TEST(a_query_can_be_explained) {
 
 TEST_MAIN("server/query", CASE(what_is_written_can_be_asked_for_in_every_way),
           CASE(what_was_acknowledged_is_there_after_a_restart),
+          CASE(native_histograms_are_answered_from_wherever_they_lie),
           CASE(forms_are_read_from_the_body_and_before_the_url),
           CASE(the_deepest_queries_run_on_a_worker), CASE(limits_cut_with_a_warning),
           CASE(figures_about_a_query_stand_inside_its_data),
