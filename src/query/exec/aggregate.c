@@ -199,7 +199,8 @@ static void fold_one(Aggregate *aggregate, HistogramFold *fold, const Histogram 
     note_mixed_schemas(exec, expr->as.aggregate.expr->range, labels);
 }
 
-static void fold_histograms(Aggregate *aggregate, Group *group, const StepSeries *series) {
+static bool fold_histograms(Aggregate *aggregate, Group *group, const StepSeries *series,
+                            Error *err) {
     Arena *arena = &aggregate->operator.keep;
     size_t steps = aggregate->operator.steps.count;
     AggregateOp op = aggregate->operator.expr->as.aggregate.op;
@@ -210,12 +211,14 @@ static void fold_histograms(Aggregate *aggregate, Group *group, const StepSeries
         if (series->histograms[i] == NULL) continue;
         if (sums) {
             fold_one(aggregate, &group->histograms[i], series->histograms[i], series->labels);
+            TRY(exec_tick_histograms(aggregate->operator.exec, i, err));
         } else if (op == AGG_GROUP) {
             group->value[i] = 1;
         } else if (op == AGG_COUNT) {
             group->value[i] = is_absent(group->value[i]) ? 1 : group->value[i] + 1;
         }
     }
+    return true;
 }
 
 // min, max, stddev and stdvar know only floats.
@@ -275,7 +278,7 @@ static bool fold_all(Aggregate *aggregate, Error *err) {
             // A name that is still to be dropped goes for the group when any member drops it.
             group->drop_name |= series->drop_name;
             fold(group, series->values, steps);
-            if (series->histograms != NULL) fold_histograms(aggregate, group, series);
+            if (series->histograms != NULL) TRY(fold_histograms(aggregate, group, series, err));
         }
         arena_clear(&aggregate->operator.batch);
     } while (batch.count > 0);

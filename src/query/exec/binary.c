@@ -56,7 +56,7 @@ typedef struct WithScalar {
 } WithScalar;
 
 // A series that has histograms, or an operator that is only for them.
-static void with_scalar_histograms(WithScalar *binary, StepSeries *series) {
+static bool with_scalar_histograms(WithScalar *binary, StepSeries *series, Error *err) {
     Operator *operator= & binary->operator;
     const Histogram **histograms = histogram_column_new(&operator->batch, operator->steps);
     for (size_t step = 0; step < operator->steps.count; step++) {
@@ -72,8 +72,10 @@ static void with_scalar_histograms(WithScalar *binary, StepSeries *series) {
         if (any && filters) result = vector;
         series->values[step] = any && result.histogram == NULL ? result.value : ABSENT;
         histograms[step] = any ? result.histogram : NULL;
+        TRY(exec_tick_histograms(operator->exec, step, err));
     }
     series->histograms = histograms;
+    return true;
 }
 
 static bool with_scalar_next(Operator *operator, StepBatch * out, Error *err) {
@@ -85,7 +87,7 @@ static bool with_scalar_next(Operator *operator, StepBatch * out, Error *err) {
     for (size_t i = 0; i < out->count; i++) {
         double *values = out->at[i].values;
         if (out->at[i].histograms != NULL || binary_op_is_trim(op)) {
-            with_scalar_histograms(binary, &out->at[i]);
+            TRY(with_scalar_histograms(binary, &out->at[i], err));
             if (drops) series_drop_name(operator->exec, &out->at[i], &operator->batch);
             continue;
         }
@@ -300,6 +302,7 @@ static bool match_pair(Matching *matching, MatchGroup *group, const StepSeries *
         }
         if (!plain) {
             match_histograms(matching, many, one, step, out);
+            TRY(exec_tick_histograms(matching->operator.exec, step, err));
             continue;
         }
         double value = binary_value(op, left, right);

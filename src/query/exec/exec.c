@@ -113,14 +113,16 @@ size_t batch_rows(Steps steps) {
 }
 
 // Where steps share a histogram, so do their copies.
-static const Histogram **histograms_copy(const Histogram **from, Steps steps, Arena *arena) {
-    if (from == NULL) return NULL;
-    const Histogram **out = histogram_column_new(arena, steps);
+static bool histograms_copy(Exec *exec, const Histogram **from, Steps steps, Arena *arena,
+                            const Histogram ***out, Error *err) {
+    *out = histogram_column_new(arena, steps);
     for (size_t i = 0; i < steps.count; i++) {
         if (from[i] == NULL) continue;
-        out[i] = i > 0 && from[i] == from[i - 1] ? out[i - 1] : histogram_copy(from[i], arena);
+        bool same = i > 0 && from[i] == from[i - 1];
+        (*out)[i] = same ? (*out)[i - 1] : histogram_copy(from[i], arena);
+        TRY(exec_tick_histograms(exec, i, err));
     }
-    return out;
+    return true;
 }
 
 bool operator_collect(Operator *operator, Arena * arena, StepBatch *out, Error *err) {
@@ -134,7 +136,9 @@ bool operator_collect(Operator *operator, Arena * arena, StepBatch *out, Error *
             copy->drop_name = batch.at[i].drop_name;
             copy->values = column_new(arena, operator->steps);
             memcpy(copy->values, batch.at[i].values, operator->steps.count * sizeof(double));
-            copy->histograms = histograms_copy(batch.at[i].histograms, operator->steps, arena);
+            if (batch.at[i].histograms != NULL)
+                TRY(histograms_copy(operator->exec, batch.at[i].histograms, operator->steps, arena,
+                                    &copy->histograms, err));
         }
     } while (batch.count > 0);
     *out = (StepBatch){all.at, all.count};

@@ -109,6 +109,11 @@ void *operator_make(Exec *exec, size_t size, const Expr *expr, Steps steps,
 must_use bool exec_tick(Exec *exec, Error *err);
 void exec_close(Exec *exec);
 
+// The same where a loop makes histograms, one of which may be large: each 64th look.
+static inline bool exec_tick_histograms(Exec *exec, size_t i, Error *err) {
+    return i % 64 != 63 || exec_tick(exec, err);
+}
+
 bool operator_next_measured(Operator *operator, StepBatch * out, Error *err);
 static inline bool operator_next(Operator *operator, StepBatch * out, Error *err) {
     if (unlikely(operator->node != NULL)) return operator_next_measured(operator, out, err);
@@ -352,8 +357,8 @@ typedef struct RangeHistograms {
     Arena *arena;  // of results
     Steps steps;   // of the column of results, which may be longer than that of windows
 } RangeHistograms;
-void range_histograms(const RangeHistograms *with, const RangeInput *in, double *out,
-                      const Histogram ***histograms);
+must_use bool range_histograms(const RangeHistograms *with, const RangeInput *in, double *out,
+                               const Histogram ***histograms, Error *err);
 
 // A matrix expression as a source of (labels, times, values), for range functions and for a matrix
 // as result.
@@ -405,8 +410,8 @@ bool extended_reach_move(ExtendedReach *reach, const RangeInput *in, size_t i);
 // ---- range_extended_histograms.c ----
 
 // As range_histograms, of ranges that are not plain.
-void range_extended_histograms(const RangeHistograms *with, const RangeInput *in, double *out,
-                               const Histogram ***histograms);
+must_use bool range_extended_histograms(const RangeHistograms *with, const RangeInput *in,
+                                        double *out, const Histogram ***histograms, Error *err);
 void range_extended_histogram_points(const RangeInput *in, RangeSeries *series);
 // Part of the way from one histogram to the next. NULL when only one has custom bounds.
 const Histogram *histogram_between(const Histogram *before, const Histogram *after, double share,

@@ -289,18 +289,52 @@ static void label_quantile(HistogramCall *histogram, StepSeries *series, double 
 
 typedef ARRAY(StepSeries) MadeSeries;
 
-static void add_series(HistogramCall *histogram, size_t quantile, StepSeries series,
-                       MadeSeries *made) {
+static bool same_quantile(double a, double b) {
+    return a == b || (isnan(a) && isnan(b));
+}
+
+// The steps of one quantile, cut from `values` (which loses them) into a column of their own; the
+// same column where all are of it.
+static double *steps_of_quantile(HistogramCall *histogram, const double *quantiles, double quantile,
+                                 double *values) {
+    Steps steps = histogram->operator.steps;
+    bool others = false;
+    for (size_t i = 0; i < steps.count; i++)
+        others |= !is_absent(values[i]) && !same_quantile(quantiles[i], quantile);
+    if (!others) return values;
+    double *own = column_new(&histogram->operator.keep, steps);
+    for (size_t i = 0; i < steps.count; i++) {
+        bool taken = same_quantile(quantiles[i], quantile);
+        own[i] = taken ? values[i] : ABSENT;
+        if (taken) values[i] = ABSENT;
+    }
+    return own;
+}
+
+// A series for each quantile that the argument takes on the way; mostly it is one.
+static bool add_series(HistogramCall *histogram, size_t quantile, StepSeries series,
+                       MadeSeries *made, Error *err) {
     Operator *operator= & histogram->operator;
-    if (!any_float(series.values, operator->steps)) return;
-    if (histogram->label.at != NULL)
-        label_quantile(histogram, &series, histogram->params[quantile][0]);
-    series_drop_name(operator->exec, &series, &operator->keep);
-    *array_add_on(&operator->keep, made) = series;
+    const double *quantiles = histogram->quantiles == 0 ? NULL : histogram->params[quantile];
+    double *values = series.values;
+    for (size_t step = 0; step < operator->steps.count; step++) {
+        if (is_absent(values[step])) continue;
+        StepSeries one = series;
+        if (histogram->label.at != NULL) {
+            one.values = steps_of_quantile(histogram, quantiles, quantiles[step], values);
+            label_quantile(histogram, &one, quantiles[step]);
+        }
+        series_drop_name(operator->exec, &one, &operator->keep);
+        *array_add_on(&operator->keep, made) = one;
+        if (one.values == values) break;
+        TRY(exec_tick(operator->exec, err));
+    }
+    return true;
 }
 
 // The classic histogram of a group and the native ones; one of the same labels shares its column.
-static void add_group(HistogramCall *histogram, Group *group, size_t quantile, MadeSeries *made) {
+static bool add_group(HistogramCall *histogram, Group *group, size_t quantile, MadeSeries *made,
+                      Error *err) {
     Operator *operator= & histogram->operator;
     double *column = column_new(&operator->keep, operator->steps);
     if (group->series.count > 0) {
@@ -317,12 +351,12 @@ static void add_group(HistogramCall *histogram, Group *group, size_t quantile, M
             column_fill(own, operator->steps, ABSENT);
         }
         compute_native(histogram, group, native, quantile, column, own);
-        if (!shares)
-            add_series(histogram, quantile,
-                       (StepSeries){native->labels, native->drop_name, own, NULL}, made);
+        if (shares) continue;
+        StepSeries series = {native->labels, native->drop_name, own, NULL};
+        TRY(add_series(histogram, quantile, series, made, err));
     }
-    add_series(histogram, quantile, (StepSeries){group->labels, group->drop_name, column, NULL},
-               made);
+    StepSeries series = {group->labels, group->drop_name, column, NULL};
+    return add_series(histogram, quantile, series, made, err);
 }
 
 static bool histogram_next(Operator *operator, StepBatch * out, Error *err) {
@@ -334,7 +368,7 @@ static bool histogram_next(Operator *operator, StepBatch * out, Error *err) {
     TRY(operator_collect(histogram->inner, &operator->keep, &all, err));
     for (Group *group = group_all(histogram, all); group != NULL; group = group->next) {
         for (size_t i = 0; i < MAX(histogram->quantiles, (size_t)1); i++) {
-            add_group(histogram, group, i, &made);
+            TRY(add_group(histogram, group, i, &made, err));
             arena_clear(&operator->batch);
         }
         TRY(exec_tick(operator->exec, err));
@@ -343,23 +377,16 @@ static bool histogram_next(Operator *operator, StepBatch * out, Error *err) {
     return true;
 }
 
-// Warns of quantiles outside [0, 1]; with a label for each, a quantile may not change from step to
-// step.
-static bool check_quantiles(const HistogramCall *histogram, const Expr *const *args, Error *err) {
+// Warns of quantiles outside [0, 1].
+static void check_quantiles(const HistogramCall *histogram, const Expr *const *args) {
     Steps steps = histogram->operator.steps;
     for (size_t i = 0; i < histogram->quantiles; i++) {
         const double *values = histogram->params[i];
         for (size_t step = 0; step < steps.count; step++) {
             if (!(values[step] >= 0 && values[step] <= 1))
                 quantile_note(histogram->operator.exec, args[i]->range, values[step]);
-            bool same = values[step] == values[0] || (isnan(values[step]) && isnan(values[0]));
-            if (same || histogram->label.at == NULL) continue;
-            return error_set(
-                err, ERROR_UNSUPPORTED,
-                "histogram_quantiles: a quantile that changes over time is not evaluated yet");
         }
     }
-    return true;
 }
 
 bool histogram_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error *err) {
@@ -384,7 +411,7 @@ bool histogram_open(Exec *exec, const Expr *call, Steps steps, Operator **out, E
                              TEXT_ARG(text_slice(histogram->label, 0, 64)));
         }
     }
-    TRY(check_quantiles(histogram, args + first, err));
+    check_quantiles(histogram, args + first);
     histogram->buckets_range = buckets->range;
     bool before = exec->stats_only;
     exec->stats_only = false;

@@ -67,13 +67,16 @@ static double with_params(const ValueMap *map, double v, size_t step) {
 }
 
 // Unary minus is the one function here that a native histogram has a value of.
-static void negate_histograms(StepSeries *series, Steps steps, Arena *arena) {
-    const Histogram **column = histogram_column_new(arena, steps);
-    for (size_t i = 0; i < steps.count; i++) {
-        if (series->histograms[i] != NULL)
-            column[i] = histogram_scaled(series->histograms[i], -1, arena);
+static bool negate_histograms(Operator *operator, StepSeries * series, Error *err) {
+    Arena *arena = &operator->batch;
+    const Histogram **column = histogram_column_new(arena, operator->steps);
+    for (size_t i = 0; i < operator->steps.count; i++) {
+        if (series->histograms[i] == NULL) continue;
+        column[i] = histogram_scaled(series->histograms[i], -1, arena);
+        TRY(exec_tick_histograms(operator->exec, i, err));
     }
     series->histograms = column;
+    return true;
 }
 
 static bool values_next(Operator *operator, StepBatch * out, Error *err) {
@@ -83,7 +86,7 @@ static bool values_next(Operator *operator, StepBatch * out, Error *err) {
         double *values = out->at[i].values;
         if (out->at[i].histograms == NULL) {
         } else if (map->value == negated) {
-            negate_histograms(&out->at[i], operator->steps, &operator->batch);
+            TRY(negate_histograms(operator, & out->at[i], err));
         } else {
             out->at[i].histograms = NULL;
         }

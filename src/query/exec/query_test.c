@@ -323,6 +323,37 @@ TEST(native_histograms_are_written_as_prometheus_does) {
     script_store_close(&store);
 }
 
+// One series alone makes more of them than is allowed: that is seen on the way, not at the end.
+TEST(large_histograms_count_against_the_limit_of_memory) {
+    ScriptStore store;
+    begin(t, &store);
+    AUTO(builder_free) Builder line = {0};
+    builder_add(&line, TEXT("wide {{count:3000 sum:1 buckets:["));
+    for (size_t i = 0; i < 3000; i++) builder_add(&line, TEXT("1 "));
+    builder_add(&line, TEXT("]}}x3\n"));
+    check_ok(t, script_load(&store, builder_text(&line), 30000, false, t->arena, t->err));
+    static const char *const queries[] = {"-wide",
+                                          "wide * 2",
+                                          "wide + wide",
+                                          "rate(wide[2m])",
+                                          "sum(wide) + 0 * sum(wide)",
+                                          "last_over_time(wide[1m])"};
+    for (size_t i = 0; i < COUNT(queries); i++) {
+        Budget budget = {.name = "queries"};
+        QueryRequest request = {.text = text_from_cstring(queries[i]),
+                                .start_ms = 60000,
+                                .end_ms = 160000,
+                                .step_ms = 10,
+                                .memory = &budget,
+                                .limits = {.memory_bytes = 12 * MB}};
+        check_refused(t, &store, request, ERROR_TOO_COSTLY, "limit of memory");
+    }
+    QueryRequest few = {.text = TEXT("-wide"), .start_ms = 60000, .end_ms = 60100, .step_ms = 10};
+    few.limits.memory_bytes = 12 * MB;
+    check(t, json_of(t, &store, few).len > 1000);
+    script_store_close(&store);
+}
+
 // Stored by someone who does not check what he takes: not refused, not computed with, but said.
 TEST(a_histogram_that_cannot_be_read_is_left_out_and_noted) {
     ScriptStore store;
@@ -398,6 +429,7 @@ TEST_MAIN("query", CASE(answers_have_the_shapes_of_prometheus),
           CASE(memory_is_charged_to_the_budget_and_given_back),
           CASE(memory_follows_what_is_answered), CASE(time_and_cancelling_stop_a_query),
           CASE(native_histograms_are_written_as_prometheus_does),
+          CASE(large_histograms_count_against_the_limit_of_memory),
           CASE(a_histogram_that_cannot_be_read_is_left_out_and_noted),
           CASE(random_queries_say_the_same_as_instants_and_as_steps),
           CASE(the_seeds_of_other_fuzzers_find_nothing))

@@ -125,9 +125,9 @@ static bool range_next(Operator *operator, StepBatch * out, Error *err) {
             RangeHistograms with = {exec, range->row->id, range->matrix_range, series.labels,
                                     &operator->batch, operator->steps };
             if (range->extent == EXTENT_PLAIN) {
-                range_histograms(&with, &input, column, &histograms);
+                TRY(range_histograms(&with, &input, column, &histograms, err));
             } else {
-                range_extended_histograms(&with, &input, column, &histograms);
+                TRY(range_extended_histograms(&with, &input, column, &histograms, err));
             }
         }
         arena_clear(&scratch);

@@ -133,8 +133,8 @@ static double changes_or_resets(const Both *both, bool resets) {
     return (double)found;
 }
 
-void range_extended_histograms(const RangeHistograms *with, const RangeInput *in, double *out,
-                               const Histogram ***histograms) {
+bool range_extended_histograms(const RangeHistograms *with, const RangeInput *in, double *out,
+                               const Histogram ***histograms, Error *err) {
     Both both = {.with = with};
     put_together(&both, in);
     for (size_t i = 0; i < in->steps.count; i++) {
@@ -153,12 +153,14 @@ void range_extended_histograms(const RangeHistograms *with, const RangeInput *in
             continue;
         }
         const Histogram *result = difference(&both, with->id != FUNCTION_DELTA);
+        TRY(exec_tick_histograms(with->exec, i, err));
         if (result == NULL) continue;
         if (with->id == FUNCTION_RATE)
             result = histogram_divided(result, (double)in->range_ms / 1000, with->arena);
         if (*histograms == NULL) *histograms = histogram_column_new(with->arena, with->steps);
         (*histograms)[i] = result;
     }
+    return true;
 }
 
 // ---- A matrix as the answer ----

@@ -48,8 +48,8 @@ static bool mixed_next(Mixed *mixed, MixedSample *out) {
 
 // ---- Differences ----
 
-// last - first, resets of counters added. NULL when the histograms do not go together.
-static const Histogram *difference(const Look *look, bool is_counter) {
+// last - first, resets of counters added. False when the histograms do not go together.
+static bool difference(const Look *look, bool is_counter, HistogramSum *sum) {
     const RangeHistograms *with = look->with;
     const Histogram *const *at = look->in->histograms + look->own.from;
     size_t count = look->own.to - look->own.from;
@@ -70,28 +70,26 @@ static const Histogram *difference(const Look *look, bool is_counter) {
         same &= histogram_is_custom(at[i]) == histogram_is_custom(first);
     if (!same) {
         note_mixed_schemas(with->exec, with->range, with->labels);
-        return NULL;
+        return false;
     }
-    HistogramSum sum;
     HistogramJoin join = {0}, resets = {0};
-    histogram_sum_begin(&sum, last, false, with->arena);
-    if (!histogram_sum_add(&sum, first, -1, &join)) return NULL;
+    histogram_sum_begin(sum, last, false, with->arena);
+    if (!histogram_sum_add(sum, first, -1, &join)) return false;
     for (size_t i = 1; is_counter && i < count; i++) {
         const Histogram *before = i == 1 ? first : at[i - 1];
-        if (histogram_is_reset(at[i], before) && !histogram_sum_add(&sum, before, 1, &resets))
-            return NULL;
+        if (histogram_is_reset(at[i], before) && !histogram_sum_add(sum, before, 1, &resets))
+            return false;
     }
     join.collision = resets.collision = false;  // resets have been seen to
     note_join(with->exec, with->range, join, "subtraction");
     note_join(with->exec, with->range, resets, "addition");
     if (!is_counter && !all_gauges) note_not_gauge(with->exec, with->range, with->labels);
-    sum.head.reset_hint = HISTOGRAM_RESET_GAUGE;
-    return histogram_sum_end(&sum);
+    sum->head.reset_hint = HISTOGRAM_RESET_GAUGE;
+    return true;
 }
 
 // As for floats: towards the borders of the window, half an interval at most, never below zero.
-static double extrapolation(const Look *look, const Histogram *result, bool is_counter,
-                            bool is_rate) {
+static double extrapolation(const Look *look, double count, bool is_counter, bool is_rate) {
     const RangeInput *in = look->in;
     size_t first = look->own.from, last = look->own.to - 1;
     double to_start = (double)(in->histogram_times[first] - look->own.start_ms) / 1000;
@@ -99,8 +97,8 @@ static double extrapolation(const Look *look, const Histogram *result, bool is_c
     double sampled = (double)(in->histogram_times[last] - in->histogram_times[first]) / 1000;
     double between = sampled / (double)(last - first), threshold = between * 1.1;
     if (to_start >= threshold) to_start = between / 2;
-    if (is_counter && result->count > 0 && in->histograms[first]->count >= 0) {
-        double to_zero = sampled * (in->histograms[first]->count / result->count);
+    if (is_counter && count > 0 && in->histograms[first]->count >= 0) {
+        double to_zero = sampled * (in->histograms[first]->count / count);
         if (to_zero < to_start) to_start = to_zero;
     }
     if (to_end >= threshold) to_end = between / 2;
@@ -115,9 +113,10 @@ static const Histogram *rate(const Look *look, bool is_counter, bool is_rate) {
         return NULL;
     }
     if (look->own.to - look->own.from < 2) return NULL;
-    const Histogram *result = difference(look, is_counter);
-    if (result == NULL) return NULL;
-    return histogram_scaled(result, extrapolation(look, result, is_counter, is_rate), with->arena);
+    HistogramSum sum;
+    if (!difference(look, is_counter, &sum)) return NULL;
+    histogram_sum_scale(&sum, extrapolation(look, sum.head.count, is_counter, is_rate));
+    return histogram_sum_end(&sum);
 }
 
 static const Histogram *last_two(const Look *look, bool is_rate, double *value) {
@@ -283,8 +282,8 @@ static const Histogram *window_result(const Look *look, double *value) {
     }
 }
 
-void range_histograms(const RangeHistograms *with, const RangeInput *in, double *out,
-                      const Histogram ***histograms) {
+bool range_histograms(const RangeHistograms *with, const RangeInput *in, double *out,
+                      const Histogram ***histograms, Error *err) {
     RangeInput own = *in;
     own.times = in->histogram_times;
     own.count = in->histogram_count;
@@ -294,8 +293,10 @@ void range_histograms(const RangeHistograms *with, const RangeInput *in, double 
         window_move(&look.own, &own, i);
         if (look.own.to == look.own.from) continue;
         const Histogram *result = window_result(&look, &out[i]);
+        TRY(exec_tick_histograms(with->exec, i, err));
         if (result == NULL) continue;
         if (*histograms == NULL) *histograms = histogram_column_new(with->arena, with->steps);
         (*histograms)[i] = result;
     }
+    return true;
 }

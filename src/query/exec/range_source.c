@@ -155,7 +155,7 @@ static bool read_histograms(RangeSource *source, const SeriesFound *found, Error
         if (histogram == NULL || is_stale(histogram->sum)) continue;
         source->histogram_times[source->histogram_count] = time_ms;
         source->histograms[source->histogram_count++] = histogram;
-        if (i % 1024 == 0) TRY(exec_tick(exec, err));
+        TRY(exec_tick_histograms(exec, i, err));
     }
     return true;
 }

@@ -100,6 +100,7 @@ static bool fill_histograms(Select *select, const SeriesFound *found, int64_t fr
         int64_t time_ms = stored.at[behind - 1].time_ms;
         if (floats > 0 && columns->times[floats - 1] >= time_ms) continue;
         const Histogram *histogram = stored_histogram(&stored, behind - 1);
+        TRY(exec_tick_histograms(select->operator.exec, i, err));
         out[i] = ABSENT;
         if (histogram == NULL || is_stale(histogram->sum)) continue;
         if (select->timestamps) out[i] = (double)time_ms / 1000;
