@@ -270,41 +270,56 @@ static void match_histograms(Matching *matching, const StepSeries *many, const S
     out->histograms[step] = result.histogram;
 }
 
+// One to one, a step of a group matches once.
+static bool match_once(Matching *matching, MatchGroup *group, size_t step, Error *err) {
+    if (matching->rule->card != CARD_ONE_TO_ONE) return true;
+    if (group->matched == NULL)
+        group->matched =
+            arena_push_array(&matching->operator.keep, uint8_t, matching->operator.steps.count);
+    if (group->matched[step]) {
+        return error_set(err, ERROR_BAD_INPUT,
+                         "multiple matches for labels: many-to-one matching must be explicit "
+                         "(group_left/group_right)");
+    }
+    group->matched[step] = 1;
+    return true;
+}
+
+// match_pair where either has histograms, or the operator is for them only.
+static bool match_pair_histograms(Matching *matching, MatchGroup *group, const StepSeries *many,
+                                  const StepSeries *one, StepSeries *out, bool *any, Error *err) {
+    for (size_t step = 0; step < matching->operator.steps.count; step++) {
+        out->values[step] = ABSENT;
+        if (step_is_empty(many, step) || step_is_empty(one, step)) continue;
+        *any = true;
+        TRY(match_once(matching, group, step, err));
+        match_histograms(matching, many, one, step, out);
+        TRY(exec_tick_histograms(matching->operator.exec, step, err));
+    }
+    return true;
+}
+
 // `out->values` is a column to fill; NULL afterwards when the two have no step in common.
 static bool match_pair(Matching *matching, MatchGroup *group, const StepSeries *many,
                        const StepSeries *one, StepSeries *out, Error *err) {
     const Expr *expr = matching->operator.expr;
     BinaryOp op = expr->as.binary.op;
     Steps steps = matching->operator.steps;
-    Arena *arena = &matching->operator.keep;
     bool swapped = matching->rule->card == CARD_ONE_TO_MANY;
     bool filters = binary_op_is_comparison(op) && !expr->as.binary.return_bool;
-    bool any = false,
-         plain = !binary_op_is_trim(op) && many->histograms == NULL && one->histograms == NULL;
-    out->histograms = NULL;
+    bool any = false;
+    if (binary_op_is_trim(op) || many->histograms != NULL || one->histograms != NULL) {
+        TRY(match_pair_histograms(matching, group, many, one, out, &any, err));
+        if (!any) out->values = NULL;
+        return true;
+    }
     for (size_t step = 0; step < steps.count; step++) {
         double left = swapped ? one->values[step] : many->values[step];
         double right = swapped ? many->values[step] : one->values[step];
         out->values[step] = ABSENT;
-        bool missing = plain ? is_absent(left) || is_absent(right)
-                             : step_is_empty(many, step) || step_is_empty(one, step);
-        if (missing) continue;
+        if (is_absent(left) || is_absent(right)) continue;
         any = true;
-        if (matching->rule->card == CARD_ONE_TO_ONE) {
-            if (group->matched == NULL)
-                group->matched = arena_push_array(arena, uint8_t, steps.count);
-            if (group->matched[step]) {
-                return error_set(err, ERROR_BAD_INPUT,
-                                 "multiple matches for labels: many-to-one matching must be "
-                                 "explicit (group_left/group_right)");
-            }
-            group->matched[step] = 1;
-        }
-        if (!plain) {
-            match_histograms(matching, many, one, step, out);
-            TRY(exec_tick_histograms(matching->operator.exec, step, err));
-            continue;
-        }
+        TRY(match_once(matching, group, step, err));
         double value = binary_value(op, left, right);
         if (filters) value = value != 0 ? left : double_from_bits(FILTERED_BITS);
         out->values[step] = value;
