@@ -1,4 +1,4 @@
-// TCP sockets, none of which ever blocks; waiting is done by a Poller or by socket_wait.
+// TCP and UDP sockets, none of which ever blocks; waiting is done by a Poller or by socket_wait.
 
 #include "os/socket.h"
 
@@ -87,6 +87,16 @@ static bool set_option(int fd, int level, int option, int value) {
     return setsockopt(fd, level, option, &value, sizeof value) == 0;
 }
 
+static bool bind_error(Address address, int number, Error *err) {
+    if (number == EADDRINUSE) {
+        return error_set(err, ERROR_IN_USE,
+                         "%.*s is taken by another program; choose another port or stop it",
+                         TEXT_ARG(address.text));
+    }
+    net_error(err, ERROR_NETWORK, number, "listening");
+    return error_context(err, "%.*s", TEXT_ARG(address.text));
+}
+
 bool socket_listen(Address address, bool share, Socket *out, Error *err) {
     SocketAddress where;
     socklen_t len = socket_address_from(address, &where);
@@ -103,18 +113,30 @@ bool socket_listen(Address address, bool share, Socket *out, Error *err) {
         ok = set_option(listener.fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
     if (!ok) return net_error(err, ERROR_NETWORK, errno, "setting up a socket");
     if (call_fault(OS_CALL_LISTEN) || bind(listener.fd, &where.any, len) != 0 ||
-        listen(listener.fd, LISTEN_BACKLOG) != 0) {
-        int number = errno;
-        if (number == EADDRINUSE) {
-            return error_set(err, ERROR_IN_USE,
-                             "%.*s is taken by another program; choose another port or stop it",
-                             TEXT_ARG(address.text));
-        }
-        net_error(err, ERROR_NETWORK, number, "listening");
-        return error_context(err, "%.*s", TEXT_ARG(address.text));
-    }
+        listen(listener.fd, LISTEN_BACKLOG) != 0)
+        return bind_error(address, errno, err);
     *out = listener;
     listener = SOCKET_NONE;
+    return true;
+}
+
+bool socket_bind_datagrams(Address address, Socket *out, Error *err) {
+    // A burst between two looks must fit; the kernel gives what net.core.rmem_max allows.
+    enum { RECEIVE_BYTES = 4 * MB };
+    SocketAddress where;
+    socklen_t len = socket_address_from(address, &where);
+    AUTO(socket_close)
+    Socket bound = SOCKET_NONE;
+    if (!call_fault(OS_CALL_LISTEN))
+        bound.fd = socket(where.any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (bound.fd < 0) return net_error(err, ERROR_NETWORK, errno, "making a socket");
+    if (where.any.sa_family == AF_INET6 && !set_option(bound.fd, IPPROTO_IPV6, IPV6_V6ONLY, 1))
+        return net_error(err, ERROR_NETWORK, errno, "setting up a socket");
+    (void)set_option(bound.fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BYTES);
+    if (call_fault(OS_CALL_LISTEN) || bind(bound.fd, &where.any, len) != 0)
+        return bind_error(address, errno, err);
+    *out = bound;
+    bound = SOCKET_NONE;
     return true;
 }
 
@@ -202,6 +224,23 @@ SocketResult socket_read(Socket socket, void *into, size_t len, size_t *count, E
     } while (got < 0 && errno == EINTR);
     if (got == 0) return SOCKET_CLOSED;
     return result_of(got, count, "reading from a connection", err);
+}
+
+SocketResult socket_receive(Socket socket, void *into, size_t len, size_t *count, char *peer,
+                            size_t peer_size, Error *err) {
+    *count = 0;
+    SocketAddress from = {0};
+    socklen_t from_len = sizeof from;
+    ssize_t got;
+    do {
+        if (socket_fault(SOCKET_CALL_READ)) {
+            if (errno != 0) return result_of(-1, count, "receiving a datagram", err);
+            len = MIN(len, (size_t)1);
+        }
+        got = recvfrom(socket.fd, into, len, 0, &from.any, &from_len);
+    } while (got < 0 && errno == EINTR);
+    if (got >= 0) write_peer(&from, peer, peer_size);
+    return result_of(got, count, "receiving a datagram", err);
 }
 
 SocketResult socket_write(Socket socket, const SocketPart *parts, size_t part_count, size_t *count,

@@ -1,4 +1,4 @@
-// Sockets and readiness: TCP, UDP later, epoll, eventfd. Everything is non-blocking.
+// Sockets and readiness: TCP, UDP, epoll, eventfd. Everything is non-blocking.
 #pragma once
 
 #include "base/error.h"
@@ -42,6 +42,11 @@ typedef enum SocketResult { SOCKET_DONE, SOCKET_AGAIN, SOCKET_CLOSED, SOCKET_FAI
 SocketResult socket_accept(Socket listener, Socket *out, char *peer, size_t peer_size, Error *err);
 // *count bytes were moved when DONE.
 SocketResult socket_read(Socket socket, void *into, size_t len, size_t *count, Error *err);
+// UDP: takes datagrams sent to the address; port 0 and ERROR_IN_USE as above.
+must_use bool socket_bind_datagrams(Address address, Socket *out, Error *err);
+// One datagram, cut to `len` bytes; an empty one is DONE with no bytes. `peer` as in socket_accept.
+SocketResult socket_receive(Socket socket, void *into, size_t len, size_t *count, char *peer,
+                            size_t peer_size, Error *err);
 typedef struct SocketPart {
     const void *at;
     size_t len;

@@ -2,9 +2,13 @@
 
 #include "os/socket.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include "base/test.h"
+#include "os/call_fault.h"
 #include "os/thread.h"
 
 TEST(addresses_are_checked_and_made_plain) {
@@ -140,6 +144,49 @@ TEST(socket_failures_come_by_plan) {
     close_pair(&pair);
 }
 
+TEST(datagrams_come_whole_with_their_sender) {
+    Address address;
+    check_ok(t, address_parse(TEXT("127.0.0.1:0"), t->arena, &address, t->err));
+    AUTO(socket_close)
+    Socket bound = SOCKET_NONE, sender = SOCKET_NONE;
+    check_ok(t, socket_bind_datagrams(address, &bound, t->err));
+    check_ok(t, socket_bind_datagrams(address, &sender, t->err));
+    uint16_t port, from;
+    check_ok(t, socket_port(bound, &port, t->err));
+    check_ok(t, socket_port(sender, &from, t->err));
+    char got[8], peer[64];
+    size_t count = 9;
+    check(t, socket_receive(bound, got, 8, &count, peer, sizeof peer, t->err) == SOCKET_AGAIN);
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    static const char *const texts[] = {"abc", "", "longer than it"};
+    for (size_t i = 0; i < COUNT(texts); i++)
+        check(t, sendto(sender.fd, texts[i], strlen(texts[i]), 0, (struct sockaddr *)&to,
+                        sizeof to) >= 0);
+    check(t, socket_receive(bound, got, 8, &count, peer, sizeof peer, t->err) == SOCKET_DONE);
+    Text whole = {got, count};
+    check_text(t, TEXT("abc"), whole);
+    check_text(t, text_format(t->arena, "127.0.0.1:%u", (unsigned)from), text_from_cstring(peer));
+    check(t, socket_receive(bound, got, 8, &count, peer, sizeof peer, t->err) == SOCKET_DONE);
+    check_i64(t, 0, count);
+    check(t, socket_receive(bound, got, 8, &count, NULL, 0, t->err) == SOCKET_DONE);
+    check_i64(t, 8, count);
+    socket_fail_after(SOCKET_CALL_READ, 1, false, ENOMEM);
+    check(t, socket_receive(bound, got, 8, &count, NULL, 0, t->err) == SOCKET_FAILED);
+    socket_fail_after(SOCKET_CALL_READ, 0, false, 0);
+    // The port is taken, and every step may fail.
+    Text text = text_format(t->arena, "127.0.0.1:%u", (unsigned)port);
+    check_ok(t, address_parse(text, t->arena, &address, t->err));
+    Socket none = SOCKET_NONE;
+    check_error(t, socket_bind_datagrams(address, &none, t->err), ERROR_IN_USE);
+    for (uint64_t nth = 1; nth <= 2; nth++) {
+        call_fail_after(OS_CALL_LISTEN, nth, false, ENOBUFS);
+        check_error(t, socket_bind_datagrams(address, &none, t->err), ERROR_NO_MEMORY);
+    }
+    call_fail_after(OS_CALL_LISTEN, 0, false, 0);
+    socket_close(&sender);
+}
+
 static void wake(void *context) {
     for (int i = 0; i < 3; i++) poller_wake(context);
 }
@@ -177,4 +224,5 @@ TEST(a_poller_says_who_is_ready_and_wakes) {
 
 TEST_MAIN("os/socket", CASE(addresses_are_checked_and_made_plain), CASE(two_sockets_talk_over_ipv4),
           CASE(two_sockets_talk_over_ipv6), CASE(two_listeners_share_a_port_when_asked),
-          CASE(socket_failures_come_by_plan), CASE(a_poller_says_who_is_ready_and_wakes))
+          CASE(socket_failures_come_by_plan), CASE(datagrams_come_whole_with_their_sender),
+          CASE(a_poller_says_who_is_ready_and_wakes))
