@@ -7,6 +7,7 @@
 
 #include "app/collect.h"
 #include "app/in_force.h"
+#include "app/listening.h"
 #include "base/log.h"
 #include "os/process.h"
 #include "os/random.h"
@@ -33,6 +34,7 @@ typedef struct App {
     size_t address_count;
     InForce in_force;
     Scraping scraping;
+    Listening listening;
     Store *store;
     Otlp *otlp;
     Access *access;
@@ -216,6 +218,8 @@ static bool start_server(App *app, Error *err) {
         .query = in_force_query(app->settings),
         .settings = in_force_faces(&app->in_force),
         .scrape = scraping_faces(&app->scraping),
+        .listen_state = listening_state,
+        .listen_context = &app->listening,
         .instance = text_format(&app->arena, "%.*s:%u", TEXT_ARG(machine_name(&app->arena)),
                                 (unsigned)app->address.port),
         .started_ms = app->started_ms,
@@ -284,6 +288,7 @@ static bool become_ready(App *app, Error *err) {
     TRY(store_run(app->store, err));
     TRY(start_collector(app, err));
     TRY(scraping_start(&app->scraping, app->store, app->server, err));
+    TRY(listening_start(&app->listening, app->settings, app->store, app->server, app->clock, err));
     double seconds = (double)(app->clock->monotonic_ns(app->clock) - app->started_ns) / 1e9;
     StoreState state;
     store_state(app->store, &state);
@@ -395,6 +400,7 @@ static void app_stop(App *app) {
     thread_join(&app->replay);
     collector_stop(&app->collector);
     scraping_end(&app->scraping);
+    listening_end(&app->listening);
     if (app->server != NULL) in_force_set_server(&app->in_force, NULL);
     server_free(&app->server);
     otlp_close(&app->otlp);
@@ -411,6 +417,7 @@ static bool app_build_and_wait(App *app, Error *err) {
     TRY(address_parse(settings_text(app->settings, SETTING_LISTEN), &app->arena, &app->address,
                       err));
     TRY(scraping_load(&app->scraping, err));
+    TRY(listening_check(&app->listening, app->settings, &app->arena, err));
     TRY(signals_begin(err));
     process_files_raise();
     TRY(open_store(app, err));

@@ -90,6 +90,8 @@ void snapshot_take(Server *server, Snapshot *s) {
     store_state(server->options.store, &s->store);
     worker_pool_state(server->workers, &s->workers);
     const ServerScrape *scrape = &server->options.scrape;
+    if (server->options.listen_state != NULL)
+        server->options.listen_state(server->options.listen_context, &s->listen);
     if (scrape->state != NULL) scrape->state(scrape->context, &s->scrape);
     snapshot_tenants(s, server->options.store);
 }

@@ -23,6 +23,7 @@ typedef struct Snapshot {
     HttpStats http;
     WorkerState workers;
     ScraperState scrape;
+    ListenState listen;
     size_t tenants;
     double cpu_s, started_s, tls_expires_s;
     int64_t resident, files_open, files_max;

@@ -12,6 +12,7 @@
 
 #include "access/access.h"
 #include "ingest/influx/influx.h"
+#include "ingest/listen/listen.h"
 #include "ingest/otlp/otlp.h"
 #include "ingest/scrape/scraper.h"
 #include "net/http.h"
@@ -100,6 +101,9 @@ typedef struct ServerOptions {
     ServerQuerySettings query;
     ServerSettings settings;
     ServerScrape scrape;
+    // What came over the ports of Graphite and StatsD; NULL: nothing. Any thread.
+    void (*listen_state)(void *context, ListenState *out);
+    void *listen_context;
     UiFiles ui;      // the page in the binary; none: /ui/ says so
     Text ui_folder;  // the page from a folder instead, read anew each time; empty: from the binary
     Text data_folder;    // whose disk /api/traceo/v1/self shows; empty: none
