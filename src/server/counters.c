@@ -2,8 +2,8 @@
 
 #include "server/counters.h"
 
-const int counter_statuses[COUNTER_STATUS_COUNT] = {200, 204, 400, 401, 403, 404, 405, 413, 415,
-                                                    422, 429, 499, 500, 501, 503, 507, 0};
+const int counter_statuses[COUNTER_STATUS_COUNT] = {200, 202, 204, 400, 401, 403, 404, 405, 413,
+                                                    415, 422, 429, 499, 500, 501, 503, 507, 0};
 
 const double counter_buckets_s[COUNTER_BUCKET_COUNT] = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
                                                         0.05,   0.1,   0.5,    1,     5,    30};

@@ -8,7 +8,7 @@
 #include "server/routes.h"
 
 // The statuses told apart; the last entry, 0, is any other.
-enum { COUNTER_STATUS_COUNT = 17, COUNTER_BUCKET_COUNT = 12, LANE_COUNT = LANE_QUERY + 1 };
+enum { COUNTER_STATUS_COUNT = 18, COUNTER_BUCKET_COUNT = 12, LANE_COUNT = LANE_QUERY + 1 };
 extern const int counter_statuses[COUNTER_STATUS_COUNT];
 
 // Upper bounds of the histogram of request time, in seconds; +Inf is beyond them.
@@ -38,6 +38,7 @@ typedef struct Counters {
     _Atomic uint64_t nanoseconds[LANE_COUNT];
     _Atomic uint64_t samples[VERDICT_COUNT];
     _Atomic uint64_t writes_failed;
+    _Atomic uint64_t datadog_series, datadog_refused, datadog_dropped;
     _Atomic uint64_t influx_lines, influx_refused, influx_texts;
     _Atomic uint64_t otlp_points, otlp_cached, otlp_rejected;
     _Atomic uint64_t auth_refused;

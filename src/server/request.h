@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "codec/json.h"
+#include "ingest/datadog/datadog.h"
 #include "ingest/influx/influx.h"
 #include "net/grpc.h"
 #include "net/url.h"
@@ -59,6 +60,7 @@ typedef struct Request {
     IngestOutcome outcome;
     OtlpOutcome otlp;
     InfluxOutcome influx;
+    DatadogOutcome datadog;
     void (*answer_write)(struct Request *request);  // once it is durable
 } Request;
 

@@ -22,6 +22,8 @@ const FamilyRow families[FAMILY_COUNT] = {
     [FAMILY_GRPC] = {TEXT_INIT(""), TEXT_INIT("gRPC methods: package.Service/Method."), NULL, NULL},
     [FAMILY_INFLUX] = {TEXT_INIT("/influx"), TEXT_INIT("InfluxDB's line protocol."),
                        influx_write_error, influx_key},
+    [FAMILY_DATADOG] = {TEXT_INIT("/datadog"), TEXT_INIT("The intake of Datadog's agents."),
+                        datadog_write_error, datadog_key},
 };
 
 const Route routes[ROUTE_COUNT] = {

@@ -16,6 +16,7 @@ typedef enum Family {
     FAMILY_OTLP,
     FAMILY_GRPC,
     FAMILY_INFLUX,
+    FAMILY_DATADOG,
     FAMILY_COUNT
 } Family;
 typedef struct ErrorStatus ErrorStatus;

@@ -28,6 +28,7 @@ typedef struct Snapshot {
     double cpu_s, started_s, tls_expires_s;
     int64_t resident, files_open, files_max;
     uint64_t live, auth_refused, queries, queries_failed, query_samples, query_ns, writes_failed;
+    uint64_t datadog_series, datadog_refused, datadog_dropped;
     uint64_t influx_lines, influx_refused, influx_texts;
     uint64_t query_bytes, queries_slow;
     uint64_t otlp_points, otlp_cached, otlp_rejected;

@@ -99,6 +99,16 @@ bool serve_influx_query(Request *request, Error *err);
 void influx_write_error(Request *request, ErrorStatus *status, const Error *err);
 Text influx_key(Request *request);
 
+// datadog.c
+bool check_datadog(Request *request, Error *err);
+bool serve_datadog_series(Request *request, Error *err);
+bool serve_datadog_validate(Request *request, Error *err);
+bool serve_datadog_dropped(Request *request, Error *err);
+void datadog_write_error(Request *request, ErrorStatus *status, const Error *err);
+Text datadog_key(Request *request);
+// The route that was found, or Datadog's where it shares a path with Prometheus.
+const Route *datadog_route(const Request *request, const Route *found);
+
 // self_metrics.c, openapi.c
 bool serve_metrics(Request *request, Error *err);
 bool serve_openapi(Request *request, Error *err);

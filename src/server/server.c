@@ -127,6 +127,7 @@ static bool on_head(void *context, HttpExchange *exchange) {
     request->exchange = exchange;
     request->is_grpc = grpc_is_request(&exchange->head);
     request->route = route_find(exchange->head.path, &request->name);
+    request->route = datadog_route(request, request->route);
     exchange->state = request;
     Error err = {0};
     if (may_pass(request, &err)) {

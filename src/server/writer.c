@@ -11,6 +11,7 @@ static void writer_free(void *user) {
     ingest_sender_free(&writer->sender);
     otlp_sender_free(&writer->otlp);
     influx_reader_free(&writer->influx);
+    datadog_reader_free(&writer->datadog);
     write_body_free(&writer->rows);
     builder_free(&writer->plain);
     memory_free(writer);
@@ -68,6 +69,10 @@ void writer_let_go(Writer *writer) {
     if (writer->plain.capacity > PLAIN_KEPT_BYTES) builder_free(&writer->plain);
     write_body_clear(&writer->rows);
     if (write_body_bytes_kept(&writer->rows) > PLAIN_KEPT_BYTES) write_body_free(&writer->rows);
+    if (datadog_reader_bytes_kept(&writer->datadog) > PLAIN_KEPT_BYTES) {
+        datadog_reader_free(&writer->datadog);
+        writer->datadog = (DatadogReader){0};
+    }
     if (writer->influx.arena.bytes > PLAIN_KEPT_BYTES) arena_free(&writer->influx.arena);
 }
 

@@ -10,6 +10,7 @@ typedef struct Writer {
     IngestSender *sender;  // of all but OTLP
     OtlpSender *otlp;
     InfluxReader influx;
+    DatadogReader datadog;
     WriteBody rows;  // of protocols that are no protobuf; empty between requests
     Builder plain;   // a body decompressed; its memory is kept
     Tenant *tenant;  // of the last write
