@@ -55,8 +55,11 @@ bool check_datadog(Request *request, Error *err) {
 static bool accepted(Request *request) {
     request->status = 202;
     request_add_header(request, TEXT("X-Traceo-Durability"), writer_durability(request));
-    // Version 2 looks at `errors`, version 1 at `status`.
-    builder_add(&request->body, TEXT("{\"status\":\"ok\",\"errors\":[]}"));
+    // Clients of version 2 look for `errors`; those of version 1 take the word itself for a
+    // failure.
+    builder_add(&request->body, request->route->id == ROUTE_DATADOG_SERIES_2
+                                    ? TEXT("{\"status\":\"ok\",\"errors\":[]}")
+                                    : TEXT("{\"status\":\"ok\"}"));
     return true;
 }
 
