@@ -250,7 +250,7 @@ TEST(a_block_of_histograms_is_small_and_gives_them_back) {
         check_i64(t, 200, columns.histograms);
     }
     AUTO(builder_free) Builder shown = {0};
-    check_ok(t, block_inspect(block, true, &shown, t->err));
+    check_ok(t, block_inspect(block, true, NULL, &shown, t->err));
     check(t, text_find(builder_text(&shown), TEXT("version 2")) >= 0);
     memory_free(columns.times);
     memory_free(columns.values);
