@@ -187,8 +187,10 @@ typedef struct SortedWindow {
 static void sorted_follow(SortedWindow *sorted, const RangeInput *in, Window window) {
     if (window.from >= sorted->to) {  // nothing is shared with the window before
         sorted->count = window.to - window.from;
-        memcpy(sorted->at, in->values + window.from, sorted->count * sizeof(double));
-        values_sort(sorted->at, sorted->count);
+        if (sorted->count > 0) {  // a series of histograms alone has no values at all
+            memcpy(sorted->at, in->values + window.from, sorted->count * sizeof(double));
+            values_sort(sorted->at, sorted->count);
+        }
     } else {
         for (size_t i = sorted->from; i < window.from; i++) {
             size_t place = place_of(sorted->at, sorted->count, in->values[i]);
