@@ -165,6 +165,20 @@ TEST(figures_about_a_query_stand_inside_its_data) {
     test_server_end(t, &world);
 }
 
+TEST(what_is_experimental_is_refused_where_it_is_switched_off) {
+    TestServer world;
+    test_server_plain(t, &world);
+    const char *target = "/api/v1/query?query=limitk(1,up)&time=1760000030";
+    check_status(t, 200, test_get(t, &world, target));
+    server_set_query(world.server, (ServerQuerySettings){.stable_only = true});
+    HttpClientAnswer refused = test_get(t, &world, target);
+    check_status(t, 400, refused);
+    check(t, text_find(refused.body, TEXT("\"errorType\":\"bad_data\"")) >= 0);
+    check(t, text_find(refused.body, TEXT("query.experimental")) >= 0);
+    check_status(t, 200, test_get(t, &world, "/api/v1/query?query=topk(1,up)&time=1760000030"));
+    test_server_end(t, &world);
+}
+
 TEST(large_answers_are_packed_for_those_who_ask) {
     TestServer world;
     test_server_plain(t, &world);
@@ -384,6 +398,7 @@ TEST_MAIN("server/query", CASE(what_is_written_can_be_asked_for_in_every_way),
           CASE(forms_are_read_from_the_body_and_before_the_url),
           CASE(the_deepest_queries_run_on_a_worker), CASE(limits_cut_with_a_warning),
           CASE(figures_about_a_query_stand_inside_its_data),
+          CASE(what_is_experimental_is_refused_where_it_is_switched_off),
           CASE(large_answers_are_packed_for_those_who_ask),
           CASE(wrong_questions_are_answered_in_the_words_of_prometheus),
           CASE(what_fails_while_it_runs_is_an_execution_error),
