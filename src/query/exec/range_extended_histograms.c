@@ -34,7 +34,7 @@ static void put_together(Both *both, const RangeInput *in) {
     both->histograms = histograms;
 }
 
-// `at` times the share of the way that `time_ms` is from sample `i` to the next one.
+// How much of the way from sample `i` to the next one lies before `time_ms`.
 static double share_of(const Both *both, size_t i, int64_t time_ms) {
     const int64_t *times = both->in.times;
     return (double)(time_ms - times[i]) / (double)(times[i + 1] - times[i]);
