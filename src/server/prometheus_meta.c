@@ -192,10 +192,18 @@ static void write_metadata(JsonWriter *writer, const BatchMetadata *metadata) {
     json_object_end(writer);
 }
 
+// Here, unlike elsewhere, Prometheus takes a limit of 0 at its word, and a negative one for none.
+static bool metadata_limit(const Request *request, Text name, int64_t *out, Error *err) {
+    Text text = param_text(request, name);
+    *out = -1;
+    if (text.len == 0 || text_to_i64(text, out)) return true;
+    return error_set(err, ERROR_BAD_INPUT, "%.*s must be a number", TEXT_ARG(name));
+}
+
 bool serve_metadata(Request *request, Error *err) {
-    uint64_t limit, per_metric;
-    TRY(param_limit(request, TEXT("limit"), &limit, err));
-    TRY(param_limit(request, TEXT("limit_per_metric"), &per_metric, err));
+    int64_t limit, per_metric;
+    TRY(metadata_limit(request, TEXT("limit"), &limit, err));
+    TRY(metadata_limit(request, TEXT("limit_per_metric"), &per_metric, err));
     Tenant *tenant;
     TRY(request_tenant(request, false, &tenant, err));
     AUTO(arena_free) Arena arena = {0};
@@ -207,14 +215,14 @@ bool serve_metadata(Request *request, Error *err) {
 
     JsonWriter writer = envelope_begin(request);
     json_object_begin(&writer);
-    uint64_t written = 0;
-    for (size_t i = 0; i < count && (limit == 0 || written < limit); written++) {
+    int64_t written = 0;
+    for (size_t i = 0; i < count && (limit < 0 || written < limit); written++) {
         Text family = found[i].family;
         json_key(&writer, family);
         json_array_begin(&writer);
-        uint64_t entries = 0;
+        int64_t entries = 0;
         for (; i < count && text_equal(found[i].family, family); i++) {
-            if (per_metric == 0 || entries++ < per_metric) write_metadata(&writer, &found[i]);
+            if (per_metric <= 0 || entries++ < per_metric) write_metadata(&writer, &found[i]);
         }
         json_array_end(&writer);
     }

@@ -277,7 +277,7 @@ TEST(wrong_questions_are_answered_in_the_words_of_prometheus) {
         {"/api/v1/labels?start=9&end=1", 400, "bad_data",
          "end timestamp must not be before start timestamp"},
         {"/api/v1/label/U__/values", 400, "bad_data", "invalid label name"},
-        {"/api/v1/metadata?limit=x", 400, "bad_data", "invalid parameter \\\"limit\\\""},
+        {"/api/v1/metadata?limit=x", 400, "bad_data", "limit must be a number"},
         {"/api/v1/status/tsdb?limit=10001", 400, "bad_data", "invalid parameter \\\"limit\\\""},
         {"/api/v1/query_exemplars?query=sum(", 400, "bad_data",
          "invalid parameter \\\"query\\\": "},

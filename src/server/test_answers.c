@@ -50,6 +50,9 @@ const TestAnswer test_answers[] = {
      "\"up\":[{\"type\":\"gauge\",\"help\":\"Is it up?\",\"unit\":\"\"}]}"},
     {"/api/v1/metadata?limit=1",
      "{\"jobs_total\":[{\"type\":\"counter\",\"help\":\"Jobs \\\"done\\\".\",\"unit\":\"\"}]}"},
+    {"/api/v1/metadata?limit=0", "{}"},
+    {"/api/v1/metadata?metric=up&limit=-1&limit_per_metric=0",
+     "{\"up\":[{\"type\":\"gauge\",\"help\":\"Is it up?\",\"unit\":\"\"}]}"},
     {"/api/v1/metadata?metric=up",
      "{\"up\":[{\"type\":\"gauge\",\"help\":\"Is it up?\",\"unit\":\"\"}]}"},
     {"/api/v1/format_query?query=sum(up{b=%221%22,a=%222%22})by(x)%3E1",
@@ -60,7 +63,8 @@ const TestAnswer test_answers[] = {
     {"/api/v1/alerts", "{\"alerts\":[]}"},
     {"/api/v1/targets", "{\"activeTargets\":[],\"droppedTargets\":[],\"droppedTargetCounts\":{}}"},
     {"/api/v1/status/config", "{\"yaml\":\"listen: 127.0.0.1:0\\n\"}"},
-    {"/api/v1/status/flags", "{\"listen\":\"127.0.0.1:0\",\"web.listen-address\":\"127.0.0.1:0\","
+    {"/api/v1/status/flags",
+     "{\"listen\":\"127.0.0.1:0\",\"web.listen-address\":\"127.0.0.1:0\","
      "\"web.enable-lifecycle\":\"true\",\"web.enable-remote-write-receiver\":\"true\"}"},
     {"/api/traceo/v1/settings",
      "[{\"key\":\"listen\",\"value\":\"127.0.0.1:0\",\"default\":\"127.0.0.1:4310\","
