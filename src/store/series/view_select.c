@@ -116,6 +116,7 @@ static bool is_left(Union *all, FoundPlace place, DeletedSpans spans, bool *left
     SeriesColumns columns = {0};
     size_t histograms = 0;
     BlockCursor *cursor = block_cursor_open(from->block);
+    block_cursor_meter(cursor, view->meter);
     bool read = block_read(cursor, place.number, from_ms, to_ms, &columns, err) &&
                 histograms_left(cursor, place, spans, from_ms, to_ms, &histograms, err);
     spans_apply(spans, place.source, &columns);
