@@ -286,7 +286,7 @@ TEST(wrong_questions_are_answered_in_the_words_of_prometheus) {
          "there is nothing at /api/v1/format_queries"},
         {"/api/v1/format_query", 400, "bad_data", "1:1: parse error: no expression found in input"},
         {"/api/v1/parse_query?query=1%2B", 400, "bad_data",
-         "1:3: parse error: unexpected end of input"},
+         "1:3: parse error: unexpected end of input, expected an expression"},
         {"/api/v1/query?query=up*on(job)up%2Bunknown_function(1)", 400, "bad_data",
          "unknown_function"},
         {"/api/v1/query?query=sum(%0Aup+)%20extra", 400, "bad_data",

@@ -255,6 +255,10 @@ static Texts notes_of(const Text *notes, size_t count, Arena *arena) {
     return (Texts){copies, count};
 }
 
+static bool exec_go_on(void *context, Error *err) {
+    return exec_tick(context, err);
+}
+
 bool query_run(SeriesStore *store, const QueryRequest *request, Arena *arena, QueryResult *out,
                SourceRange *where, Error *err) {
     *out = (QueryResult){0};
@@ -269,8 +273,9 @@ bool query_run(SeriesStore *store, const QueryRequest *request, Arena *arena, Qu
         .lookback_ms = request->lookback_ms > 0 ? request->lookback_ms : LOOKBACK_MS,
         .memory_max = request->limits.memory_bytes,
         .arena_before = (int64_t)arena->bytes,
-        .meter = {.most = request->limits.bytes_max, .named = "query.bytes"},
+        .meter = {.most = request->limits.bytes_max, .named = "query.bytes", .go_on = exec_go_on},
     };
+    exec.meter.context = &exec;
     int64_t began_ns = now_ns(request);
     exec.deadline_ns =
         began_ns +

@@ -250,6 +250,28 @@ TEST(memory_follows_what_is_answered) {
     script_store_close(&store);
 }
 
+// Finding series is work too: it stops in the middle where a limit is passed.
+TEST(a_selector_of_very_many_series_ends_while_they_are_found) {
+    ScriptStore store;
+    begin(t, &store);
+    Builder lines = {0};
+    for (int i = 0; i < 20000; i++)
+        builder_addf(&lines, "many{n=\"%d\", long=\"%040d\"} 1\n", i, i);
+    check_ok(t, script_load(&store, builder_text(&lines), 30000, false, t->arena, t->err));
+    builder_free(&lines);
+    QueryRequest request = {.text = TEXT("count(many)"), .limits = {.memory_bytes = 800000}};
+    QueryResult result;
+    check_refused(t, &store, request, ERROR_TOO_COSTLY, "query.memory");
+    request.limits.memory_bytes = 0;
+    check_ok(t, query_run(store.store, &request, t->arena, &result, NULL, t->err));
+    // All of it would have been several times as much.
+    check(t, result.stats.memory_peak_bytes > 2000000);
+    request.limits.memory_bytes = 800000;
+    check(t, !query_run(store.store, &request, t->arena, &result, NULL, t->err));
+    check(t, result.stats.memory_peak_bytes < 1500000);
+    script_store_close(&store);
+}
+
 static int64_t a_second_later(Clock *clock) {
     int64_t *ns = clock->context;
     return *ns += 1000000000;
@@ -427,7 +449,9 @@ TEST_MAIN("query", CASE(answers_have_the_shapes_of_prometheus),
           CASE(what_is_experimental_can_be_switched_off), CASE(limits_are_kept_and_named),
           CASE(the_ends_of_time_are_no_harm), CASE(the_deepest_trees_run),
           CASE(memory_is_charged_to_the_budget_and_given_back),
-          CASE(memory_follows_what_is_answered), CASE(time_and_cancelling_stop_a_query),
+          CASE(memory_follows_what_is_answered),
+          CASE(a_selector_of_very_many_series_ends_while_they_are_found),
+          CASE(time_and_cancelling_stop_a_query),
           CASE(native_histograms_are_written_as_prometheus_does),
           CASE(large_histograms_count_against_the_limit_of_memory),
           CASE(a_histogram_that_cannot_be_read_is_left_out_and_noted),

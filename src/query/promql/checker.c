@@ -1,15 +1,36 @@
 // Types: every node gets one, every operand is held to what its operator takes.
 
+#include <stdio.h>
+
 #include "base/assert.h"
 #include "query/promql/functions.h"
 #include "query/promql/parser.h"
 
-static bool check_type(Parser *parser, Expr *expr, ValueType wanted, const char *context) {
+// `argument`: its number in a call, from 1; 0: it is the only one that can be meant.
+static bool check_type(Parser *parser, Expr *expr, ValueType wanted, const char *context,
+                       size_t argument) {
     TRY(check_expr(parser, expr));
     if (expr->type == wanted) return true;
-    return parser_fail(parser, expr->range, "expected type %.*s in %s, got %.*s",
+    char which[40] = "";
+    if (argument > 0) snprintf(which, sizeof which, " as argument %zu", argument);
+    bool lacks_range = wanted == VALUE_MATRIX && expr->type == VALUE_VECTOR;
+    return parser_fail(parser, expr->range, "expected type %.*s in %s, got %.*s%s%s",
                        TEXT_ARG(value_type_name(wanted)), context,
-                       TEXT_ARG(value_type_name(expr->type)));
+                       TEXT_ARG(value_type_name(expr->type)), which,
+                       lacks_range ? "; a range is written as in x[5m]" : "");
+}
+
+// " (instant vector, scalar, …)": what a function takes.
+static Text shown_types(Parser *parser, const Function *function) {
+    AUTO(builder_free) Builder out = {0};
+    builder_addf(&out, "%.*s(", TEXT_ARG(function->name));
+    for (size_t i = 0; i < function->take_count; i++) {
+        bool optional = i + function->optional >= function->take_count;
+        builder_addf(&out, "%s%s%.*s%s", i > 0 ? ", " : "", optional ? "[" : "",
+                     TEXT_ARG(value_type_name(function->takes[i])), optional ? "]" : "");
+    }
+    builder_add(&out, function->variadic ? TEXT(", …)") : TEXT(")"));
+    return text_copy(builder_text(&out), parser->arena);
 }
 
 // The second argument of info() says which labels of which info metrics are wanted. It selects
@@ -40,18 +61,20 @@ static bool check_call(Parser *parser, Expr *expr) {
     Text name = function->name;
     if (function->optional == 0 && !function->variadic && given != most) {
         return parser_fail(parser, expr->range,
-                           "expected %zu argument(s) in call to \"%.*s\", got %zu", most,
-                           TEXT_ARG(name), given);
+                           "expected %zu argument(s) in call to \"%.*s\", got %zu; it is %.*s",
+                           most, TEXT_ARG(name), given, TEXT_ARG(shown_types(parser, function)));
     }
     if (given < least) {
-        return parser_fail(parser, expr->range,
-                           "expected at least %zu argument(s) in call to \"%.*s\", got %zu", least,
-                           TEXT_ARG(name), given);
+        return parser_fail(
+            parser, expr->range,
+            "expected at least %zu argument(s) in call to \"%.*s\", got %zu; it is %.*s", least,
+            TEXT_ARG(name), given, TEXT_ARG(shown_types(parser, function)));
     }
     if (given > most && !function->variadic) {
-        return parser_fail(parser, expr->range,
-                           "expected at most %zu argument(s) in call to \"%.*s\", got %zu", most,
-                           TEXT_ARG(name), given);
+        return parser_fail(
+            parser, expr->range,
+            "expected at most %zu argument(s) in call to \"%.*s\", got %zu; it is %.*s", most,
+            TEXT_ARG(name), given, TEXT_ARG(shown_types(parser, function)));
     }
     if (!function->supported) {
         return parser_unsupported(
@@ -64,18 +87,18 @@ static bool check_call(Parser *parser, Expr *expr) {
             TRY(check_info_labels(parser, expr->as.call.args[i]));
             continue;
         }
-        TRY(check_type(parser, expr->as.call.args[i], function->takes[MIN(i, most - 1)],
-                       context.at));
+        TRY(check_type(parser, expr->as.call.args[i], function->takes[MIN(i, most - 1)], context.at,
+                       i + 1));
     }
     expr->type = function->result;
     return true;
 }
 
 static bool check_aggregate(Parser *parser, Expr *expr) {
-    TRY(check_type(parser, expr->as.aggregate.expr, VALUE_VECTOR, "aggregation expression"));
+    TRY(check_type(parser, expr->as.aggregate.expr, VALUE_VECTOR, "aggregation expression", 0));
     if (expr->as.aggregate.param != NULL) {
         ValueType wanted = expr->as.aggregate.op == AGG_COUNT_VALUES ? VALUE_STRING : VALUE_SCALAR;
-        TRY(check_type(parser, expr->as.aggregate.param, wanted, "aggregation parameter"));
+        TRY(check_type(parser, expr->as.aggregate.param, wanted, "aggregation parameter", 0));
     }
     expr->type = VALUE_VECTOR;
     return true;
@@ -89,11 +112,15 @@ static bool check_binary(Parser *parser, Expr *expr) {
     TRY(check_expr(parser, right));
     if (left->type != VALUE_SCALAR && left->type != VALUE_VECTOR) {
         return parser_fail(parser, left->range,
-                           "binary expression must contain only scalar and instant vector types");
+                           "binary expression must contain only scalar and instant vector types, "
+                           "the left side is a %.*s",
+                           TEXT_ARG(value_type_name(left->type)));
     }
     if (right->type != VALUE_SCALAR && right->type != VALUE_VECTOR) {
         return parser_fail(parser, right->range,
-                           "binary expression must contain only scalar and instant vector types");
+                           "binary expression must contain only scalar and instant vector types, "
+                           "the right side is a %.*s",
+                           TEXT_ARG(value_type_name(right->type)));
     }
     bool scalars = left->type == VALUE_SCALAR && right->type == VALUE_SCALAR;
     bool vectors = left->type == VALUE_VECTOR && right->type == VALUE_VECTOR;

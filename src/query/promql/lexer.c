@@ -185,7 +185,8 @@ Token lexer_next(Lexer *lexer) {
     skip_space_and_comments(lexer);
     if (lexer->at >= lexer->source.len) {
         size_t end = lexer->source.len;
-        if (lexer->in_braces) return bad(lexer, end, "unexpected end of input inside braces");
+        if (lexer->in_braces)
+            return bad(lexer, end, "unexpected end of input inside braces, expected \"}\"");
         if (lexer->in_brackets) return bad(lexer, end, "unclosed left bracket");
         if (lexer->parens > 0) return bad(lexer, end, "unclosed left parenthesis");
         return make(lexer, TOKEN_END, end);

@@ -60,6 +60,12 @@ bool parser_advance(Parser *parser) {
     if (parser->token.kind != TOKEN_BAD) return true;
     Text text = text_slice(parser->token.text, 0, 64);
     const char *fault = parser->lexer.fault;
+    if (text.len == 1 && text.at[0] == '$') {
+        return parser_fail(
+            parser, parser->token.range,
+            "unexpected character: \"$\", expected the value of a variable (dashboards "
+            "fill them in before they ask)");
+    }
     if (strcmp(fault, "unexpected character") == 0 || strncmp(fault, "bad number", 10) == 0) {
         return parser_fail(parser, parser->token.range, "%s: \"%.*s\"", fault, TEXT_ARG(text));
     }
@@ -285,13 +291,34 @@ static bool parse_arguments(Parser *parser, Text context, ExprArray *out) {
     return parser_advance(parser);
 }
 
+// The function or aggregation that may have been meant: the nearest, of several the one that begins
+// most alike. Empty when none is near.
+static Text name_near(Text name) {
+    Text best = TEXT_NONE;
+    size_t least = MIN((size_t)3, name.len / 3 + 1), most_alike = 0;
+    for (size_t i = 0; i < FUNCTION_COUNT + AGG_OP_COUNT; i++) {
+        Text known = i < FUNCTION_COUNT ? functions[i].name
+                                        : aggregate_op_name((AggregateOp)(i - FUNCTION_COUNT));
+        size_t distance = text_distance(name, known), alike = 0;
+        while (alike < MIN(name.len, known.len) && name.at[alike] == known.at[alike]) alike++;
+        if (distance > least || (distance == least && alike <= most_alike)) continue;
+        least = distance;
+        most_alike = alike;
+        best = known;
+    }
+    return best;
+}
+
 // call -> name arguments
 static bool parse_call(Parser *parser, Token name, Expr **out) {
     ExprArray args = {0};
     const Function *function = function_find(name.text);
     if (function == NULL) {
-        return parser_fail(parser, name.range, "unknown function with name \"%.*s\"",
-                           TEXT_ARG(text_slice(name.text, 0, 64)));
+        Text near = name_near(name.text);
+        return parser_fail(parser, name.range, "unknown function with name \"%.*s\"%s%.*s%s",
+                           TEXT_ARG(text_slice(name.text, 0, 64)),
+                           near.len > 0 ? "; did you mean \"" : "", TEXT_ARG(near),
+                           near.len > 0 ? "\"?" : "");
     }
     TRY(parse_arguments(parser, TEXT("call"), &args));
     Expr *expr = parser_node(parser, EXPR_CALL, name.range.from);
@@ -362,7 +389,8 @@ static bool parse_named(Parser *parser, Expr **out) {
     Token name = parser->token;
     for (size_t i = 0; i < COUNT(reserved); i++) {
         if (is_word(name.text, reserved[i])) {
-            return parser_fail(parser, name.range, "unexpected <%s>", reserved[i]);
+            return parser_fail(parser, name.range, "unexpected <%s>, expected %s", reserved[i],
+                               i < 3 ? "an expression" : "on (…) or ignoring (…) in front of it");
         }
     }
     TRY(parser_advance(parser));
@@ -428,7 +456,7 @@ static bool parse_primary(Parser *parser, Expr **out) {
         case TOKEN_END:
             return parser->last.to == 0
                        ? parser_fail(parser, token.range, "no expression found in input")
-                       : parser_unexpected(parser, "", NULL);
+                       : parser_unexpected(parser, "", "an expression");
         case TOKEN_BAD:
         case TOKEN_RIGHT_PAREN:
         case TOKEN_RIGHT_BRACE:
@@ -456,7 +484,15 @@ static bool parse_primary(Parser *parser, Expr **out) {
         case TOKEN_NOT_MATCH:
             break;
     }
-    return parser_unexpected(parser, "", NULL);
+    return parser_unexpected(parser, "", "an expression");
+}
+
+// What may stand behind a whole expression; people write comparisons as other languages do.
+static const char *expected_behind(TokenKind kind) {
+    if (kind == TOKEN_ASSIGN) return "an operator, such as == to compare, or the end";
+    if (kind == TOKEN_MATCH || kind == TOKEN_NOT_MATCH)
+        return "an operator or the end; labels are matched in braces, as in x{a=~\"b.*\"}";
+    return "an operator or the end";
 }
 
 // unary -> ('+' | '-') expr
@@ -528,7 +564,8 @@ static bool parse_whole(Text text, Arena *arena, Promql *promql, SourceRange *wh
     promql->text = text;
     TRY(parser_advance(&parser));
     TRY(parse_expr(&parser, POWER_LOWEST, &promql->root));
-    if (parser.token.kind != TOKEN_END) return parser_unexpected(&parser, "", NULL);
+    if (parser.token.kind != TOKEN_END)
+        return parser_unexpected(&parser, "", expected_behind(parser.token.kind));
     return check_expr(&parser, promql->root);
 }
 

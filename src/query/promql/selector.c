@@ -122,7 +122,10 @@ static bool parse_range(Parser *parser, Expr **expr) {
         SourceRange closing = parser->token.range;
         TRY(parser_expect(parser, TOKEN_RIGHT_BRACKET, "subquery or range", "\":\" or \"]\""));
         if (inner->kind != EXPR_SELECTOR || selector_has_range(inner)) {
-            return parser_fail(parser, bracket, "ranges only allowed for vector selectors");
+            return parser_fail(
+                parser, bracket,
+                "ranges only allowed for vector selectors; a subquery is written as in "
+                "(…)[5m:]");
         }
         if (inner->offset_ms != 0 || inner->offset_given != NULL)
             return parser_fail(parser, bracket, "no offset modifiers allowed before range");

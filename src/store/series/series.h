@@ -94,6 +94,10 @@ typedef struct SeriesMeter {
     _Atomic int64_t bytes;
     int64_t most;
     const char *named;
+    // Asked now and then while series are found, which may be a million: false ends it with the
+    // error. NULL: never asked.
+    bool (*go_on)(void *context, Error *err);
+    void *context;
 } SeriesMeter;
 void series_view_meter(SeriesView *view, SeriesMeter *meter);
 

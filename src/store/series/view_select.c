@@ -19,10 +19,17 @@ static void union_end(Union *all) {
 }
 
 static bool too_many(const Union *all, Error *err) {
-    return error_set(err, ERROR_TOO_COSTLY,
-                     "the selector matches more than %zu series, which is what the memory of one query "
-                     "holds (query.memory); name more labels",
-                     all->series_max);
+    return error_set(
+        err, ERROR_TOO_COSTLY,
+        "the selector matches more than %zu series, which is what the memory of one query "
+        "holds (query.memory); name more labels",
+        all->series_max);
+}
+
+static bool go_on(const Union *all, size_t found, Error *err) {
+    const SeriesMeter *meter = all->view->meter;
+    return found % 1024 != 0 || meter == NULL || meter->go_on == NULL ||
+           meter->go_on(meter->context, err);
 }
 
 static uint64_t hash_of(const Union *all, Labels labels) {
@@ -98,6 +105,7 @@ static bool select_head(Union *all, uint32_t source, Matchers matchers, Error *e
     TRY(registry_select(&head->registry, matchers, &scratch, &refs, err));
     for (size_t i = 0; i < refs.count; i++) {
         FoundSources *ignored;
+        TRY(go_on(all, i, err));
         TRY(unite(all, registry_labels(&head->registry, refs.at[i], all->arena),
                   (FoundPlace){source, refs.at[i]}, &ignored, err));
     }
@@ -133,6 +141,7 @@ static bool select_block(Union *all, uint32_t source, Matchers matchers, Error *
     TRY(block_select(block, matchers, &scratch, &set, err));
     for (size_t i = 0; i < set.count; i++) {
         Labels labels;
+        TRY(go_on(all, i, err));
         TRY(block_labels(block, set.at[i], all->arena, &labels, err));
         DeletedSpans spans = view_spans(all->view, source, labels, all->arena);
         bool left = true;
