@@ -21,6 +21,7 @@ export const pages: readonly Page[] = [
   { path: 'dashboards', title: 'Dashboards', icon: 'dashboard', key: 'd', range: true, load: () => import('./pages/dashboards/dashboards').then((m) => m.Dashboards) },
   { path: 'targets', title: 'Targets', icon: 'target', key: 't', range: false, load: () => import('./pages/targets/targets').then((m) => m.Targets) },
   { path: 'metrics', title: 'Metrics', icon: 'metrics', key: 'm', range: true, load: () => import('./pages/metrics/metrics').then((m) => m.Metrics) },
+  { path: 'queries', title: 'Queries', icon: 'clock', key: 'q', range: false, load: () => import('./pages/queries/queries').then((m) => m.Queries) },
   { path: 'settings', title: 'Settings', icon: 'settings', key: 's', range: false, load: () => import('./pages/settings/settings').then((m) => m.Settings) },
   { path: 'api', title: 'API', icon: 'api', key: 'a', range: false, load: () => import('./pages/api/api').then((m) => m.Api) },
 ];

@@ -44,7 +44,7 @@ export interface Answer<T> {
 export interface CallOptions {
   signal?: AbortSignal | undefined;
   /** GET puts parameters into the URL; POST sends them as a form, which long queries need. */
-  method?: 'GET' | 'POST';
+  method?: 'GET' | 'POST' | 'DELETE';
   headers?: Record<string, string>;
 }
 
@@ -65,7 +65,7 @@ export async function request(path: string, params: CallParams = {}, options: Ca
   const method = options.method ?? 'GET';
   let response: Response;
   try {
-    response = await fetch(method === 'GET' && form !== '' ? path + '?' + form : path, {
+    response = await fetch(method !== 'POST' && form !== '' ? path + '?' + form : path, {
       method,
       // A challenge for Basic would open the browser's own dialog; the page asks for a key itself.
       credentials: 'omit',
@@ -159,6 +159,27 @@ export interface Explained {
 export function queryExplain(expr: string, when: { atMs: number } | { fromMs: number; toMs: number; stepMs: number }, options: CallOptions = {}): Promise<Answer<Explained>> {
   const times = 'atMs' in when ? { time: when.atMs / 1000 } : { start: when.fromMs / 1000, end: when.toMs / 1000, step: when.stepMs / 1000 };
   return call('/api/traceo/v1/query_explain', { query: expr, ...times }, { method: 'POST', ...options });
+}
+
+export interface RunningQuery {
+  id: string;
+  tenant: string;
+  query: string; // shortened where it is long
+  path: string;
+  state: 'queued' | 'running' | 'ending';
+  startedAt: string;
+  ageMs: number;
+  samples: number;
+  memoryBytes: number;
+  key: string;
+  peer: string;
+  agent: string;
+}
+export function runningQueries(options: CallOptions = {}): Promise<Answer<{ queries: RunningQuery[] }>> {
+  return call('/api/traceo/v1/queries', {}, options);
+}
+export function endQuery(id: string, options: CallOptions = {}): Promise<Answer<{ id: string; state: string }>> {
+  return call('/api/traceo/v1/queries/' + encodeURIComponent(id), {}, { ...options, method: 'DELETE' });
 }
 
 // ---- What there is ----

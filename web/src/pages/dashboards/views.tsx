@@ -9,7 +9,8 @@ import type { Column } from '../../data/columns';
 import { quantity, valueText } from '../../data/units';
 import { params, setParams } from '../../router';
 import { span } from '../../state';
-import { Table, type ColumnSpec } from '../../ui/table';
+import { sortRows, Table, type ColumnSpec } from '../../ui/table';
+import { TakeTable } from '../../ui/take';
 import { uniqueNames } from '../explore/stats';
 import { plainText } from '../explore/plain';
 import { hiddenOf, newQuery, withHidden } from '../explore/url';
@@ -163,8 +164,15 @@ export function TableView({ id, panel, inSight }: ViewProps) {
       }),
     ),
   ];
+  const cells = () => [
+    [...table.labels, ...panel.queries.map((query, k) => headingOf(query, k, panel.queries.length))],
+    ...sortRows(table.lines, columns, order).map((line) => [...table.labels.map((name) => line.labels[name] ?? ''), ...line.values.map((value) => value ?? '')]),
+  ];
   return (
     <Answered state={state} empty={state.value !== undefined && table.lines.length === 0} height={panel.height}>
+      <span class="board-take">
+        <TakeTable name={panel.title} rows={cells} />
+      </span>
       <div class="board-table" style={{ height: panel.height + 'px' }}>
         <Table label={panel.title} columns={columns} rows={table.lines.slice(0, 500)} keyOf={(line) => line.key} order={order} onOrder={(next) => setParams({ ['sort-' + id]: next === panel.sort ? undefined : next })} />
       </div>

@@ -1,19 +1,6 @@
-// CSV as RFC 4180 has it. A cell that a spreadsheet would take for a formula is made text by a quote in front, because
-// label values come from anywhere.
+// Answers of queries as CSV: every series, and every digit as the server wrote it.
 import type { Labels, QueryData } from '../../data/api';
-
-export type Cell = string | number;
-
-function cellText(cell: Cell): string {
-  if (typeof cell === 'number') return String(cell);
-  const number = /^[-+]?(\d[\d.]*(e[-+]?\d+)?|Inf)$/i.test(cell); // le="+Inf"
-  const safe = !number && /^[=+\-@\t\r]/.test(cell) ? "'" + cell : cell;
-  return /[",\r\n]/.test(safe) ? '"' + safe.replaceAll('"', '""') + '"' : safe;
-}
-
-export function csvText(rows: readonly (readonly Cell[])[]): string {
-  return rows.map((row) => row.map(cellText).join(',') + '\r\n').join('');
-}
+import { csvText, type Cell } from '../../data/tables';
 
 export interface Answered {
   letter: string;

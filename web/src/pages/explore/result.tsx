@@ -15,6 +15,7 @@ import { durationHuman, durationText, timeText } from '../../data/time';
 import { unitOfObserved, type Unit } from '../../data/units';
 import { range, shownTheme, span, zone } from '../../state';
 import { copyText } from '../../ui/copy';
+import { csvText, markdownText } from '../../data/tables';
 import { Menu, type MenuItem } from '../../ui/menu';
 import { Icon } from '../../ui/icon';
 import { Empty, Notice, Wait } from '../../ui/notice';
@@ -27,7 +28,7 @@ import { plainText } from './plain';
 import { useHeat, type RanAt, type RanHeat, type RanOver } from './run';
 import { fileName, saveCsv, savePng } from './save';
 import { capSeries, onOneGrid, SERIES_CAP, sortRows, rowsOf, uniqueNames } from './stats';
-import { SummaryTable, ValueTable } from './table';
+import { summaryCells, SummaryTable, valueCells, ValueTable } from './table';
 import { Tip } from './tip';
 import { hiddenOf, withHidden, type ExploreState, type Query } from './url';
 
@@ -96,7 +97,7 @@ export function Result(props: ResultProps) {
         </h2>
         <span class="note num">{facts}</span>
         <span class="right">
-          <TakeAlong {...props} atOnce={atOnce} plot={plot} shown={colored.shown} title={title} letters={letters} />
+          <TakeAlong {...props} atOnce={atOnce} plot={plot} all={colored.all} shown={colored.shown} title={title} letters={letters} />
         </span>
       </header>
       {slow && <Wait what="Asking" />}
@@ -286,7 +287,7 @@ function misspelled(expr: string, instead: string): string | undefined {
 
 // ---- Taking it along ----
 
-function TakeAlong({ asked, state, unit, atOnce, plot, shown, title, letters }: ResultProps & { atOnce: boolean; plot: { current: uPlot | undefined }; shown: readonly Colored[]; title: string; letters: string }): ComponentChildren {
+function TakeAlong({ asked, state, unit, atOnce, plot, all, shown, title, letters }: ResultProps & { atOnce: boolean; plot: { current: uPlot | undefined }; all: readonly Colored[]; shown: readonly Colored[]; title: string; letters: string }): ComponentChildren {
   const asHeat = state.view === 'heat';
   const copy = async (text: string) => {
     if (await copyText(text)) toast('Copied.');
@@ -322,9 +323,12 @@ function TakeAlong({ asked, state, unit, atOnce, plot, shown, title, letters }: 
     const when = timeText(span.value.fromMs, zone.value) + ' – ' + timeText(span.value.toMs, zone.value) + (zone.value === 'local' ? '' : ' ' + zone.value);
     savePng({ plot: plot.current, title, when, series: order, unit }, fileName(letters, span.value.toMs, 'png')).catch((error: Error) => toast(error.message, 'bad'));
   };
+  const cells = () => (atOnce ? asked.flatMap((one) => (one.at?.value === undefined ? [] : valueCells(one.at.value.data, state.sort))) : summaryCells(all, state.sort));
   const items: MenuItem[] = [
     { title: 'Save as CSV', run: () => void csv() },
     ...(state.view === 'table' ? [] : [{ title: 'Save as PNG', run: png }]),
+    ...(state.view !== 'table' ? [] : [{ title: 'Copy as Markdown', run: () => void copy(markdownText(cells())) }]),
+    ...(state.view !== 'table' || atOnce ? [] : [{ title: 'Save the table as CSV', run: () => saveCsv(csvText(cells()), fileName(letters + '-table', span.value.toMs, 'csv')) }]),
     { title: 'Copy as curl', run: () => void copy(lines(asCurl)) },
     { title: 'Copy as traceo query', run: () => void copy(lines(asTraceo)) },
     { title: 'Copy the link', run: () => void copy(location.href) },

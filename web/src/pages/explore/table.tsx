@@ -4,8 +4,9 @@ import type { Labels, QueryData } from '../../data/api';
 import { parseValue, seriesName, type Column } from '../../data/columns';
 import { valueText, type Unit } from '../../data/units';
 import { Table, sortRows as sortTable, type ColumnSpec } from '../../ui/table';
+import type { Cell } from '../../data/tables';
 import { plainText } from './plain';
-import { rowsOf, type Row } from './stats';
+import { rowsOf, sortRows, type Row } from './stats';
 
 const SHOWN = 250;
 
@@ -45,6 +46,24 @@ export function valueRows(data: QueryData): ValueRow[] {
   }
 }
 
+/** The table of values as text: the labels, the value as the server wrote it. */
+export function valueCells(data: QueryData, order: string): Cell[][] {
+  const rows = valueRows(data);
+  const names = labelNames(rows);
+  const columns: ColumnSpec<ValueRow>[] = [...names.map((name): ColumnSpec<ValueRow> => ({ key: name, title: name, show: () => '', sort: (row) => row.labels[name] ?? '' })), { key: ':value', title: '', show: () => '', sort: sortValue }];
+  return [[...names.map((name) => (name === '__name__' ? 'metric' : name)), 'value'], ...sortTable(rows, columns, order).map((row) => [...names.map((name) => row.labels[name] ?? ''), row.text])];
+}
+
+export function summaryCells(series: readonly Column[], order: string): Cell[][] {
+  return [['series', 'last', 'min', 'max', 'mean'], ...sortRows(rowsOf(series), order).map((row) => [row.name, row.last ?? '', row.min ?? '', row.max ?? '', row.avg ?? ''])];
+}
+
+function labelNames(rows: readonly ValueRow[]): string[] {
+  return [...new Set(rows.flatMap((row) => Object.keys(row.labels)))].sort((a, b) => (a === '__name__' ? -1 : b === '__name__' ? 1 : a < b ? -1 : 1));
+}
+
+const sortValue = (row: ValueRow) => (Number.isNaN(row.value) ? -Infinity : row.value);
+
 function Capped<R>({ label, columns, rows, keyOf, order, onOrder }: { label: string; columns: readonly ColumnSpec<R>[]; rows: readonly R[]; keyOf: (row: R) => number; order: string; onOrder: (order: string) => void }) {
   const [all, setAll] = useState(false);
   const sorted = sortTable(rows, columns, order);
@@ -63,12 +82,12 @@ function Capped<R>({ label, columns, rows, keyOf, order, onOrder }: { label: str
 
 export function ValueTable({ title, data, unit, sort, onSort }: { title: string; data: QueryData; unit: Unit; sort: string; onSort: (sort: string) => void }) {
   const rows = valueRows(data);
-  const names = [...new Set(rows.flatMap((row) => Object.keys(row.labels)))].sort((a, b) => (a === '__name__' ? -1 : b === '__name__' ? 1 : a < b ? -1 : 1));
+  const names = labelNames(rows);
   const aligned = alignNumbers(rows.map((row) => row.text));
   const columns: ColumnSpec<ValueRow>[] = [
     ...names.map((name): ColumnSpec<ValueRow> => ({ key: name, title: name === '__name__' ? 'metric' : name, show: (row) => (row.labels[name] === undefined ? <span class="faint">–</span> : plainText(row.labels[name])), sort: (row) => row.labels[name] ?? '', class: 'mono' })),
     ...(unit === 'none' ? [] : [{ key: ':unit', title: 'In units', number: true, show: (row: ValueRow) => <span class="dim">{valueText(row.value, unit)}</span> }]),
-    { key: ':value', title: 'Value', number: true, show: (row) => <b class="value mono">{aligned[row.index]}</b>, sort: (row) => (Number.isNaN(row.value) ? -Infinity : row.value) },
+    { key: ':value', title: 'Value', number: true, show: (row) => <b class="value mono">{aligned[row.index]}</b>, sort: sortValue },
   ];
   return <Capped label={'Values of ' + title} columns={columns} rows={rows} keyOf={(row) => row.index} order={sort} onOrder={onSort} />;
 }

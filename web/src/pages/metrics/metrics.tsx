@@ -1,5 +1,5 @@
 // Metrics: every metric with type, help and how many series it has; the labels that make them; what costs most.
-import { labelValues, metadata, series, tsdb, type Labels, type Metadata, type Top } from '../../data/api';
+import { labelValues, metadata, series, tsdb, type Labels, type Metadata } from '../../data/api';
 import { Chart } from '../../chart/chart';
 import { useLive } from '../../data/live';
 import { useResource } from '../../data/resource';
@@ -12,6 +12,7 @@ import { Empty, ErrorNotice, Wait } from '../../ui/notice';
 import { Panel } from '../../ui/panel';
 import { matches, Search, Segments } from '../../ui/parts';
 import { Table, type ColumnSpec } from '../../ui/table';
+import { Cardinality } from './cardinality';
 import { familyOf, labelFacts, selector, sensible, type LabelFact } from './facts';
 import './metrics.css';
 
@@ -83,6 +84,9 @@ function Detail({ metric }: { metric: Metric }) {
       note={<span class="badge">{metric.type}</span>}
       right={
         <span class="row">
+          <a class="button quiet" href={href('metrics', { view: 'cardinality', where: '__name__=' + metric.name })}>
+            Cardinality
+          </a>
           <a class="button" href={href('explore', { expr })}>
             <Icon name="explore" /> Explore
           </a>
@@ -173,43 +177,6 @@ function Catalogue({ all }: { all: readonly Metric[] }) {
         )}
       </Panel>
       {chosen !== undefined && <Detail key={chosen.name} metric={chosen} />}
-    </div>
-  );
-}
-
-// ---- What costs most ----
-
-function TopList({ title, note, rows, link }: { title: string; note: string; rows: readonly Top[]; link?: (name: string) => string | undefined }) {
-  const most = Math.max(1, ...rows.map((row) => row.value));
-  return (
-    <Panel title={title} note={note}>
-      <ul class="tops">
-        {rows.map((row) => (
-          <li key={row.name}>
-            {link?.(row.name) === undefined ? <span class="mono clip" title={row.name}>{row.name}</span> : <a class="mono clip" title={row.name} href={link(row.name)!}>{row.name}</a>}
-            <Meter part={row.value / most} />
-            <span class="num">{row.value.toLocaleString('en')}</span>
-          </li>
-        ))}
-      </ul>
-    </Panel>
-  );
-}
-
-function Cardinality() {
-  const loaded = useResource((signal) => tsdb(20, { signal }).then((answer) => answer.data), [], now.value);
-  if (loaded.value === undefined) return <>{loaded.slow && <Wait />}<ErrorNotice error={loaded.error} /></>;
-  const data = loaded.value;
-  const pair = (text: string) => {
-    const at = text.indexOf('=');
-    return at < 0 ? undefined : href('explore', { expr: `count by (__name__) ({${text.slice(0, at)}=${JSON.stringify(text.slice(at + 1))}})` });
-  };
-  return (
-    <div class="tops-grid">
-      <TopList title="Series by metric" note={`${data.headStats.numSeries.toLocaleString('en')} in memory`} rows={data.seriesCountByMetricName} link={(name) => href('metrics', { metric: name })} />
-      <TopList title="Series by label and value" note="what one pair is part of" rows={data.seriesCountByLabelValuePair} link={pair} />
-      <TopList title="Values by label" note="labels that make series" rows={data.labelValueCountByLabelName} />
-      <TopList title="Bytes by label" note="of its values, in memory" rows={data.memoryInBytesByLabelName} />
     </div>
   );
 }
