@@ -104,8 +104,7 @@ static void answer(Request *request) {
         request_answer(request);
         return;
     }
-    Text counts = writer_refused_counts(outcome, request->exchange->arena);
-    if (counts.len > 0) request_add_header(request, TEXT("X-Traceo-Refused"), counts);
+    writer_name_refused(request, outcome);
     request_fail(request, &err);
 }
 

@@ -17,6 +17,7 @@ const FamilyRow families[FAMILY_COUNT] = {
     [FAMILY_TRACEO] = {TEXT_INIT(""), TEXT_INIT("Traceo's own."), NULL, NULL},
     [FAMILY_PROMETHEUS] = {TEXT_INIT("/prometheus"), TEXT_INIT("The HTTP API of Prometheus."), NULL,
                            NULL},
+    [FAMILY_VICTORIA] = {TEXT_INIT(""), TEXT_INIT("The import and export of VictoriaMetrics."), NULL},
     [FAMILY_OTLP] = {TEXT_INIT("/otlp"), TEXT_INIT("OpenTelemetry's protocol over HTTP."),
                      otlp_write_error, NULL},
     [FAMILY_GRPC] = {TEXT_INIT(""), TEXT_INIT("gRPC methods: package.Service/Method."), NULL, NULL},

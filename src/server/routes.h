@@ -13,6 +13,7 @@ typedef enum Lane { LANE_LOOP, LANE_STATUS, LANE_QUERY } Lane;
 typedef enum Family {
     FAMILY_TRACEO,
     FAMILY_PROMETHEUS,
+    FAMILY_VICTORIA,
     FAMILY_OTLP,
     FAMILY_GRPC,
     FAMILY_INFLUX,

@@ -30,6 +30,12 @@ bool serve_ui(Request *request, Error *err);
 bool ui_is_wanted_at_root(const Request *request);  // a browser asks for "/": led on, without a key
 bool ui_redirect_root(Request *request);            // true: answered so
 
+// victoria.c
+bool check_import(Request *request, Error *err);
+bool serve_import(Request *request, Error *err);
+bool serve_import_prometheus(Request *request, Error *err);
+bool serve_export(Request *request, Error *err);
+
 // prometheus_query.c
 bool serve_query(Request *request, Error *err);
 bool serve_query_range(Request *request, Error *err);

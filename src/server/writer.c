@@ -126,10 +126,11 @@ bool writer_refused(const IngestOutcome *outcome, Error *err) {
     return true;
 }
 
-Text writer_refused_counts(const IngestOutcome *outcome, Arena *arena) {
+void writer_name_refused(Request *request, const IngestOutcome *outcome) {
     AUTO(builder_free) Builder words = {0};
-    count_refused(outcome, &words);
-    return text_copy(builder_text(&words), arena);
+    if (count_refused(outcome, &words) > 0)
+        request_add_header(request, TEXT("X-Traceo-Refused"),
+                           text_copy(builder_text(&words), request->exchange->arena));
 }
 
 Text writer_durability(const Request *request) {

@@ -34,8 +34,8 @@ void writer_let_go(Writer *writer);
 // Were rows refused? Then `err` counts and names them: BAD_INPUT, or TOO_MANY when all of them are
 // new series over the quota, so that they may come again.
 bool writer_refused(const IngestOutcome *outcome, Error *err);
-// "3 too_old, 1 conflict", for the header X-Traceo-Refused; empty when none were.
-Text writer_refused_counts(const IngestOutcome *outcome, Arena *arena);
+// Names them in X-Traceo-Refused, "3 too_old, 1 conflict", for programs (`traceo import`).
+void writer_name_refused(Request *request, const IngestOutcome *outcome);
 Text writer_durability(const Request *request);  // for X-Traceo-Durability
 
 // Counts samples by verdict.
