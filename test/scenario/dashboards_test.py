@@ -205,9 +205,9 @@ def run(tap, rows, server, prometheus, options):
     for row in rows:
         if (row["text"], row["label"]) in seen or (row["text"] and row["text"] not in trees):
             continue
-        seen.add((row["text"], row["label"]))
         if row["label"] == "":
             continue
+        seen.add((row["text"], row["label"]))
         if row["label"]:
             why = compare_values(mine, theirs, row["text"], row["label"])
         else:
