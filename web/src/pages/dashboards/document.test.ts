@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { DocumentError, dashboardText, parseDashboard } from './document';
 import { BUILT_IN_NAMES } from './names';
@@ -28,6 +29,15 @@ test('a document that was written is read as the same', () => {
 
 test('the built-in dashboards have the names that the palette knows', () => {
   expect(BUILT_IN.map(({ id, title }) => ({ id, title }))).toEqual(BUILT_IN_NAMES);
+});
+
+test('the dashboard of Traceo itself asks for metrics that Traceo has', () => {
+  const rows = readFileSync(new URL('../../../../src/server/self_metrics.def', import.meta.url), 'utf8');
+  const known = new Set([...rows.matchAll(/^(?:METRIC|FAMILY)\((\w+),/gm)].map((match) => match[1]!));
+  expect(known.size).toBeGreaterThan(80);
+  const exprs = BUILT_IN.find((one) => one.id === 'traceo')!.rows.flatMap((row) => row.panels.flatMap((panel) => panel.queries.map((query) => query.expr)));
+  const used = exprs.flatMap((expr) => expr.match(/\b(?:traceo|process)_\w+/g) ?? []).map((name) => (known.has(name) ? name : name.replace(/_(bucket|sum|count)$/, '')));
+  expect(used.filter((name) => !known.has(name))).toEqual([]);
 });
 
 test('every fault is named by its place', () => {

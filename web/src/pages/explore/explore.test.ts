@@ -138,6 +138,8 @@ test('CSV holds the data to the digit', () => {
     ['1970-01-01T00:00:02.500Z', 'm', 'x,"y"\r\nz', '', '+Inf', 'NaN'],
     ['1970-01-01T00:00:01.500Z', 'm', '', '\'=HYPERLINK("http://evil")', '', '-1e-300'],
   ]);
+  const native: QueryData = { resultType: 'matrix', result: [{ metric: { job: 'a' }, histograms: [[1, { count: '3', sum: '2', buckets: [[0, '0.5', '1', '2'], [0, '1', '+Inf', '1']] }]] }] };
+  expect(answersCsv([{ letter: 'A', data: native }])).toBe('time,job,low,high,value\r\n1970-01-01T00:00:01.000Z,a,0.5,1,2\r\n1970-01-01T00:00:01.000Z,a,1,+Inf,1\r\n');
   const scalar: QueryData = { resultType: 'scalar', result: [1, '2'] };
   expect(answersCsv([{ letter: 'A', data: scalar }, { letter: 'B', data: scalar }])).toBe('query,time,value\r\nA,1970-01-01T00:00:01.000Z,2\r\nB,1970-01-01T00:00:01.000Z,2\r\n');
   expect(csvText([['a', 1], ['', -2]])).toBe('a,1\r\n,-2\r\n');
