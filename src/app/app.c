@@ -206,6 +206,7 @@ static bool start_server(App *app, Error *err) {
         .address_count = app->address_count,
         .loop_count = loop_count(app),
         .worker_count = (int)settings_number(app->settings, SETTING_SERVER_WORKERS),
+        .query_threads = (int)settings_number(app->settings, SETTING_QUERY_THREADS),
         .queue = {.most = (size_t)settings_number(app->settings, SETTING_QUERY_QUEUE),
                   .tenant_most = (size_t)settings_number(app->settings, SETTING_QUERY_TENANT_QUEUE),
                   .age_ms = settings_number(app->settings, SETTING_QUERY_QUEUE_AGE)},

@@ -32,6 +32,7 @@ ServerQuerySettings in_force_query(const Settings *settings) {
         .lookback_ms = settings_number(settings, SETTING_QUERY_LOOKBACK),
         .memory_bytes = settings_number(settings, SETTING_QUERY_MEMORY),
         .samples_max = settings_number(settings, SETTING_QUERY_SAMPLES),
+        .cache_bytes = settings_number(settings, SETTING_QUERY_CACHE),
         .bytes_max = settings_number(settings, SETTING_QUERY_BYTES),
         .slow_ms = settings_number(settings, SETTING_QUERY_SLOW_LOG),
         .tenant_memory_bytes = settings_number(settings, SETTING_QUERY_TENANT_MEMORY),

@@ -20,6 +20,15 @@ typedef struct QueryLimits {
     int64_t points_max;    // per series; 0: LIMIT_QUERY_POINTS
 } QueryLimits;
 
+// Threads that help queries: one for all. A query splits what a selector found into shards; its own
+// thread works on them, and so do helpers that have nothing else to do. Answers do not depend on
+// how many there are: shards have fixed borders and are put together in their order.
+typedef struct QueryPool QueryPool;
+must_use bool query_pool_start(int helpers, QueryPool **out, Error *err);
+void query_pool_stop(QueryPool **pool);  // no query runs any more; NULL is fine
+// Calls run(context) on this thread and, at the same time, on at most `helpers` others; returns
+// when all calls have ended. `pool` NULL: on this thread only.
+void query_pool_run(QueryPool *pool, size_t helpers, void (*run)(void *context), void *context);
 // How far a running query has come; written once per batch, read by any thread.
 typedef struct QueryProgress {
     _Atomic uint64_t samples;
@@ -38,6 +47,9 @@ typedef struct QueryRequest {
     Budget *memory;  // of all queries; may be NULL
     Clock *clock;
     _Atomic bool *cancelled;  // may be NULL
+    QueryPool *pool;          // NULL: one thread
+    bool no_cache;            // for who keeps answers (cache/cache.h): not this one
+    size_t shard_series;      // least series of a shard; 0: SHARD_SERIES_MIN. For tests
     QueryProgress *progress;  // may be NULL
     bool measure;             // fill QueryResult.plan; needs `clock`
 } QueryRequest;

@@ -149,6 +149,7 @@ static bool ask(Subscription *subscription, const Identity *identity, Arena *are
         .clock = clock,
         .cancelled = &subscription->cancelled,
         .progress = &subscription->listed.progress,
+        .pool = server->query_pool,
     };
     query.end_ms = query.start_ms;
     SourceRange where = {0};

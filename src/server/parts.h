@@ -15,6 +15,8 @@ struct Server {
     ServerOptions options;
     HttpServer *http;
     WorkerPool *workers;
+    struct QueryPool *query_pool;
+    struct QueryCache *query_cache;
     Counters counters;
     LogDurability durability;
     Sources sources;

@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "query/cache/cache.h"
 #include "server/serve.h"
 
 // ---- Parameters ----
@@ -17,6 +18,8 @@ static bool params_of_both(Request *request, QueryRequest *query, Error *err) {
         .stable_only = atomic_load(&server->query_stable_only),
         .clock = server->options.clock,
         .cancelled = &request->cancelled,
+        .pool = server->query_pool,
+        .no_cache = param_text(request, TEXT("nocache")).len > 0,
         .progress = &request->running.progress,
     };
     TRY(param_duration_ms(request, TEXT("lookback_delta"), atomic_load(&server->query_lookback_ms),
@@ -148,8 +151,10 @@ bool server_run_query(Server *server, const RunningQuery *listed, int64_t waited
     limited.measure |= slow_ms > 0;
     count_up(&server->counters.queries, 1);
     *out = (QueryResult){0};
-    bool ran = spending_may_begin(&server->spending, spending, retry_s, err) &&
-               query_run(tenant == NULL ? NULL : tenant->series, &limited, arena, out, where, err);
+    bool ran =
+        spending_may_begin(&server->spending, spending, retry_s, err) &&
+        query_cache_run(query->measure || query->no_cache ? NULL : server->query_cache,
+                        tenant == NULL ? NULL : tenant->series, &limited, arena, out, where, err);
     if (!ran) running_explain(listed, err);
     spending_pay(&server->spending, spending, &out->stats);
     count_ended(server, &out->stats, waited_ns, ran ? ERROR_NONE : err->code);

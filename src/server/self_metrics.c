@@ -92,6 +92,7 @@ void snapshot_take(Server *server, Snapshot *s) {
     };
     store_state(server->options.store, &s->store);
     worker_pool_state(server->workers, &s->workers);
+    query_cache_state(server->query_cache, &s->query_cache);
     const ServerScrape *scrape = &server->options.scrape;
     if (server->options.listen_state != NULL)
         server->options.listen_state(server->options.listen_context, &s->listen);

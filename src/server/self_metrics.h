@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ingest/scrape/exposition.h"
+#include "query/cache/cache.h"
 #include "server/request.h"
 
 typedef enum SelfKind { SELF_COUNTER, SELF_GAUGE, SELF_HISTOGRAM } SelfKind;
@@ -22,6 +23,7 @@ typedef struct Snapshot {
     SeriesState series;  // of all tenants together
     HttpStats http;
     WorkerState workers;
+    QueryCacheState query_cache;
     ScraperState scrape;
     ListenState listen;
     size_t tenants;

@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "os/random.h"
+#include "query/cache/cache.h"
 #include "server/grpc.h"
 #include "server/serve.h"
 
@@ -274,6 +275,7 @@ void server_set_query(Server *server, ServerQuerySettings query) {
                                                  [SPENDING_BYTES] = query.tenant_bytes,
                                                  [SPENDING_TIME] = query.tenant_ms}});
     atomic_store(&server->query_stable_only, query.stable_only);
+    query_cache_resize(server->query_cache, query.cache_bytes);
     atomic_store(&server->admin_api, query.admin_api);
 }
 
@@ -293,6 +295,7 @@ bool server_start(const ServerOptions *options, Server **out, Error *err) {
     atomic_store(&server->spread, seed);
     atomic_store(&server->reload_ok, true);
     atomic_store(&server->reloaded_ms, options->started_ms);
+    server->query_cache = query_cache_new(0);
     server_set_query(server, options->query);
     StoreState state;
     store_state(options->store, &state);
@@ -306,6 +309,8 @@ bool server_start(const ServerOptions *options, Server **out, Error *err) {
         .age_max_ms = options->queue.age_ms > 0 ? options->queue.age_ms : QUEUE_AGE_MS,
     };
     TRY(worker_pool_start(workers, &server->workers, err));
+    int threads = options->query_threads > 0 ? options->query_threads : thread_core_count();
+    TRY(query_pool_start(threads - 1, &server->query_pool, err));
     HttpServerOptions http = {
         .clock = options->clock,
         .addresses = options->addresses,
@@ -337,6 +342,8 @@ void server_free(Server **handle) {
     Server *server = TAKE(*handle);
     server_stop(server, 0);
     worker_pool_stop(&server->workers);
+    query_pool_stop(&server->query_pool);
+    query_cache_free(&server->query_cache);
     http_server_free(&server->http);
     host_processes_free(&server->processes);
     mutex_end(&server->processes_lock);

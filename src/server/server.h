@@ -33,6 +33,7 @@ typedef struct ServerQuerySettings {
     int64_t lookback_ms;   // 0: five minutes
     int64_t memory_bytes;  // of one query; 0: an eighth of the query budget
     int64_t samples_max;   // 0: none
+    int64_t cache_bytes;   // of kept answers; 0: none are kept
     int64_t bytes_max;     // of blocks; 0: none
     int64_t slow_ms;       // longer ones are logged; 0: none
     // Of all queries of a tenant: memory at a time (0: three quarters of the query budget), and
@@ -94,6 +95,7 @@ typedef struct ServerOptions {
     size_t address_count;
     int loop_count;    // 0: one per core
     int worker_count;  // queries that one tenant may run at a time; 0: one per core
+    int query_threads;  // of one query; 0: one per core
     ServerQueueSettings queue;
     HttpLimits limits;
     TlsServer *tls;  // made for the number of loops; NULL: plain

@@ -3,9 +3,8 @@
 // Batches of the input are folded into one set of columns per group as they come, so that memory
 // follows the result.
 
-#include "query/exec/exec.h"
-
 #include "base/assert.h"
+#include "query/exec/shard.h"
 
 // The native histograms of one step of a group (sum and avg).
 typedef struct HistogramFold {
@@ -26,20 +25,45 @@ typedef struct Group {
     struct Group *next;
 } Group;
 
-typedef struct Aggregate {
-    Operator operator;
-    Operator *inner;
-    Map groups;
+// Groups that series, or other groups, are folded into: those of the aggregation, or of a shard.
+typedef struct Groups {
+    Exec *exec;
+    const Expr *expr;
+    Steps steps;
+    Arena *arena, *scratch;
+    Map by_labels;
     Group *first;
     Group **end;
+    _Atomic bool *abandoned;  // of a shard: set where it met what shards cannot do; else NULL
+    Group *last;              // of the last series: neighbours often share it
+} Groups;
+
+typedef struct Aggregate {
+    Operator operator;
+    Operator *inner;  // NULL: in shards
+    Shards *shards;
+    Groups groups;
+    Groups *partial;  // of each shard
     Group *emit;
     bool folded;
+    _Atomic bool abandoned;
 } Aggregate;
 
-static Group *group_make(Aggregate *aggregate, Labels labels) {
-    Arena *arena = &aggregate->operator.keep;
-    Steps steps = aggregate->operator.steps;
-    AggregateOp op = aggregate->operator.expr->as.aggregate.op;
+static void groups_begin(Groups *groups, Exec *exec, const Expr *expr, Steps steps, Arena *arena,
+                         Arena *scratch) {
+    *groups = (Groups){.exec = exec,
+                       .expr = expr,
+                       .steps = steps,
+                       .arena = arena,
+                       .scratch = scratch,
+                       .by_labels = map_begin(arena, exec->hash_key)};
+    groups->end = &groups->first;
+}
+
+static Group *group_make(Groups *groups, Labels labels) {
+    Arena *arena = groups->arena;
+    Steps steps = groups->steps;
+    AggregateOp op = groups->expr->as.aggregate.op;
     Group *group = arena_push(arena, Group);
     group->labels.wire = bytes_copy(labels.wire, arena);
     group->value = column_new(arena, steps);
@@ -48,24 +72,33 @@ static Group *group_make(Aggregate *aggregate, Labels labels) {
     if (counts) group->count = arena_push_array(arena, double, steps.count);
     if (counts || op == AGG_SUM) group->rest = arena_push_array(arena, double, steps.count);
     if (op == AGG_AVG) group->incremental = arena_push_array(arena, uint8_t, steps.count);
-    *aggregate->end = group;
-    aggregate->end = &group->next;
+    *groups->end = group;
+    groups->end = &group->next;
     return group;
 }
 
-static Group *group_of(Aggregate *aggregate, Labels series) {
-    const Expr *expr = aggregate->operator.expr;
-    Exec *exec = aggregate->operator.exec;
-    Arena *arena = &aggregate->operator.batch;
-    if (!expr->as.aggregate.without && expr->as.aggregate.labels.count == 0) {
-        return aggregate->first != NULL ? aggregate->first : group_make(aggregate, LABELS_NONE);
-    }
+static bool is_one_group(const Expr *expr) {
+    return !expr->as.aggregate.without && expr->as.aggregate.labels.count == 0;
+}
+
+static Group *group_with(Groups *groups, Labels labels) {
+    if (is_one_group(groups->expr))
+        return groups->first != NULL ? groups->first : group_make(groups, LABELS_NONE);
+    if (groups->last != NULL && labels_equal(groups->last->labels, labels)) return groups->last;
+    void **slot = map_put(&groups->by_labels, bytes_text(labels.wire));
+    if (*slot == NULL) *slot = group_make(groups, labels);
+    return groups->last = *slot;
+}
+
+static Group *group_of(Groups *groups, Labels series) {
+    const Expr *expr = groups->expr;
+    Exec *exec = groups->exec;
+    Arena *arena = groups->scratch;
+    if (is_one_group(expr)) return group_with(groups, LABELS_NONE);
     Labels labels = expr->as.aggregate.without
                         ? labels_remove(exec, series, expr->as.aggregate.labels, true, arena)
-                        : labels_keep(exec, series, expr->as.aggregate.labels, arena);
-    void **slot = map_put(&aggregate->groups, bytes_text(labels.wire));
-    if (*slot == NULL) *slot = group_make(aggregate, labels);
-    return *slot;
+                        : labels_keep_view(exec, series, expr->as.aggregate.labels);
+    return group_with(groups, labels);
 }
 
 // ---- Folding one series into its group ----
@@ -179,16 +212,16 @@ static void finish(AggregateOp op, Group *group, size_t steps) {
 
 // ---- Native histograms ----
 
-static void fold_one(Aggregate *aggregate, HistogramFold *fold, const Histogram *histogram,
+static void fold_one(Groups *groups, HistogramFold *fold, const Histogram *histogram,
                      Labels labels) {
-    Exec *exec = aggregate->operator.exec;
-    const Expr *expr = aggregate->operator.expr;
+    Exec *exec = groups->exec;
+    const Expr *expr = groups->expr;
     fold->resets |= histogram->reset_hint == HISTOGRAM_RESET_YES;
     fold->no_resets |= histogram->reset_hint == HISTOGRAM_RESET_NO;
     if (fold->mixed_schemas) return;
     if (!fold->any) {
         fold->any = true;
-        histogram_mean_begin(&fold->mean, histogram, &aggregate->operator.keep);
+        histogram_mean_begin(&fold->mean, histogram, groups->arena);
         return;
     }
     bool added = expr->as.aggregate.op == AGG_AVG
@@ -199,19 +232,22 @@ static void fold_one(Aggregate *aggregate, HistogramFold *fold, const Histogram 
     note_mixed_schemas(exec, expr->as.aggregate.expr->range, labels);
 }
 
-static bool fold_histograms(Aggregate *aggregate, Group *group, const StepSeries *series,
-                            Error *err) {
-    Arena *arena = &aggregate->operator.keep;
-    size_t steps = aggregate->operator.steps.count;
-    AggregateOp op = aggregate->operator.expr->as.aggregate.op;
+static bool fold_histograms(Groups *groups, Group *group, const StepSeries *series, Error *err) {
+    Arena *arena = groups->arena;
+    size_t steps = groups->steps.count;
+    AggregateOp op = groups->expr->as.aggregate.op;
     bool sums = op == AGG_SUM || op == AGG_AVG;
+    if (sums && groups->abandoned != NULL) {  // of a shard: sums of these are not put together
+        atomic_store(groups->abandoned, true);
+        return error_set(err, ERROR_UNSUPPORTED, "native histograms are not folded in shards");
+    }
     if (sums && group->histograms == NULL)
         group->histograms = arena_push_array(arena, HistogramFold, steps);
     for (size_t i = 0; i < steps; i++) {
         if (series->histograms[i] == NULL) continue;
         if (sums) {
-            fold_one(aggregate, &group->histograms[i], series->histograms[i], series->labels);
-            TRY(exec_tick_histograms(aggregate->operator.exec, i, err));
+            fold_one(groups, &group->histograms[i], series->histograms[i], series->labels);
+            TRY(exec_tick_histograms(groups->exec, i, err));
         } else if (op == AGG_GROUP) {
             group->value[i] = 1;
         } else if (op == AGG_COUNT) {
@@ -226,14 +262,13 @@ static bool ignores_histograms(AggregateOp op) {
     return op == AGG_MIN || op == AGG_MAX || op == AGG_STDDEV || op == AGG_STDVAR;
 }
 
-static void ignore_histograms(Aggregate *aggregate, StepSeries *series) {
-    const Expr *expr = aggregate->operator.expr;
+static void ignore_histograms(Groups *groups, StepSeries *series) {
+    const Expr *expr = groups->expr;
     bool any = false;
-    for (size_t i = 0; i < aggregate->operator.steps.count; i++)
-        any |= series->histograms[i] != NULL;
+    for (size_t i = 0; i < groups->steps.count; i++) any |= series->histograms[i] != NULL;
     series->histograms = NULL;
     if (any)
-        note_ignored_in_aggregation(aggregate->operator.exec, expr->as.aggregate.expr->range,
+        note_ignored_in_aggregation(groups->exec, expr->as.aggregate.expr->range,
                                     aggregate_op_name(expr->as.aggregate.op));
 }
 
@@ -262,35 +297,174 @@ static const Histogram **finish_histograms(Aggregate *aggregate, Group *group) {
     return out;
 }
 
-static bool fold_all(Aggregate *aggregate, Error *err) {
-    size_t steps = aggregate->operator.steps.count;
-    AggregateOp op = aggregate->operator.expr->as.aggregate.op;
+static bool fold_all(Groups *groups, Operator *inner, Error *err) {
+    size_t steps = groups->steps.count;
+    AggregateOp op = groups->expr->as.aggregate.op;
     Fold fold = folds[op];
     StepBatch batch;
     do {
-        TRY(operator_next(aggregate->inner, &batch, err));
+        TRY(operator_next(inner, &batch, err));
         for (size_t i = 0; i < batch.count; i++) {
             StepSeries *series = &batch.at[i];
             if (series->histograms != NULL && ignores_histograms(op))
-                ignore_histograms(aggregate, series);
-            if (series_is_empty(series, aggregate->operator.steps)) continue;
-            Group *group = group_of(aggregate, series->labels);
+                ignore_histograms(groups, series);
+            if (series_is_empty(series, groups->steps)) continue;
+            Group *group = group_of(groups, series->labels);
             // A name that is still to be dropped goes for the group when any member drops it.
             group->drop_name |= series->drop_name;
             fold(group, series->values, steps);
-            if (series->histograms != NULL) TRY(fold_histograms(aggregate, group, series, err));
+            if (series->histograms != NULL) TRY(fold_histograms(groups, group, series, err));
         }
-        arena_clear(&aggregate->operator.batch);
+        arena_clear(groups->scratch);
     } while (batch.count > 0);
     return true;
+}
+
+// ---- Shards: each folds by itself, then their groups are put together in order ----
+
+static void unite_sum(Group *group, const Group *part, size_t steps) {
+    for (size_t i = 0; i < steps; i++) {
+        if (is_absent(part->value[i])) continue;
+        if (is_absent(group->value[i])) {
+            group->value[i] = part->value[i];
+            group->rest[i] = part->rest[i];
+            continue;
+        }
+        KahanSum sum = {group->value[i], group->rest[i]};
+        kahan_add(&sum, part->value[i]);
+        group->value[i] = sum.sum;
+        group->rest[i] = isinf(sum.sum) ? 0 : sum.rest + part->rest[i];
+    }
+}
+
+// The sum, or the mean as soon as the sum is too large for a double.
+static void unite_avg(Group *group, const Group *part, size_t steps) {
+    for (size_t i = 0; i < steps; i++) {
+        double before = group->count[i], more = part->count[i], all = before + more;
+        if (more == 0) continue;
+        group->count[i] = all;
+        if (before == 0) {
+            group->value[i] = part->value[i];
+            group->rest[i] = part->rest[i];
+            group->incremental[i] = part->incremental[i];
+            continue;
+        }
+        KahanSum sum = {group->value[i], group->rest[i]};
+        KahanSum other = {part->value[i], part->rest[i]};
+        if (!group->incremental[i] && !part->incremental[i]) {
+            KahanSum both = sum;
+            kahan_add(&both, other.sum);
+            if (!isinf(both.sum)) {
+                group->value[i] = both.sum;
+                group->rest[i] = both.rest + other.rest;
+                continue;
+            }
+        }
+        double by = group->incremental[i] ? before / all : 1 / all;
+        double other_by = part->incremental[i] ? more / all : 1 / all;
+        sum = (KahanSum){sum.sum * by, sum.rest * by};
+        kahan_add(&sum, other.sum * other_by);
+        group->value[i] = sum.sum;
+        group->rest[i] = isinf(sum.sum) ? 0 : sum.rest + other.rest * other_by;
+        group->incremental[i] = 1;
+    }
+}
+
+static void unite_count(Group *group, const Group *part, size_t steps) {
+    for (size_t i = 0; i < steps; i++) {
+        if (is_absent(part->value[i])) continue;
+        group->value[i] =
+            is_absent(group->value[i]) ? part->value[i] : group->value[i] + part->value[i];
+    }
+}
+
+// Means and sums of squares of two parts (Chan, Golub, LeVeque).
+static void unite_spread(Group *group, const Group *part, size_t steps) {
+    for (size_t i = 0; i < steps; i++) {
+        double before = group->count[i], more = part->count[i], all = before + more;
+        if (more == 0) continue;
+        group->count[i] = all;
+        if (before == 0) {
+            group->value[i] = part->value[i];
+            group->rest[i] = part->rest[i];
+            continue;
+        }
+        double delta = part->value[i] - group->value[i];
+        group->value[i] += delta * (more / all);
+        group->rest[i] += part->rest[i] + delta * delta * (before * more / all);
+    }
+}
+
+static void unite(AggregateOp op, Group *group, const Group *part, size_t steps) {
+    group->drop_name |= part->drop_name;
+    switch ((int)op) {
+        case AGG_SUM:
+            unite_sum(group, part, steps);
+            return;
+        case AGG_AVG:
+            unite_avg(group, part, steps);
+            return;
+        case AGG_COUNT:
+            unite_count(group, part, steps);
+            return;
+        case AGG_STDDEV:
+        case AGG_STDVAR:
+            unite_spread(group, part, steps);
+            return;
+        default:  // extremes, and group: the same again
+            folds[op](group, part->value, steps);
+            return;
+    }
+}
+
+static bool fold_shard(void *context, Exec *exec, size_t shard, Error *err) {
+    Aggregate *aggregate = context;
+    const Expr *expr = aggregate->operator.expr;
+    Operator *inner;
+    TRY(operator_open(exec, expr->as.aggregate.expr, aggregate->operator.steps, &inner, err));
+    // The arena of the operator is charged and dies with the shard.
+    Arena *scratch = arena_push(exec->arena, Arena);
+    groups_begin(&aggregate->partial[shard], exec, expr, aggregate->operator.steps, exec->arena,
+                 scratch);
+    aggregate->partial[shard].abandoned = &aggregate->abandoned;
+    bool folded = fold_all(&aggregate->partial[shard], inner, err);
+    arena_free(scratch);
+    return folded;
+}
+
+static bool unite_shard(void *context, size_t shard, Error *err) {
+    (void)err;
+    Aggregate *aggregate = context;
+    AggregateOp op = aggregate->operator.expr->as.aggregate.op;
+    for (Group *part = aggregate->partial[shard].first; part != NULL; part = part->next)
+        unite(op, group_with(&aggregate->groups, part->labels), part,
+              aggregate->operator.steps.count);
+    return true;
+}
+
+static bool fold_everything(Aggregate *aggregate, Error *err) {
+    if (aggregate->inner != NULL) return fold_all(&aggregate->groups, aggregate->inner, err);
+    aggregate->partial =
+        arena_push_array(&aggregate->operator.keep, Groups, shards_count(aggregate->shards));
+    Exec *exec = aggregate->operator.exec;
+    uint64_t samples = exec->samples;
+    bool ran = shards_run(aggregate->shards, fold_shard, unite_shard, aggregate, false, err);
+    if (ran || !atomic_load(&aggregate->abandoned)) return ran;
+    // Native histograms turned up: everything anew, in one piece.
+    exec->samples = samples;
+    const Expr *expr = aggregate->operator.expr;
+    groups_begin(&aggregate->groups, exec, expr, aggregate->operator.steps,
+                 &aggregate->operator.keep, &aggregate->operator.batch);
+    TRY(shards_open_whole(aggregate->shards, expr->as.aggregate.expr, &aggregate->inner, err));
+    return fold_all(&aggregate->groups, aggregate->inner, err);
 }
 
 static bool aggregate_next(Operator *operator, StepBatch * out, Error *err) {
     Aggregate *aggregate = (Aggregate *)operator;
     if (!aggregate->folded) {
-        TRY(fold_all(aggregate, err));
+        TRY(fold_everything(aggregate, err));
         aggregate->folded = true;
-        aggregate->emit = aggregate->first;
+        aggregate->emit = aggregate->groups.first;
     }
     size_t rows = batch_rows(operator->steps);
     out->at = arena_push_array_raw(&operator->batch, StepSeries, rows);
@@ -307,13 +481,17 @@ static bool aggregate_next(Operator *operator, StepBatch * out, Error *err) {
 
 bool aggregate_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, Error *err) {
     Aggregate *aggregate = operator_new(exec, Aggregate, expr, steps, aggregate_next);
-    aggregate->groups = map_begin(&aggregate->operator.keep, exec->hash_key);
-    aggregate->end = &aggregate->first;
+    groups_begin(&aggregate->groups, exec, expr, steps, &aggregate->operator.keep,
+                 &aggregate->operator.batch);
     aggregate->operator.one_name = true;  // groups differ in the labels that are left
     for (size_t i = 0; i < expr->as.aggregate.labels.count && !expr->as.aggregate.without; i++) {
         if (text_equal(expr->as.aggregate.labels.at[i], LABEL_NAME))
             aggregate->operator.one_name = false;
     }
     *out = &aggregate->operator;
-    return operator_open(exec, expr->as.aggregate.expr, steps, &aggregate->inner, err);
+    const Expr *over = expr->as.aggregate.expr;
+    TRY(shards_open(exec, over, steps, &aggregate->shards, err));
+    if (aggregate->shards == NULL) return operator_open(exec, over, steps, &aggregate->inner, err);
+    if (shards_count(aggregate->shards) > 1) return true;
+    return shards_open_whole(aggregate->shards, over, &aggregate->inner, err);
 }

@@ -1,11 +1,10 @@
 // Binary operators: of two numbers, of a vector and a scalar, of two vectors matched by their
 // labels.
 
-#include "query/exec/exec.h"
-
 #include <stdio.h>
 
 #include "base/assert.h"
+#include "query/exec/shard.h"
 
 double binary_value(BinaryOp op, double left, double right) {
     switch (op) {
@@ -140,6 +139,7 @@ typedef struct MatchGroup {
 typedef struct Matching {
     Operator operator;
     Operator *left, *right;
+    Shards *narrowed;  // the right side, to be read once the left is known; NULL: `right`
     const VectorMatching *rule;
     MatchGroup *first;
     MatchGroup **end;
@@ -426,6 +426,52 @@ static bool match_groups(Matching *matching, const uint8_t *many_any, StepBatch 
     return true;
 }
 
+// ---- Reading of the right side only what can match ----
+
+// Labels tell which of its series have a partner. Where several share a group they are read all
+// the same, as they may not, wherever the left has a value (check_one_side).
+static bool can_narrow(const VectorMatching *rule) {
+    if (!rule->on || rule->fills_left || rule->fills_right) return false;
+    for (size_t i = 0; i < rule->labels.count; i++) {
+        // The name and what goes with it may be dropped on the way.
+        if (text_starts_with(rule->labels.at[i], TEXT("__"))) return false;
+    }
+    return rule->card == CARD_ONE_TO_ONE || rule->card == CARD_MANY_TO_ONE;
+}
+
+static bool collect_whole(Matching *matching, StepBatch *out, Error *err) {
+    TRY(shards_gather(matching->narrowed, matching->operator.expr->as.binary.right,
+                      &matching->right, err));
+    return operator_collect(matching->right, &matching->operator.keep, out, err);
+}
+
+static bool collect_narrowed(Matching *matching, StepBatch left, StepBatch *out, Error *err) {
+    static char on_left, once, twice;
+    Exec *exec = matching->operator.exec;
+    Texts names = matching->rule->labels;
+    SeriesFoundList *found = shards_found(matching->narrowed);
+    if (left.count > found->count / 2) return collect_whole(matching, out, err);
+    AUTO(arena_free) Arena scratch = {0};
+    Map seen = map_begin(&scratch, exec->hash_key);
+    for (size_t i = 0; i < left.count; i++) {
+        Labels labels = labels_keep_view(exec, left.at[i].labels, names);
+        *map_put(&seen, bytes_text(labels.wire)) = &on_left;
+    }
+    for (size_t i = 0; i < found->count; i++) {
+        Labels labels = labels_keep_view(exec, found->at[i].labels, names);
+        void **slot = map_put(&seen, bytes_text(labels.wire));
+        if (*slot != &on_left) *slot = *slot == NULL ? &once : &twice;
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < found->count; i++) {
+        Labels labels = labels_keep_view(exec, found->at[i].labels, names);
+        if (map_get(&seen, bytes_text(labels.wire)) != &once) found->at[kept++] = found->at[i];
+    }
+    found->count = kept;
+    shards_narrowed(matching->narrowed);
+    return collect_whole(matching, out, err);
+}
+
 static bool has_histograms(StepBatch batch) {
     for (size_t i = 0; i < batch.count; i++) {
         if (batch.at[i].histograms != NULL) return true;
@@ -439,7 +485,11 @@ static bool matching_next(Operator *operator, StepBatch * out, Error *err) {
     matching->done = true;
     StepBatch left, right;
     TRY(operator_collect(matching->left, &operator->keep, &left, err));
-    TRY(operator_collect(matching->right, &operator->keep, &right, err));
+    if (matching->narrowed != NULL) {
+        TRY(collect_narrowed(matching, left, &right, err));
+    } else {
+        TRY(operator_collect(matching->right, &operator->keep, &right, err));
+    }
     matching->any_histograms = binary_op_is_trim(operator->expr->as.binary.op) ||
                                has_histograms(left) || has_histograms(right);
     bool swapped = matching->rule->card == CARD_ONE_TO_MANY;
@@ -461,7 +511,11 @@ bool binary_vector_open(Exec *exec, const Expr *expr, Steps steps, Operator **ou
     matching->rule = &expr->as.binary.matching;
     matching->end = &matching->first;
     TRY(operator_open(exec, expr->as.binary.left, steps, &matching->left, err));
-    TRY(operator_open(exec, expr->as.binary.right, steps, &matching->right, err));
     *out = &matching->operator;
+    if (can_narrow(matching->rule)) {
+        TRY(shards_open(exec, expr->as.binary.right, steps, &matching->narrowed, err));
+        if (matching->narrowed != NULL) return true;
+    }
+    TRY(operator_open(exec, expr->as.binary.right, steps, &matching->right, err));
     return true;
 }

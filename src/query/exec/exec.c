@@ -31,6 +31,8 @@ void exec_close(Exec *exec) {
     builder_free(&exec->wire);
     if (exec->request->memory != NULL) budget_release(exec->request->memory, exec->charged);
     exec->charged = 0;
+    if (exec->whole != NULL) atomic_fetch_sub(&exec->whole->shard_bytes, exec->published);
+    exec->published = 0;
 }
 
 // What the query holds now: the arenas of its operators, and what it added to the request's arena.
@@ -54,10 +56,19 @@ bool exec_tick(Exec *exec, Error *err) {
                          "query timed out: it ran longer than its limit of time (query.timeout); "
                          "ask for less time, fewer series or a longer step");
     }
-    int64_t used = memory_used(exec);
+    int64_t own = memory_used(exec);
+    int64_t used = own + atomic_load(&exec->shard_bytes);
+    if (exec->whole != NULL) {
+        int64_t more = own - exec->published;
+        used = atomic_load(&exec->whole->shard_base) +
+               atomic_fetch_add(&exec->whole->shard_bytes, more) + more;
+        exec->published = own;
+    }
     exec->memory_peak = MAX(exec->memory_peak, used);
     if (request->progress != NULL) {
-        atomic_store_explicit(&request->progress->samples, exec->samples, memory_order_relaxed);
+        const Exec *whole = exec->whole == NULL ? exec : exec->whole;
+        uint64_t samples = whole->samples + atomic_load(&whole->shard_samples);
+        atomic_store_explicit(&request->progress->samples, samples, memory_order_relaxed);
         atomic_store_explicit(&request->progress->memory_bytes, used, memory_order_relaxed);
     }
     if (exec->memory_max > 0 && used > exec->memory_max) {
@@ -66,12 +77,43 @@ bool exec_tick(Exec *exec, Error *err) {
                          "bytes); ask for fewer series or steps",
                          (long long)exec->memory_max);
     }
-    if (request->memory == NULL || used <= exec->charged) return true;
+    if (request->memory == NULL || own <= exec->charged) return true;
     // In pieces of a MiB, so that small queries do not fight over the counter.
-    int64_t more = ((used - exec->charged) / MB + 1) * MB;
+    int64_t more = ((own - exec->charged) / MB + 1) * MB;
     TRY(budget_reserve(request->memory, more, err));
     exec->charged += more;
     return true;
+}
+
+static bool samples_fit(const Exec *exec, uint64_t samples, Error *err) {
+    int64_t most = exec->request->limits.samples_max;
+    if (most <= 0 || samples <= (uint64_t)most) return true;
+    return error_set(err, ERROR_TOO_COSTLY,
+                     "query processing would load too many samples into memory in query "
+                     "execution (limit %lld)",
+                     (long long)most);
+}
+
+bool exec_count_samples(Exec *exec, uint64_t more, Error *err) {
+    enum { FLUSH_SAMPLES = 65536, FLUSHES_MIN = 16 };
+    exec->samples += more;
+    if (exec->whole == NULL) return samples_fit(exec, exec->samples, err);
+    int64_t most = exec->request->limits.samples_max;
+    uint64_t enough =
+        most > 0 ? MIN((uint64_t)most / FLUSHES_MIN, (uint64_t)FLUSH_SAMPLES) : FLUSH_SAMPLES;
+    return exec->samples <= enough || exec_samples_flush(exec, err);
+}
+
+bool exec_samples_flush(Exec *shard, Error *err) {
+    Exec *whole = shard->whole;
+    uint64_t more = shard->samples;
+    shard->samples = 0;
+    uint64_t all = atomic_fetch_add(&whole->shard_samples, more) + more + whole->samples;
+    return samples_fit(shard, all, err);
+}
+
+void exec_shards_base(Exec *whole) {
+    atomic_store(&whole->shard_base, memory_used(whole));
 }
 
 int64_t exec_memory_max(const Exec *exec) {
@@ -170,6 +212,21 @@ void exec_note(Exec *exec, NoteKind kind, SourceRange range, const char *format,
     } else {
         arena_reset_to(exec->arena, before);
     }
+}
+
+static void take_notes(Exec *whole, const Text *notes, size_t count, NoteKind kind) {
+    __typeof__(&whole->warnings) list =
+        kind == NOTE_WARNING ? &whole->warnings : (void *)&whole->infos;
+    for (size_t i = 0; i < count && list->count < NOTES_MAX; i++) {
+        bool known = false;
+        for (size_t j = 0; j < list->count; j++) known |= text_equal(list->at[j], notes[i]);
+        if (!known) *array_add(list) = text_copy(notes[i], whole->arena);
+    }
+}
+
+void exec_take_notes(Exec *whole, const Exec *shard) {
+    take_notes(whole, shard->warnings.at, shard->warnings.count, NOTE_WARNING);
+    take_notes(whole, shard->infos.at, shard->infos.count, NOTE_INFO);
 }
 
 Text number_shown(double value, Arena *arena) {

@@ -55,7 +55,17 @@ typedef struct StepBatch {
 
 typedef struct Operator Operator;
 
-typedef struct Exec {
+typedef struct Exec Exec;
+
+// Series that a selector found; the view and the list belong to someone else.
+typedef struct Selection {
+    SeriesView *view;
+    const SeriesFound *at;
+    size_t count;
+    bool one_name;  // dropping the name makes no two label sets equal
+} Selection;
+
+struct Exec {
     SeriesStore *store;
     const QueryRequest *request;
     Text text;
@@ -75,7 +85,13 @@ typedef struct Exec {
     SeriesMeter meter;       // of what is read from blocks
     Builder wire;            // scratch for label bytes
     QueryPlanNode *opening;  // the node whose operators are being made; NULL: nothing is measured
-} Exec;
+    const Selection *given;  // what the next selector reads, instead of asking itself; or NULL
+    Exec *whole;             // of a shard: the query it belongs to; else NULL
+    int64_t published;       // of a shard: its bytes that stand in the query's `shard_bytes`
+    // Of a query whose shards run: what it held when they began, what they hold and have read.
+    _Atomic int64_t shard_base, shard_bytes;
+    _Atomic uint64_t shard_samples;
+};
 
 // What one instance of an operator did. Each is counted by the thread that pulls it, and added up
 // when the query ends.
@@ -108,6 +124,13 @@ void *operator_make(Exec *exec, size_t size, const Expr *expr, Steps steps,
 // Once per batch: cancelled? out of time? over a memory limit?
 must_use bool exec_tick(Exec *exec, Error *err);
 void exec_close(Exec *exec);
+// Samples that were read. TOO_COSTLY beyond the limit; a shard counts into its query now and then,
+// and when it has done (flush).
+must_use bool exec_count_samples(Exec *exec, uint64_t more, Error *err);
+must_use bool exec_samples_flush(Exec *shard, Error *err);
+// While shards run, by whoever may touch the query: its own memory anew; annotations of a shard.
+void exec_shards_base(Exec *whole);
+void exec_take_notes(Exec *whole, const Exec *shard);
 
 // The same where a loop makes histograms, one of which may be large: each 64th look.
 static inline bool exec_tick_histograms(Exec *exec, size_t i, Error *err) {
@@ -215,6 +238,8 @@ must_use bool scalar_eval(Exec *exec, const Expr *expr, Steps steps, Arena *aren
 
 Labels labels_without_name(Exec *exec, Labels labels, Arena *arena);  // nor __type__ and __unit__
 Labels labels_keep(Exec *exec, Labels labels, Texts names, Arena *arena);
+// The same without a copy: until the next call for this Exec, or as long as `labels`.
+Labels labels_keep_view(Exec *exec, Labels labels, Texts names);
 Labels labels_remove(Exec *exec, Labels labels, Texts names, bool name_too,
                      Arena *arena);  // `__name__` too
 Labels labels_set(Exec *exec, Labels labels, Text name, Text value,
@@ -223,6 +248,13 @@ void series_drop_name(Exec *exec, StepSeries *series, Arena *arena);  // now, or
 
 // ---- The operators, one file each ----
 
+// Asks the store for the series of a selector, over all the time that it may look at. The view is
+// the caller's to close, also after an error.
+must_use bool selection_find(Exec *exec, const Expr *selector, Steps steps, Arena *arena,
+                             SeriesView **view, SeriesFoundList *out, bool *one_name, Error *err);
+bool selector_one_name(const Expr *selector);  // does it fix the name?
+void selector_span(const Exec *exec, const Expr *selector, Steps steps, int64_t *from_ms,
+                   int64_t *to_ms);
 must_use bool select_open(Exec *exec, const Expr *expr, Steps steps, bool timestamps,
                           Operator **out, Error *err);
 must_use bool range_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error *err);
@@ -247,6 +279,9 @@ must_use bool binary_scalar_open(Exec *exec, const Expr *expr, Steps steps, Oper
 must_use bool binary_vector_open(Exec *exec, const Expr *expr, Steps steps, Operator **out,
                                  Error *err);
 must_use bool set_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, Error *err);
+
+// A chain over one selector in shards (shard.h), as one operator; *out NULL where it is none.
+must_use bool gather_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, Error *err);
 
 // Puts equal label sets together; where two of them have values at one step, it is an error.
 Operator *unique_open(Exec *exec, Operator *inner);

@@ -47,28 +47,28 @@ static Text shape_of(Test *t, ScriptStore *store, QueryRequest request) {
 TEST(a_plan_names_its_nodes_and_counts_what_they_gave) {
     ScriptStore store;
     begin(t, &store);
-    check_text(t, TEXT("r_total 4/4/62"), shape_of(t, &store, AT("r_total")));
+    check_text(t, TEXT("r_total 4/4/4"), shape_of(t, &store, AT("r_total")));
     check_text(t, TEXT("sum by (job) 2/8/0 (rate 4/13/0 (r_total[1m] 4/50/50))"),
                shape_of(t, &store, RANGED("sum by (job) (rate(r_total[1m]))")));
     // Parentheses and plus signs are no nodes; a number is said with its operator. Sorting over time
     // leaves the order, but takes native histograms away.
-    check_text(t, TEXT("2 * 1/1/0 (abs 1/1/0 (r_total{job=\"a\", i=\"2\"} 1/1/20))"),
+    check_text(t, TEXT("2 * 1/1/0 (abs 1/1/0 (r_total{job=\"a\", i=\"2\"} 1/1/1))"),
                shape_of(t, &store, AT("2 * (+abs((r_total{job=\"a\",i=\"2\"})))")));
     check_text(t, TEXT("sort 1/4/0 (r_total{i=\"2\"} 1/4/21)"),
                shape_of(t, &store, RANGED("sort(r_total{i=\"2\"})")));
     // What a scalar is made of.
-    check_text(t, TEXT("> 4/4/0 (scalar 1/1/0 (count 1/1/0 (h 1/1/10)); r_total 4/4/62)"),
+    check_text(t, TEXT("> 4/4/0 (scalar 1/1/0 (count 1/1/0 (h 1/1/1)); r_total 4/4/4)"),
                shape_of(t, &store, AT("r_total > scalar(count(h))")));
     // A subquery, with the range behind it.
     check_text(t, TEXT("max_over_time 1/1/0 ([1m:15s] 1/4/0 (r_total{i=\"2\"} 1/4/21))"),
                shape_of(t, &store, AT("max_over_time(r_total{i=\"2\"}[1m:15s])")));
     // Both sides of a join; the labels that are dropped make a second operator of the same node.
     check_text(
-        t, TEXT("/ on (i) group_left () 4/4/0 (r_total 4/4/62; sum by (i) 3/3/0 (r_total 4/4/62))"),
+        t, TEXT("/ on (i) group_left () 4/4/0 (r_total 4/4/4; sum by (i) 3/3/0 (r_total 4/4/4))"),
         shape_of(t, &store, AT("r_total / on (i) group_left () sum by (i) (r_total)")));
     check_text(t, TEXT("quantile_over_time(0.5, …) 4/4/0 (r_total[1m] 4/14/14)"),
                shape_of(t, &store, AT("quantile_over_time(0.5, r_total[1m])")));
-    check_text(t, TEXT("topk by (job) (1, …) 2/2/0 (r_total 4/4/62)"),
+    check_text(t, TEXT("topk by (job) (1, …) 2/2/0 (r_total 4/4/4)"),
                shape_of(t, &store, AT("topk by (job) (1, r_total)")));
     check_text(t, TEXT("7 1/1/0"), shape_of(t, &store, AT("7")));
     check_text(t, TEXT("\"a\" 0/0/0"), shape_of(t, &store, AT("\"a\"")));
@@ -125,11 +125,11 @@ TEST(a_query_that_fails_shows_how_far_it_came) {
     QueryRequest request = AT("sum(r_total) + sum(h)");
     request.clock = clock_system();
     request.measure = true;
-    request.limits.samples_max = 65;  // r_total has 62
+    request.limits.samples_max = 4;  // one of each series of r_total
     QueryResult result;
     check_error(t, query_run(store.store, &request, t->arena, &result, NULL, t->err),
                 ERROR_TOO_COSTLY);
-    check(t, result.stats.samples > 65 && result.plan->first->first->first->samples == 62);
+    check(t, result.stats.samples > 4 && result.plan->first->first->first->samples == 4);
     request.text = TEXT("sum(");
     check_error(t, query_run(store.store, &request, t->arena, &result, NULL, t->err),
                 ERROR_BAD_INPUT);
@@ -184,7 +184,8 @@ TEST(measuring_changes_no_answer) {
         if (!run_both(&store, builder_text(&query), i % 2 == 0 ? 0 : 10000, &arena, results, json))
             continue;
         ran++;
-        if (!text_equal(json[0], json[1]) || results[0].stats.samples != results[1].stats.samples)
+        // A join that is not measured may read less of its right side.
+        if (!text_equal(json[0], json[1]) || results[0].stats.samples > results[1].stats.samples)
             check_failed(t, __FILE__, __LINE__, "%.*s", TEXT_ARG(builder_text(&query)));
         // And it prints, as a line and as JSON.
         JsonWriter writer = json_writer_begin(&line);

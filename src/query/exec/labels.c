@@ -52,6 +52,32 @@ Labels labels_keep(Exec *exec, Labels labels, Texts names, Arena *arena) {
     return taken(exec, arena);
 }
 
+// Labels are canonical, so what is kept is pieces of the whole; most often one.
+Labels labels_keep_view(Exec *exec, Labels labels, Texts names) {
+    Bytes piece = BYTES_NONE;
+    bool built = false;
+    Label label;
+    Bytes rest = labels.wire, before = rest;
+    for (size_t found = 0; found < names.count && labels_next(&rest, &label); before = rest) {
+        if (!is_among(label.name, names)) continue;
+        found++;
+        Bytes one = {before.at, (size_t)(rest.at - before.at)};
+        if (!built && piece.len > 0 && piece.at + piece.len != one.at) {
+            builder_clear(&exec->wire);
+            builder_add(&exec->wire, bytes_text(piece));
+            built = true;
+        }
+        if (built) {
+            builder_add(&exec->wire, bytes_text(one));
+        } else if (piece.len == 0) {
+            piece = one;
+        } else {
+            piece.len += one.len;
+        }
+    }
+    return (Labels){built ? text_bytes(builder_text(&exec->wire)) : piece};
+}
+
 Labels labels_remove(Exec *exec, Labels labels, Texts names, bool name_too, Arena *arena) {
     builder_clear(&exec->wire);
     Label label;

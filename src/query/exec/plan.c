@@ -88,6 +88,11 @@ static bool expr_open(Exec *exec, const Expr *expr, Steps steps, Operator **out,
 }
 
 bool operator_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, Error *err) {
+    *out = NULL;
+    if (exec->given == NULL && exec->whole == NULL) {
+        TRY(gather_open(exec, expr, steps, out, err));
+        if (*out != NULL) return true;
+    }
     PlanOpening opening;
     plan_open(exec, expr, &opening);
     bool opened = expr_open(exec, expr, steps, out, err);

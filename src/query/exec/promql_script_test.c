@@ -36,6 +36,8 @@ static bool wants_delayed_names(Text file) {
 }
 
 typedef struct Tally {
+    QueryPool *pool;
+    size_t shard_series;
     size_t unknown;  // failures that are not in the table
     bool show_failed, show_unsupported;
 } Tally;
@@ -58,7 +60,11 @@ static bool run_file(Text folder, Text name, bool delayed_names, Tally *tally, S
     Bytes content;
     Text path = text_format(&arena, "%.*s/%.*s", TEXT_ARG(folder), TEXT_ARG(name));
     TRY(disk_read_whole(disk_real(), path, 4 * MB, &arena, &content, err));
-    *run = (ScriptRun){.report = report, .context = tally, .delayed_names = delayed_names};
+    *run = (ScriptRun){.report = report,
+                       .context = tally,
+                       .delayed_names = delayed_names,
+                       .pool = tally->pool,
+                       .shard_series = tally->shard_series};
     return script_run(run, name, bytes_text(content), err);
 }
 
@@ -108,6 +114,18 @@ TEST(names_dropped_at_once_give_the_same_results) {
     Tally tally = {.show_failed = true};
     run_folder(t, test_data_folder(t, "promql/tests"), false, &total, &tally);
     check_i64(t, 0, tally.unknown);
+}
+
+TEST(scripts_give_the_same_results_in_shards_of_one_series) {
+    QueryPool *pool;
+    check_ok(t, query_pool_start(2, &pool, t->err));
+    ScriptRun total = {0};
+    Tally tally = {.show_failed = true, .pool = pool, .shard_series = 1};
+    run_folder(t, TEXT("test/promql"), false, &total, &tally);
+    run_folder(t, test_data_folder(t, "promql/tests"), true, &total, &tally);
+    run_folder(t, test_data_folder(t, "promql/tests"), false, &total, &tally);
+    check_i64(t, 0, tally.unknown);
+    query_pool_stop(&pool);
 }
 
 TEST(the_example_of_every_function_gives_what_its_row_says) {
@@ -185,6 +203,7 @@ int main(int argc, char **argv) {
         CASE(our_own_scripts_pass_whole),
         CASE(what_is_supported_of_prometheus_scripts_gives_its_results),
         CASE(names_dropped_at_once_give_the_same_results),
+        CASE(scripts_give_the_same_results_in_shards_of_one_series),
         CASE(the_example_of_every_function_gives_what_its_row_says),
     };
     if (argc > 1 && text_equal(text_from_cstring(argv[1]), TEXT("--markdown")))

@@ -52,6 +52,8 @@ typedef struct Range {
     SourceRange matrix_range;
     double *params[2];
     int64_t first_end_ms, step_ms, range_ms;
+    char hinted[128];  // the name looked at last, when it is no longer than this
+    size_t hinted_len;
     bool once;  // all steps see the same window: one is computed and repeated
 } Range;
 
@@ -60,7 +62,9 @@ static void hint_counter(Range *range, Labels labels) {
     static const Text endings[] = {TEXT_INIT("_total"), TEXT_INIT("_sum"), TEXT_INIT("_count"),
                                    TEXT_INIT("_bucket")};
     Text name = labels_get(labels, LABEL_NAME);
-    if (name.len == 0) return;
+    if (name.len == 0 || text_equal(name, (Text){range->hinted, range->hinted_len})) return;
+    range->hinted_len = name.len <= sizeof range->hinted ? name.len : 0;
+    memcpy(range->hinted, name.at, range->hinted_len);
     for (size_t i = 0; i < COUNT(endings); i++) {
         if (text_ends_with(name, endings[i])) return;
     }

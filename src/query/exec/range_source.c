@@ -9,9 +9,9 @@ enum { SUBQUERY_STEP_MS = 60000, SUBQUERY_POINTS_MAX = 1 << 24, SUBQUERY_POINT_B
 struct RangeSource {
     Operator operator;  // for its arenas and its close; never pulled
     // Of a selector:
-    SeriesView *view;
+    SeriesView *view;  // NULL when what it reads was given to it
     SeriesCursor *cursor;
-    SeriesFoundList found;
+    Selection found;
     size_t at;
     SeriesColumns columns;
     int64_t from_ms, to_ms;
@@ -49,20 +49,17 @@ void range_windows(const Exec *exec, const Expr *matrix, Steps steps, int64_t *f
 
 static bool open_selector(RangeSource *source, const Expr *matrix, Error *err) {
     Exec *exec = source->operator.exec;
-    Matchers matchers = matrix->as.selector.matchers;
-    TRY(series_view_open(exec->store, source->from_ms, source->to_ms, &source->view, err));
-    series_view_meter(source->view, &exec->meter);
-    Texts damaged = series_view_warnings(source->view);
-    for (size_t i = 0; i < damaged.count; i++)
-        *array_add(&exec->warnings) = text_copy(damaged.at[i], exec->arena);
-    TRY(series_select(source->view, matchers, exec_series_max(exec), &source->operator.keep,
-                      &source->found, err));
-    exec->series += source->found.count;
-    source->cursor = series_cursor_open(source->view);
-    for (size_t i = 0; i < matchers.count; i++) {
-        source->operator.one_name |= matchers.at[i].kind == MATCH_EQUAL &&
-            text_equal(matchers.at[i].name, LABEL_NAME);
+    if (exec->given != NULL) {
+        source->found = *exec->given;
+        source->operator.one_name = exec->given->one_name;
+    } else {
+        SeriesFoundList found;
+        TRY(selection_find(exec, matrix, source->operator.steps, &source->operator.keep,
+                           &source->view, &found, &source->operator.one_name, err));
+        source->found =
+            (Selection){source->view, found.at, found.count, source->operator.one_name };
     }
+    source->cursor = series_cursor_open(source->found.view);
     return true;
 }
 
@@ -167,16 +164,10 @@ static bool next_selected(RangeSource *source, RangeSeries *out, bool *more, Err
         if (source->at % 64 == 0) TRY(exec_tick(exec, err));
         const SeriesFound *found = &source->found.at[source->at++];
         TRY(series_read(source->cursor, found, source->from_ms, source->to_ms, columns, err));
-        exec->samples += columns->count + columns->histograms;
-        source->operator.counted.samples += columns->count + columns->histograms;
+        size_t samples = columns->count + columns->histograms;
+        TRY(exec_count_samples(exec, samples, err));
+        source->operator.counted.samples += samples;
         source->operator.extra_bytes =(int64_t)(columns->capacity * 16);
-        if (exec->request->limits.samples_max > 0 &&
-            exec->samples > (uint64_t)exec->request->limits.samples_max) {
-            return error_set(err, ERROR_TOO_COSTLY,
-                             "query processing would load too many samples into memory in query "
-                             "execution (limit %lld)",
-                             (long long)exec->request->limits.samples_max);
-        }
         source->histogram_count = 0;
         if (columns->histograms > 0) {
             arena_clear(&source->operator.batch);

@@ -384,7 +384,9 @@ static bool ranged_same(Script *script, const Eval *eval, Arena *arena, Text *wh
                             .start_ms = eval->start_ms - 60000,
                             .end_ms = eval->start_ms + 60000,
                             .step_ms = 60000,
-                            .delayed_names = script->run->delayed_names};
+                            .delayed_names = script->run->delayed_names,
+                            .pool = script->run->pool,
+                            .shard_series = script->run->shard_series};
     QueryResult result;
     Error err;
     if (!query_run(script->store.store, &request, arena, &result, NULL, &err)) return true;
@@ -410,7 +412,9 @@ static ScriptVerdict eval_run(Script *script, const Eval *eval, Arena *arena, Te
                             .start_ms = eval->start_ms,
                             .end_ms = eval->end_ms,
                             .step_ms = eval->step_ms,
-                            .delayed_names = script->run->delayed_names};
+                            .delayed_names = script->run->delayed_names,
+                            .pool = script->run->pool,
+                            .shard_series = script->run->shard_series};
     QueryResult result;
     Error err = {0};
     const Expect *failure = expected_failure(eval);

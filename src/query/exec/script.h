@@ -21,6 +21,8 @@ typedef struct ScriptRun {
                    Text why);
     void *context;
     bool delayed_names;
+    QueryPool *pool;  // as in QueryRequest
+    size_t shard_series;
 } ScriptRun;
 
 // Runs a whole script. A script that cannot be read (not: whose results differ) is an error.

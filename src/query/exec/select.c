@@ -7,9 +7,9 @@
 
 typedef struct Select {
     Operator operator;
-    SeriesView *view;
+    SeriesView *view;  // NULL when what it reads was given to it
     SeriesCursor *cursor;
-    SeriesFoundList found;
+    Selection found;
     size_t at;
     SeriesColumns columns;
     int64_t first_ms, step_ms;  // the moments looked at, moved by offset and @
@@ -168,21 +168,23 @@ static bool select_next(Operator *operator, StepBatch * out, Error *err) {
     int64_t to_ms = select->first_ms + (int64_t)(operator->steps.count - 1) * select->step_ms;
     bool smoothed = operator->expr->as.selector.extent == EXTENT_SMOOTHED;
     if (smoothed) to_ms += exec->lookback_ms;
+    // One moment looks at one sample, whatever lies before it.
+    bool one = operator->steps.count == 1 && !smoothed;
     double *column = NULL;
     while (out->count < rows && select->at < select->found.count) {
         if (select->at % 64 == 0) TRY(exec_tick(exec, err));
         const SeriesFound *found = &select->found.at[select->at++];
-        TRY(series_read(select->cursor, found, from_ms, to_ms, &select->columns, err));
-        exec->samples += select->columns.count + select->columns.histograms;
-        operator->counted.samples += select->columns.count + select->columns.histograms;
+        bool read =
+            one ? series_read_newest(select->cursor, found, from_ms, to_ms, &select->columns, err)
+                : series_read(select->cursor, found, from_ms, to_ms, &select->columns, err);
+        if (!read) return false;
+        // Where there are histograms too, their times are compared with those of all floats.
+        if (one && select->columns.histograms > 0)
+            TRY(series_read(select->cursor, found, from_ms, to_ms, &select->columns, err));
+        size_t samples = select->columns.count + select->columns.histograms;
+        TRY(exec_count_samples(exec, samples, err));
+        operator->counted.samples += samples;
         operator->extra_bytes =(int64_t)(select->columns.capacity * 16);
-        if (exec->request->limits.samples_max > 0 &&
-            exec->samples > (uint64_t)exec->request->limits.samples_max) {
-            return error_set(err, ERROR_TOO_COSTLY,
-                             "query processing would load too many samples into memory in query "
-                             "execution (limit %lld)",
-                             (long long)exec->request->limits.samples_max);
-        }
         if (column == NULL) column = column_new(&operator->batch, operator->steps);
         bool any = smoothed ? fill_smoothed(select, column) : fill(select, column);
         const Histogram **histograms = NULL;
@@ -198,7 +200,8 @@ static bool select_next(Operator *operator, StepBatch * out, Error *err) {
     return true;
 }
 
-static bool has_one_name(Matchers matchers) {
+bool selector_one_name(const Expr *selector) {
+    Matchers matchers = selector->as.selector.matchers;
     for (size_t i = 0; i < matchers.count; i++) {
         if (matchers.at[i].kind == MATCH_EQUAL && text_equal(matchers.at[i].name, LABEL_NAME))
             return true;
@@ -206,27 +209,53 @@ static bool has_one_name(Matchers matchers) {
     return false;
 }
 
+void selector_span(const Exec *exec, const Expr *selector, Steps steps, int64_t *from_ms,
+                   int64_t *to_ms) {
+    int64_t first_ms, step_ms, range_ms;
+    range_windows(exec, selector, steps, &first_ms, &step_ms, &range_ms);
+    Extent extent = selector->as.selector.extent;
+    bool matrix = selector->type == VALUE_MATRIX;
+    *from_ms = first_ms - (matrix ? range_ms : exec->lookback_ms) + 1;
+    *to_ms = first_ms + (int64_t)(steps.count - 1) * step_ms;
+    if (matrix && extent != EXTENT_PLAIN) *from_ms -= exec->lookback_ms;
+    if (extent == EXTENT_SMOOTHED) *to_ms += exec->lookback_ms;
+}
+
+bool selection_find(Exec *exec, const Expr *selector, Steps steps, Arena *arena, SeriesView **view,
+                    SeriesFoundList *out, bool *one_name, Error *err) {
+    int64_t from_ms, to_ms;
+    selector_span(exec, selector, steps, &from_ms, &to_ms);
+    TRY(series_view_open(exec->store, from_ms, to_ms, view, err));
+    series_view_meter(*view, &exec->meter);
+    Texts damaged = series_view_warnings(*view);
+    for (size_t i = 0; i < damaged.count; i++)
+        *array_add(&exec->warnings) = text_copy(damaged.at[i], exec->arena);
+    TRY(series_select(*view, selector->as.selector.matchers, exec_series_max(exec), arena, out,
+                      err));
+    exec->series += out->count;
+    *one_name = selector_one_name(selector);
+    return true;
+}
+
 bool select_open(Exec *exec, const Expr *expr, Steps steps, bool timestamps, Operator **out,
                  Error *err) {
     Select *select = operator_new(exec, Select, expr, steps, select_next);
     select->operator.close = select_close;
-    select->operator.one_name = has_one_name(expr->as.selector.matchers);
     select->timestamps = timestamps;
     select->stats_only = exec->stats_only;
     int64_t range_ms;
     range_windows(exec, expr, steps, &select->first_ms, &select->step_ms, &range_ms);
-    int64_t last_ms = select->first_ms + (int64_t)(steps.count - 1) * select->step_ms;
-    if (expr->as.selector.extent == EXTENT_SMOOTHED) last_ms += exec->lookback_ms;
-    TRY(series_view_open(exec->store, select->first_ms - exec->lookback_ms + 1, last_ms,
-                         &select->view, err));
-    series_view_meter(select->view, &exec->meter);
-    Texts damaged = series_view_warnings(select->view);
-    for (size_t i = 0; i < damaged.count; i++)
-        *array_add(&exec->warnings) = text_copy(damaged.at[i], exec->arena);
-    TRY(series_select(select->view, expr->as.selector.matchers, exec_series_max(exec),
-                      &select->operator.keep, &select->found, err));
-    exec->series += select->found.count;
-    select->cursor = series_cursor_open(select->view);
+    if (exec->given != NULL) {
+        select->found = *exec->given;
+        select->operator.one_name = exec->given->one_name;
+    } else {
+        SeriesFoundList found;
+        TRY(selection_find(exec, expr, steps, &select->operator.keep, &select->view, &found,
+                           &select->operator.one_name, err));
+        select->found =
+            (Selection){select->view, found.at, found.count, select->operator.one_name };
+    }
+    select->cursor = series_cursor_open(select->found.view);
     *out = &select->operator;
     return true;
 }

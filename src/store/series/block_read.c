@@ -15,8 +15,22 @@ typedef struct KeptClock {
     int64_t times[CHUNK_SAMPLES_MAX];
 } KeptClock;
 
+// A walk through the rows of a group up to the series that is wanted.
+typedef struct Place {
+    uint32_t page, offset, len;
+} Place;
+typedef struct Directory {
+    Reader rows;
+    uint32_t clock_expected;
+    Place before;
+    unsigned flags;  // of the series
+    uint64_t chunks_left;
+} Directory;
+
 struct BlockCursor {
     const Block *block;
+    uint32_t walked;  // one up; 0: none: `at` stands at the first chunk of this series
+    Directory at;
     uint32_t page;  // one up; 0: none
     Builder raw;
     PageUnpacker *unpacker;
@@ -42,19 +56,6 @@ void block_cursor_close(BlockCursor **cursor) {
 }
 
 // ---- The directory ----
-
-typedef struct Place {
-    uint32_t page, offset, len;
-} Place;
-
-// A walk through the rows of a group up to the series that is wanted.
-typedef struct Directory {
-    Reader rows;
-    uint32_t clock_expected;
-    Place before;
-    unsigned flags;  // of the series
-    uint64_t chunks_left;
-} Directory;
 
 typedef struct ChunkRow {
     uint32_t clock;
@@ -166,22 +167,26 @@ static bool pieces_skip(const Block *block, Reader *rows) {
     return !rows->failed;
 }
 
+// Passes over the series at whose first chunk it stands.
+static bool directory_pass(const Block *block, Directory *directory) {
+    uint32_t clock_first = directory->clock_expected;
+    for (bool first = true; directory->chunks_left > 0; first = false) {
+        ChunkRow row;
+        if (!chunk_row(block, directory, &row)) return false;
+        if (first) clock_first = row.clock;
+    }
+    directory->clock_expected = clock_first;
+    if ((directory->flags & SERIES_HAS_HISTOGRAMS) && !pieces_skip(block, &directory->rows))
+        return false;
+    return !(directory->flags & SERIES_HAS_EXEMPLARS) || pieces_skip(block, &directory->rows);
+}
+
 // Passes over the series in front; then stands at the first chunk of the wanted one.
 static bool directory_walk(const Block *block, Directory *directory, uint32_t skip) {
     for (;; skip--) {
         if (!series_head(directory)) return false;
         if (skip == 0) return true;
-        uint32_t clock_first = directory->clock_expected;
-        for (bool first = true; directory->chunks_left > 0; first = false) {
-            ChunkRow row;
-            if (!chunk_row(block, directory, &row)) return false;
-            if (first) clock_first = row.clock;
-        }
-        directory->clock_expected = clock_first;
-        if ((directory->flags & SERIES_HAS_HISTOGRAMS) && !pieces_skip(block, &directory->rows))
-            return false;
-        if ((directory->flags & SERIES_HAS_EXEMPLARS) && !pieces_skip(block, &directory->rows))
-            return false;
+        if (!directory_pass(block, directory)) return false;
     }
 }
 
@@ -190,7 +195,25 @@ static bool directory_corrupt(const Block *block, uint32_t series, Error *err) {
     return error_context(err, "series %u", series);
 }
 
-static bool directory_open(const Block *block, uint32_t series, Directory *out, Error *err) {
+// The series behind the one opened last is a step away: each group is walked once by whoever reads
+// its series in order.
+static bool directory_next(BlockCursor *cursor, uint32_t series, Directory *out) {
+    uint32_t last = cursor->walked - 1;
+    if (cursor->walked == 0 || series <= last || series / GROUP_ROWS != last / GROUP_ROWS)
+        return false;
+    *out = cursor->at;
+    return directory_pass(cursor->block, out) &&
+           directory_walk(cursor->block, out, series - last - 1);
+}
+
+static bool directory_open(BlockCursor *cursor, uint32_t series, Directory *out, Error *err) {
+    const Block *block = cursor->block;
+    if (directory_next(cursor, series, out)) {
+        cursor->at = *out;
+        cursor->walked = series + 1;
+        return true;
+    }
+    cursor->walked = 0;
     if (series >= block->facts.series)
         return error_set(err, ERROR_BAD_INPUT, "block %.*s has no series %u", TEXT_ARG(block->name),
                          series);
@@ -199,6 +222,8 @@ static bool directory_open(const Block *block, uint32_t series, Directory *out, 
     *out = (Directory){.rows = reader_begin(rows), .before = {UINT32_MAX, 0, 0}};
     if (!directory_walk(block, out, series % GROUP_ROWS))
         return directory_corrupt(block, series, err);
+    cursor->at = *out;
+    cursor->walked = series + 1;
     return true;
 }
 
@@ -414,7 +439,7 @@ static bool pieces_visit(BlockCursor *cursor, Reader *rows, PieceVisitor *visito
 static bool series_pieces(BlockCursor *cursor, uint32_t series, PieceVisitor *visitor,
                           bool exemplars, Error *err) {
     Directory directory;
-    TRY(directory_open(cursor->block, series, &directory, err));
+    TRY(directory_open(cursor, series, &directory, err));
     ChunkRow chunk;
     while (directory.chunks_left > 0) {
         if (!chunk_row(cursor->block, &directory, &chunk))
@@ -450,7 +475,7 @@ bool block_each_exemplar(BlockCursor *cursor, uint32_t series, int64_t from_ms, 
 bool block_read(BlockCursor *cursor, uint32_t series, int64_t from_ms, int64_t to_ms,
                 SeriesColumns *out, Error *err) {
     Directory directory;
-    TRY(directory_open(cursor->block, series, &directory, err));
+    TRY(directory_open(cursor, series, &directory, err));
     while (directory.chunks_left > 0) {
         ChunkRow chunk;
         ClockRow clock;
@@ -471,7 +496,7 @@ bool block_each_chunk(BlockCursor *cursor, uint32_t series,
                       bool (*each)(void *context, const ChunkSummary *summary, Error *err),
                       void *context, Error *err) {
     Directory directory;
-    TRY(directory_open(cursor->block, series, &directory, err));
+    TRY(directory_open(cursor, series, &directory, err));
     while (directory.chunks_left > 0) {
         ChunkRow chunk;
         ClockRow clock;

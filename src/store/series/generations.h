@@ -35,7 +35,26 @@ typedef struct StoreFamily {
     size_t bytes;         // room at `metadata`'s texts
 } StoreFamily;
 
+// Changes in the past. A list by version whose times rise: what a younger and lower one makes
+// needless is gone, so the oldest one behind a version is the lowest.
+enum { CHANGES_KEPT = 64 };
+typedef struct StoreChange {
+    uint64_t version;
+    int64_t from_ms;
+} StoreChange;
+typedef struct StoreChanges {
+    uint64_t identity;
+    Mutex lock;                // SERIES_CHANGES
+    _Atomic int64_t until_ms;  // what is below is watched; INT64_MIN: nothing
+    uint64_t version;
+    StoreChange at[CHANGES_KEPT];
+    size_t count;
+} StoreChanges;
+void changes_begin(StoreChanges *changes);
+void changes_end(StoreChanges *changes);
+
 struct SeriesStore {
+    StoreChanges changes;
     SeriesOptions options;
     Arena arena;            // names; changed by the maintaining thread only
     SharedLock generation;  // SERIES_GENERATION

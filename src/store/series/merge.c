@@ -348,8 +348,11 @@ bool series_merge(SeriesStore *store, bool *more, Error *err) {
 
 bool series_drop_before(SeriesStore *store, int64_t before_ms, Error *err) {
     mutex_take(&store->maintain);
+    uint64_t blocks = store->blocks.count;
     bool dropped = drop_before(store, before_ms, err);
+    bool changed = !dropped || store->blocks.count != blocks;
     mutex_give(&store->maintain);
+    if (changed) series_note_change(store, INT64_MIN);
     return dropped;
 }
 
@@ -363,6 +366,7 @@ static void set_apart(SeriesStore *store, StoreBlock *block, const Error *why) {
     block->block = NULL;
     block->why = *why;
     mutex_give(&store->blocks_lock);
+    series_note_change(store, block->facts.min_ms);
     atomic_fetch_add(&store->corruptions, 1);
 }
 

@@ -522,3 +522,29 @@ bool page_samples(Page *page, PageReader *reader, uint32_t slot, int64_t from_ms
     if (places != few) memory_free(places);
     return true;
 }
+
+bool page_newest(Page *page, uint32_t slot, int64_t from_ms, int64_t to_ms, bool *found,
+                 Sample *out) {
+    mutex_take(&page->lock);
+    const PageSeries *series = &page->hot[slot];
+    // A late sample may lie anywhere; a tail whose first sample is behind `to_ms` says nothing.
+    bool told = series->late == 0 && !series->disorder && series->tail_count > 0;
+    *found = false;
+    uint16_t check = tail_check_begin(series->base_ms);
+    bool before = false;  // some sample of the tail is not behind `to_ms`
+    for (uint32_t i = 0; told && i < series->tail_count; i++) {
+        uint32_t quad = series->quads[i / QUAD_SAMPLES];
+        int32_t delta = quad_deltas(page, quad)[i % QUAD_SAMPLES];
+        double value = quad_values(page, quad)[i % QUAD_SAMPLES];
+        check = tail_check_add(check, delta, value);
+        int64_t time_ms = series->base_ms + delta;
+        if (time_ms > to_ms) continue;
+        before = true;
+        *found = time_ms >= from_ms;
+        *out = (Sample){time_ms, value};
+    }
+    bool memory_is_as_written = !told || check == series->tail_check;
+    assert(memory_is_as_written);
+    mutex_give(&page->lock);
+    return told && before;
+}

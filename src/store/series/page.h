@@ -89,8 +89,8 @@ static inline Verdict page_add(Page *page, PageSeries *series, Sample sample) {
     return VERDICT_STORED;
 }
 
-// The clocks a reader decoded last: neighbours were scraped together and share them. Begin with {0};
-// one thread each; forget it before the page goes.
+// The clocks a reader decoded last: neighbours were scraped together and share them. Begin with
+// {0}; one thread each; forget it before the page goes.
 enum { PAGE_READER_CLOCKS = 64 };
 typedef struct PageReader {
     struct {
@@ -99,6 +99,10 @@ typedef struct PageReader {
     } known[PAGE_READER_CLOCKS];
 } PageReader;
 
+// The newest sample of the slot with from <= time <= to, where it can be told without strips: false
+// when it cannot, and page_samples has to be asked. *found false: there is none.
+bool page_newest(Page *page, uint32_t slot, int64_t from_ms, int64_t to_ms, bool *found,
+                 Sample *out);
 // Appends all samples of the slot with from <= time <= to, rising. Takes the lock for the copying
 // only. `reader` may be NULL.
 must_use bool page_samples(Page *page, PageReader *reader, uint32_t slot, int64_t from_ms,

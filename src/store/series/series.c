@@ -143,6 +143,7 @@ static SeriesStore *store_begin(SeriesOptions options) {
     mutex_begin(&store->maintain, LOCK_SERIES_MAINTAIN);
     mutex_begin(&store->blocks_lock, LOCK_SERIES_BLOCKS);
     mutex_begin(&store->families_lock, LOCK_SERIES_SIDE);
+    changes_begin(&store->changes);
     store->families = map_begin(&store->families_arena, options.hash_key);
     store->quota = (HeadQuota){.active_max = store->options.active_series_max,
                                .new_per_s = store->options.new_series_per_s,
@@ -190,6 +191,7 @@ void series_close(SeriesStore **store) {
     deletes_free(&gone->deletes);
     array_free(&gone->gaps);
     store_free_metadata(gone);
+    changes_end(&gone->changes);
     mutex_end(&gone->blocks_lock);
     mutex_end(&gone->maintain);
     shared_end(&gone->generation);
@@ -252,6 +254,15 @@ void series_append(SeriesStore *store, Batch *batch, uint64_t sequence) {
     head_append(store->head, batch, sequence, oldest_welcome(store, batch));
     atomic_fetch_add_explicit(&store->appended, batch->counts[VERDICT_STORED] - before,
                               memory_order_relaxed);
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load(&store->changes.until_ms) != INT64_MIN) {
+        int64_t oldest = INT64_MAX;
+        for (size_t i = 0; i < batch->samples.count; i++)
+            oldest = MIN(oldest, batch->samples.at[i].time_ms);
+        for (size_t i = 0; i < batch->histograms.count; i++)
+            oldest = MIN(oldest, batch->histograms.at[i].time_ms);
+        series_note_change(store, oldest);
+    }
     for (size_t i = 0; i < batch->metadata.count; i++) {
         store_learn_metadata(store, &batch->metadata.at[i], store->head->generation);
     }
@@ -261,6 +272,7 @@ void series_note_gap(SeriesStore *store, int64_t from_ms, int64_t to_ms, Text no
     mutex_take(&store->blocks_lock);
     *array_add(&store->gaps) = (StoreGap){from_ms, to_ms, note};
     mutex_give(&store->blocks_lock);
+    series_note_change(store, from_ms);
 }
 
 // ---- What it tells ----

@@ -145,6 +145,10 @@ void series_cursor_close(SeriesCursor **cursor);
 must_use bool series_read(SeriesCursor *cursor, const SeriesFound *series, int64_t from_ms,
                           int64_t to_ms, SeriesColumns *out, Error *err);
 
+// The newest of these samples alone, in `out` as the only one; cheaper where a head has it at hand.
+must_use bool series_read_newest(SeriesCursor *cursor, const SeriesFound *series, int64_t from_ms,
+                                 int64_t to_ms, SeriesColumns *out, Error *err);
+
 // Native histograms of one series, as they came (prometheus.Histogram), in time order.
 typedef struct SeriesHistogram {
     int64_t time_ms;
@@ -173,6 +177,18 @@ must_use bool series_exemplars(SeriesView *view, Matchers matchers, Arena *arena
 // Metadata of metric families; `family` of length 0: all. Sorted by family.
 must_use bool series_metadata(SeriesStore *store, Text family, Arena *arena, BatchMetadata **out,
                               size_t *count, Error *err);
+
+// ---- What changes in the past, for whoever keeps answers (changes.c) ----
+
+// A number of this store that no other store of this process has or had.
+uint64_t series_identity(const SeriesStore *store);
+// From now on it is noted when something at or below `until_ms` is stored, deleted or lost. Returns
+// the version to compare with later; what is read after the call is as of it, or younger.
+uint64_t series_watch_changes(SeriesStore *store, int64_t until_ms);
+// No time below this changed after `version`; INT64_MAX: nothing did.
+int64_t series_changed_since(SeriesStore *store, uint64_t version);
+// Something at or after this time is no longer what it was. The store calls it by itself.
+void series_note_change(SeriesStore *store, int64_t from_ms);
 
 // ---- Maintenance (one thread at a time; the store's background thread) ----
 

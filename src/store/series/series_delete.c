@@ -110,6 +110,7 @@ bool series_delete(SeriesStore *store, const Matchers *sets, size_t count, int64
     mutex_take(&store->maintain);
     bool deleted = delete_all(store, sets, count, from_ms, to_ms, err);
     mutex_give(&store->maintain);
+    series_note_change(store, from_ms);
     return deleted || error_context(err, "deleting series");
 }
 

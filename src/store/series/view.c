@@ -212,6 +212,33 @@ bool series_read(SeriesCursor *cursor, const SeriesFound *series, int64_t from_m
     return true;
 }
 
+bool series_read_newest(SeriesCursor *cursor, const SeriesFound *series, int64_t from_ms,
+                        int64_t to_ms, SeriesColumns *out, Error *err) {
+    const FoundSources *sources = series->sources;
+    const ViewSource *source = &cursor->view->sources[sources->at[0].source];
+    uint32_t number = sources->at[0].number;
+    bool found;
+    Sample newest;
+    if (sources->count == 1 && source->head != NULL && sources->deleted.count == 0 &&
+        page_newest(head_page(source->head, number), number & (PAGE_SERIES - 1), from_ms, to_ms,
+                    &found, &newest)) {
+        out->count = 0;
+        out->histograms = side_histogram_count(source->head, number, from_ms, to_ms);
+        if (!found) return true;
+        columns_reserve(out, 1);
+        out->times[0] = newest.time_ms;
+        out->values[0] = newest.value;
+        out->count = 1;
+        return true;
+    }
+    TRY(series_read(cursor, series, from_ms, to_ms, out, err));
+    if (out->count <= 1) return true;
+    out->times[0] = out->times[out->count - 1];
+    out->values[0] = out->values[out->count - 1];
+    out->count = 1;
+    return true;
+}
+
 // ---- Histograms ----
 
 typedef struct HistogramSink {

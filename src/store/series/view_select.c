@@ -193,22 +193,70 @@ static bool by_series(const SeriesView *view, Matchers matchers) {
     return matchers.count > 0 || view->deletes.count > 0;
 }
 
+// Texts that were met, each once.
+typedef struct Met {
+    Map seen;
+    Arena *arena;
+    TextArray *out;
+} Met;
+
+static void meet(Met *met, Text text) {
+    void **place = map_put(&met->seen, text);
+    if (*place != NULL) return;
+    *place = met;
+    *array_add_on(met->arena, met->out) = text_copy(text, met->arena);
+}
+
+// Of the series of a head that match: each pair is looked at once, and no label set is made.
+static bool meet_in_head(Met *met, Head *head, Text name, Matchers matchers, Error *err) {
+    AUTO(arena_free) Arena scratch = {0};
+    const Registry *registry = &head->registry;
+    PostingSet refs;
+    TRY(registry_select(&head->registry, matchers, &scratch, &refs, err));
+    uint32_t most = 0;
+    for (size_t i = 0; i < refs.count; i++) {
+        const RegistrySeries *series = registry_series(registry, refs.at[i]);
+        const uint32_t *ids = registry_ids(registry, series);
+        for (unsigned j = 0; j < series->pair_count; j++) most = MAX(most, ids[j]);
+    }
+    uint8_t *seen = arena_push_array(&scratch, uint8_t, (size_t)most + 1);
+    for (size_t i = 0; i < refs.count; i++) {
+        const RegistrySeries *series = registry_series(registry, refs.at[i]);
+        const uint32_t *ids = registry_ids(registry, series);
+        for (unsigned j = 0; j < series->pair_count; j++) {
+            if (seen[ids[j]]) continue;
+            seen[ids[j]] = 1;
+            Label label = registry_label_of(registry_pair(registry, ids[j]));
+            if (name.at == NULL) {
+                meet(met, label.name);
+            } else if (text_equal(label.name, name)) {
+                meet(met, label.value);
+            }
+        }
+    }
+    return true;
+}
+
 // Of the series that match; `name` NULL text: the names, else the values of this name.
 static bool collect_matching(SeriesView *view, Text name, Matchers matchers, Arena *arena,
                              TextArray *out, Error *err) {
     AUTO(arena_free) Arena scratch = {0};
-    SeriesFoundList found;
-    TRY(series_select(view, matchers, 0, &scratch, &found, err));
-    Map seen = map_begin(&scratch, view->hash_key);
-    for (size_t i = 0; i < found.count; i++) {
+    AUTO(union_end) Union all = {.view = view, .arena = &scratch};
+    Met met = {map_begin(&scratch, view->hash_key), arena, out};
+    for (uint32_t i = 0; i < view->source_count; i++) {
+        Head *head = view->sources[i].head;
+        bool one = head != NULL ? meet_in_head(&met, head, name, matchers, err)
+                                : select_block(&all, i, matchers, err);
+        if (!one) return false;
+    }
+    for (size_t i = 0; i < all.found.count; i++) {
         Label label;
-        for (Bytes rest = found.at[i].labels.wire; labels_next(&rest, &label);) {
-            if (name.at != NULL && !text_equal(label.name, name)) continue;
-            Text text = name.at == NULL ? label.name : label.value;
-            void **place = map_put(&seen, text);
-            if (*place != NULL) continue;
-            *place = view;
-            *array_add_on(arena, out) = text_copy(text, arena);
+        for (Bytes rest = all.found.at[i].labels.wire; labels_next(&rest, &label);) {
+            if (name.at == NULL) {
+                meet(&met, label.name);
+            } else if (text_equal(label.name, name)) {
+                meet(&met, label.value);
+            }
         }
     }
     return true;

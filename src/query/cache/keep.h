@@ -1,0 +1,38 @@
+// The kept entries: a table by key, a list by use. Private to query/cache.
+#pragma once
+
+#include "model/labels.h"
+#include "query/cache/cache.h"
+
+typedef struct KeptSeries {
+    Labels labels;
+    double *values;  // one per step; absent ones hold the bits of the stale marker
+} KeptSeries;
+
+// Immutable once it is in the table.
+typedef struct Kept {
+    Arena arena;
+    _Atomic uint32_t references;
+    Text key;
+    uint64_t hash;
+    uint64_t version;  // of the store's changes, from before its data was read
+    int64_t start_ms;
+    size_t steps;
+    KeptSeries *series;  // in labels_compare order
+    size_t series_count;
+    Texts infos;  // annotations of all its steps
+    int64_t bytes;
+    struct Kept *next;           // of its bucket
+    struct Kept *newer, *older;  // by use
+} Kept;
+
+Kept *kept_new(Text key);
+void kept_unref(Kept **kept);
+
+// The entry, referenced; NULL: none.
+Kept *keep_find(QueryCache *cache, Text key);
+// Takes the entry over, in place of one with the same key.
+void keep_put(QueryCache *cache, Kept **kept);
+int64_t keep_bytes_max(QueryCache *cache);  // 0: nothing is kept
+// Counts an answer of which `have` of `count` steps were there.
+void keep_count(QueryCache *cache, size_t have, size_t count);
