@@ -6,6 +6,7 @@
 #include "codec/json.h"
 #include "codec/number.h"
 #include "ingest/backfill/tsdb_block.h"
+#include "ingest/backfill/tsdb_chunk.h"
 
 typedef struct Sums {
     uint64_t rows, series, samples, histograms;
@@ -108,6 +109,95 @@ TEST(a_block_that_victoria_metrics_imports_gives_the_answer_it_gives) {
     check_expected(t, json_get(json_get(root, TEXT("data")), TEXT("result")), folder);
 }
 
+// ---- Histograms, as Prometheus 2.42 packed them ----
+
+// What was sent: the k-th of a series that counts n times 1, 2, 3, 4, 5 and on the negative side n
+// times 7, with a reset before the 7th; the last one is a stale marker.
+static void check_histogram(Test *t, const NativeHistogram *actual, unsigned k, bool is_float,
+                            HistogramResetHint hint) {
+    int64_t n = k < 6 ? (int64_t)k + 1 : (int64_t)k - 5;
+    double counts[] = {(double)n, (double)(2 * n), (double)(3 * n), (double)(4 * n),
+                       (double)(5 * n)};
+    double negative_counts[] = {(double)(7 * n)};
+    int64_t deltas[] = {n, n, n, n, n}, negative_deltas[] = {7 * n};
+    HistogramSpan spans[] = {{-2, 2}, {3, 3}}, negative_spans[] = {{1, 1}};
+    NativeHistogram stated = {
+        .time_ms = INT64_C(1795700000000) + k * 15000 + k % 3,
+        .is_float = is_float,
+        .schema = 2,
+        .reset_hint = hint,
+        .sum = k * 1.5,
+        .zero_threshold = is_float ? 0.001 : ldexp(1, -128),
+        .positive = {spans, 2, is_float ? NULL : deltas, is_float ? counts : NULL, 5},
+        .negative = {negative_spans, 1, is_float ? NULL : negative_deltas,
+                     is_float ? negative_counts : NULL, 1},
+    };
+    uint64_t total = (uint64_t)(22 * n) + k;
+    if (is_float) {
+        stated.count_float = (double)total + 0.5;
+        stated.zero_count_float = k + 0.5;
+    } else {
+        stated.count = total;
+        stated.zero_count = k;
+    }
+    if (k == 9) {
+        stated = (NativeHistogram){.time_ms = stated.time_ms, .sum = stale_nan()};
+        check(t, is_stale(actual->sum));
+    }
+    AUTO(builder_free) Builder a = {0}, b = {0};
+    native_histogram_write(&stated, &a);
+    native_histogram_write(actual, &b);
+    check_same_bytes(t, a.at, b.at, a.len);
+    check_i64(t, (int64_t)a.len, (int64_t)b.len);
+    if (k < 9) check_ok(t, native_histogram_check(actual, t->err));
+}
+
+TEST(histograms_are_those_that_prometheus_was_sent) {
+    static const struct {
+        unsigned first, count;
+        bool is_float, is_gauge;
+    } chunks[] = {{0, 6, false, false}, {6, 4, false, false}, {0, 6, true, false},
+                  {6, 3, true, false},  {0, 9, false, true},  {9, 1, false, false}};
+    for (unsigned i = 0; i < COUNT(chunks); i++) {
+        Text path = text_format(t->arena, "test/corpus/tsdb_chunk/histograms_%u", i);
+        Bytes content;
+        check_ok(t, disk_read_whole(disk_real(), path, MB, t->arena, &content, t->err));
+        TsdbSamples samples = {0};
+        TsdbHistograms histograms = {0};
+        check_ok(t, tsdb_chunk_decode(content.at[0], (Bytes){content.at + 1, content.len - 1},
+                                      &samples, &histograms, t->arena, t->err));
+        check_i64(t, chunks[i].count, (int64_t)histograms.count);
+        for (unsigned k = 0; k < chunks[i].count; k++) {
+            HistogramResetHint hint = chunks[i].is_gauge ? HISTOGRAM_RESET_GAUGE
+                                      : k > 0            ? HISTOGRAM_RESET_NO
+                                                         : HISTOGRAM_RESET_UNKNOWN;
+            check_histogram(t, &histograms.at[k], chunks[i].first + k, chunks[i].is_float, hint);
+        }
+        // What is cut off is an error and no shorter chunk.
+        for (size_t len = 0; len < content.len - 1; len++) {
+            array_clear(&histograms);
+            check_error(t,
+                        tsdb_chunk_decode(content.at[0], (Bytes){content.at + 1, len}, &samples,
+                                          &histograms, t->arena, t->err),
+                        ERROR_CORRUPT);
+        }
+        array_free(&samples);
+        array_free(&histograms);
+    }
+}
+
+TEST(what_is_not_known_is_named) {
+    TsdbSamples samples = {0};
+    TsdbHistograms histograms = {0};
+    uint8_t xor2[] = {0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    check_error(
+        t,
+        tsdb_chunk_decode(4, (Bytes){xor2, sizeof xor2}, &samples, &histograms, t->arena, t->err),
+        ERROR_UNSUPPORTED);
+    check(t, strstr(t->err->message, "encoding 4") != NULL);
+}
+
 TEST_MAIN("backfill/tsdb", CASE(an_index_of_version_1_is_read),
           CASE(a_block_of_meta_version_2_has_the_index_it_says),
-          CASE(a_block_that_victoria_metrics_imports_gives_the_answer_it_gives))
+          CASE(a_block_that_victoria_metrics_imports_gives_the_answer_it_gives),
+          CASE(histograms_are_those_that_prometheus_was_sent), CASE(what_is_not_known_is_named))
