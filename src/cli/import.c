@@ -8,9 +8,10 @@
 #include "cli/deliver.h"
 #include "cli/progress.h"
 #include "cli/run.h"
+#include "cli/seen_series.h"
+#include "cli/stored.h"
 #include "ingest/backfill/source.h"
 #include "os/process.h"
-#include "os/random.h"
 
 static const size_t REQUEST_BYTES_MAX = MB;  // before compression
 enum { PIECE_SAMPLES = BACKFILL_ROW_SAMPLES };
@@ -34,10 +35,7 @@ typedef struct Import {
     int64_t place_next_ns;
     Text place_kept;
     Arena place_arena;
-    // Series, each once, by a keyed hash.
-    HashKey hash_key;
-    ARRAY(uint64_t) seen;
-    size_t series;
+    SeenSeries seen;
     uint64_t samples, histograms;
 } Import;
 
@@ -48,37 +46,8 @@ static void import_end(Import *import) {
     local_store_close(&import->local);
     write_body_free(&import->body);
     builder_free(&import->place);
-    array_free(&import->seen);
+    seen_series_free(&import->seen);
     arena_free(&import->place_arena);
-}
-
-// ---- Series, each once ----
-
-static void seen_insert(uint64_t *slots, size_t mask, uint64_t hash) {
-    size_t at = (size_t)hash & mask;
-    while (slots[at] != 0) at = (at + 1) & mask;
-    slots[at] = hash;
-}
-
-static void note_series(Import *import, Labels labels) {
-    uint64_t hash = hash_keyed(import->hash_key, labels.wire) | 1;
-    size_t mask = import->seen.capacity - 1;
-    for (size_t at = (size_t)hash & mask; import->seen.capacity > 0; at = (at + 1) & mask) {
-        if (import->seen.at[at] == hash) return;
-        if (import->seen.at[at] == 0) break;
-    }
-    if (import->series * 2 >= import->seen.capacity) {
-        size_t capacity = MAX(import->seen.capacity * 2, (size_t)1024);
-        uint64_t *slots = memory_new_array(uint64_t, capacity);
-        for (size_t i = 0; i < import->seen.capacity; i++) {
-            if (import->seen.at[i] != 0) seen_insert(slots, capacity - 1, import->seen.at[i]);
-        }
-        memory_free(import->seen.at);
-        import->seen.at = slots;
-        import->seen.capacity = capacity;
-    }
-    seen_insert(import->seen.at, import->seen.capacity - 1, hash);
-    import->series++;
 }
 
 // ---- The place to go on from ----
@@ -101,11 +70,12 @@ static Text place_path(const Import *import) {
                        TEXT_ARG(import->place_name));
 }
 
-static void keep_place(Import *import) {
-    if (import->place_name.len == 0) return;
+// False when there is no new one.
+static bool keep_place(Import *import) {
+    if (import->place_name.len == 0) return false;
     AUTO(arena_free) Arena arena = {0};
     Text place = delivery_place(import->delivery, &arena);
-    if (place.len == 0 || text_equal(place, import->place_kept)) return;
+    if (place.len == 0 || text_equal(place, import->place_kept)) return false;
     Text content = text_format(&arena, "%.*s\n%.*s\n%.*s\n", TEXT_ARG(PLACE_HEAD),
                                TEXT_ARG(import->target), TEXT_ARG(place));
     Error err;
@@ -113,12 +83,13 @@ static void keep_place(Import *import) {
                      &err)) {
         arena_clear(&import->place_arena);
         import->place_kept = text_copy(place, &import->place_arena);
-        return;
+        return true;
     }
     progress_end(&import->line);
     stream_write_err(text_format(
         &arena, "traceo: %s; this import cannot be resumed when it is stopped\n", err.message));
     import->place_name = TEXT_NONE;
+    return false;
 }
 
 static void forget_place(Import *import) {
@@ -167,17 +138,15 @@ static bool flush(Import *import, Error *err) {
     progress_tell(&import->line.progress, done, total);
     Clock *clock = clock_system();
     int64_t now_ns = clock->monotonic_ns(clock);
-    if (now_ns >= import->place_next_ns) {
+    if (now_ns >= import->place_next_ns && keep_place(import))
         import->place_next_ns = now_ns + KEEP_PLACE_EVERY_NS;
-        keep_place(import);
-    }
     return true;
 }
 
 // A long row goes in pieces, so that no request grows beyond its size.
 static bool add_row(Import *import, const BackfillRow *row, Error *err) {
     if (row->samples.count == 0 && row->histogram_count == 0) return true;
-    note_series(import, row->labels);
+    seen_series_note(&import->seen, row->labels);
     import->samples += row->samples.count;
     import->histograms += row->histogram_count;
     WriteBody *body = &import->body;
@@ -218,7 +187,7 @@ static void say_sums(Import *import, const DeliverySums *sums, bool whole, Build
     uint64_t refused = 0;
     for (Verdict verdict = 0; verdict < VERDICT_COUNT; verdict++) refused += sums->refused[verdict];
     if (whole) {
-        builder_addf(out, "imported: %zu series, %llu samples into %.*s\n", import->series,
+        builder_addf(out, "imported: %zu series, %llu samples into %.*s\n", import->seen.count,
                      (unsigned long long)(sums->samples - refused), TEXT_ARG(import->target));
     } else if (sums->samples > 0) {
         builder_addf(out, "imported: %llu samples into %.*s before it stopped\n",
@@ -246,14 +215,6 @@ static void say_sums(Import *import, const DeliverySums *sums, bool whole, Build
         builder_addf(out, "  the first: %s\n", sums->first_refused.message);
 }
 
-static bool has_data_flag(const Call *call) {
-    for (size_t i = 0; i < call->flags.count; i++) {
-        if (call->flags.at[i].flag == NULL && text_equal(call->flags.at[i].name, TEXT("data")))
-            return true;
-    }
-    return false;
-}
-
 static Text with_tenant(const Call *call, Text target) {
     Text tenant = call_flag(call, FLAG_TENANT);
     if (tenant.len == 0) return target;
@@ -270,14 +231,14 @@ static ExitCode begin(Import *import, Error *err) {
     if (name.at != NULL && !source_format_from_name(name, &format))
         return call_usage(call, err, "--format %.*s: prometheus, openmetrics or victoriametrics",
                           TEXT_ARG(name));
-    import->is_local = has_data_flag(call);
+    import->is_local = call_has_data(call);
     if (import->is_local && call_has(call, FLAG_SERVER))
         return call_usage(call, err, "--server and --data exclude each other");
     bool is_input = text_equal(import->path, TEXT("-"));
     if (is_input && call_has(call, FLAG_RESUME))
         return call_usage(call, err, "the standard input cannot be resumed; give a file");
     if (!client_begin(call, &import->client, err)) return CODE_USAGE;
-    if (!random_hash_key(&import->hash_key, err)) return CODE_FAILED;
+    if (!seen_series_begin(&import->seen, err)) return CODE_FAILED;
     if (!source_open(format, disk_real(), import->path, &import->source, err)) return CODE_FAILED;
     import->target = with_tenant(call, import->client.server);
     if (import->is_local) {
@@ -311,7 +272,7 @@ ExitCode command_import(Call *call, Error *err) {
     uint64_t refused = 0;
     for (Verdict verdict = 0; verdict < VERDICT_COUNT; verdict++) refused += sums.refused[verdict];
     if (!ok) {
-        keep_place(&import);
+        (void)keep_place(&import);
         if (import.place_kept.len > 0)
             error_context(err, "stopped; `traceo import --resume` goes on from here");
         return client_code(err);

@@ -6,6 +6,7 @@
 ExitCode command_check(Call *call, Error *err);
 ExitCode command_completion(Call *call, Error *err);
 ExitCode command_doctor(Call *call, Error *err);
+ExitCode command_export(Call *call, Error *err);
 ExitCode command_help(Call *call, Error *err);
 ExitCode command_import(Call *call, Error *err);
 ExitCode command_inspect(Call *call, Error *err);
@@ -14,6 +15,7 @@ ExitCode command_man(Call *call, Error *err);
 ExitCode command_push(Call *call, Error *err);
 ExitCode command_query(Call *call, Error *err);
 ExitCode command_serve(Call *call, Error *err);
+ExitCode command_verify(Call *call, Error *err);
 ExitCode command_version(Call *call, Error *err);
 
 // help.c: the explanation of one command, and of the whole program (NULL), for help, --help and

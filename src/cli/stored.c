@@ -1,0 +1,275 @@
+// Two ways to the same rows: lines of JSON from a server, columns from a store.
+
+#include "cli/stored.h"
+
+#include "codec/json.h"
+#include "codec/number.h"
+#include "ingest/backfill/json_lines.h"
+#include "net/url.h"
+#include "query/promql/promql.h"
+
+bool call_has_data(const Call *call) {
+    for (size_t i = 0; i < call->flags.count; i++) {
+        if (call->flags.at[i].flag == NULL && text_equal(call->flags.at[i].name, TEXT("data")))
+            return true;
+    }
+    return false;
+}
+
+bool stored_open(const Call *call, Stored *out, Error *err) {
+    *out = (Stored){.call = call, .is_local = call_has_data(call)};
+    if (out->is_local && call_has(call, FLAG_SERVER))
+        return error_set(err, ERROR_BAD_INPUT, "--server and --data exclude each other");
+    TRY(client_begin(call, &out->client, err));
+    out->where = out->client.server;
+    if (!out->is_local) return true;
+    Settings settings;
+    TRY(settings_load(call, call->arena, &settings, err));
+    out->where = settings_text(&settings, SETTING_DATA);
+    return local_store_open(call, false, &out->local, err);
+}
+
+void stored_close(Stored *stored) {
+    local_store_close(&stored->local);
+}
+
+static const int64_t DAY_MS = 86400000;
+
+// ---- From a server ----
+
+static void add_parameter(Builder *out, const char *name, Text value) {
+    builder_addf(out, "&%s=", name);
+    url_encode(value, out);
+}
+
+static void add_times(Builder *out, int64_t from_ms, int64_t to_ms) {
+    char number[NUMBER_TEXT_MAX];
+    size_t len = number_format_ms_as_s(from_ms, number);
+    add_parameter(out, "start", (Text){number, len});
+    len = number_format_ms_as_s(to_ms, number);
+    add_parameter(out, "end", (Text){number, len});
+}
+
+static bool ask(Stored *stored, Text path, const Builder *form, Arena *arena, HttpClientAnswer *out,
+                Error *err) {
+    Text body = text_slice(builder_text(form), 1, form->len);
+    return client_send(&stored->client, TEXT("POST"), path,
+                       TEXT("application/x-www-form-urlencoded"), TEXT_NONE, body, arena, out, err);
+}
+
+// Label values are asked with GET.
+static bool names_of_server(Stored *stored, Text selector, int64_t from_ms, int64_t to_ms,
+                            Arena *arena, Texts *out, Error *err) {
+    AUTO(builder_free) Builder path = {0};
+    builder_add(&path, TEXT("/api/v1/label/__name__/values?x=1"));
+    add_parameter(&path, "match[]", selector);
+    add_times(&path, from_ms, to_ms);
+    HttpClientAnswer answer;
+    TRY(client_send(&stored->client, TEXT("GET"), builder_text(&path), TEXT_NONE, TEXT_NONE,
+                    TEXT_NONE, arena, &answer, err));
+    if (answer.status != 200) {
+        client_refused(&stored->client, &answer, err);
+        return false;
+    }
+    JsonValue *root;
+    TRY(json_parse(answer.body, arena, &root, err));
+    const JsonValue *data = json_get(root, TEXT("data"));
+    if (data == NULL || data->kind != JSON_ARRAY_BEGIN)
+        return error_set(err, ERROR_CORRUPT, "%.*s does not answer as Prometheus does",
+                         TEXT_ARG(stored->where));
+    Text *names = arena_push_array(arena, Text, data->count);
+    size_t count = 0;
+    for (const JsonValue *name = data->first; name != NULL; name = name->next)
+        names[count++] = name->text;
+    *out = (Texts){names, count};
+    return true;
+}
+
+static bool take_lines(Stored *stored, const HttpClientAnswer *answer, StoredTake take,
+                       void *context, Error *err) {
+    for (size_t i = 0; i < answer->header_count; i++) {
+        uint64_t count;
+        Text value = answer->headers[i].value, number = TEXT_NONE;
+        if (text_equal_ignore_case(answer->headers[i].name, TEXT("X-Traceo-Left-Out")) &&
+            text_cut(&value, ' ', &number) && text_to_u64(number, &count))
+            stored->histograms += count;
+    }
+    JsonLine line = {0};
+    bool ok = true;
+    Text rest = answer->body, text;
+    while (ok && text_cut(&rest, '\n', &text)) {
+        if (text.len == 0) continue;
+        ok = json_line_read(text, &line, err) &&
+             take(context, line.labels, (Samples){line.samples.at, line.samples.count}, err);
+    }
+    json_line_free(&line);
+    return ok;
+}
+
+enum { TOO_COSTLY_STATUS = 422 };
+
+// An answer that would be too large is asked for in halves of its time.
+static bool read_from_server(Stored *stored, Text selector, int64_t from_ms, int64_t to_ms,
+                             StoredTake take, void *context, Error *err) {
+    AUTO(arena_free) Arena arena = {0};
+    AUTO(builder_free) Builder form = {0};
+    add_parameter(&form, "match[]", selector);
+    add_times(&form, from_ms, to_ms);
+    HttpClientAnswer answer;
+    TRY(ask(stored, TEXT("/api/v1/export"), &form, &arena, &answer, err));
+    if (answer.status == 200) return take_lines(stored, &answer, take, context, err);
+    if (answer.status != TOO_COSTLY_STATUS || from_ms == to_ms) {
+        client_refused(&stored->client, &answer, err);
+        return false;
+    }
+    arena_free(&arena);
+    int64_t middle_ms = from_ms + (to_ms - from_ms) / 2;
+    return read_from_server(stored, selector, from_ms, middle_ms, take, context, err) &&
+           read_from_server(stored, selector, middle_ms + 1, to_ms, take, context, err);
+}
+
+// ---- From a directory ----
+
+// A selector over a span of a store.
+typedef struct Selected {
+    Promql parsed;
+    SeriesView *view;
+    Arena arena;
+} Selected;
+
+static void selected_end(Selected *selected) {
+    series_view_close(&selected->view);
+    promql_close(&selected->parsed);
+    arena_free(&selected->arena);
+}
+
+static bool selected_begin(Stored *stored, Text selector, int64_t from_ms, int64_t to_ms,
+                           Selected *out, Error *err) {
+    TRY(promql_parse_selector(selector, &out->arena, &out->parsed, err));
+    Tenant *tenant = stored->local.tenant;
+    TRY(series_view_open(tenant == NULL ? NULL : tenant->series, from_ms, to_ms, &out->view, err));
+    Texts warnings = series_view_warnings(out->view);
+    return warnings.count == 0 || error_set(err, ERROR_CORRUPT, "%.*s", TEXT_ARG(warnings.at[0]));
+}
+
+static Matchers matchers_of(const Selected *selected) {
+    return selected->parsed.root->as.selector.matchers;
+}
+
+static bool names_of_store(Stored *stored, Text selector, int64_t from_ms, int64_t to_ms,
+                           Arena *arena, Texts *out, Error *err) {
+    AUTO(selected_end) Selected selected = {0};
+    Texts names;
+    TRY(selected_begin(stored, selector, from_ms, to_ms, &selected, err));
+    TRY(series_label_values(selected.view, LABEL_NAME, matchers_of(&selected), &selected.arena,
+                            &names, err));
+    Text *copies = arena_push_array(arena, Text, names.count);
+    for (size_t i = 0; i < names.count; i++) copies[i] = text_copy(names.at[i], arena);
+    *out = (Texts){copies, names.count};
+    return true;
+}
+
+static int by_labels(const void *a, const void *b) {
+    return labels_compare(((const SeriesFound *)a)->labels, ((const SeriesFound *)b)->labels);
+}
+
+static bool read_from_store(Stored *stored, Text selector, int64_t from_ms, int64_t to_ms,
+                            StoredTake take, void *context, Error *err) {
+    AUTO(selected_end) Selected selected = {0};
+    SeriesFoundList found;
+    TRY(selected_begin(stored, selector, from_ms, to_ms, &selected, err));
+    TRY(series_select(selected.view, matchers_of(&selected), 0, &selected.arena, &found, err));
+    if (found.count > 1) qsort(found.at, found.count, sizeof *found.at, by_labels);
+    SeriesCursor *cursor = series_cursor_open(selected.view);
+    SeriesColumns columns = {0};
+    ARRAY(Sample) samples = {0};
+    bool ok = true;
+    for (size_t i = 0; ok && i < found.count; i++) {
+        columns.count = columns.histograms = 0;
+        ok = series_read(cursor, &found.at[i], from_ms, to_ms, &columns, err);
+        stored->histograms += columns.histograms;
+        array_clear(&samples);
+        for (size_t k = 0; ok && k < columns.count; k++)
+            *array_add(&samples) = (Sample){columns.times[k], columns.values[k]};
+        if (ok && samples.count > 0)
+            ok = take(context, found.at[i].labels, (Samples){samples.at, samples.count}, err);
+    }
+    array_free(&samples);
+    series_columns_free(&columns);
+    series_cursor_close(&cursor);
+    return ok;
+}
+
+// ---- Both ----
+
+bool stored_names(Stored *stored, Text selector, int64_t from_ms, int64_t to_ms, Arena *arena,
+                  Texts *out, Error *err) {
+    return stored->is_local ? names_of_store(stored, selector, from_ms, to_ms, arena, out, err)
+                            : names_of_server(stored, selector, from_ms, to_ms, arena, out, err);
+}
+
+// Is there a series with samples between these times? Blocks may say yes where a head would not.
+static bool any_between(Stored *stored, Text selector, int64_t from_ms, int64_t to_ms, bool *out,
+                        Error *err) {
+    AUTO(arena_free) Arena arena = {0};
+    AUTO(builder_free) Builder form = {0};
+    add_parameter(&form, "match[]", selector);
+    add_parameter(&form, "limit", TEXT("1"));
+    add_times(&form, from_ms, to_ms);
+    HttpClientAnswer answer;
+    JsonValue *root;
+    TRY(ask(stored, TEXT("/api/v1/series"), &form, &arena, &answer, err));
+    if (answer.status != 200) {
+        client_refused(&stored->client, &answer, err);
+        return false;
+    }
+    TRY(json_parse(answer.body, &arena, &root, err));
+    const JsonValue *data = json_get(root, TEXT("data"));
+    *out = data != NULL && data->count > 0;
+    return true;
+}
+
+bool stored_begin(Stored *stored, Text selector, int64_t to_ms, int64_t *out, Error *err) {
+    *out = 0;
+    if (stored->is_local) return true;
+    int64_t empty_ms = 0, full_ms = to_ms;  // nothing below the one, something below the other
+    while (full_ms - empty_ms > DAY_MS) {
+        int64_t middle_ms = empty_ms + (full_ms - empty_ms) / 2;
+        bool any;
+        TRY(any_between(stored, selector, empty_ms, middle_ms, &any, err));
+        *(any ? &full_ms : &empty_ms) = middle_ms;
+    }
+    *out = empty_ms;
+    return true;
+}
+
+bool stored_of_name(Text selector, Text name, Arena *arena, Text *out, Error *err) {
+    static const char *const signs[] = {[MATCH_EQUAL] = "=",
+                                        [MATCH_NOT_EQUAL] = "!=",
+                                        [MATCH_REGEX] = "=~",
+                                        [MATCH_NOT_REGEX] = "!~"};
+    AUTO(promql_close) Promql parsed = {0};
+    AUTO(builder_free) Builder text = {0};
+    TRY(promql_parse_selector(selector, arena, &parsed, err));
+    Matchers matchers = parsed.root->as.selector.matchers;
+    builder_add(&text, TEXT("{__name__="));
+    label_print_quoted(name, &text);
+    for (size_t i = 0; i < matchers.count; i++) {
+        const Matcher *matcher = &matchers.at[i];
+        if (text_equal(matcher->name, LABEL_NAME)) continue;  // the name was found by it
+        builder_add_char(&text, ',');
+        label_print_quoted(matcher->name, &text);
+        builder_addf(&text, "%s", signs[matcher->kind]);
+        label_print_quoted(matcher->value, &text);
+    }
+    builder_add_char(&text, '}');
+    *out = text_copy(builder_text(&text), arena);
+    return true;
+}
+
+bool stored_read(Stored *stored, Text selector, int64_t from_ms, int64_t to_ms, StoredTake take,
+                 void *context, Error *err) {
+    return stored->is_local
+               ? read_from_store(stored, selector, from_ms, to_ms, take, context, err)
+               : read_from_server(stored, selector, from_ms, to_ms, take, context, err);
+}
