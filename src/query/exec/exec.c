@@ -45,13 +45,23 @@ static int64_t memory_used(const Exec *exec) {
     return bytes;
 }
 
+static bool is_cancelled(const QueryRequest *request) {
+    return request->cancelled != NULL && atomic_load(request->cancelled);
+}
+
+static bool is_late(const Exec *exec) {
+    Clock *clock = exec->request->clock;
+    return clock != NULL && clock->monotonic_ns(clock) > exec->deadline_ns;
+}
+
+bool exec_is_over(const Exec *exec) {
+    return is_cancelled(exec->request) || is_late(exec);
+}
+
 bool exec_tick(Exec *exec, Error *err) {
     const QueryRequest *request = exec->request;
-    if (request->cancelled != NULL && atomic_load(request->cancelled)) {
-        return error_set(err, ERROR_CANCELLED, "the query was cancelled");
-    }
-    if (request->clock != NULL &&
-        request->clock->monotonic_ns(request->clock) > exec->deadline_ns) {
+    if (is_cancelled(request)) return error_set(err, ERROR_CANCELLED, "the query was cancelled");
+    if (is_late(exec)) {
         return error_set(err, ERROR_TIMEOUT,
                          "query timed out: it ran longer than its limit of time (query.timeout); "
                          "ask for less time, fewer series or a longer step");

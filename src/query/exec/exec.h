@@ -123,6 +123,8 @@ void *operator_make(Exec *exec, size_t size, const Expr *expr, Steps steps,
                     bool (*next)(Operator *, StepBatch *, Error *));
 // Once per batch: cancelled? out of time? over a memory limit?
 must_use bool exec_tick(Exec *exec, Error *err);
+// Cancelled or out of time, for good: the next tick fails.
+bool exec_is_over(const Exec *exec);
 void exec_close(Exec *exec);
 // Samples that were read. TOO_COSTLY beyond the limit; a shard counts into its query now and then,
 // and when it has done (flush).
@@ -332,6 +334,7 @@ typedef struct RangeInput {
     Steps steps;              // of evaluation; windows are as many
     const double *params[2];  // scalar arguments, one value per step
     Arena *scratch;           // forgotten after each series
+    const Exec *exec;         // asked whether to go on; may be NULL
     Extent extent;            // of the selector; other than PLAIN: range_extended.c
     int64_t lookback_ms;
     // The native histograms of the series, sorted by time too; none has the time of a float.
@@ -343,14 +346,27 @@ typedef struct RangeInput {
 typedef struct Window {
     size_t from, to;  // samples [from, to)
     int64_t start_ms, end_ms;
+    size_t work;  // samples of the windows since the query was last asked whether to go on
+    bool over;
 } Window;
 
-// Moves to the window of step `i`; called with i = 0, 1, 2, … on a zeroed Window.
+// One series may have so much under its windows that the query has to be asked in between: about
+// some milliseconds of work.
+enum { WINDOW_WORK_MAX = 1 << 20 };
+
+// Moves to the window of step `i`; called with i = 0, 1, 2, … on a zeroed Window. When the query is
+// over meanwhile, windows are empty from then on; the tick behind the kernel says why.
 static inline void window_move(Window *window, const RangeInput *in, size_t i) {
     window->end_ms = in->first_end_ms + (int64_t)i * in->step_ms;
     window->start_ms = window->end_ms - in->range_ms;
     while (window->to < in->count && in->times[window->to] <= window->end_ms) window->to++;
     while (window->from < window->to && in->times[window->from] <= window->start_ms) window->from++;
+    window->work += window->to - window->from;
+    if (__builtin_expect(window->work > WINDOW_WORK_MAX, 0)) {
+        window->work = 0;
+        window->over |= in->exec != NULL && exec_is_over(in->exec);
+    }
+    if (__builtin_expect(window->over, 0)) window->from = window->to;
 }
 
 typedef void (*RangeKernel)(const RangeInput *in, double *out);

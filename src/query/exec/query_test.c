@@ -2,6 +2,7 @@
 
 #include "codec/json.h"
 #include "os/disk.h"
+#include "query/exec/exec.h"
 #include "query/exec/query_generate.h"
 
 static void begin(Test *t, ScriptStore *store) {
@@ -445,6 +446,33 @@ TEST(the_seeds_of_other_fuzzers_find_nothing) {
     script_store_close(&store);
 }
 
+// What lies under the windows of one series may be billions of samples: the query is asked in
+// between.
+TEST(the_windows_of_one_series_end_with_the_query) {
+    enum { SAMPLES = 20000, STEPS = 400 };
+    int64_t times[SAMPLES];
+    double values[SAMPLES], sums[STEPS];
+    for (int i = 0; i < SAMPLES; i++) {
+        times[i] = i;
+        values[i] = 1;
+    }
+    for (int round = 0; round < 2; round++) {
+        _Atomic bool cancelled = round == 1;
+        QueryRequest request = {.cancelled = &cancelled};
+        Exec exec = {.request = &request};
+        RangeInput in = {.times = times,
+                         .values = values,
+                         .count = SAMPLES,
+                         .first_end_ms = SAMPLES,
+                         .range_ms = 2 * SAMPLES,
+                         .steps = {0, 1, STEPS},
+                         .exec = &exec};
+        range_sum(&in, sums);
+        check(t, sums[0] == SAMPLES);
+        check(t, round == 0 ? sums[STEPS - 1] == SAMPLES : is_absent(sums[STEPS - 1]));
+    }
+}
+
 TEST_MAIN("query", CASE(answers_have_the_shapes_of_prometheus),
           CASE(what_is_experimental_can_be_switched_off), CASE(limits_are_kept_and_named),
           CASE(the_ends_of_time_are_no_harm), CASE(the_deepest_trees_run),
@@ -452,6 +480,7 @@ TEST_MAIN("query", CASE(answers_have_the_shapes_of_prometheus),
           CASE(memory_follows_what_is_answered),
           CASE(a_selector_of_very_many_series_ends_while_they_are_found),
           CASE(time_and_cancelling_stop_a_query),
+          CASE(the_windows_of_one_series_end_with_the_query),
           CASE(native_histograms_are_written_as_prometheus_does),
           CASE(large_histograms_count_against_the_limit_of_memory),
           CASE(a_histogram_that_cannot_be_read_is_left_out_and_noted),

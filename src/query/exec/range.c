@@ -114,6 +114,7 @@ static bool range_next(Operator *operator, StepBatch * out, Error *err) {
                             .steps = windows,
                             .params = {range->params[0], range->params[1]},
                             .scratch = &scratch,
+                            .exec = exec,
                             .extent = range->extent,
                             .lookback_ms = exec->lookback_ms,
                             .histogram_times = series.histogram_times,
