@@ -100,7 +100,7 @@ static bool samples_fit(const Exec *exec, uint64_t samples, Error *err) {
     if (most <= 0 || samples <= (uint64_t)most) return true;
     return error_set(err, ERROR_TOO_COSTLY,
                      "query processing would load too many samples into memory in query "
-                     "execution (limit %lld)",
+                     "execution (query.samples, %lld); ask for less time or fewer series",
                      (long long)most);
 }
 
