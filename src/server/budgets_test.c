@@ -84,7 +84,7 @@ TEST(a_limit_that_is_passed_is_named) {
     server_set_query(world.server, (ServerQuerySettings){.memory_bytes = 20000});
     check_refused(t, test_get(t, &world, ASK "many"), 422, "query.memory");
     server_set_query(world.server, (ServerQuerySettings){.samples_max = 100});
-    check_refused(t, test_get(t, &world, ASK "sum(many)"), 422, "(limit 100");
+    check_refused(t, test_get(t, &world, ASK "sum(many)"), 422, "(query.samples, 100");
     server_set_query(world.server, (ServerQuerySettings){.tenant_memory_bytes = 100000});
     check_refused(t, test_get(t, &world, ASK "sum(many)"), 503, "raise query.tenant_memory");
     server_set_query(world.server, (ServerQuerySettings){0});

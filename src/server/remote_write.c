@@ -95,17 +95,8 @@ static void say_written(Request *request, const IngestOutcome *outcome) {
 }
 
 static void answer(Request *request) {
-    const IngestOutcome *outcome = &request->outcome;
-    if (is_version_2(request)) say_written(request, outcome);
-    Error err;
-    request_add_header(request, TEXT("X-Traceo-Durability"), writer_durability(request));
-    if (!writer_refused(outcome, &err)) {
-        request->status = 204;
-        request_answer(request);
-        return;
-    }
-    writer_name_refused(request, outcome);
-    request_fail(request, &err);
+    if (is_version_2(request)) say_written(request, &request->outcome);
+    writer_answer(request);
 }
 
 static bool ingest(Request *request, Writer *writer, Tenant *tenant, Error *err) {

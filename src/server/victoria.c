@@ -64,19 +64,6 @@ static bool rows_of_text(Reading *reading, Text body, int64_t now_ms, WriteBody 
     }
 }
 
-static void answer(Request *request) {
-    const IngestOutcome *outcome = &request->outcome;
-    Error err;
-    request_add_header(request, TEXT("X-Traceo-Durability"), writer_durability(request));
-    if (!writer_refused(outcome, &err)) {
-        request->status = 204;
-        request_answer(request);
-        return;
-    }
-    writer_name_refused(request, outcome);
-    request_fail(request, &err);
-}
-
 typedef bool (*ReadRows)(Reading *reading, Text body, int64_t now_ms, WriteBody *rows, Error *err);
 
 static bool import_rows(Request *request, ReadRows read_rows, Text protocol, Error *err) {
@@ -92,7 +79,7 @@ static bool import_rows(Request *request, ReadRows read_rows, Text protocol, Err
                 ingest_samples(server->options.store, tenant, writer_sender(writer), &writer->rows,
                                now_ms, &request->outcome, err);
     writer_let_go(writer);
-    return writer_finish(request, protocol, done, NULL, answer, err);
+    return writer_finish(request, protocol, done, NULL, writer_answer, err);
 }
 
 bool serve_import(Request *request, Error *err) {

@@ -137,6 +137,19 @@ Text writer_durability(const Request *request) {
     return request->server->durability == LOG_MEMORY ? TEXT("memory") : TEXT("sync");
 }
 
+void writer_answer(Request *request) {
+    const IngestOutcome *outcome = &request->outcome;
+    Error err;
+    request_add_header(request, TEXT("X-Traceo-Durability"), writer_durability(request));
+    if (!writer_refused(outcome, &err)) {
+        request->status = 204;
+        request_answer(request);
+        return;
+    }
+    writer_name_refused(request, outcome);
+    request_fail(request, &err);
+}
+
 void writer_count(Server *server, const IngestOutcome *outcome) {
     for (size_t i = 0; i < VERDICT_COUNT; i++)
         count_up(&server->counters.samples[i], outcome->counts[i]);

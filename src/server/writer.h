@@ -38,6 +38,9 @@ bool writer_refused(const IngestOutcome *outcome, Error *err);
 void writer_name_refused(Request *request, const IngestOutcome *outcome);
 Text writer_durability(const Request *request);  // for X-Traceo-Durability
 
+// The answer of protocols that have no words of their own for it: 204, or what was refused.
+void writer_answer(Request *request);
+
 // Counts samples by verdict.
 void writer_count(Server *server, const IngestOutcome *outcome);
 

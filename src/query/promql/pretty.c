@@ -26,23 +26,6 @@ typedef struct Pretty {
 
 static void print_line(const Pretty *pretty, const Expr *expr);
 
-static void add_name(Text name, Builder *out) {
-    if (label_name_is_plain(name, false) && !is_number_word(name)) {
-        builder_add(out, name);
-    } else {
-        label_print_quoted(name, out);
-    }
-}
-
-static void add_names(Texts names, Builder *out) {
-    builder_add(out, TEXT(" ("));
-    for (size_t i = 0; i < names.count; i++) {
-        if (i > 0) builder_add(out, TEXT(", "));
-        add_name(names.at[i], out);
-    }
-    builder_add_char(out, ')');
-}
-
 static void add_duration(const Expr *given, int64_t ms, Builder *out) {
     if (given != NULL) {
         promql_print(given, out);
@@ -92,7 +75,7 @@ static void add_matchers(Matchers matchers, size_t first, Builder *out) {
     Text *texts = arena_push_array(&arena, Text, matchers.count);
     for (size_t i = first; i < matchers.count; i++) {
         AUTO(builder_free) Builder one = {0};
-        add_name(matchers.at[i].name, &one);
+        promql_print_name(matchers.at[i].name, &one);
         builder_add(&one, kinds[matchers.at[i].kind]);
         label_print_quoted(matchers.at[i].value, &one);
         texts[i] = text_copy(builder_text(&one), &arena);
@@ -142,7 +125,7 @@ static void add_aggregate(const Expr *expr, Builder *out) {
     bool without = expr->as.aggregate.without;
     if (!without && expr->as.aggregate.labels.count == 0) return;
     builder_add(out, without ? TEXT(" without") : TEXT(" by"));
-    add_names(expr->as.aggregate.labels, out);
+    promql_print_names(expr->as.aggregate.labels, out);
     builder_add_char(out, ' ');
 }
 
@@ -160,12 +143,12 @@ static void add_operator(const Expr *expr, Builder *out) {
     if (expr->as.binary.return_bool) builder_add(out, TEXT(" bool"));
     if (matching->labels.count > 0 || matching->on || grouped) {
         builder_add(out, matching->on ? TEXT(" on") : TEXT(" ignoring"));
-        add_names(matching->labels, out);
+        promql_print_names(matching->labels, out);
     }
     if (grouped) {
         builder_add(
             out, matching->card == CARD_MANY_TO_ONE ? TEXT(" group_left") : TEXT(" group_right"));
-        add_names(matching->include, out);
+        promql_print_names(matching->include, out);
     }
     bool both = matching->fills_left && matching->fills_right &&
                 (matching->fill_left == matching->fill_right ||

@@ -27,7 +27,7 @@ static bool is_word_of_the_language(Text name) {
     return false;
 }
 
-static void print_name(Text name, Builder *out) {
+void promql_print_name(Text name, Builder *out) {
     if (label_name_is_plain(name, false) && !is_number_word(name)) {
         builder_add(out, name);
     } else {
@@ -35,11 +35,11 @@ static void print_name(Text name, Builder *out) {
     }
 }
 
-static void print_names(Texts names, Builder *out) {
+void promql_print_names(Texts names, Builder *out) {
     builder_add(out, TEXT(" ("));
     for (size_t i = 0; i < names.count; i++) {
         if (i > 0) builder_add(out, TEXT(", "));
-        print_name(names.at[i], out);
+        promql_print_name(names.at[i], out);
     }
     builder_add_char(out, ')');
 }
@@ -90,7 +90,7 @@ static void print_selector(const Expr *expr, bool in_braces, Builder *out) {
         builder_add_char(out, '{');
         for (size_t i = first; i < matchers.count; i++) {
             if (i > first) builder_add(out, TEXT(", "));
-            print_name(matchers.at[i].name, out);
+            promql_print_name(matchers.at[i].name, out);
             builder_add(out, kinds[matchers.at[i].kind]);
             label_print_quoted(matchers.at[i].value, out);
         }
@@ -124,7 +124,7 @@ static void print_grouping(const Expr *expr, Builder *out) {
     builder_add(out, aggregate_op_name(expr->as.aggregate.op));
     if (!expr->as.aggregate.grouped) return;
     builder_add(out, expr->as.aggregate.without ? TEXT(" without") : TEXT(" by"));
-    print_names(expr->as.aggregate.labels, out);
+    promql_print_names(expr->as.aggregate.labels, out);
 }
 
 static void print_aggregate(const Expr *expr, Builder *out) {
@@ -158,11 +158,11 @@ static void print_operator(const Expr *expr, Builder *out) {
     if (expr->as.binary.return_bool) builder_add(out, TEXT(" bool"));
     if (expr->as.binary.matching_given) {
         builder_add(out, matching->on ? TEXT(" on") : TEXT(" ignoring"));
-        print_names(matching->labels, out);
+        promql_print_names(matching->labels, out);
         if (matching->card == CARD_MANY_TO_ONE || matching->card == CARD_ONE_TO_MANY) {
             builder_add(out, matching->card == CARD_MANY_TO_ONE ? TEXT(" group_left")
                                                                 : TEXT(" group_right"));
-            print_names(matching->include, out);
+            promql_print_names(matching->include, out);
         }
     }
     if (matching->fills_left) print_fill("fill_left", matching->fill_left, out);

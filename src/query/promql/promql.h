@@ -38,6 +38,9 @@ SourcePlace source_place(Text text, uint32_t offset);
 
 // Prints the tree so that parsing it again gives an equal tree.
 void promql_print(const Expr *expr, Builder *out);
+// A name of a label as it stands in a list, in quotes where it needs them; " (a, \"b c\")".
+void promql_print_name(Text name, Builder *out);
+void promql_print_names(Texts names, Builder *out);
 // One node without its operands: "sum by (job)", "rate", "quantile_over_time(0.9, …)", "/ on (job)",
 // "> 5", a selector whole.
 void promql_print_node(const Expr *expr, Builder *out);
