@@ -511,10 +511,6 @@ TEST(sessions_are_taken_up_again_on_any_loop) {
     world_end(t, &world);
 }
 
-static void long_times(HttpLimits *limits) {
-    limits->header_time_ms = limits->stranger_time_ms = 60000;
-}
-
 static void short_times(HttpLimits *limits) {
     limits->header_time_ms = 150;
 }
@@ -640,6 +636,10 @@ TEST(a_hello_cut_into_records_is_understood) {
 #endif
 
 #ifndef SANITIZED
+static void long_times(HttpLimits *limits) {
+    limits->header_time_ms = limits->stranger_time_ms = 60000;
+}
+
 // Until the server has taken them in and, where it has something to say, has said it.
 static void wait_for(Test *t, World *world, const Socket *strangers, size_t count, bool answered) {
     for (int i = 0; i < 500 && http_server_stats(world->server).strangers < (int64_t)count; i++)
