@@ -28,6 +28,15 @@ typedef struct TestCase {
     void (*run)(Test *t);
 } TestCase;
 
+// Defined under a sanitizer, which takes memory of its own. gcc says it by macros, clang by features.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
 #define TEST(name) static void test_##name(Test *t)
 #define CASE(name) \
     { #name, test_##name }

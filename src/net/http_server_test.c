@@ -889,15 +889,6 @@ TEST(long_request_lines_of_strangers_share_a_purse) {
     world_close(&world);
 }
 
-// gcc says it by macros, clang by features.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-
 #ifndef SANITIZED
 static int64_t resident_after(World *world, int64_t bytes_in) {
     for (int i = 0; i < 200 && http_server_stats(world->server).bytes_in < bytes_in; i++)

@@ -626,15 +626,6 @@ TEST(a_hello_cut_into_records_is_understood) {
     world_end(t, &world);
 }
 
-// gcc says it by macros, clang by features.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-
 #ifndef SANITIZED
 static void long_times(HttpLimits *limits) {
     limits->header_time_ms = limits->stranger_time_ms = 60000;
