@@ -59,20 +59,24 @@ static int32_t reduced_index(int32_t index, int shift) {
     return ((index - 1) >> shift) + 1;
 }
 
+// Bucket `i` becomes the one of `index`, behind the `kept` ones in front or joined to their last.
+// Gives how many are kept then.
+static size_t side_keep(HistogramSumSide *side, size_t kept, size_t i, int32_t index) {
+    double rest = side->rests == NULL ? 0 : side->rests[i];
+    if (kept > 0 && side->index[kept - 1] == index) {
+        join(&side->counts[kept - 1], rest_at(side, kept - 1), side->counts[i], rest);
+        return kept;
+    }
+    side->index[kept] = index;
+    side->counts[kept] = side->counts[i];
+    if (side->rests != NULL) side->rests[kept] = rest;
+    return kept + 1;
+}
+
 static void side_reduce(HistogramSumSide *side, int shift) {
     size_t kept = 0;
-    for (size_t i = 0; i < side->count; i++) {
-        int32_t index = reduced_index(side->index[i], shift);
-        double rest = side->rests == NULL ? 0 : side->rests[i];
-        if (kept > 0 && side->index[kept - 1] == index) {
-            join(&side->counts[kept - 1], rest_at(side, kept - 1), side->counts[i], rest);
-            continue;
-        }
-        side->index[kept] = index;
-        side->counts[kept] = side->counts[i];
-        if (side->rests != NULL) side->rests[kept] = rest;
-        kept++;
-    }
+    for (size_t i = 0; i < side->count; i++)
+        kept = side_keep(side, kept, i, reduced_index(side->index[i], shift));
     side->count = kept;
 }
 
@@ -269,15 +273,7 @@ static void add_custom(HistogramSum *sum, const Histogram *other, double factor,
     size_t kept = 0;
     for (size_t i = 0; i < side->count; i++) {
         int32_t index = index_among(&sum->head, side->index[i], bounds, count, &hint);
-        double rest = side->rests == NULL ? 0 : side->rests[i];
-        if (kept > 0 && side->index[kept - 1] == index) {
-            join(&side->counts[kept - 1], rest_at(side, kept - 1), side->counts[i], rest);
-            continue;
-        }
-        side->index[kept] = index;
-        side->counts[kept] = side->counts[i];
-        if (side->rests != NULL) side->rests[kept] = rest;
-        kept++;
+        kept = side_keep(side, kept, i, index);
     }
     side->count = kept;
     // The buckets of the other, under the bounds of both.
