@@ -87,7 +87,7 @@ static bool decode_exemplar(Bytes bytes, Arena *scratch, BatchExemplar *out) {
     return !reader.failed;
 }
 
-static bool decode_histogram(Bytes bytes, BatchHistogram *out) {
+bool write_histogram_decode(Bytes bytes, BatchHistogram *out) {
     Reader reader = reader_begin(bytes);
     ProtobufField field;
     out->wire = bytes;
@@ -151,7 +151,7 @@ static bool decode_series(Bytes bytes, Arena *scratch, Batch *batch, Error *err)
                 series->exemplar_count++;
                 break;
             case SERIES_HISTOGRAMS:
-                if (!decode_histogram(field.bytes, array_add(&batch->histograms)))
+                if (!write_histogram_decode(field.bytes, array_add(&batch->histograms)))
                     return malformed(err, "a native histogram", row);
                 series->histogram_count++;
                 break;

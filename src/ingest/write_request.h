@@ -17,6 +17,9 @@ must_use bool write_batch_fits(const Batch *batch, Error *err);
 // Sample { double value = 1; int64 timestamp = 2; }; false when malformed.
 bool write_sample_decode_any(Bytes bytes, Sample *out);
 
+// Histogram: its time; the rest is kept as it came, a view. False when malformed.
+bool write_histogram_decode(Bytes bytes, BatchHistogram *out);
+
 // The usual shape: 09 <8 bytes> 10 <varint>, without the first part when the value is zero.
 static inline bool write_sample_decode(Bytes bytes, Sample *out) {
     size_t at = 0;

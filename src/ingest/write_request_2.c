@@ -250,18 +250,6 @@ static bool decode_exemplar(Decoder *decoder, Bytes bytes, size_t row, Error *er
                       err);
 }
 
-static bool decode_histogram(Bytes bytes, BatchHistogram *out) {
-    enum { HISTOGRAM_TIME = 15 };
-    Reader reader = reader_begin(bytes);
-    ProtobufField field;
-    out->wire = bytes;
-    while (protobuf_next(&reader, &field)) {
-        if (field.number == HISTOGRAM_TIME && field.type == WIRE_VARINT)
-            out->time_ms = (int64_t)field.value;
-    }
-    return !reader.failed;
-}
-
 // The family that a metric belongs to: histograms and summaries have several names.
 static Text family_of(Text name, uint8_t type) {
     static const struct {
@@ -370,7 +358,7 @@ static bool decode_parts(Decoder *decoder, Bytes bytes, BatchSeries *series, Byt
                 series->sample_count++;
                 break;
             case SERIES_HISTOGRAMS:
-                if (!decode_histogram(field.bytes, array_add(&batch->histograms)))
+                if (!write_histogram_decode(field.bytes, array_add(&batch->histograms)))
                     return malformed(err, "a native histogram", row);
                 series->histogram_count++;
                 break;
