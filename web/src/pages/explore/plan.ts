@@ -22,7 +22,7 @@ function selfSum(plan: PlanNode): number {
   return sum;
 }
 
-const DEPTH_MAX = 200; // the server's limit of a query's depth is below it
+const DEPTH_MAX = 200; // the server shows fewer levels; whatever it sends, the page stays small
 
 /** In the order in which one reads the query: a node before its children. */
 export function planLines(plan: PlanNode): PlanLine[] {
