@@ -1,10 +1,11 @@
 """Asking the query set: cold, warm and repeated runs, answers compared among servers, geometric means."""
 
-import http.client
 import json
 import math
 import os
 import pathlib
+import select
+import socket
 import statistics
 import time
 import urllib.parse
@@ -12,6 +13,8 @@ import urllib.parse
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 STEP_S = 60
 TOLERANCE = 1e-9
+REPEATS_MAX = 100  # of one question …
+STEADY_MS = 150  # … while all its answers together take less than that
 
 
 class Question:
@@ -46,24 +49,73 @@ def read_questions(only=None):
 
 
 class Client:
-    """One connection that is kept, as a dashboard has it."""
+    """One connection that is kept, as a dashboard has it. Bare sockets: a client that parses headers like mail costs more than a small answer."""
 
     def __init__(self, port):
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
+        self.port, self.host = port, f"127.0.0.1:{port}"
+        self.connection, self.ended = self.connect(), False
+
+    def connect(self):
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=300)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
+
+    def is_closed(self):
+        """Whether the server has closed the idle connection, as it may while the others answer."""
+        return bool(select.select([self.connection], [], [], 0)[0])
 
     def ask(self, question, start_s, end_s, nocache=True):
-        """(seconds, body); (None, message) where it is refused."""
+        """(seconds from the first byte sent to the last one received, body); (None, message) where it is refused."""
         path, arguments = question.path(start_s, end_s, nocache)
-        target = f"{path}?{urllib.parse.urlencode(arguments)}"
+        request = f"GET {path}?{urllib.parse.urlencode(arguments)} HTTP/1.1\r\nHost: {self.host}\r\nAccept-Encoding: identity\r\n\r\n".encode()
+        if self.ended or self.is_closed():
+            self.connection.close()
+            self.connection, self.ended = self.connect(), False
         begun = time.perf_counter()
-        self.connection.request("GET", target)
-        answer = self.connection.getresponse()
-        body = answer.read()
+        self.connection.sendall(request)
+        head, body = self.receive()
         took = time.perf_counter() - begun
-        return (took, body) if answer.status == 200 else (None, body.decode(errors="replace")[:300])
+        self.ended = b"\r\nconnection: close" in head
+        body = unchunked(body) if b"\r\ntransfer-encoding: chunked" in head else body
+        return (took, body) if head.split(None, 2)[1] == b"200" else (None, body.decode(errors="replace")[:300])
+
+    def receive(self):
+        """(the head in small letters, the body as it came)."""
+        data = bytearray()
+        while (end := data.find(b"\r\n\r\n")) < 0:
+            data += self.more()
+        head, end = bytes(data[:end]).lower(), end + 4
+        if b"\r\ntransfer-encoding: chunked" in head:
+            while not data.endswith(b"\r\n0\r\n\r\n") and data[end:] != b"0\r\n\r\n":
+                data += self.more()
+        else:
+            left = end + int(head.split(b"\r\ncontent-length:", 1)[1].split(b"\r\n", 1)[0]) - len(data)
+            while left > 0:
+                piece = self.more()
+                data += piece
+                left -= len(piece)
+        return head, bytes(data[end:])
+
+    def more(self):
+        piece = self.connection.recv(1 << 18)
+        if not piece:
+            raise ConnectionError("the server closed the connection within an answer")
+        return piece
 
     def close(self):
         self.connection.close()
+
+
+def unchunked(data):
+    """The body out of the chunks of HTTP/1.1 (RFC 9112, 7.1)."""
+    body, at = bytearray(), 0
+    while True:
+        line = data.index(b"\r\n", at)
+        size = int(data[at:line].split(b";")[0], 16)
+        if size == 0:
+            return bytes(body)
+        body += data[line + 2:line + 2 + size]
+        at = line + 4 + size
 
 
 def cpu_ns(pid):
@@ -148,29 +200,29 @@ def geometric_mean(values):
     return math.exp(sum(math.log(value) for value in values) / len(values)) if values else float("nan")
 
 
+def ask_until_steady(client, process, question, start_s, end_s, repeats):
+    """((median wall ms, median CPU ms), the last answer) of at least `repeats`, more of what is quick; (None, None) where it is refused."""
+    walls, busy, body = [], [], None
+    while len(walls) <= repeats or (len(walls) <= REPEATS_MAX and sum(walls) < STEADY_MS):
+        before = cpu_ns(process.pid)
+        took, body = client.ask(question, start_s, end_s)
+        if took is None:
+            print(f"{question.name}: {body}")
+            return None, None
+        walls.append(took * 1e3)
+        busy.append((cpu_ns(process.pid) - before) / 1e6)
+    return (statistics.median(walls[1:]), statistics.median(busy[1:])), body  # the first one warms
+
+
 def measure_warm(clients, servers, questions, start_s, end_s, repeats, say=None):
     """The servers in turn, question by question: {server: {question: (wall ms, CPU ms)}} as medians, and the answers."""
     figures = {name: {} for name in clients}
     answers = {name: {} for name in clients}
     for question in questions:
-        walls, busy = {name: [] for name in clients}, {name: [] for name in clients}
-        for number in range(repeats + 1):
-            for name, client in clients.items():
-                if question.name in figures[name]:
-                    continue
-                before = cpu_ns(servers[name].process.pid)
-                took, body = client.ask(question, start_s, end_s)
-                if took is None:
-                    print(f"{name}: {question.name}: {body}")
-                    figures[name][question.name] = None
-                    continue
+        for name, client in clients.items():
+            figures[name][question.name], body = ask_until_steady(client, servers[name].process, question, start_s, end_s, repeats)
+            if body is not None:
                 answers[name][question.name] = body
-                if number > 0:  # the first one warms
-                    walls[name].append(took * 1e3)
-                    busy[name].append((cpu_ns(servers[name].process.pid) - before) / 1e6)
-        for name in clients:
-            if question.name not in figures[name]:
-                figures[name][question.name] = (statistics.median(walls[name]), statistics.median(busy[name]))
         if say:
             say(question, {name: figures[name][question.name] for name in clients})
     return figures, answers
