@@ -2,6 +2,8 @@
 //
 //   must_use      the caller has to look at the result
 //   AUTO(close)   runs close(&variable) at the end of the scope
+//   UNFILLED      a large local that is written before it is read, in a hot path: the build fills locals
+//                 with zeros (-ftrivial-auto-var-init), which here would cost more than the work
 //   TAKE(p)       yields an owned pointer and leaves NULL behind
 //   TRY(call)     returns false when the call did (error.h fills the caller's Error)
 #pragma once
@@ -12,6 +14,7 @@
 
 #define must_use                        __attribute__((warn_unused_result))
 #define AUTO(close)                     __attribute__((cleanup(close)))
+#define UNFILLED                        __attribute__((uninitialized))
 #define printf_like(format_at, args_at) __attribute__((format(printf, format_at, args_at)))
 #define thread_local_                   _Thread_local
 

@@ -346,7 +346,7 @@ static bool step_chunks(HttpConnection *c) {
 
 static bool step_discard(HttpConnection *c) {
     Http1 *h = &c->http1;
-    uint8_t scratch[8 * KB];
+    UNFILLED uint8_t scratch[8 * KB];
     if (h->discard_left == 0) {
         h->state = HTTP1_ANSWER;
         return true;
@@ -450,7 +450,7 @@ static bool step_linger(HttpConnection *c) {
         http_connection_free(c);
         return false;
     }
-    uint8_t scratch[8 * KB];
+    UNFILLED uint8_t scratch[8 * KB];
     while (c->may_read) {
         size_t count;
         if (!http_connection_read(c, scratch, sizeof scratch, &count)) return false;

@@ -55,7 +55,7 @@ static void begin_linger(HttpConnection *c) {
 
 // False: there is nothing more to do now, or the connection ended.
 static bool read_some(HttpConnection *c) {
-    uint8_t piece[16 * KB];
+    UNFILLED uint8_t piece[16 * KB];
     size_t count;
     if (!http_connection_read(c, piece, sizeof piece, &count)) return false;
     if (count == 0 || c->lingering || http2_is_over(c->http2)) return true;

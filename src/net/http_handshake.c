@@ -16,7 +16,7 @@ void http_connection_choose(HttpConnection *c) {
 
 // The alert that says why must not be lost to a reset: their bytes are read to the end.
 static void step_linger(HttpConnection *c) {
-    uint8_t scratch[4 * KB];
+    UNFILLED uint8_t scratch[4 * KB];
     for (int i = 0; i < HTTP_READS_PER_EVENT; i++) {
         size_t count;
         Error ignored;

@@ -162,7 +162,7 @@ static bool is_usable(const TlsStream *stream, Error *err) {
 // Reads until the client's hello is whole, then begins the handshake over it.
 static TlsResult gather_hello(TlsStream *stream, Error *err) {
     for (;;) {
-        uint8_t piece[2 * KB];
+        UNFILLED uint8_t piece[2 * KB];
         size_t count = 0;
         SocketResult result = socket_read(stream->socket, piece, sizeof piece, &count, err);
         if (result == SOCKET_AGAIN) return TLS_WANTS_READ;

@@ -172,7 +172,7 @@ static void on_event(WebSocket *socket, WebSocketEvent event) {
 // False: the connection ended.
 static bool read_some(HttpConnection *c) {
     WebSocket *socket = c->websocket;
-    uint8_t piece[16 * KB];
+    UNFILLED uint8_t piece[16 * KB];
     size_t count;
     if (!http_connection_read(c, piece, sizeof piece, &count)) return false;
     if (count == 0) return true;

@@ -246,7 +246,7 @@ SocketResult socket_receive(Socket socket, void *into, size_t len, size_t *count
 SocketResult socket_write(Socket socket, const SocketPart *parts, size_t part_count, size_t *count,
                           Error *err) {
     *count = 0;
-    struct iovec vector[PARTS_MAX];
+    UNFILLED struct iovec vector[PARTS_MAX];
     size_t used = 0;
     for (size_t i = 0; i < part_count && used < PARTS_MAX; i++) {
         if (parts[i].len > 0)

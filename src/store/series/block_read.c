@@ -370,7 +370,7 @@ static bool packed_visit(BlockCursor *cursor, const PieceRow *piece, Bytes bytes
                          PieceVisitor *visitor, Error *err) {
     AUTO(arena_free) Arena arena = {0};
     HistogramRow *rows = NULL;
-    int64_t times[CHUNK_SAMPLES_MAX];
+    UNFILLED int64_t times[CHUNK_SAMPLES_MAX];
     bool good = visitor->histogram == NULL ? histograms_unpack_times(bytes, piece->count, times)
                                            : histograms_unpack(bytes, piece->count, &arena, &rows);
     if (!good)
@@ -510,7 +510,7 @@ bool block_each_chunk(BlockCursor *cursor, uint32_t series,
             summary_complete(&chunk);
         } else {
             const int64_t *times;
-            double values[CHUNK_SAMPLES_MAX];
+            UNFILLED double values[CHUNK_SAMPLES_MAX];
             TRY(clock_times(cursor, chunk.clock, &clock, &times, err));
             TRY(column_values(cursor, &chunk, clock.count, values, err));
             chunk.summary = chunk_summarise(times, values, clock.count);

@@ -94,7 +94,7 @@ static bool pair_group_make(const Block *block, uint32_t group, PairGroup **out,
     uint32_t first = group * GROUP_ROWS, end = MIN(first + GROUP_ROWS, block->pairs);
     AUTO(builder_free) Builder values = {0};
     AUTO(pair_walk_end) PairWalk walk = pair_walk_begin(block, first, end);
-    size_t ends[GROUP_ROWS], count = 0;
+    UNFILLED size_t ends[GROUP_ROWS], count = 0;
     for (bool more;;) {
         TRY(pair_walk_next(&walk, &more, err));
         if (!more) break;

@@ -302,7 +302,7 @@ static bool clock_is(const ClockTable *table, uint32_t number, const int64_t *ti
     const ClockEntry *entry = &table->entries.at[number];
     if (entry->count != count || entry->first_ms != times[0]) return false;
     if (entry->times != NULL) return memcmp(entry->times, times, count * sizeof *times) == 0;
-    int64_t decoded[CHUNK_SAMPLES_MAX];
+    UNFILLED int64_t decoded[CHUNK_SAMPLES_MAX];
     size_t used;
     Bytes column = {(const uint8_t *)table->rows.rows.at + entry->column_offset, entry->column_len};
     bool good = times_decode(column, count, decoded, &used, NULL);
@@ -320,7 +320,7 @@ bool clock_number(ClockTable *table, const int64_t *times, size_t count, uint32_
     }
     bool first;
     TRY(grouped_row(&table->rows, &first, err));
-    uint8_t column[COLUMN_BYTES_MAX];
+    UNFILLED uint8_t column[COLUMN_BYTES_MAX];
     size_t len = times_encode(times, count, column);
     Builder *rows = &table->rows.rows;
     writer_varint(rows, count);

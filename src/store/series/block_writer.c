@@ -240,7 +240,7 @@ static size_t chunk_cut(const int64_t *times, size_t count) {
 // Makes a chunk of the first `count` samples that wait.
 static bool chunk_flush(BlockWriter *writer, size_t count, Error *err) {
     if (count == 0) return true;
-    uint8_t column[COLUMN_BYTES_MAX];
+    UNFILLED uint8_t column[COLUMN_BYTES_MAX];
     size_t len = values_encode(writer->values, count, false, column);
     Place place = column_add(writer, (Bytes){column, len});
     uint32_t clock;

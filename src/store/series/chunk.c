@@ -24,7 +24,7 @@ size_t times_encode(const int64_t *times, size_t count, uint8_t *into) {
     if (count == 0) return 0;
     IntegersEffort effort = count > STRIP_SAMPLES ? INTEGERS_THOROUGH : INTEGERS_FAST;
     size_t len = integers_encode((const uint64_t *)times, count, effort, into);
-    int64_t again[CHUNK_SAMPLES_MAX];
+    UNFILLED int64_t again[CHUNK_SAMPLES_MAX];
     Reader reader = reader_begin((Bytes){into + 1, len - 1});
     bool same = integers_decode(&reader, into[0], count, (uint64_t *)again) &&
                 reader_left(&reader) == 0 && memcmp(again, times, count * sizeof *times) == 0;
@@ -174,7 +174,7 @@ static size_t scaled_put(const double *values, size_t count, const Scaled *scale
 }
 
 static bool comes_back(Bytes encoded, const double *values, size_t count) {
-    double again[CHUNK_SAMPLES_MAX];
+    UNFILLED double again[CHUNK_SAMPLES_MAX];
     size_t used;
     return values_decode(encoded, count, again, &used, NULL) && used == encoded.len &&
            memcmp(again, values, count * sizeof *values) == 0;
@@ -202,8 +202,8 @@ size_t values_encode(const double *values, size_t count, bool fast, uint8_t *int
         size_t len = constant_put(values[0], into);
         return comes_back((Bytes){into, len}, values, count) ? len : raw_put(values, count, into);
     }
-    uint8_t trial[2 * COLUMN_BYTES_MAX];
-    Scaled scaled;
+    UNFILLED uint8_t trial[2 * COLUMN_BYTES_MAX];
+    UNFILLED Scaled scaled;
     unsigned tries[3];
     size_t tried = domains_to_try(values, count, fast, tries);
     size_t best = 1 + count * sizeof *values;
@@ -231,7 +231,7 @@ static bool odd_patch(Reader *list, size_t count, double *into) {
     uint64_t odd_count = head / 2;
     bool stale = head & 1;
     if (odd_count > count) return false;
-    uint16_t positions[CHUNK_SAMPLES_MAX];
+    UNFILLED uint16_t positions[CHUNK_SAMPLES_MAX];
     for (uint64_t i = 0, next = 0; i < odd_count; i++) {
         uint64_t gap = reader_varint(list);
         if (list->failed || gap >= count - next) return false;

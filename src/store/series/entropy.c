@@ -40,7 +40,7 @@ typedef struct Node {
 // Huffman's two queues: leaves sorted by count, and inner nodes which come out sorted by
 // themselves. Returns the longest length.
 static unsigned lengths_make(const uint32_t *counts, uint8_t *lengths) {
-    Node nodes[2 * ENTROPY_SYMBOLS];
+    UNFILLED Node nodes[2 * ENTROPY_SYMBOLS];
     unsigned leaves = 0;
     for (unsigned symbol = 0; symbol < ENTROPY_SYMBOLS; symbol++) {
         lengths[symbol] = 0;
@@ -65,7 +65,7 @@ static unsigned lengths_make(const uint32_t *counts, uint8_t *lengths) {
         }
         nodes[all] = (Node){sum, 0, 0};
     }
-    uint8_t depth[2 * ENTROPY_SYMBOLS];
+    UNFILLED uint8_t depth[2 * ENTROPY_SYMBOLS];
     unsigned longest = 0;
     depth[all - 1] = 0;
     for (unsigned i = all - 1; i-- > 0;) {
@@ -252,7 +252,7 @@ static bool table_make(Reader *reader, Table *table) {
             (uint8_t)length;
         longest = MAX(longest, length);
     }
-    uint16_t codes[ENTROPY_SYMBOLS];
+    UNFILLED uint16_t codes[ENTROPY_SYMBOLS];
     if (longest == 0 || !codes_make(lengths, codes)) return false;
     table->bits = longest;
     for (unsigned i = 0; i < 1u << longest; i++) table->entries[i] = (Entry){.special = 1};

@@ -162,10 +162,10 @@ static bool holds_doubles(bool is_float, size_t column) {
 }
 
 static void column_write(const uint64_t *numbers, size_t rows, bool doubles, Builder *out) {
-    uint8_t encoded[COLUMN_BYTES_MAX];
+    UNFILLED uint8_t encoded[COLUMN_BYTES_MAX];
     size_t len;
     if (doubles) {
-        double values[CHUNK_SAMPLES_MAX];
+        UNFILLED double values[CHUNK_SAMPLES_MAX];
         memcpy(values, numbers, rows * sizeof *values);
         len = values_encode(values, rows, false, encoded);
     } else {
@@ -180,7 +180,7 @@ static bool column_read(Reader *reader, size_t rows, bool doubles, uint64_t *int
         return !reader->failed && kind < 16 && integers_decode(reader, kind, rows, into) &&
                !reader->failed;
     }
-    double values[CHUNK_SAMPLES_MAX];
+    UNFILLED double values[CHUNK_SAMPLES_MAX];
     size_t used;
     Bytes rest = {reader->at, reader_left(reader)};
     if (!values_decode(rest, rows, values, &used, NULL)) return false;
@@ -231,7 +231,7 @@ bool histograms_pack(const HistogramRow *rows, size_t count, Builder *out) {
     }
     if (numbers > HISTOGRAM_NUMBERS_MAX || bytes > HISTOGRAM_WIRE_BYTES_MAX) return false;
     builder_add_char(out, HISTOGRAMS_PACKED);
-    uint8_t encoded[COLUMN_BYTES_MAX];
+    UNFILLED uint8_t encoded[COLUMN_BYTES_MAX];
     builder_add_bytes(out, encoded, times_encode(times, count, encoded));
     for (size_t from = 0, to; from < count; from = to) {
         for (to = from + 1; to < count && bytes_equal(layouts[from], layouts[to]);) to++;
@@ -293,7 +293,7 @@ static bool run_read(Reader *reader, size_t rows, const int64_t *times, Room *ro
 }
 
 bool histograms_unpack(Bytes packed, size_t count, Arena *arena, HistogramRow **out) {
-    int64_t times[CHUNK_SAMPLES_MAX];
+    UNFILLED int64_t times[CHUNK_SAMPLES_MAX];
     Reader reader;
     if (!begin(packed, count, times, &reader)) return false;
     HistogramRow *rows = arena_push_array(arena, HistogramRow, count);

@@ -158,7 +158,7 @@ static double coded_bits_estimate(const uint64_t *residuals, size_t count, uint6
 static uint64_t step_choose(const uint64_t *numbers, size_t count, const uint64_t *steps) {
     uint64_t usual = median_of_some(steps, count - 1);
     uint64_t mean = (uint64_t)((int64_t)(numbers[count - 1] - numbers[0]) / (int64_t)(count - 1));
-    uint64_t scratch[CHUNK_SAMPLES_MAX];
+    UNFILLED uint64_t scratch[CHUNK_SAMPLES_MAX];
     uint64_t by_usual = line_make(numbers, count, 3, usual, scratch).spread;
     for (uint64_t step = mean; step != mean + 2; step++) {
         uint64_t spread = line_make(numbers, count, 3, step, scratch).spread;
@@ -207,7 +207,7 @@ static unsigned orders_possible(size_t count, IntegersEffort effort) {
 
 static size_t lines_encode(const uint64_t *numbers, size_t count, IntegersEffort effort,
                            uint8_t *into) {
-    uint64_t residuals[CHUNK_SAMPLES_MAX];
+    UNFILLED uint64_t residuals[CHUNK_SAMPLES_MAX];
     uint64_t step = 0;
     Line best = {0}, best_coded = {0};
     size_t bytes = 1 + count * 8;  // what raw would take
@@ -235,7 +235,7 @@ static size_t lines_encode(const uint64_t *numbers, size_t count, IntegersEffort
         uint64_t median = median_of_some(residuals, line.count);
         bool above = coded_bits_estimate(residuals, line.count, line.least, true) <
                      coded_bits_estimate(residuals, line.count, median, false);
-        Coded coded;
+        UNFILLED Coded coded;
         coded_try(&line, residuals, above ? line.least : median, above ? UNSIGNED_FLAG : 0, &coded);
         if (coded.bytes < bytes - bytes / CODED_GAIN) return coded_put(&line, &coded, into);
     }
@@ -293,7 +293,7 @@ size_t integers_encode(const uint64_t *numbers, size_t count, IntegersEffort eff
     unsigned gain = bit_length(divisor) - 1;
     if (gain * count < 8 * 8) return lines_encode(numbers, count, effort, into);
 
-    uint64_t scaled[CHUNK_SAMPLES_MAX];
+    UNFILLED uint64_t scaled[CHUNK_SAMPLES_MAX];
     for (size_t i = 0; i < count; i++) {
         int64_t distance = (int64_t)(numbers[i] - numbers[0]);
         // Only 2^63 divides into something that has no sign; it cannot be told from its negative
@@ -304,7 +304,7 @@ size_t integers_encode(const uint64_t *numbers, size_t count, IntegersEffort eff
     into[0] = COLUMN_SCALED;
     size_t len = 1 + put_zigzag(into + 1, numbers[0]);
     len += put_varint(into + len, divisor);
-    uint8_t inner[COLUMN_BYTES_MAX];
+    UNFILLED uint8_t inner[COLUMN_BYTES_MAX];
     size_t inner_len = integers_encode(scaled, count, effort, inner);
     if (inner[0] == COLUMN_SCALED || len + inner_len > 1 + count * 8)
         return lines_encode(numbers, count, effort, into);

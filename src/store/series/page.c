@@ -187,7 +187,7 @@ static inline uint16_t tail_check_add(uint16_t check, int32_t delta, double valu
 }
 
 static uint32_t clock_write(Page *page, const int64_t *times, size_t count) {
-    uint8_t packed[STRIP_COLUMN_MAX];
+    UNFILLED uint8_t packed[STRIP_COLUMN_MAX];
     size_t bytes = times_encode(times, count, packed);
     assert(bytes <= sizeof packed);
     uint32_t place = slab_take(page, (uint32_t)(sizeof(StripClock) + bytes));
@@ -200,7 +200,7 @@ static uint32_t clock_write(Page *page, const int64_t *times, size_t count) {
 
 static void strip_write(Page *page, PageSeries *series, uint32_t clock, const double *values,
                         size_t count) {
-    uint8_t packed[STRIP_COLUMN_MAX];
+    UNFILLED uint8_t packed[STRIP_COLUMN_MAX];
     size_t bytes = values_encode(values, count, true, packed);
     assert(bytes <= sizeof packed);
     uint32_t place = slab_take(page, (uint32_t)(sizeof(Strip) + bytes));
@@ -222,7 +222,7 @@ static uint32_t tail_clock(Page *page, int64_t base_ms, const int32_t *deltas, u
         memcmp(known->deltas, deltas, count * sizeof *deltas) == 0) {
         return known->place;
     }
-    int64_t times[STRIP_SAMPLES];
+    UNFILLED int64_t times[STRIP_SAMPLES];
     for (uint32_t i = 0; i < count; i++) times[i] = base_ms + deltas[i];
     known->place = clock_write(page, times, count);
     known->base_ms = base_ms;
@@ -236,8 +236,8 @@ static uint32_t tail_clock(Page *page, int64_t base_ms, const int32_t *deltas, u
 static void tail_pack(Page *page, PageSeries *series) {
     uint32_t count = series->tail_count;
     if (count == 0) return;
-    int32_t deltas[STRIP_SAMPLES];
-    double values[STRIP_SAMPLES];
+    UNFILLED int32_t deltas[STRIP_SAMPLES];
+    UNFILLED double values[STRIP_SAMPLES];
     for (uint32_t at = 0; at < count; at += QUAD_SAMPLES) {
         uint32_t quad = series->quads[at / QUAD_SAMPLES];
         memcpy(&deltas[at], quad_deltas(page, quad), QUAD_SAMPLES * sizeof *deltas);
@@ -297,28 +297,26 @@ static bool find_in_tail(const Page *page, const PageSeries *series, int64_t tim
 
 // Decodes bytes that this process packed itself: a failure is our own bug or broken memory.
 static void strip_values(const Strip *strip, double *values) {
-    Error err = {0};
     size_t used;
     bool whole = values_decode((Bytes){(const uint8_t *)(strip + 1), strip->bytes}, strip->count,
-                               values, &used, &err);
+                               values, &used, NULL);
     assert(whole && used == strip->bytes);
 }
 
 static void strip_decode(const Page *page, const Strip *strip, const StripClock *clock,
                          int64_t *times, double *values) {
     (void)page;
-    Error err = {0};
     size_t used;
     bool whole = times_decode((Bytes){(const uint8_t *)(clock + 1), clock->bytes}, strip->count,
-                              times, &used, &err);
+                              times, &used, NULL);
     assert(whole && used == clock->bytes);
     if (values != NULL) strip_values(strip, values);
 }
 
 static bool find_in_strips(const Page *page, const PageSeries *series, int64_t time_ms,
                            double *out) {
-    int64_t times[STRIP_SAMPLES];
-    double values[STRIP_SAMPLES];
+    UNFILLED int64_t times[STRIP_SAMPLES];
+    UNFILLED double values[STRIP_SAMPLES];
     for (uint32_t place = series->strip; place != 0;) {
         const Strip *strip = strip_at(page, place);
         const StripClock *clock = clock_at(page, strip->clock);
@@ -443,12 +441,11 @@ static const int64_t *clock_times(PageReader *reader, const StripClock *clock, u
     uint64_t mixed = (uint64_t)(uintptr_t)clock * UINT64_C(0x9e3779b97f4a7c15);
     __typeof__(&reader->known[0]) known = &reader->known[mixed >> 58];
     if (known->clock == clock) return known->times;
-    Error err = {0};
     size_t used;
     bool memory_is_as_written = clock->check == clock_check(clock);
     assert(memory_is_as_written);
     bool whole = times_decode((Bytes){(const uint8_t *)(clock + 1), clock->bytes}, count,
-                              known->times, &used, &err);
+                              known->times, &used, NULL);
     assert(whole && used == clock->bytes);
     known->clock = clock;
     return known->times;
@@ -459,9 +456,9 @@ _Static_assert(PAGE_READER_CLOCKS == 1 << (64 - 58), "the upper bits choose the 
 bool page_samples(Page *page, PageReader *reader, uint32_t slot, int64_t from_ms, int64_t to_ms,
                   SeriesColumns *out, Error *err) {
     (void)err;
-    StripPlace few[128], *places = few;
+    UNFILLED StripPlace few[128], *places = few;
     size_t place_count = 0;
-    Sample tail[STRIP_SAMPLES];
+    UNFILLED Sample tail[STRIP_SAMPLES];
     size_t tail_count = 0, begin = out->count;
 
     mutex_take(&page->lock);
