@@ -173,7 +173,10 @@ static bool select_next(Operator *operator, StepBatch * out, Error *err) {
     double *column = NULL;
     while (out->count < rows && select->at < select->found.count) {
         if (select->at % 64 == 0) TRY(exec_tick(exec, err));
-        const SeriesFound *found = &select->found.at[select->at++];
+        const SeriesFound *found = &select->found.at[select->at];
+        if (select->at % SERIES_AHEAD == 0)
+            series_read_ahead(select->cursor, found, select->found.count - select->at, from_ms);
+        select->at++;
         bool read =
             one ? series_read_newest(select->cursor, found, from_ms, to_ms, &select->columns, err)
                 : series_read(select->cursor, found, from_ms, to_ms, &select->columns, err);

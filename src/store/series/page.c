@@ -520,6 +520,40 @@ bool page_samples(Page *page, PageReader *reader, uint32_t slot, int64_t from_ms
     return true;
 }
 
+// Level by level: the series, then their tails and newest strips, then the strips before those.
+void page_prefetch(Page *page, const uint32_t *slots, size_t count, int64_t from_ms) {
+    enum { STRIPS_AHEAD = 8 };
+    UNFILLED const Strip *strips[PAGE_GROUP];
+    size_t left = 0;
+    assert(count <= PAGE_GROUP);
+    mutex_take(&page->lock);
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *series = (const uint8_t *)&page->hot[slots[i]];
+        __builtin_prefetch(series);
+        __builtin_prefetch(series + sizeof(PageSeries) - 1);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const PageSeries *series = &page->hot[slots[i]];
+        for (uint32_t at = 0; at < series->tail_count; at += QUAD_SAMPLES)
+            __builtin_prefetch(slab_at(page, series->quads[at / QUAD_SAMPLES]));
+        if (series->strip == 0) continue;
+        strips[left] = (const Strip *)(const void *)slab_at(page, series->strip);
+        __builtin_prefetch(strips[left++]);
+    }
+    for (size_t level = 0; level < STRIPS_AHEAD && left > 0; level++) {
+        size_t kept = 0;
+        for (size_t i = 0; i < left; i++) {
+            const StripClock *clock =
+                (const StripClock *)(const void *)slab_at(page, strips[i]->clock);
+            if (strips[i]->before == 0 || clock->first_ms <= from_ms) continue;
+            strips[kept] = (const Strip *)(const void *)slab_at(page, strips[i]->before);
+            __builtin_prefetch(strips[kept++]);
+        }
+        left = kept;
+    }
+    mutex_give(&page->lock);
+}
+
 bool page_newest(Page *page, uint32_t slot, int64_t from_ms, int64_t to_ms, bool *found,
                  Sample *out) {
     mutex_take(&page->lock);

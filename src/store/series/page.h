@@ -99,6 +99,12 @@ typedef struct PageReader {
     } known[PAGE_READER_CLOCKS];
 } PageReader;
 
+// Brings near what page_samples of these slots will touch: where each of them would wait for its
+// series, its tail and one strip after the other, the waiting of all overlaps. Strips older than
+// `from_ms` are left alone.
+enum { PAGE_GROUP = 16 };  // at most so many slots at a time
+void page_prefetch(Page *page, const uint32_t *slots, size_t count, int64_t from_ms);
+
 // The newest sample of the slot with from <= time <= to, where it can be told without strips: false
 // when it cannot, and page_samples has to be asked. *found false: there is none.
 bool page_newest(Page *page, uint32_t slot, int64_t from_ms, int64_t to_ms, bool *found,

@@ -145,6 +145,11 @@ void series_cursor_close(SeriesCursor **cursor);
 must_use bool series_read(SeriesCursor *cursor, const SeriesFound *series, int64_t from_ms,
                           int64_t to_ms, SeriesColumns *out, Error *err);
 
+// Before so many of them are read one after the other: a hint that lets their cache misses overlap.
+enum { SERIES_AHEAD = 16 };  // looks at no more than so many
+void series_read_ahead(SeriesCursor *cursor, const SeriesFound *series, size_t count,
+                       int64_t from_ms);
+
 // The newest of these samples alone, in `out` as the only one; cheaper where a head has it at hand.
 must_use bool series_read_newest(SeriesCursor *cursor, const SeriesFound *series, int64_t from_ms,
                                  int64_t to_ms, SeriesColumns *out, Error *err);

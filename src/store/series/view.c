@@ -212,6 +212,28 @@ bool series_read(SeriesCursor *cursor, const SeriesFound *series, int64_t from_m
     return true;
 }
 
+void series_read_ahead(SeriesCursor *cursor, const SeriesFound *series, size_t count,
+                       int64_t from_ms) {
+    _Static_assert((int)SERIES_AHEAD <= (int)PAGE_GROUP, "one page may have all of them");
+    UNFILLED uint32_t slots[PAGE_GROUP];
+    size_t slot_count = 0;
+    Page *page = NULL;
+    for (size_t i = 0; i < MIN(count, (size_t)SERIES_AHEAD); i++) {
+        const FoundSources *sources = series[i].sources;
+        FoundPlace place = sources->at[sources->count - 1];  // heads come last
+        Head *head = cursor->view->sources[place.source].head;
+        if (head == NULL) continue;
+        Page *of = head_page(head, place.number);
+        if (of != page && slot_count > 0) {
+            page_prefetch(page, slots, slot_count, from_ms);
+            slot_count = 0;
+        }
+        page = of;
+        slots[slot_count++] = place.number & (PAGE_SERIES - 1);
+    }
+    if (slot_count > 0) page_prefetch(page, slots, slot_count, from_ms);
+}
+
 bool series_read_newest(SeriesCursor *cursor, const SeriesFound *series, int64_t from_ms,
                         int64_t to_ms, SeriesColumns *out, Error *err) {
     const FoundSources *sources = series->sources;
