@@ -324,12 +324,18 @@ static inline void kahan_add(KahanSum *kahan, double value) {
 
 // ---- range kernels: range_rate.c, range_over_time.c, range_regression.c ----
 
+// Samples [from, to).
+typedef struct WindowEdges {
+    size_t from, to;
+} WindowEdges;
+
 // The samples of one series and the windows (end - range, end] over them. Windows move by step_ms,
 // which may be 0.
 typedef struct RangeInput {
     const int64_t *times;
     const double *values;
     size_t count;
+    const WindowEdges *edges;  // of each window, where they are known; or NULL
     int64_t first_end_ms, step_ms, range_ms;
     Steps steps;              // of evaluation; windows are as many
     const double *params[2];  // scalar arguments, one value per step
@@ -359,8 +365,16 @@ enum { WINDOW_WORK_MAX = 1 << 20 };
 static inline void window_move(Window *window, const RangeInput *in, size_t i) {
     window->end_ms = in->first_end_ms + (int64_t)i * in->step_ms;
     window->start_ms = window->end_ms - in->range_ms;
-    while (window->to < in->count && in->times[window->to] <= window->end_ms) window->to++;
-    while (window->from < window->to && in->times[window->from] <= window->start_ms) window->from++;
+    if (in->edges != NULL) {
+        window->from = in->edges[i].from;
+        window->to = in->edges[i].to;
+    } else {
+        size_t to = window->to, from = window->from;
+        while (to < in->count && in->times[to] <= window->end_ms) to++;
+        while (from < to && in->times[from] <= window->start_ms) from++;
+        window->from = from;
+        window->to = to;
+    }
     window->work += window->to - window->from;
     if (__builtin_expect(window->work > WINDOW_WORK_MAX, 0)) {
         window->work = 0;
@@ -417,6 +431,8 @@ typedef struct RangeSource RangeSource;
 typedef struct RangeSeries {
     Labels labels;
     bool drop_name;
+    bool same_times;  // as the series before: neighbours come from one scrape
+    bool lasting;     // the label bytes live as long as the source
     const int64_t *times;
     const double *values;  // no stale markers
     size_t count;

@@ -55,6 +55,7 @@ typedef struct Range {
     char hinted[128];  // the name looked at last, when it is no longer than this
     size_t hinted_len;
     bool once;  // all steps see the same window: one is computed and repeated
+    WindowEdges *edges;  // of the series before, whose times the next one may share
 } Range;
 
 // A name that does not end like a counter's is worth a hint (rate and increase only).
@@ -86,6 +87,14 @@ static void repeat(Steps steps, double *values, const Histogram **histograms) {
     for (size_t i = 1; i < steps.count; i++) {
         values[i] = values[0];
         if (histograms != NULL) histograms[i] = histograms[0];
+    }
+}
+
+static void find_edges(const RangeInput *in, WindowEdges *edges) {
+    Window window = {0};
+    for (size_t i = 0; i < in->steps.count; i++) {
+        window_move(&window, in, i);
+        edges[i] = (WindowEdges){window.from, window.to};
     }
 }
 
@@ -121,6 +130,8 @@ static bool range_next(Operator *operator, StepBatch * out, Error *err) {
                             .histograms = series.histograms,
                             .histogram_count = series.histogram_count};
         if (series.count > 0) {
+            if (!series.same_times) find_edges(&input, range->edges);
+            input.edges = range->edges;
             range->kernel(&input, column);
         } else {
             column_fill(column, operator->steps, ABSENT);
@@ -140,10 +151,9 @@ static bool range_next(Operator *operator, StepBatch * out, Error *err) {
         if (!any_present(column, operator->steps.count) && histograms == NULL) continue;
         if (hints && series.count > 0) hint_counter(range, series.labels);
         StepSeries *made = &out->at[out->count++];
-        *made = (StepSeries){{bytes_copy(series.labels.wire, &operator->batch)},
-                             series.drop_name,
-                             column,
-                             histograms};
+        Labels labels = series.labels;
+        if (!series.lasting) labels.wire = bytes_copy(labels.wire, &operator->batch);
+        *made = (StepSeries){labels, series.drop_name, column, histograms};
         column = NULL;
         if (!range->row->keeps_name) series_drop_name(exec, made, &operator->batch);
     }
@@ -190,6 +200,7 @@ bool range_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error
     TRY(range_source_open(exec, matrix, steps, &range->source, err));
     range_windows(exec, expr_inner(matrix), steps, &range->first_end_ms, &range->step_ms,
                   &range->range_ms);
+    range->edges = arena_push_array_raw(&range->operator.keep, WindowEdges, steps.count);
     range->once = range->step_ms == 0 && steps.count > 1 && param == 0 && !row->uses_time;
     range->operator.one_name = range_source_one_name(range->source);
     *out = row->keeps_name ? &range->operator: unique_open(exec, &range->operator);

@@ -28,6 +28,7 @@ static void put_together(Both *both, const RangeInput *in) {
         if (!take_float) histograms[i] = in->histograms[own++];
     }
     both->in = *in;
+    both->in.edges = NULL;
     both->in.times = times;
     both->in.values = values;
     both->in.count = count;

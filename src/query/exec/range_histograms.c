@@ -285,6 +285,7 @@ static const Histogram *window_result(const Look *look, double *value) {
 bool range_histograms(const RangeHistograms *with, const RangeInput *in, double *out,
                       const Histogram ***histograms, Error *err) {
     RangeInput own = *in;
+    own.edges = NULL;
     own.times = in->histogram_times;
     own.count = in->histogram_count;
     Look look = {with, in, {0}, {0}};

@@ -4,7 +4,12 @@
 
 #include "base/assert.h"
 
-enum { SUBQUERY_STEP_MS = 60000, SUBQUERY_POINTS_MAX = 1 << 24, SUBQUERY_POINT_BYTES = 32 };
+enum {
+    SUBQUERY_STEP_MS = 60000,
+    SUBQUERY_POINTS_MAX = 1 << 24,
+    SUBQUERY_POINT_BYTES = 32,
+    GROUP_SAMPLES = 8192,  // of the series that are read together, so that they stay in the cache
+};
 
 struct RangeSource {
     Operator operator;  // for its arenas and its close; never pulled
@@ -12,8 +17,10 @@ struct RangeSource {
     SeriesView *view;  // NULL when what it reads was given to it
     SeriesCursor *cursor;
     Selection found;
-    size_t at;
-    SeriesColumns columns;
+    size_t at;  // the next one to read
+    // Read together, from series `group_at` on: their misses overlap, and clocks are read once.
+    SeriesColumns group[SERIES_AHEAD];
+    size_t group_at, group_count, group_given;
     int64_t from_ms, to_ms;
     // Of a subquery:
     Operator *inner;
@@ -30,7 +37,7 @@ struct RangeSource {
 
 static void source_close(Operator *operator) {
     RangeSource *source = (RangeSource *)operator;
-    series_columns_free(&source->columns);
+    for (size_t i = 0; i < COUNT(source->group); i++) series_columns_free(&source->group[i]);
     series_cursor_close(&source->cursor);
     series_view_close(&source->view);
 }
@@ -131,10 +138,10 @@ bool range_source_one_name(const RangeSource *source) {
 
 // Decodes the histograms of a series onto the arena of its turn: neither stale markers nor one that
 // shares its time with a float.
-static bool read_histograms(RangeSource *source, const SeriesFound *found, Error *err) {
+static bool read_histograms(RangeSource *source, const SeriesFound *found,
+                            const SeriesColumns *columns, Error *err) {
     Exec *exec = source->operator.exec;
     Arena *arena = &source->operator.batch;
-    const SeriesColumns *columns = &source->columns;
     StoredHistograms stored = {.exec = exec,
                                .range = source->operator.expr->range,
                                .arena = arena,
@@ -157,42 +164,84 @@ static bool read_histograms(RangeSource *source, const SeriesFound *found, Error
     return true;
 }
 
-static bool next_selected(RangeSource *source, RangeSeries *out, bool *more, Error *err) {
+static void drop_stale(SeriesColumns *columns) {
+    bool any = false;
+    for (size_t i = 0; i < columns->count; i++) any |= is_stale(columns->values[i]);
+    if (likely(!any)) return;
+    size_t kept = 0;
+    for (size_t i = 0; i < columns->count; i++) {
+        if (is_stale(columns->values[i])) continue;
+        columns->times[kept] = columns->times[i];
+        columns->values[kept++] = columns->values[i];
+    }
+    columns->count = kept;
+}
+
+// Reads the samples of the next few series.
+static bool read_group(RangeSource *source, Error *err) {
     Exec *exec = source->operator.exec;
-    SeriesColumns *columns = &source->columns;
-    while (source->at < source->found.count) {
-        if (source->at % 64 == 0) TRY(exec_tick(exec, err));
-        const SeriesFound *found = &source->found.at[source->at++];
-        TRY(series_read(source->cursor, found, source->from_ms, source->to_ms, columns, err));
+    size_t longest = 0, capacity = 0;
+    for (size_t i = 0; i < source->group_count; i++)
+        longest = MAX(longest, source->group[i].count);
+    size_t fit = longest == 0 ? COUNT(source->group) : GROUP_SAMPLES / longest + 1;
+    size_t left = source->found.count - source->at;
+    size_t wanted = MIN(left, COUNT(source->group));
+    wanted = MIN(wanted, fit);
+    source->group_at = source->at;
+    source->group_count = source->group_given = 0;
+    TRY(exec_tick(exec, err));
+    const SeriesFound *found = &source->found.at[source->at];
+    series_read_ahead(source->cursor, found, wanted, source->from_ms);
+    for (size_t i = 0; i < wanted; i++) {
+        SeriesColumns *columns = &source->group[i];
+        TRY(series_read(source->cursor, &found[i], source->from_ms, source->to_ms, columns, err));
         size_t samples = columns->count + columns->histograms;
         TRY(exec_count_samples(exec, samples, err));
         source->operator.counted.samples += samples;
-        source->operator.extra_bytes =(int64_t)(columns->capacity * 16);
+        drop_stale(columns);
+        source->at++;
+        source->group_count++;
+        // Nobody knew how long they are.
+        if (columns->count > (size_t)GROUP_SAMPLES) break;
+    }
+    for (size_t i = 0; i < COUNT(source->group); i++) capacity += source->group[i].capacity;
+    source->operator.extra_bytes =(int64_t)(capacity * 16);
+    return true;
+}
+
+static bool has_same_times(const SeriesColumns *a, const SeriesColumns *b) {
+    return a->count == b->count && memcmp(a->times, b->times, a->count * sizeof *a->times) == 0;
+}
+
+static bool next_selected(RangeSource *source, RangeSeries *out, bool *more, Error *err) {
+    for (*more = true;;) {
+        if (source->group_given == source->group_count) {
+            *more = source->at < source->found.count;
+            if (!*more) return true;
+            TRY(read_group(source, err));
+        }
+        size_t i = source->group_given++;
+        const SeriesColumns *columns = &source->group[i];
+        const SeriesFound *found = &source->found.at[source->group_at + i];
         source->histogram_count = 0;
         if (columns->histograms > 0) {
             arena_clear(&source->operator.batch);
-            TRY(read_histograms(source, found, err));
+            TRY(read_histograms(source, found, columns, err));
         }
-        size_t kept = 0;
-        for (size_t i = 0; i < columns->count; i++) {
-            if (is_stale(columns->values[i])) continue;
-            columns->times[kept] = columns->times[i];
-            columns->values[kept++] = columns->values[i];
-        }
-        if (kept == 0 && source->histogram_count == 0) continue;
+        if (columns->count == 0 && source->histogram_count == 0) continue;
+        bool same_times = i > 0 && has_same_times(columns, columns - 1);
         *out = (RangeSeries){found->labels,
                              false,
+                             same_times,
+                             true,
                              columns->times,
                              columns->values,
-                             kept,
+                             columns->count,
                              source->histogram_times,
                              source->histograms,
                              source->histogram_count};
-        *more = true;
         return true;
     }
-    *more = false;
-    return true;
 }
 
 // A hint speaks of the sample before, which the steps of a subquery may have left out, or of the
@@ -249,6 +298,8 @@ static bool next_of_subquery(RangeSource *source, RangeSeries *out, bool *more, 
     if (series->histograms != NULL) take_histograms(source, series);
     *out = (RangeSeries){series->labels,
                          series->drop_name,
+                         false,
+                         false,
                          source->times,
                          source->values,
                          kept,
@@ -265,14 +316,23 @@ static bool source_next(RangeSource *source, RangeSeries *out, bool *more, Error
 }
 
 bool range_source_next(RangeSource *source, RangeSeries *out, bool *more, Error *err) {
-    if (likely(source->operator.node == NULL)) return source_next(source, out, more, err);
-    Stretch stretch;
     Counted *counted = &source->operator.counted;
-    stretch_begin(&stretch, source->operator.exec->request->clock);
-    bool went = source_next(source, out, more, err);
-    counted->own_ns += stretch_end(&stretch);
-    counted->batches++;
-    operator_count_memory(&source->operator);
+    // What is read already costs less than looking at the clock.
+    size_t given = source->group_given;
+    bool ready = given < source->group_count && source->group[given].count > 0 &&
+                 source->group[given].histograms == 0;
+    bool went;
+    if (likely(source->operator.node == NULL || ready)) {
+        went = source_next(source, out, more, err);
+        if (source->operator.node == NULL) return went;
+    } else {
+        Stretch stretch;
+        stretch_begin(&stretch, source->operator.exec->request->clock);
+        went = source_next(source, out, more, err);
+        counted->own_ns += stretch_end(&stretch);
+        counted->batches++;
+        operator_count_memory(&source->operator);
+    }
     if (!went || !*more) return went;
     counted->series++;
     counted->points += out->count;

@@ -15,33 +15,61 @@ typedef struct Select {
     int64_t first_ms, step_ms;  // the moments looked at, moved by offset and @
     bool timestamps;            // give the times of the samples instead of their values
     bool stats_only;            // of histograms only count and sum matter
+    // Which sample each step takes (`count`: none), and the times for which that was found:
+    // neighbours, which come from one scrape, share them.
+    uint32_t *picks;
+    SeriesColumns picked;
+    bool fresh;  // they were found for `columns`, which `picked` becomes
 } Select;
 
 static void select_close(Operator *operator) {
     Select *select = (Select *)operator;
     series_columns_free(&select->columns);
+    series_columns_free(&select->picked);
     series_cursor_close(&select->cursor);
     series_view_close(&select->view);
 }
 
-// True when any step has a value.
-static bool fill(const Select *select, double *out) {
+static void find_picks(Select *select) {
     const SeriesColumns *columns = &select->columns;
     Steps steps = select->operator.steps;
     int64_t lookback_ms = select->operator.exec->lookback_ms;
     size_t behind = 0;  // samples [0, behind) are not younger than the moment
-    bool any = false;
     for (size_t i = 0; i < steps.count; i++) {
         int64_t moment = select->first_ms + (int64_t)i * select->step_ms;
         while (behind < columns->count && columns->times[behind] <= moment) behind++;
-        out[i] = ABSENT;
-        if (behind == 0 || columns->times[behind - 1] <= moment - lookback_ms) continue;
-        double value = columns->values[behind - 1];
-        if (is_stale(value)) continue;
-        out[i] = select->timestamps ? (double)columns->times[behind - 1] / 1000 : value;
-        any = true;
+        bool none = behind == 0 || columns->times[behind - 1] <= moment - lookback_ms;
+        select->picks[i] = (uint32_t)(none ? columns->count : behind - 1);
     }
+}
+
+// True when any step has a value. A stale marker is ABSENT already.
+static bool fill(Select *select, double *out) {
+    const SeriesColumns *columns = &select->columns, *picked = &select->picked;
+    size_t count = columns->count, steps = select->operator.steps.count;
+    bool same = picked->count == count && count > 0 &&
+                memcmp(picked->times, columns->times, count * sizeof *columns->times) == 0;
+    if (!same) find_picks(select);
+    bool any = false;
+    for (size_t i = 0; i < steps; i++) {
+        uint32_t pick = select->picks[i];
+        out[i] = pick < count ? columns->values[pick] : ABSENT;
+        any |= !is_absent(out[i]);
+    }
+    for (size_t i = 0; select->timestamps && i < steps; i++) {
+        if (!is_absent(out[i])) out[i] = (double)columns->times[select->picks[i]] / 1000;
+    }
+    select->fresh = !same;
     return any;
+}
+
+// Before the next series is read: its times are compared with those that were found for last.
+static void keep_picked(Select *select) {
+    if (!select->fresh) return;
+    SeriesColumns spare = select->picked;
+    select->picked = select->columns;
+    select->columns = spare;
+    select->fresh = false;
 }
 
 // The same for `smoothed`: on the line between the samples around each moment; the last sample
@@ -177,6 +205,7 @@ static bool select_next(Operator *operator, StepBatch * out, Error *err) {
         if (select->at % SERIES_AHEAD == 0)
             series_read_ahead(select->cursor, found, select->found.count - select->at, from_ms);
         select->at++;
+        keep_picked(select);
         bool read =
             one ? series_read_newest(select->cursor, found, from_ms, to_ms, &select->columns, err)
                 : series_read(select->cursor, found, from_ms, to_ms, &select->columns, err);
@@ -246,6 +275,7 @@ bool select_open(Exec *exec, const Expr *expr, Steps steps, bool timestamps, Ope
     select->operator.close = select_close;
     select->timestamps = timestamps;
     select->stats_only = exec->stats_only;
+    select->picks = arena_push_array_raw(&select->operator.keep, uint32_t, steps.count);
     int64_t range_ms;
     range_windows(exec, expr, steps, &select->first_ms, &select->step_ms, &range_ms);
     if (exec->given != NULL) {
