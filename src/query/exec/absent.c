@@ -80,7 +80,7 @@ static bool absent_next(Operator *operator, StepBatch * out, Error *err) {
     if (!any) return true;
     out->at = arena_push(&operator->batch, StepSeries);
     *out->at = (StepSeries){asked_for(operator->exec, absent->argument, &operator->keep), false,
-                            column, NULL};
+                            false, column, NULL};
     out->count = 1;
     return true;
 }

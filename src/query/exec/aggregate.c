@@ -36,6 +36,13 @@ typedef struct Groups {
     Group **end;
     _Atomic bool *abandoned;  // of a shard: set where it met what shards cannot do; else NULL
     Group *last;              // of the last series: neighbours often share it
+    // The groups of label bytes that last, by where these lie: series with the same labels, as far
+    // as they matter here, mostly share them.
+    struct KnownBytes {
+        Bytes wire;
+        Group *group;
+    } *known;
+    size_t known_slots, known_count;
 } Groups;
 
 typedef struct Aggregate {
@@ -90,15 +97,47 @@ static Group *group_with(Groups *groups, Labels labels) {
     return groups->last = *slot;
 }
 
-static Group *group_of(Groups *groups, Labels series) {
+static struct KnownBytes *known_slot(const Groups *groups, Bytes wire) {
+    size_t at = hash_id((uintptr_t)wire.at ^ (uint64_t)wire.len << 48) & (groups->known_slots - 1);
+    for (;; at = (at + 1) & (groups->known_slots - 1)) {
+        struct KnownBytes *known = &groups->known[at];
+        if (known->group == NULL || (known->wire.at == wire.at && known->wire.len == wire.len))
+            return known;
+    }
+}
+
+static void known_grow(Groups *groups) {
+    const struct KnownBytes *before = groups->known;
+    size_t count = groups->known_slots;
+    groups->known_slots = count == 0 ? 256 : count * 4;
+    groups->known = arena_push_size(groups->arena, groups->known_slots * sizeof *groups->known,
+                                    _Alignof(struct KnownBytes));
+    for (size_t i = 0; i < count; i++) {
+        if (before[i].group != NULL) *known_slot(groups, before[i].wire) = before[i];
+    }
+}
+
+static Group *group_by_labels(Groups *groups, Labels series) {
     const Expr *expr = groups->expr;
     Exec *exec = groups->exec;
-    Arena *arena = groups->scratch;
-    if (is_one_group(expr)) return group_with(groups, LABELS_NONE);
-    Labels labels = expr->as.aggregate.without
-                        ? labels_remove(exec, series, expr->as.aggregate.labels, true, arena)
-                        : labels_keep_view(exec, series, expr->as.aggregate.labels);
+    Labels labels =
+        expr->as.aggregate.without
+            ? labels_remove(exec, series, expr->as.aggregate.labels, true, groups->scratch)
+            : labels_keep_view(exec, series, expr->as.aggregate.labels);
     return group_with(groups, labels);
+}
+
+static Group *group_of(Groups *groups, const StepSeries *series) {
+    if (is_one_group(groups->expr)) return group_with(groups, LABELS_NONE);
+    if (!series->lasting || groups->expr->as.aggregate.without)
+        return group_by_labels(groups, series->labels);
+    if ((groups->known_count + 1) * 4 >= groups->known_slots * 3) known_grow(groups);
+    struct KnownBytes *known = known_slot(groups, series->labels.wire);
+    if (known->group == NULL) {
+        *known = (struct KnownBytes){series->labels.wire, group_by_labels(groups, series->labels)};
+        groups->known_count++;
+    }
+    return known->group;
 }
 
 // ---- Folding one series into its group ----
@@ -309,7 +348,7 @@ static bool fold_all(Groups *groups, Operator *inner, Error *err) {
             if (series->histograms != NULL && ignores_histograms(op))
                 ignore_histograms(groups, series);
             if (series_is_empty(series, groups->steps)) continue;
-            Group *group = group_of(groups, series->labels);
+            Group *group = group_of(groups, series);
             // A name that is still to be dropped goes for the group when any member drops it.
             group->drop_name |= series->drop_name;
             fold(group, series->values, steps);
@@ -474,9 +513,18 @@ static bool aggregate_next(Operator *operator, StepBatch * out, Error *err) {
             group->histograms == NULL ? NULL : finish_histograms(aggregate, group);
         finish(operator->expr->as.aggregate.op, group, operator->steps.count);
         out->at[out->count++] =
-            (StepSeries){group->labels, group->drop_name, group->value, histograms};
+            (StepSeries){group->labels, group->drop_name, false, group->value, histograms};
     }
     return true;
+}
+
+// What is grouped by, and the name, which notes about a series speak of.
+static Texts labels_needed(const Expr *expr, Arena *arena) {
+    Texts by = expr->as.aggregate.labels;
+    Text *names = arena_push_array(arena, Text, by.count + 1);
+    if (by.count > 0) memcpy(names, by.at, by.count * sizeof *names);
+    names[by.count] = LABEL_NAME;
+    return (Texts){names, by.count + 1};
 }
 
 bool aggregate_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, Error *err) {
@@ -490,7 +538,9 @@ bool aggregate_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, E
     }
     *out = &aggregate->operator;
     const Expr *over = expr->as.aggregate.expr;
-    TRY(shards_open(exec, over, steps, &aggregate->shards, err));
+    Texts by = labels_needed(expr, &aggregate->operator.keep);
+    TRY(shards_open(exec, over, steps, expr->as.aggregate.without ? NULL : &by, &aggregate->shards,
+                    err));
     if (aggregate->shards == NULL) return operator_open(exec, over, steps, &aggregate->inner, err);
     if (shards_count(aggregate->shards) > 1) return true;
     return shards_open_whole(aggregate->shards, over, &aggregate->inner, err);

@@ -345,7 +345,7 @@ static bool match_into(Matching *matching, MatchGroup *group, const StepSeries *
     Exec *exec = matching->operator.exec;
     Arena *arena = &matching->operator.keep;
     if (*column == NULL) *column = column_new(arena, matching->operator.steps);
-    StepSeries series = {LABELS_NONE, many->drop_name, *column, NULL};
+    StepSeries series = {LABELS_NONE, many->drop_name, false, *column, NULL};
     TRY(match_pair(matching, group, many, one, &series, err));
     if (series.values == NULL) return true;
     *column = NULL;
@@ -397,7 +397,7 @@ static bool match_groups(Matching *matching, const uint8_t *many_any, StepBatch 
     bool filters = binary_op_is_comparison(expr->as.binary.op) && !expr->as.binary.return_bool;
     Made made = {0};
     const Member **owners = arena_push_array(arena, const Member *, matching->operator.steps.count);
-    StepSeries filler = {LABELS_NONE, false, column_new(arena, matching->operator.steps), NULL};
+    StepSeries filler = {.values = column_new(arena, matching->operator.steps)};
     double *column = NULL;
     for (MatchGroup *group = matching->first; group != NULL; group = group->next) {
         TRY(check_one_side(matching, group, many_any, owners, err));
@@ -513,7 +513,7 @@ bool binary_vector_open(Exec *exec, const Expr *expr, Steps steps, Operator **ou
     TRY(operator_open(exec, expr->as.binary.left, steps, &matching->left, err));
     *out = &matching->operator;
     if (can_narrow(matching->rule)) {
-        TRY(shards_open(exec, expr->as.binary.right, steps, &matching->narrowed, err));
+        TRY(shards_open(exec, expr->as.binary.right, steps, NULL, &matching->narrowed, err));
         if (matching->narrowed != NULL) return true;
     }
     TRY(operator_open(exec, expr->as.binary.right, steps, &matching->right, err));

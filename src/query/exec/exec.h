@@ -36,6 +36,7 @@ static inline bool is_absent(double value) {
 typedef struct StepSeries {
     Labels labels;
     bool drop_name;  // the name goes when the result is handed over (delayed_names only)
+    bool lasting;    // the label bytes live as long as the query, and equal sets are mostly one
     double *values;  // one per step
     // NULL: none; else one per step, NULL where there is none (values[i] is ABSENT where there is).
     const Histogram **histograms;
@@ -238,7 +239,8 @@ must_use bool scalar_eval(Exec *exec, const Expr *expr, Steps steps, Arena *aren
 
 // ---- labels.c: making label sets ----
 
-Labels labels_without_name(Exec *exec, Labels labels, Arena *arena);  // nor __type__ and __unit__
+Texts labels_of_metric(void);  // the name, and what goes with it: __type__ and __unit__
+Labels labels_without_name(Exec *exec, Labels labels, Arena *arena);  // nor the others of these
 Labels labels_keep(Exec *exec, Labels labels, Texts names, Arena *arena);
 // The same without a copy: until the next call for this Exec, or as long as `labels`.
 Labels labels_keep_view(Exec *exec, Labels labels, Texts names);
@@ -252,8 +254,9 @@ void series_drop_name(Exec *exec, StepSeries *series, Arena *arena);  // now, or
 
 // Asks the store for the series of a selector, over all the time that it may look at. The view is
 // the caller's to close, also after an error.
-must_use bool selection_find(Exec *exec, const Expr *selector, Steps steps, Arena *arena,
-                             SeriesView **view, SeriesFoundList *out, bool *one_name, Error *err);
+// `wanted`: of its labels; NULL: all. Its series_max is that of the query.
+must_use bool selection_find(Exec *exec, const Expr *selector, Steps steps,
+                             const SeriesWanted *wanted, Arena *arena, SeriesView **view, SeriesFoundList *out, bool *one_name, Error *err);
 bool selector_one_name(const Expr *selector);  // does it fix the name?
 void selector_span(const Exec *exec, const Expr *selector, Steps steps, int64_t *from_ms,
                    int64_t *to_ms);

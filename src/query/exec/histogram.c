@@ -283,6 +283,7 @@ static void label_quantile(HistogramCall *histogram, StepSeries *series, double 
         digits[len++] = '0';
     }
     Operator *operator= & histogram->operator;
+    series->lasting = false;
     series->labels = labels_set(operator->exec, series->labels, histogram->label,
                                 (Text){digits, len}, &operator->keep);
 }
@@ -352,10 +353,10 @@ static bool add_group(HistogramCall *histogram, Group *group, size_t quantile, M
         }
         compute_native(histogram, group, native, quantile, column, own);
         if (shares) continue;
-        StepSeries series = {native->labels, native->drop_name, own, NULL};
+        StepSeries series = {native->labels, native->drop_name, false, own, NULL};
         TRY(add_series(histogram, quantile, series, made, err));
     }
-    StepSeries series = {group->labels, group->drop_name, column, NULL};
+    StepSeries series = {group->labels, group->drop_name, false, column, NULL};
     return add_series(histogram, quantile, series, made, err);
 }
 

@@ -203,7 +203,7 @@ static bool enrich(Info *info, const StepSeries *base, const Target *target, Ste
                 const Histogram **histograms =
                     base->histograms == NULL ? NULL : histogram_column_new(arena, steps);
                 *array_add_on(arena, out) =
-                    (StepSeries){labels, base->drop_name, values, histograms};
+                    (StepSeries){labels, base->drop_name, false, values, histograms};
             }
             made[chosen] = at + 1;
         }

@@ -56,6 +56,7 @@ static bool relabel_next(Operator *operator, StepBatch * out, Error *err) {
                     (int)LIMIT_QUERY_TEXT_BYTES);
             }
         }
+        series->lasting = false;
         series->labels =
             labels_set(operator->exec, series->labels, relabel->target, value, &operator->batch);
         if (text_equal(relabel->target, LABEL_NAME))

@@ -2,16 +2,20 @@
 
 #include "query/exec/exec.h"
 
-static bool is_meta(Text name) {
-    return text_equal(name, LABEL_NAME) || text_equal(name, TEXT("__type__")) ||
-           text_equal(name, TEXT("__unit__"));
-}
-
 static bool is_among(Text name, Texts names) {
     for (size_t i = 0; i < names.count; i++) {
         if (text_equal(names.at[i], name)) return true;
     }
     return false;
+}
+
+Texts labels_of_metric(void) {
+    static Text names[] = {TEXT_INIT("__name__"), TEXT_INIT("__type__"), TEXT_INIT("__unit__")};
+    return (Texts){names, COUNT(names)};
+}
+
+static bool is_meta(Text name) {
+    return is_among(name, labels_of_metric());
 }
 
 static Labels taken(Exec *exec, Arena *arena) {
@@ -109,6 +113,10 @@ void series_drop_name(Exec *exec, StepSeries *series, Arena *arena) {
     if (exec->request->delayed_names) {
         series->drop_name = true;
     } else {
+        Bytes before = series->labels.wire;
         series->labels = labels_without_name(exec, series->labels, arena);
+        // Most often it is a piece of what it was.
+        const uint8_t *at = series->labels.wire.at;
+        series->lasting &= at >= before.at && at <= before.at + before.len;
     }
 }

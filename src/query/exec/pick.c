@@ -226,7 +226,7 @@ static bool quantile_all(Pick *pick, StepBatch *out, Error *err) {
             column[step] =
                 count == 0 ? ABSENT : quantile_of_sorted(pick->param[step], sorted, count);
         }
-        *array_add_on(arena, &made) = (StepSeries){group->labels, group->drop_name, column, NULL};
+        *array_add_on(arena, &made) = (StepSeries){group->labels, group->drop_name, false, column, NULL};
         arena_clear(&pick->operator.batch);
         TRY(exec_tick(pick->operator.exec, err));
     }
@@ -275,6 +275,7 @@ static bool count_values_all(Pick *pick, StepBatch *out, Error *err) {
                         StepSeries *series = arena_push(arena, StepSeries);
                         *series = (StepSeries){{bytes_copy(labels.wire, arena)},
                                                group->drop_name,
+                                               false,
                                                column_new(arena, steps),
                                                NULL};
                         column_fill(series->values, steps, ABSENT);

@@ -153,7 +153,7 @@ static bool range_next(Operator *operator, StepBatch * out, Error *err) {
         StepSeries *made = &out->at[out->count++];
         Labels labels = series.labels;
         if (!series.lasting) labels.wire = bytes_copy(labels.wire, &operator->batch);
-        *made = (StepSeries){labels, series.drop_name, column, histograms};
+        *made = (StepSeries){labels, series.drop_name, series.lasting, column, histograms};
         column = NULL;
         if (!range->row->keeps_name) series_drop_name(exec, made, &operator->batch);
     }

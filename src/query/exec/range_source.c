@@ -61,7 +61,7 @@ static bool open_selector(RangeSource *source, const Expr *matrix, Error *err) {
         source->operator.one_name = exec->given->one_name;
     } else {
         SeriesFoundList found;
-        TRY(selection_find(exec, matrix, source->operator.steps, &source->operator.keep,
+        TRY(selection_find(exec, matrix, source->operator.steps, NULL, &source->operator.keep,
                            &source->view, &found, &source->operator.one_name, err));
         source->found =
             (Selection){source->view, found.at, found.count, source->operator.one_name };

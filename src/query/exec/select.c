@@ -226,7 +226,7 @@ static bool select_next(Operator *operator, StepBatch * out, Error *err) {
             any = true;
         }
         if (!any) continue;
-        out->at[out->count++] = (StepSeries){found->labels, false, column, histograms};
+        out->at[out->count++] = (StepSeries){found->labels, false, true, column, histograms};
         column = NULL;
     }
     return true;
@@ -253,8 +253,9 @@ void selector_span(const Exec *exec, const Expr *selector, Steps steps, int64_t 
     if (extent == EXTENT_SMOOTHED) *to_ms += exec->lookback_ms;
 }
 
-bool selection_find(Exec *exec, const Expr *selector, Steps steps, Arena *arena, SeriesView **view,
-                    SeriesFoundList *out, bool *one_name, Error *err) {
+bool selection_find(Exec *exec, const Expr *selector, Steps steps, const SeriesWanted *wanted,
+                    Arena *arena, SeriesView **view, SeriesFoundList *out, bool *one_name,
+                    Error *err) {
     int64_t from_ms, to_ms;
     selector_span(exec, selector, steps, &from_ms, &to_ms);
     TRY(series_view_open(exec->store, from_ms, to_ms, view, err));
@@ -262,8 +263,9 @@ bool selection_find(Exec *exec, const Expr *selector, Steps steps, Arena *arena,
     Texts damaged = series_view_warnings(*view);
     for (size_t i = 0; i < damaged.count; i++)
         *array_add(&exec->warnings) = text_copy(damaged.at[i], exec->arena);
-    TRY(series_select(*view, selector->as.selector.matchers, exec_series_max(exec), arena, out,
-                      err));
+    SeriesWanted asked = wanted == NULL ? (SeriesWanted){0} : *wanted;
+    asked.series_max = exec_series_max(exec);
+    TRY(series_select_labels(*view, selector->as.selector.matchers, &asked, arena, out, err));
     exec->series += out->count;
     *one_name = selector_one_name(selector);
     return true;
@@ -283,7 +285,7 @@ bool select_open(Exec *exec, const Expr *expr, Steps steps, bool timestamps, Ope
         select->operator.one_name = exec->given->one_name;
     } else {
         SeriesFoundList found;
-        TRY(selection_find(exec, expr, steps, &select->operator.keep, &select->view, &found,
+        TRY(selection_find(exec, expr, steps, NULL, &select->operator.keep, &select->view, &found,
                            &select->operator.one_name, err));
         select->found =
             (Selection){select->view, found.at, found.count, select->operator.one_name };

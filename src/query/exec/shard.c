@@ -95,6 +95,10 @@ static bool is_chain_function(const Function *function) {
     }
 }
 
+static bool keeps_name(const Function *function) {
+    return function->id == FUNCTION_LAST_OVER_TIME || function->id == FUNCTION_FIRST_OVER_TIME;
+}
+
 // The selector of the chain; NULL when the expression is none. *drops_name: the name of a series
 // does not come out at the end.
 static const Expr *chain_selector(const Expr *expr, bool *drops_name) {
@@ -125,7 +129,7 @@ static const Expr *chain_selector(const Expr *expr, bool *drops_name) {
                     return NULL;
                 over = arg;
             }
-            *drops_name = true;
+            *drops_name |= !keeps_name(expr->as.call.function);
             return over == NULL ? NULL : chain_selector(over, drops_name);
         }
         case EXPR_NUMBER:
@@ -137,25 +141,28 @@ static const Expr *chain_selector(const Expr *expr, bool *drops_name) {
     return NULL;
 }
 
-// Do all label sets differ without their names too? By 64 bits of a keyed hash: where two are equal
-// the answer is no, which is always right.
-static bool names_keep_apart(Exec *exec, SeriesFoundList found) {
-    AUTO(arena_free) Arena scratch = {0};
-    size_t slots = 64;
-    while (slots < found.count * 2) slots *= 2;
-    uint64_t *seen = arena_push_array(&scratch, uint64_t, slots);
-    for (size_t i = 0; i < found.count; i++) {
-        ArenaMark before = arena_mark(&scratch);
-        Labels labels = labels_without_name(exec, found.at[i].labels, &scratch);
-        uint64_t hash = hash_keyed(exec->hash_key, labels.wire) | 1;
-        arena_reset_to(&scratch, before);
-        size_t at = (size_t)(hash >> 8) & (slots - 1);
-        for (; seen[at] != 0; at = (at + 1) & (slots - 1)) {
-            if (seen[at] == hash) return false;
-        }
-        seen[at] = hash;
+// Asks the selector of a chain. Where a name is dropped, equal label sets may meet across shards:
+// then all go one way, and the labels have to be whole.
+static bool find_series(Shards *shards, const Expr *selector, bool drops_name, const Texts *labels,
+                        Error *err) {
+    Exec *exec = shards->operator.exec;
+    Steps steps = shards->operator.steps;
+    Arena *arena = &shards->operator.keep;
+    bool delayed = exec->request->delayed_names;
+    bool asks = drops_name && !delayed && !selector_one_name(selector);
+    SeriesWanted wanted = {.some = labels != NULL && !delayed};
+    if (wanted.some) wanted.labels = *labels;
+    if (asks) wanted.without = labels_of_metric();
+    for (;;) {
+        TRY(selection_find(exec, selector, steps, &wanted, arena, &shards->view, &shards->found,
+                           &shards->one_name, err));
+        if (asks) shards->one_name = shards->found.apart;
+        shards->together = asks && !shards->found.apart;
+        if (!shards->together || !wanted.some) return true;
+        series_view_close(&shards->view);
+        exec->series -= shards->found.count;
+        wanted.some = false;
     }
-    return true;
 }
 
 static void shards_close(Operator *operator) {
@@ -181,7 +188,8 @@ void shards_narrowed(Shards *shards) {
     if (shards->together) shards->count = 1;
 }
 
-bool shards_open(Exec *exec, const Expr *expr, Steps steps, Shards **out, Error *err) {
+bool shards_open(Exec *exec, const Expr *expr, Steps steps, const Texts *labels, Shards **out,
+                 Error *err) {
     *out = NULL;
     bool drops_name = false;
     if (exec->given != NULL || exec->whole != NULL) return true;
@@ -190,12 +198,7 @@ bool shards_open(Exec *exec, const Expr *expr, Steps steps, Shards **out, Error 
     Shards *shards = operator_new(exec, Shards, selector, steps, NULL);
     shards->operator.close = shards_close;
     shards->stats_only = exec->stats_only;
-    TRY(selection_find(exec, selector, steps, &shards->operator.keep, &shards->view, &shards->found,
-                       &shards->one_name, err));
-    if (drops_name && !shards->one_name && !exec->request->delayed_names)
-        shards->one_name = names_keep_apart(exec, shards->found);
-    // Where a name is dropped, equal label sets may meet across shards: then all go one way.
-    shards->together = drops_name && !shards->one_name && !exec->request->delayed_names;
+    TRY(find_series(shards, selector, drops_name, labels, err));
     shards_narrowed(shards);
     *out = shards;
     return true;
@@ -367,6 +370,6 @@ bool gather_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, Erro
     *out = NULL;
     if (exec->request->pool == NULL && exec->request->shard_series == 0) return true;
     Shards *shards;
-    TRY(shards_open(exec, expr, steps, &shards, err));
+    TRY(shards_open(exec, expr, steps, NULL, &shards, err));
     return shards == NULL || shards_gather(shards, expr, out, err);
 }

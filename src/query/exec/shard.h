@@ -8,7 +8,9 @@ typedef struct Shards Shards;
 
 // *out NULL: the expression is no chain over one selector, or the query is measured; open it as
 // usual. Else the selector was asked already, and what it found goes into `count` shards.
-must_use bool shards_open(Exec *exec, const Expr *expr, Steps steps, Shards **out, Error *err);
+// `labels`: all that whoever opens them will look at, so that no others need be made; NULL: any.
+must_use bool shards_open(Exec *exec, const Expr *expr, Steps steps, const Texts *labels,
+                          Shards **out, Error *err);
 size_t shards_count(const Shards *shards);
 // The expression over all that was found, as one operator of the query itself: for a single shard,
 // and where shards turned out not to do.

@@ -15,7 +15,7 @@ static bool single_next(Operator *operator, StepBatch * out, Error *err) {
     Single *single = (Single *)operator;
     if (single->values == NULL) return true;
     out->at = arena_push(&operator->batch, StepSeries);
-    *out->at = (StepSeries){LABELS_NONE, false, TAKE(single->values), NULL};
+    *out->at = (StepSeries){LABELS_NONE, false, false, TAKE(single->values), NULL};
     out->count = 1;
     return true;
 }
@@ -103,7 +103,7 @@ static bool moments_next(Operator *operator, StepBatch * out, Error *err) {
     } else if (!moments->done) {
         moments->done = true;
         out->at = arena_push(&operator->batch, StepSeries);
-        *out->at = (StepSeries){LABELS_NONE, false, column_new(&operator->batch, steps), NULL};
+        *out->at = (StepSeries){LABELS_NONE, false, false, column_new(&operator->batch, steps), NULL};
         for (size_t i = 0; i < steps.count; i++)
             out->at->values[i] = (double)step_ms_at(steps, i) / 1000;
         out->count = 1;

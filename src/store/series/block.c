@@ -275,6 +275,7 @@ static bool names_open(Block *block, Error *err) {
     if (reader.failed || count > bytes.len)
         return block_corrupt(block, SECTION_NAMES, 0, "more names than bytes", err);
     block->names = arena_push_array(&block->arena, BlockName, count + 1);
+    block->name_texts = arena_push_array(&block->arena, Text, count + 1);
     block->name_count = count;
     for (uint64_t i = 0; i < count; i++) {
         Bytes name = reader_take(&reader, reader_varint(&reader));
@@ -284,6 +285,7 @@ static bool names_open(Block *block, Error *err) {
             return block_corrupt(block, SECTION_NAMES, 0, "names or their pairs are out of order",
                                  err);
         block->names[i] = (BlockName){bytes_text(name), (uint32_t)pairs, (uint32_t)pair_count};
+        block->name_texts[i] = bytes_text(name);
         pairs += pair_count;
     }
     if (pairs != block->pairs)

@@ -60,6 +60,19 @@ must_use bool block_select(const Block *block, Matchers matchers, Arena *arena, 
                            Error *err);
 must_use bool block_labels(const Block *block, uint32_t series, Arena *arena, Labels *out,
                            Error *err);
+// The label pairs of series as numbers, for who looks at many. Pairs of one block are the same
+// exactly when their numbers are; a name is one of `block_names`.
+typedef struct BlockPair {
+    uint32_t name, pair;
+} BlockPair;
+Texts block_names(const Block *block);  // sorted; live as long as the block
+enum { BLOCK_PAIRS_MAX = 64 };
+typedef struct BlockRows BlockRows;  // remembers where it stands: ask in rising order
+BlockRows *block_rows_open(const Block *block, Arena *arena);
+must_use bool block_rows_pairs(BlockRows *rows, uint32_t series, BlockPair out[BLOCK_PAIRS_MAX],
+                               size_t *count, Error *err);
+must_use bool block_pairs_labels(const Block *block, const BlockPair *pairs, size_t count,
+                                 Arena *arena, Labels *out, Error *err);
 must_use bool block_label_names(const Block *block, Arena *arena, Texts *out,
                                 Error *err);  // sorted
 must_use bool block_label_values(const Block *block, Text name, Arena *arena, Texts *out,

@@ -20,7 +20,7 @@ enum {
     HISTOGRAM_PIECE_BYTES = 128 * KB,  // before packing
     GROUP_ROWS = 16,                   // rows that are told from each other; one offset per group
     EXTENT_BYTES = 64 * KB,            // of a section, per checksum
-    BLOCK_LABELS_MAX = 64,
+    BLOCK_LABELS_MAX = BLOCK_PAIRS_MAX,
     SUMMARY_SAMPLES_MIN = 32,  // smaller chunks are summarised by decoding them
 };
 
@@ -101,6 +101,7 @@ struct Block {
     int64_t tail_offset;
     Section sections[SECTION_COUNT];
     BlockName *names;
+    Text *name_texts;  // of `names`
     size_t name_count;
     Shape *shapes;
     size_t shape_count;

@@ -280,26 +280,17 @@ static bool series_row(const Block *block, Reader *reader, SeriesRow *row) {
     return !reader->failed;
 }
 
-// The labels of a row; values are views into the cache, or copies on the arena.
-static bool labels_find(const Block *block, const SeriesRow *row, Arena *arena, Label *out,
-                        Error *err) {
-    for (size_t i = 0; i < row->shape->count; i++) {
-        const BlockName *name = &block->names[row->shape->names[i]];
-        if (row->values[i] >= name->pair_count)
-            return block_corrupt(block, SECTION_SERIES, 0,
-                                 "a series names a label value that is not there", err);
-        uint32_t pair = name->first_pair + (uint32_t)row->values[i];
-        out[i].name = name->name;
-        const PairGroup *group;
-        TRY(pair_group(block, pair / GROUP_ROWS, &group, err));
-        if (group != NULL) {
-            out[i].value = group->values[pair % GROUP_ROWS];
-            continue;
-        }
-        AUTO(builder_free) Builder value = {0};
-        TRY(pair_value(block, pair, &value, err));
-        out[i].value = text_copy(builder_text(&value), arena);
+// The value of a pair: a view into the cache, or a copy on the arena.
+static bool pair_text(const Block *block, uint32_t pair, Arena *arena, Text *out, Error *err) {
+    const PairGroup *group;
+    TRY(pair_group(block, pair / GROUP_ROWS, &group, err));
+    if (group != NULL) {
+        *out = group->values[pair % GROUP_ROWS];
+        return true;
     }
+    AUTO(builder_free) Builder value = {0};
+    TRY(pair_value(block, pair, &value, err));
+    *out = text_copy(builder_text(&value), arena);
     return true;
 }
 
@@ -318,23 +309,83 @@ static Labels labels_wire(const Label *labels, size_t count, Arena *arena) {
     return (Labels){text_bytes(builder_text(&wire))};
 }
 
-bool block_labels(const Block *block, uint32_t series, Arena *arena, Labels *out, Error *err) {
+Texts block_names(const Block *block) {
+    return (Texts){block->name_texts, block->name_count};
+}
+
+bool block_pairs_labels(const Block *block, const BlockPair *pairs, size_t count, Arena *arena,
+                        Labels *out, Error *err) {
+    UNFILLED Label labels[BLOCK_LABELS_MAX];
+    for (size_t i = 0; i < count; i++) {
+        labels[i].name = block->names[pairs[i].name].name;
+        TRY(pair_text(block, pairs[i].pair, arena, &labels[i].value, err));
+    }
+    *out = labels_wire(labels, count, arena);
+    return true;
+}
+
+struct BlockRows {
+    const Block *block;
+    uint64_t group;  // whose rows are read; UINT64_MAX: none yet
+    uint32_t next;   // the series whose row comes next
+    Reader reader;
+    SeriesRow row;
+};
+
+BlockRows *block_rows_open(const Block *block, Arena *arena) {
+    BlockRows *rows = arena_push(arena, BlockRows);
+    rows->block = block;
+    rows->group = UINT64_MAX;
+    return rows;
+}
+
+static bool rows_seek(BlockRows *rows, uint32_t series, Error *err) {
+    const Block *block = rows->block;
+    uint64_t group = series / GROUP_ROWS;
+    if (group != rows->group || series < rows->next) {
+        Bytes bytes;
+        TRY(section_group(block, SECTION_SERIES, block->facts.series, group, &bytes, err));
+        rows->reader = reader_begin(bytes);
+        rows->group = group;
+        rows->next = (uint32_t)(group * GROUP_ROWS);
+        rows->row.shape = NULL;
+    }
+    for (; rows->next <= series; rows->next++) {
+        if (series_row(block, &rows->reader, &rows->row)) continue;
+        rows->group = UINT64_MAX;
+        return block_corrupt(block, SECTION_SERIES, (int64_t)group,
+                             "the labels of a series cannot be read", err);
+    }
+    return true;
+}
+
+bool block_rows_pairs(BlockRows *rows, uint32_t series, BlockPair out[BLOCK_PAIRS_MAX],
+                      size_t *count, Error *err) {
+    const Block *block = rows->block;
     if (series >= block->facts.series)
         return error_set(err, ERROR_BAD_INPUT, "block %.*s has no series %u", TEXT_ARG(block->name),
                          series);
-    Bytes rows;
-    TRY(section_group(block, SECTION_SERIES, block->facts.series, series / GROUP_ROWS, &rows, err));
-    Reader reader = reader_begin(rows);
-    SeriesRow row = {0};
-    for (uint32_t i = 0; i <= series % GROUP_ROWS; i++) {
-        if (!series_row(block, &reader, &row))
-            return block_corrupt(block, SECTION_SERIES, (int64_t)series / GROUP_ROWS,
-                                 "the labels of a series cannot be read", err);
+    TRY(rows_seek(rows, series, err));
+    const Shape *shape = rows->row.shape;
+    for (size_t i = 0; i < shape->count; i++) {
+        const BlockName *name = &block->names[shape->names[i]];
+        if (rows->row.values[i] >= name->pair_count)
+            return block_corrupt(block, SECTION_SERIES, 0,
+                                 "a series names a label value that is not there", err);
+        out[i] = (BlockPair){shape->names[i], name->first_pair + (uint32_t)rows->row.values[i]};
     }
-    Label labels[BLOCK_LABELS_MAX];
-    TRY(labels_find(block, &row, arena, labels, err));
-    *out = labels_wire(labels, row.shape->count, arena);
+    *count = shape->count;
     return true;
+}
+
+bool block_labels(const Block *block, uint32_t series, Arena *arena, Labels *out, Error *err) {
+    UNFILLED BlockPair pairs[BLOCK_PAIRS_MAX];
+    UNFILLED BlockRows rows;
+    size_t count;
+    rows.block = block;
+    rows.group = UINT64_MAX;
+    return block_rows_pairs(&rows, series, pairs, &count, err) &&
+           block_pairs_labels(block, pairs, count, arena, out, err);
 }
 
 bool block_label_names(const Block *block, Arena *arena, Texts *out, Error *err) {

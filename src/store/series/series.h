@@ -112,8 +112,9 @@ typedef struct SeriesFound {
     void *sources;
 } SeriesFound;
 typedef struct SeriesFoundList {
-    SeriesFound *at;  // in no order; no label set twice
+    SeriesFound *at;  // in no order; no series twice
     size_t count;
+    bool apart;  // as asked by SeriesWanted
 } SeriesFoundList;
 
 // Something between these times is known to be lost (a damaged part of the log): answers over it
@@ -124,6 +125,18 @@ void series_note_gap(SeriesStore *store, int64_t from_ms, int64_t to_ms, Text no
 // `series_max` (0: no end), more is TOO_COSTLY naming the count.
 must_use bool series_select(SeriesView *view, Matchers matchers, size_t series_max, Arena *arena,
                             SeriesFoundList *out, Error *err);
+
+// What is asked about the labels of series. Most questions need few of them, and a source that
+// keeps labels as numbers answers without making a single label set per series.
+typedef struct SeriesWanted {
+    size_t series_max;  // as above
+    bool some;          // only `labels` are handed out; series in which they are equal share the bytes
+    Texts labels;
+    Texts without;  // any: `apart` says whether all label sets differ when these are left out. By
+                    // 64 bits of a hash: it may be false where they do
+} SeriesWanted;
+must_use bool series_select_labels(SeriesView *view, Matchers matchers, const SeriesWanted *wanted,
+                                   Arena *arena, SeriesFoundList *out, Error *err);
 
 // Samples of one series as two columns, in time order, each time once (the first that was stored
 // wins), stale markers included. Memory is kept from call to call. `histograms`: how many native

@@ -4,10 +4,12 @@
 
 #include "base/assert.h"
 #include "store/series/view.h"
+#include "store/series/view_labels.h"
 
 typedef struct Union {
     SeriesView *view;
     Arena *arena;
+    LabelPicker *picker;  // NULL: whole label sets, and nothing else is asked
     Arena slots_arena;
     uint32_t *slots;  // 1 + index into `found`; 0: free
     size_t slot_count, series_max;
@@ -98,16 +100,63 @@ static bool unite(Union *all, Labels labels, FoundPlace place, FoundSources **ou
     return true;
 }
 
+// With one source a series is met once, so that its labels need not be whole.
+static bool picks_numbers(const Union *all) {
+    return all->picker != NULL && all->picker->wanted->some && all->view->source_count == 1;
+}
+
+// What each name of the registry is looked at for. Names of series that were selected before are
+// among them.
+static uint8_t *uses_of_names(const Union *all, Registry *registry, Arena *scratch) {
+    shared_take_read(&registry->lock);
+    uint8_t *uses = arena_push_array_raw(scratch, uint8_t, registry->names.count + 1);
+    for (size_t i = 0; i < registry->names.count; i++)
+        uses[i] = picker_use(all->picker, registry->names.at[i].name);
+    shared_give(&registry->lock);
+    return uses;
+}
+
+static Labels pairs_labels(const Registry *registry, const Picked *picked, Arena *arena) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < picked->count; i++)
+        bytes += registry_pair(registry, picked->numbers[i])->len;
+    uint8_t *wire = arena_push_raw(arena, bytes, 1), *end = wire;
+    for (size_t i = 0; i < picked->count; i++) {
+        const RegistryPair *pair = registry_pair(registry, picked->numbers[i]);
+        memcpy(end, pair->wire, pair->len);
+        end += pair->len;
+    }
+    return (Labels){{wire, bytes}};
+}
+
+static Labels picked_of_head(Union *all, const Registry *registry, const uint8_t *uses,
+                             uint32_t ref) {
+    UNFILLED Picked picked;
+    bool made;
+    const RegistrySeries *series = registry_series(registry, ref);
+    const uint32_t *ids = registry_ids(registry, series);
+    picked_begin(all->picker, &picked);
+    for (unsigned i = 0; i < series->pair_count; i++)
+        picked_add(&picked, uses[registry_pair(registry, ids[i])->name], ids[i]);
+    Labels *labels = picked_find(all->picker, &picked, &made);
+    if (made) *labels = pairs_labels(registry, &picked, all->arena);
+    return *labels;
+}
+
 static bool select_head(Union *all, uint32_t source, Matchers matchers, Error *err) {
     Head *head = all->view->sources[source].head;
     AUTO(arena_free) Arena scratch = {0};
     PostingSet refs;
     TRY(registry_select(&head->registry, matchers, &scratch, &refs, err));
+    const uint8_t *uses =
+        picks_numbers(all) ? uses_of_names(all, &head->registry, &scratch) : NULL;
     for (size_t i = 0; i < refs.count; i++) {
         FoundSources *ignored;
         TRY(go_on(all, i, err));
-        TRY(unite(all, registry_labels(&head->registry, refs.at[i], all->arena),
-                  (FoundPlace){source, refs.at[i]}, &ignored, err));
+        uint32_t ref = refs.at[i];
+        Labels labels = uses != NULL ? picked_of_head(all, &head->registry, uses, ref)
+                                     : registry_labels(&head->registry, ref, all->arena);
+        TRY(unite(all, labels, (FoundPlace){source, ref}, &ignored, err));
     }
     return true;
 }
@@ -134,22 +183,84 @@ static bool is_left(Union *all, FoundPlace place, DeletedSpans spans, bool *left
     return read;
 }
 
+// A walk over the series of a block that match.
+typedef struct BlockWalk {
+    const Block *block;
+    BlockRows *rows;
+    uint8_t *uses;  // of each name; NULL: whole label sets
+    size_t pair_count;
+    BlockPair pairs[BLOCK_PAIRS_MAX];  // of the series looked at
+} BlockWalk;
+
+static bool picked_of_block(Union *all, const BlockWalk *walk, Labels *out, Error *err) {
+    UNFILLED Picked picked;
+    UNFILLED BlockPair kept[BLOCK_PAIRS_MAX];
+    bool made;
+    picked_begin(all->picker, &picked);
+    for (size_t i = 0; i < walk->pair_count; i++) {
+        uint8_t use = walk->uses[walk->pairs[i].name];
+        if (use & LABEL_PICKED) kept[picked.count] = walk->pairs[i];
+        picked_add(&picked, use, walk->pairs[i].pair);
+    }
+    Labels *labels = picked_find(all->picker, &picked, &made);
+    if (made) TRY(block_pairs_labels(walk->block, kept, picked.count, all->arena, labels, err));
+    *out = *labels;
+    return true;
+}
+
+// What deletes took from the series of the walk; *left: something of it is still there.
+static bool find_spans(Union *all, const BlockWalk *walk, FoundPlace place, DeletedSpans *spans,
+                       bool *left, Error *err) {
+    *spans = (DeletedSpans){0};
+    *left = true;
+    if (!all->view->sources[place.source].has_deletes) return true;
+    Labels whole;
+    TRY(block_pairs_labels(walk->block, walk->pairs, walk->pair_count, all->arena, &whole, err));
+    *spans = view_spans(all->view, place.source, whole, all->arena);
+    return spans->count == 0 || is_left(all, place, *spans, left, err);
+}
+
 static bool select_block(Union *all, uint32_t source, Matchers matchers, Error *err) {
     const Block *block = all->view->sources[source].block;
     AUTO(arena_free) Arena scratch = {0};
     BlockSeriesSet set;
     TRY(block_select(block, matchers, &scratch, &set, err));
+    UNFILLED BlockWalk walk;
+    walk.block = block;
+    walk.rows = block_rows_open(block, &scratch);
+    walk.uses = NULL;
+    Texts names = block_names(block);
+    if (picks_numbers(all)) {
+        walk.uses = arena_push_array_raw(&scratch, uint8_t, names.count + 1);
+        for (size_t i = 0; i < names.count; i++)
+            walk.uses[i] = picker_use(all->picker, names.at[i]);
+    }
     for (size_t i = 0; i < set.count; i++) {
+        FoundPlace place = {source, set.at[i]};
+        DeletedSpans spans;
+        bool left;
         Labels labels;
-        TRY(go_on(all, i, err));
-        TRY(block_labels(block, set.at[i], all->arena, &labels, err));
-        DeletedSpans spans = view_spans(all->view, source, labels, all->arena);
-        bool left = true;
-        if (spans.count > 0) TRY(is_left(all, (FoundPlace){source, set.at[i]}, spans, &left, err));
-        if (!left) continue;
         FoundSources *sources;
-        TRY(unite(all, labels, (FoundPlace){source, set.at[i]}, &sources, err));
+        TRY(go_on(all, i, err));
+        TRY(block_rows_pairs(walk.rows, set.at[i], walk.pairs, &walk.pair_count, err));
+        TRY(find_spans(all, &walk, place, &spans, &left, err));
+        if (!left) continue;
+        if (walk.uses != NULL) {
+            TRY(picked_of_block(all, &walk, &labels, err));
+        } else {
+            TRY(block_pairs_labels(block, walk.pairs, walk.pair_count, all->arena, &labels, err));
+        }
+        TRY(unite(all, labels, place, &sources, err));
         if (spans.count > 0) add_spans(all, sources, spans);
+    }
+    return true;
+}
+
+static bool select_all(Union *all, Matchers matchers, Error *err) {
+    for (uint32_t i = 0; i < all->view->source_count; i++) {
+        bool one = all->view->sources[i].head != NULL ? select_head(all, i, matchers, err)
+                                                      : select_block(all, i, matchers, err);
+        if (!one) return false;
     }
     return true;
 }
@@ -157,12 +268,21 @@ static bool select_block(Union *all, uint32_t source, Matchers matchers, Error *
 bool series_select(SeriesView *view, Matchers matchers, size_t series_max, Arena *arena,
                    SeriesFoundList *out, Error *err) {
     AUTO(union_end) Union all = {.view = view, .arena = arena, .series_max = series_max};
-    for (uint32_t i = 0; i < view->source_count; i++) {
-        bool one = view->sources[i].head != NULL ? select_head(&all, i, matchers, err)
-                                                 : select_block(&all, i, matchers, err);
-        if (!one) return false;
-    }
-    *out = (SeriesFoundList){all.found.at, all.found.count};
+    TRY(select_all(&all, matchers, err));
+    *out = (SeriesFoundList){all.found.at, all.found.count, false};
+    return true;
+}
+
+bool series_select_labels(SeriesView *view, Matchers matchers, const SeriesWanted *wanted,
+                          Arena *arena, SeriesFoundList *out, Error *err) {
+    AUTO(picker_end) LabelPicker picker = picker_begin(wanted, view->hash_key, arena);
+    AUTO(union_end)
+    Union all = {
+        .view = view, .arena = arena, .series_max = wanted->series_max, .picker = &picker};
+    TRY(select_all(&all, matchers, err));
+    for (size_t i = 0; !picks_numbers(&all) && i < all.found.count; i++)
+        all.found.at[i].labels = picker_of_bytes(&picker, all.found.at[i].labels);
+    *out = (SeriesFoundList){all.found.at, all.found.count, picker.apart};
     return true;
 }
 
