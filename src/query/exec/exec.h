@@ -338,7 +338,9 @@ typedef struct RangeInput {
     const int64_t *times;
     const double *values;
     size_t count;
-    const WindowEdges *edges;  // of each window, where they are known; or NULL
+    // Of each window, where they are known; or NULL.
+    const WindowEdges *edges;
+    const struct WindowReach *reaches;  // of windows of two samples and more
     int64_t first_end_ms, step_ms, range_ms;
     Steps steps;              // of evaluation; windows are as many
     const double *params[2];  // scalar arguments, one value per step
@@ -385,6 +387,13 @@ static inline void window_move(Window *window, const RangeInput *in, size_t i) {
     }
     if (__builtin_expect(window->over, 0)) window->from = window->to;
 }
+
+// How far a window of two samples or more reaches, in seconds: from its first sample to the last,
+// and what is assumed in front of it and behind (range_rate.c).
+typedef struct WindowReach {
+    double sampled, to_start, to_end;
+} WindowReach;
+WindowReach range_reach(const RangeInput *in, const Window *window);
 
 typedef void (*RangeKernel)(const RangeInput *in, double *out);
 void range_rate(const RangeInput *in, double *out);

@@ -55,7 +55,9 @@ typedef struct Range {
     char hinted[128];  // the name looked at last, when it is no longer than this
     size_t hinted_len;
     bool once;  // all steps see the same window: one is computed and repeated
-    WindowEdges *edges;  // of the series before, whose times the next one may share
+    // Of the series before, whose times the next one may share.
+    WindowEdges *edges;
+    WindowReach *reaches;  // NULL: not asked for
 } Range;
 
 // A name that does not end like a counter's is worth a hint (rate and increase only).
@@ -90,11 +92,13 @@ static void repeat(Steps steps, double *values, const Histogram **histograms) {
     }
 }
 
-static void find_edges(const RangeInput *in, WindowEdges *edges) {
+static void find_edges(Range *range, const RangeInput *in) {
     Window window = {0};
     for (size_t i = 0; i < in->steps.count; i++) {
         window_move(&window, in, i);
-        edges[i] = (WindowEdges){window.from, window.to};
+        range->edges[i] = (WindowEdges){window.from, window.to};
+        if (range->reaches != NULL && window.to - window.from >= 2)
+            range->reaches[i] = range_reach(in, &window);
     }
 }
 
@@ -130,8 +134,9 @@ static bool range_next(Operator *operator, StepBatch * out, Error *err) {
                             .histograms = series.histograms,
                             .histogram_count = series.histogram_count};
         if (series.count > 0) {
-            if (!series.same_times) find_edges(&input, range->edges);
+            if (!series.same_times) find_edges(range, &input);
             input.edges = range->edges;
+            input.reaches = range->reaches;
             range->kernel(&input, column);
         } else {
             column_fill(column, operator->steps, ABSENT);
@@ -201,6 +206,9 @@ bool range_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error
     range_windows(exec, expr_inner(matrix), steps, &range->first_end_ms, &range->step_ms,
                   &range->range_ms);
     range->edges = arena_push_array_raw(&range->operator.keep, WindowEdges, steps.count);
+    if (range->kernel == range_rate || range->kernel == range_increase ||
+        range->kernel == range_delta)
+        range->reaches = arena_push_array_raw(&range->operator.keep, WindowReach, steps.count);
     range->once = range->step_ms == 0 && steps.count > 1 && param == 0 && !row->uses_time;
     range->operator.one_name = range_source_one_name(range->source);
     *out = row->keeps_name ? &range->operator: unique_open(exec, &range->operator);

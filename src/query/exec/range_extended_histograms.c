@@ -29,6 +29,7 @@ static void put_together(Both *both, const RangeInput *in) {
     }
     both->in = *in;
     both->in.edges = NULL;
+    both->in.reaches = NULL;
     both->in.times = times;
     both->in.values = values;
     both->in.count = count;

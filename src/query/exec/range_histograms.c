@@ -286,6 +286,7 @@ bool range_histograms(const RangeHistograms *with, const RangeInput *in, double 
                       const Histogram ***histograms, Error *err) {
     RangeInput own = *in;
     own.edges = NULL;
+    own.reaches = NULL;
     own.times = in->histogram_times;
     own.count = in->histogram_count;
     Look look = {with, in, {0}, {0}};

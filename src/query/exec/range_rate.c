@@ -16,6 +16,7 @@ typedef struct Falls {
 static Falls falls_find(const RangeInput *in) {
     Falls falls = {0};
     for (size_t i = 1; i < in->count; i++) falls.count += in->values[i] < in->values[i - 1];
+    if (falls.count == 0) return falls;
     falls.at = arena_push_array_raw(in->scratch, size_t, falls.count);
     size_t found = 0;
     for (size_t i = 1; i < in->count; i++) {
@@ -25,24 +26,29 @@ static Falls falls_find(const RangeInput *in) {
 }
 
 // Half a sample interval is assumed beyond the first and the last sample when the border is further
-// away than that; a counter is never extrapolated below zero.
-static double extrapolated(const RangeInput *in, Window window, double result, bool is_counter,
-                           bool is_rate) {
-    size_t last = window.to - 1;
-    double to_start = (double)(in->times[window.from] - window.start_ms) / 1000;
-    double to_end = (double)(window.end_ms - in->times[last]) / 1000;
-    double sampled = (double)(in->times[last] - in->times[window.from]) / 1000;
-    double between = sampled / (double)(last - window.from);
+// away than that. It follows from the times alone, so that neighbours share it.
+WindowReach range_reach(const RangeInput *in, const Window *window) {
+    size_t last = window->to - 1;
+    double to_start = (double)(in->times[window->from] - window->start_ms) / 1000;
+    double to_end = (double)(window->end_ms - in->times[last]) / 1000;
+    double sampled = (double)(in->times[last] - in->times[window->from]) / 1000;
+    double between = sampled / (double)(last - window->from);
     double threshold = between * 1.1;
     if (to_start >= threshold) to_start = between / 2;
+    if (to_end >= threshold) to_end = between / 2;
+    return (WindowReach){sampled, to_start, to_end};
+}
+
+// A counter is never extrapolated below zero.
+static double extrapolated(const RangeInput *in, WindowReach reach, double first, double result,
+                           bool is_counter, bool is_rate) {
+    double to_start = reach.to_start;
     if (is_counter) {
         double to_zero = to_start;
-        double first = in->values[window.from];
-        if (result > 0 && first >= 0) to_zero = sampled * (first / result);
+        if (result > 0 && first >= 0) to_zero = reach.sampled * (first / result);
         if (to_zero < to_start) to_start = to_zero;
     }
-    if (to_end >= threshold) to_end = between / 2;
-    double factor = (sampled + to_start + to_end) / sampled;
+    double factor = (reach.sampled + to_start + reach.to_end) / reach.sampled;
     if (is_rate) factor /= (double)in->range_ms / 1000;
     return result * factor;
 }
@@ -58,7 +64,9 @@ static void differences(const RangeInput *in, double *out, bool is_counter, bool
         while (falls.first < falls.count && falls.at[falls.first] <= window.from) falls.first++;
         for (size_t j = falls.first; j < falls.count && falls.at[j] < window.to; j++)
             result += in->values[falls.at[j] - 1];
-        out[i] = extrapolated(in, window, result, is_counter, is_rate);
+        WindowReach reach =
+            in->reaches != NULL ? in->reaches[i] : range_reach(in, &window);
+        out[i] = extrapolated(in, reach, in->values[window.from], result, is_counter, is_rate);
     }
 }
 
