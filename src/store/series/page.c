@@ -488,6 +488,7 @@ bool page_samples(Page *page, PageReader *reader, uint32_t slot, int64_t from_ms
     assert(memory_is_as_written);
     const PageLate *late = series->late == 0 ? NULL : &page->late.at[series->late - 1];
     size_t late_count = late == NULL ? 0 : late->count;
+    bool in_order = late_count == 0 && !series->disorder;
     columns_reserve(out, place_count * STRIP_SAMPLES + tail_count + late_count);
     for (size_t i = 0; i < late_count; i++) {
         if (late->times[i] >= from_ms && late->times[i] <= to_ms)
@@ -516,7 +517,7 @@ bool page_samples(Page *page, PageReader *reader, uint32_t slot, int64_t from_ms
         }
     }
     for (size_t i = 0; i < tail_count; i++) columns_push(out, tail[i].time_ms, tail[i].value);
-    sort_columns(out, begin);
+    if (!in_order) sort_columns(out, begin);
     if (places != few) memory_free(places);
     return true;
 }
@@ -535,8 +536,11 @@ void page_prefetch(Page *page, const uint32_t *slots, size_t count, int64_t from
     }
     for (size_t i = 0; i < count; i++) {
         const PageSeries *series = &page->hot[slots[i]];
-        for (uint32_t at = 0; at < series->tail_count; at += QUAD_SAMPLES)
-            __builtin_prefetch(slab_at(page, series->quads[at / QUAD_SAMPLES]));
+        for (uint32_t at = 0; at < series->tail_count; at += QUAD_SAMPLES) {
+            const uint8_t *quad = slab_at(page, series->quads[at / QUAD_SAMPLES]);
+            __builtin_prefetch(quad);
+            __builtin_prefetch(quad + QUAD_BYTES - 1);
+        }
         if (series->strip == 0) continue;
         strips[left] = (const Strip *)(const void *)slab_at(page, series->strip);
         __builtin_prefetch(strips[left++]);

@@ -280,7 +280,8 @@ bool series_select_labels(SeriesView *view, Matchers matchers, const SeriesWante
     Union all = {
         .view = view, .arena = arena, .series_max = wanted->series_max, .picker = &picker};
     TRY(select_all(&all, matchers, err));
-    for (size_t i = 0; !picks_numbers(&all) && i < all.found.count; i++)
+    bool by_bytes = (wanted->some || wanted->without.count > 0) && !picks_numbers(&all);
+    for (size_t i = 0; by_bytes && i < all.found.count; i++)
         all.found.at[i].labels = picker_of_bytes(&picker, all.found.at[i].labels);
     *out = (SeriesFoundList){all.found.at, all.found.count, picker.apart};
     return true;
