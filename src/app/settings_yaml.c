@@ -59,7 +59,7 @@ static bool expand(Text text, Arena *arena, Text *out, Error *err) {
             builder_add_char(&whole, text.at[i]);
             continue;
         }
-        Text value;
+        Text value = TEXT_NONE;
         TRY(find_value(text_slice(rest, 2, (size_t)end), arena, &value, err));
         builder_add(&whole, value);
         i += (size_t)end;

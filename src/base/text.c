@@ -218,7 +218,7 @@ void builder_clear(Builder *builder) {
     builder->len = 0;
 }
 
-void builder_reserve(Builder *builder, size_t more) {
+void builder_grow(Builder *builder, size_t more) {
     size_t need = builder->len + more;
     assert(need >= more);
     if (need <= builder->capacity) return;
@@ -226,22 +226,6 @@ void builder_reserve(Builder *builder, size_t more) {
     size_t capacity = MAX(need, doubled);
     builder->at = memory_resize(builder->at, capacity);
     builder->capacity = capacity;
-}
-
-void builder_add_bytes(Builder *builder, const void *at, size_t len) {
-    if (len == 0) return;
-    builder_reserve(builder, len);
-    memcpy(builder->at + builder->len, at, len);
-    builder->len += len;
-}
-
-void builder_add(Builder *builder, Text text) {
-    builder_add_bytes(builder, text.at, text.len);
-}
-
-void builder_add_char(Builder *builder, char c) {
-    builder_reserve(builder, 1);
-    builder->at[builder->len++] = c;
 }
 
 void builder_add_u64(Builder *builder, uint64_t value) {

@@ -94,10 +94,24 @@ typedef struct Builder {
 
 void builder_free(Builder *builder);
 void builder_clear(Builder *builder);  // keeps the memory
-void builder_reserve(Builder *builder, size_t more);
-void builder_add(Builder *builder, Text text);
-void builder_add_char(Builder *builder, char c);
-void builder_add_bytes(Builder *builder, const void *at, size_t len);
+void builder_grow(Builder *builder, size_t more);  // what builder_reserve does where it must
+static inline void builder_reserve(Builder *builder, size_t more) {
+    if (unlikely(more > builder->capacity - builder->len)) builder_grow(builder, more);
+}
+// Answers are written a few bytes at a time, which is why these are inline.
+static inline void builder_add_bytes(Builder *builder, const void *at, size_t len) {
+    if (len == 0) return;
+    builder_reserve(builder, len);
+    memcpy(builder->at + builder->len, at, len);
+    builder->len += len;
+}
+static inline void builder_add(Builder *builder, Text text) {
+    builder_add_bytes(builder, text.at, text.len);
+}
+static inline void builder_add_char(Builder *builder, char c) {
+    builder_reserve(builder, 1);
+    builder->at[builder->len++] = c;
+}
 void builder_add_u64(Builder *builder, uint64_t value);
 void builder_add_i64(Builder *builder, int64_t value);
 void builder_addf(Builder *builder, const char *format, ...) printf_like(2, 3);

@@ -66,11 +66,30 @@ static void add_escaped(Builder *out, uint8_t c) {
     }
 }
 
+// Eight bytes that can stand as they are: below 0x80, no control, no quote, no backslash. Any bit
+// of the result is one that cannot (Mycroft's test for zero bytes; borrows only add more of them
+// behind a true one).
+static inline uint64_t odd_bytes(uint64_t word) {
+    const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
+    uint64_t quote = word ^ ones * '"', backslash = word ^ ones * '\\';
+    uint64_t odd = (word - ones * 0x20) | (quote - ones) | (backslash - ones) | word;
+    return odd & highs;
+}
+
+static size_t plain_prefix(Text text) {
+    size_t at = 0;
+    for (uint64_t word; at + sizeof word <= text.len; at += sizeof word) {
+        memcpy(&word, text.at + at, sizeof word);
+        if (odd_bytes(word) != 0) break;
+    }
+    return at;
+}
+
 static void add_string(Builder *out, Text text) {
     builder_reserve(out, text.len + 2);
     builder_add_char(out, '"');
     size_t begin = 0;  // of the run that can be copied as it is
-    for (size_t at = 0; at < text.len;) {
+    for (size_t at = plain_prefix(text); at < text.len;) {
         uint8_t c = (uint8_t)text.at[at];
         size_t len = 1;
         bool plain = c >= 0x20 && c < 0x80 && c != '"' && c != '\\';

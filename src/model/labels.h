@@ -34,7 +34,23 @@ static inline bool labels_equal(Labels a, Labels b) {
 
 // Walks in name order: for (Bytes rest = labels.wire; labels_next(&rest, &label);) …
 // Only for bytes known to be canonical (labels_check passed once).
-bool labels_next(Bytes *rest, Label *out);
+bool labels_next_long(Bytes *rest, Label *out);
+static inline bool labels_next(Bytes *rest, Label *out) {
+    // All lengths in one byte: 0a whole 0a len name 12 len value. Nearly every label is like that.
+    const uint8_t *at = rest->at;
+    if (likely(rest->len >= 6 && at[1] < 0x80 && at[1] + (size_t)2 <= rest->len &&
+               at[3] + (size_t)4 <= at[1])) {
+        size_t whole = at[1], name = at[3];
+        const uint8_t *value = at + 4 + name;
+        if (likely(value[1] < 0x80 && name + value[1] + 4 == whole && at[0] == 0x0a &&
+                   at[2] == 0x0a && value[0] == 0x12)) {
+            *out = (Label){{(const char *)at + 4, name}, {(const char *)value + 2, value[1]}};
+            *rest = (Bytes){at + 2 + whole, rest->len - 2 - whole};
+            return true;
+        }
+    }
+    return labels_next_long(rest, out);
+}
 size_t labels_count(Labels labels);
 Text labels_get(Labels labels, Text name);  // {NULL, 0} when absent
 
