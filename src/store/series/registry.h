@@ -143,5 +143,11 @@ must_use bool registry_select(Registry *registry, Matchers matchers, Arena *aren
 void registry_label_names(Registry *registry, Arena *arena, Texts *out);              // in no order
 void registry_label_values(Registry *registry, Text name, Arena *arena, Texts *out);  // in no order
 
+// The values of a name among the series that match, in no order, where the name has few values; else
+// *told is false. A value whose first series matches costs one look at that series; only for the
+// others the matchers are asked which series they match.
+must_use bool registry_values_matching(Registry *registry, Text name, Matchers matchers,
+                                       Arena *arena, bool *told, Texts *out, Error *err);
+
 // All series in labels_compare order. No lock needed when the head takes no new series any more.
 uint32_t *registry_sorted(Registry *registry, Arena *arena);

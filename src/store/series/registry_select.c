@@ -138,6 +138,104 @@ void registry_label_values(Registry *registry, Text name, Arena *arena, Texts *o
     *out = (Texts){values, pairs.count};
 }
 
+// ---- Values of the series that match ----
+
+enum { FEW_VALUES = 4096 };
+
+static bool series_matches(const Registry *registry, uint32_t ref, Matchers matchers) {
+    const RegistrySeries *series = registry_series(registry, ref);
+    const uint32_t *ids = registry_ids(registry, series);
+    for (size_t i = 0; i < matchers.count; i++) {
+        Text value = TEXT("");
+        for (unsigned j = 0; j < series->pair_count; j++) {
+            Label label = registry_label_of(registry_pair(registry, ids[j]));
+            if (text_equal(label.name, matchers.at[i].name)) value = label.value;
+        }
+        if (!matcher_matches(&matchers.at[i], value)) return false;
+    }
+    return true;
+}
+
+// Who had the pair first; UINT32_MAX: nobody yet.
+static void first_holders(Registry *registry, PairIds pairs, uint32_t *out) {
+    shared_take_read(&registry->lock);
+    for (size_t i = 0; i < pairs.count; i++)
+        out[i] = ((const RegistryHolders *)vector_at(&registry->holders, pairs.at[i]))->first;
+    shared_give(&registry->lock);
+}
+
+// Which of these pairs, of one name, one of these series has: by the pairs of each series …
+static void mark_by_series(Registry *registry, PairIds pairs, PostingSet refs, Arena *arena,
+                           bool *held) {
+    uint32_t name = registry_pair(registry, pairs.at[0])->name, most = 0;
+    for (size_t i = 0; i < pairs.count; i++) most = MAX(most, pairs.at[i]);
+    uint8_t *met = arena_push_array(arena, uint8_t, (size_t)most + 1);
+    for (size_t i = 0; i < refs.count; i++) {
+        const RegistrySeries *series = registry_series(registry, refs.at[i]);
+        const uint32_t *ids = registry_ids(registry, series);
+        for (unsigned j = 0; j < series->pair_count; j++) {
+            if (registry_pair(registry, ids[j])->name == name && ids[j] <= most) met[ids[j]] = 1;
+        }
+    }
+    for (size_t i = 0; i < pairs.count; i++) held[i] = met[pairs.at[i]] != 0;
+}
+
+// … or by the series of each pair, up to the first that is one of these.
+static void mark_by_pairs(Registry *registry, PairIds pairs, PostingSet refs, Arena *arena,
+                          bool *held) {
+    uint32_t most = refs.at[refs.count - 1];
+    uint64_t *among = arena_push_array(arena, uint64_t, most / 64 + 1);
+    for (size_t i = 0; i < refs.count; i++)
+        among[refs.at[i] / 64] |= UINT64_C(1) << refs.at[i] % 64;
+    for (size_t i = 0; i < pairs.count; i++) {
+        ArenaMark before = arena_mark(arena);
+        PostingSet of = postings_of(registry, (PairIds){pairs.at + i, 1}, arena);
+        held[i] = false;
+        for (size_t j = 0; j < of.count && of.at[j] <= most && !held[i]; j++)
+            held[i] = among[of.at[j] / 64] >> of.at[j] % 64 & 1;
+        arena_reset_to(arena, before);
+    }
+}
+
+static Text value_of_pair(const Registry *registry, uint32_t pair, Arena *arena) {
+    return text_copy(registry_label_of(registry_pair(registry, pair)).value, arena);
+}
+
+bool registry_values_matching(Registry *registry, Text name, Matchers matchers, Arena *arena,
+                              bool *told, Texts *out, Error *err) {
+    enum { SERIES_PER_VALUE = 64 };  // about what one posting set costs
+    AUTO(arena_free) Arena scratch = {0};
+    PairIds pairs = pairs_of_name(registry, name, &scratch);
+    *told = pairs.count <= FEW_VALUES;
+    if (!*told) return true;
+    uint32_t *first = arena_push_array_raw(&scratch, uint32_t, pairs.count + 1);
+    uint32_t *open = arena_push_array_raw(&scratch, uint32_t, pairs.count + 1);
+    Text *values = arena_push_array_raw(arena, Text, pairs.count + 1);
+    size_t count = 0, open_count = 0;
+    first_holders(registry, pairs, first);
+    for (size_t i = 0; i < pairs.count; i++) {
+        if (first[i] >= registry_count(registry)) continue;
+        if (series_matches(registry, first[i], matchers)) {
+            values[count++] = value_of_pair(registry, pairs.at[i], arena);
+        } else {
+            open[open_count++] = pairs.at[i];
+        }
+    }
+    PostingSet refs = {0};
+    if (open_count > 0) TRY(registry_select(registry, matchers, &scratch, &refs, err));
+    if (refs.count > 0) {
+        PairIds rest = {open, open_count};
+        bool *held = arena_push_array(&scratch, bool, open_count);
+        (refs.count <= open_count * SERIES_PER_VALUE ? mark_by_series : mark_by_pairs)(
+            registry, rest, refs, &scratch, held);
+        for (size_t i = 0; i < open_count; i++) {
+            if (held[i]) values[count++] = value_of_pair(registry, open[i], arena);
+        }
+    }
+    *out = (Texts){values, count};
+    return true;
+}
+
 // ---- Order ----
 
 typedef struct ByRank {

@@ -331,6 +331,14 @@ static void meet(Met *met, Text text) {
 // Of the series of a head that match: each pair is looked at once, and no label set is made.
 static bool meet_in_head(Met *met, Head *head, Text name, Matchers matchers, Error *err) {
     AUTO(arena_free) Arena scratch = {0};
+    if (name.at != NULL) {
+        bool told;
+        Texts values;
+        TRY(registry_values_matching(&head->registry, name, matchers, &scratch, &told, &values,
+                                     err));
+        for (size_t i = 0; told && i < values.count; i++) meet(met, values.at[i]);
+        if (told) return true;
+    }
     const Registry *registry = &head->registry;
     PostingSet refs;
     TRY(registry_select(&head->registry, matchers, &scratch, &refs, err));
