@@ -2,7 +2,7 @@
 // the address; a panel that is out of sight asks nothing; a document of one's own is checked, kept and hostile-proof; heat
 // maps are there for eyes, hands and screen readers.
 import assert from 'node:assert/strict';
-import { axeFaults, openPage, push, shoot } from './world.mjs';
+import { axeFaults, openPage, pointAtExemplar, push, shoot } from './world.mjs';
 
 const address = (traceo, path, params = {}) => traceo.url + '/ui/dashboards' + path + '?' + new URLSearchParams(params);
 const param = (page, name) => new URL(page.url()).searchParams.getAll(name);
@@ -224,6 +224,49 @@ export const tests = {
       await page.goBack();
       assert.deepEqual(param(page, 'from'), from);
       await quiet(page, /status of 400/);
+    }
+  },
+
+  'dashboards: a panel with exemplars draws them, shows and keeps their labels, and takes them to Explore': async ({ traceo, browser }) => {
+    const end = Math.floor(Date.now() / 15000) * 15;
+    const lines = ['# TYPE board_asks counter'];
+    for (let i = 0; i < 60; i++) lines.push(`board_asks_total{job="boards"} ${i * 3} ${end - (59 - i) * 15}` + (i % 10 === 5 ? ` # {trace_id="${String(i).padStart(32, '0')}",note="${EVIL}"} ${0.05 + i / 400} ${end - (59 - i) * 15 - 4}` : ''));
+    await push(traceo, [...lines, '# EOF']);
+    const query = { expr: 'rate(board_asks_total{job="boards"}[1m])', legend: 'asks' };
+    const own = {
+      version: 1,
+      id: 'dots',
+      title: 'Dots',
+      rows: [{ panels: [{ kind: 'series', title: 'With', unit: '/s', exemplars: true, thresholds: [{ from: 0.15, level: 'warn' }], queries: [query] }, { kind: 'series', title: 'Without', unit: '/s', queries: [{ expr: 'rate(board_asks_total[2m])', legend: 'asks' }] }] }],
+    };
+    const range = { from: String((end - 885) * 1000), to: String(end * 1000) };
+    for (const theme of ['dark', 'light']) {
+      const page = await openPage(browser, traceo.url, { theme, permissions: ['clipboard-read', 'clipboard-write'] });
+      const asked = [];
+      page.on('request', (request) => request.url().includes('query_exemplars') && asked.push(new URLSearchParams(request.postData() ?? '').get('query')));
+      await page.goto(address(traceo, '', range));
+      await openFile(page, own, 'dots.json');
+      await page.waitForURL(/\/dashboards\/dots/);
+      await settled(page);
+      await page.waitForTimeout(500);
+      assert.deepEqual(asked, [query.expr], 'only the panel that has them asks, once');
+      const found = await pointAtExemplar(page, panel(page, 'With').locator('.u-over'));
+      const card = panel(page, 'With').locator('.dot-card');
+      await card.getByText('trace_id').waitFor();
+      await page.mouse.click(found.x, found.y);
+      await page.mouse.move(5, 5);
+      await card.getByText(EVIL).waitFor();
+      await shoot(page, 'dashboard-exemplars-' + theme);
+      assert.deepEqual(await axeFaults(page), []);
+      await card.getByRole('button', { name: 'Copy trace_id' }).click();
+      assert.match(await page.evaluate(() => navigator.clipboard.readText()), /^0{30}[0-9]5$/);
+      assert.equal(await page.locator('main img, main script').count(), 0);
+      await page.keyboard.press('Escape');
+      await panel(page, 'With').getByRole('link', { name: 'Explore With' }).click();
+      await page.waitForURL(/\/ui\/explore/);
+      assert.deepEqual(param(page, 'exemplars'), ['1']);
+      await page.getByText('6 exemplars', { exact: true }).waitFor();
+      await quiet(page);
     }
   },
 

@@ -1,7 +1,7 @@
 // What Explore shows beyond lines: heat maps of native and classic histograms, exemplars with their traces, and what each
 // part of a query cost.
 import assert from 'node:assert/strict';
-import { axeFaults, openPage, push, shoot } from './world.mjs';
+import { axeFaults, openPage, pointAtExemplar, push, shoot } from './world.mjs';
 
 const address = (traceo, params) => traceo.url + '/ui/explore?' + new URLSearchParams(params);
 const param = (page, name) => new URL(page.url()).searchParams.get(name);
@@ -95,20 +95,8 @@ export const tests = {
       assert.ok(rows >= 8 && rows <= 11, String(rows));
       await page.getByText(EVIL).first().waitFor();
       assert.deepEqual(await axeFaults(page), []);
-      // Along the chart until one is under the pointer: the newest is at the right.
-      const over = await page.locator('.result .u-over').boundingBox();
       const card = page.locator('.dot-card');
-      let found;
-      search: for (let x = over.width - 2; x > 0; x -= 5) {
-        for (let y = 4; y < over.height; y += 8) {
-          await page.mouse.move(over.x + x, over.y + y);
-          if ((await card.count()) > 0) {
-            found = { x: over.x + x, y: over.y + y };
-            break search;
-          }
-        }
-      }
-      assert.ok(found, 'a dot is found');
+      const found = await pointAtExemplar(page, page.locator('.result .u-over'));
       await card.getByText('trace_id').waitFor();
       await page.mouse.click(found.x, found.y);
       await page.mouse.move(5, 5);

@@ -117,6 +117,18 @@ export async function shoot(page, name, options = {}) {
   return path;
 }
 
+/** Moves the pointer over a chart from its right until an exemplar's card is there; where that is. */
+export async function pointAtExemplar(page, plot) {
+  const over = await plot.boundingBox();
+  for (let x = over.width - 2; x > 0; x -= 5) {
+    for (let y = 4; y < over.height; y += 8) {
+      await page.mouse.move(over.x + x, over.y + y);
+      if ((await page.locator('.dot-card').count()) > 0) return { x: over.x + x, y: over.y + y };
+    }
+  }
+  throw new Error('no exemplar is found on the chart');
+}
+
 /** Violations of axe-core on the page as it is now, as sentences. axe is injected by the test, past the policy. */
 export async function axeFaults(page) {
   const { readFileSync } = await import('node:fs');

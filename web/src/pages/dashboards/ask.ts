@@ -4,12 +4,14 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { createContext } from 'preact';
 import { useContext } from 'preact/hooks';
 import { labelValues, query as askAt, queryRange, type CallOptions, type QueryData } from '../../data/api';
+import type { Dot } from '../../chart/exemplars';
 import type { Columns } from '../../data/columns';
 import { followKey, followRange, type Kept } from '../../data/live';
 import { useResource, type Resource } from '../../data/resource';
 import { alignSpan, stepFor } from '../../data/step';
 import { parseDuration, type Span } from '../../data/time';
 import { now, span } from '../../state';
+import { askExemplars, EXEMPLARS_EVERY_MS } from '../explore/exemplars';
 import type { Dashboard, Panel, QueryVariable } from './document';
 import { fill, fillPlain, type Chosen } from './fill';
 
@@ -95,6 +97,16 @@ export function usePanelLines(panel: Panel, pixels: number, inSight: boolean): R
     question.keys,
     question.at,
   );
+}
+
+/** The exemplars of the series that a panel's queries name; nothing is asked for a panel without them. */
+export function usePanelExemplars(panel: Panel, pixels: number, inSight: boolean): Resource<Dot[]> {
+  const { dashboard, chosen } = useBoard();
+  const asked = span.value;
+  const stepMs = panelStep(asked, pixels, dashboard);
+  const texts = panel.exemplars ? panel.queries.map((one) => fill(one.expr, dashboard, chosen, { stepMs, rangeMs: asked.toMs - asked.fromMs })) : [];
+  const question = useHeld({ texts, asked, at: Math.floor(now.value / EXEMPLARS_EVERY_MS), keys: ['exemplars', texts, ...keysOf(asked, now.value)] }, inSight);
+  return useResource<Dot[]>((signal) => askExemplars(question.texts, question.asked, withTenant(dashboard, signal)), question.keys, panel.exemplars ? question.at : 0);
 }
 
 export interface PanelValues {

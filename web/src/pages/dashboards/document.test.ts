@@ -50,6 +50,14 @@ test('every fault is named by its place', () => {
   expect(faults(panel).map((one) => one.split(':')[0]).sort()).toEqual([at + 'kind', at + 'queries', at + 'thresholds[0].from', at + 'unit', at + 'width']);
 });
 
+test('exemplars are of panels with lines', () => {
+  const one = (kind: string) => ({ ...small(), rows: [{ panels: [{ kind, title: 'P', exemplars: true, queries: [{ expr: 'up' }] }] }] });
+  expect(parseDashboard(one('series')).rows[0]!.panels[0]!.exemplars).toBe(true);
+  expect(parseDashboard(small()).rows[0]!.panels[0]!.exemplars).toBe(false);
+  expect(JSON.parse(dashboardText(parseDashboard(one('series')))).rows[0].panels[0].exemplars).toBe(true);
+  expect(faults(one('stat'))).toEqual(['rows[0].panels[0].exemplars: are drawn by panels of the kind series only']);
+});
+
 test('a variable is defined before it is used', () => {
   const use = { ...small(), rows: [{ panels: [{ kind: 'series', title: 'P', queries: [{ expr: 'rate(x{a=~"$a",b=~"y$"}[$rate])' }] }] }] };
   expect(faults(use)).toEqual(['rows[0].panels[0].queries[0].expr: $a is not defined (before it is used)']);

@@ -74,6 +74,7 @@ export interface Panel {
   height: number; // px of what is drawn
   unit: Unit;
   stacked: boolean;
+  exemplars: boolean; // of lines: dots of single requests
   min: number | undefined;
   max: number | undefined; // of the axis; the full gauge
   reduce: Reduce; // the number of a stat or a gauge
@@ -194,6 +195,8 @@ function readPanel(r: Reader): Panel {
   if (queries.length === 0) r.fault('queries', 'needs at least one');
   if (queries.length > QUERIES_MAX) r.fault('queries', `has more than ${QUERIES_MAX}`);
   if (kind === 'heatmap' && queries.length > 1) r.fault('queries', 'of a heat map is one');
+  const exemplars = r.flag('exemplars');
+  if (exemplars && kind !== 'series') r.fault('exemplars', 'are drawn by panels of the kind series only');
   return {
     kind,
     title: r.text('title'),
@@ -202,6 +205,7 @@ function readPanel(r: Reader): Panel {
     height: r.number('height', 40, 1200) ?? (kind === 'stat' || kind === 'gauge' ? 84 : kind === 'heatmap' ? 220 : 180),
     unit: r.choice('unit', UNIT_NAMES, 'none'),
     stacked: r.flag('stacked'),
+    exemplars,
     min: r.number('min', -Infinity, Infinity),
     max: r.number('max', -Infinity, Infinity),
     reduce: r.choice('reduce', REDUCES, 'last'),

@@ -24,6 +24,7 @@ export function exploreLink({ dashboard, chosen }: Board, panel: Panel, pixels: 
     tenant: dashboard.tenant || undefined,
     charts: texts.length > 1 && panel.kind !== 'table' ? 'one' : undefined,
     view: panel.kind === 'table' ? 'table' : panel.kind === 'heatmap' ? 'heat' : panel.stacked ? 'stacked' : undefined,
+    exemplars: panel.exemplars ? '1' : undefined,
     unit: panel.unit === 'none' ? undefined : panel.unit,
   });
 }

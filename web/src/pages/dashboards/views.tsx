@@ -1,7 +1,8 @@
 // The five kinds of panels: what each draws of its answer.
-import { useMemo } from 'preact/hooks';
+import { useMemo, useRef, useState } from 'preact/hooks';
 import type uPlot from 'uplot';
 import { Chart, type ChartProps } from '../../chart/chart';
+import type { Dot } from '../../chart/exemplars';
 import { heatOf } from '../../chart/heat';
 import { HeatMap } from '../../chart/heat-map';
 import { Spark } from '../../chart/spark';
@@ -9,12 +10,14 @@ import type { Column } from '../../data/columns';
 import { quantity, valueText } from '../../data/units';
 import { params, setParams } from '../../router';
 import { span } from '../../state';
+import { ErrorNotice } from '../../ui/notice';
 import { sortRows, Table, type ColumnSpec } from '../../ui/table';
 import { TakeTable } from '../../ui/take';
-import { uniqueNames } from '../explore/stats';
+import { DotField, useDots } from '../explore/exemplars';
+import { rowsOf, uniqueNames } from '../explore/stats';
 import { plainText } from '../explore/plain';
 import { hiddenOf, newQuery, withHidden } from '../explore/url';
-import { usePanelLines, usePanelMatrix, usePanelValues } from './ask';
+import { usePanelExemplars, usePanelLines, usePanelMatrix, usePanelValues } from './ask';
 import type { Panel, Threshold } from './document';
 import { Answered } from './answered';
 import { headingOf, joinAnswers, levelOf, reduce, type TableLine } from './values';
@@ -54,7 +57,19 @@ function limitLines(thresholds: readonly Threshold[]): ChartProps['over'] {
 export function SeriesView({ id, panel, pixels, inSight }: ViewProps) {
   const state = usePanelLines(panel, pixels, inSight);
   const data = useMemo(() => state.value && { times: state.value.times, series: named(state.value.series) as Column[] }, [state.value]);
-  const over = useMemo(() => limitLines(panel.thresholds), [panel.thresholds]);
+  const exemplars = usePanelExemplars(panel, pixels, inSight);
+  const plot = useRef<uPlot | undefined>(undefined);
+  const [dot, setDot] = useState<Dot | undefined>(undefined);
+  const most = useMemo(() => rowsOf(data?.series ?? []).reduce((high, row) => Math.max(high, row.max ?? 0), 0), [data]);
+  const dots = useDots(exemplars.value, most, dot);
+  const over = useMemo<ChartProps['over']>(() => {
+    const limits = limitLines(panel.thresholds);
+    if (limits === undefined || dots.over === undefined) return limits ?? dots.over;
+    return (u) => {
+      limits(u);
+      dots.over?.(u);
+    };
+  }, [panel.thresholds, dots.over]);
   const names = (data?.series ?? []).map((one) => one.name);
   const marks = { ...newQuery(), hidden: params('hide-' + id), only: params('only-' + id) };
   const hide = (next: Set<string>) => {
@@ -63,7 +78,10 @@ export function SeriesView({ id, panel, pixels, inSight }: ViewProps) {
   };
   return (
     <Answered state={state} empty={state.value?.series.length === 0} height={panel.height}>
-      <Chart title={panel.title} data={data} span={state.value?.span ?? span.value} unit={panel.unit} stacked={panel.stacked} height={panel.height} min={panel.min} max={panel.max} legend="line" over={over} hidden={hiddenOf(marks, names)} onHide={hide} />
+      <ErrorNotice error={exemplars.error} again={false} />
+      <DotField plot={plot} drawn={dots.drawn} unit={panel.unit} chosen={dot} onChosen={setDot}>
+        <Chart title={panel.title} data={data} span={state.value?.span ?? span.value} unit={panel.unit} stacked={panel.stacked} height={panel.height} min={panel.min} max={panel.max} legend="line" onPlot={(u) => (plot.current = u)} over={over} within={dots.within} hidden={hiddenOf(marks, names)} onHide={hide} />
+      </DotField>
     </Answered>
   );
 }

@@ -1,14 +1,14 @@
 // Exemplars on a chart: dots that say which request a value was taken from. Pointing at one shows its labels, clicking keeps
-// them there, so that the trace can be copied; below the chart the newest are a table.
+// them there, so that the trace can be copied. In Explore the newest are a table below the chart; dashboards have only dots.
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { ComponentChildren } from 'preact';
 import type uPlot from 'uplot';
 import { dotsOf, dotsWithin, exemplarLabels, nearestDot, thinDots, type Dot } from '../../chart/exemplars';
-import { queryExemplars } from '../../data/api';
+import { queryExemplars, type CallOptions } from '../../data/api';
 import { seriesName } from '../../data/columns';
 import { useResource, type Resource } from '../../data/resource';
 import { tenantShown } from '../../data/session';
-import { timeText } from '../../data/time';
+import { timeText, type Span } from '../../data/time';
 import { valueText, type Unit } from '../../data/units';
 import { now, span, zone } from '../../state';
 import { copyText } from '../../ui/copy';
@@ -17,22 +17,27 @@ import { ErrorNotice } from '../../ui/notice';
 import { Table, type ColumnSpec } from '../../ui/table';
 import { toast } from '../../ui/toast';
 import { plainText } from './plain';
+import './exemplars.css';
 
 const DRAWN = 1000;
 const LISTED = 100;
 
-/** The exemplars of the series that the expressions name; nothing is asked while they are off. */
+export const EXEMPLARS_EVERY_MS = 10e3; // they are asked anew no more often
+
+/** The exemplars of the series that the expressions name, oldest first. */
+export async function askExemplars(exprs: readonly string[], asked: Span, options: CallOptions): Promise<Dot[]> {
+  const answers = await Promise.all(exprs.map((expr) => queryExemplars(expr, asked.fromMs, asked.toMs, options)));
+  return dotsOf(answers.flatMap((one) => one.data));
+}
+
+/** Those of Explore; nothing is asked while they are off. */
 export function useExemplars(exprs: readonly string[], on: boolean): Resource<Dot[]> {
   const asked = span.value;
   const still = Math.abs(asked.toMs - now.value) > 1000;
   return useResource<Dot[]>(
-    async (signal) => {
-      if (!on) return [];
-      const answers = await Promise.all(exprs.map((expr) => queryExemplars(expr, asked.fromMs, asked.toMs, { signal })));
-      return dotsOf(answers.flatMap((one) => one.data));
-    },
+    async (signal) => (on ? askExemplars(exprs, asked, { signal }) : []),
     [on, exprs, tenantShown.value, ...(still ? [asked.fromMs, asked.toMs] : [asked.toMs - asked.fromMs])],
-    on ? Math.floor(now.value / 10e3) : 0,
+    on ? Math.floor(now.value / EXEMPLARS_EVERY_MS) : 0,
   );
 }
 
