@@ -13,6 +13,9 @@ enum {
     HISTOGRAM_FLAG_GAUGE = 0xc0,
     ZERO_THRESHOLD_WHOLE = 255,     // eight bytes follow
     ZERO_THRESHOLD_EXPONENT = 243,  // of the byte that stands for a power of two
+    START_KNOWN = 0x80,             // of the byte about start times: the first sample has one
+    START_CHANGE_MASK = 0x7f,       // the sample from which on each has one; 0: none
+    COUNT_MASK_WITH_STARTS = 0x3fff,
 };
 
 // ---- Numbers ----
@@ -23,9 +26,9 @@ typedef struct Xor {
     unsigned leading, trailing;
 } Xor;
 
-static void xor_next(Bits *bits, Xor *packed) {
-    if (!bits_take_one(bits)) return;
-    if (bits_take_one(bits)) {
+// Which bits differ, inside the window of the last change or a new one.
+static void xor_change(Bits *bits, Xor *packed, bool new_window) {
+    if (new_window) {
         packed->leading = (unsigned)bits_take(bits, 5);
         unsigned width = (unsigned)bits_take(bits, 6);
         if (width == 0) width = 64;
@@ -37,6 +40,11 @@ static void xor_next(Bits *bits, Xor *packed) {
     }
     unsigned width = 64 - packed->leading - packed->trailing;
     packed->value ^= bits_take(bits, width) << packed->trailing;
+}
+
+static void xor_next(Bits *bits, Xor *packed) {
+    if (!bits_take_one(bits)) return;
+    xor_change(bits, packed, bits_take_one(bits));
 }
 
 // The widths of numbers by how many ones stand in front of them; the last has no zero behind.
@@ -96,7 +104,91 @@ static bool decode_floats(Bits *bits, unsigned count, TsdbSamples *out, Error *e
     return true;
 }
 
+// ---- Start times ----
+
+// When the counting of a sample began stands behind it, where the byte about them says so. We do
+// not keep it (docs/decisions/0012), so it is only passed over. `index` is of the sample just read.
+static void pass_start(Bits *bits, uint8_t starts, unsigned index) {
+    unsigned change = starts & START_CHANGE_MASK;
+    if (index == 0) {
+        if ((starts & START_KNOWN) != 0) (void)bits_take_uvarint(bits);
+    } else if (change != 0 && index >= change) {
+        (void)varbit_signed(bits);
+    }
+}
+
+// ---- Floats, packed anew (XOR2) ----
+
+// The change of a difference fills up its bytes with the ones that stand in front of it. Here it is
+// plain two's complement.
+static int64_t take_plain_signed(Bits *bits, unsigned width) {
+    return (int64_t)(bits_take(bits, width) << (64 - width)) >> (64 - width);
+}
+
+// A value that may have changed. False: it is a stale marker, and what came before stays the base
+// of what comes.
+static bool xor2_next(Bits *bits, Xor *packed) {
+    if (!bits_take_one(bits)) return true;
+    if (!bits_take_one(bits)) {
+        xor_change(bits, packed, false);
+        return true;
+    }
+    if (bits_take_one(bits)) return false;
+    xor_change(bits, packed, true);
+    return true;
+}
+
+// What is to be read of time and value is said together.
+static bool xor2_joint(Bits *bits, int64_t *delta, Xor *packed) {
+    if (!bits_take_one(bits)) return true;  // neither changed
+    if (!bits_take_one(bits)) {
+        xor_change(bits, packed, bits_take_one(bits));
+        return true;
+    }
+    unsigned width = 64;
+    if (!bits_take_one(bits)) {
+        width = 13;
+    } else if (!bits_take_one(bits)) {
+        width = 20;
+    } else if (bits_take_one(bits)) {
+        return false;
+    }
+    *delta = add(*delta, take_plain_signed(bits, width));
+    return xor2_next(bits, packed);
+}
+
+static bool decode_floats_2(Bits *bits, unsigned count, uint8_t starts, TsdbSamples *out,
+                            Error *err) {
+    int64_t time_ms = 0, delta = 0;
+    Xor value = {0};
+    for (unsigned i = 0; i < count; i++) {
+        bool is_value = true;
+        if (i == 0) {
+            time_ms = zigzag_decode(bits_take_uvarint(bits));
+            value.value = bits_take(bits, 64);
+            is_value = value.value != STALE_NAN_BITS;
+            if (!is_value) value.value = 0;
+        } else if (i == 1) {
+            delta = (int64_t)bits_take_uvarint(bits);
+            is_value = xor2_next(bits, &value);
+        } else {
+            is_value = xor2_joint(bits, &delta, &value);
+        }
+        if (i > 0) time_ms = add(time_ms, delta);
+        pass_start(bits, starts, i);
+        if (bits->failed) return ended_early(bits, err);
+        *array_add(out) = (Sample){time_ms, is_value ? double_from_bits(value.value) : stale_nan()};
+    }
+    return true;
+}
+
 // ---- Histograms ----
+
+// How a chunk of histograms begins.
+typedef struct HistogramHead {
+    unsigned count;
+    uint8_t flags, starts;
+} HistogramHead;
 
 // What all histograms of a chunk share.
 typedef struct Layout {
@@ -193,15 +285,15 @@ static const int64_t *values_of(const Change *changes, size_t count, Arena *aren
     return values;
 }
 
-static bool decode_integers(Bits *bits, unsigned count, uint8_t flags, TsdbHistograms *out,
-                            Arena *arena, Error *err) {
+static bool decode_integers(Bits *bits, HistogramHead head, TsdbHistograms *out, Arena *arena,
+                            Error *err) {
     Layout layout = {0};
-    if (count > 0) TRY(take_layout(bits, arena, &layout, err));
+    if (head.count > 0) TRY(take_layout(bits, arena, &layout, err));
     size_t buckets = layout.positive + layout.negative;
     Change *changes = arena_push_array(arena, Change, buckets);
     Change time = {0}, observations = {0}, zeros = {0};
     Xor sum = {0};
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < head.count; i++) {
         if (i == 0) {
             time.value = varbit_signed(bits);
             observations.value = (int64_t)varbit_unsigned(bits);
@@ -216,12 +308,13 @@ static bool decode_integers(Bits *bits, unsigned count, uint8_t flags, TsdbHisto
             if (sum.value != STALE_NAN_BITS)
                 for (size_t b = 0; b < buckets; b++) change_next(bits, &changes[b]);
         }
+        pass_start(bits, head.starts, i);
         if (bits->failed) return ended_early(bits, err);
         NativeHistogram *histogram = array_add(out);
         *histogram = sum.value == STALE_NAN_BITS ? stale_marker(false) : layout.shared;
         histogram->time_ms = time.value;
         if (sum.value == STALE_NAN_BITS) continue;
-        histogram->reset_hint = hint_of(flags, i);
+        histogram->reset_hint = hint_of(head.flags, i);
         histogram->count = (uint64_t)observations.value;
         histogram->zero_count = (uint64_t)zeros.value;
         histogram->sum = double_from_bits(sum.value);
@@ -237,16 +330,16 @@ static const double *counts_of(const Xor *packed, size_t count, Arena *arena) {
     return values;
 }
 
-static bool decode_float_histograms(Bits *bits, unsigned count, uint8_t flags, TsdbHistograms *out,
+static bool decode_float_histograms(Bits *bits, HistogramHead head, TsdbHistograms *out,
                                     Arena *arena, Error *err) {
     Layout layout = {0};
-    if (count > 0) TRY(take_layout(bits, arena, &layout, err));
+    if (head.count > 0) TRY(take_layout(bits, arena, &layout, err));
     size_t buckets = layout.positive + layout.negative;
     Xor *packed = arena_push_array(arena, Xor, buckets);
     Change time = {0};
     Xor numbers[3] = {0};  // observations, zeros, sum
     const Xor *sum = &numbers[2];
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < head.count; i++) {
         if (i == 0) {
             time.value = varbit_signed(bits);
             for (size_t n = 0; n < COUNT(numbers); n++) numbers[n].value = bits_take(bits, 64);
@@ -257,13 +350,14 @@ static bool decode_float_histograms(Bits *bits, unsigned count, uint8_t flags, T
             if (sum->value != STALE_NAN_BITS)
                 for (size_t b = 0; b < buckets; b++) xor_next(bits, &packed[b]);
         }
+        pass_start(bits, head.starts, i);
         if (bits->failed) return ended_early(bits, err);
         NativeHistogram *histogram = array_add(out);
         *histogram = sum->value == STALE_NAN_BITS ? stale_marker(true) : layout.shared;
         histogram->time_ms = time.value;
         histogram->is_float = true;
         if (sum->value == STALE_NAN_BITS) continue;
-        histogram->reset_hint = hint_of(flags, i);
+        histogram->reset_hint = hint_of(head.flags, i);
         histogram->count_float = double_from_bits(numbers[0].value);
         histogram->zero_count_float = double_from_bits(numbers[1].value);
         histogram->sum = double_from_bits(sum->value);
@@ -279,19 +373,26 @@ bool tsdb_chunk_decode(uint8_t encoding, Bytes data, TsdbSamples *samples,
         return error_set(err, ERROR_TOO_LARGE,
                          "a chunk of %zu bytes passes TSDB_CHUNK_BYTES (%lld)", data.len,
                          (long long)LIMIT_TSDB_CHUNK_BYTES);
+    if (encoding < TSDB_CHUNK_XOR || encoding > TSDB_CHUNK_FLOAT_HISTOGRAM_STARTS)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "chunks of encoding %u are not known (%u to %u are, those of Prometheus "
+                         "3.16); write the block again with an older Prometheus",
+                         encoding, TSDB_CHUNK_XOR, TSDB_CHUNK_FLOAT_HISTOGRAM_STARTS);
     Bits bits = bits_begin(data);
     unsigned count = (unsigned)bits_take(&bits, 16);
     if (bits.failed) return ended_early(&bits, err);
     if (encoding == TSDB_CHUNK_XOR) return decode_floats(&bits, count, samples, err);
-    if (encoding != TSDB_CHUNK_HISTOGRAM && encoding != TSDB_CHUNK_FLOAT_HISTOGRAM) {
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "chunks of encoding %u are not known (1, 2 and 3 are); write the block "
-                         "again without Prometheus' experimental encodings",
-                         encoding);
-    }
-    uint8_t flags = (uint8_t)bits_take(&bits, 8);
+    uint8_t third = (uint8_t)bits_take(&bits, 8);
     if (bits.failed) return ended_early(&bits, err);
-    return encoding == TSDB_CHUNK_HISTOGRAM
-               ? decode_integers(&bits, count, flags, histograms, arena, err)
-               : decode_float_histograms(&bits, count, flags, histograms, arena, err);
+    if (encoding == TSDB_CHUNK_XOR2) return decode_floats_2(&bits, count, third, samples, err);
+    HistogramHead head = {.count = count, .flags = third};
+    // With start times the flags are the highest bits of the count.
+    if (encoding >= TSDB_CHUNK_HISTOGRAM_STARTS)
+        head = (HistogramHead){.count = count & COUNT_MASK_WITH_STARTS,
+                               .flags = (uint8_t)(count >> 8),
+                               .starts = third};
+    bool is_float =
+        encoding == TSDB_CHUNK_FLOAT_HISTOGRAM || encoding == TSDB_CHUNK_FLOAT_HISTOGRAM_STARTS;
+    return is_float ? decode_float_histograms(&bits, head, histograms, arena, err)
+                    : decode_integers(&bits, head, histograms, arena, err);
 }

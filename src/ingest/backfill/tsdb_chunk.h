@@ -1,8 +1,11 @@
 // A chunk of Prometheus' TSDB: up to some hundred samples of one series, packed bit by bit.
 //
-// Three encodings: XOR floats (1), native histograms of integers (2) and of floats (3). Source of
-// the layout: tsdb/docs/format/chunks.md and tsdb/chunkenc of Prometheus (Apache-2.0); the packing
-// of floats is that of "Gorilla: A Fast, Scalable, In-Memory Time Series Database", VLDB 2015.
+// Floats (1, and 4, which Prometheus 3 calls XOR2) and native histograms of integers (2) and of
+// floats (3), these two also with start times (5 and 6). Source of the layout:
+// tsdb/docs/format/chunks.md and tsdb/chunkenc of Prometheus 3.16 (Apache-2.0); the packing of
+// floats is that of "Gorilla: A Fast, Scalable, In-Memory Time Series Database", VLDB 2015, and in
+// XOR2 what changed of time and value is said together. Start times are passed over: they are not
+// kept (docs/decisions/0012).
 #pragma once
 
 #include "base/array.h"
@@ -13,6 +16,9 @@ enum {
     TSDB_CHUNK_XOR = 1,
     TSDB_CHUNK_HISTOGRAM = 2,
     TSDB_CHUNK_FLOAT_HISTOGRAM = 3,
+    TSDB_CHUNK_XOR2 = 4,
+    TSDB_CHUNK_HISTOGRAM_STARTS = 5,
+    TSDB_CHUNK_FLOAT_HISTOGRAM_STARTS = 6,
 };
 
 typedef ARRAY(Sample) TsdbSamples;

@@ -186,18 +186,110 @@ TEST(histograms_are_those_that_prometheus_was_sent) {
     }
 }
 
+// ---- What Prometheus 3.16 packed (its package tsdb/chunkenc, called by a program that appended
+// these samples) ----
+
+static Bytes corpus(Test *t, Text name) {
+    Text path = text_format(t->arena, "test/corpus/tsdb_chunk/%.*s", TEXT_ARG(name));
+    Bytes content;
+    check_ok(t, disk_read_whole(disk_real(), path, MB, t->arena, &content, t->err));
+    return content;
+}
+
+TEST(floats_of_xor2_are_those_that_prometheus_appended) {
+    const int64_t T = INT64_C(1795700000000);
+    const double stale = stale_nan(), nan = double_from_bits(UINT64_C(0x7ff8000000000001));
+    // Every way in which time and value may change or not.
+    const Sample all[] = {
+        {T, 1},
+        {T + 15000, 1},
+        {T + 30000, 1},
+        {T + 45000, 2.5},
+        {T + 60000, 2.75},
+        {T + 75001, 2.75},
+        {T + 90000, 1e300},
+        {T + 105000, 1e300},
+        {T + 125000, 1e300},
+        {T + 145000, stale},
+        {T + 165000, 1e300},
+        {T + 9000000, -0.5},
+        {T + 9000015, stale},
+        {T + 9000030, -0.5},
+        {T + 9000045, nan},
+        {T + 9000060, -0.0},
+        {T + 9000075, INFINITY},
+        {T + 9500000, INFINITY},
+        {T + 10000000, 7},
+    };
+    const Sample begins_stale[] = {{-T, stale}, {-T + 1, stale}, {-T + 2, 3}, {-T + 3, 3}};
+    const Sample alone[] = {{T, 5}};
+    Sample many[300];
+    for (int i = 0; i < 300; i++) many[i] = (Sample){T + i * 15000 + i % 7, i * i % 17};
+    // Of what the start times were: none, of one sample, all the same, changing now and then, from
+    // the second sample on at each, and from the 200th on, behind what a chunk can say.
+    const Samples stated[] = {
+        {all, COUNT(all)}, {begins_stale, COUNT(begins_stale)},
+        {alone, 1},        {all, COUNT(all)},
+        {all, COUNT(all)}, {all, COUNT(all)},
+        {many, 300},       {many, 300},
+    };
+    TsdbSamples samples = {0};
+    TsdbHistograms histograms = {0};
+    for (unsigned i = 0; i < COUNT(stated); i++) {
+        Bytes content = corpus(t, text_format(t->arena, "xor2_%u", i));
+        array_clear(&samples);
+        check_ok(t, tsdb_chunk_decode(content.at[0], (Bytes){content.at + 1, content.len - 1},
+                                      &samples, &histograms, t->arena, t->err));
+        check_i64(t, TSDB_CHUNK_XOR2, content.at[0]);
+        check_i64(t, (int64_t)stated[i].count, (int64_t)samples.count);
+        check_same_bytes(t, stated[i].at, samples.at, stated[i].count * sizeof(Sample));
+        for (size_t len = 0; len < content.len - 1; len++)
+            check_error(t,
+                        tsdb_chunk_decode(content.at[0], (Bytes){content.at + 1, len}, &samples,
+                                          &histograms, t->arena, t->err),
+                        ERROR_CORRUPT);
+    }
+    array_free(&samples);
+}
+
+TEST(histograms_with_start_times_are_those_that_prometheus_appended) {
+    for (unsigned i = 0; i < 2; i++) {
+        Bytes content = corpus(t, text_format(t->arena, "histograms_st_%u", i));
+        TsdbSamples samples = {0};
+        TsdbHistograms histograms = {0};
+        check_ok(t, tsdb_chunk_decode(content.at[0], (Bytes){content.at + 1, content.len - 1},
+                                      &samples, &histograms, t->arena, t->err));
+        check_i64(t, 6, (int64_t)histograms.count);
+        for (unsigned k = 0; k < 6; k++)
+            check_histogram(t, &histograms.at[k], k, i == 1,
+                            k > 0 ? HISTOGRAM_RESET_NO : HISTOGRAM_RESET_UNKNOWN);
+        for (size_t len = 0; len < content.len - 1; len++)
+            check_error(t,
+                        tsdb_chunk_decode(content.at[0], (Bytes){content.at + 1, len}, &samples,
+                                          &histograms, t->arena, t->err),
+                        ERROR_CORRUPT);
+        array_free(&histograms);
+    }
+}
+
 TEST(what_is_not_known_is_named) {
     TsdbSamples samples = {0};
     TsdbHistograms histograms = {0};
-    uint8_t xor2[] = {0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
-    check_error(
-        t,
-        tsdb_chunk_decode(4, (Bytes){xor2, sizeof xor2}, &samples, &histograms, t->arena, t->err),
-        ERROR_UNSUPPORTED);
-    check(t, strstr(t->err->message, "encoding 4") != NULL);
+    uint8_t bytes[] = {0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    for (uint8_t encoding = 0; encoding < 8; encoding += 7) {
+        check_error(t,
+                    tsdb_chunk_decode(encoding, (Bytes){bytes, sizeof bytes}, &samples, &histograms,
+                                      t->arena, t->err),
+                    ERROR_UNSUPPORTED);
+        Text said = text_format(t->arena, "encoding %u", encoding);
+        check(t, text_find(text_from_cstring(t->err->message), said) >= 0);
+    }
 }
 
 TEST_MAIN("backfill/tsdb", CASE(an_index_of_version_1_is_read),
           CASE(a_block_of_meta_version_2_has_the_index_it_says),
           CASE(a_block_that_victoria_metrics_imports_gives_the_answer_it_gives),
-          CASE(histograms_are_those_that_prometheus_was_sent), CASE(what_is_not_known_is_named))
+          CASE(histograms_are_those_that_prometheus_was_sent),
+          CASE(floats_of_xor2_are_those_that_prometheus_appended),
+          CASE(histograms_with_start_times_are_those_that_prometheus_appended),
+          CASE(what_is_not_known_is_named))
