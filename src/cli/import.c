@@ -145,6 +145,11 @@ static bool flush(Import *import, Error *err) {
 
 // A long row goes in pieces, so that no request grows beyond its size.
 static bool add_row(Import *import, const BackfillRow *row, Error *err) {
+    const BatchMetadata *said = &row->metadata;
+    if (said->family.len > 0) {
+        write_body_add_metadata(&import->body, said->family, said->type, said->help, said->unit);
+        return true;
+    }
     if (row->samples.count == 0 && row->histogram_count == 0) return true;
     seen_series_note(&import->seen, row->labels);
     import->samples += row->samples.count;
@@ -155,6 +160,11 @@ static bool add_row(Import *import, const BackfillRow *row, Error *err) {
         write_body_begin(body, row->labels);
         for (; at < end; at++)
             write_body_sample(body, row->samples.at[at].time_ms, row->samples.at[at].value);
+        for (size_t i = 0; at == row->samples.count && i < row->exemplar_count; i++) {
+            const BatchExemplar *exemplar = &row->exemplars[i];
+            write_body_exemplar(body, (Labels){.wire = exemplar->labels}, exemplar->value,
+                                exemplar->time_ms);
+        }
         write_body_end(body);
         if (body->bytes.len >= REQUEST_BYTES_MAX) TRY(flush(import, err));
     }

@@ -1,16 +1,20 @@
-// What every source of old samples gives: rows of one series each, with their times as they were.
+// What every source of old samples gives: rows of one series each, with their times as they were,
+// and between them what is said of families.
 #pragma once
 
-#include "model/labels.h"
+#include "model/batch.h"
 #include "model/native_histogram.h"
-#include "model/sample.h"
 
 enum { BACKFILL_ROW_SAMPLES = 8192 };
 
-// Views, until the source is asked for the next row.
+// Views, until the source is asked for the next row. Where a family is named, the row is metadata
+// and nothing else.
 typedef struct BackfillRow {
     Labels labels;
     Samples samples;
     const NativeHistogram *histograms;
     size_t histogram_count;
+    const BatchExemplar *exemplars;
+    size_t exemplar_count;
+    BatchMetadata metadata;  // family empty: none
 } BackfillRow;

@@ -17,6 +17,13 @@ typedef struct BlockPlace {
     uint64_t samples, series;
 } BlockPlace;
 
+// What TYPE, HELP and UNIT say of one, gathered from its lines.
+typedef struct Family {
+    BatchMetadata said;  // family empty: nothing yet
+    size_t at;           // where its first line begins
+    Arena arena;
+} Family;
+
 struct Source {
     SourceFormat format;
     Disk *disk;
@@ -37,13 +44,18 @@ struct Source {
     JsonLine json;
     // OpenMetrics.
     Exposition page;
-    ExpositionRow ahead;  // read, but of the next series
+    ExpositionRow ahead;  // read, but not yet given, and where it begins; or the end
+    size_t ahead_at;
     bool has_ahead, ended;
-    Builder raw;  // what identifies the series of the row
+    Family families[2];  // one whose lines are read, and the one before it
+    size_t gathering;    // which of them
+    bool has_family;     // the other one is whole and not yet given
+    Builder raw;         // what identifies the series of the row
     Labels labels;
     Arena labels_arena;
     ARRAY(Sample) row;
-    ARRAY(NativeHistogram) histograms;
+    ARRAY(BatchExemplar) exemplars;
+    Arena exemplars_arena;
 };
 
 static const Text format_names[] = {
@@ -245,60 +257,122 @@ static bool fault(Source *source, Error *err) {
     return error_context(err, "%.*s", TEXT_ARG(source->path));
 }
 
-// The next series, whatever stands between. `*found` false at the end.
-static bool next_series(Source *source, Text expected, ExpositionRow *out, bool *found,
-                        Error *err) {
-    do {
-        if (!exposition_next(&source->page, expected, out, err)) return fault(source, err);
-        *found = out->kind != EXPOSITION_END;
-    } while (*found && out->kind != EXPOSITION_SERIES && out->kind != EXPOSITION_HISTOGRAM);
-    if (!*found || out->has_time) return true;
-    error_set(err, ERROR_BAD_INPUT,
-              "a timestamp is missing; old samples need one, in seconds behind the value");
-    (void)!exposition_at(&source->page, out, err);
-    return fault(source, err);
+// Lines of a family other than the one that is being gathered make that one whole.
+static void gather(Source *source, const ExpositionRow *row, size_t at) {
+    AUTO(arena_free) Arena arena = {0};
+    Text name = exposition_family(&source->page, row, &arena);
+    Family *family = &source->families[source->gathering];
+    if (family->said.family.len > 0 && !text_equal(name, family->said.family)) {
+        source->has_family = true;
+        source->gathering = !source->gathering;
+        family = &source->families[source->gathering];
+    }
+    if (source->has_family || family->said.family.len == 0) {
+        arena_clear(&family->arena);
+        family->said = (BatchMetadata){.family = text_copy(name, &family->arena)};
+        family->at = at;
+    }
+    Text text = text_copy(exposition_text(&source->page, row, &arena), &family->arena);
+    if (row->kind == EXPOSITION_TYPE) family->said.type = (uint8_t)row->type;
+    if (row->kind == EXPOSITION_HELP) family->said.help = text;
+    if (row->kind == EXPOSITION_UNIT) family->said.unit = text;
 }
 
-static void add_sample(Source *source, const ExpositionRow *row) {
+// A line of samples, or the end, makes whole what was gathered.
+static void finish_family(Source *source) {
+    if (source->families[source->gathering].said.family.len == 0) return;
+    source->has_family = true;
+    source->gathering = !source->gathering;
+    source->families[source->gathering].said = (BatchMetadata){0};
+}
+
+// Reads on, until there is a line of samples (`ahead`), a whole family, or the end.
+static bool read_ahead(Source *source, Text expected, Error *err) {
+    ExpositionRow *row = &source->ahead;
+    while (!source->has_ahead && !source->has_family && !source->ended) {
+        size_t at = (size_t)(source->page.at - source->page.body.at);
+        if (!exposition_next(&source->page, expected, row, err)) return fault(source, err);
+        if (row->kind == EXPOSITION_TYPE || row->kind == EXPOSITION_HELP ||
+            row->kind == EXPOSITION_UNIT) {
+            gather(source, row, at);
+            continue;
+        }
+        finish_family(source);
+        source->ended = row->kind == EXPOSITION_END;
+        source->has_ahead = !source->ended;
+        source->ahead_at = at;
+        if (source->ended || row->has_time) continue;
+        error_set(err, ERROR_BAD_INPUT,
+                  "a timestamp is missing; old samples need one, in seconds behind the value");
+        (void)!exposition_at(&source->page, row, err);
+        return fault(source, err);
+    }
+    return true;
+}
+
+// Where the first line begins of which nothing was given yet.
+static uint64_t next_line_at(const Source *source) {
+    if (source->has_family) return source->families[!source->gathering].at;
+    const Family *gathering = &source->families[source->gathering];
+    if (gathering->said.family.len > 0) return gathering->at;
+    if (source->has_ahead || source->ended) return source->ahead_at;
+    return (uint64_t)(source->page.at - source->page.body.at);
+}
+
+// The line ahead becomes part of the row.
+static void add_line(Source *source) {
+    const ExpositionRow *row = &source->ahead;
+    source->has_ahead = false;
     *array_add(&source->row) = (Sample){row->time_ms, row->value};
+    for (size_t i = 0; i < row->exemplar_count; i++) {
+        ExpositionExemplar exemplar;
+        Error ignored;  // an exemplar that is not fine is left out, as a scrape leaves it out
+        if (!exposition_exemplar(&source->page, row, i, &source->exemplars_arena, &exemplar,
+                                 &ignored))
+            continue;
+        *array_add(&source->exemplars) = (BatchExemplar){
+            .time_ms = exemplar.has_time ? exemplar.time_ms : row->time_ms,
+            .value = exemplar.value,
+            .labels = exemplar.labels.wire,
+        };
+    }
 }
 
 // Lines of one series that stand together are one row: the next ones are recognised by their bytes.
 static bool next_of_page(Source *source, BackfillRow *out, bool *found, Error *err) {
-    *found = false;
-    if (source->ended) return true;
-    array_clear(&source->row);
-    ExpositionRow row = source->ahead;
-    if (!source->has_ahead) TRY(next_series(source, TEXT_NONE, &row, found, err));
-    *found |= source->has_ahead;
-    source->ended = !*found;
-    source->has_ahead = false;
-    if (source->ended) return true;
-    arena_clear(&source->labels_arena);
-    if (!exposition_labels(&source->page, &row, &source->labels_arena, &source->labels, err))
-        return fault(source, err);
-    builder_clear(&source->raw);
-    builder_add(&source->raw, row.raw);
-    add_sample(source, &row);
-    while (source->row.count < BACKFILL_ROW_SAMPLES) {
-        bool more;
-        source->offset = (uint64_t)(source->page.at - source->page.body.at);
-        TRY(next_series(source, builder_text(&source->raw), &row, &more, err));
-        if (!more) {
-            source->ended = true;
-            source->offset = source->mapped.len;
-            break;
-        }
-        if (!row.known) {
-            source->ahead = row;
-            source->has_ahead = true;
-            break;
-        }
-        add_sample(source, &row);
+    TRY(read_ahead(source, TEXT_NONE, err));
+    *found = true;
+    if (source->has_family) {
+        source->has_family = false;
+        *out = (BackfillRow){.metadata = source->families[!source->gathering].said};
+        source->offset = next_line_at(source);
+        return true;
     }
-    if (!source->has_ahead && !source->ended)
-        source->offset = (uint64_t)(source->page.at - source->page.body.at);
-    *out = (BackfillRow){.labels = source->labels, .samples = {source->row.at, source->row.count}};
+    *found = source->has_ahead;
+    if (!*found) return true;
+    array_clear(&source->row);
+    array_clear(&source->exemplars);
+    arena_clear(&source->exemplars_arena);
+    // What was recognised while metadata came between is still of the series before.
+    if (!source->ahead.known) {
+        arena_clear(&source->labels_arena);
+        if (!exposition_labels(&source->page, &source->ahead, &source->labels_arena,
+                               &source->labels, err))
+            return fault(source, err);
+        builder_clear(&source->raw);
+        builder_add(&source->raw, source->ahead.raw);
+    }
+    add_line(source);
+    while (source->row.count < BACKFILL_ROW_SAMPLES) {
+        TRY(read_ahead(source, builder_text(&source->raw), err));
+        if (source->has_family || source->ended || !source->ahead.known) break;
+        add_line(source);
+    }
+    source->offset = next_line_at(source);
+    *out = (BackfillRow){.labels = source->labels,
+                         .samples = {source->row.at, source->row.count},
+                         .exemplars = source->exemplars.at,
+                         .exemplar_count = source->exemplars.count};
     return true;
 }
 
@@ -361,7 +435,9 @@ void source_close(Source **closed) {
     builder_free(&source->raw);
     array_free(&source->blocks);
     array_free(&source->row);
-    array_free(&source->histograms);
+    array_free(&source->exemplars);
+    arena_free(&source->exemplars_arena);
+    for (size_t i = 0; i < COUNT(source->families); i++) arena_free(&source->families[i].arena);
     arena_free(&source->labels_arena);
     arena_free(&source->arena);
     memory_free(source);

@@ -8,7 +8,20 @@
 
 static Text printed(Test *t, const BackfillRow *row) {
     AUTO(builder_free) Builder out = {0};
+    const BatchMetadata *said = &row->metadata;
+    if (said->family.len > 0) {
+        builder_addf(&out, "family %.*s: %.*s, \"%.*s\", \"%.*s\"", TEXT_ARG(said->family),
+                     TEXT_ARG(metadata_type_name(said->type)), TEXT_ARG(said->help),
+                     TEXT_ARG(said->unit));
+        return text_copy(builder_text(&out), t->arena);
+    }
     json_line_write(row->labels, row->samples, &out);
+    for (size_t i = 0; i < row->exemplar_count; i++) {
+        builder_addf(&out, "exemplar %lld %g ", (long long)row->exemplars[i].time_ms,
+                     row->exemplars[i].value);
+        labels_print((Labels){.wire = row->exemplars[i].labels}, &out);
+        builder_add_char(&out, '\n');
+    }
     return text_copy(text_trim(builder_text(&out)), t->arena);
 }
 
@@ -116,16 +129,61 @@ TEST(openmetrics_gives_one_row_for_the_lines_of_a_series) {
     check_ok(t, rows_of(t, path, TEXT_NONE, &all, &place));
     check_text(
         t,
-        TEXT("{\"metric\":{\"__name__\":\"http_requests_total\",\"code\":\"200\"},\"values\":"
+        TEXT("family http_requests: counter, \"Requests.\", \"\"\n"
+             "{\"metric\":{\"__name__\":\"http_requests_total\",\"code\":\"200\"},\"values\":"
              "[1,2],\"timestamps\":[1700000000000,1700000015500]}\n"
              "{\"metric\":{\"__name__\":\"http_requests_total\",\"code\":\"500\"},\"values\":"
              "[3],\"timestamps\":[1700000000000]}\n"
+             "family x: gauge, \"\", \"\"\n"
              "{\"metric\":{\"__name__\":\"x\"},\"values\":[\"NaN\",5,\"Infinity\"],"
              "\"timestamps\":[1000,2000,3000]}\n"),
         all);
     check_ok(t, rows_of(t, path, place, &rest, NULL));
-    check(t, text_ends_with(all, rest) && text_find(rest, TEXT("\"500\"")) > 0 &&
-                 text_find(rest, TEXT("\"200\"")) < 0);
+    check(t, text_ends_with(all, rest) && text_find(rest, TEXT("\"200\"")) > 0 &&
+                 text_find(rest, TEXT("family http")) < 0);
+    file_end(t, path);
+}
+
+// Metadata wherever it stands, also behind the last line, and a place behind each row.
+TEST(openmetrics_gives_metadata_and_exemplars_between_its_rows) {
+    const char *page =
+        "# TYPE a_seconds counter\n# UNIT a_seconds seconds\n# HELP a_seconds Of \\\"a\\\".\n"
+        "# TYPE alone gauge\n# HELP alone Alone.\n"
+        "# TYPE b counter\n"
+        "b_total 1 1 # {trace_id=\"x\",n=\"1\"} 0.5 0.75\n"
+        "b_total 2 2 # {} 7\n"
+        "b_total{c=\"d\"} 3 3 # {trace_id=\"y\"} 1\n"
+        "# TYPE last info\n# EOF\n";
+    Text path = file_begin(t, page);
+    Text all, rest, place;
+    check_ok(t, rows_of(t, path, TEXT_NONE, &all, &place));
+    check_text(t,
+               TEXT("family a_seconds: counter, \"Of \"a\".\", \"seconds\"\n"
+                    "family alone: gauge, \"Alone.\", \"\"\n"
+                    "family b: counter, \"\", \"\"\n"
+                    "{\"metric\":{\"__name__\":\"b_total\"},\"values\":[1,2],\"timestamps\":"
+                    "[1000,2000]}\nexemplar 750 0.5 {n=\"1\", trace_id=\"x\"}\n"
+                    "exemplar 2000 7 {}\n"
+                    "{\"metric\":{\"__name__\":\"b_total\",\"c\":\"d\"},\"values\":[3],"
+                    "\"timestamps\":[3000]}\nexemplar 3000 1 {trace_id=\"y\"}\n"
+                    "family last: info, \"\", \"\"\n"),
+               all);
+    // From behind each row: what was not yet given, and nothing else.
+    AUTO(source_close) Source *source = NULL;
+    check_ok(t, source_open(SOURCE_UNKNOWN, disk_real(), path, &source, t->err));
+    size_t given = 0;
+    for (;;) {
+        BackfillRow row;
+        bool found;
+        check_ok(t, source_next(source, &row, &found, t->err));
+        if (!found) break;
+        given += printed(t, &row).len + 1;
+        AUTO(builder_free) Builder at = {0};
+        source_position(source, &at);
+        check_ok(t, rows_of(t, path, builder_text(&at), &rest, NULL));
+        check_text(t, text_slice(all, given, all.len), rest);
+    }
+    check_i64(t, (int64_t)all.len, (int64_t)given);
     file_end(t, path);
 }
 
@@ -159,4 +217,5 @@ TEST(a_block_goes_on_from_a_place) {
 TEST_MAIN("backfill/source", CASE(a_line_is_written_as_it_was_read),
           CASE(a_line_that_is_not_whole_is_refused), CASE(a_file_of_lines_goes_on_from_a_place),
           CASE(openmetrics_gives_one_row_for_the_lines_of_a_series),
+          CASE(openmetrics_gives_metadata_and_exemplars_between_its_rows),
           CASE(openmetrics_without_times_or_end_is_refused), CASE(a_block_goes_on_from_a_place))
