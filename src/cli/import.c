@@ -6,6 +6,7 @@
 // there; some rows may come twice then.
 
 #include "cli/deliver.h"
+#include "cli/extra_labels.h"
 #include "cli/progress.h"
 #include "cli/run.h"
 #include "cli/seen_series.h"
@@ -36,6 +37,8 @@ typedef struct Import {
     Text place_kept;
     Arena place_arena;
     SeenSeries seen;
+    ExtraLabels extra;
+    Arena row_arena;
     uint64_t samples, histograms;
 } Import;
 
@@ -48,6 +51,7 @@ static void import_end(Import *import) {
     builder_free(&import->place);
     seen_series_free(&import->seen);
     arena_free(&import->place_arena);
+    arena_free(&import->row_arena);
 }
 
 // ---- The place to go on from ----
@@ -151,13 +155,16 @@ static bool add_row(Import *import, const BackfillRow *row, Error *err) {
         return true;
     }
     if (row->samples.count == 0 && row->histogram_count == 0) return true;
-    seen_series_note(&import->seen, row->labels);
+    Labels labels = row->labels;
+    arena_clear(&import->row_arena);
+    TRY(extra_labels_add(&import->extra, &import->row_arena, &labels, err));
+    seen_series_note(&import->seen, labels);
     import->samples += row->samples.count;
     import->histograms += row->histogram_count;
     WriteBody *body = &import->body;
     for (size_t at = 0; at < row->samples.count;) {
         size_t end = MIN(at + PIECE_SAMPLES, row->samples.count);
-        write_body_begin(body, row->labels);
+        write_body_begin(body, labels);
         for (; at < end; at++)
             write_body_sample(body, row->samples.at[at].time_ms, row->samples.at[at].value);
         for (size_t i = 0; at == row->samples.count && i < row->exemplar_count; i++) {
@@ -169,7 +176,7 @@ static bool add_row(Import *import, const BackfillRow *row, Error *err) {
         if (body->bytes.len >= REQUEST_BYTES_MAX) TRY(flush(import, err));
     }
     for (size_t i = 0; i < row->histogram_count; i++) {
-        write_body_begin(body, row->labels);
+        write_body_begin(body, labels);
         write_body_histogram(body, &row->histograms[i]);
         write_body_end(body);
         if (body->bytes.len >= REQUEST_BYTES_MAX) TRY(flush(import, err));
@@ -225,10 +232,14 @@ static void say_sums(Import *import, const DeliverySums *sums, bool whole, Build
         builder_addf(out, "  the first: %s\n", sums->first_refused.message);
 }
 
-static Text with_tenant(const Call *call, Text target) {
+// Where it goes to, and as what: for people, and for an import that is resumed to be the same.
+static Text whole_target(const Import *import, Text where) {
+    const Call *call = import->call;
     Text tenant = call_flag(call, FLAG_TENANT);
-    if (tenant.len == 0) return target;
-    return text_format(call->arena, "%.*s, tenant %.*s", TEXT_ARG(target), TEXT_ARG(tenant));
+    if (tenant.len > 0)
+        where = text_format(call->arena, "%.*s, tenant %.*s", TEXT_ARG(where), TEXT_ARG(tenant));
+    return text_format(call->arena, "%.*s%.*s", TEXT_ARG(where),
+                       TEXT_ARG(extra_labels_text(&import->extra, call->arena)));
 }
 
 static ExitCode begin(Import *import, Error *err) {
@@ -247,15 +258,16 @@ static ExitCode begin(Import *import, Error *err) {
     bool is_input = text_equal(import->path, TEXT("-"));
     if (is_input && call_has(call, FLAG_RESUME))
         return call_usage(call, err, "the standard input cannot be resumed; give a file");
+    if (!extra_labels_begin(call, &import->extra, err)) return CODE_USAGE;
     if (!client_begin(call, &import->client, err)) return CODE_USAGE;
     if (!seen_series_begin(&import->seen, err)) return CODE_FAILED;
     if (!source_open(format, disk_real(), import->path, &import->source, err)) return CODE_FAILED;
-    import->target = with_tenant(call, import->client.server);
+    import->target = whole_target(import, import->client.server);
     if (import->is_local) {
         if (!local_store_open(call, true, &import->local, err)) return CODE_FAILED;
         Settings settings;
         if (!settings_load(call, call->arena, &settings, err)) return CODE_USAGE;
-        import->target = with_tenant(call, settings_text(&settings, SETTING_DATA));
+        import->target = whole_target(import, settings_text(&settings, SETTING_DATA));
     }
     if (!is_input) place_paths(import);
     if (call_has(call, FLAG_RESUME) && !resume(import, err)) return CODE_FAILED;

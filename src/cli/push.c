@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "cli/client.h"
+#include "cli/extra_labels.h"
 #include "cli/progress.h"
 #include "cli/run.h"
 #include "codec/compress.h"
@@ -24,7 +25,7 @@ typedef struct Family {
 typedef struct Push {
     Call *call;
     Client client;
-    LabelArray extra;  // of --label
+    ExtraLabels extra;
     int64_t now_ms;
     Family family;
     WriteBody body;
@@ -37,21 +38,6 @@ static void push_end(Push *push) {
     progress_end(&push->line);
     write_body_free(&push->body);
     arena_free(&push->family.arena);
-}
-
-static bool read_extra(Push *push, Error *err) {
-    const Call *call = push->call;
-    for (size_t i = 0; i < call->flags.count; i++) {
-        if (call->flags.at[i].flag != &flags[FLAG_LABEL]) continue;
-        Text pair = call->flags.at[i].value;
-        ptrdiff_t equals = text_find_char(pair, '=');
-        if (equals <= 0)
-            return error_set(err, ERROR_BAD_INPUT, "--label %.*s: write NAME=VALUE",
-                             TEXT_ARG(pair));
-        *array_add_on(call->arena, &push->extra) = (Label){
-            text_slice(pair, 0, (size_t)equals), text_slice(pair, (size_t)equals + 1, pair.len)};
-    }
-    return true;
 }
 
 static bool read_input(const Call *call, Builder *out, Text *name, Error *err) {
@@ -98,16 +84,7 @@ static void add_metadata(Push *push, Exposition *page, const ExpositionRow *row,
 static bool labels_of(const Push *push, Exposition *page, const ExpositionRow *row, Arena *arena,
                       Labels *out, Error *err) {
     TRY(exposition_labels(page, row, arena, out, err));
-    LabelArray all = {0};
-    Label label;
-    for (Bytes rest = out->wire; labels_next(&rest, &label);) *array_add_on(arena, &all) = label;
-    size_t stated = all.count;
-    for (size_t i = 0; i < push->extra.count; i++) {
-        if (labels_get(*out, push->extra.at[i].name).at == NULL)
-            *array_add_on(arena, &all) = push->extra.at[i];
-    }
-    bool fine = (all.count == stated || labels_make(all.at, all.count, arena, out, err)) &&
-                labels_check(out->wire, err);
+    bool fine = extra_labels_add(&push->extra, arena, out, err) && labels_check(out->wire, err);
     return fine || exposition_at(page, row, err);
 }
 
@@ -205,7 +182,8 @@ static ExitCode walk(Push *push, Text input, Text name, bool send, Error *err) {
 
 ExitCode command_push(Call *call, Error *err) {
     AUTO(push_end) Push push = {.call = call};
-    if (!client_begin(call, &push.client, err) || !read_extra(&push, err)) return CODE_USAGE;
+    if (!client_begin(call, &push.client, err) || !extra_labels_begin(call, &push.extra, err))
+        return CODE_USAGE;
     Clock *clock = clock_system();
     AUTO(builder_free) Builder input = {0};
     Text name;

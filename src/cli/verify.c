@@ -2,6 +2,7 @@
 // compared series by series, over the time that the source has of each.
 
 #include "base/map.h"
+#include "cli/extra_labels.h"
 #include "cli/progress.h"
 #include "cli/run.h"
 #include "cli/stored.h"
@@ -28,7 +29,8 @@ typedef struct Verify {
     Call *call;
     Stored stored;
     Source *source;
-    Arena arena;
+    ExtraLabels extra;
+    Arena arena, row_arena;
     Map series;  // labels as bytes to Compared
     Map names;   // of metrics, to themselves
     ProgressLine line;
@@ -43,6 +45,7 @@ static void verify_end(Verify *verify) {
     stored_close(&verify->stored);
     builder_free(&verify->out);
     arena_free(&verify->arena);
+    arena_free(&verify->row_arena);
 }
 
 static void sums_add(Sums *sums, double value) {
@@ -99,6 +102,8 @@ static bool read_source(Verify *verify, Error *err) {
         bool found;
         TRY(source_next(verify->source, &row, &found, err));
         if (!found) return true;
+        arena_clear(&verify->row_arena);
+        TRY(extra_labels_add(&verify->extra, &verify->row_arena, &row.labels, err));
         note_row(verify, &row);
         int64_t done, total;
         source_progress(verify->source, &done, &total);
@@ -191,6 +196,7 @@ ExitCode command_verify(Call *call, Error *err) {
     if (name.at != NULL && !source_format_from_name(name, &format))
         return call_usage(call, err, "--format %.*s: prometheus, openmetrics or victoriametrics",
                           TEXT_ARG(name));
+    if (!extra_labels_begin(call, &verify.extra, err)) return CODE_USAGE;
     HashKey key;
     if (!random_hash_key(&key, err)) return CODE_FAILED;
     verify.series = map_begin(&verify.arena, key);

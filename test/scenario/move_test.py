@@ -327,6 +327,43 @@ def killed_half_way(tap, folder, now_s):
         server.close()
 
 
+def what_comes_along(tap, folder, now_s):
+    server = Server("--retention", "0")
+    server.start()
+    try:
+        at_s = now_s - 3600
+        text = ("# TYPE along counter\n# HELP along What comes along.\n# TYPE along_seconds gauge\n# UNIT along_seconds seconds\n"
+                f'along_seconds{{a="b"}} 1 {at_s}\n'
+                "# TYPE asked counter\n" + "".join(f'asked_total{{a="b"}} {k} {at_s + k} # {{trace_id="t{k}"}} {k / 8} {at_s + k - 0.5}\n' for k in range(3)) + "# EOF\n")
+        code, _, err = run("import", "-", "--label", "town=Zürich", "-l", "a=c", *at(server), text=text)
+        tap.check(code == OK and "2 series, 4 samples" in err and "label town=Zürich" in err, "OpenMetrics comes through a pipe, with labels added", err)
+        said = json.loads(urllib.request.urlopen(f"http://127.0.0.1:{server.port}/api/v1/metadata", timeout=30).read())["data"]
+        tap.check(said == {"along": [{"type": "counter", "help": "What comes along.", "unit": ""}], "along_seconds": [{"type": "gauge", "help": "", "unit": "seconds"}],
+                           "asked": [{"type": "counter", "help": "", "unit": ""}]}, "with its metadata", said)
+        found = ask(server.port, "/api/v1/query_exemplars", query="asked_total", start=at_s - 10, end=at_s + 10)["data"]
+        tap.check(found == [{"seriesLabels": {"__name__": "asked_total", "a": "b", "town": "Zürich"},
+                             "exemplars": [{"labels": {"trace_id": f"t{k}"}, "value": f"{k / 8:g}", "timestamp": at_s + k - 0.5} for k in range(3)]}],
+                  "and its exemplars", found)
+        source = folder / "along.om"
+        source.write_text(text)
+        code, out, err = run("verify", source, *at(server))
+        tap.check(code == PROBLEMS and "2 series differ" in err, "without the labels it is something else", out + err)
+        code, out, err = run("verify", source, "--label", "town=Zürich", *at(server))
+        tap.check(code == OK and "2 series, 4 samples" in err and "0 series differ" in err, "with them it is the same", out + err)
+        for wrong, why in [("=x", "write NAME=VALUE"), ("x=", "write NAME=VALUE"), ("x", "write NAME=VALUE")]:
+            code, _, err = run("import", source, "--label", wrong, *at(server))
+            tap.check(code == 2 and why in err, f"--label {wrong} is refused", err)
+        code, _, err = run("import", source, "--label", "x=1", "--label", "x=2", *at(server))
+        tap.check(code == 2 and "--label" in err, "the same label twice is refused", err)
+        (folder / "along.om.traceo-position").write_text(f"traceo import 1\nhttp://127.0.0.1:{server.port}, label x=1\nopenmetrics {len(text.encode())} 0\n")
+        code, _, err = run("import", source, "--label", "x=2", "--resume", *at(server))
+        tap.check(code == FAILED and "label x=1" in err, "an import is not resumed with other labels", err)
+        code, _, err = run("import", source, "--label", "x=1", "--resume", *at(server))
+        tap.check(code == OK, "but with the same", err)
+    finally:
+        server.close()
+
+
 def too_old(tap, folder, now_s):
     server = Server("--retention", "1h")
     server.start()
@@ -361,6 +398,7 @@ def main():
         back_and_forth(tap, folder, server)
         with_victoria_metrics(tap, folder, server)
         killed_half_way(tap, folder, now_s)
+        what_comes_along(tap, folder, now_s)
         too_old(tap, folder, now_s)
     finally:
         if server:
