@@ -51,6 +51,7 @@ bool listening_start(Listening *listening, const Settings *settings, Store *stor
         .tenant = settings_text(settings, SETTING_UNAUTHENTICATED_TENANT),
         .graphite = graphite ? &listening->graphite : NULL,
         .statsd = statsd ? &listening->statsd : NULL,
+        .graphite_idle_ms = settings_number(settings, SETTING_GRAPHITE_IDLE),
         .statsd_native = settings_number(settings, SETTING_STATSD_TIMERS) != 0,
         .statsd_flush_ms = settings_number(settings, SETTING_STATSD_FLUSH),
         .statsd_expires_ms = settings_number(settings, SETTING_STATSD_EXPIRES),

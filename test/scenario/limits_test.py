@@ -3,7 +3,7 @@
 
     limits_test.py TRACEO [--only part]
 
-Parts, each a function below: bodies, rows, lengths, http, idle, queries, answers, metadata, tenants, slow, replay, quota, keys. After every bad request a `Guard`
+Parts, each a function below: bodies, rows, lengths, http, idle, queries, answers, metadata, tenants, slow, replay, quota, keys, plaintext. After every bad request a `Guard`
 looks: a known series can be written and asked for, no series came or went, memory did not grow beyond a margin, the
 answer took about a second at most. Bombs and broken messages are built here by hand, byte by byte.
 """
@@ -16,6 +16,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import socket
 import struct
 import subprocess
@@ -25,7 +26,7 @@ import urllib.parse
 
 from hostile import (MB, Guard, Ingest, Slow, pairs, post, sample, snappy_bomb, snappy_repeated, talk, whole, zstd_block, zstd_bomb,
                      zstd_frame)
-from traceo import WRITE_HEADERS, Server, Tap, binary, field, series, snappy, varint, write
+from traceo import WRITE_HEADERS, Server, Tap, binary, field, free_port, series, snappy, varint, write
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 LENGTHS = [0, 1, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 63, (1 << 64) - 1]
@@ -683,6 +684,81 @@ def keys(tap):
         server.close()
 
 
+# ---- Plaintext ----------------------------------------------------------------------------------
+
+
+def is_closed(peer, timeout_s):
+    peer.settimeout(timeout_s)
+    try:
+        return peer.recv(1) == b""
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        return True
+
+
+def plaintext(tap):
+    """The port of Graphite: so many connections and no more, and none for ever."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536), hard))
+    port, now_s, held = free_port(), int(time.time()), []
+    server = Server("--graphite.listen", f"127.0.0.1:{port}", "--graphite.idle_timeout", "3s")
+
+    def value(name):
+        found = re.search(rf"^{name} (\S+)$", server.get("/metrics")[1].decode(), re.M)
+        return float(found[1]) if found else None
+
+    def wait(what, timeout_s=10):
+        begun = time.monotonic()
+        while not what() and time.monotonic() - begun < timeout_s:
+            time.sleep(0.02)
+        return what()
+
+    def stored(expression):
+        found = json.loads(server.get("/api/v1/query?" + urllib.parse.urlencode({"query": expression}))[1])["data"]["result"]
+        return float(found[0]["value"][1]) if found else None
+
+    try:
+        server.start()
+        for number in range(1024):
+            held.append(socket.create_connection(("127.0.0.1", port)))
+            held[-1].sendall(f"held.n{number} {number} {now_s}\n".encode())
+        tap.check(wait(lambda: value("traceo_graphite_connections") == 1024), "1024 connections are open", value("traceo_graphite_connections"))
+        extra = socket.create_connection(("127.0.0.1", port))
+        extra.sendall(f"extra 1 {now_s}\n".encode())
+        tap.check(is_closed(extra, 2), "one more is closed at once")
+        held[0].sendall(f"still 1 {now_s}\n".encode())
+        tap.check(wait(lambda: stored("still") == 1), "those that are open go on", stored("still"))
+        # The source table names the limit; the refused line is nowhere.
+        sources = server.get("/api/traceo/v1/sources")[1].decode()
+        tap.check("LISTEN_CONNECTIONS" in sources and stored("extra") is None, "the refused one is explained to whoever asks", sources)
+        tap.check(stored('count({__name__=~"held_n.*"})') == 1024, "and what all of them sent is there")
+        # Most say nothing more; one goes on in the middle of its line, one leaves a half line behind.
+        half, slow = held[1], held[2]
+        half.sendall(b"half.line 12")
+        begun = time.monotonic()
+        while time.monotonic() - begun < 4.5:
+            slow.sendall(b"s")
+            time.sleep(0.3)
+        slow.sendall(f"low 7 {now_s}\n".encode())
+        tap.check(is_closed(held[100], 2) and is_closed(half, 2), "who is silent for graphite.idle_timeout is closed")
+        tap.check(not is_closed(slow, 0.1) and wait(lambda: value("traceo_graphite_connections") == 1), "who speaks is not, however slowly",
+                  value("traceo_graphite_connections"))
+        names = [name for name in json.loads(server.get("/api/v1/label/__name__/values")[1])["data"] if "low" in name or "half" in name]
+        tap.check(wait(lambda: value("traceo_graphite_lines_refused_total") == 1) and len(names) == 1 and names[0].endswith("slow"),
+                  "a whole line that came slowly is stored, a half one is counted and is not", names)
+        tap.check("graphite.idle_timeout" in server.get("/api/traceo/v1/sources")[1].decode(), "and it is explained")
+        again = socket.create_connection(("127.0.0.1", port))
+        again.sendall(f"again 1 {now_s}\n".encode())
+        tap.check(wait(lambda: stored("again") == 1), "there is room again")
+        again.close()
+        tap.check(server.stop() == 0, "the server ends well", server.tail())
+    finally:
+        for peer in held:
+            peer.close()
+        server.close()
+
+
 # ---- All ----------------------------------------------------------------------------------------
 
 QUERY_TIMEOUT_S = 2
@@ -714,7 +790,7 @@ def main():
             tap.check(server.stop() == 0, "the server ends well after all of it", server.tail())
     finally:
         server.close()
-    for part in (quota, keys):
+    for part in (quota, keys, plaintext):
         if options.only in part.__name__:
             part(tap)
     return tap.end()

@@ -34,6 +34,8 @@ typedef struct Connection {
     Listener *listener;
     size_t index;   // in listener->connections
     bool skipping;  // the rest of a line that was too long
+    int64_t heard_ms;
+    WheelTimer idle_timer;
     char peer[PEER_BYTES];
     Builder line;  // the beginning of one
 } Connection;
@@ -252,6 +254,7 @@ static void statsd_udp_ready(LoopSource *source, bool readable, bool writable, b
 static void connection_close(Connection *connection) {
     Listener *listener = connection->listener;
     loop_unwatch(listener->loop, &connection->source);
+    loop_disarm(listener->loop, &connection->idle_timer);
     socket_close(&connection->source.socket);
     Connection *last = listener->connections.at[--listener->connections.count];
     listener->connections.at[connection->index] = last;
@@ -309,11 +312,36 @@ static void connection_ready(LoopSource *source, bool readable, bool writable, b
             connection_end(connection);
             return;
         }
+        connection->heard_ms = loop_now_ms(listener->loop);
         tally_bytes(&listener->of_graphite, connection->peer, count);
         connection_take(connection, (Text){listener->buffer, count});
         if (listener->rows.bytes.len >= FLUSH_BYTES) break;
     }
     flush_soon(listener);
+}
+
+// It is armed once for each time that passes without a word, not with every read.
+static void connection_idle(WheelTimer *timer) {
+    Connection *connection =
+        (Connection *)(void *)((char *)timer - offsetof(Connection, idle_timer));
+    Listener *listener = connection->listener;
+    int64_t until_ms = connection->heard_ms + listener->options.graphite_idle_ms;
+    if (until_ms > loop_now_ms(listener->loop)) {
+        loop_arm(listener->loop, timer, until_ms);
+        return;
+    }
+    // What has begun may be cut in the middle of its value, so it is no line.
+    if (connection->line.len > 0 && !connection->skipping) {
+        listener->graphite_lines++;
+        listener->graphite_refused++;
+        tally_bytes(&listener->of_graphite, connection->peer, 1);
+        error_set(&listener->of_graphite.fault, ERROR_TIMEOUT,
+                  "a line did not end before its sender was silent for %lld ms "
+                  "(graphite.idle_timeout)",
+                  (long long)listener->options.graphite_idle_ms);
+    }
+    flush_soon(listener);
+    connection_close(connection);
 }
 
 static bool connection_open(Listener *listener, Socket socket, const char *peer) {
@@ -322,12 +350,17 @@ static bool connection_open(Listener *listener, Socket socket, const char *peer)
     connection->source = (LoopSource){socket, connection_ready};
     connection->listener = listener;
     connection->index = listener->connections.count;
+    connection->heard_ms = loop_now_ms(listener->loop);
+    connection->idle_timer.fire = connection_idle;
     memcpy(connection->peer, peer, PEER_BYTES);
     if (!loop_watch(listener->loop, &connection->source, true, false, &err)) {
         memory_free(connection);
         return false;
     }
     *array_add(&listener->connections) = connection;
+    if (listener->options.graphite_idle_ms > 0)
+        loop_arm(listener->loop, &connection->idle_timer,
+                 connection->heard_ms + listener->options.graphite_idle_ms);
     return true;
 }
 

@@ -24,9 +24,10 @@ typedef struct ListenNote {
 typedef struct ListenOptions {
     Store *store;  // replayed and running
     Clock *clock;
-    Text tenant;              // its texts outlive the listener
-    const Address *graphite;  // TCP and UDP; NULL: none
-    const Address *statsd;    // UDP; NULL: none
+    Text tenant;               // its texts outlive the listener
+    const Address *graphite;   // TCP and UDP; NULL: none
+    const Address *statsd;     // UDP; NULL: none
+    int64_t graphite_idle_ms;  // a connection that is silent so long is closed; 0: none is
     HashKey hash_key;
     bool statsd_native;
     int64_t statsd_flush_ms;
