@@ -1,7 +1,8 @@
 // io.prometheus.write.v2.Request on the wire (remote write 2.0): decoding into a Batch.
 //
 // A request has one table of texts, its symbols; labels are pairs of numbers into it. What comes
-// out is the canonical bytes of each row (model/labels.h), put together anew.
+// out is the canonical bytes of each row (model/labels.h), put together anew and sorted by name, as
+// Prometheus does.
 //
 // Source of the field numbers: io/prometheus/write/v2/types.proto, version 2.0-rc.4 (Apache-2.0).
 // Start timestamps are read past: the store keeps none. Private to ingest.
@@ -25,6 +26,7 @@ typedef struct WriteSymbols {
     ARRAY(WritePair) pairs;     // per symbol: the label of which it was the value last
     size_t expected;            // bytes of labels of the last request
     ARRAY(uint32_t) refs[2];    // of a series, of an exemplar
+    ARRAY(uint32_t) rising;     // symbols of the label names of a row, known to be in order
 } WriteSymbols;
 
 void write_symbols_free(WriteSymbols *symbols);

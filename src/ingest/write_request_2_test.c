@@ -221,6 +221,53 @@ TEST(references_that_point_nowhere_refuse_their_series_alone) {
     sender_end(&sender);
 }
 
+// One time series of these (name, value) pairs in their order, with one sample.
+static void put_pairs(Sender *sender, const char *const pairs[][2], size_t count) {
+    size_t series = protobuf_begin(&sender->series, 5);
+    AUTO(builder_free) Builder packed = {0};
+    for (size_t i = 0; i < 2 * count; i++)
+        writer_varint(&packed, ref_of(sender, text_from_cstring(pairs[i / 2][i % 2])));
+    protobuf_add_text(&sender->series, 1, builder_text(&packed));
+    put_sample(&sender->series, 1000, 1);
+    protobuf_end(&sender->series, series);
+}
+
+TEST(labels_in_any_order_are_sorted_and_doubles_stay_for_who_judges) {
+    Sender sender = {.arena = t->arena};
+    static const char *const sorted[][2] = {{"__name__", "m"}, {"a", "1"}, {"b", "2"}, {"c", "3"}};
+    static const char *const mixed[][2] = {{"c", "3"}, {"a", "1"}, {"__name__", "m"}, {"b", "2"}};
+    static const char *const doubled[][2] = {{"b", "2"}, {"__name__", "m"}, {"b", "1"}};
+    put_pairs(&sender, sorted, COUNT(sorted));
+    put_pairs(&sender, mixed, COUNT(mixed));
+    put_pairs(&sender, sorted, COUNT(sorted));
+    put_pairs(&sender, mixed, COUNT(mixed));
+    put_pairs(&sender, doubled, COUNT(doubled));
+    // More than a series may have: nobody sorts them.
+    size_t series = protobuf_begin(&sender.series, 5);
+    AUTO(builder_free) Builder many = {0};
+    for (int i = 0; i < LIMIT_SERIES_LABELS + 1; i++) {
+        writer_varint(&many, ref_of(&sender, text_format(t->arena, "n%d", 999 - i)));
+        writer_varint(&many, ref_of(&sender, TEXT("v")));
+    }
+    protobuf_add_text(&sender.series, 1, builder_text(&many));
+    put_sample(&sender.series, 1000, 1);
+    protobuf_end(&sender.series, series);
+
+    WriteSymbols symbols = {0};
+    Batch batch = {0};
+    check_ok(t, write_request_2_decode(body_of(t, &sender), &symbols, t->arena, &batch, t->err));
+    check_i64(t, 6, batch.series.count);
+    check_ok(t, labels_check(batch.series.at[0].labels, t->err));
+    for (size_t i = 1; i < 4; i++)
+        check_text(t, bytes_text(batch.series.at[0].labels), bytes_text(batch.series.at[i].labels));
+    check_error(t, labels_check(batch.series.at[4].labels, t->err), ERROR_BAD_INPUT);
+    check(t, strstr(t->err->message, "b") != NULL);
+    check(t, !labels_check(batch.series.at[5].labels, t->err));
+    batch_free(&batch);
+    write_symbols_free(&symbols);
+    sender_end(&sender);
+}
+
 TEST(metadata_comes_once_for_each_name_and_of_the_family) {
     Sender sender = {.arena = t->arena};
     static const struct {
@@ -343,6 +390,7 @@ TEST(every_truncation_is_refused_or_a_whole_number_of_rows) {
 }
 
 TEST_MAIN("ingest/write_request_2", CASE(both_versions_of_remote_write_give_the_same_rows),
+          CASE(labels_in_any_order_are_sorted_and_doubles_stay_for_who_judges),
           CASE(references_that_point_nowhere_refuse_their_series_alone),
           CASE(metadata_comes_once_for_each_name_and_of_the_family),
           CASE(symbols_may_come_last_and_references_one_by_one),
