@@ -2,10 +2,45 @@
 
 #include "base/limits.h"
 #include "base/test.h"
+#include "codec/compress.h"
 #include "codec/protobuf.h"
 #include "ingest/write_request.h"
 #include "ingest/write_request_2.h"
 #include "model/native_histogram.h"
+#include "os/disk.h"
+
+// The body of src/store/log/FORMAT.md's example, as it lies in the log since it was first written
+// there.
+TEST(the_golden_body_gives_the_rows_it_always_gave) {
+    Text path = TEXT("test/golden/log/remote_write_2/0000000000000001-0000000000000001.log");
+    Bytes segment;
+    check_ok(t, disk_read_whole(disk_real(), path, MB, t->arena, &segment, t->err));
+    Builder plain = {0};
+    check_ok(t,
+             decompress(COMPRESSION_SNAPPY, (Bytes){segment.at + 4160, 102}, KB, &plain, t->err));
+    WriteSymbols symbols = {0};
+    Batch batch = {0};
+    check_ok(t, write_request_2_decode(text_bytes(builder_text(&plain)), &symbols, t->arena, &batch,
+                                       t->err));
+    check_i64(t, 2, batch.series.count);
+    const Label a[] = {{LABEL_NAME, TEXT("golden_up")}, {TEXT("job"), TEXT("a")}};
+    const Label b[] = {{LABEL_NAME, TEXT("golden_up")}, {TEXT("job"), TEXT("b")}};
+    Labels stated[2];
+    check_ok(t, labels_make(a, 2, t->arena, &stated[0], t->err));
+    check_ok(t, labels_make(b, 2, t->arena, &stated[1], t->err));
+    for (size_t i = 0; i < 2; i++)
+        check_text(t, bytes_text(stated[i].wire), bytes_text(batch.series.at[i].labels));
+    const Sample samples[] = {{1700000000000, 1.5}, {1700000000001, -2}};
+    check_i64(t, 2, batch.samples.count);
+    check_same_bytes(t, samples, batch.samples.at, sizeof samples);
+    check_i64(t, 1, batch.metadata.count);
+    check_text(t, TEXT("golden_up"), batch.metadata.at[0].family);
+    check_i64(t, METADATA_GAUGE, batch.metadata.at[0].type);
+    check_text(t, TEXT("Help."), batch.metadata.at[0].help);
+    batch_free(&batch);
+    write_symbols_free(&symbols);
+    builder_free(&plain);
+}
 
 // ---- A sender ----
 
@@ -389,7 +424,8 @@ TEST(every_truncation_is_refused_or_a_whole_number_of_rows) {
     sender_end(&sender);
 }
 
-TEST_MAIN("ingest/write_request_2", CASE(both_versions_of_remote_write_give_the_same_rows),
+TEST_MAIN("ingest/write_request_2", CASE(the_golden_body_gives_the_rows_it_always_gave),
+          CASE(both_versions_of_remote_write_give_the_same_rows),
           CASE(labels_in_any_order_are_sorted_and_doubles_stay_for_who_judges),
           CASE(references_that_point_nowhere_refuse_their_series_alone),
           CASE(metadata_comes_once_for_each_name_and_of_the_family),

@@ -689,6 +689,55 @@ TEST(the_golden_segment_is_written_and_read_as_format_md_says) {
     builder_free(&out);
 }
 
+// The second example: a body of remote write 2.0 as a sender packed it. Packing it anew might give
+// other bytes, so it is written down.
+static const uint8_t golden_body_2[] = {
+    0x63, 0xf0, 0x62, 0x22, 0x00, 0x22, 0x08, 0x5f, 0x5f, 0x6e, 0x61, 0x6d, 0x65, 0x5f, 0x5f,
+    0x22, 0x09, 0x67, 0x6f, 0x6c, 0x64, 0x65, 0x6e, 0x5f, 0x75, 0x70, 0x22, 0x03, 0x6a, 0x6f,
+    0x62, 0x22, 0x01, 0x61, 0x22, 0x05, 0x48, 0x65, 0x6c, 0x70, 0x2e, 0x22, 0x01, 0x62, 0x2a,
+    0x1e, 0x0a, 0x04, 0x01, 0x02, 0x03, 0x04, 0x12, 0x10, 0x09, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0x00, 0xf8, 0x3f, 0x10, 0x80, 0xd0, 0x95, 0xff, 0xbc, 0x31, 0x2a, 0x04, 0x08, 0x02, 0x18,
+    0x05, 0x2a, 0x18, 0x0a, 0x04, 0x03, 0x06, 0x01, 0x02, 0x12, 0x10, 0x09, 0x00, 0x00, 0x00,
+    0x00, 0x00, 0x00, 0x00, 0xc0, 0x10, 0x81, 0xd0, 0x95, 0xff, 0xbc, 0x31};
+
+static Bytes golden_2(Test *t) {
+    uint8_t *bytes = arena_push_array(t->arena, uint8_t, 16384);
+    SegmentHeader header = {.id = 1,
+                            .salt = 0x5eed,
+                            .first_sequence = 1,
+                            .proven_sequence = 1,
+                            .bytes = 16384,
+                            .created_ms = 1700000000000};
+    segment_header_encode(&header, bytes);
+    segment_header_encode(&header, bytes + 12288);
+    Bytes body = {golden_body_2, sizeof golden_body_2};
+    RecordHeader record = {.sequence = 1,
+                           .group = 1,
+                           .arrival_ms = 1700000000000,
+                           .tenant = 1,
+                           .type = LOG_RECORD_REMOTE_WRITE_2,
+                           .body_bytes = (uint32_t)body.len,
+                           .payload_crc = record_payload_crc(BYTES_NONE, body)};
+    record_header_encode(&record, &header, 4096, bytes + 4096);
+    memcpy(bytes + 4096 + 64, body.at, body.len);
+    return (Bytes){bytes, 16384};
+}
+
+// What is in the body, src/ingest/write_request_2_test.c reads.
+TEST(the_golden_segment_of_remote_write_2_is_written_and_read_as_ever) {
+    Text path = TEXT("test/golden/log/remote_write_2/0000000000000001-0000000000000001.log");
+    Bytes stated;
+    check_ok(t, disk_read_whole(disk_real(), path, 1 * MB, t->arena, &stated, t->err));
+    check(t, bytes_equal(stated, golden_2(t)));
+    AUTO(builder_free) Builder out = {0};
+    check_ok(t, log_inspect(disk_real(), path, NULL, &out, t->err));
+    Text text = builder_text(&out);
+    check(t,
+          text_find(text, TEXT("offset 4096: record 1, group 1, remote_write_2, tenant 1, arrived "
+                               "2023-11-14T22:13:20.000Z, refused 0 bytes, body 102 bytes\n")) > 0);
+    check(t, text_ends_with(text, TEXT("1 records, the last one ends at offset 4272\n")));
+}
+
 // Listens to how far an inspection is.
 typedef struct Listener {
     Progress progress;
@@ -864,6 +913,7 @@ TEST_MAIN(
     CASE(w24_the_durability_in_force_is_stated_and_memory_answers_at_once),
     CASE(what_is_too_large_or_too_much_is_refused), CASE(replay_begins_where_it_is_told),
     CASE(an_opened_and_closed_log_does_not_grow),
+    CASE(the_golden_segment_of_remote_write_2_is_written_and_read_as_ever),
     CASE(the_golden_segment_is_written_and_read_as_format_md_says),
     CASE(inspect_tells_how_far_it_is), CASE(inspect_names_damage),
     CASE(memory_mode_syncs_by_itself), CASE(threads_append_while_one_commits_on_a_real_disk))
