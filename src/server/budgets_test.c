@@ -1,6 +1,7 @@
 // What one query and one tenant may use, the errors that say so, and the log of slow queries.
 
 #include "base/log.h"
+#include "codec/protobuf.h"
 #include "server/spending.h"
 #include "server/test_server.h"
 
@@ -119,6 +120,93 @@ TEST(a_tenant_that_used_up_its_minute_waits_and_others_do_not) {
     test_server_end(t, &world);
 }
 
+// Another kind of reading than a query.
+typedef enum ReadWay { BY_EXPORT, BY_FEDERATION, BY_REMOTE_READ, READ_WAYS } ReadWay;
+
+static HttpClientAnswer read_by(Test *t, const TestServer *world, ReadWay way, Text tenant) {
+    HttpHeader headers[] = {{TEXT("X-Scope-OrgID"), tenant},
+                            {TEXT("Content-Type"), TEXT("application/x-protobuf")},
+                            {TEXT("Content-Encoding"), TEXT("snappy")}};
+    static const Text targets[READ_WAYS] = {
+        [BY_EXPORT] = TEXT_INIT("/api/v1/export?match[]=many&start=1760000000&end=1760011000"),
+        [BY_FEDERATION] = TEXT_INIT("/federate?match[]=many"),
+        [BY_REMOTE_READ] = TEXT_INIT("/api/v1/read"),
+    };
+    if (way != BY_REMOTE_READ)
+        return test_send(t, world, TEXT("GET"), targets[way], headers, 1, TEXT_NONE);
+    AUTO(builder_free) Builder body = {0};
+    size_t query = protobuf_begin(&body, 1);
+    protobuf_add_varint(&body, 1, (uint64_t)T0_MS);
+    protobuf_add_varint(&body, 2, (uint64_t)T0_MS + 3600000);
+    size_t matcher = protobuf_begin(&body, 3);
+    protobuf_add_text(&body, 2, LABEL_NAME);
+    protobuf_add_text(&body, 3, TEXT("many"));
+    protobuf_end(&body, matcher);
+    protobuf_end(&body, query);
+    Bytes packed = test_packed(t, text_bytes(builder_text(&body)), COMPRESSION_SNAPPY);
+    return test_send(t, world, TEXT("POST"), targets[way], headers, COUNT(headers),
+                     bytes_text(packed));
+}
+
+TEST(whatever_reads_samples_counts_as_a_query_does) {
+    static const Text tenants[READ_WAYS] = {TEXT_INIT("export"), TEXT_INIT("federation"),
+                                            TEXT_INIT("remote-read")};
+    TestServer world;
+    test_server_begin(
+        t, &world, (TestServerOptions){.durability = LOG_MEMORY, .query = {.tenant_samples = 200}});
+    Clock *clock = clock_system();
+    Text never_paid = TEXT("lists");
+    for (ReadWay way = 0; way < READ_WAYS; way++) {
+        // Federation tells what is new.
+        WriteBody body = {0};
+        int64_t time_ms = way == BY_FEDERATION ? clock->wall_ms(clock) - 2000 : T0_MS;
+        for (int i = 0; i < 300; i++)
+            test_row(t, &body, TEXT("many"), TEXT("number"), text_format(t->arena, "%d", i),
+                     time_ms, i);
+        test_write(t, &world, TEXT_NONE, tenants[way], &body);
+        check_status(t, 200, read_by(t, &world, way, tenants[way]));
+        HttpClientAnswer again = read_by(t, &world, way, tenants[way]);
+        check_refused(t, again, 429, "200 samples a minute (query.tenant_samples)");
+        uint64_t retry_s;
+        check(t, text_to_u64(test_header(again, TEXT("Retry-After")), &retry_s));
+        check(t, retry_s > 10 && retry_s <= 31);
+        // Who has used up its minute may not look for series either, nor ask.
+        static const char *const others[] = {
+            "/api/v1/series?match[]=many", "/api/v1/labels", "/api/v1/label/number/values",
+            "/api/v1/query_exemplars?query=many&start=1760000000&end=1760000001", ASK "sum(many)"};
+        for (size_t i = 0; i < COUNT(others); i++) {
+            Text target = text_from_cstring(others[i]);
+            check_refused(t, test_as(t, &world, TEXT("GET"), target, TEXT_NONE, tenants[way]), 429,
+                          "query.tenant_samples");
+            check_status(t, 200, test_as(t, &world, TEXT("GET"), target, TEXT_NONE, never_paid));
+        }
+    }
+    test_server_end(t, &world);
+}
+
+TEST(lists_of_series_take_their_time) {
+    TestServer world;
+    test_server_begin(t, &world, (TestServerOptions){.durability = LOG_MEMORY});
+    write_many(t, &world, TEXT_NONE);
+    static const char *const lists[] = {"/api/v1/series?match[]=many", "/api/v1/labels",
+                                        "/api/v1/label/number/values"};
+    for (size_t i = 0; i < COUNT(lists); i++) {
+        // A millisecond a minute: after a few the minute is used up. A new limit begins full.
+        server_set_query(world.server, (ServerQuerySettings){.tenant_ms = 1});
+        HttpClientAnswer answer = test_get(t, &world, lists[i]);
+        check_status(t, 200, answer);
+        for (int tries = 0; tries < 10000 && answer.status == 200; tries++)
+            answer = test_get(t, &world, lists[i]);
+        check_refused(t, answer, 429, "1 milliseconds a minute (query.tenant_time)");
+    }
+    // Their memory is the tenant's, too.
+    server_set_query(world.server, (ServerQuerySettings){.tenant_memory_bytes = 10000});
+    check_refused(t, test_get(t, &world, lists[0]), 503, "raise query.tenant_memory");
+    server_set_query(world.server, (ServerQuerySettings){0});
+    check_status(t, 200, test_get(t, &world, lists[0]));
+    test_server_end(t, &world);
+}
+
 // ---- The log of slow queries ----
 
 typedef struct Lines {
@@ -181,4 +269,6 @@ TEST(a_slow_query_is_logged_with_its_plan_and_no_line_is_forged) {
 TEST_MAIN("server/budgets", CASE(a_tenant_pays_for_what_it_used_before_it_goes_on),
           CASE(a_limit_that_is_passed_is_named),
           CASE(a_tenant_that_used_up_its_minute_waits_and_others_do_not),
+          CASE(whatever_reads_samples_counts_as_a_query_does),
+          CASE(lists_of_series_take_their_time),
           CASE(a_slow_query_is_logged_with_its_plan_and_no_line_is_forged))

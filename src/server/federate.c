@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "ingest/scrape/exposition.h"
 #include "server/matchers.h"
+#include "server/paid_read.h"
 #include "server/serve.h"
 
 #define INSTANCE TEXT("instance")
@@ -31,6 +32,7 @@ typedef struct Federated {
 } Federated;
 
 typedef struct Federation {
+    PaidRead paid;
     Arena arena;
     MatchSets sets;
     SeriesView *view;  // NULL: the tenant never wrote
@@ -39,7 +41,7 @@ typedef struct Federation {
     int64_t from_ms, to_ms;
     Labels external;  // with an empty `instance` where it has none
     ARRAY(Federated) found;
-    Budget *budget;  // of all queries
+    Budget *budget;  // of the tenant's queries
     int64_t charged;
 } Federation;
 
@@ -50,6 +52,7 @@ static void federation_end(Federation *federation) {
     match_sets_close(&federation->sets);
     arena_free(&federation->arena);
     if (federation->charged > 0) budget_release(federation->budget, federation->charged);
+    paid_read_end(&federation->paid);
 }
 
 static bool charge(Federation *federation, const Request *request, Error *err) {
@@ -93,6 +96,7 @@ static bool add_newest(Federation *federation, const SeriesFound *series, Error 
     if (row.name.len == 0) return true;  // a page has no place for it
     TRY(series_read(federation->cursor, series, federation->from_ms, federation->to_ms, columns,
                     err));
+    federation->paid.samples += columns->count + columns->histograms;
     int64_t after_ms = federation->from_ms;
     bool shown = columns->count > 0;
     if (shown) {
@@ -117,8 +121,7 @@ static bool add_selected(Federation *federation, Request *request, Matchers matc
     TRY(charge(federation, request, err));
     for (size_t i = 0; i < found.count; i++) {
         TRY(add_newest(federation, &found.at[i], err));
-        if (i % TICK_SERIES == 0 && atomic_load(&request->cancelled))
-            return error_set(err, ERROR_CANCELLED, "the client went away");
+        if (i % TICK_SERIES == 0) TRY(paid_read_go_on(&federation->paid, err));
     }
     return charge(federation, request, err);
 }
@@ -250,8 +253,9 @@ bool serve_federate(Request *request, Error *err) {
     Server *server = request->server;
     Clock *clock = server->options.clock;
     int64_t lookback_ms = atomic_load(&server->query_lookback_ms);
-    AUTO(federation_end)
-    Federation federation = {.budget = store_query_budget(server->options.store)};
+    AUTO(federation_end) Federation federation = {0};
+    TRY(paid_read_begin(request, &federation.paid, err));
+    federation.budget = paid_read_budget(&federation.paid);
     federation.to_ms = clock->wall_ms(clock);
     federation.from_ms = federation.to_ms - (lookback_ms > 0 ? lookback_ms : LOOKBACK_MS);
     TRY(match_sets_read(request, false, &federation.arena, &federation.sets, err));
@@ -261,6 +265,7 @@ bool serve_federate(Request *request, Error *err) {
     if (tenant != NULL && federation.sets.count > 0) {
         TRY(series_view_open(tenant->series, federation.from_ms, federation.to_ms, &federation.view,
                              err));
+        series_view_meter(federation.view, &federation.paid.meter);
         federation.cursor = series_cursor_open(federation.view);
         for (size_t i = 0; i < federation.sets.count; i++)
             TRY(add_selected(&federation, request, match_set_matchers(&federation.sets, i), err));
@@ -271,6 +276,7 @@ bool serve_federate(Request *request, Error *err) {
     print_page(&federation, request);
     // The page's part of the reservation stays until it was sent.
     request->charged = federation.charged / 2;
+    request->charged_to = federation.budget;
     federation.charged -= request->charged;
     return true;
 }

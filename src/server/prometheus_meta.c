@@ -1,6 +1,7 @@
 // What series there are: /series, /labels, /label/{name}/values, /metadata.
 
 #include "server/matchers.h"
+#include "server/paid_read.h"
 #include "server/serve.h"
 
 #define LIMIT_WARNING TEXT("results truncated due to limit")
@@ -8,11 +9,12 @@
 // What the four have in common: the selectors, and the tenant's series over the span that was asked
 // for.
 typedef struct Lookup {
+    PaidRead paid;
     Arena arena;
     MatchSets sets;
     SeriesView *view;  // NULL: the tenant never wrote
     uint64_t limit;
-    Budget *budget;      // of all queries
+    Budget *budget;      // of the tenant's queries
     int64_t charged;     // there
     int64_t memory_max;  // of one query
 } Lookup;
@@ -22,6 +24,7 @@ static void lookup_end(Lookup *lookup) {
     match_sets_close(&lookup->sets);
     arena_free(&lookup->arena);
     if (lookup->charged > 0) budget_release(lookup->budget, lookup->charged);
+    paid_read_end(&lookup->paid);
 }
 
 // The lists found so far, and as much again for the answer, count as memory of a query.
@@ -41,19 +44,24 @@ static bool lookup_charge(Lookup *lookup, Error *err) {
 // The lists go now; the answer's half stays reserved until it was sent.
 static void lookup_hand_over(Lookup *lookup, Request *request) {
     request->charged = lookup->charged / 2;
+    request->charged_to = lookup->budget;
     lookup->charged -= request->charged;
 }
 
 static bool lookup_begin(Request *request, bool needs_match, Lookup *lookup, Error *err) {
     int64_t from_ms, to_ms;
-    lookup->budget = store_query_budget(request->server->options.store);
+    TRY(paid_read_begin(request, &lookup->paid, err));
+    lookup->budget = paid_read_budget(&lookup->paid);
     lookup->memory_max = atomic_load(&request->server->query_memory_bytes);
     TRY(param_limit(request, TEXT("limit"), &lookup->limit, err));
     TRY(param_span(request, &from_ms, &to_ms, err));
     TRY(match_sets_read(request, needs_match, &lookup->arena, &lookup->sets, err));
     Tenant *tenant;
     TRY(request_tenant(request, false, &tenant, err));
-    return tenant == NULL || series_view_open(tenant->series, from_ms, to_ms, &lookup->view, err);
+    if (tenant == NULL) return true;
+    TRY(series_view_open(tenant->series, from_ms, to_ms, &lookup->view, err));
+    series_view_meter(lookup->view, &lookup->paid.meter);
+    return true;
 }
 
 // Cuts a list to the limit and tells of it.
@@ -79,7 +87,7 @@ static int by_labels(const void *a, const void *b) {
 enum { SERIES_BYTES_MIN = 128 };
 
 // Sorted, each once.
-static bool find_series(Lookup *lookup, Request *request, LabelsArray *out, Error *err) {
+static bool find_series(Lookup *lookup, LabelsArray *out, Error *err) {
     size_t series_max = (size_t)(lookup->memory_max / SERIES_BYTES_MIN);
     for (size_t i = 0; i < lookup->sets.count; i++) {
         SeriesFoundList found;
@@ -88,8 +96,7 @@ static bool find_series(Lookup *lookup, Request *request, LabelsArray *out, Erro
         TRY(lookup_charge(lookup, err));
         for (size_t j = 0; j < found.count; j++)
             *array_add_on(&lookup->arena, out) = found.at[j].labels;
-        if (atomic_load(&request->cancelled))
-            return error_set(err, ERROR_CANCELLED, "the client went away");
+        TRY(paid_read_go_on(&lookup->paid, err));
     }
     if (out->count > 1) qsort(out->at, out->count, sizeof *out->at, by_labels);
     size_t kept = 0;
@@ -105,7 +112,7 @@ bool serve_series(Request *request, Error *err) {
     AUTO(lookup_end) Lookup lookup = {0};
     TRY(lookup_begin(request, true, &lookup, err));
     LabelsArray found = {0};
-    if (lookup.view != NULL) TRY(find_series(&lookup, request, &found, err));
+    if (lookup.view != NULL) TRY(find_series(&lookup, &found, err));
     Texts warnings = lookup_warnings(&lookup, &found.count);
     JsonWriter writer = envelope_begin(request);
     json_array_begin(&writer);

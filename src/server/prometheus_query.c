@@ -2,6 +2,7 @@
 
 #include "server/matchers.h"
 #include "server/queries.h"
+#include "server/paid_read.h"
 #include "server/serve.h"
 
 // ---- Queries ----
@@ -234,6 +235,8 @@ static void write_exemplars(JsonWriter *writer, const Exemplars *exemplars) {
 
 bool serve_query_exemplars(Request *request, Error *err) {
     int64_t from_ms, to_ms;
+    AUTO(paid_read_end) PaidRead paid = {0};
+    TRY(paid_read_begin(request, &paid, err));
     TRY(param_span(request, &from_ms, &to_ms, err));
     AUTO(arena_free) Arena arena = {0};
     AUTO(promql_close) Promql parsed = {0};
@@ -252,6 +255,7 @@ bool serve_query_exemplars(Request *request, Error *err) {
     AUTO(series_view_close) SeriesView *view = NULL;
     if (tenant != NULL) {
         TRY(series_view_open(tenant->series, from_ms, to_ms, &view, err));
+        series_view_meter(view, &paid.meter);
         TRY(exemplars_of(view, &selectors, from_ms, to_ms, &arena, &found, err));
         warnings = series_view_warnings(view);
     }

@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "codec/compress.h"
+#include "server/paid_read.h"
 #include "server/serve.h"
 
 static bool unpack(Request *request, Builder *out, Error *err) {
@@ -51,6 +52,8 @@ static bool answer_read(Request *request, SeriesStore *store, const ReadRequest 
 
 bool serve_remote_read(Request *request, Error *err) {
     Server *server = request->server;
+    AUTO(paid_read_end) PaidRead paid = {0};
+    TRY(paid_read_begin(request, &paid, err));
     AUTO(arena_free) Arena arena = {0};
     AUTO(builder_free) Builder plain = {0};
     AUTO(read_request_close) ReadRequest read = {0};
@@ -58,7 +61,8 @@ bool serve_remote_read(Request *request, Error *err) {
     TRY(unpack(request, &plain, err));
     TRY(read_request_decode(text_bytes(builder_text(&plain)), &arena, &read, err));
     TRY(request_tenant(request, false, &tenant, err));
-    ReadAnswer answer = {.budget = store_query_budget(server->options.store),
+    ReadAnswer answer = {.budget = paid_read_budget(&paid),
+                         .meter = &paid.meter,
                          .bytes_max = atomic_load(&server->query_memory_bytes),
                          .cancelled = &request->cancelled};
     TRY(request_external_labels(request, &arena, &answer.external, err));
@@ -67,6 +71,8 @@ bool serve_remote_read(Request *request, Error *err) {
     request->as_it_is = true;
     bool done = answer_read(request, tenant == NULL ? NULL : tenant->series, &read, &answer, err);
     request->charged = answer.charged;
+    request->charged_to = answer.budget;
+    paid.samples = answer.samples;
     count_up(done ? &server->counters.query_samples : &server->counters.queries_failed,
              done ? answer.samples : 1);
     return done;

@@ -6,6 +6,7 @@
 #include "ingest/backfill/json_lines.h"
 #include "ingest/scrape/exposition.h"
 #include "server/matchers.h"
+#include "server/paid_read.h"
 #include "server/serve.h"
 #include "server/writer.h"
 
@@ -93,6 +94,7 @@ bool serve_import_prometheus(Request *request, Error *err) {
 // ---- Out ----
 
 typedef struct Export {
+    PaidRead paid;
     Arena arena;
     MatchSets sets;
     SeriesView *view;  // NULL: the tenant never wrote
@@ -115,6 +117,7 @@ static void export_end(Export *export) {
     array_free(&export->found);
     arena_free(&export->arena);
     if (export->charged > 0) budget_release(export->budget, export->charged);
+    paid_read_end(&export->paid);
 }
 
 static int by_labels(const void *a, const void *b) {
@@ -124,15 +127,14 @@ static int by_labels(const void *a, const void *b) {
 enum { SERIES_BYTES_MIN = 128 };  // what a series takes at the least while it is listed
 
 // All that match, sorted, each once.
-static bool find_series(Request *request, Export *export, Error *err) {
+static bool find_series(Export *export, Error *err) {
     size_t series_max = (size_t)(LIMIT_EXPORT_BYTES / SERIES_BYTES_MIN);
     for (size_t i = 0; i < export->sets.count; i++) {
         SeriesFoundList found;
         TRY(series_select(export->view, match_set_matchers(&export->sets, i), series_max,
                           &export->arena, &found, err));
         array_add_many(&export->found, found.at, found.count);
-        if (atomic_load(&request->cancelled))
-            return error_set(err, ERROR_CANCELLED, "the client went away");
+        TRY(paid_read_go_on(&export->paid, err));
     }
     if (export->found.count > 1)
         qsort(export->found.at, export->found.count, sizeof *export->found.at, by_labels);
@@ -175,6 +177,7 @@ static bool write_series(Request *request, Export *export, const SeriesFound *se
     export->columns.count = 0;
     export->columns.histograms = 0;
     TRY(series_read(export->cursor, series, export->from_ms, export->to_ms, &export->columns, err));
+    export->paid.samples += export->columns.count + export->columns.histograms;
     if (export->columns.histograms > 0) TRY(count_histograms(export, series, err));
     if (export->columns.count == 0) return true;
     array_clear(&export->samples);
@@ -187,7 +190,9 @@ static bool write_series(Request *request, Export *export, const SeriesFound *se
 }
 
 bool serve_export(Request *request, Error *err) {
-    AUTO(export_end) Export export = {.budget = store_query_budget(request->server->options.store)};
+    AUTO(export_end) Export export = {0};
+    TRY(paid_read_begin(request, &export.paid, err));
+    export.budget = paid_read_budget(&export.paid);
     TRY(param_span(request, &export.from_ms, &export.to_ms, err));
     TRY(match_sets_read(request, true, &export.arena, &export.sets, err));
     Tenant *tenant;
@@ -195,21 +200,22 @@ bool serve_export(Request *request, Error *err) {
     request->content_type = TEXT("application/stream+json");
     if (tenant == NULL) return true;
     TRY(series_view_open(tenant->series, export.from_ms, export.to_ms, &export.view, err));
+    series_view_meter(export.view, &export.paid.meter);
     // A stream of lines has no room for warnings: what cannot be read is an error.
     Texts warnings = series_view_warnings(export.view);
     if (warnings.count > 0) return error_set(err, ERROR_CORRUPT, "%.*s", TEXT_ARG(warnings.at[0]));
-    TRY(find_series(request, &export, err));
+    TRY(find_series(&export, err));
     export.cursor = series_cursor_open(export.view);
     for (size_t i = 0; i < export.found.count; i++) {
         TRY(write_series(request, &export, &export.found.at[i], err));
-        if (atomic_load(&request->cancelled))
-            return error_set(err, ERROR_CANCELLED, "the client went away");
+        TRY(paid_read_go_on(&export.paid, err));
     }
     if (export.histograms > 0)
         request_add_header(request, TEXT("X-Traceo-Left-Out"),
                            text_format(request->exchange->arena, "%llu native histograms",
                                        (unsigned long long)export.histograms));
     request->charged = MIN((int64_t)request->body.capacity, export.charged);
+    request->charged_to = export.budget;
     export.charged -= request->charged;
     return true;
 }

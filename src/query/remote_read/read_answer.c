@@ -80,6 +80,7 @@ static bool find(Reading *reading, SeriesStore *store, const ReadQuery *query,
     series_view_close(&reading->view);
     arena_clear(&reading->arena);
     TRY(series_view_open(store, query->from_ms, query->to_ms, &reading->view, err));
+    series_view_meter(reading->view, reading->answer->meter);
     reading->cursor = series_cursor_open(reading->view);
     TRY(series_select(reading->view, query->matchers, series_max, &reading->arena, found, err));
     if (found->count > 1) qsort(found->at, found->count, sizeof *found->at, by_labels);

@@ -44,6 +44,7 @@ typedef struct ReadAnswer {
     _Atomic bool *cancelled;
     Labels external;  // added to the labels of each series where it has none of the name
     Builder *out;
+    SeriesMeter *meter;  // of what is read; NULL: none
     uint64_t series, samples;
     bool met_histogram;
 } ReadAnswer;
