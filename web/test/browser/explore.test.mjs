@@ -90,6 +90,31 @@ export const tests = {
     await page.getByText('No query has these words.').waitFor();
     await page.getByLabel('Search the history').fill('SAW');
     assert.equal(await page.locator('.past').count(), 1);
+    // Another tab has the same list, and neither takes away what the other one ran.
+    const tab = await page.context().newPage();
+    await tab.goto(address(traceo, { ...range, side: 'history' }));
+    await tab.locator('.past').first().waitFor();
+    await tab.waitForSelector('.cm-content');
+    await tab.locator('.cm-content').click();
+    await tab.keyboard.type('vector(42)');
+    await tab.keyboard.press('Escape');
+    await tab.keyboard.press('Enter');
+    await tab.locator('.past-run', { hasText: 'vector(42)' }).waitFor();
+    await page.getByLabel('Search the history').fill('');
+    await page.locator('.past-run', { hasText: 'vector(42)' }).waitFor();
+    // What is forgotten by mistake comes back, favourites stay.
+    await page.getByRole('button', { name: 'Forget all but favourites' }).click();
+    await page.waitForFunction(() => document.querySelectorAll('.past').length === 1);
+    await tab.waitForFunction(() => document.querySelectorAll('.past').length === 1);
+    await page.bringToFront();
+    await page.waitForTimeout(300);
+    await shoot(page, 'explore-history-undo');
+    assert.deepEqual(await axeFaults(page), []);
+    await page.getByRole('button', { name: 'Undo' }).click();
+    await page.locator('.past-run', { hasText: 'vector(42)' }).waitFor();
+    await page.locator('.past', { hasText: 'vector(42)' }).getByRole('button', { name: 'Forget' }).click();
+    assert.equal(await page.locator('.past-run', { hasText: 'vector(42)' }).count(), 0);
+    assert.equal(await page.locator('.past').count(), 1);
     await quiet(page);
   },
 

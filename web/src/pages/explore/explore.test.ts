@@ -6,7 +6,7 @@ import { asCurl, asTraceo, shellQuote } from './copyas';
 import { csvText } from '../../data/tables';
 import { answersCsv } from './csv';
 import { faultLines, faultOf, indexOfByte } from './fault';
-import { parseHistory, searchHistory, withRun } from './history';
+import { parseHistory, searchHistory, withBack, withRun } from './history';
 import { isolate, toggle } from './legend';
 import { plainText } from './plain';
 import { quote, selectorText, seriesSelector, usualQuery } from './selector';
@@ -198,6 +198,11 @@ test('an error is found in the text', () => {
   expect(faultLines('sum by (code', end)).toEqual({ line: 'sum by (code', before: 'sum by (code', marks: '^' });
   expect(faultOf(new ApiError(422, 'execution', 'too much'), 'x')).toBeUndefined();
   expect(faultOf(new Error('1:1: x'), 'x')).toBeUndefined();
+});
+
+test('what was forgotten comes back where it stood, and only once', () => {
+  const one = (expr: string, at: number, star = false) => ({ exprs: [expr], at, star });
+  expect(withBack([one('c', 9, true), one('a', 1)], [one('b', 5), one('c', 3)])).toEqual([one('c', 9, true), one('b', 5), one('a', 1)]);
 });
 
 test('the history keeps stars, drops doubles, and survives what storage holds', () => {

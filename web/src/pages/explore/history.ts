@@ -52,27 +52,50 @@ function load(): Past[] {
 
 export const history = signal<readonly Past[]>(load());
 
-function keep(next: readonly Past[]): void {
-  history.value = next;
+// Several tabs share the list: what is in storage is newer than what this tab last saw.
+function change(next: (past: readonly Past[]) => readonly Past[]): void {
+  history.value = next(stored ? load() : history.value);
   try {
-    localStorage.setItem(KEY, JSON.stringify(next));
+    localStorage.setItem(KEY, JSON.stringify(history.value));
+    stored = true;
   } catch {
-    // Storage is full or forbidden: the list lives as long as this page.
+    stored = false; // full or forbidden: the list lives as long as this page
   }
 }
 
+let stored = true;
+globalThis.addEventListener?.('storage', (event: StorageEvent) => {
+  if (event.key === KEY) history.value = load();
+});
+
+/** What was forgotten comes back where it stood; what is there again meanwhile stays as it is. */
+export function withBack(past: readonly Past[], back: readonly Past[]): Past[] {
+  return [...past, ...back.filter((one) => !past.some((other) => same(other.exprs, one.exprs)))].sort((a, b) => b.at - a.at);
+}
+
 export function remember(exprs: readonly string[]): void {
-  keep(withRun(history.value, exprs, Date.now()));
+  change((past) => withRun(past, exprs, Date.now()));
 }
 
-export function setStar(past: Past, star: boolean): void {
-  keep(history.value.map((one) => (one === past ? { ...one, star } : one)));
+export function setStar({ exprs }: Past, star: boolean): void {
+  change((past) => past.map((one) => (same(one.exprs, exprs) ? { ...one, star } : one)));
 }
 
-export function forget(past: Past): void {
-  keep(history.value.filter((one) => one !== past));
+/** Returns what takes it back. */
+export function forget({ exprs }: Past): () => void {
+  return forgetWhich((one) => same(one.exprs, exprs));
 }
 
-export function forgetAll(): void {
-  keep(history.value.filter((one) => one.star));
+/** All but favourites. */
+export function forgetAll(): () => void {
+  return forgetWhich((one) => !one.star);
+}
+
+function forgetWhich(which: (one: Past) => boolean): () => void {
+  let gone: readonly Past[] = [];
+  change((past) => {
+    gone = past.filter(which);
+    return past.filter((one) => !which(one));
+  });
+  return () => change((past) => withBack(past, gone));
 }

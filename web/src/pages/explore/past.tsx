@@ -3,6 +3,8 @@ import { useState } from 'preact/hooks';
 import { agoHuman, timeText } from '../../data/time';
 import { now, zone } from '../../state';
 import { Icon } from '../../ui/icon';
+import { toast } from '../../ui/toast';
+import { plainText } from './plain';
 import { forget, forgetAll, history, searchHistory, setStar } from './history';
 
 export function PastQueries({ onRun }: { onRun: (exprs: readonly string[]) => void }) {
@@ -20,7 +22,7 @@ export function PastQueries({ onRun }: { onRun: (exprs: readonly string[]) => vo
           <button type="button" class="button quiet icon" aria-pressed={stars} aria-label="Favourites only" title="Favourites only" onClick={() => setStars(!stars)}>
             <Icon name="star" />
           </button>
-          <button type="button" class="button quiet icon" aria-label="Forget all but favourites" title="Forget all but favourites" disabled={!history.value.some((one) => !one.star)} onClick={forgetAll}>
+          <button type="button" class="button quiet icon" aria-label="Forget all but favourites" title="Forget all but favourites" disabled={!history.value.some((one) => !one.star)} onClick={() => toast('The history is forgotten, but for favourites.', 'info', forgetAll())}>
             <Icon name="trash" />
           </button>
         </span>
@@ -42,7 +44,7 @@ export function PastQueries({ onRun }: { onRun: (exprs: readonly string[]) => vo
               <button type="button" class="button quiet icon" aria-pressed={one.star} aria-label={one.star ? 'No favourite any more' : 'Favourite'} title="Favourite" onClick={() => setStar(one, !one.star)}>
                 <Icon name="star" />
               </button>
-              <button type="button" class="button quiet icon" aria-label="Forget" title="Forget" onClick={() => forget(one)}>
+              <button type="button" class="button quiet icon" aria-label="Forget" title="Forget" onClick={() => toast('Forgotten: ' + plainText(one.exprs.join('; ').slice(0, 80)), 'info', forget(one))}>
                 <Icon name="close" />
               </button>
             </span>

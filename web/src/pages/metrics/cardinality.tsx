@@ -164,7 +164,7 @@ function Drill({ where }: { where: readonly Where[] }) {
         {wide.value !== undefined && whole === 0 && <p class="small dim">No series of it has samples now.</p>}
       </Panel>
       <div class="drill-grid">
-        <Panel title="Labels" note="values of each">
+        <Panel title="Labels" note="values of each" right={<TakeTable name="Labels" rows={() => [['label', 'values'], ...(wide.value?.labels ?? []).map((one) => [one.label, one.values])]} />}>
           <ul class="tops labels">
             {wide.value?.labels.map((one) => (
               <li key={one.label}>
