@@ -13,6 +13,7 @@
 #include "base/test.h"
 #include "codec/compress.h"
 #include "net/http.h"
+#include "net/test_peer.h"
 #include "os/thread.h"
 
 enum { RAW_CONNECTIONS_MAX = 16, PAGE_ROWS = 2000, MANY_NAMES = 1000 };
@@ -97,19 +98,6 @@ static void serve(void *context, HttpExchange *exchange) {
 
 // ---- The server that does not ----
 
-static bool say(Socket socket, Text text) {
-    Error err;
-    while (text.len > 0) {
-        SocketPart part = {text.at, text.len};
-        size_t count = 0;
-        SocketResult result = socket_write(socket, &part, 1, &count, &err);
-        if (result != SOCKET_DONE && result != SOCKET_AGAIN) return false;
-        if (result == SOCKET_AGAIN && !socket_wait(socket, true, 3000, &err)) return false;
-        text = text_slice(text, count, text.len);
-    }
-    return true;
-}
-
 // What stands behind "GET /" chooses the misdeed.
 static void misbehave(World *world, Socket socket) {
     char heard[2048];
@@ -122,22 +110,23 @@ static void misbehave(World *world, Socket socket) {
         for (int i = 0; i < 100 && !atomic_load(&world->stopping); i++)
             clock_system()->sleep_ms(clock_system(), 10);
     } else if (text_starts_with(head, TEXT("endless"))) {
-        bool ok = say(socket, TEXT("HTTP/1.1 200 OK\r\n\r\n"));
-        while (ok && !atomic_load(&world->stopping)) ok = say(socket, TEXT("a 1\nb 2\nc 3\nd 4\n"));
+        bool ok = say_all(socket, TEXT("HTTP/1.1 200 OK\r\n\r\n"));
+        while (ok && !atomic_load(&world->stopping))
+            ok = say_all(socket, TEXT("a 1\nb 2\nc 3\nd 4\n"));
     } else if (text_starts_with(head, TEXT("huge"))) {
-        (void)say(socket, TEXT("HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\na 1\n"));
+        (void)say_all(socket, TEXT("HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\na 1\n"));
     } else if (text_starts_with(head, TEXT("cut"))) {
-        (void)say(socket, TEXT("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\na 1\nb"));
+        (void)say_all(socket, TEXT("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\na 1\nb"));
     } else if (text_starts_with(head, TEXT("nothing"))) {
         // closed without a word
     } else if (text_starts_with(head, TEXT("drip"))) {
-        bool ok = say(socket, TEXT("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"));
+        bool ok = say_all(socket, TEXT("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"));
         for (int i = 0; ok && i < 1000 && !atomic_load(&world->stopping); i++) {
-            ok = say(socket, TEXT("x"));
+            ok = say_all(socket, TEXT("x"));
             clock_system()->sleep_ms(clock_system(), 10);
         }
     } else {
-        (void)say(socket, TEXT("this is no HTTP\r\n\r\n"));
+        (void)say_all(socket, TEXT("this is no HTTP\r\n\r\n"));
     }
 }
 

@@ -6,6 +6,7 @@
 #include "base/test.h"
 #include "net/http.h"
 #include "net/http_client.h"
+#include "net/test_peer.h"
 #include "os/process.h"
 #include "os/thread.h"
 
@@ -105,61 +106,11 @@ static void world_close(World *world) {
     mutex_end(&world->lock);
 }
 
-static Socket dial(Test *t, World *world) {
-    Socket socket = SOCKET_NONE;
-    check_ok(t, socket_connect(TEXT("127.0.0.1"), world->address.port, 2000, &socket, t->err));
-    return socket;
-}
-
-static void say(Test *t, Socket socket, Text text) {
-    while (text.len > 0) {
-        SocketPart part = {text.at, text.len};
-        size_t count = 0;
-        SocketResult result = socket_write(socket, &part, 1, &count, t->err);
-        if (result == SOCKET_CLOSED) return;
-        check(t, result != SOCKET_FAILED);
-        if (result == SOCKET_AGAIN) check_ok(t, socket_wait(socket, true, 3000, t->err));
-        text = text_slice(text, count, text.len);
-    }
-}
-
-// Reads until the other side closes, or `needle` came, for 3 s at most.
-static Text hear(Test *t, Socket socket, Text needle) {
-    Builder heard = {0};
-    for (;;) {
-        char piece[4096];
-        size_t count = 0;
-        SocketResult result = socket_read(socket, piece, sizeof piece, &count, t->err);
-        if (result == SOCKET_AGAIN) {
-            if (!socket_wait(socket, false, 3000, t->err)) break;
-            continue;
-        }
-        if (result != SOCKET_DONE) break;
-        builder_add_bytes(&heard, piece, count);
-        if (needle.len > 0 && text_find(builder_text(&heard), needle) >= 0) break;
-    }
-    Text text = text_copy(builder_text(&heard), t->arena);
-    builder_free(&heard);
-    return text;
-}
-
-static bool has(Text text, Text needle) {
-    return text_find(text, needle) >= 0;
-}
-
 static size_t count_of(Text text, Text needle) {
     size_t count = 0;
     for (ptrdiff_t at; (at = text_find(text, needle)) >= 0; count++)
         text = text_slice(text, (size_t)at + needle.len, text.len);
     return count;
-}
-
-static bool wait_for(_Atomic int *number, int want) {
-    for (int i = 0; i < 300; i++) {
-        if (atomic_load(number) >= want) return true;
-        clock_system()->sleep_ms(clock_system(), 10);
-    }
-    return false;
 }
 
 static HttpExchange *take_held(World *world) {
@@ -211,7 +162,7 @@ TEST(a_client_gets_answers_with_and_without_bodies) {
 TEST(pipelined_requests_are_answered_in_order_on_one_connection) {
     World world;
     world_open(t, &world, 1, NULL);
-    AUTO(socket_close) Socket socket = dial(t, &world);
+    AUTO(socket_close) Socket socket = dial(t, world.address.port);
     AUTO(builder_free) Builder all = {0};
     for (int i = 0; i < 990; i++)
         builder_addf(&all, "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\n%04d", i);
@@ -234,7 +185,7 @@ TEST(pipelined_requests_are_answered_in_order_on_one_connection) {
 TEST(a_request_byte_by_byte_is_understood) {
     World world;
     world_open(t, &world, 1, NULL);
-    AUTO(socket_close) Socket socket = dial(t, &world);
+    AUTO(socket_close) Socket socket = dial(t, world.address.port);
     Text request = TEXT(
         "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"
         "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nConnection: close\r\n\r\ncd");
@@ -257,8 +208,8 @@ TEST(slow_heads_slow_bodies_and_idle_connections_are_ended) {
     World world;
     world_open(t, &world, 1, short_times);
     AUTO(socket_close)
-    Socket head = dial(t, &world), body = dial(t, &world), idle = dial(t, &world),
-           mute = dial(t, &world);
+    Socket head = dial(t, world.address.port), body = dial(t, world.address.port),
+           idle = dial(t, world.address.port), mute = dial(t, world.address.port);
     say(t, head, TEXT("GET / HTTP/1.1\r\nHost:"));
     say(t, body, TEXT("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\nabc"));
     say(t, idle, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
@@ -276,8 +227,8 @@ TEST(a_client_that_asks_first_is_told_to_continue_or_not) {
     World world;
     world_open(t, &world, 1, NULL);
     AUTO(socket_close)
-    Socket yes = dial(t, &world), no = dial(t, &world), large = dial(t, &world),
-           refused = dial(t, &world);
+    Socket yes = dial(t, world.address.port), no = dial(t, world.address.port),
+           large = dial(t, world.address.port), refused = dial(t, world.address.port);
     say(t, yes,
         TEXT("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: "
              "100-continue\r\nConnection: close\r\n\r\n"));
@@ -301,7 +252,9 @@ TEST(a_client_that_asks_first_is_told_to_continue_or_not) {
 TEST(a_request_refused_at_its_head_keeps_the_connection_when_its_body_is_small) {
     World world;
     world_open(t, &world, 1, NULL);
-    AUTO(socket_close) Socket small = dial(t, &world), large = dial(t, &world);
+    AUTO(socket_close)
+    Socket small = dial(t, world.address.port),
+           large = dial(t, world.address.port);
     say(t, small, TEXT("POST /deny HTTP/1.1\r\nHost: h\r\nContent-Length: 30000\r\n\r\n"));
     char *filler = arena_push_array(t->arena, char, 30000);
     memset(filler, 'x', 30000);
@@ -319,7 +272,7 @@ TEST(a_request_refused_at_its_head_keeps_the_connection_when_its_body_is_small) 
 TEST(a_chunked_body_over_the_limit_is_413_before_it_is_read) {
     World world;
     world_open(t, &world, 1, NULL);
-    AUTO(socket_close) Socket socket = dial(t, &world);
+    AUTO(socket_close) Socket socket = dial(t, world.address.port);
     int64_t begin_ns = clock_system()->monotonic_ns(clock_system());
     say(t, socket,
         TEXT("POST /small HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: "
@@ -338,12 +291,12 @@ static void two_connections(HttpLimits *limits) {
 TEST(connections_beyond_the_limit_get_a_503_and_room_comes_back) {
     World world;
     world_open(t, &world, 1, two_connections);
-    AUTO(socket_close) Socket a = dial(t, &world), b = dial(t, &world);
+    AUTO(socket_close) Socket a = dial(t, world.address.port), b = dial(t, world.address.port);
     say(t, a, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
     check(t, has(hear(t, a, TEXT("GET:")), TEXT("200")));
     say(t, b, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
     check(t, has(hear(t, b, TEXT("GET:")), TEXT("200")));
-    AUTO(socket_close) Socket c = dial(t, &world);
+    AUTO(socket_close) Socket c = dial(t, world.address.port);
     say(t, c, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
     Text heard = hear(t, c, TEXT(""));
     check(t, has(heard, TEXT("HTTP/1.1 503 ")) && has(heard, TEXT("Retry-After")));
@@ -353,7 +306,7 @@ TEST(connections_beyond_the_limit_get_a_503_and_room_comes_back) {
     for (int i = 0; i < 200 && http_server_stats(world.server).connections > 0; i++)
         clock_system()->sleep_ms(clock_system(), 10);
     check_i64(t, 0, http_server_stats(world.server).connections);
-    AUTO(socket_close) Socket d = dial(t, &world);
+    AUTO(socket_close) Socket d = dial(t, world.address.port);
     say(t, d, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
     check(t, has(hear(t, d, TEXT("GET:")), TEXT("200")));
     check_i64(t, 1, http_server_stats(world.server).connections_refused);
@@ -363,7 +316,7 @@ TEST(connections_beyond_the_limit_get_a_503_and_room_comes_back) {
 TEST(another_thread_answers_and_pipelined_requests_wait_for_it) {
     World world;
     world_open(t, &world, 2, NULL);
-    AUTO(socket_close) Socket socket = dial(t, &world);
+    AUTO(socket_close) Socket socket = dial(t, world.address.port);
     say(t, socket,
         TEXT("GET /first HTTP/1.1\r\nHost: h\r\n\r\nGET /wait HTTP/1.1\r\nHost: h\r\n\r\nPOST "
              "/after HTTP/1.1\r\nHost: h\r\n"));
@@ -389,7 +342,7 @@ TEST(another_thread_answers_and_pipelined_requests_wait_for_it) {
 TEST(a_client_that_leaves_while_an_answer_is_pending_is_noticed) {
     World world;
     world_open(t, &world, 1, NULL);
-    Socket socket = dial(t, &world);
+    Socket socket = dial(t, world.address.port);
     say(t, socket, TEXT("GET /wait HTTP/1.1\r\nHost: h\r\n\r\n"));
     HttpExchange *held = take_held(&world);
     check(t, held != NULL);
@@ -409,7 +362,7 @@ TEST(a_client_that_shuts_its_sending_side_still_gets_its_answers) {
     World world;
     world_open(t, &world, 1, NULL);
     for (size_t i = 0; i < COUNT(versions); i++) {
-        AUTO(socket_close) Socket socket = dial(t, &world);
+        AUTO(socket_close) Socket socket = dial(t, world.address.port);
         say(t, socket,
             text_format(t->arena,
                         "GET /wait HTTP/%s\r\nHost: h\r\nConnection: keep-alive\r\n\r\nGET /next "
@@ -446,7 +399,9 @@ TEST(draining_answers_what_is_in_flight_and_closes_the_rest) {
     World world;
     world_open(t, &world, 1,
                NULL);  // with two, the other loop may hear of the drain a moment later
-    AUTO(socket_close) Socket busy = dial(t, &world), idle = dial(t, &world);
+    AUTO(socket_close)
+    Socket busy = dial(t, world.address.port),
+           idle = dial(t, world.address.port);
     say(t, idle, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
     check(t, has(hear(t, idle, TEXT("GET:")), TEXT("200")));
     say(t, busy, TEXT("GET /wait HTTP/1.1\r\nHost: h\r\n\r\n"));
@@ -469,7 +424,9 @@ TEST(draining_answers_what_is_in_flight_and_closes_the_rest) {
 TEST(draining_cuts_what_is_left_after_the_deadline) {
     World world;
     world_open(t, &world, 1, NULL);
-    AUTO(socket_close) Socket busy = dial(t, &world), half = dial(t, &world);
+    AUTO(socket_close)
+    Socket busy = dial(t, world.address.port),
+           half = dial(t, world.address.port);
     say(t, busy, TEXT("GET /wait HTTP/1.1\r\nHost: h\r\n\r\n"));
     say(t, half, TEXT("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc"));
     HttpExchange *held = take_held(&world);
@@ -502,7 +459,7 @@ TEST(malformed_requests_name_what_is_wrong_and_end_the_connection) {
     World world;
     world_open(t, &world, 1, NULL);
     for (size_t i = 0; i < COUNT(rows); i++) {
-        AUTO(socket_close) Socket socket = dial(t, &world);
+        AUTO(socket_close) Socket socket = dial(t, world.address.port);
         say(t, socket, rows[i].in);
         socket_shut_write(socket);
         Text heard = hear(t, socket, TEXT(""));
@@ -569,7 +526,7 @@ TEST(without_descriptors_the_server_pauses_and_recovers) {
     World world;
     world_open(t, &world, 1, NULL);
     socket_fail_after(SOCKET_CALL_ACCEPT, 1, true, 24 /* EMFILE */);
-    AUTO(socket_close) Socket socket = dial(t, &world);
+    AUTO(socket_close) Socket socket = dial(t, world.address.port);
     say(t, socket, TEXT("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
     clock_system()->sleep_ms(clock_system(), 350);
     socket_fail_after(SOCKET_CALL_ACCEPT, 0, false, 0);
@@ -642,7 +599,7 @@ TEST(draining_under_load_breaks_no_answer) {
 TEST(a_client_that_does_not_read_makes_the_server_wait_not_grow) {
     World world;
     world_open(t, &world, 1, NULL);
-    AUTO(socket_close) Socket socket = dial(t, &world);
+    AUTO(socket_close) Socket socket = dial(t, world.address.port);
     AUTO(builder_free) Builder all = {0};
     for (int i = 0; i < 8; i++) builder_add(&all, TEXT("GET /big HTTP/1.1\r\nHost: h\r\n\r\n"));
     builder_add(&all, TEXT("GET /end HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
@@ -664,7 +621,7 @@ TEST(a_client_that_does_not_read_makes_the_server_wait_not_grow) {
 TEST(an_answer_is_charged_until_it_was_sent_or_its_client_left) {
     World world;
     world_open(t, &world, 1, NULL);
-    AUTO(socket_close) Socket socket = dial(t, &world);
+    AUTO(socket_close) Socket socket = dial(t, world.address.port);
     say(t, socket,
         TEXT("GET /big HTTP/1.1\r\nHost: h\r\n\r\nGET /big HTTP/1.1\r\nHost: h\r\n\r\nGET /big "
              "HTTP/1.1\r\nHost: h\r\n\r\n"));
@@ -685,7 +642,7 @@ TEST(a_long_request_line_is_read_and_a_longer_one_is_414) {
     char *query = arena_push_array(t->arena, char, 200000);
     memset(query, 'q', 200000);
     for (int i = 0; i < 2; i++) {
-        AUTO(socket_close) Socket socket = dial(t, &world);
+        AUTO(socket_close) Socket socket = dial(t, world.address.port);
         say(t, socket, TEXT("GET /x?"));
         say(t, socket, (Text){query, i == 0 ? 100000 : 140000});
         say(t, socket, TEXT(" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
@@ -726,7 +683,7 @@ TEST(failing_calls_while_an_answer_is_pending_leave_no_exchange_behind) {
     world_open(t, &world, 1, NULL);
     for (int call = SOCKET_CALL_READ; call <= SOCKET_CALL_WRITE; call++) {
         for (uint64_t nth = 1; nth <= 6; nth++) {
-            Socket socket = dial(t, &world);
+            Socket socket = dial(t, world.address.port);
             Text request = TEXT("GET /wait HTTP/1.1\r\nHost: h\r\n\r\n");
             SocketPart part = {request.at, request.len};
             size_t count;
@@ -753,12 +710,12 @@ static void two_of_this_machine(HttpLimits *limits) {
 TEST(one_address_gets_its_quota_and_no_more) {
     World world;
     world_open(t, &world, 1, two_of_this_machine);
-    AUTO(socket_close) Socket a = dial(t, &world), b = dial(t, &world);
+    AUTO(socket_close) Socket a = dial(t, world.address.port), b = dial(t, world.address.port);
     say(t, a, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
     check(t, has(hear(t, a, TEXT("GET:")), TEXT("200")));
     say(t, b, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
     check(t, has(hear(t, b, TEXT("GET:")), TEXT("200")));
-    AUTO(socket_close) Socket c = dial(t, &world);
+    AUTO(socket_close) Socket c = dial(t, world.address.port);
     Text heard = hear(t, c, TEXT("}\n"));
     check(t, has(heard, TEXT("HTTP/1.1 503 ")) && has(heard, TEXT("HTTP_CONNECTIONS_LOOPBACK")) &&
                  has(heard, TEXT("Retry-After")));
@@ -766,7 +723,7 @@ TEST(one_address_gets_its_quota_and_no_more) {
     socket_close(&a);
     for (int i = 0; i < 200 && http_server_stats(world.server).connections > 1; i++)
         clock_system()->sleep_ms(clock_system(), 10);
-    AUTO(socket_close) Socket d = dial(t, &world);
+    AUTO(socket_close) Socket d = dial(t, world.address.port);
     say(t, d, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
     check(t, has(hear(t, d, TEXT("GET:")), TEXT("200")));
     check_i64(t, 1, http_server_stats(world.server).address_refused);
@@ -782,14 +739,14 @@ TEST(strangers_have_a_fifth_of_the_connections_and_the_oldest_goes_first) {
     enum { FLOOD = 60 };
     World world;
     world_open(t, &world, 1, five_strangers);
-    AUTO(socket_close) Socket known = dial(t, &world);
+    AUTO(socket_close) Socket known = dial(t, world.address.port);
     say(t, known, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
     check(t, has(hear(t, known, TEXT("GET:")), TEXT("200")));
     Socket mute[FLOOD];
     for (size_t i = 0; i < FLOOD; i++) {
-        mute[i] = dial(t, &world);
+        mute[i] = dial(t, world.address.port);
         if (i % 10 != 9) continue;
-        AUTO(socket_close) Socket good = dial(t, &world);
+        AUTO(socket_close) Socket good = dial(t, world.address.port);
         say(t, good, TEXT("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
         check(t, has(hear(t, good, TEXT("")), TEXT("200")));
     }
@@ -812,7 +769,9 @@ static void short_acquaintance(HttpLimits *limits) {
 TEST(a_connection_of_refused_requests_only_ends_after_its_time) {
     World world;
     world_open(t, &world, 1, short_acquaintance);
-    AUTO(socket_close) Socket stranger = dial(t, &world), known = dial(t, &world);
+    AUTO(socket_close)
+    Socket stranger = dial(t, world.address.port),
+           known = dial(t, world.address.port);
     say(t, known, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
     check(t, has(hear(t, known, TEXT("GET:")), TEXT("200")));
     int refused = 0;
@@ -834,7 +793,9 @@ TEST(a_connection_of_refused_requests_only_ends_after_its_time) {
 TEST(who_asks_only_for_what_is_open_to_all_stays_a_stranger) {
     World world;
     world_open(t, &world, 1, short_acquaintance);
-    AUTO(socket_close) Socket stranger = dial(t, &world), slow = dial(t, &world);
+    AUTO(socket_close)
+    Socket stranger = dial(t, world.address.port),
+           slow = dial(t, world.address.port);
     // An answer under way is not cut when the stranger's time is over; the connection ends after
     // it.
     say(t, slow, TEXT("GET /big?open HTTP/1.1\r\nHost: h\r\n\r\n"));
@@ -863,7 +824,8 @@ TEST(long_request_lines_of_strangers_share_a_purse) {
     char *query = arena_push_array(t->arena, char, 80000);
     memset(query, 'q', 80000);
     AUTO(socket_close)
-    Socket known = dial(t, &world), first = dial(t, &world), second = dial(t, &world);
+    Socket known = dial(t, world.address.port), first = dial(t, world.address.port),
+           second = dial(t, world.address.port);
     say(t, known, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
     check(t, has(hear(t, known, TEXT("GET:")), TEXT("200")));
     say(t, first, TEXT("GET /x?"));
@@ -881,7 +843,7 @@ TEST(long_request_lines_of_strangers_share_a_purse) {
     // Once the first is known it gives back what it took.
     say(t, first, TEXT(" HTTP/1.1\r\nHost: h\r\n\r\n"));
     check(t, has(hear(t, first, TEXT("GET:")), TEXT("200")));
-    AUTO(socket_close) Socket third = dial(t, &world);
+    AUTO(socket_close) Socket third = dial(t, world.address.port);
     say(t, third, TEXT("GET /x?"));
     say(t, third, (Text){query, 80000});
     say(t, third, TEXT(" HTTP/1.1\r\nHost: h\r\n\r\n"));
@@ -915,7 +877,7 @@ TEST(a_stranger_holds_at_most_32_KiB) {
     for (size_t i = 0; i < STRANGERS; i++) {
         // The first ones use what earlier tests have left in the heap.
         if (i == WARM) before = resident_after(&world, (int64_t)(head.len * i));
-        strangers[i] = dial(t, &world);
+        strangers[i] = dial(t, world.address.port);
         say(t, strangers[i], builder_text(&head));
     }
     int64_t each =
@@ -936,7 +898,9 @@ static void quick_readers(HttpLimits *limits) {
 TEST(an_answer_that_is_taken_too_slowly_ends_and_one_taken_in_pieces_does_not) {
     World world;
     world_open(t, &world, 1, quick_readers);
-    AUTO(socket_close) Socket slow = dial(t, &world), steady = dial(t, &world);
+    AUTO(socket_close)
+    Socket slow = dial(t, world.address.port),
+           steady = dial(t, world.address.port);
     for (int i = 0; i < 3; i++) {
         say(t, slow, TEXT("GET /big HTTP/1.1\r\nHost: h\r\n\r\n"));
         say(t, steady, TEXT("GET /big HTTP/1.1\r\nHost: h\r\n\r\n"));
@@ -971,7 +935,7 @@ TEST(http2_by_prior_knowledge_comes_on_the_same_port_however_it_is_cut) {
     world_open(t, &world, 1, NULL);
     Text whole = TEXT(HTTP2_BEGIN HTTP2_GET);
     for (size_t cut = 0; cut < whole.len; cut += 5) {
-        AUTO(socket_close) Socket socket = dial(t, &world);
+        AUTO(socket_close) Socket socket = dial(t, world.address.port);
         if (cut > 0) {
             say(t, socket, text_slice(whole, 0, cut));
             clock_system()->sleep_ms(clock_system(), 1);
@@ -987,14 +951,16 @@ TEST(http2_by_prior_knowledge_comes_on_the_same_port_however_it_is_cut) {
 TEST(http2_streams_are_answered_from_elsewhere_lost_and_drained_like_requests) {
     World world;
     world_open(t, &world, 1, NULL);
-    Socket left = dial(t, &world);
+    Socket left = dial(t, world.address.port);
     say(t, left, TEXT(HTTP2_BEGIN HTTP2_WAIT));
     HttpExchange *held = take_held(&world);
     check(t, held != NULL);
     socket_close(&left);
     check(t, wait_for(&world.gone, 1) && http_is_gone(held));
     answer(held, 200, TEXT("nobody hears"));
-    AUTO(socket_close) Socket socket = dial(t, &world), idle = dial(t, &world);
+    AUTO(socket_close)
+    Socket socket = dial(t, world.address.port),
+           idle = dial(t, world.address.port);
     say(t, idle, TEXT(HTTP2_BEGIN HTTP2_GET));
     check(t, has(hear(t, idle, TEXT("GET:")), TEXT("GET:")));
     say(t, socket, TEXT(HTTP2_BEGIN HTTP2_WAIT));
@@ -1014,7 +980,9 @@ TEST(http2_streams_are_answered_from_elsewhere_lost_and_drained_like_requests) {
 TEST(http2_strangers_end_like_others_and_the_quiet_ones_too) {
     World world;
     world_open(t, &world, 1, short_acquaintance);
-    AUTO(socket_close) Socket quiet = dial(t, &world), known = dial(t, &world);
+    AUTO(socket_close)
+    Socket quiet = dial(t, world.address.port),
+           known = dial(t, world.address.port);
     say(t, quiet, TEXT(HTTP2_BEGIN));
     say(t, known, TEXT(HTTP2_BEGIN HTTP2_GET));
     check(t, has(hear(t, known, TEXT("GET:")), TEXT("GET:")));

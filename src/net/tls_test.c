@@ -7,6 +7,7 @@
 #include "net/http.h"
 #include "net/http_client.h"
 #include "net/test_certificates.h"
+#include "net/test_peer.h"
 #include "net/tls_private.h"
 #include "os/process.h"
 #include "os/thread.h"
@@ -107,37 +108,6 @@ static void check_not_served(Test *t, const HttpClientRequest *request, Text wor
     if (text_find(message, word) < 0)
         check_failed(t, __FILE__, __LINE__, "\"%.*s\" lacks \"%.*s\"", TEXT_ARG(message),
                      TEXT_ARG(word));
-}
-
-static Socket dial(Test *t, const World *world) {
-    Socket socket = SOCKET_NONE;
-    check_ok(t, socket_connect(TEXT("127.0.0.1"), world->port, 2000, &socket, t->err));
-    return socket;
-}
-
-static void say(Test *t, Socket socket, Text text) {
-    SocketPart part = {text.at, text.len};
-    size_t count;
-    check(t, socket_write(socket, &part, 1, &count, t->err) == SOCKET_DONE && count == text.len);
-}
-
-static Text hear(Test *t, Socket socket) {
-    Builder heard = {0};
-    for (;;) {
-        char piece[4096];
-        size_t count;
-        SocketResult result = socket_read(socket, piece, sizeof piece, &count, t->err);
-        if (result == SOCKET_AGAIN && socket_wait(socket, false, 3000, t->err)) continue;
-        if (result != SOCKET_DONE) break;
-        builder_add_bytes(&heard, piece, count);
-    }
-    Text text = text_copy(builder_text(&heard), t->arena);
-    builder_free(&heard);
-    return text;
-}
-
-static bool has(Text text, Text needle) {
-    return text_find(text, needle) >= 0;
 }
 
 TEST(requests_and_answers_of_any_size_pass) {
@@ -320,7 +290,7 @@ TEST(certificates_change_under_load_without_a_failed_request) {
     world_serve(t, &world, NULL);
     int64_t expires_s = tls_server_expires_s(world.tls);
     // An open connection keeps what it began with.
-    AUTO(socket_close) Socket kept = dial(t, &world);
+    AUTO(socket_close) Socket kept = dial(t, world.port);
     TlsStream *stream = NULL;
     TlsClientOptions trust = {.ca_file = world.ca_file};
     check_ok(t, tls_stream_connect(&trust, TEXT("localhost"), kept, &stream, t->err));
@@ -384,7 +354,7 @@ static int peer_do(Test *t, Peer *peer, int (*step)(SSL *ssl)) {
 
 static int peer_connect(Test *t, const World *world, int version_max, const char *ciphers,
                         Text protocols, SSL_SESSION *session, Peer *out) {
-    *out = (Peer){.context = SSL_CTX_new(TLS_client_method()), .socket = dial(t, world)};
+    *out = (Peer){.context = SSL_CTX_new(TLS_client_method()), .socket = dial(t, world->port)};
     SSL_CTX_set_max_proto_version(out->context, version_max);
     if (ciphers != NULL) check(t, SSL_CTX_set_cipher_list(out->context, ciphers) == 1);
     out->ssl = SSL_new(out->context);
@@ -521,9 +491,9 @@ TEST(plain_requests_garbage_and_half_handshakes_end_clearly_and_soon) {
     world_serve(t, &world, short_times);
     static const char *const methods[] = {"GET", "POST", "DELETE", "OPTIONS", "PRI"};
     for (size_t i = 0; i < COUNT(methods); i++) {
-        AUTO(socket_close) Socket socket = dial(t, &world);
+        AUTO(socket_close) Socket socket = dial(t, world.port);
         say(t, socket, text_format(t->arena, "%s / HTTP/1.1\r\nHost: h\r\n\r\n", methods[i]));
-        Text heard = hear(t, socket);
+        Text heard = hear(t, socket, TEXT(""));
         check(t, has(heard, TEXT("HTTP/1.1 400 ")) && has(heard, TEXT("https")));
     }
     // Garbage, a record that promises more than it brings, and nothing at all.
@@ -531,10 +501,10 @@ TEST(plain_requests_garbage_and_half_handshakes_end_clearly_and_soon) {
         TEXT("\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09"), TEXT("\x16\x03\x01\xff\xff\x01"),
         TEXT("\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00"), TEXT("\x17\x03\x03\x00\x01x"), TEXT("")};
     for (size_t i = 0; i < COUNT(garbage); i++) {
-        AUTO(socket_close) Socket socket = dial(t, &world);
+        AUTO(socket_close) Socket socket = dial(t, world.port);
         int64_t begin_ns = clock_system()->monotonic_ns(clock_system());
         if (garbage[i].len > 0) say(t, socket, garbage[i]);
-        Text heard = hear(t, socket);
+        Text heard = hear(t, socket, TEXT(""));
         check(t, heard.len < 64);  // an alert at most
         check(t, clock_system()->monotonic_ns(clock_system()) - begin_ns < 2500 * INT64_C(1000000));
     }
@@ -632,7 +602,8 @@ static void long_times(HttpLimits *limits) {
 }
 
 // Until the server has taken them in and, where it has something to say, has said it.
-static void wait_for(Test *t, World *world, const Socket *strangers, size_t count, bool answered) {
+static void wait_for_strangers(Test *t, World *world, const Socket *strangers, size_t count,
+                               bool answered) {
     for (int i = 0; i < 500 && http_server_stats(world->server).strangers < (int64_t)count; i++)
         clock_system()->sleep_ms(clock_system(), 10);
     check_i64(t, (int64_t)count, http_server_stats(world->server).strangers);
@@ -649,13 +620,13 @@ static int64_t held_by_each(Test *t, World *world, Text said, bool answered) {
     for (size_t i = 0; i < STRANGERS; i++) {
         // The first ones use what earlier ones have left in the heap.
         if (i == WARM) {
-            wait_for(t, world, strangers, i, answered);
+            wait_for_strangers(t, world, strangers, i, answered);
             before = process_memory_resident();
         }
-        strangers[i] = dial(t, world);
+        strangers[i] = dial(t, world->port);
         if (said.len > 0) say(t, strangers[i], said);
     }
-    wait_for(t, world, strangers, STRANGERS, answered);
+    wait_for_strangers(t, world, strangers, STRANGERS, answered);
     int64_t each = (process_memory_resident() - before) / (STRANGERS - WARM);
     for (size_t i = 0; i < STRANGERS; i++) socket_close(&strangers[i]);
     return each;

@@ -6,6 +6,7 @@
 #include "base/test.h"
 #include "net/http_client.h"
 #include "net/http_connection.h"
+#include "net/test_peer.h"
 #include "net/websocket.h"
 #include "os/disk.h"
 #include "os/thread.h"
@@ -263,53 +264,10 @@ static void world_close(World *world) {
     mutex_end(&world->lock);
 }
 
-static Socket dial(Test *t, const World *world) {
-    Socket socket = SOCKET_NONE;
-    check_ok(t, socket_connect(TEXT("127.0.0.1"), world->port, 2000, &socket, t->err));
-    return socket;
-}
-
-static void say(Test *t, Socket socket, Text text) {
-    while (text.len > 0) {
-        SocketPart part = {text.at, text.len};
-        size_t count = 0;
-        SocketResult result = socket_write(socket, &part, 1, &count, t->err);
-        if (result == SOCKET_CLOSED) return;
-        check(t, result != SOCKET_FAILED);
-        if (result == SOCKET_AGAIN) check_ok(t, socket_wait(socket, true, 3000, t->err));
-        text = text_slice(text, count, text.len);
-    }
-}
-
 static void say_frames(Test *t, Socket socket, Text frames) {
     AUTO(builder_free) Builder out = {0};
     for (Text word; text_cut(&frames, ' ', &word);) add_frame(t, word, &out);
     say(t, socket, builder_text(&out));
-}
-
-// Until `needle` came or the other side ended.
-static Text hear(Test *t, Socket socket, Text needle) {
-    AUTO(builder_free) Builder heard = {0};
-    for (;;) {
-        char piece[4096];
-        size_t count = 0;
-        SocketResult result = socket_read(socket, piece, sizeof piece, &count, t->err);
-        if (result == SOCKET_AGAIN && socket_wait(socket, false, 3000, t->err)) continue;
-        if (result != SOCKET_DONE) break;
-        builder_add_bytes(&heard, piece, count);
-        if (needle.len > 0 && text_find(builder_text(&heard), needle) >= 0) break;
-    }
-    return text_copy(builder_text(&heard), t->arena);
-}
-
-static bool has(Text text, Text needle) {
-    return text_find(text, needle) >= 0;
-}
-
-static bool wait_for(_Atomic int *number, int want) {
-    for (int i = 0; i < 300 && atomic_load(number) < want; i++)
-        clock_system()->sleep_ms(clock_system(), 10);
-    return atomic_load(number) >= want;
 }
 
 #define UPGRADE                                                                                  \
@@ -317,7 +275,7 @@ static bool wait_for(_Atomic int *number, int want) {
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 
 static Socket upgraded(Test *t, const World *world) {
-    Socket socket = dial(t, world);
+    Socket socket = dial(t, world->port);
     say(t, socket, TEXT(UPGRADE));
     check(t, has(hear(t, socket, TEXT("\r\n\r\n")), TEXT("HTTP/1.1 101 ")));
     return socket;
@@ -353,14 +311,14 @@ TEST(the_handshake_of_the_rfc_and_what_is_wrong_with_others) {
     World world;
     world_open(t, &world, websocket_limits_default());
     for (size_t i = 0; i < COUNT(rows); i++) {
-        AUTO(socket_close) Socket socket = dial(t, &world);
+        AUTO(socket_close) Socket socket = dial(t, world.port);
         say(t, socket, rows[i].in);
         Text heard = hear(t, socket, rows[i].word);
         check(t, has(heard, text_format(t->arena, "HTTP/1.1 %.*s ", TEXT_ARG(rows[i].status))));
         check(t, has(heard, rows[i].word));
     }
     // The example of RFC 6455 1.3; a frame that came with the request counts too.
-    AUTO(socket_close) Socket socket = dial(t, &world);
+    AUTO(socket_close) Socket socket = dial(t, world.port);
     AUTO(builder_free) Builder all = {0};
     builder_add(&all, TEXT(UPGRADE));
     add_frame(t, TEXT("text:early"), &all);
@@ -553,7 +511,7 @@ TEST(what_a_connection_becomes_while_the_server_stops_ends_too) {
     for (size_t i = 0; i < COUNT(rows); i++) {
         World world;
         world_open(t, &world, websocket_limits_default());
-        AUTO(socket_close) Socket socket = dial(t, &world);
+        AUTO(socket_close) Socket socket = dial(t, world.port);
         say(t, socket, rows[i].first);
         clock_system()->sleep_ms(clock_system(), 100);
         Thread *thread = NULL;
