@@ -53,6 +53,13 @@ bool has(Text text, Text needle) {
     return text_find(text, needle) >= 0;
 }
 
+size_t count_of(Text text, Text needle) {
+    size_t count = 0;
+    for (ptrdiff_t at; (at = text_find(text, needle)) >= 0; count++)
+        text = text_slice(text, (size_t)at + needle.len, text.len);
+    return count;
+}
+
 bool wait_for(_Atomic int *number, int want) {
     Clock *clock = clock_system();
     for (int left_ms = PATIENCE_MS; left_ms > 0 && atomic_load(number) < want; left_ms -= 10)

@@ -19,6 +19,7 @@ bool say_all(Socket socket, Text text);
 Text hear(Test *t, Socket socket, Text needle);
 
 bool has(Text text, Text needle);
+size_t count_of(Text text, Text needle);
 
 // Whether a number reaches `want` within three seconds.
 bool wait_for(_Atomic int *number, int want);
