@@ -10,7 +10,6 @@ service that the suite is about.
 
 import argparse
 import collections
-import http.client
 import itertools
 import os
 import pathlib
@@ -19,9 +18,9 @@ import re
 import shutil
 import sys
 
+from beside import Client, both, difference, fill
 from differential_data import BASE_MS, STALE
-from differential_test import Client, Prometheus, difference
-from traceo import ROOT, Server, Tap, series, write
+from traceo import ROOT, Tap, series
 
 VARIABLES = {
     "range": ["1s", "15s", "1m", "5m", "15m", "1h"],
@@ -98,16 +97,13 @@ def demo():
                 yield whole, lambda i: float((1 << 22) + i * 16)
 
 
-def fill(ports):
+def samples():
+    """All of it as one body of remote write."""
     body = b""
     for labels, value in demo():
         values = ((i, value(i)) for i in range(MINUTES * 60_000 // INTERVAL_MS))
         body += series(labels, [(BASE_MS + i * INTERVAL_MS + 137, v) for i, v in values if v is not None])
-    for port in ports:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        status, answer = write(connection, body)
-        if status not in (200, 204):
-            raise RuntimeError(f"port {port} refused samples: {status} {answer[:300]!r}")
+    return body
 
 
 END = BASE_MS // 1000 + MINUTES * 60 - 30
@@ -143,11 +139,8 @@ def main():
     if not data.exists() or not shutil.which("prometheus"):
         tap.skip("the compliance suite beside a real prometheus", f"{data} or prometheus is not there")
         return tap.end()
-    server, prometheus = Server("--retention", "0"), None
-    try:
-        server.start()
-        prometheus = Prometheus()
-        fill([server.port, prometheus.port])
+    with both() as (server, prometheus):
+        fill([server, prometheus], [samples()])
         mine, theirs = Client(server.port), Client(prometheus.port)
         wrong, counts, asked = [], collections.Counter(), 0
         for template, fails in templates(data):
@@ -161,10 +154,6 @@ def main():
         print(f"# {asked} queries: {dict(counts)}")
         tap.check(asked > 500 or options.only, "the suite was read", f"{asked} queries")
         tap.check(not wrong, f"{asked} queries of the compliance suite are answered alike", f"{len(wrong)} are not\n" + "\n".join(wrong[:20]))
-    finally:
-        if prometheus:
-            prometheus.close()
-        server.close()
     return tap.end()
 
 

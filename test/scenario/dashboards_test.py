@@ -22,9 +22,9 @@ import sys
 import urllib.parse
 import zlib
 
+from beside import Client, both, difference, fill
 from differential_data import BASE_MS
-from differential_test import Client, Prometheus, difference
-from traceo import ROOT, Server, Tap, series, write
+from traceo import ROOT, Tap, series
 
 MINUTES, INTERVAL_MS = 30, 30_000
 WORLDS = ("w1", "w2", "w3")  # all labels of a series differ together, so that what is matched on any label meets its like
@@ -126,14 +126,9 @@ def samples(labels):
         yield BASE_MS + i * INTERVAL_MS + phase, float(value)
 
 
-def fill(targets, label_sets):
+def bodies(label_sets):
     for at in range(0, len(label_sets), 1000):
-        body = b"".join(series(labels, samples(labels)) for labels in label_sets[at:at + 1000])
-        for port in targets:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-            status, answer = write(connection, body)
-            if status not in (200, 204):
-                raise RuntimeError(f"port {port} refused samples: {status} {answer[:300]!r}")
+        yield b"".join(series(labels, samples(labels)) for labels in label_sets[at:at + 1000])
 
 
 # ---- Asking ---------------------------------------------------------------------------------------
@@ -199,7 +194,7 @@ def run(tap, rows, server, prometheus, options):
     tap.check(not unparsed, f"{len(rows)} expressions ({len(trees)} different) parse", "\n".join(unparsed[:20]))
     for line in wrong_themselves:
         print("# prometheus refuses it as well: " + line.replace("\n", "\n# "))
-    fill([server.port] + ([prometheus.port] if prometheus else []), list(label_sets.values()))
+    fill([server, prometheus], bodies(list(label_sets.values())))
     mine, theirs = Client(server.port), Client(prometheus.port) if prometheus else None
     wrong, known, seen = [], collections.Counter(), set()
     for row in rows:
@@ -231,16 +226,8 @@ def main():
         tap.skip("expressions of dashboards", f"{data} or zstd is not there")
         return tap.end()
     rows = [row for row in expressions(data) if not options.only or options.only in row["expr"]]
-    server, prometheus = Server("--retention", "0"), None
-    try:
-        server.start()
-        if shutil.which("prometheus"):
-            prometheus = Prometheus()
+    with both() as (server, prometheus):
         run(tap, rows, server, prometheus, options)
-    finally:
-        if prometheus:
-            prometheus.close()
-        server.close()
     return tap.end()
 
 
