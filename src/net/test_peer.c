@@ -61,8 +61,8 @@ size_t count_of(Text text, Text needle) {
 }
 
 bool wait_for(_Atomic int *number, int want) {
+    enum { LONG_MS = 5000 };
     Clock *clock = clock_system();
-    for (int left_ms = PATIENCE_MS; left_ms > 0 && atomic_load(number) < want; left_ms -= 10)
-        clock->sleep_ms(clock, 10);
+    for (int ms = 0; ms < LONG_MS && atomic_load(number) < want; ms++) clock->sleep_ms(clock, 1);
     return atomic_load(number) >= want;
 }

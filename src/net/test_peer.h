@@ -21,5 +21,5 @@ Text hear(Test *t, Socket socket, Text needle);
 bool has(Text text, Text needle);
 size_t count_of(Text text, Text needle);
 
-// Whether a number reaches `want` within three seconds.
+// Whether a number reaches `want` within five seconds.
 bool wait_for(_Atomic int *number, int want);

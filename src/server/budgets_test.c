@@ -56,16 +56,6 @@ TEST(a_tenant_pays_for_what_it_used_before_it_goes_on) {
 
 // ---- Through the server ----
 
-static void write_many(Test *t, const TestServer *world, Text key) {
-    WriteBody body = {0};
-    for (int i = 0; i < 300; i++) {
-        for (int at = 0; at < 10; at++)
-            test_row(t, &body, TEXT("many"), TEXT("number"), text_format(t->arena, "%d", i),
-                     T0_MS + at * 15000, i);
-    }
-    test_write(t, world, key, TEXT_NONE, &body);
-}
-
 #define ASK "/api/v1/query?time=1760000135&query="
 
 static void check_refused(Test *t, HttpClientAnswer answer, int status, const char *words) {
@@ -77,7 +67,7 @@ static void check_refused(Test *t, HttpClientAnswer answer, int status, const ch
 TEST(a_limit_that_is_passed_is_named) {
     TestServer world;
     test_server_begin(t, &world, (TestServerOptions){.durability = LOG_MEMORY});
-    write_many(t, &world, TEXT_NONE);
+    test_write_many(t, &world, TEXT_NONE, 300, 10);
     check_ok(t, store_flush(world.store, t->err));
     check_status(t, 200, test_get(t, &world, ASK "sum(many)"));
     server_set_query(world.server, (ServerQuerySettings){.bytes_max = 1});
@@ -107,8 +97,8 @@ TEST(a_tenant_that_used_up_its_minute_waits_and_others_do_not) {
     Permissions both = PERMISSION_READ_METRICS | PERMISSION_WRITE_METRICS;
     Text acme = test_server_key(t, &world, TEXT("acme"), both),
          globex = test_server_key(t, &world, TEXT("globex"), both);
-    write_many(t, &world, acme);
-    write_many(t, &world, globex);
+    test_write_many(t, &world, acme, 300, 10);
+    test_write_many(t, &world, globex, 300, 10);
     Text target = TEXT(ASK "sum(count_over_time(many[10m]))");
     check_status(t, 200, test_as(t, &world, TEXT("GET"), target, acme, TEXT_NONE));
     HttpClientAnswer second = test_as(t, &world, TEXT("GET"), target, acme, TEXT_NONE);
@@ -187,7 +177,7 @@ TEST(whatever_reads_samples_counts_as_a_query_does) {
 TEST(lists_of_series_take_their_time) {
     TestServer world;
     test_server_begin(t, &world, (TestServerOptions){.durability = LOG_MEMORY});
-    write_many(t, &world, TEXT_NONE);
+    test_write_many(t, &world, TEXT_NONE, 300, 10);
     static const char *const lists[] = {"/api/v1/series?match[]=many", "/api/v1/labels",
                                         "/api/v1/label/number/values"};
     for (size_t i = 0; i < COUNT(lists); i++) {
@@ -225,7 +215,7 @@ TEST(a_slow_query_is_logged_with_its_plan_and_no_line_is_forged) {
     TestServer world;
     test_server_begin(t, &world,
                       (TestServerOptions){.durability = LOG_MEMORY, .query = {.slow_ms = 60000}});
-    write_many(t, &world, TEXT_NONE);
+    test_write_many(t, &world, TEXT_NONE, 300, 10);
     Lines lines = {0};
     mutex_begin(&lines.lock, LOCK_FAULT_PLAN);
     log_set_sink((LogSink){.write = take_line, .context = &lines, .level = LOG_DEBUG});

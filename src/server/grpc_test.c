@@ -5,7 +5,7 @@
 
 #include "codec/protobuf.h"
 #include "net/grpc.h"
-#include "os/socket.h"
+#include "net/test_peer.h"
 #include "server/request.h"
 #include "server/test_server.h"
 
@@ -43,17 +43,6 @@ static void add_field(Builder *block, Text name, Text value) {
     builder_add(block, name);
     builder_add_char(block, (char)value.len);
     builder_add(block, value);
-}
-
-static void send_all(Test *t, Socket socket, Text bytes) {
-    while (bytes.len > 0) {
-        SocketPart part = {bytes.at, bytes.len};
-        size_t count = 0;
-        SocketResult result = socket_write(socket, &part, 1, &count, t->err);
-        check(t, result == SOCKET_DONE || result == SOCKET_AGAIN);
-        bytes = text_slice(bytes, count, bytes.len);
-        if (result == SOCKET_AGAIN) check_ok(t, socket_wait(socket, true, 5000, t->err));
-    }
 }
 
 static void read_block(Test *t, nghttp2_hd_inflater *inflater, Text block, Builder *out) {
@@ -145,7 +134,7 @@ static Outcome call(Test *t, const TestServer *world, Text path, Text key, Text 
     add_frame(&out, FRAME_HEADERS, END_HEADERS, 1, builder_text(&block));
     // A whole frame is only the first of many that need not come.
     add_frame(&out, FRAME_DATA, body.len == FRAME_BYTES_MAX ? 0 : END_STREAM, 1, body);
-    send_all(t, socket, builder_text(&out));
+    say(t, socket, builder_text(&out));
     Outcome outcome = outcome_read(t, socket);
     socket_close(&socket);
     check_text(t, TEXT("200"), header_of(outcome.headers, TEXT(":status")));

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "base/limits.h"
+#include "net/test_peer.h"
 #include "server/server.h"
 #include "server/test_server.h"
 
@@ -58,24 +59,6 @@ static void send_datagram(Test *t, uint16_t port, const char *text) {
     socket_close(&socket);
 }
 
-static Socket connect_graphite(Test *t, World *world) {
-    Socket made = SOCKET_NONE;
-    check_ok(t, socket_connect(TEXT("127.0.0.1"), listener_graphite_port(world->listener), 2000,
-                               &made, t->err));
-    return made;
-}
-
-static void write_all(Test *t, Socket socket, Text text) {
-    while (text.len > 0) {
-        size_t count;
-        SocketPart part = {text.at, text.len};
-        SocketResult result = socket_write(socket, &part, 1, &count, t->err);
-        check(t, result == SOCKET_DONE || result == SOCKET_AGAIN);
-        if (result == SOCKET_AGAIN) check_ok(t, socket_wait(socket, true, 2000, t->err));
-        text = text_slice(text, count, text.len);
-    }
-}
-
 // Asks until the answer holds `wanted`, for five seconds.
 static void check_soon(Test *t, World *world, const char *target, const char *wanted) {
     HttpClientAnswer answer = {0};
@@ -90,15 +73,15 @@ static void check_soon(Test *t, World *world, const char *target, const char *wa
 TEST(lines_of_graphite_come_over_tcp_and_udp) {
     World *world = arena_push(t->arena, World);
     begin(t, world, 60000);
-    Socket one = connect_graphite(t, world);
+    Socket one = dial(t, listener_graphite_port(world->listener));
     // A line cut anywhere, one that is too long, a bad one, and the last without its end.
-    write_all(t, one, TEXT("a.b;dc=x 1.5 17600"));
+    say(t, one, TEXT("a.b;dc=x 1.5 17600"));
     char *large = arena_push_raw(t->arena, 20000, 1);
     memset(large, 'x', 20000);
     clock_system()->sleep_ms(clock_system(), 20);
-    write_all(t, one, TEXT("00020\n"));
-    write_all(t, one, (Text){large, 20000});
-    write_all(t, one, TEXT(" 1 1760000020\nbad\nlast 7 1760000020"));
+    say(t, one, TEXT("00020\n"));
+    say(t, one, (Text){large, 20000});
+    say(t, one, TEXT(" 1 1760000020\nbad\nlast 7 1760000020"));
     socket_close(&one);
     send_datagram(t, listener_graphite_port(world->listener),
                   "udp 1 1760000020\nudp2 2 1760000020");
@@ -159,9 +142,9 @@ TEST(idle_connections_are_not_in_the_way) {
     begin(t, world, 60000);
     enum { IDLE = 50 };
     Socket idle[IDLE];
-    for (size_t i = 0; i < IDLE; i++) idle[i] = connect_graphite(t, world);
-    Socket one = connect_graphite(t, world);
-    write_all(t, one, TEXT("busy 1 1760000020\n"));
+    for (size_t i = 0; i < IDLE; i++) idle[i] = dial(t, listener_graphite_port(world->listener));
+    Socket one = dial(t, listener_graphite_port(world->listener));
+    say(t, one, TEXT("busy 1 1760000020\n"));
     check_soon(t, world, "/api/v1/query?query=busy&time=1760000030", "[1760000030,\"1\"]");
     ListenState state;
     listener_state(world->listener, &state);

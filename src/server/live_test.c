@@ -1,5 +1,6 @@
 // Live answers over a real connection: what a page subscribes to, what it gets, and when it ends.
 
+#include "net/test_peer.h"
 #include "net/websocket_frames.h"
 #include "os/clock.h"
 #include "server/test_server.h"
@@ -22,10 +23,7 @@ static void live_say(Test *t, Live *live, Text text) {
     }
     builder_add_bytes(&frame, "\0\0\0\0", 4);  // a mask that changes nothing
     builder_add(&frame, text);
-    SocketPart part = {frame.at, frame.len};
-    size_t count;
-    check(t, socket_write(live->socket, &part, 1, &count, t->err) == SOCKET_DONE);
-    check_i64(t, frame.len, count);
+    say(t, live->socket, builder_text(&frame));
 }
 
 static bool live_more(Test *t, Live *live) {
@@ -62,8 +60,7 @@ static Text live_next(Test *t, Live *live) {
 
 // The status line is what comes back.
 static Text live_begin(Test *t, const TestServer *world, const char *headers, Live *out) {
-    *out = (Live){.socket = SOCKET_NONE};
-    check_ok(t, socket_connect(TEXT("127.0.0.1"), world->port, 2000, &out->socket, t->err));
+    *out = (Live){.socket = dial(t, world->port)};
     Text ask = text_format(t->arena,
                            "GET /api/traceo/v1/live HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nConnection: "
                            "Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: "
@@ -85,10 +82,6 @@ static Text live_begin(Test *t, const TestServer *world, const char *headers, Li
 static void live_end(Live *live) {
     socket_close(&live->socket);
     builder_free(&live->heard);
-}
-
-static bool has(Text text, Text needle) {
-    return text_find(text, needle) >= 0;
 }
 
 TEST(a_subscription_is_answered_at_once_and_again_until_it_ends) {

@@ -7,34 +7,6 @@
 #include "os/thread.h"
 #include "server/test_server.h"
 
-#define T0_MS INT64_C(1760000000000)
-
-// A query that takes its time: two thousand series over eleven thousand steps, ten times.
-#define SUM "sum(last_over_time(many[4h]))"
-#define HEAVY                                                                                   \
-    "/api/v1/query_range?start=1760000000&end=1760011000&step=1&query=" SUM "%2B" SUM "%2B" SUM \
-    "%2B" SUM "%2B" SUM "%2B" SUM "%2B" SUM "%2B" SUM "%2B" SUM "%2B" SUM
-enum { SERIES = 2000 };
-
-static void write_many(Test *t, const TestServer *world) {
-    WriteBody body = {0};
-    for (int i = 0; i < SERIES; i++) {
-        test_row(t, &body, TEXT("many"), TEXT("number"), text_format(t->arena, "%d", i), T0_MS, i);
-    }
-    test_write(t, world, TEXT_NONE, TEXT_NONE, &body);
-}
-
-// A request on a socket of its own, sent but not waited for.
-static Socket send_only(Test *t, const TestServer *world, const char *target) {
-    Socket socket = SOCKET_NONE;
-    check_ok(t, socket_connect(TEXT("127.0.0.1"), world->port, 5000, &socket, t->err));
-    Text text = text_format(t->arena, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", target);
-    SocketPart part = {text.at, text.len};
-    size_t sent = 0;
-    check(t, socket_write(socket, &part, 1, &sent, t->err) == SOCKET_DONE && sent == text.len);
-    return socket;
-}
-
 // The status of an answer that is waited for; 0 when the connection was closed or nothing came.
 static int read_status(Test *t, Socket socket, int64_t timeout_ms) {
     char head[12];
@@ -183,9 +155,10 @@ TEST(a_query_ends_when_its_client_leaves) {
     TestServer world;
     test_server_begin(
         t, &world, (TestServerOptions){.durability = LOG_MEMORY, .query = {.timeout_ms = 600000}});
-    write_many(t, &world);
+    test_write_many(t, &world, TEXT_NONE, TEST_SLOW_SERIES, 1);
     Socket sockets[2];
-    for (size_t i = 0; i < COUNT(sockets); i++) sockets[i] = send_only(t, &world, HEAVY);
+    for (size_t i = 0; i < COUNT(sockets); i++)
+        sockets[i] = test_begin_get(t, &world, TEST_SLOW, TEXT_NONE);
     wait_for_metric(t, &world, "traceo_queries_total", 2);
     check_status(t, 200, test_get(t, &world, "/-/healthy"));
     for (size_t i = 0; i < COUNT(sockets); i++) socket_close(&sockets[i]);
@@ -199,14 +172,14 @@ TEST(a_query_that_takes_too_long_is_stopped_and_says_so) {
     TestServer world;
     test_server_begin(t, &world,
                       (TestServerOptions){.durability = LOG_MEMORY, .query = {.timeout_ms = 20}});
-    write_many(t, &world);
-    HttpClientAnswer answer = test_get(t, &world, HEAVY);
+    test_write_many(t, &world, TEXT_NONE, TEST_SLOW_SERIES, 1);
+    HttpClientAnswer answer = test_get(t, &world, TEST_SLOW);
     check_status(t, 503, answer);
     check(t,
           text_starts_with(answer.body, TEXT("{\"status\":\"error\",\"errorType\":\"timeout\"")));
     // The client may ask for less than the server allows, never for more.
     server_set_query(world.server, (ServerQuerySettings){.timeout_ms = 600000});
-    check_status(t, 503, test_get(t, &world, HEAVY "&timeout=20ms"));
+    check_status(t, 503, test_get(t, &world, TEST_SLOW "&timeout=20ms"));
     test_server_end(t, &world);
 }
 
@@ -214,9 +187,9 @@ TEST(a_house_full_of_queries_refuses_more_and_still_shows_itself) {
     enum { MANY = 300, MAY_WAIT = 128 };
     TestServer world;
     test_server_begin(t, &world, (TestServerOptions){.durability = LOG_MEMORY});
-    write_many(t, &world);
+    test_write_many(t, &world, TEXT_NONE, TEST_SLOW_SERIES, 1);
     Socket *sockets = arena_push_array(t->arena, Socket, MANY);
-    for (size_t i = 0; i < MANY; i++) sockets[i] = send_only(t, &world, HEAVY);
+    for (size_t i = 0; i < MANY; i++) sockets[i] = test_begin_get(t, &world, TEST_SLOW, TEXT_NONE);
     // Two run and 128 wait, as they are all of one tenant; the last ones were refused at once.
     size_t refused = 0;
     for (size_t i = 0; i < MANY; i++) {
@@ -240,8 +213,8 @@ TEST(a_stop_ends_what_runs_and_answers_it) {
     TestServer world;
     test_server_begin(
         t, &world, (TestServerOptions){.durability = LOG_MEMORY, .query = {.timeout_ms = 600000}});
-    write_many(t, &world);
-    Socket running = send_only(t, &world, HEAVY);
+    test_write_many(t, &world, TEXT_NONE, TEST_SLOW_SERIES, 1);
+    Socket running = test_begin_get(t, &world, TEST_SLOW, TEXT_NONE);
     wait_for_metric(t, &world, "traceo_queries_total", 1);
     Clock *clock = clock_system();
     int64_t began_ns = clock->monotonic_ns(clock);

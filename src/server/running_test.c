@@ -5,13 +5,6 @@
 #include "codec/json.h"
 #include "server/test_server.h"
 
-// A query that takes its time: two thousand series over eleven thousand steps, ten times.
-#define SUM "sum(last_over_time(many[4h]))"
-#define HEAVY                                                                                   \
-    "/api/v1/query_range?start=1760000000&end=1760011000&step=1&query=" SUM "%2B" SUM "%2B" SUM \
-    "%2B" SUM "%2B" SUM "%2B" SUM "%2B" SUM "%2B" SUM "%2B" SUM "%2B" SUM
-enum { SERIES = 2000 };
-
 // With keys, as queries are then told apart by tenant.
 typedef struct World {
     TestServer server;
@@ -19,12 +12,8 @@ typedef struct World {
 } World;
 
 static void write_many(Test *t, World *world, Text tenant) {
-    WriteBody body = {0};
-    for (int i = 0; i < SERIES; i++) {
-        test_row(t, &body, TEXT("many"), TEXT("number"), text_format(t->arena, "%d", i), T0_MS, i);
-    }
     Text key = test_server_key(t, &world->server, tenant, PERMISSION_WRITE_METRICS);
-    test_write(t, &world->server, key, TEXT_NONE, &body);
+    test_write_many(t, &world->server, key, TEST_SLOW_SERIES, 1);
 }
 
 static void begin(Test *t, World *world) {
@@ -38,20 +27,6 @@ static void begin(Test *t, World *world) {
     world->globex = test_server_key(t, &world->server, TEXT("globex"), PERMISSION_READ_METRICS);
     world->admin = test_server_key(t, &world->server, TEXT("acme"), PERMISSION_ALL);
     world->writer = test_server_key(t, &world->server, TEXT("acme"), PERMISSION_WRITE_METRICS);
-}
-
-// A request on a socket of its own, sent but not waited for.
-static Socket send_only(Test *t, const World *world, Text key) {
-    Socket socket = SOCKET_NONE;
-    check_ok(t, socket_connect(TEXT("127.0.0.1"), world->server.port, 5000, &socket, t->err));
-    Text text = text_format(t->arena,
-                            "GET %s HTTP/1.1\r\nHost: localhost\r\nUser-Agent: slow/1\r\n"
-                            "Authorization: Bearer %.*s\r\n\r\n",
-                            HEAVY, TEXT_ARG(key));
-    SocketPart part = {text.at, text.len};
-    size_t sent = 0;
-    check(t, socket_write(socket, &part, 1, &sent, t->err) == SOCKET_DONE && sent == text.len);
-    return socket;
 }
 
 static Text read_answer(Test *t, Socket socket) {
@@ -122,7 +97,8 @@ static Text path_of(Test *t, Text id) {
 TEST(a_tenant_sees_its_own_queries_and_an_administrator_all) {
     World world;
     begin(t, &world);
-    Socket sockets[] = {send_only(t, &world, world.acme), send_only(t, &world, world.globex)};
+    Socket sockets[] = {test_begin_get(t, &world.server, TEST_SLOW, world.acme),
+                        test_begin_get(t, &world.server, TEST_SLOW, world.globex)};
     wait_for_list(t, &world, world.admin, 2, 0);
     const JsonValue *query = wait_for_list(t, &world, world.globex, 1, 0)->first;
     check_text(t, TEXT("globex"), json_get(query, TEXT("tenant"))->text);
@@ -130,7 +106,7 @@ TEST(a_tenant_sees_its_own_queries_and_an_administrator_all) {
     check_text(t, TEXT("slow/1"), json_get(query, TEXT("agent"))->text);
     check_text(t, text_slice(world.globex, 7, 23), json_get(query, TEXT("key"))->text);
     check(t, text_starts_with(json_get(query, TEXT("peer"))->text, TEXT("127.0.0.1:")));
-    check(t, text_starts_with(json_get(query, TEXT("query"))->text, TEXT(SUM)));
+    check(t, text_starts_with(json_get(query, TEXT("query"))->text, TEXT(TEST_SLOW_SUM)));
     check_status(t, 403, ask(t, &world, "GET", TEXT("/api/traceo/v1/queries"), world.writer));
     check_status(t, 401, ask(t, &world, "GET", TEXT("/api/traceo/v1/queries"), TEXT_NONE));
     // It is seen how far it came.
@@ -151,7 +127,8 @@ TEST(who_is_ended_is_told_so_whether_it_ran_or_waited) {
     begin(t, &world);
     size_t cores = (size_t)thread_core_count();
     Socket *sockets = arena_push_array(t->arena, Socket, cores + 1);
-    for (size_t i = 0; i <= cores; i++) sockets[i] = send_only(t, &world, world.acme);
+    for (size_t i = 0; i <= cores; i++)
+        sockets[i] = test_begin_get(t, &world.server, TEST_SLOW, world.acme);
     const JsonValue *queries = wait_for_list(t, &world, world.acme, cores, 1);
     Text running = id_of(queries, "running"), queued = id_of(queries, "queued");
     // Not by another tenant, who is not even told that it is there.
@@ -194,7 +171,7 @@ TEST(a_client_that_leaves_gives_its_place_in_the_queue_to_others) {
     size_t cores = (size_t)thread_core_count();
     Socket *sockets = arena_push_array(t->arena, Socket, cores + 10);
     for (size_t i = 0; i < cores + 10; i++) {
-        sockets[i] = send_only(t, &world, world.acme);
+        sockets[i] = test_begin_get(t, &world.server, TEST_SLOW, world.acme);
         if (i + 1 == cores) wait_for_list(t, &world, world.acme, cores, 0);
     }
     wait_for_list(t, &world, world.acme, cores, 10);

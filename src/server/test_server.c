@@ -2,6 +2,7 @@
 
 #include "server/test_server.h"
 
+#include "net/test_peer.h"
 #include "os/process.h"
 #include "os/random.h"
 
@@ -211,6 +212,26 @@ void test_row(Test *t, WriteBody *body, Text name, Text label, Text value, int64
     Labels made;
     check_ok(t, labels_make(labels, label.len > 0 ? 2 : 1, t->arena, &made, t->err));
     write_body_add(body, made, time_ms, number);
+}
+
+void test_write_many(Test *t, const TestServer *world, Text key, int count, int points) {
+    WriteBody body = {0};
+    for (int i = 0; i < count; i++) {
+        for (int at = 0; at < points; at++)
+            test_row(t, &body, TEXT("many"), TEXT("number"), text_format(t->arena, "%d", i),
+                     T0_MS + at * 15000, i);
+    }
+    test_write(t, world, key, TEXT_NONE, &body);
+}
+
+Socket test_begin_get(Test *t, const TestServer *world, const char *target, Text key) {
+    AUTO(builder_free) Builder head = {0};
+    builder_addf(&head, "GET %s HTTP/1.1\r\nHost: localhost\r\nUser-Agent: slow/1\r\n", target);
+    if (key.len > 0) builder_addf(&head, "Authorization: Bearer %.*s\r\n", TEXT_ARG(key));
+    builder_add(&head, TEXT("\r\n"));
+    Socket socket = dial(t, world->port);
+    say(t, socket, builder_text(&head));
+    return socket;
 }
 
 Text test_header(HttpClientAnswer answer, Text name) {

@@ -4,6 +4,7 @@
 
 #include "base/test.h"
 #include "net/http_client.h"
+#include "os/socket.h"
 #include "server/server.h"
 
 typedef struct TestServer {
@@ -63,6 +64,20 @@ void test_row(Test *t, WriteBody *body, Text name, Text label, Text value, int64
 
 // A time well in the past, so that answers are the same every day.
 #define T0_MS INT64_C(1760000000000)
+// Series many{number="0"} to many{number="count - 1"}, so many points each, 15 s apart; value: the
+// number.
+void test_write_many(Test *t, const TestServer *world, Text key, int count, int points);
+// A query that takes its time over two thousand series: eleven thousand steps, ten times.
+#define TEST_SLOW_SUM "sum(last_over_time(many[4h]))"
+#define TEST_SLOW                                                                     \
+    "/api/v1/query_range?start=1760000000&end=1760011000&step=1&query=" TEST_SLOW_SUM \
+    "%2B" TEST_SLOW_SUM "%2B" TEST_SLOW_SUM "%2B" TEST_SLOW_SUM "%2B" TEST_SLOW_SUM   \
+    "%2B" TEST_SLOW_SUM "%2B" TEST_SLOW_SUM "%2B" TEST_SLOW_SUM "%2B" TEST_SLOW_SUM   \
+    "%2B" TEST_SLOW_SUM
+enum { TEST_SLOW_SERIES = 2000 };
+// A GET on a socket of its own, sent but not waited for. `key` may be empty.
+Socket test_begin_get(Test *t, const TestServer *world, const char *target, Text key);
+
 // Two series of `up` and one of `jobs_total`, three points each, 15 s apart.
 void test_write_some(Test *t, TestServer *world, Text key, Text tenant);
 // What is answered then: every target with the data of its answer.

@@ -3,10 +3,8 @@
 
 #include "server/worker.h"
 
-#include <stdatomic.h>
-
 #include "base/array.h"
-#include "base/test.h"
+#include "net/test_peer.h"
 
 // A job that notes what became of it, and waits for the gate when it has one.
 typedef struct Job {
@@ -27,11 +25,6 @@ static void run(WorkerJob *base, int64_t waited_ns, bool expired) {
     if (job->order != NULL) atomic_store(&job->place, atomic_fetch_add(job->order, 1) + 1);
     if (expired) atomic_fetch_add(&job->expired, 1);
     atomic_fetch_add(&job->ran, 1);
-}
-
-static void wait_for(_Atomic int *value, int wanted) {
-    Clock *clock = clock_system();
-    for (int i = 0; i < 5000 && atomic_load(value) < wanted; i++) clock->sleep_ms(clock, 1);
 }
 
 static void wait_running(WorkerPool *pool, uint64_t wanted) {
