@@ -417,7 +417,6 @@ static void app_stop(App *app) {
 static bool app_build_and_wait(App *app, Error *err) {
     TRY(address_parse(settings_text(app->settings, SETTING_LISTEN), &app->arena, &app->address,
                       err));
-    TRY(scraping_load(&app->scraping, err));
     TRY(listening_check(&app->listening, app->settings, &app->arena, err));
     TRY(signals_begin(err));
     process_files_raise();
@@ -439,7 +438,7 @@ bool app_run(const AppOptions *options, Error *err) {
     app->started_ms = app->clock->wall_ms(app->clock);
     app->started_ns = app->clock->monotonic_ns(app->clock);
     in_force_begin(&app->in_force, options);
-    scraping_begin(&app->scraping, options->config_path, machine_name(&app->arena), options->build,
+    scraping_begin(&app->scraping, options->scrape, machine_name(&app->arena), options->build,
                    app->clock);
     app->in_force.scraping = &app->scraping;
     log_begin(app);

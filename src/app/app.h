@@ -9,9 +9,12 @@
 
 typedef struct AppOptions {
     const Settings *settings;
-    Text config_path;  // for the start-up lines; empty when there is none
-    // Makes the settings again from file, environment and flags; the arena is the application's.
-    bool (*settings_again)(void *context, Arena *arena, Settings *out, Error *err);
+    ScrapeConfigs *scrape;  // of the same file, checked; NULL: none. The caller's reference
+    Text config_path;       // for the start-up lines; empty when there is none
+    // Makes both again from file, environment and flags; the arena and the reference are the
+    // application's. `*scrape` NULL: there is no file. On failure nothing is left to close.
+    bool (*settings_again)(void *context, Arena *arena, Settings *out, ScrapeConfigs **scrape,
+                           Error *err);
     void *context;
     ServerBuild build;
     UiFiles ui;  // the page; see server/ui.h

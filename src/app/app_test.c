@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "app/in_force.h"
 #include "base/test.h"
 #include "os/call_fault.h"
 #include "os/process.h"
@@ -112,6 +113,72 @@ TEST(a_start_goes_on_where_the_machine_does_not_answer) {
     check(t, starts.calls >= 3 && starts.refused == 0);
 }
 
+// ---- Reload ----
+
+// What settings_again finds: no file at all, so what is in force can only be what was handed on.
+typedef struct Found {
+    const char *level, *job;  // NULL: a fault
+} Found;
+
+static ScrapeConfigs *jobs(Test *t, const char *job) {
+    ScrapeConfigs *configs;
+    Text source = text_format(t->arena,
+                              "scrape_configs: [{job_name: %s, static_configs: [{targets: "
+                              "['127.0.0.1:1']}]}]",
+                              job);
+    check_ok(t,
+             scrape_configs_open_text(disk_real(), source, TEXT("nowhere.yaml"), &configs, t->err));
+    return configs;
+}
+
+static Test *test_now;
+
+static bool find_again(void *context, Arena *arena, Settings *out, ScrapeConfigs **scrape,
+                       Error *err) {
+    const Found *found = context;
+    bool known;
+    settings_begin(out, arena);
+    if (found->level == NULL) return error_set(err, ERROR_BAD_INPUT, "nothing is right");
+    TRY(settings_read_flag(out, TEXT("log.level"), text_from_cstring(found->level), &known, err));
+    *scrape = jobs(test_now, found->job);
+    return true;
+}
+
+static Text in_force_text(Test *t, const InForce *in_force, Scraping *scraping) {
+    AUTO(builder_free) Builder out = {0};
+    builder_add(&out, settings_text(&in_force->settings, SETTING_LOG_LEVEL));
+    scraping_print(scraping, &out);
+    return text_copy(builder_text(&out), t->arena);
+}
+
+TEST(a_reload_puts_in_force_what_was_checked_and_nothing_else) {
+    test_now = t;
+    Settings settings;
+    settings_begin(&settings, t->arena);
+    ScrapeConfigs *first = jobs(t, "first");
+    Found found = {"warn", "second"};
+    AppOptions options = {
+        .settings = &settings, .settings_again = find_again, .context = &found, .scrape = first};
+    InForce in_force;
+    Scraping scraping;
+    in_force_begin(&in_force, &options);
+    scraping_begin(&scraping, first, TEXT("h"), options.build, clock_system());
+    scrape_configs_close(&first);  // what is in force has a reference of its own
+    in_force.scraping = &scraping;
+    Text text = in_force_text(t, &in_force, &scraping);
+    check(t, text_starts_with(text, TEXT("info")) && text_find(text, TEXT("first")) > 0);
+    check_ok(t, in_force_reload(&in_force, t->err));
+    text = in_force_text(t, &in_force, &scraping);
+    check(t, text_starts_with(text, TEXT("warn")) && text_find(text, TEXT("second")) > 0 &&
+                 text_find(text, TEXT("first")) < 0);
+    found = (Found){NULL, "third"};
+    check_error(t, in_force_reload(&in_force, t->err), ERROR_BAD_INPUT);
+    check_text(t, text, in_force_text(t, &in_force, &scraping));
+    scraping_end(&scraping);
+    in_force_end(&in_force);
+}
+
 TEST_MAIN("app", CASE(a_start_without_signals_says_so), CASE(a_start_without_threads_says_so),
           CASE(a_start_without_randomness_says_so), CASE(a_start_without_pollers_or_a_port_says_so),
-          CASE(a_start_goes_on_where_the_machine_does_not_answer))
+          CASE(a_start_goes_on_where_the_machine_does_not_answer),
+          CASE(a_reload_puts_in_force_what_was_checked_and_nothing_else))

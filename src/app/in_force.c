@@ -67,9 +67,14 @@ bool in_force_reload(InForce *in_force, Error *err) {
     const AppOptions *options = in_force->options;
     AUTO(arena_close) Arena *arena = memory_new(Arena);
     Settings fresh;
-    TRY(options->settings_again(options->context, arena, &fresh, err));
+    ScrapeConfigs *scrape = NULL;
+    TRY(options->settings_again(options->context, arena, &fresh, &scrape, err));
     // Both or neither: nothing below can fail.
-    if (in_force->scraping != NULL) TRY(scraping_load(in_force->scraping, err));
+    if (in_force->scraping != NULL) {
+        scraping_apply(in_force->scraping, scrape);
+    } else {
+        scrape_configs_close(&scrape);
+    }
     mutex_take(&in_force->lock);
     keep_fixed(&in_force->settings, &fresh);
     Arena *old = in_force->arena;

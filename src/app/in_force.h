@@ -13,7 +13,7 @@ typedef struct InForce {
     Settings settings;
     Arena *arena;        // of `settings`; NULL while they are those the program began with
     Server *server;      // NULL until it runs
-    Scraping *scraping;  // read again by a reload; NULL: none
+    Scraping *scraping;  // replaced by a reload; NULL: none
 } InForce;
 
 void in_force_begin(InForce *in_force, const AppOptions *options);

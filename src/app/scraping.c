@@ -1,29 +1,26 @@
-// Loading, starting, reloading and showing the scraper.
+// Starting, replacing and showing the scraper.
 
 #include "app/scraping.h"
 
 #include "base/log.h"
 #include "os/random.h"
 
-void scraping_begin(Scraping *scraping, Text config_path, Text host, ServerBuild build,
+void scraping_begin(Scraping *scraping, ScrapeConfigs *configs, Text host, ServerBuild build,
                     Clock *clock) {
-    *scraping =
-        (Scraping){.config_path = config_path, .host = host, .build = build, .clock = clock};
+    *scraping = (Scraping){.host = host, .build = build, .clock = clock};
+    if (configs != NULL) scraping->configs = scrape_configs_ref(configs);
     mutex_begin(&scraping->lock, LOCK_APP_SCRAPE);
 }
 
-bool scraping_load(Scraping *scraping, Error *err) {
-    if (scraping->config_path.len == 0) return true;
-    AUTO(scrape_configs_close) ScrapeConfigs *fresh = NULL;
-    TRY(scrape_configs_open(disk_real(), scraping->config_path, &fresh, err));
+void scraping_apply(Scraping *scraping, ScrapeConfigs *fresh) {
+    if (fresh == NULL) return;
     mutex_take(&scraping->lock);
     ScrapeConfigs *old = scraping->configs;
-    scraping->configs = TAKE(fresh);
+    scraping->configs = fresh;
     Scraper *scraper = atomic_load(&scraping->scraper);
     if (scraper != NULL) scraper_apply(scraper, scraping->configs);
     mutex_give(&scraping->lock);
     scrape_configs_close(&old);
-    return true;
 }
 
 // All targets of a job are one sender: a thousand of them would push all others out of the table.

@@ -43,8 +43,10 @@ static ExitCode code_of(const Error *err) {
 static ExitCode check_file(Call *call, Text path, Error *err) {
     Settings settings;
     AUTO(scrape_configs_close) ScrapeConfigs *scrape = NULL;
+    ConfigFile file;
     settings_begin(&settings, call->arena);
-    if (!config_read(path, &settings, err) || !config_read_scrape(path, &scrape, err))
+    if (!config_file_at(path, call->arena, &file, err) || !config_settings(&file, &settings, err) ||
+        !config_scrape(&file, &scrape, err))
         return code_of(err);
     if (!check_values(call, &settings, scrape, err)) return CODE_PROBLEMS;
     size_t jobs = scrape_configs_count(scrape);
@@ -57,10 +59,11 @@ static ExitCode check_file(Call *call, Text path, Error *err) {
 // What `traceo serve` with the same flags would run with.
 static ExitCode check_effective(Call *call, Error *err) {
     Settings settings;
-    Text path;
+    ConfigFile file;
     AUTO(scrape_configs_close) ScrapeConfigs *scrape = NULL;
-    if (!settings_load(call, call->arena, &settings, err) || !config_path(call, &path, err) ||
-        !config_read_scrape(path, &scrape, err))
+    if (!config_file(call, call->arena, &file, err) ||
+        !settings_load_file(call, &file, call->arena, &settings, err) ||
+        !config_scrape(&file, &scrape, err))
         return code_of(err);
     if (!check_values(call, &settings, scrape, err)) return CODE_PROBLEMS;
     AUTO(builder_free) Builder out = {0};

@@ -210,6 +210,10 @@ def reloads(tap, house):
     house.server.send_signal(signal.SIGHUP)
     said = eventually(lambda: "traceo.yaml:1" in house.said(), 5)
     tap.check(said is not None and timeout() == "45s", "a bad file keeps the old settings", house.said())
+    path.unlink()
+    house.server.send_signal(signal.SIGHUP)
+    said = eventually(lambda: "No such file" in house.said(), 5)
+    tap.check(said is not None and timeout() == "45s", "and so does one that is gone", house.said())
 
 
 def keys(tap, house):
