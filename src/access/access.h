@@ -66,8 +66,8 @@ bool access_allows_host(Access *access, Text host);
 typedef struct AccessRequest {
     // Bearer <key>, Token <key> or <user>:<key>, or Basic with the key as password
     Text authorization;
-    Text api_key;        // X-API-Key; looked at when there is no Authorization
-    Text tenant;         // X-Scope-OrgID
+    Text api_key;  // X-API-Key; looked at when there is no Authorization
+    Text tenant;   // X-Scope-OrgID
 } AccessRequest;
 
 typedef struct Identity {

@@ -2,8 +2,8 @@
 //
 //   must_use      the caller has to look at the result
 //   AUTO(close)   runs close(&variable) at the end of the scope
-//   UNFILLED      a large local that is written before it is read, in a hot path: the build fills locals
-//                 with zeros (-ftrivial-auto-var-init), which here would cost more than the work
+//   UNFILLED      a large local that is written before it is read, in a hot path: the build fills
+//                 locals with zeros (-ftrivial-auto-var-init), which would cost more than the work
 //   TAKE(p)       yields an owned pointer and leaves NULL behind
 //   TRY(call)     returns false when the call did (error.h fills the caller's Error)
 #pragma once

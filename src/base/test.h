@@ -28,7 +28,8 @@ typedef struct TestCase {
     void (*run)(Test *t);
 } TestCase;
 
-// Defined under a sanitizer, which takes memory of its own. gcc says it by macros, clang by features.
+// Defined under a sanitizer, which takes memory of its own. gcc says it by macros, clang by
+// features.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED 1
 #elif defined(__has_feature)

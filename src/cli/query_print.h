@@ -18,8 +18,8 @@ Text query_text_shown(Text text, Arena *arena);
 ExitCode query_list(Call *call, TableFormat format, Error *err);
 ExitCode query_kill(Call *call, Text id, Error *err);
 
-// `data` of /api/traceo/v1/query_explain: a row per node, in text a line of totals below. CORRUPT as
-// above.
+// `data` of /api/traceo/v1/query_explain: a row per node, in text a line of totals below. CORRUPT
+// as above.
 must_use bool query_print_plan(const JsonValue *data, TableFormat format, Arena *arena,
                                Builder *out, Error *err);
 

@@ -7,8 +7,8 @@
 #include "base/assert.h"
 
 enum {
-    MATCH_MIN = 6,   // a copy and the tag of the literal behind it take four bytes
-    COPY_MAX = 64,   // bytes of one copy
+    MATCH_MIN = 6,       // a copy and the tag of the literal behind it take four bytes
+    COPY_MAX = 64,       // bytes of one copy
     ELEMENTS_EXTRA = 32  // length, last literal's tag; matches only ever win
 };
 

@@ -17,8 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         snappy_rows_add(&rows, at, MIN(head, row), at + row);
     snappy_rows_end(&rows);
     Error err = {0};
-    bool done = decompress(COMPRESSION_SNAPPY, text_bytes(builder_text(&packed)), bytes.len, &back,
-                           &err);
+    bool done =
+        decompress(COMPRESSION_SNAPPY, text_bytes(builder_text(&packed)), bytes.len, &back, &err);
     assert(done && bytes_equal(text_bytes(builder_text(&back)), bytes));
     return 0;
 }

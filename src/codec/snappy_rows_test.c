@@ -49,8 +49,8 @@ TEST(rows_that_differ_in_one_label_and_the_value_become_small) {
     check(t, ours / ROWS <= 36);
 }
 
-// Rows made of a few pieces, so that every kind of likeness comes up; lengths from nothing to longer
-// than any element, distances beyond what a copy can say.
+// Rows made of a few pieces, so that every kind of likeness comes up; lengths from nothing to
+// longer than any element, distances beyond what a copy can say.
 TEST(rows_of_any_likeness_come_back) {
     enum { ROUNDS = 400, ROWS_MAX = 40 };
     uint64_t random = t->seed;

@@ -73,8 +73,8 @@ struct Disk {
     bool (*rename)(Disk *disk, Text from, Text to, Error *err);  // replaces `to`
     // A second name for a file that must not be there yet (a hard link); durable with the folder.
     bool (*link)(Disk *disk, Text from, Text to, Error *err);
-    bool (*remove)(Disk *disk, Text path, Error *err);           // a file; missing is NOT_FOUND
-    bool (*remove_folder)(Disk *disk, Text path, Error *err);    // must be empty
+    bool (*remove)(Disk *disk, Text path, Error *err);         // a file; missing is NOT_FOUND
+    bool (*remove_folder)(Disk *disk, Text path, Error *err);  // must be empty
     bool (*exists)(Disk *disk, Text path, bool *out, Error *err);
     bool (*space)(Disk *disk, Text path, DiskSpace *out, Error *err);
 };

@@ -39,8 +39,8 @@ typedef struct ServerQuerySettings {
     // Of all queries of a tenant: memory at a time (0: three quarters of the query budget), and
     // what they may read and how long they may run in a minute (0: no limit).
     int64_t tenant_memory_bytes, tenant_samples, tenant_bytes, tenant_ms;
-    bool stable_only;      // what Prometheus calls experimental is refused
-    bool admin_api;        // /api/v1/admin/tsdb is answered
+    bool stable_only;  // what Prometheus calls experimental is refused
+    bool admin_api;    // /api/v1/admin/tsdb is answered
 } ServerQuerySettings;
 
 // What limits the queries that wait; 0: the defaults of settings.def.
@@ -93,8 +93,8 @@ typedef struct ServerOptions {
     Clock *clock;
     const Address *addresses;
     size_t address_count;
-    int loop_count;    // 0: one per core
-    int worker_count;  // queries that one tenant may run at a time; 0: one per core
+    int loop_count;     // 0: one per core
+    int worker_count;   // queries that one tenant may run at a time; 0: one per core
     int query_threads;  // of one query; 0: one per core
     ServerQueueSettings queue;
     HttpLimits limits;

@@ -165,7 +165,7 @@ Text exposition_content_type(ExpositionFormat format);
 // NULL; custom buckets have no form there).
 void exposition_family_begin(Builder *family, Text name, MetadataType type);
 void exposition_family_metric(Builder *family, Labels labels, double value,
-                                const NativeHistogram *histogram, int64_t time_ms);
+                              const NativeHistogram *histogram, int64_t time_ms);
 void exposition_family_end(const Builder *family, Builder *out);
 // What to answer to an Accept header: OpenMetrics where it is asked for at least as much as text
 // ("q="), else text. Protobuf never: exposition_wants_protobuf.

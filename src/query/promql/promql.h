@@ -41,14 +41,14 @@ void promql_print(const Expr *expr, Builder *out);
 // A name of a label as it stands in a list, in quotes where it needs them; " (a, \"b c\")".
 void promql_print_name(Text name, Builder *out);
 void promql_print_names(Texts names, Builder *out);
-// One node without its operands: "sum by (job)", "rate", "quantile_over_time(0.9, …)", "/ on (job)",
-// "> 5", a selector whole.
+// One node without its operands: "sum by (job)", "rate", "quantile_over_time(0.9, …)",
+// "/ on (job)", "> 5", a selector whole.
 void promql_print_node(const Expr *expr, Builder *out);
 bool expr_equal(const Expr *a, const Expr *b);
 
-// The tree as Prometheus' formatter writes it (/api/v1/format_query): what has at most `width` bytes
-// stands on one line, what has more is split. TOO_LARGE beyond QUERY_SHOWN_BYTES. Parsing it again
-// gives an equal tree, except that durations which were calculated show what they came to.
+// The tree as Prometheus' formatter writes it (/api/v1/format_query): what has at most `width`
+// bytes stands on one line, what has more is split. TOO_LARGE beyond QUERY_SHOWN_BYTES. Parsing it
+// again gives an equal tree, except that durations which were calculated show what they came to.
 enum { PROMQL_PRETTY_WIDTH = 100 };
 must_use bool promql_pretty(const Promql *promql, size_t width, Builder *out, Error *err);
 

@@ -10,8 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static bool format(Text text, Arena *arena, Builder *out) {
     AUTO(promql_close) Promql promql = {0};
     Error err;
-    return promql_parse(text, arena, &promql, NULL, &err) &&
-           promql_pretty(&promql, 20, out, &err);
+    return promql_parse(text, arena, &promql, NULL, &err) && promql_pretty(&promql, 20, out, &err);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -242,7 +242,7 @@ must_use bool series_drop_before(SeriesStore *store, int64_t before_ms, Error *e
 typedef struct SeriesState {
     uint64_t series_active;  // in the youngest head
     uint64_t series_created;
-    uint64_t pairs_active;   // label pairs, there
+    uint64_t pairs_active;    // label pairs, there
     uint64_t chunks_in_head;  // packed strips, and an open tail per series
     uint64_t samples_appended, samples_in_head, exemplars, histograms;
     uint64_t predicted, looked_up;  // how series were recognised

@@ -122,7 +122,8 @@ static void read_all(Run *run, uint32_t series) {
     size_t count = 0;
     for (uint32_t i = 0; i < series; i++) {
         columns.count = 0;
-        if (head_read(run->head, NULL, i, INT64_MIN, INT64_MAX, &columns, &err)) count += columns.count;
+        if (head_read(run->head, NULL, i, INT64_MIN, INT64_MAX, &columns, &err))
+            count += columns.count;
     }
     printf("%-22s %8.1f ns/sample\n", "read from the head",
            (double)(cpu_thread_ns() - begin) / (double)count);
