@@ -41,15 +41,6 @@ static bool write_chunks(Request *request, SeriesStore *store, const ReadRequest
     return true;
 }
 
-static bool answer_read(Request *request, SeriesStore *store, const ReadRequest *read,
-                        ReadAnswer *answer, Error *err) {
-    if (!read->chunks_wanted) return write_samples(request, store, read, answer, err);
-    if (write_chunks(request, store, read, answer, err)) return true;
-    if (!answer->met_histogram || !read->samples) return false;
-    builder_clear(&request->body);
-    return write_samples(request, store, read, answer, err);
-}
-
 bool serve_remote_read(Request *request, Error *err) {
     Server *server = request->server;
     AUTO(paid_read_end) PaidRead paid = {0};
@@ -69,7 +60,9 @@ bool serve_remote_read(Request *request, Error *err) {
     read_request_drop(&read, answer.external);
     count_up(&server->counters.queries, 1);
     request->as_it_is = true;
-    bool done = answer_read(request, tenant == NULL ? NULL : tenant->series, &read, &answer, err);
+    SeriesStore *series = tenant == NULL ? NULL : tenant->series;
+    bool done = read.chunks_wanted ? write_chunks(request, series, &read, &answer, err)
+                                   : write_samples(request, series, &read, &answer, err);
     request->charged = answer.charged;
     request->charged_to = answer.budget;
     paid.samples = answer.samples;

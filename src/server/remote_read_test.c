@@ -1,7 +1,11 @@
 // Remote read over HTTP: both forms of the answer, histograms, and what is refused.
 
+#include <math.h>
+#include <stdlib.h>
+
 #include "codec/crc32c.h"
 #include "codec/protobuf.h"
+#include "ingest/backfill/tsdb_chunk.h"
 #include "model/native_histogram.h"
 #include "server/test_server.h"
 
@@ -177,29 +181,272 @@ TEST(chunks_come_in_frames_of_one_series_each) {
     test_server_end(t, &world);
 }
 
-TEST(a_native_histogram_is_answered_with_samples_or_refused) {
+// ---- Native histograms ----
+
+// What frames hold of one series, decoded by the reader of Prometheus' blocks.
+typedef struct Held {
+    TsdbSamples samples;
+    TsdbHistograms histograms;
+    ARRAY(Bytes) chunks;  // behind their encoding, one byte
+    int64_t last_ms;
+} Held;
+
+static void held_free(Held *held) {
+    array_free(&held->samples);
+    array_free(&held->histograms);
+    array_free(&held->chunks);
+}
+
+static void hold_chunk(Test *t, Bytes wire, Held *out) {
+    Reader reader = reader_begin(wire);
+    ProtobufField field;
+    uint64_t type = 0;
+    int64_t min_ms = 0, max_ms = 0;
+    Bytes data = {0};
+    while (protobuf_next(&reader, &field)) {
+        if (field.number == 1) min_ms = (int64_t)field.value;
+        if (field.number == 2) max_ms = (int64_t)field.value;
+        if (field.number == 3) type = field.value;
+        if (field.number == 4) data = field.bytes;
+    }
+    check(t, min_ms > out->last_ms && max_ms >= min_ms);
+    out->last_ms = max_ms;
+    size_t floats = out->samples.count, histograms = out->histograms.count;
+    check_ok(t, tsdb_chunk_decode((uint8_t)type, data, &out->samples, &out->histograms, t->arena,
+                                  t->err));
+    if (type == TSDB_CHUNK_XOR) {
+        check_i64(t, min_ms, out->samples.at[floats].time_ms);
+        check_i64(t, max_ms, out->samples.at[out->samples.count - 1].time_ms);
+    } else {
+        check_i64(t, min_ms, out->histograms.at[histograms].time_ms);
+        check_i64(t, max_ms, out->histograms.at[out->histograms.count - 1].time_ms);
+        check(t, out->histograms.at[histograms].is_float == (type == TSDB_CHUNK_FLOAT_HISTOGRAM));
+    }
+    uint8_t *whole = arena_push_array(t->arena, uint8_t, data.len + 1);
+    whole[0] = (uint8_t)type;
+    memcpy(whole + 1, data.at, data.len);
+    *array_add(&out->chunks) = (Bytes){whole, data.len + 1};
+}
+
+static void hold(Test *t, HttpClientAnswer answer, Held *out) {
+    out->last_ms = INT64_MIN;
+    check_status(t, 200, answer);
+    Reader reader = reader_begin(text_bytes(answer.body));
+    while (reader_left(&reader) > 0) {
+        uint64_t len = reader_varint(&reader);
+        (void)reader_take(&reader, 4);
+        Reader message = reader_begin(reader_take(&reader, len));
+        ProtobufField field;
+        while (protobuf_next(&message, &field)) {
+            if (field.number != 1) continue;
+            Reader series = reader_begin(field.bytes);
+            while (protobuf_next(&series, &field)) {
+                if (field.number == 2) hold_chunk(t, field.bytes, out);
+            }
+            check(t, !series.failed);
+        }
+        check(t, !message.failed && !reader.failed);
+    }
+}
+
+static void ask_for_chunks(Test *t, const TestServer *world, Text name, Held *out) {
+    Builder body = {0};
+    size_t begun = protobuf_begin(&body, 1);
+    protobuf_add_varint(&body, 2, (uint64_t)T0_MS * 2);
+    add_matcher(&body, 0, LABEL_NAME, name);
+    protobuf_end(&body, begun);
+    protobuf_add_varint(&body, 2, 1);  // chunks and nothing else
+    hold(t, read_request(t, world, &body), out);
+}
+
+static void begin_row(Test *t, WriteBody *rows, Text name) {
+    Label labels[] = {{LABEL_NAME, name}};
+    Labels made;
+    check_ok(t, labels_make(labels, 1, t->arena, &made, t->err));
+    write_body_begin(rows, made);
+}
+
+static void write_histograms(Test *t, const TestServer *world, Text name,
+                             const NativeHistogram *histograms, size_t count) {
+    WriteBody rows = {0};
+    begin_row(t, &rows, name);
+    for (size_t i = 0; i < count; i++) write_body_histogram(&rows, &histograms[i]);
+    write_body_end(&rows);
+    test_write(t, world, TEXT_NONE, TEXT_NONE, &rows);
+}
+
+TEST(chunks_of_histograms_are_those_that_prometheus_wrote) {
+    TestServer world;
+    ManualClock clock;
+    clock_manual(&clock, INT64_C(1795700600000));
+    test_server_begin(t, &world,
+                      (TestServerOptions){.durability = LOG_MEMORY, .store_clock = &clock.clock});
+    for (unsigned i = 0; i < 6; i++) {
+        Text path = text_format(t->arena, "test/corpus/tsdb_chunk/histograms_%u", i);
+        Text name = text_format(t->arena, "h%u", i);
+        Bytes content;
+        Held before = {0}, after = {0};
+        check_ok(t, disk_read_whole(disk_real(), path, MB, t->arena, &content, t->err));
+        check_ok(t, tsdb_chunk_decode(content.at[0], (Bytes){content.at + 1, content.len - 1},
+                                      &before.samples, &before.histograms, t->arena, t->err));
+        write_histograms(t, &world, name, before.histograms.at, before.histograms.count);
+        ask_for_chunks(t, &world, name, &after);
+        check_i64(t, 1, after.chunks.count);
+        check_i64(t, content.len, after.chunks.at[0].len);
+        // The fourth byte says what is known of resets in front of the chunk, which no reader of it
+        // tells.
+        check_same_bytes(t, content.at, after.chunks.at[0].at, 3);
+        check_same_bytes(t, content.at + 4, after.chunks.at[0].at + 4, content.len - 4);
+        held_free(&before);
+        held_free(&after);
+    }
+    test_server_end(t, &world);
+}
+
+// A histogram of a random layout, or with the layout of the one before and not smaller.
+static NativeHistogram random_histogram(Test *t, const NativeHistogram *before, int64_t time_ms) {
+    NativeHistogram made = {.time_ms = time_ms};
+    bool goes_on = before != NULL && lrand48() % 8 > 0 && !is_stale(before->sum);
+    if (goes_on) {
+        made = *before;
+        made.time_ms = time_ms;
+        made.reset_hint = lrand48() % 20 > 0 || made.reset_hint == HISTOGRAM_RESET_GAUGE
+                              ? made.reset_hint
+                              : HISTOGRAM_RESET_YES;
+        if (made.reset_hint == HISTOGRAM_RESET_YES && lrand48() % 2 > 0)
+            made.reset_hint = HISTOGRAM_RESET_NO;
+    } else {
+        static const double thresholds[] = {0, 0.001, 0x1p-128, 0x1p-243, 0x1p10, 0x1p11, 0x1p-250};
+        made.is_float = lrand48() % 2 > 0;
+        made.schema = lrand48() % 4 > 0 ? (int32_t)(lrand48() % 13 - 4) : HISTOGRAM_SCHEMA_CUSTOM;
+        made.reset_hint = (HistogramResetHint)(lrand48() % 4);
+        bool custom = made.schema == HISTOGRAM_SCHEMA_CUSTOM;
+        if (!custom) made.zero_threshold = thresholds[lrand48() % (long)COUNT(thresholds)];
+        HistogramSpan *spans = arena_push_array(t->arena, HistogramSpan, 3);
+        size_t buckets = 0, span_count = (size_t)(lrand48() % 4);
+        for (size_t i = 0; i < span_count; i++) {
+            spans[i].offset = (int32_t)(lrand48() % (i == 0 && !custom ? 3000 : 3));
+            if (i == 0 && !custom) spans[i].offset -= 1500;
+            spans[i].length = (uint32_t)(1 + lrand48() % 9);
+            buckets += spans[i].length;
+        }
+        made.positive = (HistogramBuckets){spans, span_count, NULL, NULL, buckets};
+        if (!custom && lrand48() % 3 == 0)
+            made.negative = (HistogramBuckets){spans, span_count, NULL, NULL, buckets};
+        if (custom) {
+            double *bounds = arena_push_array(t->arena, double, 40);
+            bounds[0] = lrand48() % 2 > 0 ? 0.005 : -1.5;
+            for (size_t i = 1; i < 40; i++)
+                bounds[i] = bounds[i - 1] + (lrand48() % 2 > 0 ? 0.25 : 1e4 * drand48());
+            made.custom_bounds = bounds;
+            made.custom_bound_count = 40;
+        }
+    }
+    if (lrand48() % 30 == 0)
+        return (NativeHistogram){.time_ms = time_ms, .is_float = made.is_float, .sum = stale_nan()};
+    // Counts grow from those before, rarely they fall.
+    bool falls = goes_on && lrand48() % 15 == 0;
+    double total = 0;
+    HistogramBuckets *sides[] = {&made.positive, &made.negative};
+    for (size_t side = 0; side < 2; side++) {
+        HistogramBuckets *buckets = sides[side];
+        int64_t *deltas = arena_push_array(t->arena, int64_t, buckets->bucket_count);
+        double *counts = arena_push_array(t->arena, double, buckets->bucket_count);
+        int64_t was = 0, is = 0;
+        for (size_t i = 0; i < buckets->bucket_count; i++) {
+            int64_t more = lrand48() % 3 == 0 ? lrand48() % (INT64_C(1) << (lrand48() % 31)) : 0;
+            if (made.is_float) {
+                double half = lrand48() % 2 > 0 ? 0.5 : 0;
+                counts[i] = (goes_on && !falls ? buckets->counts[i] : 0) + (double)more + half;
+                total += counts[i];
+                continue;
+            }
+            if (goes_on && !falls) was += buckets->deltas[i];
+            int64_t now = was + more;
+            deltas[i] = now - is;
+            is = now;
+            total += (double)now;
+        }
+        buckets->deltas = made.is_float ? NULL : deltas;
+        buckets->counts = made.is_float ? counts : NULL;
+    }
+    bool has_zero = made.schema != HISTOGRAM_SCHEMA_CUSTOM;
+    made.zero_count = has_zero && !made.is_float ? made.zero_count + (uint64_t)(lrand48() % 3) : 0;
+    made.zero_count_float = has_zero && made.is_float ? made.zero_count_float + 0.25 : 0;
+    made.count = made.is_float ? 0 : (uint64_t)total + made.zero_count;
+    made.count_float = made.is_float ? total + made.zero_count_float : 0;
+    made.sum = lrand48() % 9 > 0 ? made.sum + floor(100 * drand48()) / 4 : -made.sum;
+    return made;
+}
+
+// The same but for the hint: of the first of a chunk none is told, unless it is a gauge.
+static bool told_alike(const NativeHistogram *stated, NativeHistogram actual) {
+    bool gauge = stated->reset_hint == HISTOGRAM_RESET_GAUGE;
+    if (gauge != (actual.reset_hint == HISTOGRAM_RESET_GAUGE)) return false;
+    actual.reset_hint = stated->reset_hint;
+    return native_histogram_equal(stated, &actual);
+}
+
+static bool any_falls(const NativeHistogram *before, const NativeHistogram *next) {
+    return next->is_float ? next->count_float < before->count_float : next->count < before->count;
+}
+
+TEST(histograms_of_any_kind_come_back_from_their_chunks) {
+    TestServer world;
+    test_server_plain(t, &world);
+    srand48(5);
+    for (int round = 0; round < 40; round++) {
+        enum { ROWS = 300 };
+        NativeHistogram stated[ROWS];
+        Held held = {0};
+        Text name = text_format(t->arena, "any%d", round);
+        for (int64_t i = 0; i < ROWS; i++) {
+            stated[i] = random_histogram(t, i == 0 ? NULL : &stated[i - 1],
+                                         T0_MS - 600000 + i * 1500 + lrand48() % 20);
+            if (!is_stale(stated[i].sum)) check_ok(t, native_histogram_check(&stated[i], t->err));
+        }
+        write_histograms(t, &world, name, stated, ROWS);
+        ask_for_chunks(t, &world, name, &held);
+        check_i64(t, ROWS, held.histograms.count);
+        check(t, held.chunks.count > 3 && held.chunks.count < ROWS);
+        for (size_t i = 0; i < ROWS; i++) {
+            const NativeHistogram *actual = &held.histograms.at[i];
+            check(t, told_alike(&stated[i], *actual));
+            // What reads the chunk may not take a reset for none.
+            if (i > 0 && !is_stale(actual->sum) && actual->reset_hint == HISTOGRAM_RESET_NO)
+                check(t, !any_falls(&stated[i - 1], &stated[i]) &&
+                             stated[i].reset_hint != HISTOGRAM_RESET_YES);
+        }
+        held_free(&held);
+    }
+    test_server_end(t, &world);
+}
+
+TEST(floats_and_histograms_of_one_series_come_in_the_order_of_time) {
     TestServer world;
     test_server_plain(t, &world);
     WriteBody rows = {0};
-    Label labels[] = {{LABEL_NAME, TEXT("latency")}};
-    Labels made;
-    NativeHistogram histogram = {.time_ms = T0_MS};
-    check_ok(t, labels_make(labels, 1, t->arena, &made, t->err));
-    write_body_begin(&rows, made);
-    write_body_histogram(&rows, &histogram);
-    write_body_end(&rows);
+    for (int64_t i = 0; i < 400; i++) {
+        begin_row(t, &rows, TEXT("mixed"));
+        NativeHistogram histogram = {.time_ms = T0_MS + i * 1000, .sum = (double)i};
+        bool is_float = i < 10 || (i >= 150 && i < 290);
+        if (is_float) write_body_sample(&rows, T0_MS + i * 1000, (double)i);
+        if (!is_float || i == 9) write_body_histogram(&rows, &histogram);
+        write_body_end(&rows);
+    }
     test_write(t, &world, TEXT_NONE, TEXT_NONE, &rows);
+    Held held = {0};
+    ask_for_chunks(t, &world, TEXT("mixed"), &held);
+    check_i64(t, 1 + 2 + 2 + 1, held.chunks.count);  // 10, 120 and 20, 120 and 20, 110
+    check_i64(t, 150, held.samples.count);
+    check_i64(t, 250, held.histograms.count);  // of the two at one time the float counts
+    for (size_t i = 0; i < held.histograms.count; i++)
+        check_i64(t, T0_MS + (int64_t)held.histograms.at[i].sum * 1000,
+                  held.histograms.at[i].time_ms);
+    held_free(&held);
     Builder body = {0};
-    add_query(&body, TEXT("latency"), 0);
-    protobuf_add_varint(&body, 2, 1);
-    protobuf_add_varint(&body, 2, 0);
-    check_text(t, TEXT("result\nlatency: histogram\n"),
-               print_answer(t, read_request(t, &world, &body)));
-    add_query(&body, TEXT("latency"), 0);
-    protobuf_add_varint(&body, 2, 1);
-    HttpClientAnswer refused = read_request(t, &world, &body);
-    check_status(t, 422, refused);
-    check(t, text_find(refused.body, TEXT("accept SAMPLES too")) > 0);
+    add_query(&body, TEXT("mixed"), 9000);
+    check(t, text_find(print_answer(t, read_request(t, &world, &body)), TEXT("histogram")) > 0);
     test_server_end(t, &world);
 }
 
@@ -219,5 +466,7 @@ TEST(a_tenant_that_never_wrote_answers_as_an_empty_one_and_broken_bodies_are_ref
 
 TEST_MAIN("server/read", CASE(samples_come_series_by_series_in_the_order_of_the_queries),
           CASE(chunks_come_in_frames_of_one_series_each),
-          CASE(a_native_histogram_is_answered_with_samples_or_refused),
+          CASE(chunks_of_histograms_are_those_that_prometheus_wrote),
+          CASE(histograms_of_any_kind_come_back_from_their_chunks),
+          CASE(floats_and_histograms_of_one_series_come_in_the_order_of_time),
           CASE(a_tenant_that_never_wrote_answers_as_an_empty_one_and_broken_bodies_are_refused))

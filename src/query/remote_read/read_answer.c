@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "codec/crc32c.h"
 #include "codec/protobuf.h"
+#include "query/remote_read/histogram_chunk.h"
 #include "query/remote_read/remote_read.h"
 #include "query/remote_read/xor_chunk.h"
 
@@ -38,6 +39,7 @@ typedef struct Reading {
     SeriesColumns columns;
     Arena arena;    // of one query
     Arena scratch;  // of one series
+    Arena piece;    // of the histograms of one chunk
     Builder frame;
     Builder chunk;
     uint64_t query_index;
@@ -49,6 +51,7 @@ static void reading_end(Reading *reading) {
     series_columns_free(&reading->columns);
     arena_free(&reading->arena);
     arena_free(&reading->scratch);
+    arena_free(&reading->piece);
     builder_free(&reading->frame);
     builder_free(&reading->chunk);
 }
@@ -56,7 +59,7 @@ static void reading_end(Reading *reading) {
 static bool charge(Reading *reading, Error *err) {
     ReadAnswer *answer = reading->answer;
     int64_t bytes = (int64_t)(answer->out->len + reading->arena.bytes + reading->scratch.bytes +
-                              reading->columns.capacity * 16);
+                              reading->piece.bytes + reading->columns.capacity * 16);
     if (answer->bytes_max > 0 && bytes > answer->bytes_max) {
         return error_set(err, ERROR_TOO_COSTLY,
                          "the answer would take more memory than one query may (query.memory, %lld "
@@ -181,42 +184,104 @@ static size_t begin_frame(Reading *reading, const SeriesFound *series) {
     return begun;
 }
 
-static void add_chunk(Reading *reading, size_t first, size_t count) {
-    const int64_t *times = reading->columns.times + first;
+static void add_chunk(Reading *reading, int64_t first_ms, int64_t last_ms, uint64_t type) {
     Builder *frame = &reading->frame;
-    builder_clear(&reading->chunk);
-    xor_chunk_write(times, reading->columns.values + first, count, &reading->chunk);
     size_t begun = protobuf_begin(frame, SERIES_CHUNKS);
-    protobuf_add_varint(frame, CHUNK_MIN_TIME, (uint64_t)times[0]);
-    protobuf_add_varint(frame, CHUNK_MAX_TIME, (uint64_t)times[count - 1]);
-    protobuf_add_varint(frame, CHUNK_TYPE, CHUNK_TYPE_XOR);
+    protobuf_add_varint(frame, CHUNK_MIN_TIME, (uint64_t)first_ms);
+    protobuf_add_varint(frame, CHUNK_MAX_TIME, (uint64_t)last_ms);
+    protobuf_add_varint(frame, CHUNK_TYPE, type);
     protobuf_add_bytes(frame, CHUNK_DATA, text_bytes(builder_text(&reading->chunk)));
     protobuf_end(frame, begun);
+}
+
+// A chunk of the floats from `from` on, which end before `end_ms`; returns where the next begins.
+static size_t add_floats(Reading *reading, size_t from, int64_t end_ms) {
+    const SeriesColumns *columns = &reading->columns;
+    size_t to = from;
+    while (to < columns->count && to - from < XOR_CHUNK_SAMPLES_MAX &&
+           (columns->times[to] < end_ms || end_ms == INT64_MAX))
+        to++;
+    builder_clear(&reading->chunk);
+    xor_chunk_write(columns->times + from, columns->values + from, to - from, &reading->chunk);
+    add_chunk(reading, columns->times[from], columns->times[to - 1], CHUNK_TYPE_XOR);
+    return to;
+}
+
+// False for what contradicts itself: writes are not asked for that, and for queries it is not there
+// either.
+static bool read_histogram(Reading *reading, const SeriesHistogram *stored, NativeHistogram *out) {
+    Error ignored;
+    bool good = native_histogram_read(stored->wire, &reading->piece, out, &ignored) &&
+                (is_stale(out->sum) || native_histogram_check(out, &ignored));
+    if (good) out->time_ms = stored->time_ms;
+    return good;
+}
+
+// The same of histograms: as many as one chunk can hold.
+static size_t add_histograms(Reading *reading, const SeriesHistogram *stored, size_t from,
+                             size_t count, int64_t end_ms) {
+    NativeHistogram some[HISTOGRAM_CHUNK_SAMPLES_MAX];
+    size_t taken = 0, at = from;
+    arena_clear(&reading->piece);
+    for (; at < count && taken < COUNT(some); at++) {
+        if (stored[at].time_ms >= end_ms && end_ms != INT64_MAX) break;
+        if (!read_histogram(reading, &stored[at], &some[taken])) continue;
+        if (taken > 0 && !histogram_chunk_joins(&some[taken - 1], &some[taken])) break;
+        taken++;
+    }
+    if (taken == 0) return at;
+    builder_clear(&reading->chunk);
+    histogram_chunk_write(some, taken, &reading->chunk);
+    add_chunk(reading, some[0].time_ms, some[taken - 1].time_ms,
+              some[0].is_float ? CHUNK_TYPE_FLOAT_HISTOGRAM : CHUNK_TYPE_HISTOGRAM);
+    return at;
+}
+
+// Where a float has the same time it counts, as in queries.
+static size_t drop_covered(const SeriesColumns *floats, SeriesHistogram *stored, size_t count) {
+    size_t kept = 0, at = 0;
+    for (size_t i = 0; i < count; i++) {
+        while (at < floats->count && floats->times[at] < stored[i].time_ms) at++;
+        bool covered = at < floats->count && floats->times[at] == stored[i].time_ms;
+        if (!covered) stored[kept++] = stored[i];
+    }
+    return kept;
+}
+
+// Floats and histograms in the order of time.
+static bool add_chunks(Reading *reading, const SeriesFound *series, const SeriesHistogram *stored,
+                       size_t stored_count, Error *err) {
+    const SeriesColumns *columns = &reading->columns;
+    size_t at = 0, histogram = 0, begun = begin_frame(reading, series);
+    size_t empty = reading->frame.len;
+    while (at < columns->count || histogram < stored_count) {
+        int64_t float_ms = at < columns->count ? columns->times[at] : INT64_MAX;
+        int64_t histogram_ms = histogram < stored_count ? stored[histogram].time_ms : INT64_MAX;
+        if (reading->frame.len >= FRAME_BYTES) {
+            end_frame(reading, begun);
+            TRY(charge(reading, err));
+            begun = begin_frame(reading, series);
+        }
+        if (at < columns->count && (float_ms < histogram_ms || histogram == stored_count)) {
+            at = add_floats(reading, at, histogram_ms);
+        } else {
+            histogram = add_histograms(reading, stored, histogram, stored_count, float_ms);
+        }
+    }
+    if (reading->frame.len > empty) end_frame(reading, begun);
+    return charge(reading, err);
 }
 
 static bool write_frames(Reading *reading, const SeriesFound *series, const ReadQuery *query,
                          Error *err) {
     TRY(read_series(reading, series, query, err));
-    size_t count = reading->columns.count;
-    if (reading->columns.histograms > 0) {
-        reading->answer->met_histogram = true;
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "native histograms are not sent as chunks by this version; accept SAMPLES "
-                         "too");
-    }
-    if (count == 0) return true;
-    size_t begun = begin_frame(reading, series);
-    for (size_t i = 0; i < count;) {
-        size_t some = MIN(count - i, (size_t)XOR_CHUNK_SAMPLES_MAX);
-        add_chunk(reading, i, some);
-        i += some;
-        if (reading->frame.len < FRAME_BYTES || i == count) continue;
-        end_frame(reading, begun);
-        TRY(charge(reading, err));
-        begun = begin_frame(reading, series);
-    }
-    end_frame(reading, begun);
-    return charge(reading, err);
+    SeriesHistogram *stored = NULL;
+    size_t count = 0;
+    if (reading->columns.histograms > 0)
+        TRY(series_read_histograms(reading->cursor, series, query->from_ms, query->to_ms,
+                                   &reading->scratch, &stored, &count, err));
+    count = drop_covered(&reading->columns, stored, count);
+    return reading->columns.count + count == 0 || add_chunks(reading, series, stored, count, err);
 }
 
 bool read_answer_chunks(SeriesStore *store, const ReadRequest *request, ReadAnswer *answer,

@@ -2,7 +2,7 @@
 //
 // A ReadRequest names queries: a span of time and matchers each. SAMPLES is one ReadResponse;
 // CHUNKS is a row of frames, each a ChunkedReadResponse with chunks of at most 120 samples in
-// Prometheus' XOR encoding (README.md has the bytes). What a stranger sent is checked here; the
+// Prometheus' encodings (README.md has the bytes). What a stranger sent is checked here; the
 // limits are READ_QUERIES and READ_MATCHERS.
 //
 // Runs on a worker thread. The answer is held whole until it is sent: it is charged to `budget`
@@ -46,14 +46,13 @@ typedef struct ReadAnswer {
     Builder *out;
     SeriesMeter *meter;  // of what is read; NULL: none
     uint64_t series, samples;
-    bool met_histogram;
 } ReadAnswer;
 
 // A ReadResponse, not compressed yet. `store` NULL: a tenant that never wrote. Native histograms
 // are told as they were sent.
 must_use bool read_answer_samples(SeriesStore *store, const ReadRequest *request,
                                   ReadAnswer *answer, Error *err);
-// Frames. A native histogram ends it with UNSUPPORTED and `met_histogram`: chunks of histograms are
-// not written by this version, and a client that takes samples too is better off with those.
+// Frames. Floats are XOR chunks, native histograms those of Prometheus' histogram and float
+// histogram encodings; those with bounds of their own in the form that Prometheus 3 has for them.
 must_use bool read_answer_chunks(SeriesStore *store, const ReadRequest *request, ReadAnswer *answer,
                                  Error *err);

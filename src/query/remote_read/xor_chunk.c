@@ -4,34 +4,7 @@
 
 #include "base/assert.h"
 #include "codec/reader.h"
-#include "model/sample.h"
-
-// Bits go into a byte from its highest on.
-typedef struct BitWriter {
-    Builder *out;
-    unsigned free;  // bits of the last byte that are not taken
-} BitWriter;
-
-static void put_bits(BitWriter *bits, uint64_t value, unsigned count) {
-    while (count > 0) {
-        if (bits->free == 0) {
-            builder_add_char(bits->out, 0);
-            bits->free = 8;
-        }
-        unsigned take = MIN(count, bits->free);
-        uint64_t part = value >> (count - take) & ((1u << take) - 1);
-        uint8_t *last = (uint8_t *)bits->out->at + bits->out->len - 1;
-        *last = (uint8_t)(*last | part << (bits->free - take));
-        bits->free -= take;
-        count -= take;
-    }
-}
-
-// From -(2^(count - 1) - 1) to 2^(count - 1).
-static bool fits(int64_t value, unsigned count) {
-    int64_t half = INT64_C(1) << (count - 1);
-    return value > -half && value <= half;
-}
+#include "query/remote_read/chunk_bits.h"
 
 static void put_time(BitWriter *bits, int64_t change) {
     static const struct {
@@ -42,7 +15,7 @@ static void put_time(BitWriter *bits, int64_t change) {
         return;
     }
     for (size_t i = 0; i < COUNT(classes); i++) {
-        if (!fits(change, classes[i].bits)) continue;
+        if (!fits_signed(change, classes[i].bits)) continue;
         put_bits(bits, classes[i].prefix, classes[i].prefix_bits);
         put_bits(bits, (uint64_t)change, classes[i].bits);
         return;
@@ -51,36 +24,10 @@ static void put_time(BitWriter *bits, int64_t change) {
     put_bits(bits, (uint64_t)change, 64);
 }
 
-// The window of significant bits of the value before; `leading` 255: none yet.
-typedef struct Window {
-    unsigned leading, trailing;
-} Window;
-
-static void put_value(BitWriter *bits, Window *window, double before, double value) {
-    enum { LEADING_MAX = 31, LEADING_BITS = 5, SIZE_BITS = 6 };
-    uint64_t changed = double_bits(before) ^ double_bits(value);
-    if (changed == 0) {
-        put_bits(bits, 0, 1);
-        return;
-    }
-    put_bits(bits, 1, 1);
-    unsigned leading = MIN((unsigned)__builtin_clzll(changed), (unsigned)LEADING_MAX);
-    unsigned trailing = (unsigned)__builtin_ctzll(changed);
-    bool inside =
-        window->leading != 255 && leading >= window->leading && trailing >= window->trailing;
-    put_bits(bits, inside ? 0 : 1, 1);
-    if (!inside) {
-        *window = (Window){leading, trailing};
-        put_bits(bits, leading, LEADING_BITS);
-        put_bits(bits, (64 - leading - trailing) & 63, SIZE_BITS);  // 64 is written as 0
-    }
-    put_bits(bits, changed >> window->trailing, 64 - window->leading - window->trailing);
-}
-
 void xor_chunk_write(const int64_t *times, const double *values, size_t count, Builder *out) {
     assert(count > 0 && count <= XOR_CHUNK_SAMPLES_MAX);
     BitWriter bits = {out, 0};
-    Window window = {255, 0};
+    Window window = {WINDOW_NONE, 0};
     builder_add_char(out, (char)(count >> 8));
     builder_add_char(out, (char)(count & 255));
     writer_zigzag(out, times[0]);
@@ -96,6 +43,6 @@ void xor_chunk_write(const int64_t *times, const double *values, size_t count, B
             put_time(&bits, (int64_t)(next - distance));
         }
         distance = next;
-        put_value(&bits, &window, values[i - 1], values[i]);
+        put_change(&bits, &window, double_bits(values[i - 1]), double_bits(values[i]));
     }
 }
