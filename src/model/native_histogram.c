@@ -436,6 +436,34 @@ bool native_histogram_fit(const NativeHistogram *histogram, double growth_min, u
     return true;
 }
 
+// ---- As a classic one ----
+
+ClassicBucket *native_histogram_classic(const NativeHistogram *histogram, Arena *arena) {
+    const HistogramBuckets *buckets = &histogram->positive;
+    size_t bounds = histogram->custom_bound_count, bucket = 0;
+    ClassicBucket *out = arena_push_array(arena, ClassicBucket, bounds);
+    int64_t at = 0, own = 0;
+    for (size_t i = 0; i < buckets->span_count; i++) {
+        at += buckets->spans[i].offset;
+        for (uint32_t j = 0; j < buckets->spans[i].length; j++, at++, bucket++) {
+            if (!histogram->is_float) own += buckets->deltas[bucket];
+            if ((uint64_t)at >= bounds) continue;  // above all of them
+            if (histogram->is_float) {
+                out[at].count_float = buckets->counts[bucket];
+            } else {
+                out[at].count = (uint64_t)own;
+            }
+        }
+    }
+    for (size_t i = 0; i < bounds; i++) {
+        out[i].bound = histogram->custom_bounds[i];
+        if (i == 0) continue;
+        out[i].count += out[i - 1].count;
+        out[i].count_float += out[i - 1].count_float;
+    }
+    return out;
+}
+
 // ---- Comparing ----
 
 static bool same_bytes(const void *a, const void *b, size_t count, size_t size) {

@@ -82,5 +82,15 @@ void native_histogram_reduce(const NativeHistogram *histogram, int32_t schema, A
 must_use bool native_histogram_fit(const NativeHistogram *histogram, double growth_min,
                                    uint64_t buckets_max, Arena *arena, NativeHistogram *out);
 
+// The buckets of one with custom bounds as those of a classic histogram: for each bound how many
+// observations are not above it. Those above all of them are in the count alone. As many as there
+// are bounds, on `arena`. Only for one that passed native_histogram_check.
+typedef struct ClassicBucket {
+    double bound;
+    uint64_t count;      // integers
+    double count_float;  // floats
+} ClassicBucket;
+ClassicBucket *native_histogram_classic(const NativeHistogram *histogram, Arena *arena);
+
 // The same histogram, bit for bit (time and hint included).
 bool native_histogram_equal(const NativeHistogram *a, const NativeHistogram *b);

@@ -3,8 +3,9 @@
 // As in Prometheus: a sample counts when it is no older than the lookback, series that ended
 // (stale) are left out, families stand in the order of their names and are untyped. A series gets
 // the external labels that it does not have, and without `instance` it says so by an empty one,
-// which keeps a scraper with honor_labels from filling it in. Native histograms have no form in
-// text and are left out.
+// which keeps a scraper with honor_labels from filling it in. Native histograms are whole in
+// protobuf; text has their count and sum. Those with custom bounds are classic histograms
+// everywhere, as in Prometheus 3: a scraper makes native ones of them again if it is told to.
 
 #include <stdlib.h>
 
@@ -70,8 +71,8 @@ static bool charge(Federation *federation, const Request *request, Error *err) {
     return true;
 }
 
-// The newest native histogram of a series, unless it has ended or has buckets of its own, which a
-// page has no form for.
+// The newest native histogram of a series, unless it has ended or contradicts itself, which for
+// queries is not there either.
 static bool newest_histogram(Federation *federation, const SeriesFound *series, int64_t from_ms,
                              Federated *row, Error *err) {
     AUTO(arena_free) Arena scratch = {0};
@@ -83,7 +84,8 @@ static bool newest_histogram(Federation *federation, const SeriesFound *series, 
     NativeHistogram *histogram = arena_push(&federation->arena, NativeHistogram);
     Bytes wire = bytes_copy(all[count - 1].wire, &federation->arena);
     TRY(native_histogram_read(wire, &federation->arena, histogram, err));
-    bool shown = !is_stale(histogram->sum) && histogram->schema != HISTOGRAM_SCHEMA_CUSTOM;
+    Error ignored;
+    bool shown = !is_stale(histogram->sum) && native_histogram_check(histogram, &ignored);
     *row = (Federated){series->labels, row->name, 0, histogram, all[count - 1].time_ms};
     if (!shown) row->name = TEXT_NONE;
     return true;
@@ -176,9 +178,9 @@ static bool read_external(Federation *federation, const Request *request, Error 
     return true;
 }
 
-// One part of a native histogram in text, which knows classic ones only.
+// One part of a histogram in text, which knows classic ones only. `le` may be empty.
 static void print_part(ExpositionPrinter page, const Federated *row, Labels labels, Text suffix,
-                       double value) {
+                       Text le, double value) {
     AUTO(builder_free) Builder wire = {0};
     AUTO(builder_free) Builder name = {0};
     Label label;
@@ -187,9 +189,22 @@ static void print_part(ExpositionPrinter page, const Federated *row, Labels labe
         bool is_name = text_equal(label.name, LABEL_NAME);
         labels_append(&wire, label.name, is_name ? builder_text(&name) : label.value);
     }
-    if (text_equal(suffix, TEXT("_bucket"))) labels_append(&wire, TEXT("le"), TEXT("+Inf"));
+    if (le.len > 0) labels_append(&wire, TEXT("le"), le);
     exposition_print_series(page, (Labels){text_bytes(builder_text(&wire))}, value, &row->time_ms,
                             NULL);
+}
+
+static void print_custom_buckets(ExpositionPrinter page, const Federated *row, Labels labels) {
+    AUTO(arena_free) Arena arena = {0};
+    AUTO(builder_free) Builder le = {0};
+    const NativeHistogram *histogram = row->histogram;
+    const ClassicBucket *buckets = native_histogram_classic(histogram, &arena);
+    for (size_t i = 0; i < histogram->custom_bound_count; i++) {
+        builder_clear(&le);
+        exposition_print_bound(page.format, buckets[i].bound, &le);
+        print_part(page, row, labels, TEXT("_bucket"), builder_text(&le),
+                   histogram->is_float ? buckets[i].count_float : (double)buckets[i].count);
+    }
 }
 
 static void print_row(ExpositionPrinter page, const Federated *row, Labels labels) {
@@ -199,9 +214,10 @@ static void print_row(ExpositionPrinter page, const Federated *row, Labels label
         return;
     }
     double count = histogram->is_float ? histogram->count_float : (double)histogram->count;
-    print_part(page, row, labels, TEXT("_bucket"), count);
-    print_part(page, row, labels, TEXT("_sum"), histogram->sum);
-    print_part(page, row, labels, TEXT("_count"), count);
+    if (histogram->schema == HISTOGRAM_SCHEMA_CUSTOM) print_custom_buckets(page, row, labels);
+    print_part(page, row, labels, TEXT("_bucket"), TEXT("+Inf"), count);
+    print_part(page, row, labels, TEXT("_sum"), TEXT_NONE, histogram->sum);
+    print_part(page, row, labels, TEXT("_count"), TEXT_NONE, count);
 }
 
 static void print_text(const Federation *federation, ExpositionPrinter page) {

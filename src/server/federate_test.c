@@ -133,6 +133,90 @@ TEST(native_histograms_are_whole_in_protobuf_and_a_count_and_a_sum_in_text) {
     test_server_end(t, &world);
 }
 
+// Counts 1, 0, 2, 4 up to 0.5, 1, 2.5 and above.
+static void write_custom(Test *t, const TestServer *world, Text name, bool is_float,
+                         int64_t time_ms) {
+    static const double bounds[] = {0.5, 1, 2.5}, counts[] = {1, 2, 4};
+    static const int64_t deltas[] = {1, 1, 2};
+    static const HistogramSpan spans[] = {{0, 1}, {1, 2}};
+    NativeHistogram stated = {.time_ms = time_ms,
+                              .schema = HISTOGRAM_SCHEMA_CUSTOM,
+                              .is_float = is_float,
+                              .count = is_float ? 0 : 7,
+                              .count_float = is_float ? 7 : 0,
+                              .sum = 18.5,
+                              .custom_bounds = bounds,
+                              .custom_bound_count = COUNT(bounds)};
+    stated.positive = (HistogramBuckets){spans, COUNT(spans), is_float ? NULL : deltas,
+                                         is_float ? counts : NULL, COUNT(counts)};
+    Label labels[] = {{LABEL_NAME, name}, {TEXT("instance"), TEXT("a")}};
+    Labels made;
+    WriteBody body = {0};
+    check_ok(t, native_histogram_check(&stated, t->err));
+    check_ok(t, labels_make(labels, COUNT(labels), t->arena, &made, t->err));
+    write_body_begin(&body, made);
+    write_body_histogram(&body, &stated);
+    write_body_end(&body);
+    test_write(t, world, TEXT_NONE, TEXT_NONE, &body);
+}
+
+TEST(native_histograms_with_custom_bounds_are_classic_ones) {
+    TestServer world;
+    test_server_plain(t, &world);
+    int64_t time_ms = now_ms() / 1000 * 1000 - 2000;
+    write_custom(t, &world, TEXT("own"), false, time_ms);
+    write_custom(t, &world, TEXT("part"), true, time_ms);
+    static const char *const names[] = {"own", "part"};
+    for (size_t i = 0; i < COUNT(names); i++) {
+        const char *target =
+            i == 0 ? "/federate?match[]=own" : "/federate?match[]={__name__=%22part%22}";
+        for (int openmetrics = 0; openmetrics < 2; openmetrics++) {
+            AUTO(builder_free) Builder stated = {0};
+            static const char *const bounds[][4] = {{"0.5", "1", "2.5", "+Inf"},
+                                                    {"0.5", "1.0", "2.5", "+Inf"}};
+            static const int counts[] = {1, 1, 3, 7};
+            long long time = openmetrics ? time_ms / 1000 : time_ms;
+            builder_addf(&stated, "# TYPE %s histogram\n", names[i]);
+            for (size_t b = 0; b < COUNT(counts); b++)
+                builder_addf(&stated, "%s_bucket{instance=\"a\",le=\"%s\"} %d %lld\n", names[i],
+                             bounds[openmetrics][b], counts[b], time);
+            builder_addf(&stated, "%s_sum{instance=\"a\"} 18.5 %lld\n", names[i], time);
+            builder_addf(&stated, "%s_count{instance=\"a\"} 7 %lld\n", names[i], time);
+            if (openmetrics) builder_add(&stated, TEXT("# EOF\n"));
+            HttpClientAnswer answer =
+                ask(t, &world, target,
+                    openmetrics ? TEXT("application/openmetrics-text") : TEXT("text/plain"));
+            check_answer(t, 200, builder_text(&stated), answer);
+        }
+        // Read back by the parser of scrapes: the same rows.
+        HttpClientAnswer answer =
+            ask(t, &world, target,
+                TEXT("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;"
+                     "encoding=delimited"));
+        AUTO(builder_free) Builder found = {0};
+        Exposition page = {0};
+        ExpositionRow row;
+        exposition_begin(&page, EXPOSITION_PROTOBUF, (ExpositionOptions){0}, answer.body);
+        do {
+            check_ok(t, exposition_next(&page, TEXT_NONE, &row, t->err));
+            if (row.kind != EXPOSITION_SERIES) continue;
+            Labels labels;
+            check_ok(t, exposition_labels(&page, &row, t->arena, &labels, t->err));
+            Text le = labels_get(labels, TEXT("le"));
+            builder_addf(&found, "%.*s %.*s %g\n", TEXT_ARG(labels_get(labels, LABEL_NAME)),
+                         TEXT_ARG(le), row.value);
+        } while (row.kind != EXPOSITION_END);
+        exposition_free(&page);
+        check_text(t,
+                   text_format(t->arena,
+                               "%s_count  7\n%s_sum  18.5\n%s_bucket 0.5 1\n%s_bucket 1.0 1\n"
+                               "%s_bucket 2.5 3\n%s_bucket +Inf 7\n",
+                               names[i], names[i], names[i], names[i], names[i], names[i]),
+                   builder_text(&found));
+    }
+    test_server_end(t, &world);
+}
+
 TEST(without_a_selector_or_without_samples_the_page_is_empty) {
     TestServer world;
     test_server_plain(t, &world);
@@ -149,4 +233,5 @@ TEST(without_a_selector_or_without_samples_the_page_is_empty) {
 TEST_MAIN("server/federate", CASE(a_page_has_the_newest_samples_by_name_and_none_that_ended),
           CASE(a_page_is_openmetrics_where_that_is_asked_for),
           CASE(native_histograms_are_whole_in_protobuf_and_a_count_and_a_sum_in_text),
+          CASE(native_histograms_with_custom_bounds_are_classic_ones),
           CASE(without_a_selector_or_without_samples_the_page_is_empty))

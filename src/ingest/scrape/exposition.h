@@ -157,12 +157,15 @@ void exposition_print_unit(ExpositionPrinter printer, Text family, Text unit);
 // `time_ms` and `exemplar` may be NULL; text has no exemplars and leaves them out.
 void exposition_print_series(ExpositionPrinter printer, Labels labels, double value,
                              const int64_t *time_ms, const ExpositionExemplar *exemplar);
+// A bound as the value of the label `le`: OpenMetrics has a point in whole numbers.
+void exposition_print_bound(ExpositionFormat format, double bound, Builder *out);
 void exposition_print_end(ExpositionPrinter printer);  // OpenMetrics' `# EOF`
 Text exposition_content_type(ExpositionFormat format);
 
 // A page in protobuf, family by family: `family` is gathered in a builder of the caller's and
-// written behind its length. A metric is untyped, or a native histogram with powers of two (not
-// NULL; custom buckets have no form there).
+// written behind its length. A metric is untyped, or a native histogram (not NULL) that passed
+// native_histogram_check; one with custom bounds has no form there but a classic one, as in
+// Prometheus 3.
 void exposition_family_begin(Builder *family, Text name, MetadataType type);
 void exposition_family_metric(Builder *family, Labels labels, double value,
                               const NativeHistogram *histogram, int64_t time_ms);

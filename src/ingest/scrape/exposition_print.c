@@ -171,6 +171,16 @@ void exposition_print_series(ExpositionPrinter printer, Labels labels, double va
     builder_add_char(out, '\n');
 }
 
+void exposition_print_bound(ExpositionFormat format, double bound, Builder *out) {
+    size_t begun = out->len;
+    print_number(bound, out);
+    Text made = text_slice(builder_text(out), begun, out->len);
+    bool whole = true;
+    for (size_t i = 0; i < made.len; i++)
+        whole &= made.at[i] == '-' || (made.at[i] >= '0' && made.at[i] <= '9');
+    if (format == EXPOSITION_OPENMETRICS && whole) builder_add(out, TEXT(".0"));
+}
+
 void exposition_print_end(ExpositionPrinter printer) {
     if (is_openmetrics(printer)) builder_add(printer.out, TEXT("# EOF\n"));
 }

@@ -15,6 +15,7 @@ enum {
     UNTYPED_VALUE = 1,
     HISTOGRAM_COUNT = 1,
     HISTOGRAM_SUM = 2,
+    HISTOGRAM_BUCKET = 3,
     HISTOGRAM_COUNT_FLOAT = 4,
     HISTOGRAM_SCHEMA = 5,
     HISTOGRAM_ZERO_THRESHOLD = 6,
@@ -26,6 +27,9 @@ enum {
     SPAN_LENGTH = 2,
     PAIR_NAME = 1,
     PAIR_VALUE = 2,
+    BUCKET_COUNT = 1,
+    BUCKET_BOUND = 2,
+    BUCKET_COUNT_FLOAT = 4,
 };
 
 static uint64_t type_number(MetadataType type) {
@@ -62,7 +66,35 @@ static void add_buckets(const NativeHistogram *histogram, const HistogramBuckets
     }
 }
 
+// The one of +Inf is left out: it is the count.
+static void add_classic(const NativeHistogram *histogram, Builder *out) {
+    AUTO(arena_free) Arena arena = {0};
+    const ClassicBucket *buckets = native_histogram_classic(histogram, &arena);
+    size_t begun = protobuf_begin(out, METRIC_HISTOGRAM);
+    if (histogram->is_float) {
+        protobuf_add_double(out, HISTOGRAM_COUNT_FLOAT, histogram->count_float);
+    } else {
+        protobuf_add_varint(out, HISTOGRAM_COUNT, histogram->count);
+    }
+    protobuf_add_double(out, HISTOGRAM_SUM, histogram->sum);
+    for (size_t i = 0; i < histogram->custom_bound_count; i++) {
+        size_t bucket = protobuf_begin(out, HISTOGRAM_BUCKET);
+        if (histogram->is_float) {
+            protobuf_add_double(out, BUCKET_COUNT_FLOAT, buckets[i].count_float);
+        } else {
+            protobuf_add_varint(out, BUCKET_COUNT, buckets[i].count);
+        }
+        protobuf_add_double(out, BUCKET_BOUND, buckets[i].bound);
+        protobuf_end(out, bucket);
+    }
+    protobuf_end(out, begun);
+}
+
 static void add_histogram(const NativeHistogram *histogram, Builder *out) {
+    if (histogram->schema == HISTOGRAM_SCHEMA_CUSTOM) {
+        add_classic(histogram, out);
+        return;
+    }
     size_t begun = protobuf_begin(out, METRIC_HISTOGRAM);
     if (histogram->is_float) {
         protobuf_add_double(out, HISTOGRAM_COUNT_FLOAT, histogram->count_float);
