@@ -15,14 +15,15 @@ enum { PIECE_BYTES = MB };  // written at once
 typedef struct Export {
     Call *call;
     Stored stored;
-    SourceFormat format;
+    SourceFormat format;   // of samples
+    bool with_histograms;  // lines that have them
     int64_t from_ms, to_ms;
     File *file;  // NULL: standard output
     int64_t written;
     Builder out;
     ProgressLine line;
     SeenSeries seen;
-    uint64_t samples, stale;
+    uint64_t samples, stale, histograms;
 } Export;
 
 static void export_end(Export *export) {
@@ -58,16 +59,20 @@ static void add_lines(Export *export, Labels labels, Samples samples) {
     }
 }
 
-static bool take(void *context, Labels labels, Samples samples, Error *err) {
+static bool take(void *context, const BackfillRow *row, Error *err) {
     Export *export = context;
+    Labels labels = row->labels;
+    Samples samples = row->samples;
     seen_series_note(&export->seen, labels);
     export->samples += samples.count;
     progress_tell(&export->line.progress, (int64_t) export->samples, 0);
-    if (export->format == SOURCE_VICTORIAMETRICS) {
-        json_line_write(labels, samples, &export->out);
-    } else {
+    if (export->format != SOURCE_VICTORIAMETRICS) {
         add_lines(export, labels, samples);
+    } else if (samples.count > 0) {
+        json_line_write(labels, samples, &export->out);
     }
+    json_line_write_histograms(labels, row->histograms, row->histogram_count, &export->out);
+    export->histograms += row->histogram_count;
     return export->out.len < PIECE_BYTES || flush(export, err);
 }
 
@@ -86,12 +91,13 @@ static bool read_times(Export *export, Error *err) {
 static bool read_format(Export *export, Error *err) {
     Text name = call_flag(export->call, FLAG_FORMAT);
     export->format = SOURCE_VICTORIAMETRICS;
-    if (name.at == NULL || text_equal(name, TEXT("victoriametrics"))) return true;
+    export->with_histograms = name.at == NULL || text_equal(name, TEXT("traceo"));
+    if (export->with_histograms || text_equal(name, TEXT("victoriametrics"))) return true;
     export->format = SOURCE_OPENMETRICS;
     if (text_equal(name, TEXT("openmetrics")) || text_equal(name, TEXT("prometheus"))) return true;
     return error_set(err, ERROR_BAD_INPUT,
-                     "--format %.*s: openmetrics (what promtool tsdb create-blocks-from takes) or "
-                     "victoriametrics",
+                     "--format %.*s: traceo, openmetrics (what promtool tsdb create-blocks-from "
+                     "takes) or victoriametrics",
                      TEXT_ARG(name));
 }
 
@@ -116,15 +122,19 @@ static bool export_all(Export *export, Text selector, Error *err) {
 
 static void say_sums(const Export *export) {
     AUTO(builder_free) Builder out = {0};
-    builder_addf(&out, "exported: %zu series, %llu samples from %.*s\n", export->seen.count,
-                 (unsigned long long)(export->samples - export->stale),
-                 TEXT_ARG(export->stored.where));
+    builder_addf(&out, "exported: %zu series, %llu samples", export->seen.count,
+                 (unsigned long long)(export->samples - export->stale));
+    if (export->histograms > 0)
+        builder_addf(&out, ", %llu native histograms", (unsigned long long)export->histograms);
+    builder_addf(&out, " from %.*s\n", TEXT_ARG(export->stored.where));
     if (export->stale > 0)
         builder_addf(&out, "left out: %llu stale markers, which OpenMetrics does not have\n",
                      (unsigned long long)export->stale);
-    if (export->stored.histograms > 0)
-        builder_addf(&out, "left out: %llu native histograms, which this format does not have\n",
-                     (unsigned long long)export->stored.histograms);
+    if (export->stored.left_out > 0)
+        builder_addf(&out, "left out: %llu native histograms, %s\n",
+                     (unsigned long long)export->stored.left_out,
+                     export->with_histograms ? "which contradict themselves"
+                                             : "which this format does not have; traceo has them");
     stream_write_err(builder_text(&out));
 }
 
@@ -149,6 +159,7 @@ ExitCode command_export(Call *call, Error *err) {
     if (!seen_series_begin(&export.seen, err) || !stored_open(call, &export.stored, err) ||
         !open_file(&export, err))
         return CODE_FAILED;
+    export.stored.with_histograms = export.with_histograms;
     progress_begin(&export.line, TEXT("exporting"), TEXT("samples"));
     if (!export_all(&export, selector, err)) return client_code(err);
     if (export.file != NULL && !disk_real()->sync(disk_real(), export.file, err))

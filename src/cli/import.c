@@ -250,7 +250,8 @@ static ExitCode begin(Import *import, Error *err) {
     SourceFormat format = SOURCE_UNKNOWN;
     Text name = call_flag(call, FLAG_FORMAT);
     if (name.at != NULL && !source_format_from_name(name, &format))
-        return call_usage(call, err, "--format %.*s: prometheus, openmetrics or victoriametrics",
+        return call_usage(call, err,
+                          "--format %.*s: prometheus, openmetrics, victoriametrics or traceo",
                           TEXT_ARG(name));
     import->is_local = call_has_data(call);
     if (import->is_local && call_has(call, FLAG_SERVER))

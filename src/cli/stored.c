@@ -92,15 +92,19 @@ static bool take_lines(Stored *stored, const HttpClientAnswer *answer, StoredTak
         Text value = answer->headers[i].value, number = TEXT_NONE;
         if (text_equal_ignore_case(answer->headers[i].name, TEXT("X-Traceo-Left-Out")) &&
             text_cut(&value, ' ', &number) && text_to_u64(number, &count))
-            stored->histograms += count;
+            stored->left_out += count;
     }
     JsonLine line = {0};
     bool ok = true;
     Text rest = answer->body, text;
     while (ok && text_cut(&rest, '\n', &text)) {
         if (text.len == 0) continue;
-        ok = json_line_read(text, &line, err) &&
-             take(context, line.labels, (Samples){line.samples.at, line.samples.count}, err);
+        ok = json_line_read(text, &line, err);
+        BackfillRow row = {line.labels,
+                           {line.samples.at, line.samples.count},
+                           line.histograms.at,
+                           line.histograms.count};
+        ok = ok && take(context, &row, err);
     }
     json_line_free(&line);
     return ok;
@@ -115,6 +119,7 @@ static bool read_from_server(Stored *stored, Text selector, int64_t from_ms, int
     AUTO(builder_free) Builder form = {0};
     add_parameter(&form, "match[]", selector);
     add_times(&form, from_ms, to_ms);
+    if (stored->with_histograms) add_parameter(&form, "histograms", TEXT("1"));
     HttpClientAnswer answer;
     TRY(ask(stored, TEXT("/api/v1/export"), &form, &arena, &answer, err));
     if (answer.status == 200) return take_lines(stored, &answer, take, context, err);
@@ -173,31 +178,72 @@ static int by_labels(const void *a, const void *b) {
     return labels_compare(((const SeriesFound *)a)->labels, ((const SeriesFound *)b)->labels);
 }
 
+// A series of a store, read whole.
+typedef struct LocalRow {
+    SeriesCursor *cursor;
+    SeriesColumns columns;
+    ARRAY(Sample) samples;
+    ARRAY(NativeHistogram) histograms;
+    Arena arena;  // of the histograms
+} LocalRow;
+
+static void local_row_end(LocalRow *row) {
+    array_free(&row->samples);
+    array_free(&row->histograms);
+    arena_free(&row->arena);
+    series_columns_free(&row->columns);
+    series_cursor_close(&row->cursor);
+}
+
+static bool read_local_histograms(Stored *stored, LocalRow *row, const SeriesFound *found,
+                                  int64_t from_ms, int64_t to_ms, Error *err) {
+    SeriesHistogram *all;
+    size_t count;
+    TRY(series_read_histograms(row->cursor, found, from_ms, to_ms, &row->arena, &all, &count, err));
+    for (size_t i = 0; i < count; i++) {
+        NativeHistogram histogram;
+        Error ignored;  // what contradicts itself no import would take
+        bool good = stored->with_histograms &&
+                    native_histogram_read(all[i].wire, &row->arena, &histogram, &ignored) &&
+                    (is_stale(histogram.sum) || native_histogram_check(&histogram, &ignored));
+        stored->left_out += !good;
+        if (!good) continue;
+        histogram.time_ms = all[i].time_ms;
+        *array_add(&row->histograms) = histogram;
+    }
+    return true;
+}
+
+static bool read_local(Stored *stored, LocalRow *row, const SeriesFound *found, int64_t from_ms,
+                       int64_t to_ms, Error *err) {
+    array_clear(&row->samples);
+    array_clear(&row->histograms);
+    arena_clear(&row->arena);
+    TRY(series_read(row->cursor, found, from_ms, to_ms, &row->columns, err));
+    for (size_t i = 0; i < row->columns.count; i++)
+        *array_add(&row->samples) = (Sample){row->columns.times[i], row->columns.values[i]};
+    return row->columns.histograms == 0 ||
+           read_local_histograms(stored, row, found, from_ms, to_ms, err);
+}
+
 static bool read_from_store(Stored *stored, Text selector, int64_t from_ms, int64_t to_ms,
                             StoredTake take, void *context, Error *err) {
     AUTO(selected_end) Selected selected = {0};
+    AUTO(local_row_end) LocalRow row = {0};
     SeriesFoundList found;
     TRY(selected_begin(stored, selector, from_ms, to_ms, &selected, err));
     TRY(series_select(selected.view, matchers_of(&selected), 0, &selected.arena, &found, err));
     if (found.count > 1) qsort(found.at, found.count, sizeof *found.at, by_labels);
-    SeriesCursor *cursor = series_cursor_open(selected.view);
-    SeriesColumns columns = {0};
-    ARRAY(Sample) samples = {0};
-    bool ok = true;
-    for (size_t i = 0; ok && i < found.count; i++) {
-        columns.count = columns.histograms = 0;
-        ok = series_read(cursor, &found.at[i], from_ms, to_ms, &columns, err);
-        stored->histograms += columns.histograms;
-        array_clear(&samples);
-        for (size_t k = 0; ok && k < columns.count; k++)
-            *array_add(&samples) = (Sample){columns.times[k], columns.values[k]};
-        if (ok && samples.count > 0)
-            ok = take(context, found.at[i].labels, (Samples){samples.at, samples.count}, err);
+    row.cursor = series_cursor_open(selected.view);
+    for (size_t i = 0; i < found.count; i++) {
+        TRY(read_local(stored, &row, &found.at[i], from_ms, to_ms, err));
+        BackfillRow given = {found.at[i].labels,
+                             {row.samples.at, row.samples.count},
+                             row.histograms.at,
+                             row.histograms.count};
+        if (given.samples.count + given.histogram_count > 0) TRY(take(context, &given, err));
     }
-    array_free(&samples);
-    series_columns_free(&columns);
-    series_cursor_close(&cursor);
-    return ok;
+    return true;
 }
 
 // ---- Both ----

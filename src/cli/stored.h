@@ -3,14 +3,16 @@
 
 #include "cli/client.h"
 #include "cli/local_store.h"
+#include "ingest/backfill/row.h"
 
 typedef struct Stored {
     const Call *call;
     Client client;
     LocalStore local;
     bool is_local;
-    Text where;           // for people
-    uint64_t histograms;  // native ones that were met and left out
+    Text where;            // for people
+    bool with_histograms;  // native ones are read, too; set by the caller
+    uint64_t left_out;     // native histograms that were met and are not in the rows
 } Stored;
 
 // --data opens that directory, else the server of the client's flags is asked.
@@ -30,8 +32,9 @@ must_use bool stored_begin(Stored *stored, Text selector, int64_t to_ms, int64_t
 // The selector with one name: of those that stored_names gave.
 must_use bool stored_of_name(Text selector, Text name, Arena *arena, Text *out, Error *err);
 
-// Given a series with samples in time order; one that is long may come in several parts.
-typedef bool (*StoredTake)(void *context, Labels labels, Samples samples, Error *err);
+// Given a series with samples or histograms in time order; one that is long may come in several
+// parts.
+typedef bool (*StoredTake)(void *context, const BackfillRow *row, Error *err);
 
 // All series that match, each with its raw samples, stale markers among them.
 must_use bool stored_read(Stored *stored, Text selector, int64_t from_ms, int64_t to_ms,

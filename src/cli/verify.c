@@ -1,5 +1,6 @@
 // `traceo verify`: is what a source holds in the server, sample for sample? Counts and sums are
-// compared series by series, over the time that the source has of each.
+// compared series by series, over the time that the source has of each; of native histograms how
+// many there are, their counts, their sums, and where in their buckets the observations lie.
 
 #include "base/map.h"
 #include "cli/extra_labels.h"
@@ -19,10 +20,21 @@ typedef struct Sums {
     double sum, magnitude;
 } Sums;
 
+// Of native histograms, each a number per histogram.
+typedef struct HistogramSums {
+    Sums counts, sums;
+    Sums places;  // the indexes of its buckets, each as often as something was observed there
+} HistogramSums;
+
+typedef struct Held {
+    Sums samples;
+    HistogramSums histograms;
+} Held;
+
 typedef struct Compared {
     Labels labels;
     int64_t from_ms, to_ms;  // of the source
-    Sums source, stored;
+    Held source, stored;
 } Compared;
 
 typedef struct Verify {
@@ -34,7 +46,7 @@ typedef struct Verify {
     Map series;  // labels as bytes to Compared
     Map names;   // of metrics, to themselves
     ProgressLine line;
-    uint64_t samples, asked, histograms, nameless, differences;
+    uint64_t samples, histograms, asked, nameless, differences;
     int64_t from_ms, to_ms;
     Builder out;
 } Verify;
@@ -64,34 +76,80 @@ static bool sums_equal(const Sums *a, const Sums *b) {
     return a->count == b->count && a->not_finite == b->not_finite && close;
 }
 
+// Of one side: what its buckets hold together, each times its index. The negative side counts on
+// from another place, so that the sides may not be mistaken for each other.
+static double places_of(const HistogramBuckets *buckets, bool is_float, int64_t begin) {
+    int64_t at = begin, whole = 0;
+    size_t bucket = 0;
+    double sum = 0;
+    for (size_t i = 0; i < buckets->span_count; i++) {
+        at += buckets->spans[i].offset;
+        for (uint32_t j = 0; j < buckets->spans[i].length && bucket < buckets->bucket_count;
+             j++, at++, bucket++) {
+            if (!is_float) whole += buckets->deltas[bucket];
+            sum += (double)at * (is_float ? buckets->counts[bucket] : (double)whole);
+        }
+    }
+    return sum;
+}
+
+static void histogram_add(HistogramSums *sums, const NativeHistogram *histogram) {
+    enum { NEGATIVE_BEGIN = 100003 };
+    bool is_float = histogram->is_float;
+    sums_add(&sums->sums, histogram->sum);
+    if (is_stale(histogram->sum)) return;
+    double count = is_float ? histogram->count_float : (double)histogram->count;
+    sums_add(&sums->counts, count);
+    sums_add(&sums->places, places_of(&histogram->positive, is_float, 0) +
+                                places_of(&histogram->negative, is_float, NEGATIVE_BEGIN));
+}
+
+static bool held_equal(const Held *a, const Held *b) {
+    return sums_equal(&a->samples, &b->samples) &&
+           sums_equal(&a->histograms.counts, &b->histograms.counts) &&
+           sums_equal(&a->histograms.sums, &b->histograms.sums) &&
+           sums_equal(&a->histograms.places, &b->histograms.places);
+}
+
 // ---- The source ----
 
+static Compared *compared_of(Verify *verify, Labels labels, Text name) {
+    void **slot = map_put(&verify->series, bytes_text(labels.wire));
+    if (*slot != NULL) return *slot;
+    Compared *made = arena_push(&verify->arena, Compared);
+    made->labels.wire = bytes_copy(labels.wire, &verify->arena);
+    made->from_ms = INT64_MAX;
+    made->to_ms = INT64_MIN;
+    *slot = made;
+    void **known = map_put(&verify->names, name);
+    if (*known == NULL) *known = made;
+    return made;
+}
+
+static void reach(Compared *compared, int64_t time_ms) {
+    compared->from_ms = MIN(compared->from_ms, time_ms);
+    compared->to_ms = MAX(compared->to_ms, time_ms);
+}
+
 static void note_row(Verify *verify, const BackfillRow *row) {
-    verify->histograms += row->histogram_count;
-    if (row->samples.count == 0) return;
+    size_t count = row->samples.count + row->histogram_count;
+    if (count == 0) return;
     Text name = labels_get(row->labels, LABEL_NAME);
     if (name.len == 0) {
-        verify->nameless += row->samples.count;
+        verify->nameless += count;
         return;
     }
-    void **slot = map_put(&verify->series, bytes_text(row->labels.wire));
-    if (*slot == NULL) {
-        Compared *made = arena_push(&verify->arena, Compared);
-        made->labels.wire = bytes_copy(row->labels.wire, &verify->arena);
-        made->from_ms = INT64_MAX;
-        made->to_ms = INT64_MIN;
-        *slot = made;
-        void **known = map_put(&verify->names, name);
-        if (*known == NULL) *known = made;
-    }
-    Compared *compared = *slot;
+    Compared *compared = compared_of(verify, row->labels, name);
     for (size_t i = 0; i < row->samples.count; i++) {
-        int64_t time_ms = row->samples.at[i].time_ms;
-        compared->from_ms = MIN(compared->from_ms, time_ms);
-        compared->to_ms = MAX(compared->to_ms, time_ms);
-        sums_add(&compared->source, row->samples.at[i].value);
+        reach(compared, row->samples.at[i].time_ms);
+        sums_add(&compared->source.samples, row->samples.at[i].value);
+    }
+    for (size_t i = 0; i < row->histogram_count; i++) {
+        reach(compared, row->histograms[i].time_ms);
+        histogram_add(&compared->source.histograms, &row->histograms[i]);
     }
     verify->samples += row->samples.count;
+    verify->histograms += row->histogram_count;
     verify->from_ms = MIN(verify->from_ms, compared->from_ms);
     verify->to_ms = MAX(verify->to_ms, compared->to_ms);
 }
@@ -113,17 +171,23 @@ static bool read_source(Verify *verify, Error *err) {
 
 // ---- The server ----
 
-static bool take(void *context, Labels labels, Samples samples, Error *err) {
+static bool take(void *context, const BackfillRow *row, Error *err) {
     (void)err;
     Verify *verify = context;
-    verify->asked += samples.count;
-    progress_tell(&verify->line.progress, (int64_t)verify->asked, (int64_t)verify->samples);
-    Compared *compared = map_get(&verify->series, bytes_text(labels.wire));
+    verify->asked += row->samples.count + row->histogram_count;
+    progress_tell(&verify->line.progress, (int64_t)verify->asked,
+                  (int64_t)(verify->samples + verify->histograms));
+    Compared *compared = map_get(&verify->series, bytes_text(row->labels.wire));
     if (compared == NULL) return true;  // the server may hold more
-    for (size_t i = 0; i < samples.count; i++) {
-        int64_t time_ms = samples.at[i].time_ms;
+    for (size_t i = 0; i < row->samples.count; i++) {
+        int64_t time_ms = row->samples.at[i].time_ms;
         if (time_ms >= compared->from_ms && time_ms <= compared->to_ms)
-            sums_add(&compared->stored, samples.at[i].value);
+            sums_add(&compared->stored.samples, row->samples.at[i].value);
+    }
+    for (size_t i = 0; i < row->histogram_count; i++) {
+        int64_t time_ms = row->histograms[i].time_ms;
+        if (time_ms >= compared->from_ms && time_ms <= compared->to_ms)
+            histogram_add(&compared->stored.histograms, &row->histograms[i]);
     }
     return true;
 }
@@ -142,21 +206,31 @@ static bool read_stored(Verify *verify, Error *err) {
 
 // ---- What differs ----
 
-static void print_sums(const Sums *sums, Builder *out) {
-    builder_addf(out, "%llu samples", (unsigned long long)sums->count);
+static void print_held(const Held *held, Builder *out) {
+    const Sums *samples = &held->samples, *sums = &held->histograms.sums;
+    if (samples->count > 0 || sums->count == 0) {
+        builder_addf(out, "%llu samples", (unsigned long long)samples->count);
+        if (samples->not_finite > 0)
+            builder_addf(out, " (%llu not finite)", (unsigned long long)samples->not_finite);
+        builder_addf(out, ", sum %.17g", samples->sum);
+    }
+    if (sums->count == 0) return;
+    builder_addf(out, "%s%llu native histograms", samples->count > 0 ? "; " : "",
+                 (unsigned long long)sums->count);
     if (sums->not_finite > 0)
-        builder_addf(out, " (%llu not finite)", (unsigned long long)sums->not_finite);
-    builder_addf(out, ", sum %.17g", sums->sum);
+        builder_addf(out, " (%llu of no finite sum)", (unsigned long long)sums->not_finite);
+    builder_addf(out, ", counts %.17g, sums %.17g, places of buckets %.17g",
+                 held->histograms.counts.sum, sums->sum, held->histograms.places.sum);
 }
 
 static void compare(Verify *verify, const Compared *compared) {
-    if (sums_equal(&compared->source, &compared->stored)) return;
+    if (held_equal(&compared->source, &compared->stored)) return;
     if (verify->differences++ >= SHOWN_MAX) return;
     labels_print(compared->labels, &verify->out);
     builder_add(&verify->out, TEXT("\n  source: "));
-    print_sums(&compared->source, &verify->out);
+    print_held(&compared->source, &verify->out);
     builder_add(&verify->out, TEXT("\n  stored: "));
-    print_sums(&compared->stored, &verify->out);
+    print_held(&compared->stored, &verify->out);
     builder_add_char(&verify->out, '\n');
 }
 
@@ -170,13 +244,11 @@ static ExitCode report(Verify *verify, Error *err) {
         return CODE_FAILED;
     AUTO(builder_free) Builder line = {0};
     builder_addf(&line,
-                 "verified: %zu series, %llu samples of the source; %llu series differ in "
-                 "%.*s\n",
+                 "verified: %zu series, %llu samples and %llu native histograms of the source; "
+                 "%llu series differ in %.*s\n",
                  verify->series.count, (unsigned long long)verify->samples,
-                 (unsigned long long)verify->differences, TEXT_ARG(verify->stored.where));
-    if (verify->histograms > 0)
-        builder_addf(&line, "not compared: %llu native histograms\n",
-                     (unsigned long long)verify->histograms);
+                 (unsigned long long)verify->histograms, (unsigned long long)verify->differences,
+                 TEXT_ARG(verify->stored.where));
     if (verify->nameless > 0)
         builder_addf(&line,
                      "not compared: %llu samples of series without a name, which no server "
@@ -194,7 +266,8 @@ ExitCode command_verify(Call *call, Error *err) {
     SourceFormat format = SOURCE_UNKNOWN;
     Text name = call_flag(call, FLAG_FORMAT);
     if (name.at != NULL && !source_format_from_name(name, &format))
-        return call_usage(call, err, "--format %.*s: prometheus, openmetrics or victoriametrics",
+        return call_usage(call, err,
+                          "--format %.*s: prometheus, openmetrics, victoriametrics or traceo",
                           TEXT_ARG(name));
     if (!extra_labels_begin(call, &verify.extra, err)) return CODE_USAGE;
     HashKey key;
@@ -207,7 +280,8 @@ ExitCode command_verify(Call *call, Error *err) {
     if (!read_source(&verify, err)) return CODE_FAILED;
     progress_end(&verify.line);
     progress_begin(&verify.line, TEXT("comparing"), TEXT("samples"));
-    if (verify.samples > 0 && !read_stored(&verify, err)) return client_code(err);
+    verify.stored.with_histograms = true;
+    if (verify.series.count > 0 && !read_stored(&verify, err)) return client_code(err);
     progress_end(&verify.line);
     return report(&verify, err);
 }

@@ -27,3 +27,18 @@ bool base64_decode(Text text, Arena *arena, Bytes *out) {
     *out = (Bytes){into, len - padding};
     return true;
 }
+
+void base64_encode(Bytes bytes, Builder *out) {
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < bytes.len; i += 3) {
+        size_t left = bytes.len - i;
+        uint32_t bits = (uint32_t)bytes.at[i] << 16;
+        if (left > 1) bits |= (uint32_t)bytes.at[i + 1] << 8;
+        if (left > 2) bits |= bytes.at[i + 2];
+        builder_add_char(out, letters[bits >> 18]);
+        builder_add_char(out, letters[bits >> 12 & 63]);
+        builder_add_char(out, left > 1 ? letters[bits >> 6 & 63] : '=');
+        builder_add_char(out, left > 2 ? letters[bits & 63] : '=');
+    }
+}

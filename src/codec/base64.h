@@ -5,3 +5,4 @@
 
 // False when it is not base64.
 must_use bool base64_decode(Text text, Arena *arena, Bytes *out);
+void base64_encode(Bytes bytes, Builder *out);

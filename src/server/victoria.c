@@ -6,7 +6,6 @@
 #include "ingest/backfill/json_lines.h"
 #include "ingest/scrape/exposition.h"
 #include "server/matchers.h"
-#include "server/paid_read.h"
 #include "server/serve.h"
 #include "server/writer.h"
 
@@ -42,6 +41,8 @@ static bool rows_of_lines(Reading *reading, Text body, int64_t now_ms, WriteBody
         for (size_t i = 0; i < reading->line.samples.count; i++)
             write_body_sample(rows, reading->line.samples.at[i].time_ms,
                               reading->line.samples.at[i].value);
+        for (size_t i = 0; i < reading->line.histograms.count; i++)
+            write_body_histogram(rows, &reading->line.histograms.at[i]);
         write_body_end(rows);
         TRY(write_body_fits(rows, err));
     }
@@ -94,7 +95,6 @@ bool serve_import_prometheus(Request *request, Error *err) {
 // ---- Out ----
 
 typedef struct Export {
-    PaidRead paid;
     Arena arena;
     MatchSets sets;
     SeriesView *view;  // NULL: the tenant never wrote
@@ -103,7 +103,8 @@ typedef struct Export {
     ARRAY(Sample) samples;
     ARRAY(SeriesFound) found;
     int64_t from_ms, to_ms;
-    uint64_t histograms;  // left out
+    bool with_histograms;
+    uint64_t left_out;  // histograms
     Budget *budget;
     int64_t charged;
 } Export;
@@ -117,7 +118,6 @@ static void export_end(Export *export) {
     array_free(&export->found);
     arena_free(&export->arena);
     if (export->charged > 0) budget_release(export->budget, export->charged);
-    paid_read_end(&export->paid);
 }
 
 static int by_labels(const void *a, const void *b) {
@@ -127,14 +127,15 @@ static int by_labels(const void *a, const void *b) {
 enum { SERIES_BYTES_MIN = 128 };  // what a series takes at the least while it is listed
 
 // All that match, sorted, each once.
-static bool find_series(Export *export, Error *err) {
+static bool find_series(Request *request, Export *export, Error *err) {
     size_t series_max = (size_t)(LIMIT_EXPORT_BYTES / SERIES_BYTES_MIN);
     for (size_t i = 0; i < export->sets.count; i++) {
         SeriesFoundList found;
         TRY(series_select(export->view, match_set_matchers(&export->sets, i), series_max,
                           &export->arena, &found, err));
         array_add_many(&export->found, found.at, found.count);
-        TRY(paid_read_go_on(&export->paid, err));
+        if (atomic_load(&request->cancelled))
+            return error_set(err, ERROR_CANCELLED, "the client went away");
     }
     if (export->found.count > 1)
         qsort(export->found.at, export->found.count, sizeof *export->found.at, by_labels);
@@ -162,24 +163,45 @@ static bool charge(Request *request, Export *export, Error *err) {
     return true;
 }
 
-// Columns count those of heads and blocks apart; read, each time is there once.
-static bool count_histograms(Export *export, const SeriesFound *series, Error *err) {
+enum { PIECE_HISTOGRAMS = 1024 };  // decoded at a time
+
+// What contradicts itself is left out: no import would take it.
+static bool add_histogram(const SeriesHistogram *stored, Arena *arena, NativeHistogram *out) {
+    Error ignored;
+    if (!native_histogram_read(stored->wire, arena, out, &ignored)) return false;
+    out->time_ms = stored->time_ms;
+    return is_stale(out->sum) || native_histogram_check(out, &ignored);
+}
+
+static bool write_histograms(Request *request, Export *export, const SeriesFound *series,
+                             Error *err) {
     AUTO(arena_free) Arena arena = {0};
-    SeriesHistogram *histograms;
-    size_t count;
+    SeriesHistogram *stored;
+    size_t count, kept = 0;
     TRY(series_read_histograms(export->cursor, series, export->from_ms, export->to_ms, &arena,
-                               &histograms, &count, err));
-    export->histograms += count;
+                               &stored, &count, err));
+    if (!export->with_histograms) {
+        export->left_out += count;
+        return true;
+    }
+    NativeHistogram *some = arena_push_array(&arena, NativeHistogram, PIECE_HISTOGRAMS);
+    ArenaMark mark = arena_mark(&arena);
+    for (size_t i = 0; i < count; i++) {
+        if (!add_histogram(&stored[i], &arena, &some[kept])) {
+            export->left_out++;
+        } else {
+            kept++;
+        }
+        if (kept == 0 || (kept < PIECE_HISTOGRAMS && i + 1 < count)) continue;
+        json_line_write_histograms(series->labels, some, kept, &request->body);
+        TRY(charge(request, export, err));
+        arena_reset_to(&arena, mark);
+        kept = 0;
+    }
     return true;
 }
 
-static bool write_series(Request *request, Export *export, const SeriesFound *series, Error *err) {
-    export->columns.count = 0;
-    export->columns.histograms = 0;
-    TRY(series_read(export->cursor, series, export->from_ms, export->to_ms, &export->columns, err));
-    export->paid.samples += export->columns.count + export->columns.histograms;
-    if (export->columns.histograms > 0) TRY(count_histograms(export, series, err));
-    if (export->columns.count == 0) return true;
+static bool write_samples(Request *request, Export *export, const SeriesFound *series, Error *err) {
     array_clear(&export->samples);
     for (size_t i = 0; i < export->columns.count; i++)
         *array_add(&export->samples) =
@@ -189,10 +211,17 @@ static bool write_series(Request *request, Export *export, const SeriesFound *se
     return charge(request, export, err);
 }
 
+static bool write_series(Request *request, Export *export, const SeriesFound *series, Error *err) {
+    export->columns.count = 0;
+    export->columns.histograms = 0;
+    TRY(series_read(export->cursor, series, export->from_ms, export->to_ms, &export->columns, err));
+    if (export->columns.count > 0) TRY(write_samples(request, export, series, err));
+    return export->columns.histograms == 0 || write_histograms(request, export, series, err);
+}
+
 bool serve_export(Request *request, Error *err) {
-    AUTO(export_end) Export export = {0};
-    TRY(paid_read_begin(request, &export.paid, err));
-    export.budget = paid_read_budget(&export.paid);
+    AUTO(export_end) Export export = {.budget = store_query_budget(request->server->options.store)};
+    export.with_histograms = text_equal(param_text(request, TEXT("histograms")), TEXT("1"));
     TRY(param_span(request, &export.from_ms, &export.to_ms, err));
     TRY(match_sets_read(request, true, &export.arena, &export.sets, err));
     Tenant *tenant;
@@ -200,22 +229,21 @@ bool serve_export(Request *request, Error *err) {
     request->content_type = TEXT("application/stream+json");
     if (tenant == NULL) return true;
     TRY(series_view_open(tenant->series, export.from_ms, export.to_ms, &export.view, err));
-    series_view_meter(export.view, &export.paid.meter);
     // A stream of lines has no room for warnings: what cannot be read is an error.
     Texts warnings = series_view_warnings(export.view);
     if (warnings.count > 0) return error_set(err, ERROR_CORRUPT, "%.*s", TEXT_ARG(warnings.at[0]));
-    TRY(find_series(&export, err));
+    TRY(find_series(request, &export, err));
     export.cursor = series_cursor_open(export.view);
     for (size_t i = 0; i < export.found.count; i++) {
         TRY(write_series(request, &export, &export.found.at[i], err));
-        TRY(paid_read_go_on(&export.paid, err));
+        if (atomic_load(&request->cancelled))
+            return error_set(err, ERROR_CANCELLED, "the client went away");
     }
-    if (export.histograms > 0)
+    if (export.left_out > 0)
         request_add_header(request, TEXT("X-Traceo-Left-Out"),
                            text_format(request->exchange->arena, "%llu native histograms",
-                                       (unsigned long long)export.histograms));
+                                       (unsigned long long)export.left_out));
     request->charged = MIN((int64_t)request->body.capacity, export.charged);
-    request->charged_to = export.budget;
     export.charged -= request->charged;
     return true;
 }

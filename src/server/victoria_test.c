@@ -46,6 +46,54 @@ TEST(lines_that_were_imported_are_exported_as_they_were) {
     test_server_end(t, &world);
 }
 
+TEST(native_histograms_are_lines_where_they_are_asked_for) {
+    TestServer world;
+    test_server_plain(t, &world);
+    // 1100 in one series, as two lines; a float before them.
+    enum { HISTOGRAMS = 1100 };
+    WriteBody rows = {0};
+    Label name = {LABEL_NAME, TEXT("latency")};
+    Labels labels;
+    check_ok(t, labels_make(&name, 1, t->arena, &labels, t->err));
+    write_body_begin(&rows, labels);
+    write_body_sample(&rows, T0_MS, 4);
+    int64_t deltas[] = {3, -1};
+    HistogramSpan span = {-1, 2};
+    for (int64_t i = 1; i <= HISTOGRAMS; i++) {
+        NativeHistogram histogram = {.time_ms = T0_MS + i * 1000,
+                                     .schema = 1,
+                                     .count = 5,
+                                     .sum = (double)i,
+                                     .positive = {&span, 1, deltas, NULL, 2}};
+        write_body_histogram(&rows, &histogram);
+    }
+    write_body_end(&rows);
+    test_write(t, &world, TEXT_NONE, TEXT_NONE, &rows);
+    HttpClientAnswer plain = test_get(t, &world, "/api/v1/export?match[]=latency");
+    check_text(t, TEXT("1100 native histograms"), test_header(plain, TEXT("X-Traceo-Left-Out")));
+    check(t, text_find(plain.body, TEXT("histograms")) < 0);
+    HttpClientAnswer whole = test_get(t, &world, "/api/v1/export?match[]=latency&histograms=1");
+    check(t, test_header(whole, TEXT("X-Traceo-Left-Out")).len == 0);
+    check(t, text_starts_with(whole.body, plain.body));
+    size_t lines_seen = 0;
+    Text rest = whole.body, line;
+    while (text_cut(&rest, '\n', &line)) lines_seen += line.len > 0;
+    check_i64(t, 3, lines_seen);
+    test_server_end(t, &world);
+    // Into an empty server, and out again.
+    TestServer again;
+    test_server_plain(t, &again);
+    check_status(t, 204, post(t, &again, "/api/v1/import", TEXT_NONE, whole.body));
+    check_text(t, whole.body,
+               test_get(t, &again, "/api/v1/export?match[]=latency&histograms=1").body);
+    HttpClientAnswer bad =
+        post(t, &again, "/api/v1/import", TEXT_NONE,
+             TEXT("{\"metric\":{\"__name__\":\"x\"},\"histograms\":[[1,\"CAE=\"]]}"));
+    check_status(t, 400, bad);
+    check(t, text_find(bad.body, TEXT("line 1: column 51")) > 0);
+    test_server_end(t, &again);
+}
+
 TEST(a_bad_line_is_named_and_nothing_is_stored) {
     TestServer world;
     test_server_plain(t, &world);
@@ -91,5 +139,6 @@ TEST(text_is_imported_with_its_times_or_now) {
 }
 
 TEST_MAIN("server/victoria", CASE(lines_that_were_imported_are_exported_as_they_were),
+          CASE(native_histograms_are_lines_where_they_are_asked_for),
           CASE(a_bad_line_is_named_and_nothing_is_stored),
           CASE(text_is_imported_with_its_times_or_now))

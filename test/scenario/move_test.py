@@ -4,6 +4,7 @@
     move_test.py TRACEO
 """
 
+import base64
 import json
 import math
 import os
@@ -234,10 +235,34 @@ def damaged(tap, snapshot, folder, server):
     tap.check(not silent and named >= 8, "a flipped bit is named by file and offset", silent or named)
 
 
-def back_and_forth(tap, folder, server):
+def planted_histograms(tap, folder, lines, server):
+    """What verify finds: a sum, a count, a bucket that moved, one that is missing."""
+    rows = lines.read_text().splitlines()
+    place = next(i for i, row in enumerate(rows) if '"histograms"' in row and "moved_latency_float" not in row)
+    original = json.loads(rows[place])
+    base = int(time.time()) - 900
+    kinds = {"sum": histogram(0, [3] * 20, 90.5, False), "count": histogram(0, [3] * 19 + [4], 90, False),
+             "bucket": histogram(0, [4, 2] + [3] * 18, 90, False), "missing": None}
+    stated = histogram(0, [3] * 20, 90, False)
+    for kind, wire in kinds.items():
+        pairs = [[base * 1000, stated], [base * 1000 + 1, stated]]
+        changed = [pairs[0]] + ([[base * 1000 + 1, wire]] if wire else [])
+        for name, content in (("stored", changed), ("source", pairs)):
+            row = {"metric": {**original["metric"], "planted": kind}, "histograms": [[at_ms, base64.b64encode(one).decode()] for at_ms, one in content]}
+            (folder / f"{name}.jsonl").write_text(json.dumps(row) + "\n")
+        code, _, err = run("import", folder / "stored.jsonl", *at(server))
+        right, _, _ = run("verify", folder / "stored.jsonl", *at(server))
+        wrong, out, err2 = run("verify", folder / "source.jsonl", *at(server))
+        tap.check((code, right, wrong) == (OK, OK, PROBLEMS) and "1 series differ" in err2 and "native histograms" in out,
+                  f"verify finds a planted difference of native histograms: {kind}", f"{code} {right} {wrong} {err} {out} {err2}")
+
+
+def back_and_forth(tap, folder, server, now_s):
     lines = folder / "all.jsonl"
-    code, _, err = run("export", lines, "--match", '{__name__=~"moved.*"}', *at(server))
+    code, _, err = run("export", folder / "vm_all.jsonl", "--match", '{__name__=~"moved.*"}', "--format", "victoriametrics", *at(server))
     tap.check(code == OK and "left out: 360 native histograms" in err, "export says what a format cannot carry", err)
+    code, _, err = run("export", lines, "--match", '{__name__=~"moved.*"}', *at(server))
+    tap.check(code == OK and ", 360 native histograms from" in err and "left out" not in err, "export carries native histograms in lines of its own", err)
     again = Server("--retention", "0")
     again.start()
     try:
@@ -245,8 +270,18 @@ def back_and_forth(tap, folder, server):
         tap.check(code == OK, "its lines are imported into an empty server", err)
         same = export_lines(server.port) == export_lines(again.port)
         tap.check(same, "both export the same, sample for sample")
+        compare(tap, again, server, HISTOGRAM_QUESTIONS, now_s - 900 + 127, now_s - 60, 30, "and answer alike about native histograms")
         code, out, err = run("verify", lines, *at(again))
-        tap.check(code == OK and "0 series differ" in err, "verify finds no difference", out + err)
+        tap.check(code == OK and "360 native histograms of the source; 0 series differ" in err, "verify finds no difference", out + err)
+        twice = folder / "twice.jsonl"
+        run("export", twice, "--match", '{__name__=~"moved.*"}', "--format", "traceo", *at(again))
+        tap.check(twice.read_bytes() == lines.read_bytes(), "what is exported again is the same, byte for byte")
+        run("import", lines, "--data", folder / "beside", "--retention", "0")
+        code, _, err = run("export", folder / "beside.jsonl", "--match", '{__name__=~"moved.*"}', "--data", folder / "beside", "--retention", "0")
+        tap.check(code == OK and (folder / "beside.jsonl").read_bytes() == lines.read_bytes(), "so it is through a data directory without a server", err)
+        code, out, err = run("verify", lines, "--data", folder / "beside", "--retention", "0")
+        tap.check(code == OK and "0 series differ" in err, "which is verified too", out + err)
+        planted_histograms(tap, folder, lines, again)
         rows = lines.read_text().splitlines()
         planted = json.loads(rows[100])
         planted["values"][7] = (planted["values"][7] or 0) + 1e-3
@@ -395,7 +430,7 @@ def main():
             tap.skip("moving over", "prometheus is not installed")
             return tap.end()
         server = from_prometheus(tap, folder, now_s)
-        back_and_forth(tap, folder, server)
+        back_and_forth(tap, folder, server, now_s)
         with_victoria_metrics(tap, folder, server)
         killed_half_way(tap, folder, now_s)
         what_comes_along(tap, folder, now_s)

@@ -20,6 +20,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             double a = first.samples.at[i].value, b = again.samples.at[i].value;
             assert(double_bits(a) == double_bits(b) || (isnan(a) && isnan(b)));
         }
+        builder_clear(&out);
+        json_line_write_histograms(first.labels, first.histograms.at, first.histograms.count, &out);
+        Text rest = builder_text(&out), line;
+        size_t seen = 0;
+        while (text_cut(&rest, '\n', &line) && line.len > 0) {
+            read = json_line_read(line, &again, &err);
+            assert(read && again.samples.count == 0);
+            assert(labels_equal(first.labels, again.labels));
+            assert(seen + again.histograms.count <= first.histograms.count);
+            for (size_t i = 0; i < again.histograms.count; i++, seen++)
+                assert(native_histogram_equal(&first.histograms.at[seen], &again.histograms.at[i]));
+        }
+        assert(seen == first.histograms.count);
         builder_free(&out);
     }
     json_line_free(&first);

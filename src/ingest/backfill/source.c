@@ -71,7 +71,8 @@ bool source_format_from_name(Text name, SourceFormat *out) {
         *out = format;
         return true;
     }
-    return false;
+    *out = SOURCE_VICTORIAMETRICS;
+    return text_equal(name, TEXT("traceo"));
 }
 
 Text source_format_name(SourceFormat format) {
@@ -230,7 +231,9 @@ static bool next_of_lines(Source *source, BackfillRow *out, bool *found, Error *
         return error_context(err, "%.*s, line %llu", TEXT_ARG(source->path),
                              (unsigned long long)source->line);
     *out = (BackfillRow){.labels = source->json.labels,
-                         .samples = {source->json.samples.at, source->json.samples.count}};
+                         .samples = {source->json.samples.at, source->json.samples.count},
+                         .histograms = source->json.histograms.at,
+                         .histogram_count = source->json.histograms.count};
     return true;
 }
 

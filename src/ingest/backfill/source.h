@@ -23,7 +23,8 @@ typedef enum SourceFormat {
     SOURCE_VICTORIAMETRICS,
 } SourceFormat;
 
-// "prometheus", "openmetrics", "victoriametrics". False for another name.
+// "prometheus", "openmetrics", "victoriametrics", and "traceo", whose lines are those of
+// VictoriaMetrics and more. False for another name.
 must_use bool source_format_from_name(Text name, SourceFormat *out);
 Text source_format_name(SourceFormat format);
 

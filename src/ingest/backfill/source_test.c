@@ -1,7 +1,10 @@
 // Lines of JSON and OpenMetrics text as sources: what they give, what they refuse, going on from a
 // place.
 
+#include <math.h>
+
 #include "base/test.h"
+#include "codec/base64.h"
 #include "ingest/backfill/json_lines.h"
 #include "ingest/backfill/source.h"
 #include "os/process.h"
@@ -95,6 +98,116 @@ TEST(a_line_that_is_not_whole_is_refused) {
     JsonLine line = {0};
     for (size_t i = 0; i < COUNT(lines); i++)
         check_error(t, json_line_read(text_from_cstring(lines[i]), &line, t->err), ERROR_BAD_INPUT);
+    json_line_free(&line);
+}
+
+// ---- Lines of native histograms ----
+
+static Text base64_of(Test *t, Bytes bytes) {
+    AUTO(builder_free) Builder out = {0};
+    base64_encode(bytes, &out);
+    return text_copy(builder_text(&out), t->arena);
+}
+
+TEST(base64_is_that_of_the_rfc) {
+    static const char *const rows[][2] = {{"", ""},
+                                          {"f", "Zg=="},
+                                          {"fo", "Zm8="},
+                                          {"foo", "Zm9v"},
+                                          {"foob", "Zm9vYg=="},
+                                          {"fooba", "Zm9vYmE="},
+                                          {"foobar", "Zm9vYmFy"},
+                                          {"\xfb\xef\xff", "++//"}};
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        Bytes plain = text_bytes(text_from_cstring(rows[i][0])), again;
+        check_text(t, text_from_cstring(rows[i][1]), base64_of(t, plain));
+        check(t, base64_decode(text_from_cstring(rows[i][1]), t->arena, &again));
+        check(t, bytes_equal(plain, again));
+    }
+}
+
+TEST(native_histograms_come_back_from_their_line) {
+    HistogramSpan spans[] = {{-2, 2}, {3, 1}};
+    int64_t deltas[] = {3, -1, 4};
+    double counts[] = {0.5, 0, 1e300}, bounds[] = {-0.0, 0.25, 7, 8, 9};
+    HistogramSpan positive[] = {{0, 1}, {3, 2}};
+    NativeHistogram stated[] = {
+        {.time_ms = 1700000000000,
+         .schema = 3,
+         .count = 12,
+         .sum = -1e-7,
+         .zero_threshold = 1e-128,
+         .zero_count = 1,
+         .positive = {spans, 2, deltas, NULL, 3},
+         .reset_hint = HISTOGRAM_RESET_GAUGE},
+        {.time_ms = -5,
+         .schema = HISTOGRAM_SCHEMA_CUSTOM,
+         .is_float = true,
+         .count_float = 1e300 + 0.5,
+         .sum = NAN,
+         .positive = {positive, 2, NULL, counts, 3},
+         .custom_bounds = bounds,
+         .custom_bound_count = 5},
+        {.time_ms = 9, .sum = stale_nan()},
+    };
+    Label name = {LABEL_NAME, TEXT("latency")};
+    Labels labels;
+    AUTO(builder_free) Builder out = {0};
+    JsonLine line = {0};
+    check_ok(t, labels_make(&name, 1, t->arena, &labels, t->err));
+    json_line_write_histograms(labels, stated, COUNT(stated), &out);
+    check(t, text_starts_with(builder_text(&out),
+                              TEXT("{\"metric\":{\"__name__\":\"latency\"},\"histograms\":"
+                                   "[[1700000000000,\"CAwZ")));
+    Text path = file_begin(t, text_to_cstring(builder_text(&out), t->arena));
+    AUTO(source_close) Source *source = NULL;
+    BackfillRow row;
+    bool found;
+    check_ok(t, source_open(SOURCE_UNKNOWN, disk_real(), path, &source, t->err));
+    check_ok(t, source_next(source, &row, &found, t->err));
+    check(t, found && labels_equal(row.labels, labels) && row.samples.count == 0);
+    check_i64(t, COUNT(stated), row.histogram_count);
+    for (size_t i = 0; i < COUNT(stated); i++)
+        check(t, native_histogram_equal(&stated[i], &row.histograms[i]));
+    check_ok(t, source_next(source, &row, &found, t->err));
+    check(t, !found);
+    file_end(t, path);
+    // With samples beside, as nobody writes it.
+    Text wire = base64_of(t, (Bytes){(const uint8_t *)"\x08\x00", 2});
+    check_ok(t, json_line_read(text_format(t->arena,
+                                           "{\"histograms\":[[1,\"%.*s\"]],\"values\":[2],"
+                                           "\"metric\":{\"a\":\"b\"},\"timestamps\":[3]}",
+                                           TEXT_ARG(wire)),
+                               &line, t->err));
+    check(t, line.samples.count == 1 && line.histograms.count == 1 &&
+                 line.histograms.at[0].time_ms == 1);
+    json_line_free(&line);
+}
+
+TEST(a_line_with_a_histogram_that_is_none_is_refused) {
+    static const struct {
+        const char *histograms, *says;
+    } rows[] = {
+        {"1", "is an array"},
+        {"[1]", "column 42: a histogram is an array"},
+        {"[[]]", "a whole time and a text"},
+        {"[[1]]", "a whole time and a text"},
+        {"[[1.5,\"CAA=\"]]", "a whole time and a text"},
+        {"[[1,2]]", "a whole time and a text"},
+        {"[[1,\"CAA=\",3]]", "a whole time and a text"},
+        {"[[1,\"CAA\"]]", "is not base64"},
+        {"[[1,\"CA==\"]]", "column"},            // cut off
+        {"[[1,\"CAE=\"]]", "the count is 1"},    // counted once, in no bucket
+        {"[[1,\"CAAgZg==\"]]", "schema 51 is"},  // unknown
+    };
+    JsonLine line = {0};
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        Text text = text_format(t->arena, "{\"metric\":{\"__name__\":\"a\"},\"histograms\":%s}",
+                                rows[i].histograms);
+        check_error(t, json_line_read(text, &line, t->err), ERROR_BAD_INPUT);
+        if (strstr(t->err->message, rows[i].says) == NULL)
+            check_failed(t, __FILE__, __LINE__, "%s says %s", rows[i].histograms, t->err->message);
+    }
     json_line_free(&line);
 }
 
@@ -215,7 +328,10 @@ TEST(a_block_goes_on_from_a_place) {
 }
 
 TEST_MAIN("backfill/source", CASE(a_line_is_written_as_it_was_read),
-          CASE(a_line_that_is_not_whole_is_refused), CASE(a_file_of_lines_goes_on_from_a_place),
+          CASE(a_line_that_is_not_whole_is_refused), CASE(base64_is_that_of_the_rfc),
+          CASE(native_histograms_come_back_from_their_line),
+          CASE(a_line_with_a_histogram_that_is_none_is_refused),
+          CASE(a_file_of_lines_goes_on_from_a_place),
           CASE(openmetrics_gives_one_row_for_the_lines_of_a_series),
           CASE(openmetrics_gives_metadata_and_exemplars_between_its_rows),
           CASE(openmetrics_without_times_or_end_is_refused), CASE(a_block_goes_on_from_a_place))
