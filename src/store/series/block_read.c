@@ -147,13 +147,15 @@ typedef struct PieceRow {
     Place place;
 } PieceRow;
 
+// A plain row takes a byte at the least, but histograms that do not change are packed to next to
+// none.
 static bool piece_row(const Block *block, Reader *rows, PieceRow *row) {
     row->first_ms = reader_zigzag(rows);
     row->last_ms = (int64_t)((uint64_t)row->first_ms + reader_varint(rows));
     row->count = reader_varint(rows);
     uint64_t page = reader_varint(rows), offset = reader_varint(rows), len = reader_varint(rows);
     if (rows->failed || page >= block->pages || offset > PAGE_BYTES_MAX || len > PAGE_BYTES_MAX ||
-        row->count > len)
+        row->count > MAX(len, (uint64_t)CHUNK_SAMPLES_MAX))
         return false;
     row->place = (Place){(uint32_t)page, (uint32_t)offset, (uint32_t)len};
     return true;

@@ -260,8 +260,42 @@ TEST(a_block_of_histograms_is_small_and_gives_them_back) {
     builder_free(&out);
 }
 
+// A service that nobody asks anything: its histograms take fewer bytes than there are of them.
+TEST(histograms_that_never_change_are_read_from_a_block) {
+    enum { ROWS = 3000 };
+    BlockWriter *writer = block_writer_begin();
+    Source source = {.random = t->seed, .buckets = 24, .first = -10};
+    observe(&source, 1000);
+    Bytes wire = wire_of(&source, 0, HISTOGRAM_RESET_NO, t->arena);
+    HistogramRow *rows = arena_push_array(t->arena, HistogramRow, ROWS);
+    check_ok(t, block_writer_series(writer, FIXTURE_LABELS(t->arena, "__name__", "a"), t->err));
+    for (size_t i = 0; i < ROWS; i++) {
+        rows[i] = (HistogramRow){INT64_C(1764000000000) + (int64_t)i * 15000, wire};
+        check_ok(t, block_writer_histogram(writer, rows[i].time_ms, wire, t->err));
+    }
+    Builder out = {0};
+    check_ok(t, block_writer_finish(writer, &out, t->err));
+    check(t, out.len < ROWS);
+    MemoryObject memory;
+    memory_object_begin(&memory, text_bytes(builder_text(&out)));
+    Block *block;
+    check_ok(t, memory_block_open(&memory, &block, t->err));
+    BlockCursor *cursor = block_cursor_open(block);
+    Expected expected = {t, rows, 0};
+    check_ok(t,
+             block_each_histogram(cursor, 0, INT64_MIN, INT64_MAX, as_expected, &expected, t->err));
+    check_i64(t, ROWS, expected.at);
+    AUTO(builder_free) Builder shown = {0};
+    check_ok(t, block_inspect(block, true, NULL, &shown, t->err));
+    block_cursor_close(&cursor);
+    block_unref(&block);
+    memory_object_end(&memory);
+    builder_free(&out);
+}
+
 TEST_MAIN("store/histogram_column", CASE(every_kind_comes_back_byte_for_byte),
           CASE(stale_markers_and_odd_numbers_come_back),
           CASE(what_would_not_come_back_is_not_packed), CASE(bytes_once_written_are_read_for_ever),
           CASE(damaged_bytes_are_refused_or_other_histograms),
-          CASE(a_block_of_histograms_is_small_and_gives_them_back))
+          CASE(a_block_of_histograms_is_small_and_gives_them_back),
+          CASE(histograms_that_never_change_are_read_from_a_block))
