@@ -7,6 +7,7 @@
 void batch_clear(Batch *batch) {
     array_clear(&batch->series);
     array_clear(&batch->samples);
+    array_clear(&batch->starts);
     array_clear(&batch->histograms);
     array_clear(&batch->exemplars);
     array_clear(&batch->metadata);
@@ -19,6 +20,7 @@ void batch_clear(Batch *batch) {
 void batch_free(Batch *batch) {
     array_free(&batch->series);
     array_free(&batch->samples);
+    array_free(&batch->starts);
     array_free(&batch->histograms);
     array_free(&batch->exemplars);
     array_free(&batch->metadata);
@@ -26,9 +28,16 @@ void batch_free(Batch *batch) {
 
 size_t batch_bytes_kept(const Batch *batch) {
     return batch->series.capacity * sizeof(BatchSeries) + batch->samples.capacity * sizeof(Sample) +
+           batch->starts.capacity * sizeof(int64_t) +
            batch->histograms.capacity * sizeof(BatchHistogram) +
            batch->exemplars.capacity * sizeof(BatchExemplar) +
            batch->metadata.capacity * sizeof(BatchMetadata);
+}
+
+void batch_add_start(Batch *batch, int64_t start_ms) {
+    assert(batch->starts.count < batch->samples.count);
+    while (batch->starts.count + 1 < batch->samples.count) *array_add(&batch->starts) = 0;
+    *array_add(&batch->starts) = start_ms;
 }
 
 void batch_refuse(Batch *batch, BatchSeries *series, Verdict verdict, const Error *why) {

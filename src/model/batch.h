@@ -66,6 +66,9 @@ typedef struct Batch {
     int64_t arrival_ms;
     ARRAY(BatchSeries) series;
     ARRAY(Sample) samples;
+    // When the counting of each sample began (ms; 0: not known): of the first of `samples`, as many
+    // as there are; those behind have none. A histogram has its own in its bytes.
+    ARRAY(int64_t) starts;
     ARRAY(BatchHistogram) histograms;
     ARRAY(BatchExemplar) exemplars;
     ARRAY(BatchMetadata) metadata;
@@ -78,6 +81,12 @@ typedef struct Batch {
 void batch_clear(Batch *batch);  // keeps the memory
 void batch_free(Batch *batch);
 size_t batch_bytes_kept(const Batch *batch);  // what batch_free would give back
+
+// Of the sample that was added last.
+void batch_add_start(Batch *batch, int64_t start_ms);
+static inline int64_t batch_start(const Batch *batch, size_t sample) {
+    return sample < batch->starts.count ? batch->starts.at[sample] : 0;
+}
 
 // Refuses a row: sets its verdict, counts its samples, keeps the first reason. `why` may be NULL,
 // and should be once first_fault is known: a body of a million bad rows must not cost a million

@@ -13,6 +13,8 @@
 #include "store/objects/objects.h"
 #include "store/series/chunk.h"
 
+struct SeriesColumns;
+
 // ---- Building ----
 typedef struct BlockWriter BlockWriter;
 
@@ -24,6 +26,9 @@ must_use bool block_writer_series(BlockWriter *writer, Labels labels, Error *err
 // In pieces as they come; after an error the writer is only good for freeing.
 must_use bool block_writer_samples(BlockWriter *writer, const int64_t *times, const double *values,
                                    size_t count, Error *err);
+// The same with their starts, where the columns have any.
+must_use bool block_writer_columns(BlockWriter *writer, const struct SeriesColumns *columns,
+                                   Error *err);
 must_use bool block_writer_histogram(BlockWriter *writer, int64_t time_ms, Bytes wire, Error *err);
 must_use bool block_writer_exemplar(BlockWriter *writer, int64_t time_ms, double value,
                                     Labels labels, Error *err);
@@ -86,7 +91,6 @@ struct SeriesMeter;
 void block_cursor_meter(BlockCursor *cursor, struct SeriesMeter *meter);  // counts what it reads
 void block_cursor_close(BlockCursor **cursor);
 // Appends to the columns (see series.h); times rise. Any page that does not verify is CORRUPT.
-struct SeriesColumns;
 must_use bool block_read(BlockCursor *cursor, uint32_t series, int64_t from_ms, int64_t to_ms,
                          struct SeriesColumns *out, Error *err);
 // What each chunk of a series says without being decoded (small ones are decoded for it), in time

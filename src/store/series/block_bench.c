@@ -97,8 +97,7 @@ static void read_all(const Block *block, uint64_t samples) {
     matcher_close(&matchers[0]);
     matcher_close(&matchers[1]);
     arena_free(&arena);
-    memory_free(columns.times);
-    memory_free(columns.values);
+    series_columns_free(&columns);
     block_cursor_close(&cursor);
 }
 

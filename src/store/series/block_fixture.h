@@ -88,10 +88,14 @@ static inline bool fixture_series(const Block *block, BlockCursor *cursor, uint3
     TRY(block_labels(block, series, arena, &labels, err));
     builder_add(out, bytes_text(labels.wire));
     columns->count = columns->histograms = 0;
+    columns->wants_starts = true;
+    columns->has_starts = false;
     TRY(block_read(cursor, series, INT64_MIN, INT64_MAX, columns, err));
     builder_addf(out, "\n%zu %zu\n", columns->count, columns->histograms);
     builder_add_bytes(out, columns->times, columns->count * sizeof *columns->times);
     builder_add_bytes(out, columns->values, columns->count * sizeof *columns->values);
+    if (columns->has_starts)
+        builder_add_bytes(out, columns->starts, columns->count * sizeof *columns->starts);
     TRY(block_each_chunk(cursor, series, fixture_chunk, out, err));
     TRY(block_each_histogram(cursor, series, INT64_MIN, INT64_MAX, fixture_histogram, out, err));
     return block_each_exemplar(cursor, series, INT64_MIN, INT64_MAX, fixture_exemplar, out, err);
@@ -125,8 +129,7 @@ static inline bool fixture_dump(const Block *block, Builder *out, Error *err) {
         }
     }
     good = good && block_each_metadata(block, fixture_metadata, out, err);
-    memory_free(columns.times);
-    memory_free(columns.values);
+    series_columns_free(&columns);
     block_cursor_close(&cursor);
     arena_free(&arena);
     return good;
@@ -166,6 +169,38 @@ static inline bool fixture_golden(Builder *out, Error *err) {
     BatchMetadata metadata = {TEXT("a"), 2, TEXT("what a is"), TEXT("bytes")};
     good = good && block_writer_metadata(writer, &metadata, err) &&
            block_writer_finish(writer, out, err);
+    block_writer_free(&writer);
+    arena_free(&arena);
+    return good;
+}
+
+// The block of test/golden/series/block_starts: three series of one clock that say when their
+// counting began. One begins anew in the middle, one never does, one is not sure for a while.
+static inline bool fixture_golden_starts(Builder *out, Error *err) {
+    static const char *const names[] = {"restarts_total", "steady_total", "unsure_total"};
+    const int64_t first = 1700000000000;
+    Arena arena = {0};
+    BlockWriter *writer = block_writer_begin();
+    int64_t times[8], starts[8];
+    double values[8];
+    bool good = true;
+    for (size_t s = 0; good && s < COUNT(names); s++) {
+        for (size_t i = 0; i < COUNT(times); i++) {
+            bool again = s == 0 && i >= 5;
+            times[i] = first + (int64_t)i * 15000;
+            values[i] = 10 * (double)(again ? i - 5 : i);
+            starts[i] = again ? first + 5 * 15000 - 2000 : first - 60000;
+            if (s == 2 && i >= 2 && i < 4) starts[i] = 0;
+        }
+        SeriesColumns columns = {.times = times,
+                                 .values = values,
+                                 .count = COUNT(times),
+                                 .starts = starts,
+                                 .has_starts = true};
+        good = block_writer_series(writer, FIXTURE_LABELS(&arena, "__name__", names[s]), err) &&
+               block_writer_columns(writer, &columns, err);
+    }
+    good = good && block_writer_finish(writer, out, err);
     block_writer_free(&writer);
     arena_free(&arena);
     return good;

@@ -9,8 +9,11 @@
 #include "store/series/block.h"
 
 enum {
-    BLOCK_VERSION = 2,        // the highest we read; written only where it is needed
-    BLOCK_VERSION_PLAIN = 1,  // of a block without packed histograms
+    // Each is written only where it is needed.
+    BLOCK_VERSION_PLAIN = 1,
+    BLOCK_VERSION_PACKED = 2,  // a piece of histograms is packed
+    BLOCK_VERSION_STARTS = 3,  // some sample says when its counting began
+    BLOCK_VERSION = 3,         // the highest we read
     BLOCK_HEAD_BYTES = 8,
     BLOCK_TRAILER_BYTES = 32,
     PAGE_BYTES = 64 * KB,       // a page is closed before it would pass this
@@ -48,6 +51,7 @@ typedef enum ChunkFlag {
     CHUNK_ELSEWHERE = 2,    // not right behind the column before: page and offset follow
     CHUNK_SUMMARY = 4,
     CHUNK_RESETS = 8,
+    CHUNK_STARTS = 16,  // when counting began changes inside
 } ChunkFlag;
 
 enum { SERIES_HAS_HISTOGRAMS = 1, SERIES_HAS_EXEMPLARS = 2, SERIES_FLAG_BITS = 2 };

@@ -128,8 +128,7 @@ static bool whole_read(const Block *block, Progress *progress, Builder *out, Err
             progress,
             bytes / 2 + (int64_t)((double)bytes / 2 * series / (double)block->facts.series), bytes);
     }
-    memory_free(columns.times);
-    memory_free(columns.values);
+    series_columns_free(&columns);
     block_cursor_close(&cursor);
     arena_free(&arena);
     if (!good) return false;

@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "store/series/block_inside.h"
+#include "store/series/columns.h"
 #include "store/series/decimal.h"
 #include "store/series/histogram_column.h"
 #include "store/series/series.h"
@@ -25,6 +26,8 @@ typedef struct Directory {
     Place before;
     unsigned flags;  // of the series
     uint64_t chunks_left;
+    // When counting began: of the series so far, 0 when that is not known; and told last.
+    int64_t start_now, start_before;
 } Directory;
 
 struct BlockCursor {
@@ -65,7 +68,36 @@ typedef struct ChunkRow {
     uint64_t sum_offset;   // to be completed with the count
     bool sum_scaled;
     unsigned decimals;
+    // Changes of starts inside; what is known in front of them.
+    uint64_t changes;
+    Reader starts;
+    int64_t start_now, start_before;
 } ChunkRow;
+
+// One change. *at is the place behind the sample of the change before, and then behind that of this
+// one.
+static bool start_change(Reader *rows, uint64_t *at, int64_t *now, int64_t *before) {
+    uint64_t head = reader_varint(rows);
+    if (rows->failed || head >> 1 >= CHUNK_SAMPLES_MAX - *at) return false;
+    *at += (head >> 1) + 1;
+    *now = 0;
+    if (head & 1) return true;
+    *before = (int64_t)((uint64_t)*before + (uint64_t)reader_zigzag(rows));
+    *now = *before;
+    return !rows->failed && *now != 0;
+}
+
+static bool starts_pass(Directory *directory, ChunkRow *row) {
+    row->changes = reader_varint(&directory->rows);
+    row->starts = directory->rows;
+    if (row->changes == 0 || row->changes > CHUNK_SAMPLES_MAX) return false;
+    uint64_t at = 0;
+    for (uint64_t left = row->changes; left > 0; left--) {
+        if (!start_change(&directory->rows, &at, &directory->start_now, &directory->start_before))
+            return false;
+    }
+    return true;
+}
 
 static uint64_t distance_read(Reader *rows, bool flat) {
     return flat ? 0 : (uint64_t)reader_zigzag(rows);
@@ -123,6 +155,9 @@ static bool chunk_row(const Block *block, Directory *directory, ChunkRow *row) {
     row->summary.resets = flags & CHUNK_RESETS ? (uint32_t)reader_varint(rows) : 0;
     row->has_summary = flags & CHUNK_SUMMARY;
     if (row->has_summary) summary_read(rows, row);
+    row->start_now = directory->start_now;
+    row->start_before = directory->start_before;
+    if (unlikely(flags & CHUNK_STARTS) && !starts_pass(directory, row)) return false;
     if (rows->failed || clock >= block->clocks || page >= block->pages || offset > PAGE_BYTES_MAX ||
         len > PAGE_BYTES_MAX)
         return false;
@@ -138,6 +173,7 @@ static bool series_head(Directory *directory) {
     uint64_t head = reader_varint(&directory->rows);
     directory->flags = head & ((1u << SERIES_FLAG_BITS) - 1);
     directory->chunks_left = head >> SERIES_FLAG_BITS;
+    directory->start_now = 0;
     return !directory->rows.failed;
 }
 
@@ -317,7 +353,7 @@ static bool column_values(BlockCursor *cursor, const ChunkRow *chunk, size_t cou
     return true;
 }
 
-static void columns_reserve(SeriesColumns *columns, size_t more) {
+static void reserve(SeriesColumns *columns, size_t more) {
     size_t needed = columns->count + more;
     if (needed <= columns->capacity) return;
     size_t capacity = MAX(needed, columns->capacity + columns->capacity / 2 + COLUMNS_GROWTH_MIN);
@@ -340,12 +376,41 @@ static size_t times_lower_bound(const int64_t *times, size_t count, int64_t time
     return low;
 }
 
+// Samples [from, to) of the chunk are the last ones of `out`: their starts.
+static bool chunk_starts(BlockCursor *cursor, const ChunkRow *chunk, size_t count, size_t from,
+                         size_t to, SeriesColumns *out, Error *err) {
+    if (chunk->changes == 0 && chunk->start_now == 0) {
+        if (out->has_starts) (void)columns_starts(out, out->count - (to - from));
+        return true;
+    }
+    int64_t *into = columns_starts(out, out->count - (to - from));
+    Reader rows = chunk->starts;
+    uint64_t behind = 0;
+    int64_t now = chunk->start_now, before = chunk->start_before;
+    size_t at = 0;
+    for (uint64_t left = chunk->changes + 1; left > 0; left--) {
+        int64_t told = now;
+        size_t until = count;
+        if (left > 1) {
+            bool read = start_change(&rows, &behind, &now, &before);
+            until = (size_t)behind - 1;
+            if (!read || until >= count)
+                return block_corrupt(cursor->block, SECTION_CHUNKS, 0,
+                                     "a start timestamp lies behind the samples of its chunk", err);
+        }
+        for (; at < until; at++) {
+            if (at >= from && at < to) into[at - from] = told;
+        }
+    }
+    return true;
+}
+
 static bool chunk_read(BlockCursor *cursor, const ChunkRow *chunk, const ClockRow *clock,
                        int64_t from_ms, int64_t to_ms, SeriesColumns *out, Error *err) {
     const int64_t *times;
     TRY(clock_times(cursor, chunk->clock, clock, &times, err));
     size_t count = clock->count;
-    columns_reserve(out, count);
+    reserve(out, count);
     double *into = out->values + out->count;
     TRY(column_values(cursor, chunk, count, into, err));
     size_t from = from_ms <= clock->first_ms ? 0 : times_lower_bound(times, count, from_ms);
@@ -354,7 +419,7 @@ static bool chunk_read(BlockCursor *cursor, const ChunkRow *chunk, const ClockRo
     memcpy(out->times + out->count, times + from, (to - from) * sizeof *times);
     if (from > 0) memmove(into, into + from, (to - from) * sizeof *into);
     out->count += to - from;
-    return true;
+    return !out->wants_starts || chunk_starts(cursor, chunk, count, from, to, out, err);
 }
 
 // ---- Histograms and exemplars ----

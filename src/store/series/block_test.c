@@ -11,6 +11,7 @@ typedef struct Model {
     Labels labels;
     int64_t *times;
     double *values;
+    int64_t *starts;  // NULL: it tells none
     size_t count;
 } Model;
 
@@ -39,6 +40,26 @@ static double world_value(uint64_t *random, size_t kind, size_t i) {
     }
 }
 
+// Of the last two thirds of the samples: one start, a new one now and then, one per sample, or any.
+static void world_starts(Test *t, Model *model, size_t s, uint64_t *random) {
+    model->starts = arena_push_array(t->arena, int64_t, model->count + 1);
+    int64_t now = 1699999990000;
+    for (size_t i = model->count / 3; i < model->count; i++) {
+        uint64_t dice = test_random(random);
+        if (s / 4 % 4 == 1 && dice % 100 == 0) now = dice % 3 == 0 ? 0 : model->times[i] - 1000;
+        if (s / 4 % 4 == 2) now = model->times[i] - 15000;
+        if (s / 4 % 4 == 3) now = (int64_t)dice;
+        model->starts[i] = now;
+    }
+}
+
+static void check_starts(Test *t, const Model *model, size_t from, const SeriesColumns *columns) {
+    for (size_t i = 0; i < columns->count; i++) {
+        check_i64(t, model->starts == NULL ? 0 : model->starts[from + i],
+                  columns->has_starts ? columns->starts[i] : 0);
+    }
+}
+
 // Series of many shapes: shared and own clocks, gaps, one to several chunks.
 static void world_begin(Test *t, World *world, size_t count) {
     uint64_t random = t->seed;
@@ -64,11 +85,16 @@ static void world_begin(Test *t, World *world, size_t count) {
                               (s % 7 == 3 ? (int64_t)(test_random(&random) % 9) : 0);
             model->values[i] = world_value(&random, s / 3, i);
         }
+        if (s % 4 == 1) world_starts(t, model, s, &random);
         check_ok(t, block_writer_series(writer, model->labels, t->err));
         size_t cut = model->count / 3;
+        SeriesColumns rest = {.times = model->times + cut,
+                              .values = model->values + cut,
+                              .count = model->count - cut,
+                              .starts = model->starts + (model->starts == NULL ? 0 : cut),
+                              .has_starts = model->starts != NULL};
         check_ok(t, block_writer_samples(writer, model->times, model->values, cut, t->err));
-        check_ok(t, block_writer_samples(writer, model->times + cut, model->values + cut,
-                                         model->count - cut, t->err));
+        check_ok(t, block_writer_columns(writer, &rest, t->err));
     }
     Builder out = {0};
     check_ok(t, block_writer_finish(writer, &out, t->err));
@@ -84,15 +110,14 @@ static void world_end(World *world) {
 }
 
 static void columns_end(SeriesColumns *columns) {
-    memory_free(columns->times);
-    memory_free(columns->values);
+    series_columns_free(columns);
 }
 
 TEST(a_block_gives_back_what_it_took) {
     World world;
     world_begin(t, &world, 200);
     BlockCursor *cursor = block_cursor_open(world.block);
-    SeriesColumns columns = {0};
+    SeriesColumns columns = {.wants_starts = true};
     uint64_t samples = 0;
     for (uint32_t s = 0; s < world.count; s++) {
         const Model *model = &world.series[s];
@@ -100,8 +125,10 @@ TEST(a_block_gives_back_what_it_took) {
         check_ok(t, block_labels(world.block, s, t->arena, &labels, t->err));
         check(t, labels_equal(labels, model->labels));
         columns.count = 0;
+        columns.has_starts = false;
         check_ok(t, block_read(cursor, s, INT64_MIN, INT64_MAX, &columns, t->err));
         check_i64(t, model->count, columns.count);
+        check_starts(t, model, 0, &columns);
         check(t, model->count == 0 ||
                      memcmp(columns.times, model->times, model->count * sizeof *model->times) == 0);
         check(t, model->count == 0 || memcmp(columns.values, model->values,
@@ -152,7 +179,7 @@ TEST(an_interval_gives_the_samples_inside) {
     World world;
     world_begin(t, &world, 48);
     BlockCursor *cursor = block_cursor_open(world.block);
-    SeriesColumns columns = {0};
+    SeriesColumns columns = {.wants_starts = true};
     uint64_t random = t->seed;
     for (size_t round = 0; round < 400; round++) {
         uint32_t s = (uint32_t)(test_random(&random) % world.count);
@@ -160,8 +187,11 @@ TEST(an_interval_gives_the_samples_inside) {
         int64_t from = 1700000000000 - 20000 + (int64_t)(test_random(&random) % 38000000);
         int64_t to = from + (int64_t)(test_random(&random) % (round % 2 ? 100000 : 30000000));
         columns.count = 0;
+        columns.has_starts = false;
         check_ok(t, block_read(cursor, s, from, to, &columns, t->err));
-        size_t expected = 0;
+        size_t expected = 0, first = 0;
+        while (first < model->count && model->times[first] < from) first++;
+        check_starts(t, model, first, &columns);
         for (size_t i = 0; i < model->count; i++) {
             if (model->times[i] < from || model->times[i] > to) continue;
             check(t, expected < columns.count && columns.times[expected] == model->times[i]);
@@ -487,10 +517,11 @@ TEST(no_cut_gives_a_short_answer) {
     builder_free(&dump);
 }
 
-TEST(the_golden_block_is_written_and_read_as_ever) {
-    Builder block = {0};
-    check_ok(t, fixture_golden(&block, t->err));
-    const char *path = "test/golden/series/block";
+// What `make` writes today is what lies in test/golden, which is read; its content into `dump`.
+static void check_golden(Test *t, const char *path, bool (*make)(Builder *out, Error *err),
+                         Builder *dump) {
+    AUTO(builder_free) Builder block = {0};
+    check_ok(t, make(&block, t->err));
     if (getenv("TRACEO_WRITE_GOLDEN") != NULL) {
         FILE *made = fopen(path, "wbx");
         check(t, made != NULL && fwrite(block.at, 1, block.len, made) == block.len &&
@@ -503,12 +534,37 @@ TEST(the_golden_block_is_written_and_read_as_ever) {
     fclose(file);
     check_i64(t, len, block.len);
     check_same_bytes(t, golden, block.at, len);
-    Builder dump = {0};
-    check_ok(t, dump_of((Bytes){golden, len}, &dump, t->err));
+    check_ok(t, dump_of((Bytes){golden, len}, dump, t->err));
+}
+
+TEST(the_golden_block_is_written_and_read_as_ever) {
+    AUTO(builder_free) Builder dump = {0};
+    check_golden(t, "test/golden/series/block", fixture_golden, &dump);
     check(t, text_find(builder_text(&dump), TEXT("histogram 1700000030000 two")) > 0);
     check(t, text_find(builder_text(&dump), TEXT("metadata a 2 what a is bytes")) > 0);
-    builder_free(&dump);
-    builder_free(&block);
+}
+
+static uint32_t version_of(const Builder *block) {
+    uint32_t version;
+    memcpy(&version, block->at + block->len - BLOCK_TRAILER_BYTES + 16, sizeof version);
+    return version;
+}
+
+TEST(the_golden_block_with_starts_is_written_and_read_as_ever) {
+    AUTO(builder_free) Builder dump = {0};
+    check_golden(t, "test/golden/series/block_starts", fixture_golden_starts, &dump);
+    int64_t restarts[8];
+    for (int64_t i = 0; i < 8; i++) restarts[i] = 1700000000000 + (i < 5 ? -60000 : 73000);
+    check(t, text_find(builder_text(&dump), (Text){(const char *)restarts, sizeof restarts}) > 0);
+}
+
+TEST(only_a_block_with_starts_needs_a_program_that_knows_them) {
+    AUTO(builder_free) Builder plain = {0};
+    AUTO(builder_free) Builder starts = {0};
+    check_ok(t, fixture_golden(&plain, t->err));
+    check_ok(t, fixture_golden_starts(&starts, t->err));
+    check_i64(t, BLOCK_VERSION_PLAIN, version_of(&plain));
+    check_i64(t, BLOCK_VERSION_STARTS, version_of(&starts));
 }
 
 TEST_MAIN("store/block", CASE(a_block_gives_back_what_it_took),
@@ -519,4 +575,6 @@ TEST_MAIN("store/block", CASE(a_block_gives_back_what_it_took),
           CASE(a_writer_refuses_disorder), CASE(an_empty_block_is_a_block),
           CASE(histograms_are_kept_over_many_pieces), CASE(no_flipped_bit_gives_a_wrong_answer),
           CASE(no_random_flip_in_a_larger_block_gives_a_wrong_answer),
-          CASE(no_cut_gives_a_short_answer), CASE(the_golden_block_is_written_and_read_as_ever))
+          CASE(no_cut_gives_a_short_answer), CASE(the_golden_block_is_written_and_read_as_ever),
+          CASE(the_golden_block_with_starts_is_written_and_read_as_ever),
+          CASE(only_a_block_with_starts_needs_a_program_that_knows_them))

@@ -9,6 +9,7 @@
 #include "store/series/block_tables.h"
 #include "store/series/histogram_column.h"
 #include "store/series/decimal.h"
+#include "store/series/series.h"
 
 enum {
     ZSTD_LEVEL = 3,
@@ -62,6 +63,10 @@ struct BlockWriter {
     size_t pending;
     int64_t times[CHUNK_SAMPLES_MAX];
     double values[CHUNK_SAMPLES_MAX];
+    bool with_starts;  // of the series: some sample may have one
+    int64_t starts[CHUNK_SAMPLES_MAX];
+    int64_t start_now;     // of the series, behind its last chunk; 0: not known
+    int64_t start_before;  // the last one told in this group
 
     BlockFacts facts;
 };
@@ -220,6 +225,24 @@ static void summary_put(const ChunkSummary *summary, Builder *out) {
         writer_f64(out, summary->sum);
 }
 
+// Where the starts of the first `count` samples that wait change: how far behind the change before,
+// and to what.
+static size_t starts_put(BlockWriter *writer, size_t count, Builder *out) {
+    size_t changes = 0, last = 0;
+    for (size_t i = 0; i < count; i++) {
+        int64_t start_ms = writer->starts[i];
+        if (start_ms == writer->start_now) continue;
+        writer->start_now = start_ms;
+        writer_varint(out, (changes == 0 ? i : i - last - 1) << 1 | (start_ms == 0));
+        last = i;
+        changes++;
+        if (start_ms == 0) continue;
+        writer_zigzag(out, (int64_t)((uint64_t)start_ms - (uint64_t)writer->start_before));
+        writer->start_before = start_ms;
+    }
+    return changes;
+}
+
 // Where to cut a full buffer: at a round time, so that series of one clock that began at different
 // times are cut at the same places and share their clocks from the next one on. Round is 15 minutes
 // doubled as often as a chunk can hold it.
@@ -253,6 +276,12 @@ static bool chunk_flush(BlockWriter *writer, size_t count, Error *err) {
     if (!follows) flags |= CHUNK_ELSEWHERE;
     if (count >= SUMMARY_SAMPLES_MIN)
         flags |= CHUNK_SUMMARY | (summary.resets > 0 ? CHUNK_RESETS : 0);
+    AUTO(builder_free) Builder starts = {0};
+    size_t changes = writer->with_starts ? starts_put(writer, count, &starts) : 0;
+    if (changes > 0) {
+        flags |= CHUNK_STARTS;
+        writer->version = BLOCK_VERSION_STARTS;
+    }
     builder_add_char(&writer->row, (char)flags);
     if (flags & CHUNK_OTHER_CLOCK)
         writer_zigzag(&writer->row, (int64_t)clock - writer->clock_expected);
@@ -263,6 +292,10 @@ static bool chunk_flush(BlockWriter *writer, size_t count, Error *err) {
     writer_varint(&writer->row, place.len);
     if (flags & CHUNK_RESETS) writer_varint(&writer->row, summary.resets);
     if (flags & CHUNK_SUMMARY) summary_put(&summary, &writer->row);
+    if (flags & CHUNK_STARTS) {
+        writer_varint(&writer->row, changes);
+        builder_add(&writer->row, builder_text(&starts));
+    }
 
     if (writer->row_chunks == 0) writer->clock_of_series = clock;
     writer->row_chunks++;
@@ -273,6 +306,8 @@ static bool chunk_flush(BlockWriter *writer, size_t count, Error *err) {
     writer->pending -= count;
     memmove(writer->times, writer->times + count, writer->pending * sizeof *writer->times);
     memmove(writer->values, writer->values + count, writer->pending * sizeof *writer->values);
+    if (writer->with_starts)
+        memmove(writer->starts, writer->starts + count, writer->pending * sizeof *writer->starts);
     return true;
 }
 
@@ -286,8 +321,9 @@ void block_writer_covers(BlockWriter *writer, int64_t min_ms, int64_t max_ms) {
     facts_time(writer, max_ms);
 }
 
-bool block_writer_samples(BlockWriter *writer, const int64_t *times, const double *values,
-                          size_t count, Error *err) {
+// `starts` may be NULL.
+static bool add_samples(BlockWriter *writer, const int64_t *times, const double *values,
+                        const int64_t *starts, size_t count, Error *err) {
     assert(writer->series_begun);
     if (count == 0) return true;
     for (size_t i = 0; i < count; i++) {
@@ -300,6 +336,10 @@ bool block_writer_samples(BlockWriter *writer, const int64_t *times, const doubl
     }
     facts_time(writer, times[0]);
     facts_time(writer, times[count - 1]);
+    if (starts != NULL && !writer->with_starts) {
+        writer->with_starts = true;
+        memset(writer->starts, 0, writer->pending * sizeof *writer->starts);
+    }
     for (size_t at = 0; at < count;) {
         // A full buffer is cut only when more comes, so that what fits one chunk is one.
         if (writer->pending == CHUNK_SAMPLES_MAX)
@@ -307,10 +347,25 @@ bool block_writer_samples(BlockWriter *writer, const int64_t *times, const doubl
         size_t piece = MIN(count - at, (size_t)CHUNK_SAMPLES_MAX - writer->pending);
         memcpy(writer->times + writer->pending, times + at, piece * sizeof *times);
         memcpy(writer->values + writer->pending, values + at, piece * sizeof *values);
+        if (starts != NULL) {
+            memcpy(writer->starts + writer->pending, starts + at, piece * sizeof *starts);
+        } else if (writer->with_starts) {
+            memset(writer->starts + writer->pending, 0, piece * sizeof *starts);
+        }
         writer->pending += piece;
         at += piece;
     }
     return true;
+}
+
+bool block_writer_samples(BlockWriter *writer, const int64_t *times, const double *values,
+                          size_t count, Error *err) {
+    return add_samples(writer, times, values, NULL, count, err);
+}
+
+bool block_writer_columns(BlockWriter *writer, const SeriesColumns *columns, Error *err) {
+    return add_samples(writer, columns->times, columns->values,
+                       columns->has_starts ? columns->starts : NULL, columns->count, err);
 }
 
 // ---- Histograms and exemplars ----
@@ -343,7 +398,7 @@ static void piece_flush(BlockWriter *writer, Pieces *pieces) {
     if (pieces->count == 0) return;
     AUTO(builder_free) Builder packed = {0};
     bool pack = pieces->histograms && piece_pack(pieces, &packed);
-    if (pack) writer->version = BLOCK_VERSION;
+    if (pack) writer->version = MAX(writer->version, (uint32_t)BLOCK_VERSION_PACKED);
     Place place = page_add(writer, text_bytes(builder_text(pack ? &packed : &pieces->rows)));
     writer_zigzag(&pieces->directory, pieces->first_ms);
     writer_varint(&pieces->directory, (uint64_t)pieces->last_ms - (uint64_t)pieces->first_ms);
@@ -444,7 +499,10 @@ bool block_writer_series(BlockWriter *writer, Labels labels, Error *err) {
     writer->series_begun = false;
     TRY(label_tables_add(&writer->labels, labels, err));
     TRY(grouped_row(&writer->chunks, &writer->row_first, err));
+    writer->with_starts = false;
+    writer->start_now = 0;
     if (writer->row_first) {
+        writer->start_before = 0;
         writer->place_before = (Place){UINT32_MAX, 0, 0};
         writer->clock_expected = 0;
     }

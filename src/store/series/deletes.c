@@ -81,6 +81,7 @@ void spans_apply(DeletedSpans spans, uint32_t source, SeriesColumns *columns) {
     size_t kept = 0;
     for (size_t i = 0; spans.count > 0 && i < columns->count; i++) {
         if (spans_cover(spans, source, columns->times[i])) continue;
+        if (columns->has_starts) columns->starts[kept] = columns->starts[i];
         columns->times[kept] = columns->times[i];
         columns->values[kept++] = columns->values[i];
     }

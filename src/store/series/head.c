@@ -55,8 +55,13 @@ bool head_overlaps(const Head *head, int64_t from_ms, int64_t to_ms) {
 
 bool head_read(Head *head, PageReader *reader, uint32_t ref, int64_t from_ms, int64_t to_ms,
                SeriesColumns *out, Error *err) {
-    return page_samples(head_page(head, ref), reader, ref & (PAGE_SERIES - 1), from_ms, to_ms, out,
-                        err);
+    Page *page = head_page(head, ref);
+    uint32_t slot = ref & (PAGE_SERIES - 1);
+    size_t before = out->count;
+    TRY(page_samples(page, reader, slot, from_ms, to_ms, out, err));
+    if (out->has_starts) (void)columns_starts(out, before);
+    if (out->wants_starts) page_starts(page, slot, out, before);
+    return true;
 }
 
 // ---- Resolving ----
@@ -469,12 +474,19 @@ void head_append(Head *head, Batch *batch, uint64_t sequence, int64_t oldest_ms)
             mutex_take(&page->lock);
         }
         PageSeries *series = page_series(page, row->ref & (PAGE_SERIES - 1));
+        bool starts = row->first_sample < batch->starts.count ||
+                      atomic_load_explicit(&page->starts, memory_order_relaxed) != NULL;
         const Sample *samples = &batch->samples.at[row->first_sample];
         for (uint32_t k = 0; k < row->sample_count; k++) {
             Verdict verdict = VERDICT_TOO_OLD;
             if (likely(samples[k].time_ms >= oldest_ms)) {
                 verdict = page_add(page, series, samples[k]);
-                if (verdict == VERDICT_STORED) interval_add(&stored, samples[k].time_ms);
+                if (verdict == VERDICT_STORED) {
+                    interval_add(&stored, samples[k].time_ms);
+                    if (unlikely(starts))
+                        page_note_start(page, row->ref & (PAGE_SERIES - 1), samples[k].time_ms,
+                                        batch_start(batch, row->first_sample + k));
+                }
             }
             if (unlikely(verdict > VERDICT_DUPLICATE))
                 note_fault(batch, row, samples[k].time_ms, oldest_ms);

@@ -252,8 +252,7 @@ TEST(a_block_of_histograms_is_small_and_gives_them_back) {
     AUTO(builder_free) Builder shown = {0};
     check_ok(t, block_inspect(block, true, NULL, &shown, t->err));
     check(t, text_find(builder_text(&shown), TEXT("version 2")) >= 0);
-    memory_free(columns.times);
-    memory_free(columns.values);
+    series_columns_free(&columns);
     block_cursor_close(&cursor);
     block_unref(&block);
     memory_object_end(&memory);

@@ -129,6 +129,8 @@ static bool write_exemplars(MergeSink *sink, BlockWriter *writer, Error *err) {
 static bool merge_series(Merge *merge, Labels labels, BlockWriter *writer, Error *err) {
     MergeSink sink = {.arena = &merge->scratch};
     merge->all.count = 0;
+    merge->all.has_starts = false;
+    merge->all.wants_starts = merge->one.wants_starts = true;
     for (size_t i = 0; i < merge->source_count; i++) {
         MergeSource *source = &merge->sources[i];
         if (source->next == source->count || !labels_equal(source->labels, labels)) continue;
@@ -136,6 +138,7 @@ static bool merge_series(Merge *merge, Labels labels, BlockWriter *writer, Error
         sink.deleted = deletes_spans(&merge->store->deletes, 0, block_number(facts->name),
                                      facts->min_ms, facts->max_ms, labels, &merge->scratch);
         merge->one.count = merge->one.histograms = 0;
+        merge->one.has_starts = false;
         TRY(block_read(source->cursor, source->next, INT64_MIN, INT64_MAX, &merge->one, err));
         spans_apply(sink.deleted, 0, &merge->one);
         columns_append_merged(&merge->all, &merge->one, &merge->merged);
@@ -149,9 +152,7 @@ static bool merge_series(Merge *merge, Labels labels, BlockWriter *writer, Error
         return true;  // all of it was deleted
     merge->wrote = true;
     TRY(block_writer_series(writer, labels, err));
-    if (merge->all.count > 0)
-        TRY(block_writer_samples(writer, merge->all.times, merge->all.values, merge->all.count,
-                                 err));
+    if (merge->all.count > 0) TRY(block_writer_columns(writer, &merge->all, err));
     return write_histograms(&sink, writer, err) && write_exemplars(&sink, writer, err);
 }
 

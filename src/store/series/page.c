@@ -85,6 +85,7 @@ void page_close(Page **page) {
         memory_free(gone->late.at[i].values);
     }
     array_free(&gone->late);
+    page_starts_close(gone);
     memory_free(gone->hot);
     mutex_end(&gone->lock);
     memory_free(gone);

@@ -57,8 +57,20 @@ typedef struct PageClock {  // a clock sealed lately, to be shared
     uint32_t count, place;
 } PageClock;
 
+// When counting began, as far as samples said so: what the newest of them said, since when, and
+// what was said before that.
+typedef struct PageStart {
+    int64_t since_ms, start_ms;  // 0: not known
+    uint32_t before;             // 1 + index into PageStarts.before; 0: nothing, so not known
+} PageStart;
+typedef struct PageStarts {
+    PageStart newest[PAGE_SERIES];
+    ARRAY(PageStart) before;
+} PageStarts;
+
 typedef struct Page {
-    Mutex lock;  // SERIES_PAGE
+    Mutex lock;                  // SERIES_PAGE
+    PageStarts *_Atomic starts;  // NULL until a sample comes with one; then it stays
     HeadMemory *memory;
     PageSeries *hot;
     uint8_t **pieces;
@@ -88,6 +100,15 @@ static inline Verdict page_add(Page *page, PageSeries *series, Sample sample) {
     page_add_new(page, series, sample);
     return VERDICT_STORED;
 }
+
+// ---- page_starts.c ----
+
+// With the lock held, after the sample of this time was stored: when its counting began, 0 when
+// that is not known. Only where the page has starts already, or this is one.
+void page_note_start(Page *page, uint32_t slot, int64_t time_ms, int64_t start_ms);
+// Fills in the starts of the samples from `from` on, which are of the slot, where any is known.
+void page_starts(Page *page, uint32_t slot, SeriesColumns *columns, size_t from);
+void page_starts_close(Page *page);
 
 // The clocks a reader decoded last: neighbours were scraped together and share them. Begin with
 // {0}; one thread each; forget it before the page goes.

@@ -276,6 +276,8 @@ static bool write_series(Sealing *sealing, uint32_t ref, int64_t from_ms, int64_
     Head *head = sealing->head;
     SeriesColumns *columns = &sealing->columns;
     columns->count = 0;
+    columns->wants_starts = true;
+    columns->has_starts = false;
     TRY(head_read(head, NULL, ref, from_ms, to_ms, columns, err));
     AUTO(arena_free) Arena scratch = {0};
     SeriesHistogramArray histograms = {0};
@@ -284,8 +286,7 @@ static bool write_series(Sealing *sealing, uint32_t ref, int64_t from_ms, int64_
     if (columns->count == 0 && histograms.count == 0 && !has_exemplar(exemplars, ref)) return true;
     *wrote = true;
     TRY(block_writer_series(writer, registry_labels(&head->registry, ref, &scratch), err));
-    if (columns->count > 0)
-        TRY(block_writer_samples(writer, columns->times, columns->values, columns->count, err));
+    if (columns->count > 0) TRY(block_writer_columns(writer, columns, err));
     for (size_t i = 0; i < histograms.count; i++) {
         TRY(block_writer_histogram(writer, histograms.at[i].time_ms, histograms.at[i].wire, err));
     }

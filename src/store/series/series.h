@@ -141,12 +141,18 @@ must_use bool series_select_labels(SeriesView *view, Matchers matchers, const Se
 // Samples of one series as two columns, in time order, each time once (the first that was stored
 // wins), stale markers included. Memory is kept from call to call. `histograms`: how many native
 // histogram samples lie in the interval (they are kept but not decoded by this call).
+//
+// Who sets `wants_starts` gets a third column, when each sample's counting began (ms; 0: not
+// known): `starts` says so where `has_starts`, else none of the samples has one.
 typedef struct SeriesColumns {
     int64_t *times;
     double *values;
     size_t count;
     size_t capacity;
     size_t histograms;
+    int64_t *starts;
+    size_t starts_capacity;
+    bool wants_starts, has_starts;
 } SeriesColumns;
 void series_columns_free(SeriesColumns *columns);
 

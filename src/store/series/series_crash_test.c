@@ -29,9 +29,7 @@ static void put_round(Life *life, uint64_t *random, int round) {
                              (series == 5 && round % 3 == 0 ? -86400000 : 0),
                          oracle_value(random)};
         oracle_row(f, series);
-        fixture_sample(f, sample.time_ms, sample.value);
-        oracle_put(&life->all, series, sample);
-        *array_add(&life->all.log) = (OracleWrite){f->sequence, series, sample};
+        oracle_write(&life->all, f, series, sample, oracle_start(series, sample.time_ms, random));
     }
     *array_add(&f->batch.metadata) =
         (BatchMetadata){TEXT("temperature"), 2, TEXT("How warm."), TEXT("celsius")};
@@ -59,9 +57,7 @@ static void put_one(Life *life, uint32_t series, int64_t time_ms, double value) 
     Sample sample = {time_ms, value};
     fixture_clear(f);
     oracle_row(f, series);
-    fixture_sample(f, time_ms, value);
-    oracle_put(&life->all, series, sample);
-    *array_add(&life->all.log) = (OracleWrite){f->sequence, series, sample};
+    oracle_write(&life->all, f, series, sample, time_ms - 5000);
     fixture_write(f);
 }
 
@@ -135,7 +131,7 @@ static bool survives(Life *life, Test *t, Error *err) {
         }
         fixture_clear(f);
         oracle_row(f, write->series);
-        fixture_sample(f, write->sample.time_ms, write->sample.value);
+        oracle_to_batch(f, write);
         series_write_begin(f->store);
         series_resolve(f->store, &f->prediction, &f->batch, true);
         series_append(f->store, &f->batch, write->sequence);

@@ -1,5 +1,6 @@
 // A slow, simple store that the real one is compared with: for every series a sorted list of
-// samples, the first stored of a time wins. And the log that a real store would be replayed from.
+// samples, the first stored of a time wins, with the start that came with it. And the log that a
+// real store would be replayed from.
 #pragma once
 
 #include "store/series/series_fixture.h"
@@ -10,9 +11,16 @@ typedef struct OracleWrite {
     uint64_t sequence;
     uint32_t series;
     Sample sample;
+    int64_t start_ms;
 } OracleWrite;
 
-typedef ARRAY(Sample) OracleSamples;
+typedef struct OracleSample {
+    int64_t time_ms;
+    double value;
+    int64_t start_ms;  // 0: it came without
+} OracleSample;
+
+typedef ARRAY(OracleSample) OracleSamples;
 
 typedef struct Oracle {
     OracleSamples samples[ORACLE_SERIES];
@@ -31,13 +39,13 @@ static inline size_t oracle_place(const Oracle *oracle, uint32_t series, int64_t
     return at;
 }
 
-static inline void oracle_put(Oracle *oracle, uint32_t series, Sample sample) {
+static inline void oracle_put(Oracle *oracle, uint32_t series, Sample sample, int64_t start_ms) {
     size_t at = oracle_place(oracle, series, sample.time_ms);
     OracleSamples *of = &oracle->samples[series];
     if (at < of->count && of->at[at].time_ms == sample.time_ms) return;
     array_add(of);
     memmove(&of->at[at + 1], &of->at[at], (of->count - 1 - at) * sizeof *of->at);
-    of->at[at] = sample;
+    of->at[at] = (OracleSample){sample.time_ms, sample.value, start_ms};
 }
 
 // All samples of one series between two times.
@@ -57,6 +65,31 @@ static inline void oracle_row(Fixture *f, uint32_t series) {
     const char *with_job[] = {"job", jobs[series % 3], "number", number, NULL};
     fixture_row(f, series % 2 == 0 ? "requests_total" : "temperature",
                 series % 5 == 0 ? with_job + 2 : with_job);
+}
+
+// When counting began, as senders tell it: a third of the series never, the others at a few moments
+// that change seldom, each at its own time (as deltas do), or not now.
+static inline int64_t oracle_start(uint32_t series, int64_t time_ms, uint64_t *random) {
+    if (series % 3 == 0) return 0;
+    uint64_t dice = test_random(random) % 8;
+    if (dice == 0) return 0;
+    if (dice == 1) return time_ms - (int64_t)(test_random(random) % 3);
+    return FIXTURE_NOW_MS - (int64_t)(series * 1000) - (dice == 2 ? 86400000 : 0);
+}
+
+// Into the row of the batch that was begun last.
+static inline void oracle_to_batch(Fixture *f, const OracleWrite *write) {
+    fixture_sample(f, write->sample.time_ms, write->sample.value);
+    if (write->start_ms != 0) batch_add_start(&f->batch, write->start_ms);
+}
+
+// There, and into the oracle and its log.
+static inline void oracle_write(Oracle *oracle, Fixture *f, uint32_t series, Sample sample,
+                                int64_t start_ms) {
+    OracleWrite write = {f->sequence, series, sample, start_ms};
+    oracle_to_batch(f, &write);
+    oracle_put(oracle, series, sample, start_ms);
+    *array_add(&oracle->log) = write;
 }
 
 // Any value that may come: whole, decimal, any double, NaN with a payload, stale, minus zero.
@@ -80,7 +113,7 @@ static inline bool oracle_agrees(const Oracle *oracle, Fixture *f, int64_t from_
     AUTO(arena_free) Arena arena = {0};
     SeriesView *view = NULL;
     SeriesFoundList found;
-    SeriesColumns columns = {0};
+    SeriesColumns columns = {.wants_starts = true};
     TRY(series_view_open(f->store, from_ms, to_ms, &view, err));
     bool fine = series_select(view, (Matchers){0}, 0, &arena, &found, err);
     SeriesCursor *cursor = series_cursor_open(view);
@@ -105,7 +138,14 @@ static inline bool oracle_agrees(const Oracle *oracle, Fixture *f, int64_t from_
                     (unsigned long long)double_bits(columns.values[k]),
                     (long long)(at < of->count ? of->at[at].time_ms : -1),
                     (unsigned long long)(at < of->count ? double_bits(of->at[at].value) : 0));
+                continue;
             }
+            int64_t start_ms = columns.has_starts ? columns.starts[k] : 0;
+            if (start_ms == of->at[at].start_ms) continue;
+            fine = error_set(err, ERROR_CORRUPT,
+                             "series %d, sample %zu at %lld: counting began at %lld, not %lld",
+                             (int)series, k, (long long)columns.times[k], (long long)start_ms,
+                             (long long)of->at[at].start_ms);
         }
         if (fine && at < of->count && of->at[at].time_ms <= to_ms) {
             fine =

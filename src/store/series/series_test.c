@@ -25,9 +25,7 @@ static void random_batch(Fixture *f, Oracle *oracle, uint64_t *random, int64_t n
         for (size_t samples = 1 + (test_random(random) % 8 == 0 ? test_random(random) % 20 : 0);
              samples > 0; samples--) {
             Sample sample = {random_time(random, now_ms), oracle_value(random)};
-            fixture_sample(f, sample.time_ms, sample.value);
-            oracle_put(oracle, series, sample);
-            *array_add(&oracle->log) = (OracleWrite){f->sequence, series, sample};
+            oracle_write(oracle, f, series, sample, oracle_start(series, sample.time_ms, random));
         }
         series = test_random(random) % 8 == 0 ? (uint32_t)(test_random(random) % ORACLE_SERIES)
                                               : (series + 1) % ORACLE_SERIES;
@@ -41,7 +39,7 @@ static void replay(Fixture *f, const Oracle *oracle) {
         if (write->sequence < f->report.sealed_sequence) continue;
         fixture_clear(f);
         oracle_row(f, write->series);
-        fixture_sample(f, write->sample.time_ms, write->sample.value);
+        oracle_to_batch(f, write);
         series_write_begin(f->store);
         series_resolve(f->store, &f->prediction, &f->batch, true);
         series_append(f->store, &f->batch, write->sequence);
@@ -77,9 +75,7 @@ static void write_again(Fixture *f, Oracle *oracle, uint64_t *random) {
     OracleWrite again = oracle->log.at[oracle->log.count - 1 - back];
     fixture_clear(f);
     oracle_row(f, again.series);
-    fixture_sample(f, again.sample.time_ms, again.sample.value);
-    oracle_put(oracle, again.series, again.sample);
-    *array_add(&oracle->log) = (OracleWrite){f->sequence, again.series, again.sample};
+    oracle_write(oracle, f, again.series, again.sample, again.start_ms);
     fixture_write(f);
 }
 

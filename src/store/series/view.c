@@ -196,6 +196,7 @@ bool series_read(SeriesCursor *cursor, const SeriesFound *series, int64_t from_m
                  SeriesColumns *out, Error *err) {
     const FoundSources *sources = series->sources;
     out->count = out->histograms = 0;
+    out->has_starts = false;
     for (uint32_t i = 0; i < sources->count; i++) {
         if (i == 0) {
             TRY(read_place(cursor, sources->at[i], from_ms, to_ms, out, err) &&
@@ -204,6 +205,8 @@ bool series_read(SeriesCursor *cursor, const SeriesFound *series, int64_t from_m
         }
         SeriesColumns *one = &cursor->one;
         one->count = one->histograms = 0;
+        one->wants_starts = out->wants_starts;
+        one->has_starts = false;
         TRY(read_place(cursor, sources->at[i], from_ms, to_ms, one, err) &&
             drop_deleted(cursor, sources, sources->at[i], from_ms, to_ms, one, err));
         out->histograms += one->histograms;
@@ -241,7 +244,8 @@ bool series_read_newest(SeriesCursor *cursor, const SeriesFound *series, int64_t
     uint32_t number = sources->at[0].number;
     bool found;
     Sample newest;
-    if (sources->count == 1 && source->head != NULL && sources->deleted.count == 0 &&
+    if (sources->count == 1 && !out->wants_starts && source->head != NULL &&
+        sources->deleted.count == 0 &&
         page_newest(head_page(source->head, number), number & (PAGE_SERIES - 1), from_ms, to_ms,
                     &found, &newest)) {
         out->count = 0;
@@ -257,6 +261,7 @@ bool series_read_newest(SeriesCursor *cursor, const SeriesFound *series, int64_t
     if (out->count <= 1) return true;
     out->times[0] = out->times[out->count - 1];
     out->values[0] = out->values[out->count - 1];
+    if (out->has_starts) out->starts[0] = out->starts[out->count - 1];
     out->count = 1;
     return true;
 }
