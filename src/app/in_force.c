@@ -40,6 +40,7 @@ ServerQuerySettings in_force_query(const Settings *settings) {
         .tenant_bytes = settings_number(settings, SETTING_QUERY_TENANT_BYTES),
         .tenant_ms = settings_number(settings, SETTING_QUERY_TENANT_TIME),
         .stable_only = settings_number(settings, SETTING_QUERY_EXPERIMENTAL) == 0,
+        .starts = settings_number(settings, SETTING_QUERY_STARTS) != 0,
         .admin_api = settings_number(settings, SETTING_WEB_ADMIN_API) != 0,
     };
 }

@@ -56,6 +56,7 @@ bool histogram_decode(Bytes wire, Arena *arena, const Histogram **out, Error *er
         .sum = native.sum,
         .bounds = native.custom_bounds,
         .bound_count = native.custom_bound_count,
+        .start_ms = native.start_ms,
     };
     TRY(side_decode(&native, &native.positive, arena, &made->positive, err));
     TRY(side_decode(&native, &native.negative, arena, &made->negative, err));
@@ -82,6 +83,7 @@ void histogram_encode(const Histogram *histogram, Arena *arena, NativeHistogram 
         .schema = histogram->schema,
         .is_float = true,
         .reset_hint = histogram->reset_hint,
+        .start_ms = histogram->start_ms,
         .count_float = histogram->count,
         .sum = histogram->sum,
         .zero_threshold = histogram->zero_threshold,

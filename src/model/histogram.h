@@ -28,6 +28,7 @@ typedef struct Histogram {
     HistogramSide positive, negative;
     const double *bounds;  // schema -53: upper bounds, rising, without +Inf
     size_t bound_count;
+    int64_t start_ms;  // of one that is stored: when its counting began; 0: not known
 } Histogram;
 
 // Reads what is stored (wire bytes of prometheus.Histogram). BAD_INPUT when its parts do not agree

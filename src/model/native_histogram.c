@@ -26,6 +26,7 @@ enum {
     FIELD_RESET_HINT = 14,
     FIELD_TIME = 15,
     FIELD_CUSTOM_VALUES = 16,
+    FIELD_START = 17,  // of remote write 2.0
     SPAN_OFFSET = 1,
     SPAN_LENGTH = 2,
 };
@@ -207,6 +208,8 @@ void native_histogram_write(const NativeHistogram *histogram, Builder *out) {
     if (histogram->time_ms != 0) protobuf_add_varint(out, FIELD_TIME, (uint64_t)histogram->time_ms);
     write_doubles(histogram->custom_bounds, histogram->custom_bound_count, FIELD_CUSTOM_VALUES,
                   out);
+    if (histogram->start_ms != 0)
+        protobuf_add_varint(out, FIELD_START, (uint64_t)histogram->start_ms);
 }
 
 // ---- Reading ----
@@ -273,6 +276,7 @@ static void read_integer(const ProtobufField *field, NativeHistogram *out) {
     if (field->number == FIELD_SCHEMA) out->schema = (int32_t)zigzag_decode(value);
     if (field->number == FIELD_ZERO_COUNT_INT) out->zero_count = value;
     if (field->number == FIELD_TIME) out->time_ms = (int64_t)value;
+    if (field->number == FIELD_START) out->start_ms = (int64_t)value;
     if (field->number == FIELD_RESET_HINT && value <= HISTOGRAM_RESET_GAUGE)
         out->reset_hint = (HistogramResetHint)value;
     if (field->number == FIELD_COUNT_INT) {
@@ -483,7 +487,7 @@ bool native_histogram_equal(const NativeHistogram *a, const NativeHistogram *b) 
                             double_bits(a->zero_count_float) == double_bits(b->zero_count_float)
                       : a->count == b->count && a->zero_count == b->zero_count;
     return a->is_float == b->is_float && counts && a->time_ms == b->time_ms &&
-           a->schema == b->schema && a->reset_hint == b->reset_hint &&
+           a->start_ms == b->start_ms && a->schema == b->schema && a->reset_hint == b->reset_hint &&
            double_bits(a->sum) == double_bits(b->sum) &&
            double_bits(a->zero_threshold) == double_bits(b->zero_threshold) &&
            same_buckets(&a->positive, &b->positive, a->is_float) &&

@@ -6,7 +6,8 @@
 // bucket to bucket) or floats (absolute), all of one kind.
 //
 // On the wire, in the log and in blocks it is prometheus.Histogram (prompb/types.proto,
-// Apache-2.0); BatchHistogram.wire holds those bytes. The struct is a view: its arrays belong to
+// Apache-2.0), with the start timestamp that io.prometheus.write.v2.Histogram adds to it;
+// BatchHistogram.wire holds those bytes. The struct is a view: its arrays belong to
 // whoever made them (an arena, for what was read).
 #pragma once
 
@@ -43,6 +44,7 @@ typedef struct HistogramBuckets {
 
 typedef struct NativeHistogram {
     int64_t time_ms;
+    int64_t start_ms;  // when its counting began; 0: not known
     int32_t schema;
     bool is_float;  // says which of the two of each pair below counts
     HistogramResetHint reset_hint;
@@ -92,5 +94,5 @@ typedef struct ClassicBucket {
 } ClassicBucket;
 ClassicBucket *native_histogram_classic(const NativeHistogram *histogram, Arena *arena);
 
-// The same histogram, bit for bit (time and hint included).
+// The same histogram, bit for bit (time, start and hint included).
 bool native_histogram_equal(const NativeHistogram *a, const NativeHistogram *b);

@@ -42,6 +42,8 @@ typedef struct QueryRequest {
     int64_t lookback_ms;       // 0: five minutes
     bool delayed_names;  // metric names are dropped at the end, not by each function (Prometheus'
                          // promql-delayed-name-removal)
+    bool starts;         // rate, increase, irate and resets look at when counting began, where the
+                         // samples say so (Prometheus' start timestamps)
     bool stable_only;    // what Prometheus has behind feature flags is refused
     QueryLimits limits;
     Budget *memory;  // of all queries; may be NULL

@@ -142,6 +142,7 @@ static bool ask(Subscription *subscription, const Identity *identity, Arena *are
         .start_ms = clock->wall_ms(clock),
         .lookback_ms = atomic_load(&server->query_lookback_ms),
         .stable_only = atomic_load(&server->query_stable_only),
+        .starts = atomic_load(&server->query_starts),
         .limits = {.time_ms = atomic_load(&server->query_timeout_ms),
                    .memory_bytes = atomic_load(&server->query_memory_bytes),
                    .samples_max = atomic_load(&server->query_samples_max),

@@ -28,7 +28,7 @@ struct Server {
     _Atomic bool stopped;
     _Atomic int64_t query_timeout_ms, query_lookback_ms, query_memory_bytes, query_samples_max;
     _Atomic int64_t query_bytes_max, query_slow_ms;
-    _Atomic bool query_stable_only;
+    _Atomic bool query_stable_only, query_starts;
     _Atomic bool admin_api;  // web.enable_admin_api
     _Atomic int live;        // connections of live.c
     _Atomic bool reload_ok;  // the last one, or the start

@@ -16,6 +16,7 @@ static bool params_of_both(Request *request, QueryRequest *query, Error *err) {
     *query = (QueryRequest){
         .text = param_text(request, TEXT("query")),
         .stable_only = atomic_load(&server->query_stable_only),
+        .starts = atomic_load(&server->query_starts),
         .clock = server->options.clock,
         .cancelled = &request->cancelled,
         .pool = server->query_pool,

@@ -275,6 +275,7 @@ void server_set_query(Server *server, ServerQuerySettings query) {
                                                  [SPENDING_BYTES] = query.tenant_bytes,
                                                  [SPENDING_TIME] = query.tenant_ms}});
     atomic_store(&server->query_stable_only, query.stable_only);
+    atomic_store(&server->query_starts, query.starts);
     query_cache_resize(server->query_cache, query.cache_bytes);
     atomic_store(&server->admin_api, query.admin_api);
 }

@@ -40,6 +40,7 @@ typedef struct ServerQuerySettings {
     // what they may read and how long they may run in a minute (0: no limit).
     int64_t tenant_memory_bytes, tenant_samples, tenant_bytes, tenant_ms;
     bool stable_only;  // what Prometheus calls experimental is refused
+    bool starts;       // rate() and kin look at when counting began
     bool admin_api;    // /api/v1/admin/tsdb is answered
 } ServerQuerySettings;
 

@@ -71,9 +71,9 @@ static bool key_of(SeriesStore *store, const QueryRequest *request, size_t count
     if (promql.root->type != VALUE_VECTOR || !keeps(promql.root)) return false;
     int64_t phase = request->start_ms % request->step_ms;
     if (phase < 0) phase += request->step_ms;
-    builder_addf(&key, "%llu %lld %lld %lld %d %d ", (unsigned long long)series_identity(store),
+    builder_addf(&key, "%llu %lld %lld %lld %d %d %d ", (unsigned long long)series_identity(store),
                  (long long)request->step_ms, (long long)phase, (long long)request->lookback_ms,
-                 request->delayed_names, request->stable_only);
+                 request->delayed_names, request->stable_only, request->starts);
     promql_print(promql.root, &key);
     *out = text_copy(builder_text(&key), arena);
     return true;
@@ -276,10 +276,9 @@ static bool run_tail(QueryCache *cache, SeriesStore *store, const QueryRequest *
 bool query_cache_run(QueryCache *cache, SeriesStore *store, const QueryRequest *request,
                      Arena *arena, QueryResult *out, SourceRange *where, Error *err) {
     const int64_t time_max = INT64_MAX / 4;
-    bool may = cache != NULL && store != NULL && request->clock != NULL &&
-               request->step_ms > 0 && request->start_ms <= request->end_ms &&
-               request->start_ms >= -time_max && request->end_ms <= time_max &&
-               keep_bytes_max(cache) > 0;
+    bool may = cache != NULL && store != NULL && request->clock != NULL && request->step_ms > 0 &&
+               request->start_ms <= request->end_ms && request->start_ms >= -time_max &&
+               request->end_ms <= time_max && keep_bytes_max(cache) > 0;
     Text key;
     if (!may || !key_of(store, request,
                         (size_t)((request->end_ms - request->start_ms) / request->step_ms) + 1,

@@ -207,6 +207,8 @@ void note_not_gauge(Exec *exec, SourceRange range, Labels labels);
 void note_ignored_in_aggregation(Exec *exec, SourceRange range, Text aggregation);
 // What an addition, subtraction or aggregation had to settle.
 void note_join(Exec *exec, SourceRange range, HistogramJoin join, const char *what);
+// Samples of any kind say of their beginnings what cannot be.
+void note_starts_overlap(Exec *exec, SourceRange range, Labels labels);
 // A stored histogram that cannot be decoded is left out.
 void note_unreadable(Exec *exec, SourceRange range, Labels labels, const Error *why);
 
@@ -262,12 +264,15 @@ void selector_span(const Exec *exec, const Expr *selector, Steps steps, int64_t 
                    int64_t *to_ms);
 must_use bool select_open(Exec *exec, const Expr *expr, Steps steps, bool timestamps,
                           Operator **out, Error *err);
+void select_give_starts(Operator *selected);  // instead of values, before it is pulled
 must_use bool range_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error *err);
 must_use bool map_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error *err);
 must_use bool unary_open(Exec *exec, const Expr *expr, Steps steps, Operator **out, Error *err);
 must_use bool vector_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error *err);
 must_use bool date_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error *err);
 must_use bool timestamp_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error *err);
+must_use bool start_timestamp_open(Exec *exec, const Expr *call, Steps steps, Operator **out,
+                                   Error *err);
 must_use bool absent_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error *err);
 must_use bool sort_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error *err);
 must_use bool label_function_open(Exec *exec, const Expr *call, Steps steps, Operator **out,
@@ -352,6 +357,10 @@ typedef struct RangeInput {
     const int64_t *histogram_times;
     const Histogram *const *histograms;
     size_t histogram_count;
+    // When the counting of each sample began (0: not known), where that is looked at and known of
+    // any; else NULL. Histograms have their own.
+    const int64_t *starts;
+    bool looks_at_starts;
 } RangeInput;
 
 typedef struct Window {
@@ -423,6 +432,33 @@ void range_stdvar(const RangeInput *in, double *out);
 void range_quantile(const RangeInput *in, double *out);
 void range_mad(const RangeInput *in, double *out);
 
+// As rate and increase extrapolate; `first` is the first value.
+double range_extrapolated(const RangeInput *in, WindowReach reach, double first, double result,
+                          bool is_counter, bool is_rate);
+
+// ---- range_starts.c: the same where samples say when their counting began ----
+
+// One sample: its time, and when its counting began.
+typedef struct Started {
+    int64_t time_ms, start_ms;
+} Started;
+bool start_is_reset(Started before, Started now);
+// Does its counting begin inside a window, so that a zero stands there?
+static inline bool start_is_inside(Started first, int64_t window_start_ms) {
+    return first.start_ms > window_start_ms && first.start_ms < first.time_ms &&
+           first.start_ms != 0;
+}
+// What a difference that begins with a zero at such a start is multiplied with; `last_ms` and
+// `between` (0: one sample alone) as range_extrapolated has them.
+double start_extrapolation(const RangeInput *in, int64_t start_ms, int64_t last_ms, int64_t end_ms,
+                           double between, bool is_rate);
+void range_rate_starts(const RangeInput *in, double *out, bool is_rate);
+void range_irate_starts(const RangeInput *in, double *out);
+void range_resets_starts(const RangeInput *in, double *out);
+// Two samples of one window contradict each other: the later one's counting is said to have begun
+// before the earlier one was taken, and not when the earlier one says.
+bool range_starts_overlap(const RangeInput *in);
+
 // range_histograms.c: the windows that hold native histograms, after the kernel has run over the
 // floats. `out` are the floats, changed where histograms make a difference; *histograms is made
 // when any window has a histogram as its result.
@@ -451,9 +487,12 @@ typedef struct RangeSeries {
     const int64_t *histogram_times;  // the native histograms beside them
     const Histogram *const *histograms;
     size_t histogram_count;
+    const int64_t *starts;  // as many as times; NULL: none is known or looked at
 } RangeSeries;
 must_use bool range_source_open(Exec *exec, const Expr *matrix, Steps steps, RangeSource **out,
                                 Error *err);
+// Series come with starts from now on, where any are stored.
+void range_source_want_starts(RangeSource *source);
 // False in *more when there is none left. The series lives until the next call.
 must_use bool range_source_next(RangeSource *source, RangeSeries *out, bool *more, Error *err);
 // Where the windows of a matrix expression end: the first, and how far each step moves it (0 with

@@ -37,6 +37,13 @@ void note_not_gauge(Exec *exec, SourceRange range, Labels labels) {
               TEXT_ARG(name_of(labels)));
 }
 
+void note_starts_overlap(Exec *exec, SourceRange range, Labels labels) {
+    exec_note(exec, NOTE_WARNING, range,
+              "sample has start time that overlaps with previous sample timestamp for metric "
+              "\"%.*s\"",
+              TEXT_ARG(name_of(labels)));
+}
+
 void note_ignored_in_aggregation(Exec *exec, SourceRange range, Text aggregation) {
     exec_note(exec, NOTE_INFO, range, "ignored histogram in %.*s aggregation",
               TEXT_ARG(aggregation));

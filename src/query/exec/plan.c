@@ -17,6 +17,8 @@ static CallOpen call_open(const Function *function) {
             return vector_open;
         case FUNCTION_TIMESTAMP:
             return timestamp_open;
+        case FUNCTION_START_TIMESTAMP:
+            return start_timestamp_open;
         case FUNCTION_LABEL_REPLACE:
         case FUNCTION_LABEL_JOIN:
             return label_function_open;

@@ -100,6 +100,44 @@ TEST(what_is_experimental_can_be_switched_off) {
     script_store_close(&store);
 }
 
+// The value of a query that gives one element, at the moment.
+static double one_value(Test *t, ScriptStore *store, const char *text, int64_t at_ms, bool starts) {
+    QueryRequest request = {
+        .text = text_from_cstring(text), .start_ms = at_ms, .end_ms = at_ms, .starts = starts};
+    QueryResult result;
+    check_ok(t, query_run(store->store, &request, t->arena, &result, NULL, t->err));
+    check_i64(t, 1, result.count);
+    return result.series[0].values[0];
+}
+
+TEST(starts_are_looked_at_only_where_asked_and_are_the_same_from_blocks) {
+    ScriptStore store;
+    check_ok(t, script_store_open(&store, t->arena, t->err));
+    check_ok(t, script_load(&store,
+                            TEXT("c@st _ -1m -2m -30s -90s\n"
+                                 "c     _ 50  100 130  160\n"
+                                 "h@st  _ -30s -90s -10s\n"
+                                 "h     _ {{count:4}} {{count:6}} {{count:7}}\n"),
+                            60000, false, t->arena, t->err));
+    for (int life = 0; life < 3; life++) {
+        check(t, one_value(t, &store, "resets(c[4m])", 240000, false) == 0);
+        check(t, one_value(t, &store, "resets(c[4m])", 240000, true) == 1);
+        check(t, fabs(one_value(t, &store, "increase(c[4m])", 240000, false) - 440.0 / 3) < 1e-9);
+        check(t, fabs(one_value(t, &store, "increase(c[4m])", 240000, true) - 260) < 1e-9);
+        check(t, one_value(t, &store, "start_timestamp(c)", 240000, false) == 150);
+        check(t, one_value(t, &store, "resets(h[4m])", 240000, false) == 0);
+        check(t, one_value(t, &store, "resets(h[4m])", 240000, true) == 1);
+        check(t, one_value(t, &store, "start_timestamp(h)", 240000, false) == 170);
+        // From the head; from blocks; from blocks and a head that repeats a sample.
+        check_ok(t, series_turn(store.store, t->err));
+        check_ok(t, series_seal(store.store, t->err));
+        if (life == 1)
+            check_ok(t,
+                     script_load(&store, TEXT("c _ _ _ _ 160\n"), 60000, false, t->arena, t->err));
+    }
+    script_store_close(&store);
+}
+
 TEST(limits_are_kept_and_named) {
     ScriptStore store;
     begin(t, &store);
@@ -474,9 +512,10 @@ TEST(the_windows_of_one_series_end_with_the_query) {
 }
 
 TEST_MAIN("query", CASE(answers_have_the_shapes_of_prometheus),
-          CASE(what_is_experimental_can_be_switched_off), CASE(limits_are_kept_and_named),
-          CASE(the_ends_of_time_are_no_harm), CASE(the_deepest_trees_run),
-          CASE(memory_is_charged_to_the_budget_and_given_back),
+          CASE(what_is_experimental_can_be_switched_off),
+          CASE(starts_are_looked_at_only_where_asked_and_are_the_same_from_blocks),
+          CASE(limits_are_kept_and_named), CASE(the_ends_of_time_are_no_harm),
+          CASE(the_deepest_trees_run), CASE(memory_is_charged_to_the_budget_and_given_back),
           CASE(memory_follows_what_is_answered),
           CASE(a_selector_of_very_many_series_ends_while_they_are_found),
           CASE(time_and_cancelling_stop_a_query),

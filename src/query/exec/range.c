@@ -54,7 +54,8 @@ typedef struct Range {
     int64_t first_end_ms, step_ms, range_ms;
     char hinted[128];  // the name looked at last, when it is no longer than this
     size_t hinted_len;
-    bool once;  // all steps see the same window: one is computed and repeated
+    bool starts;  // it looks at when counting began
+    bool once;    // all steps see the same window: one is computed and repeated
     // Of the series before, whose times the next one may share.
     WindowEdges *edges;
     WindowReach *reaches;  // NULL: not asked for
@@ -132,7 +133,9 @@ static bool range_next(Operator *operator, StepBatch * out, Error *err) {
                             .lookback_ms = exec->lookback_ms,
                             .histogram_times = series.histogram_times,
                             .histograms = series.histograms,
-                            .histogram_count = series.histogram_count};
+                            .histogram_count = series.histogram_count,
+                            .starts = series.starts,
+                            .looks_at_starts = range->starts};
         if (series.count > 0) {
             if (!series.same_times) find_edges(range, &input);
             input.edges = range->edges;
@@ -151,6 +154,8 @@ static bool range_next(Operator *operator, StepBatch * out, Error *err) {
                 TRY(range_extended_histograms(&with, &input, column, &histograms, err));
             }
         }
+        if (range->starts && hints && range_starts_overlap(&input))
+            note_starts_overlap(exec, range->matrix_range, series.labels);
         arena_clear(&scratch);
         if (range->once) repeat(operator->steps, column, histograms);
         if (!any_present(column, operator->steps.count) && histograms == NULL) continue;
@@ -178,6 +183,11 @@ static bool check_smoothing(const Range *range, Error *err) {
     return true;
 }
 
+static bool knows_starts(FunctionId id) {
+    return id == FUNCTION_RATE || id == FUNCTION_INCREASE || id == FUNCTION_IRATE ||
+           id == FUNCTION_RESETS;
+}
+
 bool range_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error *err) {
     const RangeRow *row = NULL;
     for (size_t i = 0; i < COUNT(rows) && row == NULL; i++) {
@@ -203,6 +213,8 @@ bool range_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error
         if (!(q >= 0 && q <= 1)) quantile_note(exec, call->as.call.args[0]->range, q);
     }
     TRY(range_source_open(exec, matrix, steps, &range->source, err));
+    range->starts = exec->request->starts && range->extent == EXTENT_PLAIN && knows_starts(row->id);
+    if (range->starts) range_source_want_starts(range->source);
     range_windows(exec, expr_inner(matrix), steps, &range->first_end_ms, &range->step_ms,
                   &range->range_ms);
     range->edges = arena_push_array_raw(&range->operator.keep, WindowEdges, steps.count);

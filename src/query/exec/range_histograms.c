@@ -22,7 +22,17 @@ typedef struct MixedSample {
     int64_t time_ms;
     double value;
     const Histogram *histogram;
+    int64_t start_ms;  // 0: not known, or not looked at
 } MixedSample;
+
+static int64_t own_start(const RangeInput *in, size_t i) {
+    return in->looks_at_starts ? in->histograms[i]->start_ms : 0;
+}
+
+static bool began_anew(MixedSample before, MixedSample now) {
+    return start_is_reset((Started){before.time_ms, before.start_ms},
+                          (Started){now.time_ms, now.start_ms});
+}
 
 static Mixed mixed_begin(const Look *look) {
     return (Mixed){look, look->floats.from, look->own.from};
@@ -36,20 +46,30 @@ static bool mixed_next(Mixed *mixed, MixedSample *out) {
     bool take_float =
         floats && (!own || in->times[mixed->next_float] < in->histogram_times[mixed->next_own]);
     if (take_float) {
-        *out = (MixedSample){in->times[mixed->next_float], in->values[mixed->next_float], NULL};
-        mixed->next_float++;
+        size_t i = mixed->next_float++;
+        int64_t start_ms = in->starts == NULL ? 0 : in->starts[i];
+        *out = (MixedSample){in->times[i], in->values[i], NULL, start_ms};
     } else {
-        *out =
-            (MixedSample){in->histogram_times[mixed->next_own], 0, in->histograms[mixed->next_own]};
-        mixed->next_own++;
+        size_t i = mixed->next_own++;
+        *out = (MixedSample){in->histogram_times[i], 0, in->histograms[i], own_start(in, i)};
     }
     return true;
 }
 
 // ---- Differences ----
 
-// last - first, resets of counters added. False when the histograms do not go together.
-static bool difference(const Look *look, bool is_counter, HistogramSum *sum) {
+// Is the i-th histogram of the window one after a reset, `before` being the one before it?
+static bool is_reset(const Look *look, size_t i, const Histogram *before) {
+    const RangeInput *in = look->in;
+    size_t at = look->own.from + i;
+    return histogram_is_reset(in->histograms[at], before) ||
+           start_is_reset((Started){in->histogram_times[at - 1], own_start(in, at - 1)},
+                          (Started){in->histogram_times[at], own_start(in, at)});
+}
+
+// last - first, resets of counters added; with `from_zero` the first is taken from nothing. False
+// when the histograms do not go together.
+static bool difference(const Look *look, bool is_counter, bool from_zero, HistogramSum *sum) {
     const RangeHistograms *with = look->with;
     const Histogram *const *at = look->in->histograms + look->own.from;
     size_t count = look->own.to - look->own.from;
@@ -59,12 +79,13 @@ static bool difference(const Look *look, bool is_counter, HistogramSum *sum) {
     for (size_t i = 0; i < count; i++) any_gauge |= at[i]->reset_hint == HISTOGRAM_RESET_GAUGE;
     if (is_counter && any_gauge) note_not_counter(with->exec, with->range, with->labels);
     // What was before a reset at once does not matter, not even its buckets.
-    Histogram nothing = {.schema = at[1]->schema,
-                         .bounds = at[1]->bounds,
-                         .bound_count = at[1]->bound_count,
-                         .zero_threshold = at[1]->zero_threshold,
-                         .reset_hint = at[1]->reset_hint};
-    if (is_counter && histogram_is_reset(at[1], first)) first = &nothing;
+    const Histogram *next = at[MIN(count - 1, (size_t)1)];
+    Histogram nothing = {.schema = next->schema,
+                         .bounds = next->bounds,
+                         .bound_count = next->bound_count,
+                         .zero_threshold = next->zero_threshold,
+                         .reset_hint = next->reset_hint};
+    if (is_counter && !from_zero && is_reset(look, 1, first)) first = &nothing;
     bool same = histogram_is_custom(first) == histogram_is_custom(last);
     for (size_t i = 1; is_counter && i < count; i++)
         same &= histogram_is_custom(at[i]) == histogram_is_custom(first);
@@ -74,11 +95,10 @@ static bool difference(const Look *look, bool is_counter, HistogramSum *sum) {
     }
     HistogramJoin join = {0}, resets = {0};
     histogram_sum_begin(sum, last, false, with->arena);
-    if (!histogram_sum_add(sum, first, -1, &join)) return false;
+    if (!from_zero && !histogram_sum_add(sum, first, -1, &join)) return false;
     for (size_t i = 1; is_counter && i < count; i++) {
         const Histogram *before = i == 1 ? first : at[i - 1];
-        if (histogram_is_reset(at[i], before) && !histogram_sum_add(sum, before, 1, &resets))
-            return false;
+        if (is_reset(look, i, before) && !histogram_sum_add(sum, before, 1, &resets)) return false;
     }
     join.collision = resets.collision = false;  // resets have been seen to
     note_join(with->exec, with->range, join, "subtraction");
@@ -112,10 +132,19 @@ static const Histogram *rate(const Look *look, bool is_counter, bool is_rate) {
         note_mixed_range(with->exec, with->range, with->labels);
         return NULL;
     }
-    if (look->own.to - look->own.from < 2) return NULL;
+    const RangeInput *in = look->in;
+    size_t first = look->own.from, last = look->own.to - 1;
+    Started begin = {in->histogram_times[first], own_start(in, first)};
+    bool from_zero = is_counter && start_is_inside(begin, look->own.start_ms);
+    if (first == last && !from_zero) return NULL;
     HistogramSum sum;
-    if (!difference(look, is_counter, &sum)) return NULL;
-    histogram_sum_scale(&sum, extrapolation(look, sum.head.count, is_counter, is_rate));
+    if (!difference(look, is_counter, from_zero, &sum)) return NULL;
+    int64_t last_ms = in->histogram_times[last];
+    double between =
+        first == last ? 0 : (double)(last_ms - begin.time_ms) / 1000 / (double)(last - first);
+    histogram_sum_scale(&sum, from_zero ? start_extrapolation(in, begin.start_ms, last_ms,
+                                                              look->own.end_ms, between, is_rate)
+                                        : extrapolation(look, sum.head.count, is_counter, is_rate));
     return histogram_sum_end(&sum);
 }
 
@@ -131,7 +160,7 @@ static const Histogram *last_two(const Look *look, bool is_rate, double *value) 
     if (count < 2) return NULL;
     double seconds = (double)(last.time_ms - before.time_ms) / 1000;
     if (last.histogram == NULL && before.histogram == NULL) {
-        bool reset = is_rate && last.value < before.value;
+        bool reset = is_rate && (last.value < before.value || began_anew(before, last));
         *value = reset ? last.value : last.value - before.value;
         if (is_rate) *value /= seconds;
         return NULL;
@@ -149,7 +178,8 @@ static const Histogram *last_two(const Look *look, bool is_rate, double *value) 
     HistogramSum sum;
     HistogramJoin join = {0};
     histogram_sum_begin(&sum, last.histogram, false, with->arena);
-    bool reset = is_rate && histogram_is_reset(last.histogram, before.histogram);
+    bool reset = is_rate &&
+                 (histogram_is_reset(last.histogram, before.histogram) || began_anew(before, last));
     if (!reset && !histogram_sum_add(&sum, before.histogram, -1, &join)) {
         note_mixed_schemas(with->exec, with->range, with->labels);
         return NULL;
@@ -218,7 +248,7 @@ static double changes_or_resets(const Look *look, bool resets) {
         } else if (neither) {
             differs = sample.value != before.value && !(isnan(sample.value) && isnan(before.value));
         }
-        found += differs;
+        found += differs || (resets && began_anew(before, sample));
     }
     return found;
 }
@@ -227,10 +257,10 @@ static MixedSample edge(const Look *look, bool last) {
     const RangeInput *in = look->in;
     size_t own = last ? look->own.to - 1 : look->own.from;
     size_t other = last ? look->floats.to - 1 : look->floats.from;
-    MixedSample sample = {in->histogram_times[own], 0, in->histograms[own]};
+    MixedSample sample = {in->histogram_times[own], 0, in->histograms[own], 0};
     if (look->floats.to == look->floats.from) return sample;
     bool float_first = last ? in->times[other] > sample.time_ms : in->times[other] < sample.time_ms;
-    return float_first ? (MixedSample){in->times[other], in->values[other], NULL} : sample;
+    return float_first ? (MixedSample){in->times[other], in->values[other], NULL, 0} : sample;
 }
 
 // ---- One window ----

@@ -40,8 +40,8 @@ WindowReach range_reach(const RangeInput *in, const Window *window) {
 }
 
 // A counter is never extrapolated below zero.
-static double extrapolated(const RangeInput *in, WindowReach reach, double first, double result,
-                           bool is_counter, bool is_rate) {
+double range_extrapolated(const RangeInput *in, WindowReach reach, double first, double result,
+                          bool is_counter, bool is_rate) {
     double to_start = reach.to_start;
     if (is_counter) {
         double to_zero = to_start;
@@ -66,15 +66,23 @@ static void differences(const RangeInput *in, double *out, bool is_counter, bool
             result += in->values[falls.at[j] - 1];
         WindowReach reach =
             in->reaches != NULL ? in->reaches[i] : range_reach(in, &window);
-        out[i] = extrapolated(in, reach, in->values[window.from], result, is_counter, is_rate);
+        out[i] = range_extrapolated(in, reach, in->values[window.from], result, is_counter, is_rate);
     }
 }
 
 void range_rate(const RangeInput *in, double *out) {
-    differences(in, out, true, true);
+    if (in->starts != NULL) {
+        range_rate_starts(in, out, true);
+    } else {
+        differences(in, out, true, true);
+    }
 }
 void range_increase(const RangeInput *in, double *out) {
-    differences(in, out, true, false);
+    if (in->starts != NULL) {
+        range_rate_starts(in, out, false);
+    } else {
+        differences(in, out, true, false);
+    }
 }
 void range_delta(const RangeInput *in, double *out) {
     differences(in, out, false, false);
@@ -97,13 +105,21 @@ static void last_two(const RangeInput *in, double *out, bool is_rate) {
 }
 
 void range_irate(const RangeInput *in, double *out) {
-    last_two(in, out, true);
+    if (in->starts != NULL) {
+        range_irate_starts(in, out);
+    } else {
+        last_two(in, out, true);
+    }
 }
 void range_idelta(const RangeInput *in, double *out) {
     last_two(in, out, false);
 }
 
 void range_resets(const RangeInput *in, double *out) {
+    if (in->starts != NULL) {
+        range_resets_starts(in, out);
+        return;
+    }
     Falls falls = falls_find(in);
     size_t behind = 0;  // falls before the end of the window
     Window window = {0};

@@ -164,6 +164,10 @@ static bool read_histograms(RangeSource *source, const SeriesFound *found,
     return true;
 }
 
+void range_source_want_starts(RangeSource *source) {
+    for (size_t i = 0; i < COUNT(source->group); i++) source->group[i].wants_starts = true;
+}
+
 static void drop_stale(SeriesColumns *columns) {
     bool any = false;
     for (size_t i = 0; i < columns->count; i++) any |= is_stale(columns->values[i]);
@@ -171,6 +175,7 @@ static void drop_stale(SeriesColumns *columns) {
     size_t kept = 0;
     for (size_t i = 0; i < columns->count; i++) {
         if (is_stale(columns->values[i])) continue;
+        if (columns->has_starts) columns->starts[kept] = columns->starts[i];
         columns->times[kept] = columns->times[i];
         columns->values[kept++] = columns->values[i];
     }
@@ -239,20 +244,22 @@ static bool next_selected(RangeSource *source, RangeSeries *out, bool *more, Err
                              columns->count,
                              source->histogram_times,
                              source->histograms,
-                             source->histogram_count};
+                             source->histogram_count,
+                             columns->has_starts ? columns->starts : NULL};
         return true;
     }
 }
 
 // A hint speaks of the sample before, which the steps of a subquery may have left out, or of the
-// reset itself, which they may repeat.
+// reset itself, which they may repeat. So does a start.
 static const Histogram *without_hint(const Histogram *histogram, Arena *arena) {
-    if (histogram->reset_hint == HISTOGRAM_RESET_UNKNOWN ||
-        histogram->reset_hint == HISTOGRAM_RESET_GAUGE)
-        return histogram;
+    bool hinted = histogram->reset_hint == HISTOGRAM_RESET_YES ||
+                  histogram->reset_hint == HISTOGRAM_RESET_NO;
+    if (!hinted && histogram->start_ms == 0) return histogram;
     Histogram *copy = arena_push(arena, Histogram);
     *copy = *histogram;
-    copy->reset_hint = HISTOGRAM_RESET_UNKNOWN;
+    if (hinted) copy->reset_hint = HISTOGRAM_RESET_UNKNOWN;
+    copy->start_ms = 0;
     return copy;
 }
 
@@ -305,7 +312,8 @@ static bool next_of_subquery(RangeSource *source, RangeSeries *out, bool *more, 
                          kept,
                          source->histogram_times,
                          source->histograms,
-                         series->histograms == NULL ? 0 : source->histogram_count};
+                         series->histograms == NULL ? 0 : source->histogram_count,
+                         NULL};
     *more = true;
     return true;
 }

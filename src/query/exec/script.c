@@ -46,7 +46,6 @@ typedef struct Script {
     Text *lines;
     size_t count, at;
     ScriptStore store;
-    bool skip;    // until `clear`: the data could not be loaded as written
     Arena arena;  // of the whole script
 } Script;
 
@@ -385,6 +384,7 @@ static bool ranged_same(Script *script, const Eval *eval, Arena *arena, Text *wh
                             .end_ms = eval->start_ms + 60000,
                             .step_ms = 60000,
                             .delayed_names = script->run->delayed_names,
+                            .starts = true,
                             .pool = script->run->pool,
                             .shard_series = script->run->shard_series};
     QueryResult result;
@@ -413,6 +413,7 @@ static ScriptVerdict eval_run(Script *script, const Eval *eval, Arena *arena, Te
                             .end_ms = eval->end_ms,
                             .step_ms = eval->step_ms,
                             .delayed_names = script->run->delayed_names,
+                            .starts = true,
                             .pool = script->run->pool,
                             .shard_series = script->run->shard_series};
     QueryResult result;
@@ -441,12 +442,7 @@ static bool run_eval(Script *script, Error *err) {
     Eval eval = {0};
     Text why = TEXT("");
     TRY(eval_parse(script, &eval, err));
-    ScriptVerdict verdict = SCRIPT_UNSUPPORTED;
-    if (script->skip) {
-        why = TEXT("the data has start timestamps, which are not kept");
-    } else {
-        verdict = eval_run(script, &eval, &arena, &why);
-    }
+    ScriptVerdict verdict = eval_run(script, &eval, &arena, &why);
     script->run->counts[verdict]++;
     if (script->run->report != NULL)
         script->run->report(script->run->context, script->file, eval.line, verdict, eval.query,
@@ -461,10 +457,6 @@ static bool run_load(Script *script, Error *err) {
     TRY(time_parse(word_cut(&head), &step_ms, err));
     AUTO(builder_free) Builder lines = {0};
     for (; script->at < script->count && script->lines[script->at].len > 0; script->at++) {
-        if (text_find(script->lines[script->at], TEXT("@st")) >= 0) {
-            script->skip = true;
-            continue;
-        }
         builder_add(&lines, script->lines[script->at]);
         builder_add_char(&lines, '\n');
     }
@@ -482,7 +474,6 @@ static bool run_commands(Script *script, Error *err) {
             script->at++;
         } else if (text_starts_with(line, TEXT("clear"))) {
             script->at++;
-            script->skip = false;
             script_store_close(&script->store);
             done = script_store_open(&script->store, &script->arena, err);
         } else if (text_starts_with(line, TEXT("load"))) {

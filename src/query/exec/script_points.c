@@ -2,6 +2,8 @@
 
 #include "query/exec/script_points.h"
 
+#include "query/promql/promql.h"
+
 static bool is_space(char c) {
     return c == ' ' || c == '\t';
 }
@@ -150,20 +152,26 @@ static bool histograms_parse(Text body, Arena *arena, Point *first, Point *more,
     return histogram_parse(text_slice(rest, 3, rest.len - 2), arena, more, err);
 }
 
+// Cuts "x3" from the end; *times 0 where there is none.
+static bool item_cut_times(Text item, Text *body, uint64_t *times, Error *err) {
+    size_t digits = item.len;
+    *body = item;
+    *times = 0;
+    while (digits > 0 && item.at[digits - 1] >= '0' && item.at[digits - 1] <= '9') digits--;
+    if (digits == 0 || digits == item.len || item.at[digits - 1] != 'x') return true;
+    if (!text_to_u64(text_slice(item, digits, item.len), times))
+        return error_set(err, ERROR_BAD_INPUT, "bad repetition");
+    *body = text_slice(item, 0, digits - 1);
+    return true;
+}
+
 // "a+bxn", "a-bxn", "axn", "a", "_xn", "_", "stale", "{{…}}[+{{…}}][xn]".
 static bool item_parse(Text item, Arena *arena, Point *first, double *more, Point *more_histogram,
                        uint64_t *times, Error *err) {
     *first = *more_histogram = (Point){0};
     *more = 0;
-    *times = 0;
-    Text body = item;
-    size_t digits = item.len;
-    while (digits > 0 && item.at[digits - 1] >= '0' && item.at[digits - 1] <= '9') digits--;
-    if (digits > 0 && digits < item.len && item.at[digits - 1] == 'x') {
-        if (!text_to_u64(text_slice(item, digits, item.len), times))
-            return error_set(err, ERROR_BAD_INPUT, "bad repetition");
-        body = text_slice(item, 0, digits - 1);
-    }
+    Text body;
+    TRY(item_cut_times(item, &body, times, err));
     if (text_starts_with(body, TEXT("{{"))) {
         return histograms_parse(body, arena, first, more_histogram, more, err);
     }
@@ -212,5 +220,45 @@ bool points_parse(Text text, Arena *arena, Points *out, Error *err) {
         text = text_slice(text, end, text.len);
     }
     *out = (Points){points.at, points.count};
+    return true;
+}
+
+// ---- Starts ----
+
+// "-1m", "+1m", "1ms", "0".
+static bool offset_parse(Text text, int64_t *out, Error *err) {
+    bool negative = text_starts_with(text, TEXT("-"));
+    if (negative || text_starts_with(text, TEXT("+"))) text = text_slice(text, 1, text.len);
+    *out = 0;
+    if (!text_equal(text, TEXT("0")) && !text_equal(text, TEXT("0ms")))
+        TRY(duration_parse_ms(text, out, err));
+    if (negative) *out = -*out;
+    return true;
+}
+
+bool points_parse_starts(Text text, Arena *arena, PointStarts *out, Error *err) {
+    ARRAY(PointStart) starts = {0};
+    for (text = text_trim(text); text.len > 0; text = text_trim(text)) {
+        size_t end = item_end(text), sign = 1;
+        Text body;
+        uint64_t times;
+        PointStart start = {0};
+        int64_t step_ms = 0;
+        TRY(item_cut_times(text_slice(text, 0, end), &body, &times, err));
+        if (text_equal(body, TEXT("_"))) {
+            if (times > 0) times--;
+        } else {
+            while (sign < body.len && body.at[sign] != '-' && body.at[sign] != '+') sign++;
+            start.known = true;
+            TRY(offset_parse(text_slice(body, 0, MIN(sign, body.len)), &start.offset_ms, err));
+            if (sign < body.len) TRY(offset_parse(text_slice(body, sign, body.len), &step_ms, err));
+        }
+        for (uint64_t i = 0; i <= times; i++) {
+            *array_add_on(arena, &starts) = start;
+            start.offset_ms += step_ms;
+        }
+        text = text_slice(text, end, text.len);
+    }
+    *out = (PointStarts){starts.at, starts.count};
     return true;
 }

@@ -18,6 +18,18 @@ typedef struct Points {
     size_t count;
 } Points;
 
+// When counting began, per point, as an offset to its time: `_ -30s-1mx2 0`. A row of its own,
+// whose series ends in @st.
+typedef struct PointStart {
+    bool known;
+    int64_t offset_ms;
+} PointStart;
+typedef struct PointStarts {
+    PointStart *at;
+    size_t count;
+} PointStarts;
+must_use bool points_parse_starts(Text text, Arena *arena, PointStarts *out, Error *err);
+
 // Cuts the series from the front of a line; the rest are its points. An empty text when the line
 // begins with a number.
 Text points_cut_series(Text *line);

@@ -50,6 +50,7 @@ bool script_labels(Text text, Arena *arena, Labels *out, Error *err) {
 typedef struct Row {
     Labels labels;
     Points points;
+    PointStarts starts;
 } Row;
 
 // ---- load_with_nhcb: classic histograms become native ones with custom bounds, too ----
@@ -168,15 +169,17 @@ static bool classic_collect(const Row *row, Classic **all, Arena *arena, Error *
 
 // ---- Rows of a batch ----
 
-static Bytes wire_of(const Histogram *histogram, Arena *arena) {
+static Bytes wire_of(const Histogram *histogram, int64_t start_ms, Arena *arena) {
     AUTO(builder_free) Builder out = {0};
     NativeHistogram native;
     histogram_encode(histogram, arena, &native);
+    native.start_ms = start_ms;
     native_histogram_write(&native, &out);
     return bytes_copy(text_bytes(builder_text(&out)), arena);
 }
 
-static void batch_add(Batch *batch, Labels labels, Points points, int64_t step_ms, Arena *arena) {
+static void batch_add(Batch *batch, Labels labels, Points points, PointStarts starts,
+                      int64_t step_ms, Arena *arena) {
     BatchSeries *row = array_add(&batch->series);
     *row = (BatchSeries){.labels = labels.wire,
                          .first_sample = (uint32_t)batch->samples.count,
@@ -184,14 +187,17 @@ static void batch_add(Batch *batch, Labels labels, Points points, int64_t step_m
     for (size_t i = 0; i < points.count; i++) {
         Point point = points.at[i];
         int64_t time_ms = (int64_t)i * step_ms;
+        bool started = i < starts.count && starts.at[i].known;
+        int64_t start_ms = started ? time_ms + starts.at[i].offset_ms : 0;
         if (point.kind == POINT_HISTOGRAM) {
             *array_add(&batch->histograms) =
-                (BatchHistogram){time_ms, wire_of(point.histogram, arena)};
+                (BatchHistogram){time_ms, wire_of(point.histogram, start_ms, arena)};
             row->histogram_count++;
         } else if (point.kind != POINT_NONE) {
             *array_add(&batch->samples) =
                 (Sample){time_ms, point.kind == POINT_STALE ? stale_nan() : point.value};
             row->sample_count++;
+            if (start_ms != 0) batch_add_start(batch, start_ms);
         }
     }
 }
@@ -204,7 +210,7 @@ static void batch_add_classic(Batch *batch, Classic *classic, int64_t step_ms, A
         points.at[i] = (Point){.kind = POINT_HISTOGRAM,
                                .histogram = classic_convert(&classic->moments[i], arena)};
     }
-    batch_add(batch, classic->labels, points, step_ms, arena);
+    batch_add(batch, classic->labels, points, (PointStarts){0}, step_ms, arena);
 }
 
 static bool rows_parse(Text lines, Arena *arena, Row **out, size_t *count, Error *err) {
@@ -213,16 +219,25 @@ static bool rows_parse(Text lines, Arena *arena, Row **out, size_t *count, Error
     while (text_cut(&lines, '\n', &line)) {
         line = text_trim(line);
         if (line.len == 0) continue;
-        Row row;
+        Row row = {0};
         Text series = points_cut_series(&line);
+        bool starts = text_ends_with(series, TEXT("@st")) || text_starts_with(line, TEXT("@st"));
+        if (text_ends_with(series, TEXT("@st"))) {
+            series = text_slice(series, 0, series.len - 3);
+        } else if (starts) {
+            line = text_slice(line, 3, line.len);
+        }
         if (!script_labels(series, arena, &row.labels, err))
             return error_context(err, "series \"%.*s\"", TEXT_ARG(series));
-        TRY(points_parse(line, arena, &row.points, err));
         // A series that stands twice in one load is the second one.
         size_t at = 0;
         while (at < rows.count && !labels_equal(rows.at[at].labels, row.labels)) at++;
-        if (at == rows.count) array_add_on(arena, &rows);
-        rows.at[at] = row;
+        if (at == rows.count) *array_add_on(arena, &rows) = row;
+        if (starts) {
+            TRY(points_parse_starts(line, arena, &rows.at[at].starts, err));
+        } else {
+            TRY(points_parse(line, arena, &rows.at[at].points, err));
+        }
     }
     *out = rows.at;
     *count = rows.count;
@@ -237,7 +252,7 @@ bool script_load(ScriptStore *store, Text lines, int64_t step_ms, bool with_cust
     Batch batch = {0};
     Classic *classics = NULL;
     for (size_t i = 0; i < count; i++) {
-        batch_add(&batch, rows[i].labels, rows[i].points, step_ms, arena);
+        batch_add(&batch, rows[i].labels, rows[i].points, rows[i].starts, step_ms, arena);
         if (with_custom_buckets) TRY(classic_collect(&rows[i], &classics, arena, err));
     }
     for (Classic *classic = classics; classic != NULL; classic = classic->next)

@@ -14,6 +14,7 @@ typedef struct Select {
     SeriesColumns columns;
     int64_t first_ms, step_ms;  // the moments looked at, moved by offset and @
     bool timestamps;            // give the times of the samples instead of their values
+    bool starts;                // or when their counting began
     bool stats_only;            // of histograms only count and sum matter
     // Which sample each step takes (`count`: none), and the times for which that was found:
     // neighbours, which come from one scrape, share them.
@@ -58,6 +59,10 @@ static bool fill(Select *select, double *out) {
     }
     for (size_t i = 0; select->timestamps && i < steps; i++) {
         if (!is_absent(out[i])) out[i] = (double)columns->times[select->picks[i]] / 1000;
+    }
+    for (size_t i = 0; select->starts && i < steps; i++) {
+        if (is_absent(out[i])) continue;
+        out[i] = columns->has_starts ? (double)columns->starts[select->picks[i]] / 1000 : 0;
     }
     select->fresh = !same;
     return any;
@@ -132,6 +137,7 @@ static bool fill_histograms(Select *select, const SeriesFound *found, int64_t fr
         out[i] = ABSENT;
         if (histogram == NULL || is_stale(histogram->sum)) continue;
         if (select->timestamps) out[i] = (double)time_ms / 1000;
+        if (select->starts) out[i] = (double)histogram->start_ms / 1000;
         (*histograms)[i] = histogram;
     }
     return true;
@@ -194,7 +200,7 @@ static bool select_next(Operator *operator, StepBatch * out, Error *err) {
     out->at = arena_push_array_raw(&operator->batch, StepSeries, rows);
     int64_t from_ms = select->first_ms - exec->lookback_ms + 1;
     int64_t to_ms = select->first_ms + (int64_t)(operator->steps.count - 1) * select->step_ms;
-    bool smoothed = operator->expr->as.selector.extent == EXTENT_SMOOTHED;
+    bool smoothed = operator->expr->as.selector.extent == EXTENT_SMOOTHED && !select->starts;
     if (smoothed) to_ms += exec->lookback_ms;
     // One moment looks at one sample, whatever lies before it.
     bool one = operator->steps.count == 1 && !smoothed;
@@ -293,4 +299,9 @@ bool select_open(Exec *exec, const Expr *expr, Steps steps, bool timestamps, Ope
     select->cursor = series_cursor_open(select->found.view);
     *out = &select->operator;
     return true;
+}
+
+void select_give_starts(Operator *operator) {
+    Select *select = (Select *)operator;
+    select->starts = select->columns.wants_starts = select->picked.wants_starts = true;
 }

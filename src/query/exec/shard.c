@@ -79,6 +79,7 @@ static bool is_chain_function(const Function *function) {
         case FUNCTION_VECTOR:
         case FUNCTION_SCALAR:
         case FUNCTION_TIMESTAMP:
+        case FUNCTION_START_TIMESTAMP:
         case FUNCTION_LABEL_REPLACE:
         case FUNCTION_LABEL_JOIN:
         case FUNCTION_HISTOGRAM_QUANTILE:

@@ -141,9 +141,11 @@ bool date_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error 
 typedef struct Nameless {
     Operator operator;
     Operator *inner;
+    bool nothing;
 } Nameless;
 
 static bool nameless_next(Operator *operator, StepBatch * out, Error *err) {
+    if (((Nameless *)operator)->nothing) return true;
     TRY(operator_next(((Nameless *)operator)->inner, out, err));
     for (size_t i = 0; i < out->count; i++) {
         out->at[i].histograms = NULL;  // their times are there
@@ -157,6 +159,24 @@ bool timestamp_open(Exec *exec, const Expr *call, Steps steps, Operator **out, E
     if (argument->kind != EXPR_SELECTOR) return date_open(exec, call, steps, out, err);
     Nameless *nameless = operator_new(exec, Nameless, call, steps, nameless_next);
     TRY(select_open(exec, argument, steps, true, &nameless->inner, err));
+    nameless->operator.one_name = nameless->inner->one_name;
+    *out = unique_open(exec, &nameless->operator);
+    return true;
+}
+
+// ---- start_timestamp(v): of a selector when the counting of its samples began, of anything else
+// nothing ------
+
+bool start_timestamp_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error *err) {
+    const Expr *argument = expr_inner(call->as.call.args[0]);
+    Nameless *nameless = operator_new(exec, Nameless, call, steps, nameless_next);
+    if (argument->kind == EXPR_SELECTOR) {
+        TRY(select_open(exec, argument, steps, false, &nameless->inner, err));
+        select_give_starts(nameless->inner);
+    } else {
+        nameless->nothing = true;
+        TRY(operator_open(exec, argument, steps, &nameless->inner, err));
+    }
     nameless->operator.one_name = nameless->inner->one_name;
     *out = unique_open(exec, &nameless->operator);
     return true;
