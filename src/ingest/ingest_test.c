@@ -44,7 +44,7 @@ TEST(a_series_carries_samples_exemplars_and_histograms) {
     write_body_begin(&body, named(t, "a"));
     write_body_sample(&body, 1000, 1);
     write_body_exemplar(&body, named(t, "e"), 0.5, 900);
-    write_body_sample(&body, 1001, 2);
+    write_body_sample_since(&body, 1001, 2, 500);
     write_body_histogram(&body, &histogram);
     write_body_end(&body);
     write_body_add(&body, named(t, "b"), 1, 3);
@@ -57,6 +57,8 @@ TEST(a_series_carries_samples_exemplars_and_histograms) {
     check_i64(t, 2, batch.series.at[0].sample_count);
     check_i64(t, 1, batch.series.at[1].sample_count);
     check(t, batch.samples.at[1].time_ms == 1001 && batch.samples.at[1].value == 2);
+    check(t, batch_start(&batch, 0) == 0 && batch_start(&batch, 1) == 500 &&
+                 batch_start(&batch, 2) == 0);
     check_i64(t, 1, batch.series.at[0].exemplar_count);
     check_i64(t, 900, batch.exemplars.at[0].time_ms);
     check(t, batch.exemplars.at[0].value == 0.5);
@@ -78,9 +80,10 @@ TEST(a_row_written_straight_is_the_row_begun_and_ended) {
         Labels labels = named(t, name);
         for (size_t i = 0; i < COUNT(times); i++) {
             WriteBody straight = {0}, pieces = {0};
-            write_body_add(&straight, labels, times[i], (double)i - 0.5);
+            int64_t start_ms = i % 2 == 0 ? 0 : times[i - 1] + 7;
+            write_body_add_since(&straight, labels, times[i], (double)i - 0.5, start_ms);
             write_body_begin(&pieces, labels);
-            write_body_sample(&pieces, times[i], (double)i - 0.5);
+            write_body_sample_since(&pieces, times[i], (double)i - 0.5, start_ms);
             write_body_end(&pieces);
             check_text(t, builder_text(&pieces.bytes), builder_text(&straight.bytes));
             check_i64(t, pieces.rows, straight.rows);

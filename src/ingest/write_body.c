@@ -21,13 +21,25 @@ static WrittenSeries *series_open(WriteBody *body) {
     return &body->written.at[body->written.count - 1];
 }
 
+// Of the sample noted last.
+static void note_start(WriteBody *body, int64_t start_ms) {
+    while (body->starts.count + 1 < body->samples.count) *array_add(&body->starts) = 0;
+    *array_add(&body->starts) = start_ms;
+}
+
 void write_body_sample(WriteBody *body, int64_t time_ms, double value) {
+    write_body_sample_since(body, time_ms, value, 0);
+}
+
+void write_body_sample_since(WriteBody *body, int64_t time_ms, double value, int64_t start_ms) {
     series_open(body)->samples++;
     size_t sample = protobuf_begin(&body->bytes, 2);
     protobuf_add_double(&body->bytes, 1, value);
     protobuf_add_varint(&body->bytes, 2, (uint64_t)time_ms);
+    if (start_ms != 0) protobuf_add_varint(&body->bytes, 3, (uint64_t)start_ms);
     protobuf_end(&body->bytes, sample);
     *array_add(&body->samples) = (Sample){.time_ms = time_ms, .value = value};
+    if (start_ms != 0) note_start(body, start_ms);
     body->rows++;
 }
 
@@ -74,10 +86,12 @@ static uint8_t *put_varint(uint8_t *at, uint64_t value) {
 
 // Written straight, as OTLP makes millions of these a second; the test holds it against the same
 // row begun and ended.
-void write_body_add(WriteBody *body, Labels labels, int64_t time_ms, double value) {
+void write_body_add_since(WriteBody *body, Labels labels, int64_t time_ms, double value,
+                          int64_t start_ms) {
     assert(body->series == 0);
     enum { LENGTHS_MAX = 24 };  // tags, both lengths
     size_t sample = 1 + sizeof value + 1 + varint_len((uint64_t)time_ms);
+    if (start_ms != 0) sample += 1 + varint_len((uint64_t)start_ms);
     size_t series = labels.wire.len + 2 + sample;
     builder_reserve(&body->bytes, series + LENGTHS_MAX);
     uint8_t *at = (uint8_t *)body->bytes.at + body->bytes.len;
@@ -96,8 +110,17 @@ void write_body_add(WriteBody *body, Labels labels, int64_t time_ms, double valu
     at += sizeof value;
     *at++ = 0x10;
     at = put_varint(at, (uint64_t)time_ms);
+    if (start_ms != 0) {
+        *at++ = 0x18;
+        at = put_varint(at, (uint64_t)start_ms);
+        note_start(body, start_ms);
+    }
     body->bytes.len = (size_t)(at - (uint8_t *)body->bytes.at);
     body->rows++;
+}
+
+void write_body_add(WriteBody *body, Labels labels, int64_t time_ms, double value) {
+    write_body_add_since(body, labels, time_ms, value, 0);
 }
 
 // Gives the place of the text, counted from the message's content.
@@ -136,6 +159,7 @@ void write_body_free(WriteBody *body) {
     builder_free(&body->bytes);
     array_free(&body->written);
     array_free(&body->samples);
+    array_free(&body->starts);
     array_free(&body->histograms);
     array_free(&body->exemplars);
     array_free(&body->metadata);
@@ -149,6 +173,7 @@ Bytes write_body_bytes(const WriteBody *body) {
 size_t write_body_bytes_kept(const WriteBody *body) {
     return body->bytes.capacity + body->written.capacity * sizeof *body->written.at +
            body->samples.capacity * sizeof *body->samples.at +
+           body->starts.capacity * sizeof *body->starts.at +
            body->histograms.capacity * sizeof *body->histograms.at +
            body->exemplars.capacity * sizeof *body->exemplars.at +
            body->metadata.capacity * sizeof *body->metadata.at;
@@ -159,6 +184,7 @@ WriteBodyMark write_body_mark(const WriteBody *body) {
     return (WriteBodyMark){.bytes = body->bytes.len,
                            .written = body->written.count,
                            .samples = body->samples.count,
+                           .starts = body->starts.count,
                            .histograms = body->histograms.count,
                            .exemplars = body->exemplars.count,
                            .metadata = body->metadata.count,
@@ -169,6 +195,7 @@ void write_body_rewind(WriteBody *body, const WriteBodyMark *mark) {
     body->bytes.len = mark->bytes;
     body->written.count = mark->written;
     body->samples.count = mark->samples;
+    body->starts.count = mark->starts;
     body->histograms.count = mark->histograms;
     body->exemplars.count = mark->exemplars;
     body->metadata.count = mark->metadata;
@@ -187,7 +214,7 @@ bool write_body_fits(const WriteBody *body, Error *err) {
     // Never looser than the decoder, which counts the same now and then: a replay must not refuse
     // what was logged.
     size_t bytes = body->written.count * sizeof(BatchSeries) +
-                   body->samples.count * sizeof(Sample) +
+                   body->samples.count * sizeof(Sample) + body->starts.count * sizeof(int64_t) +
                    body->histograms.count * sizeof(BatchHistogram) +
                    body->exemplars.count * sizeof(BatchExemplar) +
                    body->metadata.count * sizeof(BatchMetadata);
@@ -232,6 +259,10 @@ static void series_to_batch(const WriteBody *body, Batch *batch) {
 void write_body_batch(const WriteBody *body, Batch *batch) {
     assert(body->series == 0);
     series_to_batch(body, batch);
+    if (body->starts.count > 0) {
+        while (batch->starts.count < batch->samples.count) *array_add(&batch->starts) = 0;
+        array_add_many(&batch->starts, body->starts.at, body->starts.count);
+    }
     array_add_many(&batch->samples, body->samples.at, body->samples.count);
     const char *bytes = body->bytes.at;
     for (size_t i = 0; i < body->metadata.count; i++) {
@@ -262,7 +293,8 @@ static bool samples_same(const Batch *a, const Batch *b) {
     if (a->samples.count != b->samples.count) return false;
     for (size_t i = 0; i < a->samples.count; i++) {
         const Sample *x = &a->samples.at[i], *y = &b->samples.at[i];
-        if (x->time_ms != y->time_ms || double_bits(x->value) != double_bits(y->value))
+        if (x->time_ms != y->time_ms || double_bits(x->value) != double_bits(y->value) ||
+            batch_start(a, i) != batch_start(b, i))
             return false;
     }
     return true;

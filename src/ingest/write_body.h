@@ -2,7 +2,7 @@
 // write hands its rows to ingest_samples, so that the log has one form.
 //
 //   write_body_begin(&body, labels);
-//   write_body_sample(&body, time_ms, value);          any number of these three, in any order
+//   write_body_sample(&body, time_ms, value);          any number of these, in any order
 //   write_body_exemplar(&body, labels, value, time_ms);
 //   write_body_histogram(&body, &histogram);
 //   write_body_end(&body);
@@ -48,6 +48,7 @@ typedef struct WriteBody {
     // The notes. A series without content and metadata of no family have none: they are no rows.
     ARRAY(WrittenSeries) written;
     ARRAY(Sample) samples;
+    ARRAY(int64_t) starts;  // as Batch.starts
     ARRAY(WrittenHistogram) histograms;
     ARRAY(WrittenExemplar) exemplars;
     ARRAY(WrittenMetadata) metadata;
@@ -55,11 +56,15 @@ typedef struct WriteBody {
 
 void write_body_begin(WriteBody *body, Labels labels);
 void write_body_sample(WriteBody *body, int64_t time_ms, double value);
+// With the time at which its counting began; 0: not known.
+void write_body_sample_since(WriteBody *body, int64_t time_ms, double value, int64_t start_ms);
 void write_body_exemplar(WriteBody *body, Labels labels, double value, int64_t time_ms);
 void write_body_histogram(WriteBody *body, const NativeHistogram *histogram);
 void write_body_end(WriteBody *body);
 // A series of one sample.
 void write_body_add(WriteBody *body, Labels labels, int64_t time_ms, double value);
+void write_body_add_since(WriteBody *body, Labels labels, int64_t time_ms, double value,
+                          int64_t start_ms);
 // `type` is one of MetadataType.
 void write_body_add_metadata(WriteBody *body, Text family, uint8_t type, Text help, Text unit);
 void write_body_clear(WriteBody *body);
@@ -70,7 +75,7 @@ size_t write_body_bytes_kept(const WriteBody *body);  // what write_body_free wo
 
 // Taking back what was written since a mark, which is made between two series.
 typedef struct WriteBodyMark {
-    size_t bytes, written, samples, histograms, exemplars, metadata;
+    size_t bytes, written, samples, starts, histograms, exemplars, metadata;
     uint64_t rows;
 } WriteBodyMark;
 WriteBodyMark write_body_mark(const WriteBody *body);

@@ -18,6 +18,7 @@ enum {
     SERIES_HISTOGRAMS = 4,
     SAMPLE_VALUE = 1,
     SAMPLE_TIME = 2,
+    SAMPLE_START = 3,
     EXEMPLAR_LABELS = 1,
     EXEMPLAR_VALUE = 2,
     EXEMPLAR_TIME = 3,
@@ -38,7 +39,7 @@ enum { FIELDS_PER_LOOK = 256 };
 
 bool write_batch_fits(const Batch *batch, Error *err) {
     size_t bytes = batch->series.count * sizeof(BatchSeries) +
-                   batch->samples.count * sizeof(Sample) +
+                   batch->samples.count * sizeof(Sample) + batch->starts.count * sizeof(int64_t) +
                    batch->histograms.count * sizeof(BatchHistogram) +
                    batch->exemplars.count * sizeof(BatchExemplar) +
                    batch->metadata.count * sizeof(BatchMetadata);
@@ -49,16 +50,18 @@ bool write_batch_fits(const Batch *batch, Error *err) {
                      (long long)LIMIT_WRITE_BATCH_BYTES);
 }
 
-// Sample { double value = 1; int64 timestamp = 2; }
-bool write_sample_decode_any(Bytes bytes, Sample *out) {
+bool write_sample_decode_any(Bytes bytes, Sample *out, int64_t *start_ms) {
     Reader reader = reader_begin(bytes);
     ProtobufField field;
     *out = (Sample){0, 0};
+    *start_ms = 0;
     while (protobuf_next(&reader, &field)) {
         if (field.number == SAMPLE_VALUE && field.type == WIRE_FIXED64)
             out->value = protobuf_double(field.value);
         if (field.number == SAMPLE_TIME && field.type == WIRE_VARINT)
             out->time_ms = (int64_t)field.value;
+        if (field.number == SAMPLE_START && field.type == WIRE_VARINT)
+            *start_ms = (int64_t)field.value;
     }
     return !reader.failed;
 }
@@ -141,8 +144,7 @@ static bool decode_series(Bytes bytes, Arena *scratch, Batch *batch, Error *err)
                 scattered = true;
                 break;
             case SERIES_SAMPLES:
-                if (!write_sample_decode(field.bytes, array_add(&batch->samples)))
-                    return malformed(err, "a sample", row);
+                if (!write_sample_add(field.bytes, batch)) return malformed(err, "a sample", row);
                 series->sample_count++;
                 break;
             case SERIES_EXEMPLARS:

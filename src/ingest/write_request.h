@@ -14,32 +14,45 @@ must_use bool write_request_decode(Bytes body, Arena *scratch, Batch *batch, Err
 // What both versions of remote write share. TOO_LARGE when the rows take more than
 // WRITE_BATCH_BYTES.
 must_use bool write_batch_fits(const Batch *batch, Error *err);
-// Sample { double value = 1; int64 timestamp = 2; }; false when malformed.
-bool write_sample_decode_any(Bytes bytes, Sample *out);
+// Sample { double value = 1; int64 timestamp = 2; int64 start_timestamp = 3; }, the last one of
+// version 2.0 and of our own rows (write_body.h); *start_ms 0 where there is none. False when
+// malformed.
+bool write_sample_decode_any(Bytes bytes, Sample *out, int64_t *start_ms);
 
 // Histogram: its time; the rest is kept as it came, a view. False when malformed.
 bool write_histogram_decode(Bytes bytes, BatchHistogram *out);
 
-// The usual shape: 09 <8 bytes> 10 <varint>, without the first part when the value is zero.
-static inline bool write_sample_decode(Bytes bytes, Sample *out) {
+// The usual shape: 09 <8 bytes> 10 <varint> [18 <varint>], without the first part when the value is
+// zero.
+static inline bool write_sample_decode(Bytes bytes, Sample *out, int64_t *start_ms) {
     size_t at = 0;
     double value = 0;
     if (likely(bytes.len >= 11 && bytes.at[0] == 0x09)) {
         memcpy(&value, bytes.at + 1, sizeof value);
         at = 9;
     }
-    if (unlikely(at >= bytes.len || bytes.at[at++] != 0x10))
-        return write_sample_decode_any(bytes, out);
-    uint64_t time = 0;
-    for (unsigned shift = 0; at < bytes.len; shift += 7) {
-        uint8_t byte = bytes.at[at++];
-        if (unlikely(shift == 63 && byte > 1)) break;
-        time |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80) {
-            if (unlikely(at != bytes.len)) break;
-            *out = (Sample){.time_ms = (int64_t)time, .value = value};
-            return true;
+    uint64_t numbers[2] = {0, 0};  // the time, the start
+    for (size_t i = 0; i < 2 && at < bytes.len; i++) {
+        if (unlikely(bytes.at[at++] != 0x10 + 8 * i))
+            return write_sample_decode_any(bytes, out, start_ms);
+        for (unsigned shift = 0;; shift += 7) {
+            uint8_t byte = at < bytes.len ? bytes.at[at++] : 0x80;
+            if (unlikely(shift == 63 && byte > 1))
+                return write_sample_decode_any(bytes, out, start_ms);
+            numbers[i] |= (uint64_t)(byte & 0x7f) << shift;
+            if (byte < 0x80) break;
         }
     }
-    return write_sample_decode_any(bytes, out);
+    if (unlikely(at != bytes.len || at == 0)) return write_sample_decode_any(bytes, out, start_ms);
+    *out = (Sample){.time_ms = (int64_t)numbers[0], .value = value};
+    *start_ms = (int64_t)numbers[1];
+    return true;
+}
+
+// Adds a sample, and its start where it has one.
+static inline bool write_sample_add(Bytes bytes, Batch *batch) {
+    int64_t start_ms;
+    if (unlikely(!write_sample_decode(bytes, array_add(&batch->samples), &start_ms))) return false;
+    if (start_ms != 0) batch_add_start(batch, start_ms);
+    return true;
 }

@@ -388,8 +388,7 @@ static bool decode_parts(Decoder *decoder, Bytes bytes, BatchSeries *series, Byt
         if (field.type != WIRE_BYTES) continue;
         switch (field.number) {
             case SERIES_SAMPLES:
-                if (!write_sample_decode(field.bytes, array_add(&batch->samples)))
-                    return malformed(err, "a sample", row);
+                if (!write_sample_add(field.bytes, batch)) return malformed(err, "a sample", row);
                 series->sample_count++;
                 break;
             case SERIES_HISTOGRAMS:

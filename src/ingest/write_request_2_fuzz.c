@@ -20,13 +20,15 @@ static void look(const Batch *batch) {
         bool fine = labels_check(series->labels, &ignored);
         assert(series->verdict == VERDICT_STORED || series->labels.len == 0 || !fine);
     }
-    assert(samples == batch->samples.count);
+    assert(samples == batch->samples.count && batch->starts.count <= samples);
 }
 
 static void same(const Batch *a, const Batch *b) {
     assert(a->series.count == b->series.count && a->metadata.count == b->metadata.count);
     for (size_t i = 0; i < a->series.count; i++)
         assert(bytes_equal(a->series.at[i].labels, b->series.at[i].labels));
+    assert(a->starts.count == b->starts.count);
+    for (size_t i = 0; i < a->starts.count; i++) assert(a->starts.at[i] == b->starts.at[i]);
     for (size_t i = 0; i < a->metadata.count; i++)
         assert(text_equal(a->metadata.at[i].family, b->metadata.at[i].family));
 }

@@ -355,21 +355,36 @@ TEST(symbols_may_come_last_and_references_one_by_one) {
     write_symbols_free(&symbols);
 }
 
-TEST(a_start_timestamp_does_not_disturb_the_sample) {
+static void put_started(Builder *out, int64_t time_ms, int64_t start_ms, bool start_first) {
+    size_t sample = protobuf_begin(out, 2);
+    if (start_first) protobuf_add_varint(out, 3, (uint64_t)start_ms);
+    protobuf_add_double(out, 1, 7);
+    protobuf_add_varint(out, 2, (uint64_t)time_ms);
+    if (!start_first) protobuf_add_varint(out, 3, (uint64_t)start_ms);
+    protobuf_end(out, sample);
+}
+
+TEST(start_timestamps_go_with_their_samples) {
     Sender sender = {.arena = t->arena};
     size_t series = protobuf_begin(&sender.series, 5);
     put_refs(&sender, &sender.series, labels_of(t, "up", "a"));
-    size_t sample = protobuf_begin(&sender.series, 2);
-    protobuf_add_double(&sender.series, 1, 7);
-    protobuf_add_varint(&sender.series, 2, 1000);
-    protobuf_add_varint(&sender.series, 3, 500);
-    protobuf_end(&sender.series, sample);
+    put_sample(&sender.series, 900, 7);
+    put_started(&sender.series, 1000, 500, false);
+    put_started(&sender.series, 1100, 1763683200000, true);
+    put_started(&sender.series, 1200, -1, false);
+    put_sample(&sender.series, 1300, 7);
     protobuf_end(&sender.series, series);
+    put_row(t, &sender, "up", "b", 7);
     WriteSymbols symbols = {0};
     Batch batch = {0};
     check_ok(t, write_request_2_decode(body_of(t, &sender), &symbols, t->arena, &batch, t->err));
-    check_i64(t, 1000, batch.samples.at[0].time_ms);
-    check(t, batch.samples.at[0].value == 7);
+    static const int64_t starts[] = {0, 500, 1763683200000, -1, 0, 0};
+    check_i64(t, COUNT(starts), batch.samples.count);
+    for (size_t i = 0; i < COUNT(starts); i++) {
+        check_i64(t, starts[i], batch_start(&batch, i));
+        check(t, batch.samples.at[i].value == 7);
+        check_i64(t, i == 5 ? 1000 : 900 + 100 * (int64_t)i, batch.samples.at[i].time_ms);
+    }
     batch_free(&batch);
     write_symbols_free(&symbols);
     sender_end(&sender);
@@ -430,6 +445,6 @@ TEST_MAIN("ingest/write_request_2", CASE(the_golden_body_gives_the_rows_it_alway
           CASE(references_that_point_nowhere_refuse_their_series_alone),
           CASE(metadata_comes_once_for_each_name_and_of_the_family),
           CASE(symbols_may_come_last_and_references_one_by_one),
-          CASE(a_start_timestamp_does_not_disturb_the_sample),
+          CASE(start_timestamps_go_with_their_samples),
           CASE(labels_that_symbols_blow_up_are_refused),
           CASE(every_truncation_is_refused_or_a_whole_number_of_rows))

@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             bool fine = labels_check(series->labels, &ignored);
             (void)fine;
         }
-        assert(samples == batch.samples.count);
+        assert(samples == batch.samples.count && batch.starts.count <= samples);
         admit(&batch);
         for (size_t i = 0; i < batch.series.count; i++) {
             for (uint32_t k = 0; k < batch.series.at[i].exemplar_count; k++) {

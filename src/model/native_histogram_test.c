@@ -26,6 +26,7 @@ static NativeHistogram integers(void) {
 static NativeHistogram floats(void) {
     return (NativeHistogram){
         .time_ms = INT64_C(1763683200000),
+        .start_ms = INT64_C(1763683100000),
         .schema = 8,
         .is_float = true,
         .reset_hint = HISTOGRAM_RESET_GAUGE,

@@ -121,6 +121,40 @@ TEST(every_path_encoding_and_compression_is_stored_and_asked_back) {
     test_server_end(t, &world);
 }
 
+// A counter that began again between two points without falling, and a histogram beside it.
+TEST(start_timestamps_are_kept_over_a_restart_and_count_where_the_setting_says_so) {
+    TestServer world;
+    test_server_plain(t, &world);
+    static const char *const points[] = {"1760000000", "1760000015", "1760000030"};
+    static const char *const starts[] = {"1759999900", "1759999900", "1760000020"};
+    for (size_t i = 0; i < COUNT(points); i++) {
+        AUTO(builder_free) Builder json = {0};
+        builder_addf(&json,
+                     "{\"resourceMetrics\":[{\"scopeMetrics\":[{\"metrics\":["
+                     "{\"name\":\"c\",\"sum\":{\"aggregationTemporality\":2,\"isMonotonic\":true,"
+                     "\"dataPoints\":[{\"startTimeUnixNano\":\"%s000000000\",\"timeUnixNano\":"
+                     "\"%s000000000\",\"asInt\":%zu}]}},{\"name\":\"e\",\"exponentialHistogram\":{"
+                     "\"aggregationTemporality\":2,\"dataPoints\":[{\"startTimeUnixNano\":"
+                     "\"%s000000000\",\"timeUnixNano\":\"%s000000000\",\"count\":%zu,\"sum\":1,"
+                     "\"zeroCount\":%zu}]}}]}]}]}",
+                     starts[i], points[i], i + 1, starts[i], points[i], i + 1, i + 1);
+        builder_add_char(&json, '\0');
+        check_status(t, 200, post_json(t, &world, json.at));
+    }
+    for (int life = 0; life < 2; life++) {
+        check_value(t, &world, "start_timestamp(c_total)", "1760000020");
+        check_value(t, &world, "start_timestamp(e)", "1760000020");
+        check_value(t, &world, "resets(c_total[1m])", "0");
+        server_set_query(world.server, (ServerQuerySettings){.starts = true});
+        check_value(t, &world, "resets(c_total[1m])", "1");
+        check_value(t, &world, "resets(e[1m])", "1");
+        server_set_query(world.server, (ServerQuerySettings){0});
+        check_value(t, &world, "resets(e[1m])", "0");
+        test_server_again(t, &world);  // from the log
+    }
+    test_server_end(t, &world);
+}
+
 TEST(good_points_beside_bad_ones_are_kept_and_the_bad_ones_counted) {
     TestServer world;
     test_server_plain(t, &world);
@@ -273,6 +307,7 @@ TEST(beyond_the_quota_new_series_are_told_to_come_later) {
 }
 
 TEST_MAIN("server/otlp", CASE(every_path_encoding_and_compression_is_stored_and_asked_back),
+          CASE(start_timestamps_are_kept_over_a_restart_and_count_where_the_setting_says_so),
           CASE(good_points_beside_bad_ones_are_kept_and_the_bad_ones_counted),
           CASE(errors_are_a_status_in_the_encoding_of_the_request),
           CASE(keys_and_tenants_hold_for_otlp_too),

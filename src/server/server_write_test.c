@@ -235,8 +235,8 @@ TEST(good_rows_beside_bad_ones_are_kept) {
     test_server_end(t, &world);
 }
 
-// A remote write 2.0 body: `ok` with two samples, an exemplar and its metadata, the native
-// histogram `sizes`, and two series that are refused.
+// A remote write 2.0 body: `ok` with two samples and their start, an exemplar and its metadata, the
+// native histogram `sizes`, and two series that are refused.
 static Bytes request_2_of(Test *t) {
     static const char *const symbols[] = {"",    "__name__",  "ok", "sizes", "trace_id",
                                           "abc", "No fault.", "a",  "\xff"};
@@ -250,6 +250,7 @@ static Bytes request_2_of(Test *t) {
         size_t sample = protobuf_begin(&out, 2);
         protobuf_add_double(&out, 1, 7 + i);
         protobuf_add_varint(&out, 2, (uint64_t)T0_MS + (uint64_t)i * 1000);
+        protobuf_add_varint(&out, 3, (uint64_t)T0_MS - 10000);
         protobuf_end(&out, sample);
     }
     size_t exemplar = protobuf_begin(&out, 4);
@@ -272,6 +273,7 @@ static Bytes request_2_of(Test *t) {
     protobuf_end(&out, span);
     protobuf_add_bytes(&out, 12, (Bytes){deltas, sizeof deltas});
     protobuf_add_varint(&out, 15, (uint64_t)T0_MS);
+    protobuf_add_varint(&out, 17, (uint64_t)T0_MS - 20000);
     protobuf_end(&out, histogram);
     protobuf_end(&out, series);
     static const char *const bad[] = {"\x01\x63", "\x01\x02\x07\x08"};  // no such symbol; no UTF-8
@@ -321,6 +323,12 @@ TEST(remote_write_2_says_what_it_kept_and_keeps_it_over_a_restart) {
         check_written(t, answer, "2", "1", "1");
     }
     check_written(t, write_2(t, &world, "snappy", text_bytes(TEXT("no snappy"))), "0", "0", "0");
+    const char *starts =
+        "/api/v1/query?query=(start_timestamp(ok)-1759999900)*1000"
+        "%2Bon()(start_timestamp(sizes)-1759999900)"
+        "&time=1760000010";
+    Text begins = test_get(t, &world, starts).body;
+    check(t, text_find(begins, TEXT("\"90080\"")) > 0);
     Text before = everything_of(t, &world);
     check(t, text_find(before, TEXT("\"ok\"")) > 0 && text_find(before, TEXT("\"sizes\"")) > 0);
     const char *exemplars = "/api/v1/query_exemplars?query=ok&start=1759999990&end=1760000010";
@@ -329,6 +337,7 @@ TEST(remote_write_2_says_what_it_kept_and_keeps_it_over_a_restart) {
     test_server_again(t, &world);
     check_text(t, before, everything_of(t, &world));
     check_text(t, traces, test_get(t, &world, exemplars).body);
+    check_text(t, begins, test_get(t, &world, starts).body);
     check(t, text_find(test_get(t, &world, "/api/v1/metadata").body, TEXT("No fault.")) > 0);
     test_server_end(t, &world);
 }

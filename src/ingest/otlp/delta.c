@@ -13,6 +13,7 @@ struct Stream {
     uint64_t hash;
     Bytes name;                  // heap
     uint64_t start_ns, time_ns;  // of the first point; of the last
+    uint64_t total_start_ns;     // of what is added up now
     uint64_t last_start_ns;
     uint64_t last_print;  // fingerprint of the last point
     int64_t heard_ms;
@@ -180,7 +181,7 @@ static bool stream_place(DeltaTable *table, Bytes name, const PointHead *head, u
     *place = PLACE_NEXT;
     if (stream == NULL) {
         TRY(stream_make(table, hash, name, &stream, err));
-        stream->start_ns = head->start_ns;
+        stream->start_ns = stream->total_start_ns = head->start_ns;
         *place = PLACE_FIRST;
     } else if (head->time_ns == stream->time_ns && head->start_ns == stream->last_start_ns &&
                print == stream->last_print) {
@@ -230,6 +231,7 @@ bool delta_number(DeltaTable *table, Bytes name, bool monotonic, NumberPoint *po
     if (place != PLACE_AGAIN) stream->sum += point->value;
     stream_touch(table, stream, &point->head, print);
     point->value = stream->sum;
+    point->head.start_ns = stream->total_start_ns;
     return true;
 }
 
@@ -271,6 +273,7 @@ static void begin_histogram(DeltaTable *table, Stream *stream, const HistogramPo
     uint64_t *memory = stream_memory(table, stream, point->count_count + point->bound_count);
     uint64_t *at = memory;
     *total = *point;
+    stream->total_start_ns = point->head.start_ns;
     total->counts = put(&at, point->counts, point->count_count);
     total->bounds = (double *)(void *)put(&at, point->bounds, point->bound_count);
     memory_free(stream->memory);
@@ -297,6 +300,7 @@ bool delta_histogram(DeltaTable *table, Bytes name, Arena *scratch, HistogramPoi
     point->count = total->count;
     point->sum = total->sum;
     point->has_sum = total->has_sum;
+    point->head.start_ns = stream->total_start_ns;
     point->counts = copy_of(total->counts, total->count_count * sizeof(uint64_t), scratch);
     return true;
 }
@@ -331,6 +335,7 @@ bool delta_exponential(DeltaTable *table, Bytes name, Arena *scratch, Exponentia
         place == PLACE_FIRST ||
         (place == PLACE_NEXT && bits_of(sum.zero_threshold) != bits_of(point->zero_threshold));
     if (begins || (place == PLACE_NEXT && !exponential_add(&sum, point, scratch, err))) {
+        stream->total_start_ns = point->head.start_ns;
         begin_exponential(table, stream, point);
     } else if (place == PLACE_NEXT) {
         begin_exponential(table, stream, &sum);
@@ -339,6 +344,7 @@ bool delta_exponential(DeltaTable *table, Bytes name, Arena *scratch, Exponentia
     PointHead head = point->head;
     *point = stream->exponential;
     point->head = head;
+    point->head.start_ns = stream->total_start_ns;
     keep_side(&point->positive, scratch);
     keep_side(&point->negative, scratch);
     return true;

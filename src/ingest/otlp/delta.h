@@ -27,9 +27,9 @@ void delta_table_expire(DeltaTable *table, int64_t now_ms);
 // Since the last turn nothing was stored: every stream touched since begins anew.
 void delta_table_forget(DeltaTable *table);
 
-// Each adds the point to the stream `name` and replaces its values by the totals. False: refused,
-// nothing changed. TOO_MANY: no more streams, or no memory for another one (OTLP_DELTA_BYTES). What
-// the point's arrays become is on `scratch`.
+// Each adds the point to the stream `name` and replaces its values by the totals, its start by that
+// of the first point in them. False: refused, nothing changed. TOO_MANY: no more streams, or no
+// memory for another one (OTLP_DELTA_BYTES). What the point's arrays become is on `scratch`.
 must_use bool delta_number(DeltaTable *table, Bytes name, bool monotonic, NumberPoint *point,
                            Error *err);
 must_use bool delta_histogram(DeltaTable *table, Bytes name, Arena *scratch, HistogramPoint *point,

@@ -152,6 +152,7 @@ bool exponential_to_native(const ExponentialPoint *point, int64_t time_ms, Arena
     exponential_coarsen(&negative, point->scale - scale, arena);
     *out = (NativeHistogram){
         .time_ms = time_ms,
+        .start_ms = (int64_t)(point->head.start_ns / 1000000),
         .schema = scale,
         .count = point->count,
         .sum = point->sum,
@@ -172,6 +173,7 @@ bool explicit_to_native(const HistogramPoint *point, int64_t time_ms, Arena *are
                         NativeHistogram *out, Error *err) {
     *out = (NativeHistogram){
         .time_ms = time_ms,
+        .start_ms = (int64_t)(point->head.start_ns / 1000000),
         .schema = HISTOGRAM_SCHEMA_CUSTOM,
         .count = point->count,
         .sum = point->sum,

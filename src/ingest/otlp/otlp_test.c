@@ -677,6 +677,67 @@ TEST(a_delta_that_is_wrong_does_not_spoil_its_total) {
 
 // ---- The examples of the specification ----
 
+// ---- When counting began ----
+
+TEST(counters_say_when_their_counting_began_and_gauges_do_not) {
+#define POINT "'startTimeUnixNano':'500000001','timeUnixNano':'1000000000'"
+    static const struct {
+        const char *metric, *rows;
+    } cases[] = {
+        {"{'name':'c','sum':{'aggregationTemporality':2,'isMonotonic':true,'dataPoints':[{" POINT
+         ",'asInt':7}]}}",
+         "c_total{job=\"svc\"} 7 @1000 since 500\n"},
+        {"{'name':'c','sum':{'aggregationTemporality':2,'isMonotonic':true,'dataPoints':[{" POINT
+         ",'asInt':7,'exemplars':[{'timeUnixNano':'900000000','asInt':1}]}]}}",
+         "c_total{job=\"svc\"} 7 @1000 since 500 # {} 1 @900\n"},
+        {"{'name':'c','sum':{'aggregationTemporality':2,'dataPoints':[{" POINT ",'asInt':7}]}}",
+         "c{job=\"svc\"} 7 @1000\n"},
+        {"{'name':'g','gauge':{'dataPoints':[{" POINT ",'asInt':7}]}}", "g{job=\"svc\"} 7 @1000\n"},
+        {"{'name':'h','histogram':{'aggregationTemporality':2,'dataPoints':[{" POINT
+         ",'count':1,'sum':1,'bucketCounts':[1,0],'explicitBounds':[1]}]}}",
+         "h_sum{job=\"svc\"} 1 @1000 since 500\nh_count{job=\"svc\"} 1 @1000 since 500\n"
+         "h_bucket{job=\"svc\", le=\"1\"} 1 @1000 since 500\n"
+         "h_bucket{job=\"svc\", le=\"+Inf\"} 1 @1000 since 500\n"},
+        {"{'name':'s','summary':{'dataPoints':[{" POINT
+         ",'count':1,'sum':2,'quantileValues':[{'quantile':0.5,'value':3}]}]}}",
+         "s_sum{job=\"svc\"} 2 @1000 since 500\ns_count{job=\"svc\"} 1 @1000 since 500\n"
+         "s{job=\"svc\", quantile=\"0.5\"} 3 @1000\n"},
+    };
+#undef POINT
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        OtlpWorld world;
+        otlp_world_begin(&world, (OtlpOptions){0});
+        // Twice: the second comes from what is kept of the first.
+        for (int round = 0; round < 2; round++) {
+            Text rows = rows_of_metric(t, &world, cases[i].metric);
+            if (text_find(rows, text_from_cstring(cases[i].rows)) < 0)
+                check_failed(t, __FILE__, __LINE__, "case %zu: %.*s", i, TEXT_ARG(rows));
+        }
+        otlp_world_end(&world);
+    }
+}
+
+// What deltas add up to began with the first of them, and again with the one that begins anew.
+TEST(totals_of_deltas_began_with_their_first_one) {
+    static const DeltaStep steps[] = {{10, 20, 5, 5}, {20, 30, 3, 8}, {30, 40, 2, 10}};
+    for (int kind = 0; kind < 3; kind++) {
+        OtlpWorld world;
+        otlp_world_begin(&world, (OtlpOptions){.delta_expires_ms = 5000});
+        for (size_t i = 0; i < COUNT(steps); i++) {
+            bool anew = i == 2;
+            if (anew) world.now_ms += 10000;
+            Text json = delta_metric(t, kind, steps[i].start_s, steps[i].time_s, steps[i].value);
+            Text rows = otlp_rows(t, &world, text_to_cstring(json, t->arena));
+            Text wanted =
+                text_format(t->arena, "@%d000 since %d", steps[i].time_s, anew ? 30000 : 10000);
+            if (text_find(rows, wanted) < 0)
+                check_failed(t, __FILE__, __LINE__, "kind %d step %zu: %.*s", kind, i,
+                             TEXT_ARG(rows));
+        }
+        otlp_world_end(&world);
+    }
+}
+
 TEST(the_examples_of_opentelemetry_become_rows) {
     Text folder = test_data_folder(t, "wire/otlp/examples");
     Text path = text_format(t->arena, "%.*s/metrics.json", TEXT_ARG(folder));
@@ -691,23 +752,23 @@ TEST(the_examples_of_opentelemetry_become_rows) {
     check_text(t,
                TEXT("# counter my_counter_total \"I am a Counter\" \n"
                     "my_counter_total{job=\"my.service\", my_counter_attr=\"some value\"} 5 "
-                    "@1544712660300\n"
+                    "@1544712660300 since 1544712660300\n"
                     "# gauge my_gauge_ratio \"I am a Gauge\" \n"
                     "my_gauge_ratio{job=\"my.service\", my_gauge_attr=\"some value\"} 10 "
                     "@1544712660300\n"
                     "# histogram my_histogram \"I am a Histogram\" \n"
                     "my_histogram_sum{job=\"my.service\", my_histogram_attr=\"some value\"} 2 "
-                    "@1544712660300\n"
+                    "@1544712660300 since 1544712660300\n"
                     "my_histogram_count{job=\"my.service\", my_histogram_attr=\"some value\"} 2 "
-                    "@1544712660300\n"
+                    "@1544712660300 since 1544712660300\n"
                     "my_histogram_bucket{job=\"my.service\", le=\"1\", my_histogram_attr=\"some "
-                    "value\"} 1 @1544712660300\n"
+                    "value\"} 1 @1544712660300 since 1544712660300\n"
                     "my_histogram_bucket{job=\"my.service\", le=\"+Inf\", my_histogram_attr=\"some "
-                    "value\"} 2 @1544712660300\n"
+                    "value\"} 2 @1544712660300 since 1544712660300\n"
                     "# histogram my_exponential_histogram \"I am an Exponential Histogram\" \n"
                     "my_exponential_histogram{job=\"my.service\", "
                     "my_exponential_histogram_attr=\"some value\"} {schema:0 count:3 sum:10 zero:1 "
-                    "below:1e-128 positive:[3:2]} @1544712660300\n"),
+                    "below:1e-128 positive:[3:2]} @1544712660300 since 1544712660300\n"),
                rows);
     otlp_world_end(&world);
 }
@@ -732,4 +793,6 @@ TEST_MAIN("otlp", CASE(each_kind_of_data_point_becomes_the_rows_of_prometheus),
           CASE(a_few_bytes_that_would_become_endless_rows_are_too_large),
           CASE(refused_points_of_a_long_resource_take_no_memory),
           CASE(a_delta_that_is_wrong_does_not_spoil_its_total),
+          CASE(counters_say_when_their_counting_began_and_gauges_do_not),
+          CASE(totals_of_deltas_began_with_their_first_one),
           CASE(the_examples_of_opentelemetry_become_rows))

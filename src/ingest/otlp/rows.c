@@ -33,6 +33,15 @@ static int64_t ms_of(uint64_t ns) {
     return (int64_t)(ns / 1000000);
 }
 
+// When a counter's counting began; 0: not said, or nothing counts.
+static inline int64_t start_of(const PointHead *head) {
+    return ms_of(head->start_ns);
+}
+static inline int64_t number_start(const Decode *decode, const PointHead *head) {
+    const MetricValue *metric = decode->metric;
+    return metric->kind == METRIC_SUM && metric->monotonic ? start_of(head) : 0;
+}
+
 static bool is_stale_point(const PointHead *head) {
     return (head->flags & POINT_NO_VALUE) != 0;
 }
@@ -229,7 +238,8 @@ static __attribute__((noinline)) bool write_any_number(Decode *decode, Bytes byt
     }
     take_time(decode, &point->head);
     write_body_begin(decode->rows, labels);
-    write_body_sample(decode->rows, ms_of(point->head.time_ns), point->value);
+    write_body_sample_since(decode->rows, ms_of(point->head.time_ns), point->value,
+                            number_start(decode, &point->head));
     if (point->head.has_exemplars)
         TRY(write_exemplars(decode, bytes, NUMBER_EXEMPLARS, point->head.time_ns, all_exemplars,
                             err));
@@ -254,8 +264,8 @@ bool write_number(Decode *decode, Bytes bytes, Error *err) {
     if (unlikely(node == NULL)) return write_any_number(decode, bytes, key, &point, err);
     decode->out->cached++;
     take_time(decode, &point.head);
-    write_body_add(decode->rows, *(const Labels *)node->value, ms_of(point.head.time_ns),
-                   point.value);
+    write_body_add_since(decode->rows, *(const Labels *)node->value, ms_of(point.head.time_ns),
+                         point.value, number_start(decode, &point.head));
     return true;
 }
 
@@ -304,8 +314,8 @@ static bool histogram_check(const HistogramPoint *point, Error *err) {
 }
 
 static void row(Decode *decode, Labels labels, const PointHead *head, double value) {
-    write_body_add(decode->rows, labels, ms_of(head->time_ns),
-                   is_stale_point(head) ? stale_nan() : value);
+    write_body_add_since(decode->rows, labels, ms_of(head->time_ns),
+                         is_stale_point(head) ? stale_nan() : value, start_of(head));
 }
 
 // One bucket with the exemplars that fall into it.
@@ -316,8 +326,8 @@ static bool bucket_row(Decode *decode, Bytes bytes, const PointHead *head, Label
         return true;
     }
     write_body_begin(decode->rows, labels);
-    write_body_sample(decode->rows, ms_of(head->time_ns),
-                      is_stale_point(head) ? stale_nan() : value);
+    write_body_sample_since(decode->rows, ms_of(head->time_ns),
+                            is_stale_point(head) ? stale_nan() : value, start_of(head));
     TRY(write_exemplars(decode, bytes, HISTOGRAM_EXEMPLARS, head->time_ns, span, err));
     write_body_end(decode->rows);
     return true;
@@ -493,6 +503,7 @@ bool write_summary(Decode *decode, Bytes bytes, Error *err) {
     take_time(decode, &point.head);
     row(decode, value->sum, &point.head, point.sum);
     row(decode, value->count, &point.head, (double)point.count);
+    point.head.start_ns = 0;  // quantiles do not count
     for (size_t i = 0; i < value->part_count; i++)
         row(decode, value->parts[i], &point.head, point.quantiles[i].value);
     return true;

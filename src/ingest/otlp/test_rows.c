@@ -57,21 +57,25 @@ static void print_histogram(Test *t, Bytes wire, Builder *out) {
     for (size_t i = 0; i < histogram.custom_bound_count; i++)
         builder_addf(out, "%s%g", i == 0 ? " bounds:" : ",", histogram.custom_bounds[i]);
     builder_addf(out, "} @%lld", (long long)histogram.time_ms);
+    if (histogram.start_ms != 0) builder_addf(out, " since %lld", (long long)histogram.start_ms);
 }
 
-// Value and time of a Sample or an Exemplar: the fields with a fixed number and a varint.
-static void print_pair(Bytes bytes, Builder *out) {
+// Value and time of a Sample or an Exemplar: the fields with a fixed number and the varint `time`.
+// A sample may have a start behind it.
+static void print_pair(Bytes bytes, uint32_t time, Builder *out) {
     Reader reader = reader_begin(bytes);
     ProtobufField field;
     double value = 0;
-    int64_t time_ms = 0;
+    int64_t time_ms = 0, start_ms = 0;
     while (protobuf_next(&reader, &field)) {
         if (field.type == WIRE_FIXED64) value = protobuf_double(field.value);
-        if (field.type == WIRE_VARINT) time_ms = (int64_t)field.value;
+        if (field.type != WIRE_VARINT) continue;
+        *(field.number == time ? &time_ms : &start_ms) = (int64_t)field.value;
     }
     builder_add_char(out, ' ');
     print_value(value, out);
     builder_addf(out, " @%lld", (long long)time_ms);
+    if (start_ms != 0) builder_addf(out, " since %lld", (long long)start_ms);
 }
 
 static void print_exemplar(Test *t, Bytes bytes, Builder *out) {
@@ -85,7 +89,7 @@ static void print_exemplar(Test *t, Bytes bytes, Builder *out) {
     check_ok(t, labels_check_exemplar(text_bytes(builder_text(&labels)), t->err));
     builder_add(out, TEXT(" # "));
     labels_print((Labels){text_bytes(builder_text(&labels))}, out);
-    print_pair(bytes, out);
+    print_pair(bytes, 3, out);
 }
 
 static void print_series(Test *t, Bytes bytes, Builder *out) {
@@ -99,7 +103,7 @@ static void print_series(Test *t, Bytes bytes, Builder *out) {
     labels_print((Labels){text_bytes(builder_text(&labels))}, out);
     reader = reader_begin(bytes);
     while (protobuf_next(&reader, &field)) {
-        if (field.number == 2) print_pair(field.bytes, out);
+        if (field.number == 2) print_pair(field.bytes, 2, out);
         if (field.number == 3) print_exemplar(t, field.bytes, out);
         if (field.number == 4) print_histogram(t, field.bytes, out);
     }

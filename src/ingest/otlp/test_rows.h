@@ -14,9 +14,9 @@ typedef struct OtlpWorld {
 void otlp_world_begin(OtlpWorld *world, OtlpOptions options);
 void otlp_world_end(OtlpWorld *world);
 
-// Sends a request and gives its rows, one line per sample: `name{a="b"} 1.5 @1000`, exemplars
-// behind it as ` # {trace_id="…"} 3 @999`, native histograms as `{schema:0 count:3 sum:10 …}`,
-// metadata as
+// Sends a request and gives its rows, one line per sample: `name{a="b"} 1.5 @1000`, where its
+// counting began behind it as ` since 500`, exemplars behind it as ` # {trace_id="…"} 3 @999`,
+// native histograms as `{schema:0 count:3 sum:10 …}`, metadata as
 // `# counter name "help" unit`. Single quotes in `json` stand for double ones. Fails the test when
 // the request is refused.
 Text otlp_rows(Test *t, OtlpWorld *world, const char *json);

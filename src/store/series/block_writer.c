@@ -384,10 +384,11 @@ static HistogramRow *rows_of(const Pieces *pieces, Arena *arena) {
 }
 
 // Packs a piece of histograms where that is smaller, and only when it comes back byte for byte.
-static bool piece_pack(const Pieces *pieces, Builder *out) {
+static bool piece_pack(const Pieces *pieces, bool *starts, Builder *out) {
     AUTO(arena_free) Arena arena = {0};
     HistogramRow *rows = rows_of(pieces, &arena), *again;
-    if (!histograms_pack(rows, pieces->count, out) || out->len >= pieces->rows.len) return false;
+    if (!histograms_pack(rows, pieces->count, starts, out) || out->len >= pieces->rows.len)
+        return false;
     bool same = histograms_unpack(text_bytes(builder_text(out)), pieces->count, &arena, &again);
     for (size_t i = 0; same && i < pieces->count; i++)
         same = rows[i].time_ms == again[i].time_ms && bytes_equal(rows[i].wire, again[i].wire);
@@ -397,8 +398,9 @@ static bool piece_pack(const Pieces *pieces, Builder *out) {
 static void piece_flush(BlockWriter *writer, Pieces *pieces) {
     if (pieces->count == 0) return;
     AUTO(builder_free) Builder packed = {0};
-    bool pack = pieces->histograms && piece_pack(pieces, &packed);
-    if (pack) writer->version = MAX(writer->version, (uint32_t)BLOCK_VERSION_PACKED);
+    bool starts = false, pack = pieces->histograms && piece_pack(pieces, &starts, &packed);
+    uint32_t version = starts ? BLOCK_VERSION_STARTS : BLOCK_VERSION_PACKED;
+    if (pack) writer->version = MAX(writer->version, version);
     Place place = page_add(writer, text_bytes(builder_text(pack ? &packed : &pieces->rows)));
     writer_zigzag(&pieces->directory, pieces->first_ms);
     writer_varint(&pieces->directory, (uint64_t)pieces->last_ms - (uint64_t)pieces->first_ms);

@@ -10,7 +10,14 @@
 #include "store/series/integers.h"
 
 // The flags of a layout.
-enum { LAYOUT_FLOAT = 1, LAYOUT_TIME = 2, LAYOUT_HINT_SHIFT = 2, LAYOUT_FLAGS_MAX = 15 };
+enum {
+    LAYOUT_FLOAT = 1,
+    LAYOUT_TIME = 2,
+    LAYOUT_HINT_SHIFT = 2,
+    LAYOUT_HINT_MAX = 3,
+    LAYOUT_START = 16,
+    LAYOUT_FLAGS_MAX = 31
+};
 
 // What all histograms of a run share.
 typedef struct Layout {
@@ -36,6 +43,7 @@ static void spans_write(const HistogramBuckets *buckets, Builder *out) {
 static void layout_write(const NativeHistogram *histogram, Builder *out) {
     unsigned flags = (histogram->is_float ? LAYOUT_FLOAT : 0) |
                      (histogram->time_ms != 0 ? LAYOUT_TIME : 0) |
+                     (histogram->start_ms != 0 ? LAYOUT_START : 0) |
                      (unsigned)histogram->reset_hint << LAYOUT_HINT_SHIFT;
     builder_add_char(out, (char)flags);
     writer_zigzag(out, histogram->schema);
@@ -79,12 +87,18 @@ static bool layout_read(Reader *reader, Arena *arena, Layout *out) {
 
 // ---- The numbers of a run ----
 
-// number[column * rows + row]: count, zero count, sum, then the buckets of both sides. Integers are
-// as they are, buckets by their own counts; floats and the sum are the bits of doubles.
+// number[column * rows + row]: count, zero count, sum, then the buckets of both sides, and the
+// starts where they have any. Integers are as they are, buckets by their own counts; floats and the
+// sum are the bits of doubles.
 enum { COLUMN_COUNT_OF, COLUMN_ZERO, COLUMN_SUM, COLUMN_BUCKETS };
 
-static size_t columns_of(const HistogramBuckets *positive, const HistogramBuckets *negative) {
-    return COLUMN_BUCKETS + positive->bucket_count + negative->bucket_count;
+static size_t columns_of(const HistogramBuckets *positive, const HistogramBuckets *negative,
+                         bool starts) {
+    return COLUMN_BUCKETS + positive->bucket_count + negative->bucket_count + starts;
+}
+
+static size_t columns_of_native(const NativeHistogram *histogram) {
+    return columns_of(&histogram->positive, &histogram->negative, histogram->start_ms != 0);
 }
 
 static void buckets_take(const HistogramBuckets *buckets, bool is_float, size_t rows,
@@ -106,6 +120,8 @@ static void numbers_take(const NativeHistogram *histogram, size_t rows, uint64_t
     buckets_take(&histogram->positive, is_float, rows, into + COLUMN_BUCKETS * rows);
     buckets_take(&histogram->negative, is_float, rows,
                  into + (COLUMN_BUCKETS + histogram->positive.bucket_count) * rows);
+    if (histogram->start_ms != 0)
+        into[(columns_of_native(histogram) - 1) * rows] = (uint64_t)histogram->start_ms;
 }
 
 static HistogramBuckets buckets_give(const HistogramBuckets *layout, bool is_float, size_t rows,
@@ -135,7 +151,7 @@ static void numbers_give(const Layout *layout, int64_t time_ms, size_t rows, con
         .time_ms = layout->flags & LAYOUT_TIME ? time_ms : 0,
         .schema = layout->schema,
         .is_float = is_float,
-        .reset_hint = (HistogramResetHint)(layout->flags >> LAYOUT_HINT_SHIFT),
+        .reset_hint = (HistogramResetHint)(layout->flags >> LAYOUT_HINT_SHIFT & LAYOUT_HINT_MAX),
         .sum = double_from_bits(from[COLUMN_SUM * rows]),
         .zero_threshold = layout->zero_threshold,
         .custom_bounds = layout->bounds,
@@ -153,6 +169,8 @@ static void numbers_give(const Layout *layout, int64_t time_ms, size_t rows, con
     out->positive = buckets_give(&layout->positive, is_float, rows, from, arena);
     from += layout->positive.bucket_count * rows;
     out->negative = buckets_give(&layout->negative, is_float, rows, from, arena);
+    from += layout->negative.bucket_count * rows;
+    if (layout->flags & LAYOUT_START) out->start_ms = (int64_t)*from;
 }
 
 // ---- Columns ----
@@ -203,16 +221,16 @@ static bool take_apart(const HistogramRow *row, Arena *arena, NativeHistogram *o
 
 static void run_write(const NativeHistogram *at, size_t rows, Bytes layout, Arena *arena,
                       Builder *out) {
-    size_t columns = columns_of(&at->positive, &at->negative);
+    size_t columns = columns_of_native(at), buckets = columns - (at->start_ms != 0);
     uint64_t *numbers = arena_push_array_raw(arena, uint64_t, columns * rows);
     for (size_t i = 0; i < rows; i++) numbers_take(&at[i], rows, numbers + i);
     writer_varint(out, rows);
     builder_add_bytes(out, layout.at, layout.len);
     for (size_t i = 0; i < columns; i++)
-        column_write(numbers + i * rows, rows, holds_doubles(at->is_float, i), out);
+        column_write(numbers + i * rows, rows, i < buckets && holds_doubles(at->is_float, i), out);
 }
 
-bool histograms_pack(const HistogramRow *rows, size_t count, Builder *out) {
+bool histograms_pack(const HistogramRow *rows, size_t count, bool *starts, Builder *out) {
     assert(count > 0 && count <= CHUNK_SAMPLES_MAX);
     AUTO(arena_free) Arena arena = {0};
     NativeHistogram *all = arena_push_array(&arena, NativeHistogram, count);
@@ -220,10 +238,12 @@ bool histograms_pack(const HistogramRow *rows, size_t count, Builder *out) {
     int64_t *times = arena_push_array_raw(&arena, int64_t, count);
     AUTO(builder_free) Builder scratch = {0};
     size_t numbers = 0, bytes = 0;
+    *starts = false;
     for (size_t i = 0; i < count; i++) {
         bytes += rows[i].wire.len;
         if (!take_apart(&rows[i], &arena, &all[i])) return false;
-        numbers += columns_of(&all[i].positive, &all[i].negative);
+        numbers += columns_of_native(&all[i]);
+        *starts |= all[i].start_ms != 0;
         builder_clear(&scratch);
         layout_write(&all[i], &scratch);
         layouts[i] = bytes_copy(text_bytes(builder_text(&scratch)), &arena);
@@ -268,14 +288,15 @@ static bool run_read(Reader *reader, size_t rows, const int64_t *times, Room *ro
     AUTO(arena_free) Arena scratch = {0};
     Layout layout;
     if (!layout_read(reader, &scratch, &layout)) return false;
-    size_t columns = columns_of(&layout.positive, &layout.negative);
+    bool starts = (layout.flags & LAYOUT_START) != 0;
+    size_t columns = columns_of(&layout.positive, &layout.negative, starts);
     if (columns > room->numbers / rows) return false;
     room->numbers -= columns * rows;
     uint64_t *numbers = arena_push_array_raw(&scratch, uint64_t, columns * rows);
     bool is_float = (layout.flags & LAYOUT_FLOAT) != 0;
     for (size_t i = 0; i < columns; i++) {
-        if (!column_read(reader, rows, holds_doubles(is_float, i), numbers + i * rows))
-            return false;
+        bool doubles = i + starts < columns && holds_doubles(is_float, i);
+        if (!column_read(reader, rows, doubles, numbers + i * rows)) return false;
     }
     AUTO(builder_free) Builder wire = {0};
     for (size_t i = 0; i < rows; i++) {

@@ -12,12 +12,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     Arena arena = {0};
     HistogramRow *rows, *again;
     int64_t times[CHUNK_SAMPLES_MAX];
+    bool starts;
     Bytes packed = {data + 2, size - 2};
     (void)!histograms_unpack_times(packed, count, times);
     if (histograms_unpack(packed, count, &arena, &rows)) {
         Builder out = {0};
         // Spans that state another number of buckets than there are do not write themselves alike.
-        if (histograms_pack(rows, count, &out)) {
+        if (histograms_pack(rows, count, &starts, &out)) {
             bool unpacked =
                 histograms_unpack(text_bytes(builder_text(&out)), count, &arena, &again);
             assert(unpacked);

@@ -17,6 +17,7 @@ enum { BUCKETS_MAX = 60 };
 typedef struct Source {
     uint64_t random;
     bool floats, custom, with_time;
+    int64_t start_ms;  // 0: it does not say
     size_t buckets;
     int32_t first;
     uint64_t counts[BUCKETS_MAX];
@@ -49,6 +50,7 @@ static Bytes wire_of(Source *source, int64_t time_ms, HistogramResetHint hint, A
     HistogramSpan span = {source->first, (uint32_t)source->buckets};
     NativeHistogram native = {
         .time_ms = source->with_time ? time_ms : 0,
+        .start_ms = source->start_ms,
         .schema = source->custom ? HISTOGRAM_SCHEMA_CUSTOM : 3,
         .is_float = source->floats,
         .reset_hint = hint,
@@ -79,6 +81,7 @@ static HistogramRow *rows_make(Source *source, size_t count, bool layouts_change
     for (size_t i = 0; i < count; i++) {
         observe(source, test_random(&source->random) % 200);
         if (layouts_change && i % 37 == 36 && source->buckets < BUCKETS_MAX) source->buckets++;
+        if (source->start_ms != 0 && i % 50 == 49) source->start_ms = time_ms - 1000;
         rows[i] = (HistogramRow){
             time_ms,
             wire_of(source, time_ms, i == 0 ? HISTOGRAM_RESET_UNKNOWN : HISTOGRAM_RESET_NO, arena)};
@@ -89,7 +92,8 @@ static HistogramRow *rows_make(Source *source, size_t count, bool layouts_change
 
 static void check_round(Test *t, const HistogramRow *rows, size_t count, Builder *packed) {
     HistogramRow *again;
-    check(t, histograms_pack(rows, count, packed));
+    bool starts;
+    check(t, histograms_pack(rows, count, &starts, packed));
     check(t, histograms_unpack(text_bytes(builder_text(packed)), count, t->arena, &again));
     int64_t *times = arena_push_array(t->arena, int64_t, count);
     check(t, histograms_unpack_times(text_bytes(builder_text(packed)), count, times));
@@ -100,12 +104,13 @@ static void check_round(Test *t, const HistogramRow *rows, size_t count, Builder
 }
 
 TEST(every_kind_comes_back_byte_for_byte) {
-    for (size_t kind = 0; kind < 16; kind++) {
+    for (size_t kind = 0; kind < 32; kind++) {
         Source source = {.random = t->seed + kind,
                          .floats = (kind & 1) != 0,
                          .custom = (kind & 2) != 0,
                          .with_time = (kind & 4) != 0,
-                         .buckets = kind & 2 ? 12 : 8 + kind,
+                         .start_ms = kind & 16 ? INT64_C(1763999990000) : 0,
+                         .buckets = kind & 2 ? 12 : 8 + kind % 16,
                          .first = kind & 2 ? 0 : -20};
         size_t counts[] = {1, 2, 3, 100, source.floats ? 400 : CHUNK_SAMPLES_MAX};
         for (size_t i = 0; i < COUNT(counts); i++) {
@@ -134,20 +139,21 @@ TEST(what_would_not_come_back_is_not_packed) {
     Source source = {.random = t->seed, .buckets = 10};
     HistogramRow *rows = rows_make(&source, 5, false, t->arena);
     AUTO(builder_free) Builder packed = {0};
+    bool starts;
     HistogramRow kept = rows[3];
     rows[3].wire = text_bytes(TEXT("no protobuf"));
-    check(t, !histograms_pack(rows, 5, &packed) && packed.len == 0);
+    check(t, !histograms_pack(rows, 5, &starts, &packed) && packed.len == 0);
     // A field that we do not know, and one time that is another than the row's.
     AUTO(builder_free) Builder strange = {0};
     builder_add_bytes(&strange, kept.wire.at, kept.wire.len);
     builder_add(&strange, TEXT("\xf8\x07\x01"));
     rows[3].wire = text_bytes(builder_text(&strange));
-    check(t, !histograms_pack(rows, 5, &packed) && packed.len == 0);
+    check(t, !histograms_pack(rows, 5, &starts, &packed) && packed.len == 0);
     source.with_time = true;
     rows[3].wire = wire_of(&source, rows[3].time_ms + 1, HISTOGRAM_RESET_NO, t->arena);
-    check(t, !histograms_pack(rows, 5, &packed) && packed.len == 0);
+    check(t, !histograms_pack(rows, 5, &starts, &packed) && packed.len == 0);
     rows[3] = kept;
-    check(t, histograms_pack(rows, 5, &packed));
+    check(t, histograms_pack(rows, 5, &starts, &packed));
 }
 
 // FORMAT.md has this example: three histograms of two buckets, 15 s apart.
@@ -167,7 +173,27 @@ TEST(bytes_once_written_are_read_for_ever) {
         check(t, native.positive.deltas[0] == 1 + (int64_t)i && native.positive.deltas[1] == 1);
     }
     AUTO(builder_free) Builder packed = {0};
-    check(t, histograms_pack(rows, 3, &packed));
+    bool starts;
+    check(t, histograms_pack(rows, 3, &starts, &packed) && !starts);
+    check_text(t, bytes_text((Bytes){golden, sizeof golden}), builder_text(&packed));
+}
+
+// The same with a start: flag 16, and a column behind the buckets.
+TEST(bytes_with_starts_once_written_are_read_for_ever) {
+    static const uint8_t golden[] = {
+        0x01, 0x02, 0xd0, 0x0f, 0xb0, 0xea, 0x01, 0x03, 0x10, 0x00, 0x00, 0x00, 0x00, 0x00,
+        0x00, 0x00, 0x00, 0x00, 0x01, 0x00, 0x02, 0x02, 0x00, 0x00, 0x00, 0x02, 0x06, 0x04,
+        0x01, 0x00, 0x02, 0x0a, 0x02, 0x02, 0x02, 0x02, 0x02, 0x04, 0x02, 0x01, 0xe8, 0x07};
+    HistogramRow *rows;
+    check(t, histograms_unpack((Bytes){golden, sizeof golden}, 3, t->arena, &rows));
+    for (size_t i = 0; i < 3; i++) {
+        NativeHistogram native;
+        check_ok(t, native_histogram_read(rows[i].wire, t->arena, &native, t->err));
+        check(t, native.start_ms == 500 && native.count == 3 + 2 * i);
+    }
+    AUTO(builder_free) Builder packed = {0};
+    bool starts;
+    check(t, histograms_pack(rows, 3, &starts, &packed) && starts);
     check_text(t, bytes_text((Bytes){golden, sizeof golden}), builder_text(&packed));
 }
 
@@ -214,6 +240,7 @@ TEST(a_block_of_histograms_is_small_and_gives_them_back) {
     for (size_t s = 0; s < SERIES; s++) {
         char name[2] = {(char)('a' + s), 0};
         Source source = {.random = t->seed + s, .buckets = 24, .first = -10};
+        if (s % 2 == 1) source.start_ms = INT64_C(1763999990000);
         rows[s] = rows_make(&source, ROWS, true, t->arena);
         check_ok(t,
                  block_writer_series(writer, FIXTURE_LABELS(t->arena, "__name__", name), t->err));
@@ -251,7 +278,7 @@ TEST(a_block_of_histograms_is_small_and_gives_them_back) {
     }
     AUTO(builder_free) Builder shown = {0};
     check_ok(t, block_inspect(block, true, NULL, &shown, t->err));
-    check(t, text_find(builder_text(&shown), TEXT("version 2")) >= 0);
+    check(t, text_find(builder_text(&shown), TEXT("version 3")) >= 0);
     series_columns_free(&columns);
     block_cursor_close(&cursor);
     block_unref(&block);
@@ -295,6 +322,7 @@ TEST(histograms_that_never_change_are_read_from_a_block) {
 TEST_MAIN("store/histogram_column", CASE(every_kind_comes_back_byte_for_byte),
           CASE(stale_markers_and_odd_numbers_come_back),
           CASE(what_would_not_come_back_is_not_packed), CASE(bytes_once_written_are_read_for_ever),
+          CASE(bytes_with_starts_once_written_are_read_for_ever),
           CASE(damaged_bytes_are_refused_or_other_histograms),
           CASE(a_block_of_histograms_is_small_and_gives_them_back),
           CASE(histograms_that_never_change_are_read_from_a_block))
