@@ -31,6 +31,7 @@ typedef struct Walk {
     bool rebuilding;  // the page is not as it was: a new cache is being written
     bool over_limit;
     bool new_lines;
+    bool says_starts;  // the page may say when counting began
 } Walk;
 
 // ---- Labels of a new row ----
@@ -181,8 +182,11 @@ static void add_exemplars(Walk *walk, const ExpositionRow *row, int64_t time_ms)
 
 static bool add_value(Walk *walk, const ExpositionRow *row, Labels labels, int64_t time_ms,
                       Error *err) {
+    int64_t start_ms = 0;
+    if (unlikely(walk->says_starts) && !exposition_start(&walk->room->page, row, &start_ms))
+        start_ms = 0;
     if (row->kind == EXPOSITION_SERIES && row->exemplar_count == 0) {
-        write_body_add(walk->body, labels, time_ms, row->value);
+        write_body_add_since(walk->body, labels, time_ms, row->value, start_ms);
         return true;
     }
     write_body_begin(walk->body, labels);
@@ -198,9 +202,10 @@ static bool add_value(Walk *walk, const ExpositionRow *row, Labels labels, int64
                              (unsigned long long)most);
         }
         histogram.time_ms = time_ms;
+        histogram.start_ms = start_ms;
         write_body_histogram(walk->body, &histogram);
     } else {
-        write_body_sample(walk->body, time_ms, row->value);
+        write_body_sample_since(walk->body, time_ms, row->value, start_ms);
     }
     add_exemplars(walk, row, time_ms);
     write_body_end(walk->body);
@@ -492,7 +497,10 @@ bool append_page(AppendRoom *room, const AppendTarget *target, ExpositionFormat 
                  .body = body,
                  .before = write_body_mark(body),
                  .time_ms = time_ms,
-                 .counts = counts};
+                 .counts = counts,
+                 .says_starts =
+                     format == EXPOSITION_PROTOBUF ||
+                     (format == EXPOSITION_OPENMETRICS && text_find(page, TEXT("_created")) >= 0)};
     ExpositionOptions options = {
         .classic_beside_native = target->config->always_classic_histograms,
         .no_native = !target->config->native_histograms,

@@ -64,28 +64,35 @@ static Text rows_of(Test *t, const WriteBody *body) {
             Reader sample = reader_begin(part.bytes);
             ProtobufField number;
             double value = 0;
-            int64_t time_ms = 0;
+            int64_t time_ms = 0, start_ms = 0;
             while (protobuf_next(&sample, &number)) {
                 if (number.number == 1) value = protobuf_double(number.value);
                 if (number.number == 2) time_ms = (int64_t)number.value;
+                if (number.number == 3) start_ms = (int64_t)number.value;
             }
             labels_print((Labels){text_bytes(builder_text(&labels))}, &out);
             if (is_stale(value))
                 builder_addf(&out, " end @%lld\n", (long long)time_ms);
             else
-                builder_addf(&out, " %g @%lld\n", value, (long long)time_ms);
+                builder_addf(&out, " %g @%lld", value, (long long)time_ms);
+            if (start_ms != 0) builder_addf(&out, " since %lld", (long long)start_ms);
+            if (!is_stale(value)) builder_add_char(&out, '\n');
         }
     }
     check(t, !reader.failed);
     return text_copy(builder_text(&out), t->arena);
 }
 
-static bool scrape(World *world, const char *page, Error *err) {
+static bool scrape_as(World *world, ExpositionFormat format, Text page, Error *err) {
     write_body_clear(&world->body);
-    bool ok = append_page(&world->room, &world->target, EXPOSITION_TEXT, text_from_cstring(page),
-                          world->time_ms, &world->body, &world->counts, err);
+    bool ok = append_page(&world->room, &world->target, format, page, world->time_ms, &world->body,
+                          &world->counts, err);
     world->time_ms += 1000;
     return ok;
+}
+
+static bool scrape(World *world, const char *page, Error *err) {
+    return scrape_as(world, EXPOSITION_TEXT, text_from_cstring(page), err);
 }
 
 #define check_scrape(t, world, page, rows)                         \
@@ -108,6 +115,55 @@ TEST(rows_get_the_targets_labels_and_those_that_vanish_end) {
     check_scrape(t, &world, "", "b{" H ", x=\"y\"} end @5000\n");
     check_scrape(t, &world, "a 1\n", "a{" H "} 1 @6000\n");
     check_i64(t, 1, world.counts.added);
+    world_close(&world);
+}
+
+// Known rows and new ones, and what they said last time does not matter.
+TEST(rows_say_when_their_counting_began_where_the_page_does) {
+    World world;
+    world_open(t, &world);
+    static const char *const starts[] = {"1.5", "1.5", "3"};
+    for (size_t i = 0; i < COUNT(starts); i++) {
+        Text page = text_format(t->arena,
+                                "# TYPE a counter\na_total 5\na_created %s\n# TYPE h histogram\n"
+                                "h_bucket{le=\"+Inf\"} 2\nh_count 2\nh_created 0.25\n# EOF\n",
+                                starts[i]);
+        check_ok(t, scrape_as(&world, EXPOSITION_OPENMETRICS, page, t->err));
+        Text rows = rows_of(t, &world.body);
+        int64_t start_ms = i == 2 ? 3000 : 1500;
+        Text wanted =
+            text_format(t->arena,
+                        "a_total{" H "} 5 @%zu since %lld\na_created{" H "} %s @%zu\nh_bucket{" H
+                        ", le=\"+Inf\"} 2 @%zu since 250\nh_count{" H
+                        "} 2 @%zu since 250\nh_created{" H "} 0.25 @%zu\n",
+                        1000 * (i + 1), (long long)start_ms, starts[i], 1000 * (i + 1),
+                        1000 * (i + 1), 1000 * (i + 1), 1000 * (i + 1));
+        check(t, text_starts_with(rows, wanted));
+    }
+    world_close(&world);
+}
+
+// MetricFamily {1 name, 3 type COUNTER = 0, 4 metric {3 counter {1 value, 3 created_timestamp}}}
+TEST(rows_of_protobuf_say_when_their_counting_began) {
+    World world;
+    world_open(t, &world);
+    AUTO(builder_free) Builder page = {0};
+    AUTO(builder_free) Builder body = {0};
+    protobuf_add_text(&body, 1, TEXT("a_total"));
+    protobuf_add_varint(&body, 3, 0);
+    size_t metric = protobuf_begin(&body, 4), counter = protobuf_begin(&body, 3);
+    protobuf_add_double(&body, 1, 5);
+    size_t start = protobuf_begin(&body, 3);
+    protobuf_add_varint(&body, 1, 12);
+    protobuf_add_varint(&body, 2, 500000000);
+    protobuf_end(&body, start);
+    protobuf_end(&body, counter);
+    protobuf_end(&body, metric);
+    writer_varint(&page, body.len);
+    builder_add(&page, builder_text(&body));
+    check_ok(t, scrape_as(&world, EXPOSITION_PROTOBUF, builder_text(&page), t->err));
+    check(t,
+          text_starts_with(rows_of(t, &world.body), TEXT("a_total{" H "} 5 @1000 since 12500\n")));
     world_close(&world);
 }
 
@@ -315,6 +371,8 @@ TEST(short_rows_with_long_labels_are_bounded) {
 }
 
 TEST_MAIN("scrape/append", CASE(rows_get_the_targets_labels_and_those_that_vanish_end),
+          CASE(rows_say_when_their_counting_began_where_the_page_does),
+          CASE(rows_of_protobuf_say_when_their_counting_began),
           CASE(rows_in_another_order_stay_known),
           CASE(a_page_with_a_fault_is_not_there_at_all_and_its_series_end_once),
           CASE(labels_of_the_page_move_aside_or_win),

@@ -61,6 +61,11 @@ ExpositionFormat exposition_guess(Text body) {
                : EXPOSITION_TEXT;
 }
 
+// A metric's rows stand together, `_created` among them, so that one of them looks a few rows ahead
+// for all. Where a page is not like that, its rows share this many looks, and each brings some
+// more.
+enum { AHEAD_ROWS = 4096, AHEAD_ROWS_MORE = 4 };
+
 void exposition_begin(Exposition *page, ExpositionFormat format, ExpositionOptions options,
                       Text body) {
     assert(format != EXPOSITION_NONE);
@@ -71,6 +76,7 @@ void exposition_begin(Exposition *page, ExpositionFormat format, ExpositionOptio
         .body = body,
         .at = body.at,
         .protobuf = page->protobuf,
+        .ahead = {.metric = page->ahead.metric, .left = AHEAD_ROWS},
     };
     if (format != EXPOSITION_PROTOBUF) return;
     if (page->protobuf == NULL) page->protobuf = exposition_protobuf_new();
@@ -79,6 +85,7 @@ void exposition_begin(Exposition *page, ExpositionFormat format, ExpositionOptio
 
 void exposition_free(Exposition *page) {
     exposition_protobuf_free(&page->protobuf);
+    builder_free(&page->ahead.metric);
     *page = (Exposition){0};
 }
 
@@ -216,32 +223,60 @@ static bool metric_of(Exposition *page, const ExpositionRow *row, Arena *arena, 
     return true;
 }
 
-// Goes on until the family ends, as the rows of one metric stand together but may be many.
-static bool look_ahead(Exposition *page, const ExpositionRow *row, int64_t *out_ms) {
-    bool has = page->type == METADATA_COUNTER || page->type == METADATA_HISTOGRAM ||
-               page->type == METADATA_SUMMARY;
-    if (!has || !page->options.start_times) return false;
+// Looks for `_created` of the metric until its family ends.
+static bool find_created(Exposition *page, Text family, Labels metric, int64_t *out_ms) {
+    ExpositionAhead *ahead = &page->ahead;
     AUTO(arena_free) Arena arena = {0};
-    Labels metric, other;
-    Text name, family = exposition_unescape(page->family, true, false, &arena);
-    if (!metric_of(page, row, &arena, &name, &metric) || !text_starts_with(name, family))
-        return false;
-    Exposition ahead = *page;
-    ahead.options.start_times = false;
-    ExpositionRow next;
-    Error ignored;
-    while (exposition_next(&ahead, TEXT_NONE, &next, &ignored)) {
-        if (next.kind != EXPOSITION_SERIES || !metric_of(&ahead, &next, &arena, &name, &other) ||
-            !text_starts_with(name, family))
+    Exposition next = *page;
+    next.options.start_times = false;
+    bool any = false;
+    for (ExpositionRow row; ahead->left > 0; ahead->left--, arena_clear(&arena)) {
+        Text name;
+        Labels other;
+        Error ignored;
+        if (!exposition_next(&next, TEXT_NONE, &row, &ignored) || row.kind != EXPOSITION_SERIES ||
+            !metric_of(&next, &row, &arena, &name, &other) || !text_starts_with(name, family)) {
+            ahead->nothing = !any;
             return false;
-        Text suffix = text_slice(name, family.len, name.len);
-        if (!text_equal(suffix, TEXT("_created")) || !labels_equal(metric, other)) continue;
-        double ms = next.value * 1000;
+        }
+        if (!text_equal(text_slice(name, family.len, name.len), TEXT("_created"))) continue;
+        any = true;
+        if (!labels_equal(metric, other)) continue;
+        double ms = row.value * 1000;
         if (!(ms > -9.2e18 && ms < 9.2e18)) return false;
         *out_ms = (int64_t)ms;
         return true;
     }
     return false;
+}
+
+static bool look_ahead(Exposition *page, const ExpositionRow *row, int64_t *out_ms) {
+    ExpositionAhead *ahead = &page->ahead;
+    ahead->left += AHEAD_ROWS_MORE;
+    bool counts = page->type == METADATA_COUNTER || page->type == METADATA_HISTOGRAM ||
+                  page->type == METADATA_SUMMARY;
+    if (!counts) return false;
+    if (ahead->family != page->family.at) {
+        ahead->family = page->family.at;
+        ahead->nothing = ahead->known = false;
+    }
+    if (ahead->nothing) return false;
+    AUTO(arena_free) Arena arena = {0};
+    Labels metric;
+    Text name, family = exposition_unescape(page->family, true, false, &arena);
+    if (!metric_of(page, row, &arena, &name, &metric) || !text_starts_with(name, family))
+        return false;
+    Text suffix = text_slice(name, family.len, name.len);
+    bool is_quantile = page->type == METADATA_SUMMARY && suffix.len == 0;
+    if (is_quantile || text_equal(suffix, TEXT("_created"))) return false;
+    if (!ahead->known || !bytes_equal(metric.wire, text_bytes(builder_text(&ahead->metric)))) {
+        ahead->known = true;
+        ahead->found = find_created(page, family, metric, &ahead->start_ms);
+        builder_clear(&ahead->metric);
+        builder_add_bytes(&ahead->metric, metric.wire.at, metric.wire.len);
+    }
+    *out_ms = ahead->start_ms;
+    return ahead->found;
 }
 
 bool exposition_start(Exposition *page, const ExpositionRow *row, int64_t *out_ms) {

@@ -44,8 +44,8 @@ typedef struct ExpositionOptions {
     // `le` and `quantile` stay as the page has them. Else those of classic histograms and summaries
     // are written as OpenMetrics does ("1" is "1.0"), as Prometheus 3 does.
     bool bounds_as_written;
-    // `_created` of counters, histograms and summaries is no row of its own but answered by
-    // exposition_start. Else it is a series like any other.
+    // `_created` of counters, histograms and summaries is no row of its own. Else it is a series
+    // like any other. exposition_start knows it either way.
     bool start_times;
     // Protobuf: the classic buckets beside a native histogram are rows too
     // (always_scrape_classic_histograms); native histograms are not rows, only classic ones.
@@ -84,6 +84,16 @@ typedef struct ExpositionRow {
 
 typedef struct ExpositionProtobuf ExpositionProtobuf;
 
+// What exposition_start found ahead: all rows of a metric ask for the same.
+typedef struct ExpositionAhead {
+    const char *family;  // as Exposition.family.at; what follows is of this one
+    bool nothing;        // there is no `_created` in the rest of it
+    bool known, found;   // of the metric
+    Builder metric;      // its labels
+    int64_t start_ms;
+    int64_t left;  // rows that may still be looked at
+} ExpositionAhead;
+
 // A page being read. Begin with {0}; memory is kept from page to page.
 typedef struct Exposition {
     ExpositionFormat format;
@@ -95,6 +105,7 @@ typedef struct Exposition {
     const char *line_begin;  // of the line last named in an error, and its number; NULL: none yet
     size_t line;
     ExpositionProtobuf *protobuf;
+    ExpositionAhead ahead;
 } Exposition;
 
 void exposition_begin(Exposition *page, ExpositionFormat format, ExpositionOptions options,
@@ -132,7 +143,8 @@ must_use bool exposition_exemplar(Exposition *page, const ExpositionRow *row, si
                                   Arena *arena, ExpositionExemplar *out, Error *err);
 
 // When the row just read began to count: the start timestamp of protobuf, or `_created` of the same
-// labels further on in its family (option start_times). False when the page does not say.
+// labels further on in its family. False when the page does not say, for quantiles, and where rows
+// lie so that looking for it would take much longer than the page itself.
 bool exposition_start(Exposition *page, const ExpositionRow *row, int64_t *out_ms);
 
 // ---- Printing ----

@@ -757,6 +757,9 @@ bool exposition_exemplar_protobuf(const Exposition *page, const ExpositionRow *r
 }
 
 bool exposition_start_protobuf(const Exposition *page, int64_t *out_ms) {
-    *out_ms = page->protobuf->start.ms;
-    return page->protobuf->start.known;
+    const ExpositionProtobuf *state = page->protobuf;
+    bool counts = state->type == FAMILY_COUNTER || state->type == FAMILY_HISTOGRAM ||
+                  (state->type == FAMILY_SUMMARY && state->bound_name.len == 0);
+    *out_ms = state->start.ms;
+    return counts && state->start.known;
 }

@@ -337,6 +337,11 @@ TEST(start_times_are_found_ahead_and_are_no_rows) {
          "a_total{x=\"3\"} 7 from 3000\ntype h 3\nh_bucket{le=\"1.0\"} 1 from 9000\n"
          "h_bucket{le=\"+Inf\"} 2 from 9000\nh_count 2 from 9000\n"
          "type g 2\ng_created 1\ng 1\n"},
+        // Quantiles do not count; nor is that of other labels taken.
+        {"# TYPE s summary\ns{quantile=\"0.5\"} 1\ns_sum 2\ns_count 3\ns_sum{x=\"1\"} 4\n"
+         "s_created 5\n# EOF\n",
+         "type s 5\ns{quantile=\"0.5\"} 1\ns_sum 2 from 5000\ns_count 3 from 5000\n"
+         "s_sum{x=\"1\"} 4\n"},
         // Another family begins without saying so.
         {"# TYPE a counter\na_total 5\nb_total 1\na_created 1\n# EOF\n",
          "type a 1\na_total 5\nb_total 1\n"},
@@ -347,6 +352,36 @@ TEST(start_times_are_found_ahead_and_are_no_rows) {
     };
     check_pages(t, EXPOSITION_OPENMETRICS, (ExpositionOptions){.start_times = true}, rows,
                 COUNT(rows));
+}
+
+TEST(start_times_are_found_ahead_where_they_are_rows_too) {
+    static const PageRow rows[] = {
+        {"# TYPE a counter\na_total{x=\"1\"} 5\na_created{x=\"1\"} 1.5\n# EOF\n",
+         "type a 1\na_total{x=\"1\"} 5 from 1500\na_created{x=\"1\"} 1.5\n"},
+    };
+    check_pages(t, EXPOSITION_OPENMETRICS, (ExpositionOptions){0}, rows, COUNT(rows));
+}
+
+// All counters first, all their starts behind them: looking for each would be the square of it, and
+// this test would take minutes.
+TEST(a_page_that_is_not_in_order_is_not_looked_through_for_ever) {
+    AUTO(builder_free) Builder body = {0};
+    enum { ROWS = 50000 };
+    builder_add(&body, TEXT("# TYPE a counter\n"));
+    for (int i = 0; i < ROWS; i++) builder_addf(&body, "a_total{i=\"%d\"} 1\n", i);
+    for (int i = 0; i < ROWS; i++) builder_addf(&body, "a_created{i=\"%d\"} 1\n", ROWS - i);
+    builder_add(&body, TEXT("# EOF\n"));
+    Exposition page = {0};
+    ExpositionRow row;
+    exposition_begin(&page, EXPOSITION_OPENMETRICS, (ExpositionOptions){0}, builder_text(&body));
+    int64_t start_ms, looked = 0;
+    for (;;) {
+        check_ok(t, exposition_next(&page, TEXT_NONE, &row, t->err));
+        if (row.kind == EXPOSITION_END) break;
+        looked += row.kind == EXPOSITION_SERIES && !exposition_start(&page, &row, &start_ms);
+    }
+    check(t, looked > ROWS);
+    exposition_free(&page);
 }
 
 // Each fault names its line; counting from the first one every time would take minutes here.
@@ -627,8 +662,10 @@ TEST_MAIN(
     CASE(ten_thousand_labels_or_an_endless_line_are_too_much),
     CASE(bounds_are_written_as_openmetrics_does), CASE(any_nan_is_the_ordinary_one),
     CASE(lines_of_openmetrics_are_read), CASE(faults_in_openmetrics_are_named_with_line_and_column),
-    CASE(start_times_are_found_ahead_and_are_no_rows), CASE(a_page_full_of_faults_is_counted_once),
-    CASE(known_rows_are_recognised_and_others_are_not),
+    CASE(start_times_are_found_ahead_and_are_no_rows),
+    CASE(start_times_are_found_ahead_where_they_are_rows_too),
+    CASE(a_page_that_is_not_in_order_is_not_looked_through_for_ever),
+    CASE(a_page_full_of_faults_is_counted_once), CASE(known_rows_are_recognised_and_others_are_not),
     CASE(a_known_type_still_says_how_bounds_are_written),
     CASE(the_format_is_chosen_by_the_media_type_or_the_fallback),
     CASE(the_format_of_a_file_is_guessed), CASE(the_format_of_an_answer_is_what_was_asked_for),

@@ -1,17 +1,19 @@
-// Pages scrape after scrape (cut at NUL bytes): what is remembered of earlier ones never changes
-// the rows of a page, only the cost. Each page is appended with the cache and again without any;
-// the rows must be the same bytes. What comes behind them with the cache are ends and metadata.
+// Pages scrape after scrape (cut at NUL bytes; text, or OpenMetrics when all are of an odd size):
+// what is remembered of earlier ones never changes the rows of a page, only the cost. Each page is
+// appended with the cache and again without any; the rows must be the same bytes. What comes behind
+// them with the cache are ends and metadata.
 
 #include "base/assert.h"
 #include "ingest/scrape/append.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static bool one_page(AppendRoom *room, const AppendTarget *target, Text page, WriteBody *body) {
+static bool one_page(AppendRoom *room, const AppendTarget *target, ExpositionFormat format,
+                     Text page, WriteBody *body) {
     AppendCounts counts;
     Error err;
     write_body_clear(body);
-    bool ok = append_page(room, target, EXPOSITION_TEXT, page, 1000, body, &counts, &err);
+    bool ok = append_page(room, target, format, page, 1000, body, &counts, &err);
     assert(ok || body->bytes.len == 0);
     Batch noted = {0};
     write_body_batch(body, &noted);
@@ -33,13 +35,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     bool made = labels_make(labels, COUNT(labels), &arena, &target.labels, NULL);
     assert(made);
     WriteBody with = {0}, without = {0};
+    ExpositionFormat format = size % 2 == 0 ? EXPOSITION_TEXT : EXPOSITION_OPENMETRICS;
     Text rest = {(const char *)data, size}, page;
     while (text_cut(&rest, '\0', &page)) {
         ScrapeCache none = {0};
         AppendTarget other = target;
         other.cache = &none;
-        bool ok = one_page(&room, &target, page, &with);
-        bool again = one_page(&room, &other, page, &without);
+        bool ok = one_page(&room, &target, format, page, &with);
+        bool again = one_page(&room, &other, format, page, &without);
         assert(ok == again);
         // The lines are known by now, so there is no metadata in the second body.
         assert(text_starts_with(builder_text(&with.bytes), builder_text(&without.bytes)));
