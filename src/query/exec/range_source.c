@@ -209,8 +209,9 @@ static bool read_group(RangeSource *source, Error *err) {
         // Nobody knew how long they are.
         if (columns->count > (size_t)GROUP_SAMPLES) break;
     }
-    for (size_t i = 0; i < COUNT(source->group); i++) capacity += source->group[i].capacity;
-    source->operator.extra_bytes =(int64_t)(capacity * 16);
+    for (size_t i = 0; i < COUNT(source->group); i++)
+        capacity += source->group[i].capacity * 2 + source->group[i].starts_capacity;
+    source->operator.extra_bytes =(int64_t)(capacity * 8);
     return true;
 }
 
