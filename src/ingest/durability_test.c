@@ -45,6 +45,11 @@ static double value_of(int batch, int series) {
     return batch * 10 + series;
 }
 
+// When counting began: of half the series never told, of the others anew every third batch.
+static int64_t start_of(int batch, int series) {
+    return series % 2 == 0 ? 0 : BASE_MS + batch / 3 * 3000 - series - 1;
+}
+
 static Labels labels_of(Arena *arena, int series) {
     Label labels[] = {{LABEL_NAME, TEXT("m")}, {TEXT("series"), text_format(arena, "%d", series)}};
     Labels made = LABELS_NONE;
@@ -78,7 +83,8 @@ static bool write_batch(Life *life, Store *store, IngestSender *sender, int batc
     AUTO(write_body_free) WriteBody body = {0};
     AUTO(arena_free) Arena arena = {0};
     for (int i = 0; i < SERIES; i++)
-        write_body_add(&body, labels_of(&arena, i), BASE_MS + batch * 1000, value_of(batch, i));
+        write_body_add_since(&body, labels_of(&arena, i), BASE_MS + batch * 1000,
+                             value_of(batch, i), start_of(batch, i));
     IngestOutcome outcome;
     TRY(ingest_samples(store, tenant, sender, &body, BASE_MS + batch * 1000, &outcome, err));
     return outcome.first_fault.code == ERROR_NONE ||
@@ -130,7 +136,7 @@ static const char *broken_promise(Life *life, Disk *disk, const Promises *promis
     if (series_view_warnings(view).count > 0)
         return text_format(arena, "a warning: %.*s", TEXT_ARG(series_view_warnings(view).at[0])).at;
     AUTO(series_cursor_close) SeriesCursor *cursor = series_cursor_open(view);
-    AUTO(series_columns_free) SeriesColumns columns = {0};
+    AUTO(series_columns_free) SeriesColumns columns = {.wants_starts = true};
     for (int i = 0; i < SERIES; i++) {
         Labels labels = labels_of(arena, i);
         Matcher matcher = {MATCH_EQUAL, TEXT("series"), labels_get(labels, TEXT("series")), NULL};
@@ -138,6 +144,7 @@ static const char *broken_promise(Life *life, Disk *disk, const Promises *promis
         if (!series_select(view, (Matchers){&matcher, 1}, 0, arena, &found, &err))
             return text_format(arena, "select: %s", err.message).at;
         columns.count = 0;
+        columns.has_starts = false;
         if (found.count == 1 && !series_read(cursor, &found.at[0], BASE_MS - 1,
                                              BASE_MS + BATCHES * 1000, &columns, &err)) {
             return text_format(arena, "read: %s", err.message).at;
@@ -148,6 +155,8 @@ static const char *broken_promise(Life *life, Disk *disk, const Promises *promis
             int batch = (int)((columns.times[s] - BASE_MS) / 1000);
             if (batch < 0 || batch >= promises->sent) return "a sample is there that nobody sent";
             if (columns.values[s] != value_of(batch, i)) return "a sample is altered";
+            if ((columns.has_starts ? columns.starts[s] : 0) != start_of(batch, i))
+                return "a sample has another start";
             if (there[batch]) return "a sample is there twice";
             there[batch] = true;
         }

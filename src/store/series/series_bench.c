@@ -44,6 +44,7 @@ typedef struct Run {
     Builder body;  // label bytes of the batch side by side, as a decoder leaves them
     int64_t ns;
     uint64_t samples;
+    bool starts;  // every sample says when its counting began
 } Run;
 
 static void write_batch(Run *run) {
@@ -64,6 +65,7 @@ static void add_row(Run *run, Bytes labels, Sample sample) {
     *array_add(&run->batch.series) = (BatchSeries){
         .labels = labels, .first_sample = (uint32_t)run->batch.samples.count, .sample_count = 1};
     *array_add(&run->batch.samples) = sample;
+    if (run->starts) batch_add_start(&run->batch, 1795219100000);
 }
 
 // Values that look measured: counters, gauges with two decimals, constants.
@@ -150,6 +152,15 @@ int main(int argc, char **argv) {
     printf("%-22s %8.2f bytes/sample\n", "head",
            (double)head_bytes(run.head) / (double)series / (double)(count + 1));
     steps(&run, "known, shuffled", labels, series, count + 1, count / 4 + 1, true);
+    close_run(&run);
+
+    open_run(&run);
+    run.starts = true;
+    steps(&run, "new, with starts", labels, series, 0, 1, false);
+    steps(&run, "in order, with starts", labels, series, 1, count, false);
+    read_all(&run, series);
+    printf("%-22s %8.2f bytes/sample\n", "head",
+           (double)head_bytes(run.head) / (double)series / (double)(count + 1));
     close_run(&run);
 
     int64_t before = process_memory_resident();
