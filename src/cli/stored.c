@@ -100,10 +100,10 @@ static bool take_lines(Stored *stored, const HttpClientAnswer *answer, StoredTak
     while (ok && text_cut(&rest, '\n', &text)) {
         if (text.len == 0) continue;
         ok = json_line_read(text, &line, err);
-        BackfillRow row = {line.labels,
-                           {line.samples.at, line.samples.count},
-                           line.histograms.at,
-                           line.histograms.count};
+        BackfillRow row = {.labels = line.labels,
+                           .samples = {line.samples.at, line.samples.count},
+                           .histograms = line.histograms.at,
+                           .histogram_count = line.histograms.count};
         ok = ok && take(context, &row, err);
     }
     json_line_free(&line);
@@ -237,10 +237,10 @@ static bool read_from_store(Stored *stored, Text selector, int64_t from_ms, int6
     row.cursor = series_cursor_open(selected.view);
     for (size_t i = 0; i < found.count; i++) {
         TRY(read_local(stored, &row, &found.at[i], from_ms, to_ms, err));
-        BackfillRow given = {found.at[i].labels,
-                             {row.samples.at, row.samples.count},
-                             row.histograms.at,
-                             row.histograms.count};
+        BackfillRow given = {.labels = found.at[i].labels,
+                             .samples = {row.samples.at, row.samples.count},
+                             .histograms = row.histograms.at,
+                             .histogram_count = row.histograms.count};
         if (given.samples.count + given.histogram_count > 0) TRY(take(context, &given, err));
     }
     return true;

@@ -55,13 +55,13 @@ typedef struct Row {
 
 // ---- load_with_nhcb: classic histograms become native ones with custom bounds, too ----
 
-typedef struct ClassicBucket {
+typedef struct ScriptBucket {
     double bound, count;
-} ClassicBucket;
+} ScriptBucket;
 
 // What is known of one moment of a classic histogram.
 typedef struct ClassicMoment {
-    ARRAY(ClassicBucket) buckets;
+    ARRAY(ScriptBucket) buckets;
     double count, sum;
     bool has_count, any;
 } ClassicMoment;
@@ -74,12 +74,12 @@ typedef struct Classic {
 } Classic;
 
 static int by_bound(const void *a, const void *b) {
-    double left = ((const ClassicBucket *)a)->bound, right = ((const ClassicBucket *)b)->bound;
+    double left = ((const ScriptBucket *)a)->bound, right = ((const ScriptBucket *)b)->bound;
     return (left > right) - (left < right);
 }
 
 static const Histogram *classic_convert(ClassicMoment *moment, Arena *arena) {
-    ClassicBucket *buckets = moment->buckets.at;
+    ScriptBucket *buckets = moment->buckets.at;
     size_t kept = 0;
     if (moment->buckets.count > 0) qsort(buckets, moment->buckets.count, sizeof *buckets, by_bound);
     for (size_t i = 0; i < moment->buckets.count; i++) {
@@ -161,7 +161,7 @@ static bool classic_collect(const Row *row, Classic **all, Arena *arena, Error *
             moment->count = value;
             moment->has_count = true;
         } else {
-            *array_add_on(arena, &moment->buckets) = (ClassicBucket){bound, value};
+            *array_add_on(arena, &moment->buckets) = (ScriptBucket){bound, value};
         }
     }
     return true;
