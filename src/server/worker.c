@@ -37,6 +37,7 @@ struct WorkerPool {
     WorkerLine *lines;
     WorkerLine urgent;
     size_t waiting;  // in all lines
+    size_t idle;     // workers that wait for any work, woken for a job that waits or not
     uint64_t turns;
     bool stopping;
     WorkerState state;
@@ -207,7 +208,9 @@ static WorkerJob *next_job(Worker *worker, bool *expired) {
         if (job != NULL) return job;
         if (pool->stopping) return NULL;
         if (!worker->urgent_only) {
+            pool->idle++;
             condition_wait(&pool->work, &pool->lock);
+            pool->idle--;
         } else if (pool->waiting > 0) {
             (void)!condition_wait_ms(&pool->urgent_work, &pool->lock, SWEEP_MS);
         } else {
@@ -290,8 +293,11 @@ static bool add_to_line(WorkerPool *pool, WorkerJob *job, WorkerJob **dropped, E
         pool->state.expired++;
     }
     queue_add(line, job);
-    // From now on somebody looks after those that wait too long.
-    if (pool->waiting++ == 0) condition_wake_one(&pool->urgent_work);
+    pool->waiting++;
+    // Where nobody may be free for it, somebody looks after those that wait too long.
+    bool served = pool->waiting <= pool->idle &&
+                  line->running + (int64_t)line->queue.count <= pool->options.threads;
+    if (!served) condition_wake_one(&pool->urgent_work);
     condition_wake_one(&pool->work);
     return true;
 }
