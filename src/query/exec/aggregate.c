@@ -142,8 +142,29 @@ static Group *group_of(Groups *groups, const StepSeries *series) {
 
 // ---- Folding one series into its group ----
 
+static inline MaskPair pair_absent(DoublePair pair) {
+    double absent = ABSENT;
+    int64_t bits;
+    memcpy(&bits, &absent, sizeof bits);
+    return (MaskPair)pair == bits;
+}
+
 static void fold_sum(Group *group, const double *values, size_t steps) {
-    for (size_t i = 0; i < steps; i++) {
+    size_t i = 0;
+    for (; i + 2 <= steps; i += 2) {
+        DoublePair value, sum, rest;
+        memcpy(&value, values + i, sizeof value);
+        memcpy(&sum, group->value + i, sizeof sum);
+        memcpy(&rest, group->rest + i, sizeof rest);
+        KahanPair next = {sum, rest};
+        kahan_pair_add(&next, value);
+        MaskPair none = pair_absent(value), first = pair_absent(sum);
+        sum = pair_choose(none, sum, pair_choose(first, value, next.sum));
+        rest = pair_choose(none | first, rest, next.rest);
+        memcpy(group->value + i, &sum, sizeof sum);
+        memcpy(group->rest + i, &rest, sizeof rest);
+    }
+    for (; i < steps; i++) {
         if (is_absent(values[i])) continue;
         if (is_absent(group->value[i])) {
             group->value[i] = values[i];

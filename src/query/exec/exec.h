@@ -330,6 +330,30 @@ static inline void kahan_add(KahanSum *kahan, double value) {
     kahan->sum = total;
 }
 
+// Two such sums side by side, with the same bits: two lanes of a register and no branches, as which
+// of two numbers is larger cannot be predicted.
+typedef double DoublePair __attribute__((vector_size(16)));
+typedef int64_t MaskPair __attribute__((vector_size(16)));  // of each lane all bits, or none
+
+static inline DoublePair pair_choose(MaskPair mask, DoublePair yes, DoublePair no) {
+    return (DoublePair)((mask & (MaskPair)yes) | (~mask & (MaskPair)no));
+}
+static inline DoublePair pair_abs(DoublePair pair) {
+    return (DoublePair)((MaskPair)pair & INT64_MAX);
+}
+
+typedef struct KahanPair {
+    DoublePair sum, rest;
+} KahanPair;
+static inline void kahan_pair_add(KahanPair *kahan, DoublePair value) {
+    DoublePair sum = kahan->sum, total = sum + value;
+    MaskPair larger = pair_abs(sum) >= pair_abs(value);
+    DoublePair rest = (pair_choose(larger, sum, value) - total) + pair_choose(larger, value, sum);
+    MaskPair infinite = pair_abs(total) == (DoublePair){} + __builtin_inf();
+    kahan->rest = pair_choose(infinite, (DoublePair){0, 0}, kahan->rest + rest);
+    kahan->sum = total;
+}
+
 // ---- range kernels: range_rate.c, range_over_time.c, range_regression.c ----
 
 // Samples [from, to).

@@ -5,15 +5,66 @@
 
 #include <stdlib.h>
 
-void range_sum(const RangeInput *in, double *out) {
+// Asked now and then, as window_move does.
+static bool is_over(const RangeInput *in, size_t more, size_t *work) {
+    *work += more;
+    if (likely(*work <= (size_t)WINDOW_WORK_MAX)) return false;
+    *work = 0;
+    return in->exec != NULL && exec_is_over(in->exec);
+}
+
+// The sums of all windows, two at a time: `sums` and `rests` have one per step. Windows without
+// samples are 0, and what is left when the query is over.
+static void window_sums(const RangeInput *in, const WindowEdges *edges, double *sums,
+                        double *rests) {
+    size_t i = 0, work = 0;
+    memset(sums, 0, in->steps.count * sizeof *sums);
+    memset(rests, 0, in->steps.count * sizeof *rests);
+    for (; i + 2 <= in->steps.count; i += 2) {
+        const double *a = in->values + edges[i].from, *b = in->values + edges[i + 1].from;
+        size_t a_count = edges[i].to - edges[i].from, b_count = edges[i + 1].to - edges[i + 1].from;
+        size_t both = MIN(a_count, b_count);
+        if (is_over(in, a_count + b_count, &work)) return;
+        KahanPair pair = {{0, 0}, {0, 0}};
+        for (size_t j = 0; j < both; j++) kahan_pair_add(&pair, (DoublePair){a[j], b[j]});
+        KahanSum first = {pair.sum[0], pair.rest[0]}, again = {pair.sum[1], pair.rest[1]};
+        for (size_t j = both; j < a_count; j++) kahan_add(&first, a[j]);
+        for (size_t j = both; j < b_count; j++) kahan_add(&again, b[j]);
+        sums[i] = first.sum;
+        rests[i] = first.rest;
+        sums[i + 1] = again.sum;
+        rests[i + 1] = again.rest;
+    }
+    for (; i < in->steps.count; i++) {
+        KahanSum sum = {0};
+        for (size_t j = edges[i].from; j < edges[i].to; j++) kahan_add(&sum, in->values[j]);
+        sums[i] = sum.sum;
+        rests[i] = sum.rest;
+    }
+}
+
+// Those that are known, or found.
+static const WindowEdges *edges_of(const RangeInput *in) {
+    if (in->edges != NULL) return in->edges;
+    WindowEdges *edges = arena_push_array_raw(in->scratch, WindowEdges, in->steps.count);
     Window window = {0};
     for (size_t i = 0; i < in->steps.count; i++) {
         window_move(&window, in, i);
-        out[i] = ABSENT;
-        if (window.to == window.from) continue;
-        KahanSum sum = {0};
-        for (size_t j = window.from; j < window.to; j++) kahan_add(&sum, in->values[j]);
-        out[i] = isinf(sum.sum) ? sum.sum : sum.sum + sum.rest;
+        edges[i] = (WindowEdges){window.from, window.to};
+    }
+    return edges;
+}
+
+void range_sum(const RangeInput *in, double *out) {
+    const WindowEdges *edges = edges_of(in);
+    double *rests = arena_push_array_raw(in->scratch, double, in->steps.count);
+    window_sums(in, edges, out, rests);
+    for (size_t i = 0; i < in->steps.count; i++) {
+        if (edges[i].to == edges[i].from) {
+            out[i] = ABSENT;
+        } else if (!isinf(out[i])) {
+            out[i] += rests[i];
+        }
     }
 }
 
@@ -43,11 +94,18 @@ static double mean(const double *values, size_t count) {
 }
 
 void range_avg(const RangeInput *in, double *out) {
-    Window window = {0};
+    const WindowEdges *edges = edges_of(in);
+    double *rests = arena_push_array_raw(in->scratch, double, in->steps.count);
+    window_sums(in, edges, out, rests);
     for (size_t i = 0; i < in->steps.count; i++) {
-        window_move(&window, in, i);
-        out[i] = window.to == window.from ? ABSENT
-                                          : mean(in->values + window.from, window.to - window.from);
+        size_t count = edges[i].to - edges[i].from;
+        if (count == 0) {
+            out[i] = ABSENT;
+        } else if (isfinite(out[i]) && out[i] != 0) {  // of -0 alone the mean is -0
+            out[i] = out[i] / (double)count + rests[i] / (double)count;
+        } else {
+            out[i] = mean(in->values + edges[i].from, count);
+        }
     }
 }
 
@@ -82,22 +140,30 @@ void range_stddev(const RangeInput *in, double *out) {
 
 // Is `a` as good an answer as `b`, which came earlier? NaN is only ever the answer when there is
 // nothing else; of equal values the younger one wins.
-static bool at_least(double a, double b, bool largest) {
-    if (isnan(b)) return true;
-    if (isnan(a)) return false;
+static inline bool at_least(double a, double b, bool largest, bool any_nan) {
+    if (any_nan && isnan(b)) return true;
+    if (any_nan && isnan(a)) return false;
     return largest ? a >= b : a <= b;
+}
+
+static bool has_nan(const double *values, size_t count) {
+    bool any = false;
+    for (size_t i = 0; i < count; i++) any |= values[i] != values[i];
+    return any;
 }
 
 // queue[head … tail): places of samples, each a better answer than all behind it (a monotonic
 // queue).
-static void extremes(const RangeInput *in, double *out, bool largest, bool time_wanted) {
+static inline void extremes_with(const RangeInput *in, double *out, bool largest, bool time_wanted,
+                                 bool any_nan) {
     size_t *queue = arena_push_array_raw(in->scratch, size_t, in->count + 1);
     size_t head = 0, tail = 0, taken = 0;
     Window window = {0};
     for (size_t i = 0; i < in->steps.count; i++) {
         window_move(&window, in, i);
         for (; taken < window.to; taken++) {
-            while (tail > head && at_least(in->values[taken], in->values[queue[tail - 1]], largest))
+            while (tail > head &&
+                   at_least(in->values[taken], in->values[queue[tail - 1]], largest, any_nan))
                 tail--;
             queue[tail++] = taken;
         }
@@ -107,6 +173,14 @@ static void extremes(const RangeInput *in, double *out, bool largest, bool time_
         } else {
             out[i] = time_wanted ? (double)in->times[queue[head]] / 1000 : in->values[queue[head]];
         }
+    }
+}
+
+static inline void extremes(const RangeInput *in, double *out, bool largest, bool time_wanted) {
+    if (has_nan(in->values, in->count)) {
+        extremes_with(in, out, largest, time_wanted, true);
+    } else {
+        extremes_with(in, out, largest, time_wanted, false);
     }
 }
 

@@ -142,14 +142,27 @@ void registry_label_values(Registry *registry, Text name, Arena *arena, Texts *o
 
 enum { FEW_VALUES = 4096 };
 
-static bool series_matches(const Registry *registry, uint32_t ref, Matchers matchers) {
+// Which of the registry's names each matcher asks for; UINT32_MAX: no series has such a label.
+static uint32_t *names_asked(Registry *registry, Matchers matchers, Arena *arena) {
+    uint32_t *names = arena_push_array_raw(arena, uint32_t, matchers.count + 1);
+    shared_take_read(&registry->lock);
+    for (size_t i = 0; i < matchers.count; i++) {
+        uintptr_t known = (uintptr_t)map_get(&registry->name_map, matchers.at[i].name);
+        names[i] = (uint32_t)known - 1;
+    }
+    shared_give(&registry->lock);
+    return names;
+}
+
+static bool series_matches(const Registry *registry, uint32_t ref, Matchers matchers,
+                           const uint32_t *names) {
     const RegistrySeries *series = registry_series(registry, ref);
     const uint32_t *ids = registry_ids(registry, series);
     for (size_t i = 0; i < matchers.count; i++) {
         Text value = TEXT("");
         for (unsigned j = 0; j < series->pair_count; j++) {
-            Label label = registry_label_of(registry_pair(registry, ids[j]));
-            if (text_equal(label.name, matchers.at[i].name)) value = label.value;
+            const RegistryPair *pair = registry_pair(registry, ids[j]);
+            if (pair->name == names[i]) value = registry_label_of(pair).value;
         }
         if (!matcher_matches(&matchers.at[i], value)) return false;
     }
@@ -213,9 +226,10 @@ bool registry_values_matching(Registry *registry, Text name, Matchers matchers, 
     Text *values = arena_push_array_raw(arena, Text, pairs.count + 1);
     size_t count = 0, open_count = 0;
     first_holders(registry, pairs, first);
+    const uint32_t *names = names_asked(registry, matchers, &scratch);
     for (size_t i = 0; i < pairs.count; i++) {
         if (first[i] >= registry_count(registry)) continue;
-        if (series_matches(registry, first[i], matchers)) {
+        if (series_matches(registry, first[i], matchers, names)) {
             values[count++] = value_of_pair(registry, pairs.at[i], arena);
         } else {
             open[open_count++] = pairs.at[i];
