@@ -504,6 +504,7 @@ TEST(the_windows_of_one_series_end_with_the_query) {
                          .first_end_ms = SAMPLES,
                          .range_ms = 2 * SAMPLES,
                          .steps = {0, 1, STEPS},
+                         .scratch = t->arena,
                          .exec = &exec};
         range_sum(&in, sums);
         check(t, sums[0] == SAMPLES);

@@ -14,17 +14,15 @@ static bool is_over(const RangeInput *in, size_t more, size_t *work) {
 }
 
 // The sums of all windows, two at a time: `sums` and `rests` have one per step. Windows without
-// samples are 0, and what is left when the query is over.
-static void window_sums(const RangeInput *in, const WindowEdges *edges, double *sums,
+// samples are 0. How many were summed: fewer when the query is over.
+static size_t window_sums(const RangeInput *in, const WindowEdges *edges, double *sums,
                         double *rests) {
     size_t i = 0, work = 0;
-    memset(sums, 0, in->steps.count * sizeof *sums);
-    memset(rests, 0, in->steps.count * sizeof *rests);
     for (; i + 2 <= in->steps.count; i += 2) {
         const double *a = in->values + edges[i].from, *b = in->values + edges[i + 1].from;
         size_t a_count = edges[i].to - edges[i].from, b_count = edges[i + 1].to - edges[i + 1].from;
         size_t both = MIN(a_count, b_count);
-        if (is_over(in, a_count + b_count, &work)) return;
+        if (is_over(in, a_count + b_count, &work)) return i;
         KahanPair pair = {{0, 0}, {0, 0}};
         for (size_t j = 0; j < both; j++) kahan_pair_add(&pair, (DoublePair){a[j], b[j]});
         KahanSum first = {pair.sum[0], pair.rest[0]}, again = {pair.sum[1], pair.rest[1]};
@@ -41,6 +39,7 @@ static void window_sums(const RangeInput *in, const WindowEdges *edges, double *
         sums[i] = sum.sum;
         rests[i] = sum.rest;
     }
+    return i;
 }
 
 // Those that are known, or found.
@@ -58,9 +57,9 @@ static const WindowEdges *edges_of(const RangeInput *in) {
 void range_sum(const RangeInput *in, double *out) {
     const WindowEdges *edges = edges_of(in);
     double *rests = arena_push_array_raw(in->scratch, double, in->steps.count);
-    window_sums(in, edges, out, rests);
+    size_t summed = window_sums(in, edges, out, rests);
     for (size_t i = 0; i < in->steps.count; i++) {
-        if (edges[i].to == edges[i].from) {
+        if (edges[i].to == edges[i].from || i >= summed) {
             out[i] = ABSENT;
         } else if (!isinf(out[i])) {
             out[i] += rests[i];
@@ -96,10 +95,10 @@ static double mean(const double *values, size_t count) {
 void range_avg(const RangeInput *in, double *out) {
     const WindowEdges *edges = edges_of(in);
     double *rests = arena_push_array_raw(in->scratch, double, in->steps.count);
-    window_sums(in, edges, out, rests);
+    size_t summed = window_sums(in, edges, out, rests);
     for (size_t i = 0; i < in->steps.count; i++) {
         size_t count = edges[i].to - edges[i].from;
-        if (count == 0) {
+        if (count == 0 || i >= summed) {
             out[i] = ABSENT;
         } else if (isfinite(out[i]) && out[i] != 0) {  // of -0 alone the mean is -0
             out[i] = out[i] / (double)count + rests[i] / (double)count;
