@@ -216,7 +216,8 @@ static bool read_group(RangeSource *source, Error *err) {
 }
 
 static bool has_same_times(const SeriesColumns *a, const SeriesColumns *b) {
-    return a->count == b->count && memcmp(a->times, b->times, a->count * sizeof *a->times) == 0;
+    return a->count == b->count &&
+           (a->count == 0 || memcmp(a->times, b->times, a->count * sizeof *a->times) == 0);
 }
 
 static bool next_selected(RangeSource *source, RangeSeries *out, bool *more, Error *err) {
