@@ -53,6 +53,9 @@ typedef struct HttpHandler {
     // call http_respond as ever. It may run while another thread is just answering, so what it
     // touches lies on the exchange's arena, which the loop frees only later. NULL is fine.
     void (*on_gone)(void *context, HttpExchange *exchange);
+    // Once for each http_stream_park that said FULL, on the loop: there is room again, or the
+    // client left (after on_gone). It must not wait. NULL when nobody parks.
+    void (*on_room)(void *context, HttpExchange *exchange);
 } HttpHandler;
 
 typedef struct HttpResponse {
@@ -74,6 +77,36 @@ typedef struct HttpResponse {
 // must not be touched afterwards (inside on_head and on_request: until they return it stays
 // readable).
 void http_respond(HttpExchange *exchange, HttpResponse *response);
+
+// ---- Answers in pieces ----
+//
+// For a body that is not to be held whole. In place of http_respond, from a thread that is no
+// loop's: begin, give any number of times, end, in this order. HTTP/1.1 sends it chunked, HTTP/1.0
+// ends it with the connection. A GET or POST, never HEAD.
+//
+// Until the end the answer is owed as ever: the exchange and what it shows stay, but for its arena,
+// which is the loop's from the beginning on; and on_gone may come. What waits for the client is at
+// most LIMIT_HTTP_STREAM_BYTES and a piece; who gives more all the same makes it more.
+
+typedef enum HttpRoom {
+    HTTP_ROOM,
+    HTTP_FULL,  // the client has not taken what waits already
+    HTTP_GONE   // it left: nothing more will be sent; end it
+} HttpRoom;
+
+// The head of the answer; `body`, `text` and trailers are empty.
+void http_stream_begin(HttpExchange *exchange, HttpResponse *head);
+// Takes the bytes of `piece` over (not when GONE) and leaves it empty, maybe with other memory.
+HttpRoom http_stream_give(HttpExchange *exchange, Builder *piece);
+// Waits for room; FULL when there was none for `wait_ms`.
+HttpRoom http_stream_wait(HttpExchange *exchange, int64_t wait_ms);
+// FULL: on_room will be called, and until then the caller leaves the exchange alone. Else it goes
+// on at once.
+HttpRoom http_stream_park(HttpExchange *exchange);
+// The exchange must not be touched afterwards. Not `whole`: the client is told that something is
+// missing, by a connection that is cut (a stream that is reset). Trailers are copied; names in
+// lower case, announced by the head's Trailer.
+void http_stream_end(HttpExchange *exchange, bool whole, const HttpHeader *trailers, size_t count);
 
 bool http_is_gone(const HttpExchange *exchange);            // any thread that owes the answer
 Text http_header(const HttpExchange *exchange, Text name);  // TEXT_NONE when there is none
@@ -107,6 +140,7 @@ typedef struct HttpLimits {
     int64_t keep_alive_requests;
     int64_t answer_window_ms;  // in every window of this length an answer must be taken …
     int64_t answer_rate_min;   // … at this many bytes per second
+    int64_t stream_bytes;      // of an answer in pieces, that may wait to be taken
     int64_t connections;       // of the whole server; 503 beyond
     int64_t connections_per_address;
     int64_t connections_loopback;  // the same for addresses of this machine

@@ -2,7 +2,7 @@
 //
 //          ┌────────────────────────── next request ──────────────────────────┐
 //          v                                                                  │
-//   HEAD ─> (on_head) ─> BODY / CHUNKS ─> (on_request) ─> WAIT ─> ANSWER ─> WRITE
+//   HEAD ─> (on_head) ─> BODY / CHUNKS ─> (on_request) ─> WAIT ─> ANSWER ─> (STREAM) ─> WRITE
 //                  └──── refused ──> DISCARD ─────────────────────^           │
 //                                                          close: LINGER <────┘
 //
@@ -13,6 +13,7 @@
 #include "base/assert.h"
 #include "base/memory.h"
 #include "net/http_connection.h"
+#include "net/http_stream.h"
 
 #define container_of(pointer, type, member) \
     ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
@@ -391,7 +392,7 @@ static bool step_wait(HttpConnection *c) {
     bool open = http_connection_read(c, h->input.at + h->input_len, space, &count);
     if (!open) return false;
     c->may_half_close = false;
-    if (c->half_closed) return probe(c);
+    if (c->half_closed && h->state == HTTP1_WAIT) return probe(c);
     h->input_len += count;
     c->may_read = false;
     // It sent the next request already: let it wait in the socket.
@@ -424,8 +425,14 @@ static bool step_answer(HttpConnection *c) {
     Http1 *h = &c->http1;
     if (h->turn.upgraded != NULL) return become_websocket(c);
     h->closing = h->closing || h->turn.answer.close || c->loop->draining;
+    if (h->turn.streaming && !http1_answer_is_chunked(&h->turn)) h->closing = true;
     Text body;
     http1_answer_write(&h->turn, h->closing, &c->out, &body);
+    if (h->turn.streaming) {
+        h->any_piece = false;
+        h->state = HTTP1_STREAM;
+        return true;
+    }
     bool small = body.len <= HTTP1_SMALL_BODY;
     if (small) {
         builder_add(&c->out, body);
@@ -438,6 +445,40 @@ static bool step_answer(HttpConnection *c) {
     http_connection_interest(c, true, c->watch_write);
     h->state = HTTP1_HEAD;
     return true;
+}
+
+// Everything that was taken is written. False: the connection waits for more, or ended.
+static bool end_stream(HttpConnection *c) {
+    Http1 *h = &c->http1;
+    bool chunked = http1_answer_is_chunked(&h->turn);
+    if (!http_stream_is_whole(&h->turn)) {
+        // A body that ends with its connection would look whole, if that ended in order.
+        c->reader_cut = !chunked;
+        http_connection_free(c);
+        return false;
+    }
+    if (chunked) http1_answer_end(&h->turn, h->any_piece, &c->out);
+    return go_write(c, h->closing ? HTTP1_LINGER : HTTP1_HEAD);
+}
+
+static bool step_stream(HttpConnection *c) {
+    Http1 *h = &c->http1;
+    bool chunked = http1_answer_is_chunked(&h->turn);
+    for (;;) {
+        if (!http_connection_flush(c)) return false;
+        if (http_connection_has_output(c)) {
+            http_connection_await_writing(c);
+            return false;
+        }
+        if (!http_stream_take(&h->turn, &c->tail)) break;
+        if (chunked) http1_answer_chunk(c->tail.len, !h->any_piece, &c->out);
+        h->any_piece = true;
+    }
+    if (h->turn.answered) return end_stream(c);
+    // Their leaving is noticed while the next piece is made.
+    bool may_hear = h->input_len < h->input.capacity && !c->half_closed;
+    http_connection_interest(c, may_hear, false);
+    return step_wait(c);
 }
 
 static bool step_linger(HttpConnection *c) {
@@ -481,6 +522,9 @@ static void run(HttpConnection *c) {
             case HTTP1_ANSWER:
                 go_on = step_answer(c);
                 break;
+            case HTTP1_STREAM:
+                go_on = step_stream(c);
+                break;
             case HTTP1_WRITE:
                 go_on = step_write(c);
                 break;
@@ -511,10 +555,11 @@ static void on_timer(HttpConnection *c) {
     } else if (h->state == HTTP1_HEAD && h->input_len > h->input_from) {
         refuse(c, 408, "The request head comes too slowly (HTTP_HEADER_TIME_MS).");
         run(c);
-    } else if (h->state == HTTP1_WRITE && c->window_end_ms > 0 && !http_connection_too_slow(c)) {
+    } else if ((h->state == HTTP1_WRITE || h->state == HTTP1_STREAM) && c->window_end_ms > 0 &&
+               !http_connection_too_slow(c)) {
         return;
     } else if (h->state != HTTP1_WAIT) {
-        http_connection_free(c);
+        http_connection_close(c);
     }
 }
 
@@ -527,7 +572,8 @@ static void on_drain(HttpConnection *c) {
 }
 
 static bool owes(const HttpConnection *c) {
-    return c->http1.state == HTTP1_WAIT;
+    const Http1 *h = &c->http1;
+    return h->state == HTTP1_WAIT || (h->state == HTTP1_STREAM && !h->turn.answered);
 }
 
 static void on_lost(HttpConnection *c) {
@@ -550,11 +596,13 @@ static void on_free(HttpConnection *c) {
 static void when_answered(HttpTurn *turn) {
     HttpConnection *c = container_of(turn, HttpConnection, http1.turn);
     if (c->lost) {
-        http_connection_free(c);
+        if (turn->answered) http_connection_free(c);
         return;
     }
-    assert(c->http1.state == HTTP1_WAIT);
-    c->http1.state = HTTP1_ANSWER;
+    if (c->http1.state != HTTP1_STREAM) {
+        assert(c->http1.state == HTTP1_WAIT);
+        c->http1.state = HTTP1_ANSWER;
+    }
     c->reads_left = HTTP_READS_PER_EVENT;
     run(c);
 }

@@ -14,6 +14,7 @@ typedef enum Http1State {
     HTTP1_DISCARD,  // answered already; throwing a small body away
     HTTP1_WAIT,     // the handler owes an answer
     HTTP1_ANSWER,   // it is here
+    HTTP1_STREAM,   // its head is sent, its body comes in pieces
     HTTP1_WRITE,    // output that the socket does not take yet
     HTTP1_LINGER    // our side is shut; reading until theirs is, so that they see the answer
 } Http1State;
@@ -31,6 +32,7 @@ typedef struct Http1 {
     Arena arena;  // of the turn
     Http1State state, resume;
     bool closing;    // after this answer
+    bool any_piece;  // of an answer in pieces
     bool discarded;  // a body was refused, some of it may still be coming
     int64_t requests;
 
@@ -55,7 +57,12 @@ void http1_begin(HttpConnection *connection);
 // Our own answer: what is wrong, and the end of the connection once it was written (by `run`).
 void http1_refuse(HttpConnection *connection, int status, const char *reason);
 
-// http1_answer.c: the head of the turn's answer, complete, behind `out`; `body` is what to send
+// http1_answer.c: chunks are used for an answer in pieces; else its end is that of the connection.
+bool http1_answer_is_chunked(const HttpTurn *turn);
+// The head of the turn's answer, complete, behind `out`; `body` is what to send
 // then.
 void http1_answer_write(const HttpTurn *turn, bool close, Builder *out, Text *body);
+// What stands before a piece of `len` bytes, and behind the last one.
+void http1_answer_chunk(size_t len, bool first, Builder *out);
+void http1_answer_end(const HttpTurn *turn, bool any_piece, Builder *out);
 void http1_answer_refusal(int status, const char *reason, Builder *out);

@@ -64,17 +64,27 @@ static void add_status_line(int status, Builder *out) {
     builder_add(out, TEXT("\r\n"));
 }
 
+static void add_headers(const HttpHeader *headers, size_t count, Builder *out) {
+    for (size_t i = 0; i < count; i++) {
+        builder_add(out, headers[i].name);
+        builder_add(out, TEXT(": "));
+        builder_add(out, headers[i].value);
+        builder_add(out, TEXT("\r\n"));
+    }
+}
+
+bool http1_answer_is_chunked(const HttpTurn *turn) {
+    return turn->streaming && turn->exchange.head.version_minor > 0;
+}
+
 void http1_answer_write(const HttpTurn *turn, bool close, Builder *out, Text *body) {
     const HttpAnswer *answer = &turn->answer;
     *body = http_turn_body(turn);
     add_status_line(answer->status, out);
-    for (size_t i = 0; i < answer->header_count; i++) {
-        builder_add(out, answer->headers[i].name);
-        builder_add(out, TEXT(": "));
-        builder_add(out, answer->headers[i].value);
-        builder_add(out, TEXT("\r\n"));
-    }
-    if (answer->status != 204 && answer->status != 304) {
+    add_headers(answer->headers, answer->header_count, out);
+    if (http1_answer_is_chunked(turn)) {
+        builder_add(out, TEXT("Transfer-Encoding: chunked\r\n"));
+    } else if (!turn->streaming && answer->status != 204 && answer->status != 304) {
         // Of the body that a GET would get, also for HEAD.
         builder_add(out, TEXT("Content-Length: "));
         builder_add_u64(out, answer->body.len > 0 ? answer->body.len : answer->text.len);
@@ -85,6 +95,18 @@ void http1_answer_write(const HttpTurn *turn, bool close, Builder *out, Text *bo
     } else if (turn->exchange.head.version_minor == 0) {
         builder_add(out, TEXT("Connection: keep-alive\r\n"));
     }
+    builder_add(out, TEXT("\r\n"));
+}
+
+void http1_answer_chunk(size_t len, bool first, Builder *out) {
+    if (!first) builder_add(out, TEXT("\r\n"));
+    builder_addf(out, "%zx\r\n", len);
+}
+
+void http1_answer_end(const HttpTurn *turn, bool any_piece, Builder *out) {
+    if (any_piece) builder_add(out, TEXT("\r\n"));
+    builder_add(out, TEXT("0\r\n"));
+    add_headers(turn->answer.trailers, turn->answer.trailer_count, out);
     builder_add(out, TEXT("\r\n"));
 }
 

@@ -48,7 +48,8 @@ static void run(const uint8_t *data, size_t size, bool greet, size_t step, Outco
     ManualClock clock;
     clock_manual(&clock, 1);
     HttpLimits limits = http_limits_default();
-    HttpHandler handler = {outcome, on_head, on_request, on_drop, NULL};
+    HttpHandler handler = {
+        .context = outcome, .on_head = on_head, .on_request = on_request, .on_drop = on_drop};
     _Atomic int64_t requests = 0, refused = 0;
     Http2Counters counters = {0};
     HttpPool pool = {0};

@@ -21,6 +21,7 @@ struct Http2Stream {
     bool request_done;  // END_STREAM came
     bool discarding;    // answered already, or will be; what still comes is thrown away
     bool answering;     // the answer is nghttp2's
+    bool deferred;      // an answer in pieces waits for the next one
     bool answer_done;   // END_STREAM was sent
     bool closed;        // nghttp2 knows it no more
     bool too_large;     // its header list passes the limit

@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "net/grpc.h"
 #include "net/http2_session.h"
+#include "net/http_stream.h"
 
 enum {
     BODY_BYTES_FIRST = 16 * KB,
@@ -221,40 +222,61 @@ static size_t add_fields(const HttpHeader *headers, size_t count, nghttp2_nv *ou
     return n;
 }
 
+// The last DATA; trailers behind it.
+static bool end_body(Http2Stream *stream, uint32_t *flags) {
+    const HttpAnswer *answer = &stream->turn.answer;
+    *flags |= NGHTTP2_DATA_FLAG_EOF;
+    if (answer->trailer_count == 0) return true;
+    *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+    nghttp2_nv *fields = arena_push_array(&stream->arena, nghttp2_nv, answer->trailer_count);
+    size_t count = add_fields(answer->trailers, answer->trailer_count, fields);
+    return nghttp2_submit_trailer(stream->session->ng, stream->id, fields, count) == 0;
+}
+
 static ssize_t read_body(nghttp2_session *ng, int32_t id, uint8_t *into, size_t space,
                          uint32_t *flags, nghttp2_data_source *source, void *context) {
     Http2Stream *stream = source->ptr;
-    const HttpAnswer *answer = &stream->turn.answer;
     size_t count = MIN(space, stream->rest.len);
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
     if (count < stream->rest.len) return (ssize_t)count;
-    *flags |= NGHTTP2_DATA_FLAG_EOF;
-    if (answer->trailer_count == 0) return (ssize_t)count;
-    *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-    nghttp2_nv *fields = arena_push_array(&stream->arena, nghttp2_nv, answer->trailer_count);
-    size_t field_count = add_fields(answer->trailers, answer->trailer_count, fields);
-    if (nghttp2_submit_trailer(ng, id, fields, field_count) != 0)
-        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    return (ssize_t)count;
+    return end_body(stream, flags) ? (ssize_t)count : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
-// The turn is answered: the request's body is not needed any more, the answer goes out.
+// The same of an answer in pieces. One that ends without being whole is reset.
+static ssize_t read_pieces(nghttp2_session *ng, int32_t id, uint8_t *into, size_t space,
+                           uint32_t *flags, nghttp2_data_source *source, void *context) {
+    Http2Stream *stream = source->ptr;
+    *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    if (stream->rest.len > 0 || http_stream_take(&stream->turn, &stream->rest))
+        return (ssize_t)MIN(space, stream->rest.len);
+    if (!stream->turn.answered) {
+        stream->deferred = true;
+        return NGHTTP2_ERR_DEFERRED;
+    }
+    bool ended = http_stream_is_whole(&stream->turn) && end_body(stream, flags);
+    return ended ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
+// The turn is answered: the answer goes out, and unless more of it is to come the request's body is
+// not needed any more.
 static void answer_send(Http2Stream *stream) {
     Http2Session *s = stream->session;
     const HttpAnswer *answer = &stream->turn.answer;
     stream->discarding = true;
-    body_release(stream);
+    if (stream->turn.answered) body_release(stream);
     stream->rest = http_turn_body(&stream->turn);
     nghttp2_nv *fields = arena_push_array(&stream->arena, nghttp2_nv, answer->header_count + 2);
     fields[0] = field(TEXT(":status"), text_format(&stream->arena, "%d", answer->status));
     size_t count = 1 + add_fields(answer->headers, answer->header_count, fields + 1);
-    bool has_length = answer->status != 204 && answer->status != 304 && answer->trailer_count == 0;
+    bool has_length = answer->status != 204 && answer->status != 304 &&
+                      answer->trailer_count == 0 && !stream->turn.streaming;
     if (has_length) {
         size_t len = answer->body.len > 0 ? answer->body.len : answer->text.len;
         fields[count++] = field(TEXT("content-length"), text_format(&stream->arena, "%zu", len));
     }
-    nghttp2_data_provider body = {{.ptr = stream}, read_body};
-    bool has_data = stream->rest.len > 0 || answer->trailer_count > 0;
+    nghttp2_data_provider body = {{.ptr = stream},
+                                  stream->turn.streaming ? read_pieces : read_body};
+    bool has_data = stream->rest.len > 0 || answer->trailer_count > 0 || stream->turn.streaming;
     stream->answering = true;
     stream->answered_ms = stream->progress_ms = http2_now_ms(s);
     // The window of its rate begins with an answer that finds none running.
@@ -268,14 +290,31 @@ static void answer_send(Http2Stream *stream) {
         http2_end(s, NGHTTP2_INTERNAL_ERROR, HTTP2_GOAWAY_PROTOCOL, "an answer cannot be sent");
 }
 
+// Of an answer in pieces: another one, or the end.
+static void more_came(Http2Stream *stream) {
+    Http2Session *s = stream->session;
+    if (stream->turn.answered) body_release(stream);
+    if (!stream->deferred) return;
+    stream->deferred = false;
+    // That nothing was sent until now is not the reader's fault.
+    stream->answered_ms = stream->progress_ms = http2_now_ms(s);
+    if (nghttp2_session_resume_data(s->ng, stream->id) != 0)
+        http2_end(s, NGHTTP2_INTERNAL_ERROR, HTTP2_GOAWAY_PROTOCOL, "an answer cannot be sent");
+}
+
 static void when_answered(HttpTurn *turn) {
     Http2Stream *stream = (Http2Stream *)turn;
     Http2Session *s = stream->session;
     if (!stream->closed) {
-        answer_send(stream);
+        if (stream->answering) {
+            more_came(stream);
+        } else {
+            answer_send(stream);
+        }
         s->host.output_waits(s->host.context);
         return;
     }
+    if (!turn->answered) return;
     http2_stream_free(stream);
     if (!s->abandoned) {
         s->host.output_waits(s->host.context);
@@ -561,7 +600,7 @@ void http2_stream_tick(Http2Stream *stream, int64_t now_ms) {
         } else if (nghttp2_submit_rst_stream(s->ng, 0, stream->id, NGHTTP2_NO_ERROR) != 0) {
             http2_end(s, NGHTTP2_INTERNAL_ERROR, HTTP2_GOAWAY_PROTOCOL, "a stream cannot be reset");
         }
-    } else if (stream->answering && !stream->answer_done && !stream->closed) {
+    } else if (stream->answering && !stream->answer_done && !stream->closed && !stream->deferred) {
         int64_t end_ms = stream->progress_ms + limits->idle_time_ms;
         bool slow = s->reader_is_slow && stream->answered_ms <= s->window_begin_ms;
         if (now_ms < end_ms && !slow) {

@@ -168,7 +168,11 @@ void wire_begin(Test *t, Wire *wire, bool stubborn) {
     *wire = (Wire){.t = t, .stubborn = stubborn, .limits = http_limits_default()};
     clock_manual(&wire->clock, 1);
     clock_advance(&wire->clock, 1000000);
-    wire->handler = (HttpHandler){wire, on_head, on_request, on_drop, on_gone};
+    wire->handler = (HttpHandler){.context = wire,
+                                  .on_head = on_head,
+                                  .on_request = on_request,
+                                  .on_drop = on_drop,
+                                  .on_gone = on_gone};
     wire->service = (HttpService){.clock = &wire->clock.clock,
                                   .handler = &wire->handler,
                                   .limits = &wire->limits,

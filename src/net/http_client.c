@@ -212,9 +212,10 @@ static bool read_answer(Transport *transport, const HttpClientRequest *request, 
     size_t most =
         request->answer_bytes_max > 0 ? (size_t)request->answer_bytes_max : (size_t)64 * MB;
     size_t tried = 0;
-    bool ended = false;
+    bool ended = false, chunked = false;
     for (;;) {
-        // Parsed again only when it doubled or nothing is waiting: linear in all.
+        // Parsed again only when it doubled or, as nothing is waiting, it may be whole: linear in
+        // all. Chunks come one by one, and end with an empty line.
         size_t count = 0;
         bool empty;
         builder_reserve(input, READ_BYTES);
@@ -226,7 +227,9 @@ static bool read_answer(Transport *transport, const HttpClientRequest *request, 
         ended = ended || result == TRANSPORT_CLOSED;
         if (input->len > most)
             return error_set(err, ERROR_TOO_LARGE, "the answer is longer than %zu bytes", most);
-        if (ended || result == TRANSPORT_AGAIN || input->len > 2 * tried) {
+        bool may_be_whole = result == TRANSPORT_AGAIN &&
+                            (!chunked || text_ends_with(builder_text(input), TEXT("\r\n\r\n")));
+        if (ended || may_be_whole || input->len > 2 * tried) {
             size_t used;
             tried = input->len;
             Bytes bytes = {(const uint8_t *)input->at, input->len};
@@ -234,6 +237,8 @@ static bool read_answer(Transport *transport, const HttpClientRequest *request, 
             HttpProgress progress =
                 http_client_parse(bytes, ended, is_head, arena, out, &used, err);
             if (progress == HTTP_DONE) return true;
+            chunked = text_equal_ignore_case(find_header(out, TEXT("transfer-encoding")),
+                                             TEXT("chunked"));
             arena_reset_to(arena, mark);
             if (progress == HTTP_REFUSED) return false;
         }

@@ -24,6 +24,7 @@ HttpLimits http_limits_default(void) {
         .keep_alive_requests = LIMIT_HTTP_KEEP_ALIVE_REQUESTS,
         .answer_window_ms = 20000,
         .answer_rate_min = LIMIT_HTTP_ANSWER_RATE_MIN,
+        .stream_bytes = LIMIT_HTTP_STREAM_BYTES,
         .connections = LIMIT_HTTP_CONNECTIONS,
         .connections_per_address = LIMIT_HTTP_CONNECTIONS_PER_ADDRESS,
         .connections_loopback = LIMIT_HTTP_CONNECTIONS_LOOPBACK,

@@ -3,6 +3,7 @@
 #include "net/http_turn.h"
 
 #include "base/assert.h"
+#include "net/http_stream.h"
 
 static const HttpHandler *handler_of(const HttpTurn *turn) {
     return turn->service->handler;
@@ -52,10 +53,13 @@ void http_turn_drop(HttpTurn *turn) {
 
 void http_turn_gone(HttpTurn *turn) {
     atomic_store(&turn->gone, true);
-    if (atomic_load(&turn->answer_given) || handler_of(turn)->on_gone == NULL) return;
-    turn->in_handler = true;
-    handler_of(turn)->on_gone(handler_of(turn)->context, &turn->exchange);
-    turn->in_handler = false;
+    if (atomic_load(&turn->answer_given)) return;
+    if (handler_of(turn)->on_gone != NULL) {
+        turn->in_handler = true;
+        handler_of(turn)->on_gone(handler_of(turn)->context, &turn->exchange);
+        turn->in_handler = false;
+    }
+    http_stream_gone(turn);
 }
 
 void http_turn_end(HttpTurn *turn) {
@@ -63,6 +67,9 @@ void http_turn_end(HttpTurn *turn) {
     builder_free(&answer->body);
     if (answer->budget != NULL) budget_release(answer->budget, answer->charged);
     *answer = (HttpAnswer){0};
+    HttpStream *stream = atomic_exchange(&turn->stream, NULL);
+    http_stream_free(&stream);
+    turn->streaming = false;
     turn->answered = turn->accepted = turn->owed = false;
     atomic_store(&turn->answer_given, false);
     atomic_store(&turn->gone, false);
@@ -117,7 +124,7 @@ static Text clean_copy(Text value, Arena *arena) {
     return (Text){copy, value.len};
 }
 
-static const HttpHeader *copy_headers(const HttpHeader *headers, size_t count, Arena *arena) {
+const HttpHeader *http_turn_copy_headers(const HttpHeader *headers, size_t count, Arena *arena) {
     HttpHeader *copy = arena_push_array(arena, HttpHeader, MAX(count, (size_t)1));
     for (size_t i = 0; i < count; i++) {
         copy[i] =
@@ -126,16 +133,14 @@ static const HttpHeader *copy_headers(const HttpHeader *headers, size_t count, A
     return copy;
 }
 
-void http_respond(HttpExchange *exchange, HttpResponse *response) {
-    HttpTurn *turn = (HttpTurn *)exchange;
-    bool again = atomic_exchange(&turn->answer_given, true);
-    assert(!again);
+void http_turn_answer(HttpTurn *turn, HttpResponse *response) {
+    Arena *arena = turn->exchange.arena;
     assert(response->status >= 200 && response->status <= 599);
     turn->answer = (HttpAnswer){
         .status = response->status,
-        .headers = copy_headers(response->headers, response->header_count, exchange->arena),
+        .headers = http_turn_copy_headers(response->headers, response->header_count, arena),
         .header_count = response->header_count,
-        .trailers = copy_headers(response->trailers, response->trailer_count, exchange->arena),
+        .trailers = http_turn_copy_headers(response->trailers, response->trailer_count, arena),
         .trailer_count = response->trailer_count,
         .body = response->body,
         .text = response->body.len > 0 ? TEXT("") : response->text,
@@ -144,6 +149,13 @@ void http_respond(HttpExchange *exchange, HttpResponse *response) {
         .close = response->close,
     };
     response->body = (Builder){0};
+}
+
+void http_respond(HttpExchange *exchange, HttpResponse *response) {
+    HttpTurn *turn = (HttpTurn *)exchange;
+    bool again = atomic_exchange(&turn->answer_given, true);
+    assert(!again);
+    http_turn_answer(turn, response);
     // Outside of its own callback also the loop itself posts: whoever calls may be walking
     // connections.
     Loop *loop = turn->service->loop;

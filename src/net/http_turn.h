@@ -9,6 +9,9 @@
 // Everything happens on the loop's thread, but for `answer` and the exchange's arena: they belong
 // to whoever owes the answer, from on_head until http_respond has handed them to the loop. A turn
 // that owes (http_turn_owes) must stay where it is, client or not, until it was answered.
+//
+// An answer in pieces (http_stream.h) makes `when_answered` be called several times: with its head
+// or more of its body (`streaming`), at last with its end (`answered`), until which it is owed.
 #pragma once
 
 #include <stdatomic.h>
@@ -47,6 +50,8 @@ typedef struct HttpAnswer {
     bool close;
 } HttpAnswer;
 
+typedef struct HttpStream HttpStream;
+
 struct HttpTurn {
     HttpExchange exchange;  // first, so that one is the other
     const HttpService *service;
@@ -55,6 +60,8 @@ struct HttpTurn {
     bool accepted;    // on_head said true and on_request has not been called
     bool owed;        // it said false, or on_request was called: an answer must come
     bool answered;    // `answer` is the loop's and complete
+    bool streaming;   // its head is the loop's; the body comes through `stream`
+    _Atomic(HttpStream *) stream;
     _Atomic bool answer_given, gone;
     bool may_upgrade;            // set by HTTP/1.1
     struct WebSocket *upgraded;  // answered with 101: what the connection becomes
@@ -91,6 +98,10 @@ void http_refusal_body(int status, const char *reason, Builder *out);
 
 // The answer is 101 and the connection becomes this; inside on_request.
 void http_turn_upgrade(HttpTurn *turn, struct WebSocket *socket, Text accept);
+
+// Makes the turn's answer of a response, whose body is taken over. On the exchange's arena.
+void http_turn_answer(HttpTurn *turn, HttpResponse *response);
+const HttpHeader *http_turn_copy_headers(const HttpHeader *headers, size_t count, Arena *arena);
 
 // The bytes to send behind the head; empty when the method or status allow none.
 Text http_turn_body(const HttpTurn *turn);
