@@ -106,6 +106,16 @@ must_use bool query_run(SeriesStore *store, const QueryRequest *request, Arena *
 struct JsonWriter;
 void query_write_json(const QueryResult *result, struct JsonWriter *writer);
 
+// The same in pieces: begins with {result} and lives as long as it is written. Each call writes
+// about `bytes` more, behind what the writer's text holds; true with the last of it.
+typedef struct QueryJson {
+    const QueryResult *result;
+    size_t series, point;  // the next ones
+    int part;              // of the series
+    bool begun, any_point;
+} QueryJson;
+bool query_json_next(QueryJson *json, size_t bytes, struct JsonWriter *writer);
+
 // The node below the root: {"node":"sum by (job)","operator":"aggregate","position":[0,20],
 // "batches":…,"series":…,"points":…,"samples":…,"selfMs":…,"totalMs":…,"memoryBytes":…,
 // "children":[…]}. Nodes deeper than QUERY_PLAN_DEPTH are left out: their costs are those of the

@@ -9,6 +9,22 @@ static void begin(Test *t, ScriptStore *store) {
     check_ok(t, generate_store(store, t->arena, t->err));
 }
 
+// In pieces it is the same, wherever they end.
+static void check_pieces(Test *t, const QueryResult *result, Text whole) {
+    for (size_t bytes = 1; bytes < whole.len; bytes = bytes * 3 + 1) {
+        AUTO(builder_free) Builder all = {0}, piece = {0};
+        QueryJson json = {.result = result};
+        JsonWriter writer = json_writer_begin(&piece);
+        for (bool done = false; !done;) {
+            builder_clear(&piece);
+            done = query_json_next(&json, bytes, &writer);
+            check(t, done || piece.len >= bytes);
+            builder_add(&all, builder_text(&piece));
+        }
+        check_text(t, whole, builder_text(&all));
+    }
+}
+
 static Text json_of(Test *t, ScriptStore *store, QueryRequest request) {
     QueryResult result;
     Builder out = {0};
@@ -17,6 +33,7 @@ static Text json_of(Test *t, ScriptStore *store, QueryRequest request) {
     query_write_json(&result, &writer);
     Text text = text_copy(builder_text(&out), t->arena);
     builder_free(&out);
+    check_pieces(t, &result, text);
     return text;
 }
 

@@ -2,6 +2,7 @@
 
 #include "query/query.h"
 
+#include "base/assert.h"
 #include "codec/json.h"
 #include "codec/number.h"
 
@@ -63,54 +64,86 @@ static bool is_histogram(const QuerySeries *series, size_t i) {
     return series->histograms != NULL && series->histograms[i] != NULL;
 }
 
-// Points of one kind under their key, where there are any.
-static void write_points(const QuerySeries *series, bool histograms, JsonWriter *writer) {
-    bool any = false;
-    for (size_t i = 0; i < series->count; i++) {
+// What of a series comes next.
+enum { PART_LABELS, PART_FLOATS, PART_HISTOGRAMS };
+
+// Points of one kind under their key, where there are any. True: all of them.
+static bool write_points(QueryJson *json, const QuerySeries *series, bool histograms, size_t most,
+                         JsonWriter *writer) {
+    for (; json->point < series->count; json->point++) {
+        size_t i = json->point;
         if (is_histogram(series, i) != histograms) continue;
-        if (!any) {
+        if (writer->out->len >= most) return false;
+        if (!json->any_point) {
             json_key(writer, histograms ? TEXT("histograms") : TEXT("values"));
             json_array_begin(writer);
         }
-        any = true;
+        json->any_point = true;
         if (histograms) {
             write_histogram(series->times[i], series->histograms[i], writer);
         } else {
             write_point(series->times[i], series->values[i], writer);
         }
     }
-    if (any) json_array_end(writer);
+    if (json->any_point) json_array_end(writer);
+    return true;
 }
 
-static void write_series(const QueryResult *result, JsonWriter *writer) {
-    json_array_begin(writer);
-    for (size_t i = 0; i < result->count; i++) {
-        const QuerySeries *series = &result->series[i];
+static void next_part(QueryJson *json, int part) {
+    json->part = part;
+    json->point = 0;
+    json->any_point = false;
+}
+
+// A series of a matrix. True: it is whole.
+static bool matrix_series(QueryJson *json, size_t most, JsonWriter *writer) {
+    const QuerySeries *series = &json->result->series[json->series];
+    if (json->part == PART_LABELS) {
         json_object_begin(writer);
         json_key(writer, TEXT("metric"));
         labels_write_json(series->labels, writer);
-        if (result->type == VALUE_VECTOR && is_histogram(series, 0)) {
-            json_key(writer, TEXT("histogram"));
-            write_histogram(series->times[0], series->histograms[0], writer);
-        } else if (result->type == VALUE_VECTOR) {
-            json_key(writer, TEXT("value"));
-            write_point(series->times[0], series->values[0], writer);
-        } else if (series->histograms != NULL) {
-            write_points(series, false, writer);
-            write_points(series, true, writer);
-        } else {
-            json_key(writer, TEXT("values"));
-            json_array_begin(writer);
-            for (size_t j = 0; j < series->count; j++)
-                write_point(series->times[j], series->values[j], writer);
-            json_array_end(writer);
-        }
-        json_object_end(writer);
+        next_part(json, PART_FLOATS);
     }
-    json_array_end(writer);
+    if (json->part == PART_FLOATS) {
+        if (!write_points(json, series, false, most, writer)) return false;
+        next_part(json, PART_HISTOGRAMS);
+    }
+    bool whole = series->histograms == NULL || write_points(json, series, true, most, writer);
+    if (!whole) return false;
+    json_object_end(writer);
+    next_part(json, PART_LABELS);
+    return true;
 }
 
-void query_write_json(const QueryResult *result, JsonWriter *writer) {
+static void vector_series(const QuerySeries *series, JsonWriter *writer) {
+    json_object_begin(writer);
+    json_key(writer, TEXT("metric"));
+    labels_write_json(series->labels, writer);
+    if (is_histogram(series, 0)) {
+        json_key(writer, TEXT("histogram"));
+        write_histogram(series->times[0], series->histograms[0], writer);
+    } else {
+        json_key(writer, TEXT("value"));
+        write_point(series->times[0], series->values[0], writer);
+    }
+    json_object_end(writer);
+}
+
+static bool next_series(QueryJson *json, size_t most, JsonWriter *writer) {
+    const QueryResult *result = json->result;
+    while (json->series < result->count) {
+        if (writer->out->len >= most) return false;
+        if (result->type == VALUE_VECTOR) {
+            vector_series(&result->series[json->series], writer);
+        } else if (!matrix_series(json, most, writer)) {
+            return false;
+        }
+        json->series++;
+    }
+    return true;
+}
+
+static void begin(const QueryResult *result, JsonWriter *writer) {
     static const Text names[] = {TEXT_INIT("none"), TEXT_INIT("scalar"), TEXT_INIT("vector"),
                                  TEXT_INIT("matrix"), TEXT_INIT("string")};  // ORDER: ValueType
     char time[NUMBER_TEXT_MAX];
@@ -131,8 +164,26 @@ void query_write_json(const QueryResult *result, JsonWriter *writer) {
         case VALUE_VECTOR:
         case VALUE_MATRIX:
         case VALUE_NONE:
-            write_series(result, writer);
+            json_array_begin(writer);
             break;
     }
+}
+
+bool query_json_next(QueryJson *json, size_t bytes, JsonWriter *writer) {
+    const QueryResult *result = json->result;
+    size_t most = bytes > SIZE_MAX - writer->out->len ? SIZE_MAX : writer->out->len + bytes;
+    if (!json->begun) begin(result, writer);
+    json->begun = true;
+    if (result->type != VALUE_SCALAR && result->type != VALUE_STRING) {
+        if (!next_series(json, most, writer)) return false;
+        json_array_end(writer);
+    }
     json_object_end(writer);
+    return true;
+}
+
+void query_write_json(const QueryResult *result, JsonWriter *writer) {
+    QueryJson json = {.result = result};
+    bool whole = query_json_next(&json, SIZE_MAX, writer);
+    assert(whole);
 }
