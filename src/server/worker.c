@@ -62,6 +62,17 @@ static void queue_add(WorkerLine *line, WorkerJob *job) {
     queue->count++;
 }
 
+static void queue_add_first(WorkerLine *line, WorkerJob *job) {
+    Queue *queue = &line->queue;
+    job->line = line;
+    job->older = NULL;
+    job->newer = queue->oldest;
+    job->waits = true;
+    *(queue->oldest != NULL ? &queue->oldest->older : &queue->newest) = job;
+    queue->oldest = job;
+    queue->count++;
+}
+
 static WorkerJob *queue_take(WorkerJob *job) {
     Queue *queue = &job->line->queue;
     assert(job->waits && queue->count > 0);
@@ -158,8 +169,8 @@ static WorkerJob *place_of_another(const WorkerPool *pool, const WorkerLine *lin
     for (const WorkerLine *at = pool->lines; at != NULL; at = at->next) {
         if (longest == NULL || at->queue.count > longest->queue.count) longest = at;
     }
-    return longest == NULL || longest->queue.count <= line->queue.count + 1 ? NULL
-                                                                            : longest->queue.newest;
+    if (longest == NULL || longest->queue.count <= line->queue.count + 1) return NULL;
+    return longest->queue.newest->again ? NULL : longest->queue.newest;
 }
 
 // ---- Threads ----
@@ -173,6 +184,7 @@ static WorkerJob *expired_job(WorkerPool *pool, int64_t now) {
     if (pool->waiting == 0) return NULL;
     for (const WorkerLine *line = pool->lines; line != NULL; line = line->next) {
         WorkerJob *oldest = line->queue.oldest;
+        while (oldest != NULL && oldest->again && !pool->stopping) oldest = oldest->newer;
         if (oldest == NULL || !(pool->stopping || job_is_old(pool, oldest, now))) continue;
         pool->waiting--;
         return queue_take(oldest);
@@ -183,7 +195,7 @@ static WorkerJob *expired_job(WorkerPool *pool, int64_t now) {
 static WorkerJob *fair_job(WorkerPool *pool, int64_t now) {
     WorkerLine *line = line_next(pool, now);
     if (line == NULL) return NULL;
-    bool crowded = line->queue.count > line_max(pool) / 2;
+    bool crowded = line->queue.count > line_max(pool) / 2 && !line->queue.oldest->again;
     line->turn = ++pool->turns;
     line->running++;
     line->began_sum_ns += now;
@@ -320,6 +332,16 @@ bool worker_pool_add(WorkerPool *pool, WorkerJob *job, bool urgent, Error *err) 
     mutex_give(&pool->lock);
     if (dropped != NULL) dropped->run(dropped, now_ns(pool) - dropped->queued_ns, true);
     return added;
+}
+
+void worker_pool_add_again(WorkerPool *pool, WorkerJob *job) {
+    mutex_take(&pool->lock);
+    job->queued_ns = now_ns(pool);
+    job->again = true;
+    queue_add_first(line_of(pool, job->tenant, job->queued_ns), job);
+    if (pool->waiting++ == 0) condition_wake_one(&pool->urgent_work);
+    condition_wake_one(&pool->work);
+    mutex_give(&pool->lock);
 }
 
 bool worker_pool_take_back(WorkerPool *pool, WorkerJob *job) {

@@ -32,6 +32,7 @@ struct WorkerJob {
     WorkerLine *line;  // of the pool, like the links
     WorkerJob *older, *newer;
     bool waits;
+    bool again;  // it has run before
 };
 
 typedef struct WorkerOptions {
@@ -49,6 +50,9 @@ typedef struct WorkerState {
 must_use bool worker_pool_start(WorkerOptions options, WorkerPool **out, Error *err);
 // BUSY when the queue is full, TOO_MANY when the tenant's line is. `urgent`: the second queue.
 must_use bool worker_pool_add(WorkerPool *pool, WorkerJob *job, bool urgent, Error *err);
+// A job that has run and is to go on: at the front of its tenant's line, never refused and never
+// too old. Only while the pool was not stopped.
+void worker_pool_add_again(WorkerPool *pool, WorkerJob *job);
 // Takes a job that waits out of the queue: it will not run and is the caller's again. False: it
 // runs or has run. The caller knows that the job is still there.
 bool worker_pool_take_back(WorkerPool *pool, WorkerJob *job);

@@ -346,6 +346,45 @@ TEST(who_waits_too_long_is_answered_although_all_workers_are_busy) {
     check(t, back.ran == 0 && running.ran == 1);
 }
 
+TEST(what_goes_on_is_first_in_its_line_and_never_refused_or_too_old) {
+    enum { JOBS = 4 };
+    WorkerPool *pool = NULL;
+    WorkerOptions options = {
+        .clock = clock_system(), .threads = 1, .queue_max = JOBS, .age_max_ms = 300};
+    check_ok(t, worker_pool_start(options, &pool, t->err));
+    _Atomic int gate = 0, order = 0;
+    Job holder = {.job.run = run, .gate = &gate};
+    Job again[2] = {{.job.run = run, .order = &order}, {.job.run = run, .order = &order}};
+    Job jobs[JOBS] = {0}, more = {.job.run = run};
+    check_ok(t, worker_pool_add(pool, &holder.job, false, t->err));
+    wait_running(pool, 1);
+    for (size_t i = 0; i < JOBS; i++) {
+        jobs[i] = (Job){.job.run = run, .order = &order};
+        check_ok(t, worker_pool_add(pool, &jobs[i].job, false, t->err));
+    }
+    // All places are taken, but for those who were here before.
+    check_error(t, worker_pool_add(pool, &more.job, false, t->err), ERROR_BUSY);
+    worker_pool_add_again(pool, &again[0].job);
+    worker_pool_add_again(pool, &again[1].job);
+    WorkerState state;
+    worker_pool_state(pool, &state);
+    check_i64(t, JOBS + 2, (int64_t)state.waiting);
+    for (size_t i = 0; i < JOBS; i++) wait_for(&jobs[i].expired, 1);
+    check(t, again[0].ran == 0 && again[1].ran == 0);
+    // Nor does one that comes later take their place, or its turn.
+    for (size_t i = 0; i < JOBS - 2; i++) {
+        jobs[i] = (Job){.job.run = run, .order = &order};
+        check_ok(t, worker_pool_add(pool, &jobs[i].job, false, t->err));
+    }
+    order = 0;
+    gate = 1;
+    for (size_t i = 0; i < JOBS - 2; i++) wait_for(&jobs[i].ran, 1);
+    worker_pool_stop(&pool);
+    check_i64(t, 1, again[1].place);
+    check_i64(t, 2, again[0].place);
+    check(t, again[0].expired == 0 && again[1].expired == 0);
+}
+
 TEST(threads_that_cannot_be_had_are_an_error_and_leave_nothing) {
     for (uint64_t nth = 1; nth <= 3; nth++) {
         WorkerPool *pool = NULL;
@@ -367,4 +406,5 @@ TEST_MAIN("server/worker", CASE(every_job_runs_once),
           CASE(places_are_bounded_for_each_tenant_and_shared_when_they_run_out),
           CASE(who_waits_too_long_is_answered_although_all_workers_are_busy),
           CASE(who_waited_too_long_is_handed_back_unserved), CASE(stopping_hands_back_what_waits),
+          CASE(what_goes_on_is_first_in_its_line_and_never_refused_or_too_old),
           CASE(threads_that_cannot_be_had_are_an_error_and_leave_nothing))
