@@ -1,33 +1,79 @@
 // What series there are: /series, /labels, /label/{name}/values, /metadata.
 
+#include "base/memory.h"
 #include "server/matchers.h"
 #include "server/paid_read.h"
+#include "server/pieces.h"
 #include "server/serve.h"
 
 #define LIMIT_WARNING TEXT("results truncated due to limit")
 
-// What the four have in common: the selectors, and the tenant's series over the span that was asked
-// for.
+typedef ARRAY(Labels) LabelsArray;
+
+// What the three have in common: the selectors, the tenant's series over the span that was asked
+// for, and the list that was found, which is written from there.
 typedef struct Lookup {
-    PaidRead paid;
+    Production production;  // first, so that one is the other
+    PaidRead paid;          // until the list is found
     Arena arena;
     MatchSets sets;
-    SeriesView *view;  // NULL: the tenant never wrote
+    SeriesView *view;  // NULL: the tenant never wrote, or it is not needed any more
     uint64_t limit;
-    Budget *budget;      // of the tenant's queries
-    int64_t charged;     // there
     int64_t memory_max;  // of one query
+    LabelsArray series;  // one of the two is the list
+    Texts texts;
+    Texts warnings;
+    size_t count, written;
+    JsonWriter writer;
 } Lookup;
 
-static void lookup_end(Lookup *lookup) {
+static void lookup_free(Production *production) {
+    Lookup *lookup = (Lookup *)production;
     series_view_close(&lookup->view);
     match_sets_close(&lookup->sets);
     arena_free(&lookup->arena);
-    if (lookup->charged > 0) budget_release(lookup->budget, lookup->charged);
     paid_read_end(&lookup->paid);
+    memory_free(lookup);
 }
 
-// The lists found so far, and as much again for the answer, count as memory of a query.
+// A long answer: its reader may be slow, and what a view shows cannot go while it is open.
+static void lookup_let_go(Lookup *lookup) {
+    if (lookup->view == NULL) return;
+    if (lookup->texts.count > 0) {
+        Text *own = arena_push_array(&lookup->arena, Text, lookup->count);
+        for (size_t i = lookup->written; i < lookup->count; i++)
+            own[i] = text_copy(lookup->texts.at[i], &lookup->arena);
+        lookup->texts.at = own;
+    }
+    series_view_close(&lookup->view);
+}
+
+static bool lookup_next(Production *production, Builder *out, bool *done, Error *err) {
+    Lookup *lookup = (Lookup *)production;
+    size_t most = out->len + PIECE_BYTES;
+    if (lookup->written == 0) {
+        lookup->writer = envelope_begin_on(out);
+        json_array_begin(&lookup->writer);
+    } else {
+        lookup_let_go(lookup);
+    }
+    JsonWriter *writer = &lookup->writer;
+    writer->out = out;
+    for (; lookup->written < lookup->count; lookup->written++) {
+        if (out->len >= most) return true;
+        if (lookup->texts.count > 0) {
+            json_text(writer, lookup->texts.at[lookup->written]);
+        } else {
+            labels_write_json(lookup->series.at[lookup->written], writer);
+        }
+    }
+    json_array_end(writer);
+    envelope_end(writer, lookup->warnings, (Texts){0});
+    *done = true;
+    return true;
+}
+
+// The lists found so far, and as much again for copies, count as memory of a query.
 static bool lookup_charge(Lookup *lookup, Error *err) {
     int64_t bytes = (int64_t)lookup->arena.bytes * 2;
     if (lookup->memory_max > 0 && bytes > lookup->memory_max) {
@@ -36,22 +82,21 @@ static bool lookup_charge(Lookup *lookup, Error *err) {
                          "bytes); name more labels",
                          (long long)lookup->memory_max);
     }
-    TRY(budget_reserve(lookup->budget, bytes - lookup->charged, err));
-    lookup->charged = bytes;
+    TRY(budget_reserve(lookup->production.budget, bytes - lookup->production.charged, err));
+    lookup->production.charged = bytes;
     return true;
 }
 
-// The lists go now; the answer's half stays reserved until it was sent.
-static void lookup_hand_over(Lookup *lookup, Request *request) {
-    request->charged = lookup->charged / 2;
-    request->charged_to = lookup->budget;
-    lookup->charged -= request->charged;
+static Lookup *lookup_new(void) {
+    Lookup *lookup = memory_new(Lookup);
+    lookup->production = (Production){.next = lookup_next, .free = lookup_free};
+    return lookup;
 }
 
 static bool lookup_begin(Request *request, bool needs_match, Lookup *lookup, Error *err) {
     int64_t from_ms, to_ms;
     TRY(paid_read_begin(request, &lookup->paid, err));
-    lookup->budget = paid_read_budget(&lookup->paid);
+    lookup->production.budget = paid_read_budget(&lookup->paid);
     lookup->memory_max = atomic_load(&request->server->query_memory_bytes);
     TRY(param_limit(request, TEXT("limit"), &lookup->limit, err));
     TRY(param_span(request, &from_ms, &to_ms, err));
@@ -64,20 +109,19 @@ static bool lookup_begin(Request *request, bool needs_match, Lookup *lookup, Err
     return true;
 }
 
-// Cuts a list to the limit and tells of it.
-static Texts lookup_warnings(Lookup *lookup, size_t *count) {
+// A list of `count` is found: cuts it to the limit, and tells of it and of what could not be read.
+static void lookup_found(Lookup *lookup, size_t count) {
     Texts warnings = lookup->view == NULL ? (Texts){0} : series_view_warnings(lookup->view);
-    if (lookup->limit == 0 || *count <= lookup->limit) return warnings;
-    *count = (size_t)lookup->limit;
+    bool too_many = lookup->limit > 0 && count > lookup->limit;
     Text *all = arena_push_array(&lookup->arena, Text, warnings.count + 1);
-    if (warnings.count > 0) memcpy(all, warnings.at, warnings.count * sizeof *all);
-    all[warnings.count] = LIMIT_WARNING;
-    return (Texts){all, warnings.count + 1};
+    for (size_t i = 0; i < warnings.count; i++) all[i] = text_copy(warnings.at[i], &lookup->arena);
+    if (too_many) all[warnings.count] = LIMIT_WARNING;
+    lookup->warnings = (Texts){all, warnings.count + too_many};
+    lookup->count = too_many ? (size_t)lookup->limit : count;
+    paid_read_end(&lookup->paid);
 }
 
 // ---- Series ----
-
-typedef ARRAY(Labels) LabelsArray;
 
 static int by_labels(const void *a, const void *b) {
     return labels_compare(*(const Labels *)a, *(const Labels *)b);
@@ -109,18 +153,12 @@ static bool find_series(Lookup *lookup, LabelsArray *out, Error *err) {
 }
 
 bool serve_series(Request *request, Error *err) {
-    AUTO(lookup_end) Lookup lookup = {0};
-    TRY(lookup_begin(request, true, &lookup, err));
-    LabelsArray found = {0};
-    if (lookup.view != NULL) TRY(find_series(&lookup, &found, err));
-    Texts warnings = lookup_warnings(&lookup, &found.count);
-    JsonWriter writer = envelope_begin(request);
-    json_array_begin(&writer);
-    for (size_t i = 0; i < found.count; i++) labels_write_json(found.at[i], &writer);
-    json_array_end(&writer);
-    envelope_end(&writer, warnings, (Texts){0});
-    lookup_hand_over(&lookup, request);
-    return true;
+    Lookup *lookup = lookup_new();
+    AUTO(production_free) Production *production = &lookup->production;
+    TRY(lookup_begin(request, true, lookup, err));
+    if (lookup->view != NULL) TRY(find_series(lookup, &lookup->series, err));
+    lookup_found(lookup, lookup->series.count);
+    return request_produce(request, TAKE(production), err);
 }
 
 // ---- Names and values ----
@@ -158,19 +196,13 @@ static bool find_all_texts(Lookup *lookup, Text name, Texts *out, Error *err) {
 }
 
 static bool answer_texts(Request *request, Text name, Error *err) {
-    AUTO(lookup_end) Lookup lookup = {0};
-    TRY(lookup_begin(request, false, &lookup, err));
-    Texts found = {0};
-    if (lookup.view != NULL) TRY(find_all_texts(&lookup, name, &found, err));
-    TRY(lookup_charge(&lookup, err));
-    Texts warnings = lookup_warnings(&lookup, &found.count);
-    JsonWriter writer = envelope_begin(request);
-    json_array_begin(&writer);
-    for (size_t i = 0; i < found.count; i++) json_text(&writer, found.at[i]);
-    json_array_end(&writer);
-    envelope_end(&writer, warnings, (Texts){0});
-    lookup_hand_over(&lookup, request);
-    return true;
+    Lookup *lookup = lookup_new();
+    AUTO(production_free) Production *production = &lookup->production;
+    TRY(lookup_begin(request, false, lookup, err));
+    if (lookup->view != NULL) TRY(find_all_texts(lookup, name, &lookup->texts, err));
+    TRY(lookup_charge(lookup, err));
+    lookup_found(lookup, lookup->texts.count);
+    return request_produce(request, TAKE(production), err);
 }
 
 bool serve_labels(Request *request, Error *err) {

@@ -1,6 +1,8 @@
 // Queries: /query, /query_range, /query_exemplars.
 
+#include "base/memory.h"
 #include "server/matchers.h"
+#include "server/pieces.h"
 #include "server/queries.h"
 #include "server/paid_read.h"
 #include "server/serve.h"
@@ -54,70 +56,83 @@ static Texts with_warning(Texts warnings, Text more, Arena *arena) {
     return (Texts){all, warnings.count + 1};
 }
 
-// About how many bytes the answer will have. Labels are about as long in JSON as on the wire, with
-// quotes and commas.
-static int64_t answer_bytes(const QueryResult *result) {
-    enum { POINT_BYTES = 32, SERIES_BYTES = 64 };
-    int64_t bytes = (int64_t)result->string.len;
-    for (size_t i = 0; i < result->count; i++) {
-        bytes += SERIES_BYTES + (int64_t)result->series[i].labels.wire.len * 3 / 2 +
-                 (int64_t)result->series[i].count * POINT_BYTES;
-    }
-    return bytes;
+// A result that is being written; what it is made of is held until then.
+typedef struct QueryAnswer {
+    Production production;  // first, so that one is the other
+    Request *request;
+    Arena arena;
+    QueryResult result;
+    QueryJson json;
+    JsonWriter writer;
+    Text stats;           // as it was asked for
+    int64_t per_step_ms;  // INT64_MIN: the samples are not told step by step
+} QueryAnswer;
+
+static void query_answer_free(Production *production) {
+    QueryAnswer *answer = (QueryAnswer *)production;
+    arena_free(&answer->arena);
+    memory_free(answer);
 }
 
-// The answer is held whole until it is sent, so it is memory of the query too, also while a slow
-// client reads it.
-static bool answer_fits(Request *request, const QueryResult *result, Error *err) {
-    int64_t bytes = answer_bytes(result), most = atomic_load(&request->server->query_memory_bytes);
+static bool query_answer_next(Production *production, Builder *out, bool *done, Error *err) {
+    QueryAnswer *answer = (QueryAnswer *)production;
+    if (!answer->json.begun) answer->writer = envelope_begin_on(out);
+    answer->writer.out = out;
+    *done = query_json_next(&answer->json, PIECE_BYTES, &answer->writer);
+    if (!*done) return true;
+    if (answer->stats.len > 0) {
+        // `stats` stands inside `data`, which was just closed: its last brace is opened again.
+        out->len--;
+        write_stats(&answer->writer, &answer->result.stats, answer->request->waited_ns,
+                    answer->per_step_ms);
+        json_object_end(&answer->writer);
+    }
+    envelope_end(&answer->writer, answer->result.warnings, answer->result.infos);
+    return true;
+}
+
+// The result is held until it is sent, so it goes on being memory of the query, also while a slow
+// client reads the answer.
+static bool charge_result(QueryAnswer *answer, Error *err) {
+    int64_t bytes = (int64_t)answer->arena.bytes;
+    int64_t most = atomic_load(&answer->request->server->query_memory_bytes);
     if (most > 0 && bytes > most) {
         return error_set(err, ERROR_TOO_COSTLY,
-                         "the answer would take about %lld bytes, more memory than one query may "
+                         "the result takes %lld bytes, more memory than one query may "
                          "(query.memory, %lld bytes)",
                          (long long)bytes, (long long)most);
     }
-    Budget *budget = query_budget(request);
-    TRY(budget_reserve(budget, bytes, err));
-    request->charged = bytes;
-    request->charged_to = budget;
+    TRY(budget_reserve(answer->production.budget, bytes, err));
+    answer->production.charged = bytes;
     return true;
 }
 
-static bool answer_result(Request *request, const QueryRequest *query, QueryResult *result,
-                          Arena *arena, Error *err) {
-    uint64_t limit;
-    TRY(param_limit(request, TEXT("limit"), &limit, err));
+static void limit_result(QueryAnswer *answer, uint64_t limit) {
+    QueryResult *result = &answer->result;
     bool has_rows = result->type == VALUE_VECTOR || result->type == VALUE_MATRIX;
-    if (has_rows && limit > 0 && result->count > limit) {
-        result->count = (size_t)limit;
-        result->warnings =
-            with_warning(result->warnings, TEXT("results truncated due to limit"), arena);
-    }
-    TRY(answer_fits(request, result, err));
-    JsonWriter writer = envelope_begin(request);
-    query_write_json(result, &writer);
-    Text stats = param_text(request, TEXT("stats"));
-    if (stats.len > 0) {
-        // A range reads each series once for all its steps, so only an instant query can say it.
-        bool per_step = text_equal(stats, TEXT("all")) && query->step_ms == 0;
-        // `stats` stands inside `data`, which query_write_json has closed: its last brace is opened
-        // again.
-        request->body.len--;
-        write_stats(&writer, &result->stats, request->waited_ns,
-                    per_step ? query->start_ms : INT64_MIN);
-        json_object_end(&writer);
-    }
-    envelope_end(&writer, result->warnings, result->infos);
-    return true;
+    if (!has_rows || limit == 0 || result->count <= limit) return;
+    result->count = (size_t)limit;
+    result->warnings =
+        with_warning(result->warnings, TEXT("results truncated due to limit"), &answer->arena);
 }
 
 static bool run_query(Request *request, const QueryRequest *query, Error *err) {
     uint64_t limit;
-    AUTO(arena_free) Arena arena = {0};
-    QueryResult result;
     TRY(param_limit(request, TEXT("limit"), &limit, err));
-    TRY(request_run_query(request, query, &arena, &result, err));
-    return answer_result(request, query, &result, &arena, err);
+    QueryAnswer *answer = memory_new(QueryAnswer);
+    AUTO(production_free) Production *production = &answer->production;
+    *production = (Production){
+        .next = query_answer_next, .free = query_answer_free, .budget = query_budget(request)};
+    answer->request = request;
+    TRY(request_run_query(request, query, &answer->arena, &answer->result, err));
+    limit_result(answer, limit);
+    TRY(charge_result(answer, err));
+    answer->json = (QueryJson){.result = &answer->result};
+    answer->stats = param_text(request, TEXT("stats"));
+    // A range reads each series once for all its steps, so only an instant query can say it.
+    bool per_step = text_equal(answer->stats, TEXT("all")) && query->step_ms == 0;
+    answer->per_step_ms = per_step ? query->start_ms : INT64_MIN;
+    return request_produce(request, TAKE(production), err);
 }
 
 bool serve_query(Request *request, Error *err) {

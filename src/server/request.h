@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 
+#include "codec/compress.h"
 #include "codec/json.h"
 #include "ingest/datadog/datadog.h"
 #include "ingest/influx/influx.h"
@@ -19,6 +20,9 @@
 #include "server/worker.h"
 
 enum { REQUEST_HEADERS_MAX = 12 };
+
+// Answers are packed quickly rather than tightly.
+enum { PACKED_LEVEL = 1 };
 
 typedef struct Request {
     Server *server;
@@ -32,15 +36,18 @@ typedef struct Request {
     RunningQuery running;  // of the query lane
     int64_t waited_ns;     // in the queue
 
-    int status;         // 200 unless set
-    Text content_type;  // JSON unless set
-    Builder body;       // heap; taken over by the answer
-    Text text;          // when `body` is empty: bytes that outlive the answer, sent as they are
-    bool as_it_is;      // not to be packed by Accept-Encoding
-    Text policy;        // Content-Security-Policy; that of answers for programs unless set
-    Text cache;         // Cache-Control; no-store unless set
-    int64_t charged;    // bytes reserved for it; released when it was sent
-    Budget *charged_to;  // NULL: the budget of queries
+    struct Production *production;  // of an answer that is sent in pieces (pieces.h)
+    _Atomic bool streams;           // its head is out
+
+    int status;             // 200 unless set
+    Text content_type;      // JSON unless set
+    Builder body;           // heap; taken over by the answer
+    Text text;              // when `body` is empty: bytes that outlive the answer, sent as they are
+    bool as_it_is;          // not to be packed by Accept-Encoding
+    Text policy;            // Content-Security-Policy; that of answers for programs unless set
+    Text cache;             // Cache-Control; no-store unless set
+    int64_t charged;        // bytes reserved for it; released when it was sent
+    Budget *charged_to;     // NULL: the budget of queries
     int64_t retry_after_s;  // when set, Retry-After says it
     HttpHeader headers[REQUEST_HEADERS_MAX];
     size_t header_count;
@@ -71,6 +78,11 @@ void request_add_header(Request *request, Text name, Text value);
 void request_answer(Request *request);
 void request_fail(Request *request, const Error *err);
 
+// The coding that the client would have the answer in, when it may be packed; says Vary.
+Compression request_choose_coding(Request *request);
+// Those that every answer carries.
+void request_add_headers(Request *request, int status);
+
 // If-None-Match is "*" or names this ETag; weak ones, marked W/, count as strong ones, as they do
 // for a GET (RFC 9110, 13.1.2).
 bool request_has_tag(const Request *request, Text tag);
@@ -80,6 +92,7 @@ bool request_accepts_coding(const Request *request, Text coding);
 
 // {"status":"success","data":…} around what is written between the two calls.
 JsonWriter envelope_begin(Request *request);
+JsonWriter envelope_begin_on(Builder *out);
 void envelope_end(JsonWriter *writer, Texts warnings, Texts infos);
 
 // Fails with a status and errorType of its own, where the code's row in errors.def does not say it.

@@ -8,7 +8,7 @@
 #include "server/request.h"
 
 // Smaller answers are not worth a header.
-enum { PACKED_BYTES_MIN = 1 * KB, PACKED_LEVEL = 1 };
+enum { PACKED_BYTES_MIN = 1 * KB };
 
 static const ErrorStatus statuses[ERROR_CODE_COUNT] = {
 #define STATUS(code, status, type, grpc) [ERROR_##code] = {status, type, GRPC_##grpc},
@@ -63,17 +63,18 @@ bool request_accepts_coding(const Request *request, Text wanted) {
 
 // On a worker's thread only: a loop does not spend its time on it. zstd where the client takes it:
 // it packs tighter in less time.
-static void compress_answer(Request *request) {
-    if (request->route == NULL || request->route->lane == LANE_LOOP || request->as_it_is ||
-        request->body.len < PACKED_BYTES_MIN)
-        return;
+Compression request_choose_coding(Request *request) {
+    if (request->route == NULL || request->route->lane == LANE_LOOP || request->as_it_is)
+        return COMPRESSION_NONE;
     request_add_header(request, TEXT("Vary"), TEXT("Accept-Encoding"));
-    Compression chosen = COMPRESSION_NONE;
-    if (request_accepts_coding(request, TEXT("zstd"))) {
-        chosen = COMPRESSION_ZSTD;
-    } else if (request_accepts_coding(request, TEXT("gzip"))) {
-        chosen = COMPRESSION_GZIP;
-    }
+    if (request_accepts_coding(request, TEXT("zstd"))) return COMPRESSION_ZSTD;
+    if (request_accepts_coding(request, TEXT("gzip"))) return COMPRESSION_GZIP;
+    return COMPRESSION_NONE;
+}
+
+static void compress_answer(Request *request) {
+    if (request->body.len < PACKED_BYTES_MIN) return;
+    Compression chosen = request_choose_coding(request);
     if (chosen == COMPRESSION_NONE) return;
     Builder packed = {0};
     Error ignored;
@@ -117,8 +118,9 @@ static void hand_over(Request *request, int status, HttpResponse *response) {
     http_respond(exchange, response);
 }
 
-static void send(Request *request, int status) {
-    if (request->body.len > 0 || request->text.len > 0 || request->content_type.at != NULL) {
+void request_add_headers(Request *request, int status) {
+    if (request->streams || request->body.len > 0 || request->text.len > 0 ||
+        request->content_type.at != NULL) {
         Text type =
             request->content_type.at == NULL ? TEXT("application/json") : request->content_type;
         request_add_header(request, TEXT("Content-Type"), type);
@@ -137,6 +139,10 @@ static void send(Request *request, int status) {
                            text_format(request->exchange->arena, "%lld",
                                        (long long)retry_after_s(request, status)));
     }
+}
+
+static void send(Request *request, int status) {
+    request_add_headers(request, status);
     HttpResponse response = {
         .status = status,
         .headers = request->headers,
@@ -247,7 +253,11 @@ bool request_refuse(Request *request, int status, const char *type, Error *err, 
 // ---- Envelope ----
 
 JsonWriter envelope_begin(Request *request) {
-    JsonWriter writer = json_writer_begin(&request->body);
+    return envelope_begin_on(&request->body);
+}
+
+JsonWriter envelope_begin_on(Builder *out) {
+    JsonWriter writer = json_writer_begin(out);
     json_object_begin(&writer);
     json_key(&writer, TEXT("status"));
     json_text(&writer, TEXT("success"));

@@ -37,6 +37,12 @@ void running_remove(RunningList *list, RunningQuery *query) {
     mutex_give(&list->lock);
 }
 
+void running_answers(RunningList *list, RunningQuery *query) {
+    mutex_take(&list->lock);
+    query->ended = NULL;
+    mutex_give(&list->lock);
+}
+
 // ---- Listing ----
 
 static bool may_see(const RunningQuery *query, Text tenant) {

@@ -42,6 +42,9 @@ void running_list_end(RunningList *list);
 void running_add(RunningList *list, RunningQuery *query);
 void running_remove(RunningList *list, RunningQuery *query);  // one that is not there is fine
 
+// It has run and its answer is being sent: it may be ended, but nothing takes it out of the queue.
+void running_answers(RunningList *list, RunningQuery *query);
+
 // Who asks: sees the queries of one tenant, or of all (empty).
 // {"queries":[{"id":"7","tenant":…,"query":…,"path":…,"state":"queued","startedAt":…,"ageMs":…,
 // "samples":…,"memoryBytes":…,"key":…,"peer":…,"agent":…}]}, oldest first; long texts are cut.

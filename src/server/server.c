@@ -8,6 +8,7 @@
 #include "os/random.h"
 #include "query/cache/cache.h"
 #include "server/grpc.h"
+#include "server/pieces.h"
 #include "server/serve.h"
 
 enum {
@@ -253,8 +254,15 @@ static void on_gone(void *context, HttpExchange *exchange) {
     Request *request = exchange->state;
     if (request == NULL) return;
     atomic_store(&request->cancelled, true);
+    // Who sends its answer finds out there.
+    if (atomic_load(&request->streams)) return;
     // One that waits gives its place to others.
     if (worker_pool_take_back(request->server->workers, &request->job)) on_ended(&request->running);
+}
+
+static void on_room(void *context, HttpExchange *exchange) {
+    (void)context;
+    request_produce_again(exchange->state);
 }
 
 // ---- Start and stop ----
@@ -322,7 +330,8 @@ bool server_start(const ServerOptions *options, Server **out, Error *err) {
         .handler = {.context = server,
                     .on_head = on_head,
                     .on_request = on_request,
-                    .on_gone = on_gone},
+                    .on_gone = on_gone,
+                    .on_room = on_room},
     };
     TRY(http_server_start(&http, &server->http, err));
     *out = TAKE(server);
