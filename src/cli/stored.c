@@ -2,6 +2,7 @@
 
 #include "cli/stored.h"
 
+#include "base/limits.h"
 #include "codec/json.h"
 #include "codec/number.h"
 #include "ingest/backfill/json_lines.h"
@@ -120,6 +121,7 @@ static bool read_from_server(Stored *stored, Text selector, int64_t from_ms, int
     add_parameter(&form, "match[]", selector);
     add_times(&form, from_ms, to_ms);
     if (stored->with_histograms) add_parameter(&form, "histograms", TEXT("1"));
+    builder_addf(&form, "&max_bytes=%lld", (long long)LIMIT_EXPORT_BYTES);
     HttpClientAnswer answer;
     TRY(ask(stored, TEXT("/api/v1/export"), &form, &arena, &answer, err));
     if (answer.status == 200) return take_lines(stored, &answer, take, context, err);

@@ -10,9 +10,11 @@
 #include <stdlib.h>
 
 #include "base/limits.h"
+#include "base/memory.h"
 #include "ingest/scrape/exposition.h"
 #include "server/matchers.h"
 #include "server/paid_read.h"
+#include "server/pieces.h"
 #include "server/serve.h"
 
 #define INSTANCE TEXT("instance")
@@ -33,27 +35,40 @@ typedef struct Federated {
 } Federated;
 
 typedef struct Federation {
-    PaidRead paid;
+    Production production;  // first, so that one is the other
+    PaidRead paid;          // until all rows were found
     Arena arena;
     MatchSets sets;
-    SeriesView *view;  // NULL: the tenant never wrote
+    SeriesView *view;  // NULL: the tenant never wrote, or all rows were found
     SeriesCursor *cursor;
     SeriesColumns columns;
     int64_t from_ms, to_ms;
     Labels external;  // with an empty `instance` where it has none
     ARRAY(Federated) found;
-    Budget *budget;  // of the tenant's queries
-    int64_t charged;
+    // Printing.
+    bool protobuf;
+    ExpositionFormat format;
+    size_t printed;
+    const Federated *before;  // the last row that was printed
+    Builder wire, family;
 } Federation;
 
-static void federation_end(Federation *federation) {
+// Rows lie on the arena: what they were found in may go.
+static void let_go(Federation *federation) {
     series_cursor_close(&federation->cursor);
     series_view_close(&federation->view);
     series_columns_free(&federation->columns);
+}
+
+static void federation_free(Production *production) {
+    Federation *federation = (Federation *)production;
+    let_go(federation);
     match_sets_close(&federation->sets);
     arena_free(&federation->arena);
-    if (federation->charged > 0) budget_release(federation->budget, federation->charged);
     paid_read_end(&federation->paid);
+    builder_free(&federation->wire);
+    builder_free(&federation->family);
+    memory_free(federation);
 }
 
 static bool charge(Federation *federation, const Request *request, Error *err) {
@@ -66,8 +81,9 @@ static bool charge(Federation *federation, const Request *request, Error *err) {
                          "bytes); name more labels in match[]",
                          (long long)most);
     }
-    TRY(budget_reserve(federation->budget, bytes - federation->charged, err));
-    federation->charged = bytes;
+    Production *production = &federation->production;
+    TRY(budget_reserve(production->budget, bytes - production->charged, err));
+    production->charged = bytes;
     return true;
 }
 
@@ -220,79 +236,91 @@ static void print_row(ExpositionPrinter page, const Federated *row, Labels label
     print_part(page, row, labels, TEXT("_count"), TEXT_NONE, count);
 }
 
-static void print_text(const Federation *federation, ExpositionPrinter page) {
-    AUTO(builder_free) Builder wire = {0};
-    const Federated *before = NULL;
-    for (size_t i = 0; i < federation->found.count; i++) {
-        const Federated *row = &federation->found.at[i];
-        // Two selectors may find one series.
-        if (before != NULL && labels_equal(before->labels, row->labels)) continue;
-        if (before == NULL || !same_family(before, row))
+// Rows until the page is so long. Two selectors may find one series.
+static const Federated *next_row(Federation *federation, const Builder *page, size_t most) {
+    while (federation->printed < federation->found.count && page->len < most) {
+        const Federated *row = &federation->found.at[federation->printed++];
+        const Federated *before = federation->before;
+        if (before == NULL || !labels_equal(before->labels, row->labels)) return row;
+    }
+    return NULL;
+}
+
+static void print_text(Federation *federation, size_t most, Builder *out) {
+    ExpositionPrinter page = {federation->format, out};
+    for (const Federated *row; (row = next_row(federation, out, most)) != NULL;) {
+        if (federation->before == NULL || !same_family(federation->before, row))
             exposition_print_type(page, row->name, type_of(row));
-        print_row(page, row, with_external(row->labels, federation->external, &wire));
-        before = row;
+        print_row(page, row, with_external(row->labels, federation->external, &federation->wire));
+        federation->before = row;
     }
-    exposition_print_end(page);
 }
 
-static void print_protobuf(const Federation *federation, Builder *out) {
-    AUTO(builder_free) Builder wire = {0};
-    AUTO(builder_free) Builder family = {0};
-    const Federated *before = NULL;
-    for (size_t i = 0; i < federation->found.count; i++) {
-        const Federated *row = &federation->found.at[i];
-        if (before != NULL && labels_equal(before->labels, row->labels)) continue;
+// A family is one message, which begins with its length: it is held until its last row.
+static void print_protobuf(Federation *federation, size_t most, Builder *out) {
+    Builder *family = &federation->family;
+    for (const Federated *row; (row = next_row(federation, out, most)) != NULL;) {
+        const Federated *before = federation->before;
         if (before == NULL || !same_family(before, row)) {
-            if (before != NULL) exposition_family_end(&family, out);
-            exposition_family_begin(&family, row->name, type_of(row));
+            if (before != NULL) exposition_family_end(family, out);
+            exposition_family_begin(family, row->name, type_of(row));
         }
-        exposition_family_metric(&family, with_external(row->labels, federation->external, &wire),
-                                 row->value, row->histogram, row->time_ms);
-        before = row;
+        Labels labels = with_external(row->labels, federation->external, &federation->wire);
+        exposition_family_metric(family, labels, row->value, row->histogram, row->time_ms);
+        federation->before = row;
     }
-    if (before != NULL) exposition_family_end(&family, out);
 }
 
-static void print_page(const Federation *federation, Request *request) {
-    Text accept = http_header(request->exchange, TEXT("Accept"));
-    ExpositionFormat format = exposition_accept(accept);
-    if (exposition_wants_protobuf(accept)) {
-        request->content_type = exposition_content_type(EXPOSITION_PROTOBUF);
-        print_protobuf(federation, &request->body);
-        return;
+static bool federation_next(Production *production, Builder *out, bool *done, Error *err) {
+    Federation *federation = (Federation *)production;
+    size_t most = out->len + PIECE_BYTES;
+    (federation->protobuf ? print_protobuf : print_text)(federation, most, out);
+    *done = federation->printed == federation->found.count;
+    if (!*done) return true;
+    if (!federation->protobuf) {
+        exposition_print_end((ExpositionPrinter){federation->format, out});
+    } else if (federation->before != NULL) {
+        exposition_family_end(&federation->family, out);
     }
-    request->content_type = exposition_content_type(format);
-    print_text(federation, (ExpositionPrinter){format, &request->body});
+    return true;
+}
+
+static bool find_rows(Federation *federation, Request *request, Error *err) {
+    Tenant *tenant;
+    TRY(request_tenant(request, false, &tenant, err));
+    if (tenant == NULL || federation->sets.count == 0) return true;
+    TRY(series_view_open(tenant->series, federation->from_ms, federation->to_ms, &federation->view,
+                         err));
+    series_view_meter(federation->view, &federation->paid.meter);
+    federation->cursor = series_cursor_open(federation->view);
+    for (size_t i = 0; i < federation->sets.count; i++)
+        TRY(add_selected(federation, request, match_set_matchers(&federation->sets, i), err));
+    let_go(federation);
+    paid_read_end(&federation->paid);
+    if (federation->found.count > 1)
+        qsort(federation->found.at, federation->found.count, sizeof *federation->found.at,
+              by_family_and_labels);
+    return true;
 }
 
 bool serve_federate(Request *request, Error *err) {
     Server *server = request->server;
     Clock *clock = server->options.clock;
     int64_t lookback_ms = atomic_load(&server->query_lookback_ms);
-    AUTO(federation_end) Federation federation = {0};
-    TRY(paid_read_begin(request, &federation.paid, err));
-    federation.budget = paid_read_budget(&federation.paid);
-    federation.to_ms = clock->wall_ms(clock);
-    federation.from_ms = federation.to_ms - (lookback_ms > 0 ? lookback_ms : LOOKBACK_MS);
-    TRY(match_sets_read(request, false, &federation.arena, &federation.sets, err));
-    TRY(read_external(&federation, request, err));
-    Tenant *tenant;
-    TRY(request_tenant(request, false, &tenant, err));
-    if (tenant != NULL && federation.sets.count > 0) {
-        TRY(series_view_open(tenant->series, federation.from_ms, federation.to_ms, &federation.view,
-                             err));
-        series_view_meter(federation.view, &federation.paid.meter);
-        federation.cursor = series_cursor_open(federation.view);
-        for (size_t i = 0; i < federation.sets.count; i++)
-            TRY(add_selected(&federation, request, match_set_matchers(&federation.sets, i), err));
-    }
-    if (federation.found.count > 1)
-        qsort(federation.found.at, federation.found.count, sizeof *federation.found.at,
-              by_family_and_labels);
-    print_page(&federation, request);
-    // The page's part of the reservation stays until it was sent.
-    request->charged = federation.charged / 2;
-    request->charged_to = federation.budget;
-    federation.charged -= request->charged;
-    return true;
+    Federation *federation = memory_new(Federation);
+    AUTO(production_free) Production *production = &federation->production;
+    *production = (Production){.next = federation_next, .free = federation_free};
+    TRY(paid_read_begin(request, &federation->paid, err));
+    production->budget = paid_read_budget(&federation->paid);
+    federation->to_ms = clock->wall_ms(clock);
+    federation->from_ms = federation->to_ms - (lookback_ms > 0 ? lookback_ms : LOOKBACK_MS);
+    TRY(match_sets_read(request, false, &federation->arena, &federation->sets, err));
+    TRY(read_external(federation, request, err));
+    TRY(find_rows(federation, request, err));
+    Text accept = http_header(request->exchange, TEXT("Accept"));
+    federation->protobuf = exposition_wants_protobuf(accept);
+    federation->format = exposition_accept(accept);
+    request->content_type =
+        exposition_content_type(federation->protobuf ? EXPOSITION_PROTOBUF : federation->format);
+    return request_produce(request, TAKE(production), err);
 }

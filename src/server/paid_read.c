@@ -27,8 +27,18 @@ bool paid_read_begin(Request *request, PaidRead *out, Error *err) {
     return true;
 }
 
+void paid_read_rest(PaidRead *paid) {
+    paid->rested_ns = now_ns(paid);
+}
+
+void paid_read_again(PaidRead *paid) {
+    if (paid->rested_ns > 0) paid->begun_ns += now_ns(paid) - paid->rested_ns;
+    paid->rested_ns = 0;
+}
+
 void paid_read_end(PaidRead *paid) {
     if (paid->request == NULL) return;
+    paid_read_again(paid);
     Server *server = paid->request->server;
     QueryStats stats = {.samples = paid->samples,
                         .bytes = atomic_load(&paid->meter.bytes),

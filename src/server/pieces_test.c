@@ -134,8 +134,6 @@ TEST(lists_of_series_and_values_are_sent_in_pieces) {
     test_server_end(t, &world);
 }
 
-// ---- Readers ----
-
 static Socket ask_and_wait(Test *t, const TestServer *world, const char *target) {
     Socket socket = SOCKET_NONE;
     check_ok(t, socket_connect(TEXT("127.0.0.1"), world->port, 2000, &socket, t->err));
@@ -158,6 +156,100 @@ static void read_all(Test *t, Socket socket, Builder *out) {
     }
 }
 
+static size_t lines_of(Text text, Text beginning) {
+    size_t count = 0;
+    for (Text line; text_cut(&text, '\n', &line);) count += text_starts_with(line, beginning);
+    return count;
+}
+
+TEST(a_page_for_another_prometheus_is_sent_in_pieces) {
+    TestServer world;
+    begin(t, &world);
+    int64_t now_ms = clock_system()->wall_ms(clock_system());
+    WriteBody body = {0};
+    for (int i = 0; i < WIDE; i++)
+        test_row(t, &body, i % 2 == 0 ? TEXT("one") : TEXT("two"), TEXT("value"),
+                 text_format(t->arena, "%0100d", i), now_ms, i);
+    test_write(t, &world, TEXT_NONE, TEXT_NONE, &body);
+    Text page = in_pieces(t, &world, "/federate?match[]={__name__=~\"one|two\"}&match[]=one");
+    check_i64(t, 2, (int64_t)lines_of(page, TEXT("# TYPE ")));
+    check_i64(t, WIDE / 2, (int64_t)lines_of(page, TEXT("one{")));
+    check_i64(t, WIDE / 2, (int64_t)lines_of(page, TEXT("two{")));
+    Text last = text_format(t->arena, "two{value=\"%0100d\",instance=\"\"} %d %lld\n", WIDE - 1,
+                            WIDE - 1, (long long)now_ms);
+    check(t, text_ends_with(page, last));
+    HttpHeader accept = {TEXT("Accept"),
+                         TEXT("application/vnd.google.protobuf;"
+                              "proto=io.prometheus.client.MetricFamily;encoding=delimited")};
+    HttpClientAnswer families =
+        test_send(t, &world, TEXT("GET"), TEXT("/federate?match[]={__name__=~\"one|two\"}"),
+                  &accept, 1, TEXT_NONE);
+    check_status(t, 200, families);
+    check_text(t, TEXT("chunked"), test_header(families, TEXT("Transfer-Encoding")));
+    check(t, families.body.len > WIDE * 100);
+    test_server_end(t, &world);
+}
+
+TEST(an_export_is_sent_in_pieces_and_whole_where_that_is_asked_for) {
+    enum { SAMPLES = 20000 };
+    TestServer world;
+    begin(t, &world);
+    WriteBody body = {0};
+    for (int at = 0; at < SAMPLES; at++)
+        test_row(t, &body, TEXT("deep"), TEXT("a"), TEXT("b"), T0_MS + at * 1000, at / 7.0);
+    test_write(t, &world, TEXT_NONE, TEXT_NONE, &body);
+    HttpClientAnswer wide = test_get(t, &world, "/api/v1/export?match[]=wide");
+    check_text(t, TEXT("chunked"), test_header(wide, TEXT("Transfer-Encoding")));
+    check_i64(t, WIDE, (int64_t)lines_of(wide.body, TEXT("{\"metric\":{\"__name__\":\"wide\"")));
+    HttpClientAnswer whole = test_get(t, &world, "/api/v1/export?match[]=wide&max_bytes=10000000");
+    check(t, test_header(whole, TEXT("Content-Length")).len > 0);
+    check_text(t, wide.body, whole.body);
+    // A long series comes in several lines, with all its samples.
+    Text deep = in_pieces(t, &world, "/api/v1/export?match[]=deep");
+    check_i64(t, 3, (int64_t)lines_of(deep, TEXT("{\"metric\":{\"__name__\":\"deep\"")));
+    size_t samples = 0;
+    for (Text line; text_cut(&deep, '\n', &line);) {
+        JsonValue *root;
+        if (line.len == 0) continue;
+        check_ok(t, json_parse(line, t->arena, &root, t->err));
+        double first;
+        check(t, json_number(json_get(root, TEXT("timestamps"))->first, &first));
+        check(t, first == (double)(T0_MS + (int64_t)samples * 1000));
+        samples += json_get(root, TEXT("values"))->count;
+    }
+    check_i64(t, SAMPLES, (int64_t)samples);
+    check_status(t, 422, test_get(t, &world, "/api/v1/export?match[]=wide&max_bytes=100000"));
+    check_status(t, 400, test_get(t, &world, "/api/v1/export?match[]=wide&max_bytes=0"));
+    check_status(t, 400, test_get(t, &world, "/api/v1/export?match[]=wide&max_bytes=99999999999"));
+    test_server_end(t, &world);
+}
+
+// Of a series with native histograms, which lines of JSON have no form for.
+TEST(what_an_export_leaves_out_is_told_before_or_behind_it) {
+    TestServer world;
+    begin(t, &world);
+    NativeHistogram histogram = {.count = 1, .sum = 2, .time_ms = T0_MS};
+    AUTO(builder_free) Builder wire = {0};
+    labels_append(&wire, LABEL_NAME, TEXT("wider"));
+    WriteBody body = {0};
+    write_body_begin(&body, (Labels){text_bytes(builder_text(&wire))});
+    write_body_histogram(&body, &histogram);
+    write_body_end(&body);
+    test_write(t, &world, TEXT_NONE, TEXT_NONE, &body);
+    HttpClientAnswer alone = test_get(t, &world, "/api/v1/export?match[]=wider");
+    check_text(t, TEXT("1 native histograms"), test_header(alone, TEXT("X-Traceo-Left-Out")));
+    AUTO(builder_free) Builder heard = {0};
+    AUTO(socket_close)
+    Socket socket = ask_and_wait(t, &world, "/api/v1/export?match[]={__name__=~\"wide.*\"}");
+    read_all(t, socket, &heard);
+    check(t, text_find(builder_text(&heard), TEXT("\r\nTrailer: x-traceo-left-out\r\n")) > 0);
+    check(t, text_ends_with(builder_text(&heard),
+                            TEXT("\r\n0\r\nx-traceo-left-out: 1 native histograms\r\n\r\n")));
+    test_server_end(t, &world);
+}
+
+// ---- Slow readers ----
+
 static int64_t held(const TestServer *world) {
     return atomic_load(&store_query_budget(world->store)->used);
 }
@@ -171,10 +263,13 @@ static bool comes_to(Test *t, const TestServer *world, int64_t low, int64_t high
     return false;
 }
 
+// How many queries are listed, and the one of "long*1".
 static size_t listed(Test *t, const TestServer *world, Text *id) {
     Text body = test_get(t, world, "/api/traceo/v1/queries").body;
     const JsonValue *all = json_get(json_get(parsed(t, body), TEXT("data")), TEXT("queries"));
-    if (all->count > 0) *id = json_get(all->first, TEXT("id"))->text;
+    for (const JsonValue *query = all->first; query != NULL; query = query->next)
+        if (text_equal(json_get(query, TEXT("query"))->text, TEXT("long*1")))
+            *id = json_get(query, TEXT("id"))->text;
     return all->count;
 }
 
@@ -184,7 +279,8 @@ TEST(slow_readers_hold_their_results_and_no_thread) {
     Socket readers[READERS];
     begin(t, &world);
     // More than there are workers.
-    for (int i = 0; i < READERS; i++) readers[i] = ask_and_wait(t, &world, RANGE "long");
+    for (int i = 0; i < READERS; i++)
+        readers[i] = ask_and_wait(t, &world, i == 1 ? RANGE "long*1" : RANGE "long");
     check(t, comes_to(t, &world, READERS * (int64_t)RESULT_BYTES, READERS * 2 * RESULT_BYTES));
     Text id = TEXT_NONE;
     check_i64(t, READERS, (int64_t)listed(t, &world, &id));
@@ -249,6 +345,9 @@ TEST(an_answer_for_which_there_is_no_memory_is_refused_before_its_first_byte) {
 
 TEST_MAIN("server/pieces", CASE(a_long_result_is_sent_in_pieces_and_says_the_same),
           CASE(a_short_result_is_sent_whole), CASE(lists_of_series_and_values_are_sent_in_pieces),
+          CASE(a_page_for_another_prometheus_is_sent_in_pieces),
+          CASE(an_export_is_sent_in_pieces_and_whole_where_that_is_asked_for),
+          CASE(what_an_export_leaves_out_is_told_before_or_behind_it),
           CASE(slow_readers_hold_their_results_and_no_thread),
           CASE(a_server_that_stops_cuts_what_nobody_reads),
           CASE(an_answer_for_which_there_is_no_memory_is_refused_before_its_first_byte))

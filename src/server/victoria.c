@@ -2,10 +2,15 @@
 // /api/v1/import/prometheus with text. A body is stored whole or, when a line of it is not
 // understood, not at all.
 
+#include <stdio.h>
+
 #include "base/limits.h"
+#include "base/memory.h"
 #include "ingest/backfill/json_lines.h"
 #include "ingest/scrape/exposition.h"
 #include "server/matchers.h"
+#include "server/paid_read.h"
+#include "server/pieces.h"
 #include "server/serve.h"
 #include "server/writer.h"
 
@@ -94,30 +99,58 @@ bool serve_import_prometheus(Request *request, Error *err) {
 
 // ---- Out ----
 
+// A view shows what may not go while it is open, and a reader may be slow: after so long it is
+// opened anew, and what matches is found again.
+enum { VIEW_AGE_MS = 5000 };
+
+// A series that has more is told in several lines, so that none is much longer than a piece.
+enum { LINE_SAMPLES_MAX = 8192, LINE_HISTOGRAMS_MAX = 1024 };
+
 typedef struct Export {
-    Arena arena;
+    Production production;  // first, so that one is the other
+    PaidRead paid;          // for the work alone, not for waiting
+    Request *request;
+    Arena arena;     // of the selectors
+    Arena selected;  // of the series that were found
     MatchSets sets;
-    SeriesView *view;  // NULL: the tenant never wrote
+    SeriesStore *store;  // NULL: the tenant never wrote
+    SeriesView *view;
+    int64_t opened_ms;
     SeriesCursor *cursor;
-    SeriesColumns columns;
-    ARRAY(Sample) samples;
     ARRAY(SeriesFound) found;
+    size_t at;              // the next one
+    Builder last;           // labels of the one before it, …
+    SeriesColumns columns;  // … its samples, …
+    size_t sample;
+    ARRAY(Sample) line;
+    Arena histograms_arena;  // … and its native histograms
+    SeriesHistogram *histograms;
+    size_t histogram, histogram_count;
     int64_t from_ms, to_ms;
     bool with_histograms;
-    uint64_t left_out;  // histograms
-    Budget *budget;
-    int64_t charged;
+    uint64_t left_out;         // histograms
+    int64_t bytes, bytes_max;  // of the answer; 0: no end
 } Export;
 
-static void export_end(Export *export) {
+static void close_view(Export *export) {
     series_cursor_close(&export->cursor);
     series_view_close(&export->view);
+    array_clear(&export->found);
+    arena_free(&export->selected);
+}
+
+static void export_free(Production *production) {
+    Export *export = (Export *)production;
+    close_view(export);
     series_columns_free(&export->columns);
     match_sets_close(&export->sets);
-    array_free(&export->samples);
+    array_free(&export->line);
     array_free(&export->found);
+    builder_free(&export->last);
     arena_free(&export->arena);
-    if (export->charged > 0) budget_release(export->budget, export->charged);
+    arena_free(&export->histograms_arena);
+    paid_read_end(&export->paid);
+    memory_free(export);
 }
 
 static int by_labels(const void *a, const void *b) {
@@ -127,15 +160,15 @@ static int by_labels(const void *a, const void *b) {
 enum { SERIES_BYTES_MIN = 128 };  // what a series takes at the least while it is listed
 
 // All that match, sorted, each once.
-static bool find_series(Request *request, Export *export, Error *err) {
-    size_t series_max = (size_t)(LIMIT_EXPORT_BYTES / SERIES_BYTES_MIN);
+static bool find_series(Export *export, Error *err) {
+    int64_t most = atomic_load(&export->request->server->query_memory_bytes);
+    size_t series_max = (size_t)(most / SERIES_BYTES_MIN);
     for (size_t i = 0; i < export->sets.count; i++) {
         SeriesFoundList found;
         TRY(series_select(export->view, match_set_matchers(&export->sets, i), series_max,
-                          &export->arena, &found, err));
+                          &export->selected, &found, err));
         array_add_many(&export->found, found.at, found.count);
-        if (atomic_load(&request->cancelled))
-            return error_set(err, ERROR_CANCELLED, "the client went away");
+        TRY(paid_read_go_on(&export->paid, err));
     }
     if (export->found.count > 1)
         qsort(export->found.at, export->found.count, sizeof *export->found.at, by_labels);
@@ -149,21 +182,75 @@ static bool find_series(Request *request, Export *export, Error *err) {
     return true;
 }
 
-// What is held so far counts as memory of queries; the answer alone has an end of its own.
-static bool charge(Request *request, Export *export, Error *err) {
-    int64_t bytes = (int64_t)(request->body.capacity + export->arena.bytes +
-                              export->columns.capacity * 3 * sizeof(Sample));
-    if ((int64_t)request->body.len > LIMIT_EXPORT_BYTES)
-        return error_set(err, ERROR_TOO_COSTLY,
-                         "the answer passes EXPORT_BYTES (%lld); ask for less time or fewer series",
-                         (long long)LIMIT_EXPORT_BYTES);
-    if (bytes <= export->charged) return true;
-    TRY(budget_reserve(export->budget, bytes - export->charged, err));
-    export->charged = bytes;
+// What is held counts as memory of queries.
+static bool charge(Export *export, const Builder *out, Error *err) {
+    Production *production = &export->production;
+    int64_t bytes =
+        (int64_t)(export->arena.bytes + export->selected.bytes + export->histograms_arena.bytes +
+                  export->columns.capacity * sizeof(Sample) + (out == NULL ? 0 : out->capacity));
+    if (bytes <= production->charged) return true;
+    TRY(budget_reserve(production->budget, bytes - production->charged, err));
+    production->charged = bytes;
     return true;
 }
 
-enum { PIECE_HISTOGRAMS = 1024 };  // decoded at a time
+static int64_t now_ms(const Export *export) {
+    Clock *clock = export->request->server->options.clock;
+    return clock->monotonic_ns(clock) / 1000000;
+}
+
+static bool open_view(Export *export, Error *err) {
+    TRY(series_view_open(export->store, export->from_ms, export->to_ms, &export->view, err));
+    // A stream of lines has no room for warnings: what cannot be read is an error.
+    Texts warnings = series_view_warnings(export->view);
+    if (warnings.count > 0) return error_set(err, ERROR_CORRUPT, "%.*s", TEXT_ARG(warnings.at[0]));
+    series_view_meter(export->view, &export->paid.meter);
+    export->opened_ms = now_ms(export);
+    TRY(find_series(export, err));
+    export->cursor = series_cursor_open(export->view);
+    // Behind what was written already.
+    Labels last = {text_bytes(builder_text(&export->last))};
+    for (export->at = 0; last.wire.len > 0 && export->at < export->found.count; export->at++)
+        if (labels_compare(export->found.at[export->at].labels, last) > 0) break;
+    return charge(export, NULL, err);
+}
+
+static bool read_next(Export *export, Error *err) {
+    const SeriesFound *series = &export->found.at[export->at++];
+    SeriesColumns *columns = &export->columns;
+    builder_clear(&export->last);
+    builder_add(&export->last, bytes_text(series->labels.wire));
+    export->sample = columns->count = columns->histograms = 0;
+    export->histogram = export->histogram_count = 0;
+    TRY(series_read(export->cursor, series, export->from_ms, export->to_ms, columns, err));
+    export->paid.samples += columns->count + columns->histograms;
+    if (columns->histograms > 0) {
+        arena_clear(&export->histograms_arena);
+        TRY(series_read_histograms(export->cursor, series, export->from_ms, export->to_ms,
+                                   &export->histograms_arena, &export->histograms,
+                                   &export->histogram_count, err));
+        if (!export->with_histograms) {
+            export->left_out += export->histogram_count;
+            export->histogram_count = 0;
+        }
+    }
+    return paid_read_go_on(&export->paid, err);
+}
+
+static Labels last_labels(const Export *export) {
+    return (Labels){text_bytes(builder_text(&export->last))};
+}
+
+static void write_samples(Export *export, Builder *out) {
+    const SeriesColumns *columns = &export->columns;
+    array_clear(&export->line);
+    for (; export->line.count < LINE_SAMPLES_MAX && export->sample < columns->count;
+         export->sample++) {
+        *array_add(&export->line) =
+            (Sample){columns->times[export->sample], columns->values[export->sample]};
+    }
+    json_line_write(last_labels(export), (Samples){export->line.at, export->line.count}, out);
+}
 
 // What contradicts itself is left out: no import would take it.
 static bool add_histogram(const SeriesHistogram *stored, Arena *arena, NativeHistogram *out) {
@@ -173,77 +260,98 @@ static bool add_histogram(const SeriesHistogram *stored, Arena *arena, NativeHis
     return is_stale(out->sum) || native_histogram_check(out, &ignored);
 }
 
-static bool write_histograms(Request *request, Export *export, const SeriesFound *series,
-                             Error *err) {
+static void write_histograms(Export *export, Builder *out) {
     AUTO(arena_free) Arena arena = {0};
-    SeriesHistogram *stored;
-    size_t count, kept = 0;
-    TRY(series_read_histograms(export->cursor, series, export->from_ms, export->to_ms, &arena,
-                               &stored, &count, err));
-    if (!export->with_histograms) {
-        export->left_out += count;
-        return true;
+    NativeHistogram *some = arena_push_array(&arena, NativeHistogram, LINE_HISTOGRAMS_MAX);
+    size_t kept = 0;
+    for (; kept < LINE_HISTOGRAMS_MAX && export->histogram < export->histogram_count;
+         export->histogram++) {
+        bool good = add_histogram(&export->histograms[export->histogram], &arena, &some[kept]);
+        kept += good;
+        export->left_out += !good;
     }
-    NativeHistogram *some = arena_push_array(&arena, NativeHistogram, PIECE_HISTOGRAMS);
-    ArenaMark mark = arena_mark(&arena);
-    for (size_t i = 0; i < count; i++) {
-        if (!add_histogram(&stored[i], &arena, &some[kept])) {
-            export->left_out++;
+    if (kept > 0) json_line_write_histograms(last_labels(export), some, kept, out);
+}
+
+static bool write_line(Export *export, Builder *out, Error *err) {
+    size_t before = out->len;
+    if (export->sample < export->columns.count) {
+        write_samples(export, out);
+    } else {
+        write_histograms(export, out);
+    }
+    export->bytes += (int64_t)(out->len - before);
+    if (export->bytes_max > 0 && export->bytes > export->bytes_max)
+        return error_set(err, ERROR_TOO_COSTLY,
+                         "the answer passes max_bytes (%lld); ask for less time or fewer series",
+                         (long long)export->bytes_max);
+    return charge(export, export->bytes_max > 0 ? out : NULL, err);
+}
+
+// Nothing of the series that was read last is left to write.
+static bool is_between(const Export *export) {
+    return export->sample == export->columns.count && export->histogram == export->histogram_count;
+}
+
+static bool export_some(Export *export, Builder *out, bool *done, Error *err) {
+    bool is_old = export->view != NULL && now_ms(export) >= export->opened_ms + VIEW_AGE_MS;
+    if (is_old && is_between(export)) close_view(export);
+    if (export->view == NULL) TRY(open_view(export, err));
+    for (size_t most = out->len + PIECE_BYTES; out->len < most && !*done;) {
+        if (!is_between(export)) {
+            TRY(write_line(export, out, err));
+        } else if (export->at < export->found.count) {
+            TRY(read_next(export, err));
         } else {
-            kept++;
+            *done = true;
         }
-        if (kept == 0 || (kept < PIECE_HISTOGRAMS && i + 1 < count)) continue;
-        json_line_write_histograms(series->labels, some, kept, &request->body);
-        TRY(charge(request, export, err));
-        arena_reset_to(&arena, mark);
-        kept = 0;
     }
     return true;
 }
 
-static bool write_samples(Request *request, Export *export, const SeriesFound *series, Error *err) {
-    array_clear(&export->samples);
-    for (size_t i = 0; i < export->columns.count; i++)
-        *array_add(&export->samples) =
-            (Sample){export->columns.times[i], export->columns.values[i]};
-    json_line_write(series->labels, (Samples){export->samples.at, export->samples.count},
-                    &request->body);
-    return charge(request, export, err);
+static bool export_next(Production *production, Builder *out, bool *done, Error *err) {
+    Export *export = (Export *)production;
+    *done = export->store == NULL;
+    if (*done) return true;
+    paid_read_again(&export->paid);
+    TRY(export_some(export, out, done, err));
+    paid_read_rest(&export->paid);
+    if (*done && export->left_out > 0)
+        snprintf(production->trailer, sizeof production->trailer, "%llu native histograms",
+                 (unsigned long long)export->left_out);
+    return true;
 }
 
-static bool write_series(Request *request, Export *export, const SeriesFound *series, Error *err) {
-    export->columns.count = 0;
-    export->columns.histograms = 0;
-    TRY(series_read(export->cursor, series, export->from_ms, export->to_ms, &export->columns, err));
-    if (export->columns.count > 0) TRY(write_samples(request, export, series, err));
-    return export->columns.histograms == 0 || write_histograms(request, export, series, err);
+// An answer of at most so many bytes, or an error: whoever asks so has it whole or not at all.
+static bool read_bytes_max(const Request *request, Export *export, Error *err) {
+    Text text = param_text(request, TEXT("max_bytes"));
+    if (text.len == 0) return true;
+    if (!text_to_i64(text, &export->bytes_max) || export->bytes_max <= 0 ||
+        export->bytes_max > LIMIT_EXPORT_BYTES) {
+        return error_set(err, ERROR_BAD_INPUT,
+                         "invalid parameter \"max_bytes\": a number of bytes from 1 to %lld "
+                         "(EXPORT_BYTES)",
+                         (long long)LIMIT_EXPORT_BYTES);
+    }
+    export->production.whole_max = SIZE_MAX;
+    return true;
 }
 
 bool serve_export(Request *request, Error *err) {
-    AUTO(export_end) Export export = {.budget = store_query_budget(request->server->options.store)};
-    export.with_histograms = text_equal(param_text(request, TEXT("histograms")), TEXT("1"));
-    TRY(param_span(request, &export.from_ms, &export.to_ms, err));
-    TRY(match_sets_read(request, true, &export.arena, &export.sets, err));
+    Export *export = memory_new(Export);
+    AUTO(production_free) Production *production = &export->production;
+    *production = (Production){
+        .next = export_next, .free = export_free, .trailer_name = TEXT("x-traceo-left-out")};
+    export->request = request;
+    TRY(paid_read_begin(request, &export->paid, err));
+    production->budget = paid_read_budget(&export->paid);
+    export->with_histograms = text_equal(param_text(request, TEXT("histograms")), TEXT("1"));
+    TRY(read_bytes_max(request, export, err));
+    TRY(param_span(request, &export->from_ms, &export->to_ms, err));
+    TRY(match_sets_read(request, true, &export->arena, &export->sets, err));
     Tenant *tenant;
     TRY(request_tenant(request, false, &tenant, err));
     request->content_type = TEXT("application/stream+json");
-    if (tenant == NULL) return true;
-    TRY(series_view_open(tenant->series, export.from_ms, export.to_ms, &export.view, err));
-    // A stream of lines has no room for warnings: what cannot be read is an error.
-    Texts warnings = series_view_warnings(export.view);
-    if (warnings.count > 0) return error_set(err, ERROR_CORRUPT, "%.*s", TEXT_ARG(warnings.at[0]));
-    TRY(find_series(request, &export, err));
-    export.cursor = series_cursor_open(export.view);
-    for (size_t i = 0; i < export.found.count; i++) {
-        TRY(write_series(request, &export, &export.found.at[i], err));
-        if (atomic_load(&request->cancelled))
-            return error_set(err, ERROR_CANCELLED, "the client went away");
-    }
-    if (export.left_out > 0)
-        request_add_header(request, TEXT("X-Traceo-Left-Out"),
-                           text_format(request->exchange->arena, "%llu native histograms",
-                                       (unsigned long long)export.left_out));
-    request->charged = MIN((int64_t)request->body.capacity, export.charged);
-    export.charged -= request->charged;
-    return true;
+    export->store = tenant == NULL ? NULL : tenant->series;
+    return request_produce(request, TAKE(production), err);
 }
