@@ -298,6 +298,7 @@ TEST(slow_readers_hold_their_results_and_no_thread) {
     check_i64(t, SERIES, (int64_t)result->count);
     socket_close(&readers[0]);
     // One is ended on request: its reader sees that something is missing.
+    check_ok(t, socket_wait(readers[1], false, 5000, t->err));  // its first bytes are out
     check_i64(t, READERS - 1, (int64_t)listed(t, &world, &id));
     Text target = text_format(t->arena, "/api/traceo/v1/queries/%.*s", TEXT_ARG(id));
     check_status(t, 200, test_as(t, &world, TEXT("DELETE"), target, TEXT_NONE, TEXT_NONE));
