@@ -85,23 +85,76 @@ static Decimal decimal_shortest(uint64_t bits) {
     return without_zeros((Decimal){s + up, k});
 }
 
+static const char digit_pairs[] =
+    "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546"
+    "4748495051525354555657585960616263646566676869707172737475767778798081828384858687888990919293"
+    "949596979899";
+
+static void write_pair(uint64_t pair, char *into) {
+    memcpy(into, digit_pairs + 2 * pair, 2);
+}
+
+#define TENS(zeros) UINT64_C(1##zeros)
+static const uint64_t tens[] = {
+    TENS(),
+    TENS(0),
+    TENS(00),
+    TENS(000),
+    TENS(0000),
+    TENS(00000),
+    TENS(000000),
+    TENS(0000000),
+    TENS(00000000),
+    TENS(000000000),
+    TENS(0000000000),
+    TENS(00000000000),
+    TENS(000000000000),
+    TENS(0000000000000),
+    TENS(00000000000000),
+    TENS(000000000000000),
+    TENS(0000000000000000),
+    TENS(00000000000000000),
+    TENS(000000000000000000),
+    TENS(0000000000000000000),
+};
+
+static size_t digit_count(uint64_t value) {
+    // log10(2) is about 1233 / 4096, so that this is the number of digits or one less.
+    value |= 1;
+    size_t count = (size_t)((64 - __builtin_clzll(value)) * 1233 >> 12);
+    return count + (value >= tens[count]);
+}
+
+// Eight digits, whose divisions do not wait for each other.
+static void place_eight(uint32_t value, char *into) {
+    uint32_t first = value / 10000, last = value % 10000;
+    write_pair(first / 100, into);
+    write_pair(first % 100, into + 2);
+    write_pair(last / 100, into + 4);
+    write_pair(last % 100, into + 6);
+}
+
+// `count` digits of `value`, which has no more, from the last one on.
+static void place_digits(uint64_t value, size_t count, char *into) {
+    while (count >= 8) {
+        count -= 8;
+        place_eight((uint32_t)(value % 100000000), into + count);
+        value /= 100000000;
+    }
+    uint32_t rest = (uint32_t)value;
+    while (count >= 2) {
+        count -= 2;
+        write_pair(rest % 100, into + count);
+        rest /= 100;
+    }
+    if (count == 1) into[0] = (char)('0' + rest);
+}
+
 // Writes the digits of `value` and returns how many: 1 to 20.
 static size_t write_digits(uint64_t value, char *into) {
-    char digits[20];
-    size_t at = sizeof digits;
-    while (value >= 100) {
-        uint64_t pair = value % 100;
-        value /= 100;
-        digits[--at] = (char)('0' + pair % 10);
-        digits[--at] = (char)('0' + pair / 10);
-    }
-    if (value >= 10) {
-        digits[--at] = (char)('0' + value % 10);
-        value /= 10;
-    }
-    digits[--at] = (char)('0' + value);
-    memcpy(into, digits + at, sizeof digits - at);
-    return sizeof digits - at;
+    size_t count = digit_count(value);
+    place_digits(value, count, into);
+    return count;
 }
 
 static size_t write_zeros(size_t count, char *into) {
@@ -111,31 +164,30 @@ static size_t write_zeros(size_t count, char *into) {
 
 // Digits and a point, never an exponent: "1200", "1.2", "0.0012".
 static size_t write_positional(Decimal decimal, char *into) {
-    char digits[20];
-    size_t count = write_digits(decimal.digits, digits);
-    size_t at = 0;
+    size_t count = digit_count(decimal.digits);
     if (decimal.exponent >= 0) {
-        memcpy(into, digits, count);
+        place_digits(decimal.digits, count, into);
         return count + write_zeros((size_t)decimal.exponent, into + count);
     }
     size_t behind = (size_t)-decimal.exponent;
     if (behind < count) {
         size_t before = count - behind;
-        memcpy(into, digits, before);
+        uint64_t whole = decimal.digits / tens[behind];
+        place_digits(whole, before, into);
         into[before] = '.';
-        memcpy(into + before + 1, digits + before, behind);
+        place_digits(decimal.digits - whole * tens[behind], behind, into + before + 1);
         return count + 1;
     }
-    into[at++] = '0';
-    into[at++] = '.';
-    at += write_zeros(behind - count, into + at);
-    memcpy(into + at, digits, count);
+    into[0] = '0';
+    into[1] = '.';
+    size_t at = 2 + write_zeros(behind - count, into + 2);
+    place_digits(decimal.digits, count, into + at);
     return at + count;
 }
 
 // "1.2e-7", "5e+300"; the exponent has at least `exponent_digits` (1 or 2).
 static size_t write_exponential(Decimal decimal, size_t exponent_digits, char *into) {
-    char digits[20];
+    char digits[20] = {0};
     size_t count = write_digits(decimal.digits, digits);
     size_t at = 0;
     into[at++] = digits[0];
@@ -181,6 +233,12 @@ static uint64_t double_bits(double value) {
 }
 
 size_t number_format_f64(double value, char into[400]) {
+    // Counters and gauges are mostly whole: those are their own digits. Not zero, which has a sign.
+    if (value > -0x1p53 && value < 0x1p53 && (double)(int64_t)value == value && value != 0) {
+        into[0] = '-';
+        size_t sign = value < 0;
+        return sign + write_digits((uint64_t)(value < 0 ? -value : value), into + sign);
+    }
     uint64_t bits = double_bits(value);
     size_t len;
     if (write_special(bits, into, &len)) return len;
@@ -204,7 +262,7 @@ size_t number_format_general(double value, char into[NUMBER_TEXT_MAX]) {
     size_t len;
     if (write_special(bits, into, &len)) return len;
     Decimal decimal = decimal_shortest(bits & (UINT64_MAX >> 1));
-    char digits[20];
+    char digits[20] = {0};
     int exponent = decimal.exponent + (int)write_digits(decimal.digits, digits) - 1;
     // The borders of C's %g with its own precision of six, however many digits there are.
     bool positional = exponent >= -4 && exponent < 6;
@@ -212,12 +270,38 @@ size_t number_format_general(double value, char into[NUMBER_TEXT_MAX]) {
                              : write_exponential(decimal, 2, into + len));
 }
 
+// ".5", ".25", ".125"; nothing for 0.
+static size_t write_milliseconds(uint64_t rest, char *into) {
+    if (rest == 0) return 0;
+    into[0] = '.';
+    into[1] = (char)('0' + rest / 100);
+    write_pair(rest % 100, into + 2);
+    return into[3] != '0' ? 4 : into[2] != '0' ? 3 : 2;
+}
+
 size_t number_format_ms_as_s(int64_t ms, char into[NUMBER_TEXT_MAX]) {
     size_t len = 0;
-    if (ms == 0) return write_digits(0, into);
     if (ms < 0) into[len++] = '-';
     uint64_t magnitude = ms < 0 ? 0 - (uint64_t)ms : (uint64_t)ms;
-    return len + write_positional(without_zeros((Decimal){magnitude, -3}), into + len);
+    len += write_digits(magnitude / 1000, into + len);
+    return len + write_milliseconds(magnitude % 1000, into + len);
+}
+
+size_t number_format_ms_as_s_again(NumberTimes *times, int64_t ms, char into[NUMBER_TEXT_MAX]) {
+    enum { LAST_DIGITS = 4, LAST = 10000 };
+    if (ms < 0) return number_format_ms_as_s(ms, into);
+    uint64_t seconds = (uint64_t)ms / 1000, first = seconds / LAST, last = seconds % LAST;
+    if (first == 0) return number_format_ms_as_s(ms, into);
+    if (first != times->first) {
+        times->first = first;
+        times->len = write_digits(first, times->text);
+    }
+    // All of it, as a fixed length is copied in one go.
+    memcpy(into, times->text, sizeof times->text);
+    char *at = into + times->len;
+    write_pair(last / 100, at);
+    write_pair(last % 100, at + 2);
+    return times->len + LAST_DIGITS + write_milliseconds((uint64_t)ms % 1000, at + LAST_DIGITS);
 }
 
 void builder_add_f64(Builder *builder, double value) {

@@ -19,6 +19,15 @@ size_t number_format_general(double value, char into[NUMBER_TEXT_MAX]);
 // "1722470400.123" from milliseconds, no trailing zeros ("1722470400", "1722470400.5").
 size_t number_format_ms_as_s(int64_t ms, char into[NUMBER_TEXT_MAX]);
 
+// The same for times that follow each other, whose first digits are mostly those of the one before.
+// Begin with {0}.
+typedef struct NumberTimes {
+    uint64_t first;  // the seconds without their last four digits
+    char text[16];
+    size_t len;
+} NumberTimes;
+size_t number_format_ms_as_s_again(NumberTimes *times, int64_t ms, char into[NUMBER_TEXT_MAX]);
+
 // Reads what Go's ParseFloat reads of decimal notation: "1", "-.5", "1.e5", "+Inf", "infinity",
 // "NaN" (no sign, any case); no hexadecimal, no `_`, no blanks, and nothing that rounds to an
 // infinity. Whole text, correctly rounded. Faster than strtod by Clinger's exact powers ("How to

@@ -184,6 +184,49 @@ TEST(milliseconds_become_seconds_without_trailing_zeros) {
     }
 }
 
+static void check_same(Test *t, const char *stated, size_t stated_len, const char *actual,
+                       size_t len) {
+    Text first = {stated, stated_len}, again = {actual, len};
+    check_text(t, first, again);
+}
+
+TEST(whole_numbers_are_their_digits) {
+    char text[400], stated[32];
+    uint64_t random = t->seed;
+    for (int64_t power = 1; power < INT64_C(9000000000000000); power *= 10) {
+        for (int64_t i = 0; i < 60; i++) {
+            int64_t value = i < 2 ? power - i : i < 4 ? i - 2 - power : 0;
+            if (i >= 4) value = (int64_t)(test_random(&random) % ((uint64_t)power * 10)) - power;
+            int len = snprintf(stated, sizeof stated, "%lld", (long long)value);
+            check_same(t, stated, (size_t)len, text, number_format_f64((double)value, text));
+        }
+    }
+    check_same(t, "-0", 2, text, number_format_f64(-0.0, text));
+    check_same(t, "9007199254740992000", 19, text, number_format_f64(9007199254740992000.0, text));
+}
+
+// Whatever came before, and in any order.
+TEST(times_one_after_the_other_are_as_times_alone) {
+    NumberTimes times = {0};
+    uint64_t random = t->seed;
+    int64_t ms = 0;
+    for (int i = 0; i < 200000; i++) {
+        char alone[NUMBER_TEXT_MAX], again[NUMBER_TEXT_MAX];
+        switch (test_random(&random) % 50) {
+            case 0:
+                ms = (int64_t)test_random(&random) >> (test_random(&random) % 64);
+                break;
+            case 1:
+                ms = INT64_C(1759999999000) + (int64_t)(test_random(&random) % 2000);
+                break;
+            default:
+                ms = ms > INT64_MAX / 2 ? 0 : ms + (int64_t)(test_random(&random) % 20000);
+        }
+        size_t len = number_format_ms_as_s(ms, alone);
+        check_same(t, alone, len, again, number_format_ms_as_s_again(&times, ms, again));
+    }
+}
+
 TEST(general_notation_is_that_of_go) {
     static const struct {
         double value;
@@ -288,7 +331,8 @@ TEST(random_numbers_are_read_as_strtod_reads_them) {
     }
 }
 
-TEST_MAIN("codec/number", CASE(general_notation_is_that_of_go),
+TEST_MAIN("codec/number", CASE(whole_numbers_are_their_digits),
+          CASE(times_one_after_the_other_are_as_times_alone), CASE(general_notation_is_that_of_go),
           CASE(numbers_are_read_as_go_reads_them),
           CASE(random_numbers_are_read_as_strtod_reads_them),
           CASE(positional_notation_is_that_of_go), CASE(shortest_notation_is_that_of_javascript),

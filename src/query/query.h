@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "base/budget.h"
+#include "codec/number.h"
 #include "model/histogram.h"
 #include "query/promql/promql.h"
 #include "store/series/series.h"
@@ -113,6 +114,7 @@ typedef struct QueryJson {
     size_t series, point;  // the next ones
     int part;              // of the series
     bool begun, any_point;
+    NumberTimes times;
 } QueryJson;
 bool query_json_next(QueryJson *json, size_t bytes, struct JsonWriter *writer);
 

@@ -6,18 +6,24 @@
 #include "codec/json.h"
 #include "codec/number.h"
 
-// [1722470400.123,"0.5"]: written in one piece, because answers consist of little else.
-static void write_point(int64_t time_ms, double value, JsonWriter *writer) {
-    char text[NUMBER_TEXT_MAX + 400 + 8];
-    size_t len = 0;
-    text[len++] = '[';
-    len += number_format_ms_as_s(time_ms, text + len);
-    text[len++] = ',';
-    text[len++] = '"';
-    len += number_format_f64(value, text + len);
-    text[len++] = '"';
-    text[len++] = ']';
-    json_raw(writer, (Text){text, len});
+// A point takes no more: two brackets, a comma, quotes, the time, and the longest of all numbers.
+enum { POINT_BYTES_MAX = 8 + NUMBER_TEXT_MAX + 400 };
+
+// [1722470400.123,"0.5"] straight into the text, because answers consist of little else.
+static void write_point(NumberTimes *times, int64_t time_ms, double value, JsonWriter *writer) {
+    Builder *out = writer->out;
+    builder_reserve(out, POINT_BYTES_MAX);
+    char *begin = out->at + out->len, *at = begin;
+    if (writer->need_comma) *at++ = ',';
+    *at++ = '[';
+    at += number_format_ms_as_s_again(times, time_ms, at);
+    *at++ = ',';
+    *at++ = '"';
+    at += number_format_f64(value, at);
+    *at++ = '"';
+    *at++ = ']';
+    out->len += (size_t)(at - begin);
+    writer->need_comma = true;
 }
 
 static void write_number(double value, JsonWriter *writer) {
@@ -82,7 +88,7 @@ static bool write_points(QueryJson *json, const QuerySeries *series, bool histog
         if (histograms) {
             write_histogram(series->times[i], series->histograms[i], writer);
         } else {
-            write_point(series->times[i], series->values[i], writer);
+            write_point(&json->times, series->times[i], series->values[i], writer);
         }
     }
     if (json->any_point) json_array_end(writer);
@@ -115,7 +121,7 @@ static bool matrix_series(QueryJson *json, size_t most, JsonWriter *writer) {
     return true;
 }
 
-static void vector_series(const QuerySeries *series, JsonWriter *writer) {
+static void vector_series(QueryJson *json, const QuerySeries *series, JsonWriter *writer) {
     json_object_begin(writer);
     json_key(writer, TEXT("metric"));
     labels_write_json(series->labels, writer);
@@ -124,7 +130,7 @@ static void vector_series(const QuerySeries *series, JsonWriter *writer) {
         write_histogram(series->times[0], series->histograms[0], writer);
     } else {
         json_key(writer, TEXT("value"));
-        write_point(series->times[0], series->values[0], writer);
+        write_point(&json->times, series->times[0], series->values[0], writer);
     }
     json_object_end(writer);
 }
@@ -134,7 +140,7 @@ static bool next_series(QueryJson *json, size_t most, JsonWriter *writer) {
     while (json->series < result->count) {
         if (writer->out->len >= most) return false;
         if (result->type == VALUE_VECTOR) {
-            vector_series(&result->series[json->series], writer);
+            vector_series(json, &result->series[json->series], writer);
         } else if (!matrix_series(json, most, writer)) {
             return false;
         }
@@ -143,7 +149,8 @@ static bool next_series(QueryJson *json, size_t most, JsonWriter *writer) {
     return true;
 }
 
-static void begin(const QueryResult *result, JsonWriter *writer) {
+static void begin(QueryJson *json, JsonWriter *writer) {
+    const QueryResult *result = json->result;
     static const Text names[] = {TEXT_INIT("none"), TEXT_INIT("scalar"), TEXT_INIT("vector"),
                                  TEXT_INIT("matrix"), TEXT_INIT("string")};  // ORDER: ValueType
     char time[NUMBER_TEXT_MAX];
@@ -153,7 +160,8 @@ static void begin(const QueryResult *result, JsonWriter *writer) {
     json_key(writer, TEXT("result"));
     switch (result->type) {
         case VALUE_SCALAR:
-            write_point(result->series[0].times[0], result->series[0].values[0], writer);
+            write_point(&json->times, result->series[0].times[0], result->series[0].values[0],
+                        writer);
             break;
         case VALUE_STRING:
             json_array_begin(writer);
@@ -172,7 +180,7 @@ static void begin(const QueryResult *result, JsonWriter *writer) {
 bool query_json_next(QueryJson *json, size_t bytes, JsonWriter *writer) {
     const QueryResult *result = json->result;
     size_t most = bytes > SIZE_MAX - writer->out->len ? SIZE_MAX : writer->out->len + bytes;
-    if (!json->begun) begin(result, writer);
+    if (!json->begun) begin(json, writer);
     json->begun = true;
     if (result->type != VALUE_SCALAR && result->type != VALUE_STRING) {
         if (!next_series(json, most, writer)) return false;
