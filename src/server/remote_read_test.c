@@ -7,6 +7,7 @@
 #include "codec/protobuf.h"
 #include "ingest/backfill/tsdb_chunk.h"
 #include "model/native_histogram.h"
+#include "query/remote_read/remote_read.h"
 #include "server/test_server.h"
 
 static void add_matcher(Builder *out, uint64_t kind, Text name, Text value) {
@@ -178,6 +179,59 @@ TEST(chunks_come_in_frames_of_one_series_each) {
     check_i64(t, 250 * 2 + 120 * 2, frames.samples);
     check_i64(t, T0_MS, frames.min_ms);
     check_i64(t, T0_MS + 249000, frames.max_ms);
+    test_server_end(t, &world);
+}
+
+// In pieces of about `bytes`; what is read from is closed between them where that is asked for.
+static void frames_in_pieces(Test *t, SeriesStore *store, const ReadRequest *request, size_t bytes,
+                             bool let_go, Builder *out) {
+    ReadAnswer answer = {.out = out};
+    AUTO(read_frames_free) ReadFrames *frames = read_frames_begin(store, request, &answer);
+    for (bool done = false; !done;) {
+        size_t before = out->len;
+        check_ok(t, read_frames_next(frames, bytes, &done, t->err));
+        check(t, done || out->len >= before + bytes);
+        if (let_go) read_frames_let_go(frames);
+    }
+}
+
+TEST(many_frames_are_sent_while_they_are_made) {
+    enum { SERIES = 3000 };
+    TestServer world;
+    test_server_plain(t, &world);
+    WriteBody rows = {0};
+    for (int i = 0; i < SERIES; i++) {
+        Text value = text_format(t->arena, "%0100d", i);
+        test_row(t, &rows, TEXT("wide"), TEXT("value"), value, T0_MS, i);
+        test_row(t, &rows, TEXT("wide"), TEXT("value"), value, T0_MS + 15000, i);
+    }
+    test_write(t, &world, TEXT_NONE, TEXT_NONE, &rows);
+    Builder body = {0};
+    add_query(&body, TEXT("wide"), 15000);
+    add_query(&body, TEXT("nothing"), 15000);
+    add_query(&body, TEXT("wide"), 0);
+    protobuf_add_varint(&body, 2, 1);
+    AUTO(read_request_close) ReadRequest request = {0};
+    Bytes wire = bytes_copy(text_bytes(builder_text(&body)), t->arena);
+    check_ok(t, read_request_decode(wire, t->arena, &request, t->err));
+    HttpClientAnswer answer = read_request(t, &world, &body);
+    check_text(t, TEXT("chunked"), test_header(answer, TEXT("Transfer-Encoding")));
+    Frames frames = take_frames(t, answer);
+    check_i64(t, 2 * SERIES, frames.frames);
+    check_i64(t, 2 * SERIES, frames.query_sum);  // half of them are of query 2
+    check_i64(t, 3 * SERIES, frames.samples);
+    // Whatever the pieces are, also when the store is opened again between them.
+    Tenant *tenant;
+    check_ok(t, store_tenant(world.store, TEXT("default"), false, &tenant, t->err));
+    AUTO(builder_free) Builder whole = {0}, pieces = {0};
+    frames_in_pieces(t, tenant->series, &request, SIZE_MAX, false, &whole);
+    check_text(t, answer.body, builder_text(&whole));
+    static const size_t sizes[] = {20000, 300000};
+    for (size_t i = 0; i < 2 * COUNT(sizes); i++) {
+        builder_clear(&pieces);
+        frames_in_pieces(t, tenant->series, &request, sizes[i / 2], i % 2 == 1, &pieces);
+        check_text(t, builder_text(&whole), builder_text(&pieces));
+    }
     test_server_end(t, &world);
 }
 
@@ -466,6 +520,7 @@ TEST(a_tenant_that_never_wrote_answers_as_an_empty_one_and_broken_bodies_are_ref
 
 TEST_MAIN("server/read", CASE(samples_come_series_by_series_in_the_order_of_the_queries),
           CASE(chunks_come_in_frames_of_one_series_each),
+          CASE(many_frames_are_sent_while_they_are_made),
           CASE(chunks_of_histograms_are_those_that_prometheus_wrote),
           CASE(histograms_of_any_kind_come_back_from_their_chunks),
           CASE(floats_and_histograms_of_one_series_come_in_the_order_of_time),

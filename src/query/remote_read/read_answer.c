@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/memory.h"
 #include "codec/crc32c.h"
 #include "codec/protobuf.h"
 #include "query/remote_read/histogram_chunk.h"
@@ -284,16 +285,79 @@ static bool write_frames(Reading *reading, const SeriesFound *series, const Read
     return reading->columns.count + count == 0 || add_chunks(reading, series, stored, count, err);
 }
 
+struct ReadFrames {
+    Reading reading;
+    SeriesStore *store;
+    const ReadRequest *request;
+    size_t query;           // the next one
+    SeriesFoundList found;  // of the one before it
+    size_t at;              // the next series
+    Builder last;           // the labels of the one before it
+};
+
+ReadFrames *read_frames_begin(SeriesStore *store, const ReadRequest *request, ReadAnswer *answer) {
+    ReadFrames *frames = memory_new(ReadFrames);
+    *frames = (ReadFrames){.reading = {.answer = answer}, .store = store, .request = request};
+    return frames;
+}
+
+void read_frames_free(ReadFrames **handle) {
+    if (*handle == NULL) return;
+    ReadFrames *frames = TAKE(*handle);
+    reading_end(&frames->reading);
+    builder_free(&frames->last);
+    memory_free(frames);
+}
+
+void read_frames_let_go(ReadFrames *frames) {
+    series_cursor_close(&frames->reading.cursor);
+    series_view_close(&frames->reading.view);
+}
+
+static bool next_query(ReadFrames *frames, Error *err) {
+    frames->reading.query_index = frames->query;
+    const ReadQuery *query = &frames->request->at[frames->query++];
+    builder_clear(&frames->last);
+    frames->at = 0;
+    return find(&frames->reading, frames->store, query, &frames->found, err);
+}
+
+// The series of the query that is under way are found again, those behind the last one.
+static bool find_again(ReadFrames *frames, Error *err) {
+    const ReadQuery *query = &frames->request->at[frames->query - 1];
+    TRY(find(&frames->reading, frames->store, query, &frames->found, err));
+    Labels last = {text_bytes(builder_text(&frames->last))};
+    for (frames->at = 0; frames->last.len > 0 && frames->at < frames->found.count; frames->at++)
+        if (labels_compare(frames->found.at[frames->at].labels, last) > 0) break;
+    return true;
+}
+
+bool read_frames_next(ReadFrames *frames, size_t bytes, bool *done, Error *err) {
+    const Builder *out = frames->reading.answer->out;
+    size_t most = bytes > SIZE_MAX - out->len ? SIZE_MAX : out->len + bytes;
+    *done = false;
+    if (frames->query > 0 && frames->reading.view == NULL) TRY(find_again(frames, err));
+    while (out->len < most) {
+        if (frames->at < frames->found.count) {
+            const SeriesFound *series = &frames->found.at[frames->at++];
+            builder_clear(&frames->last);
+            builder_add(&frames->last, bytes_text(series->labels.wire));
+            TRY(write_frames(&frames->reading, series, &frames->request->at[frames->query - 1],
+                             err));
+        } else if (frames->query < frames->request->count) {
+            TRY(next_query(frames, err));
+        } else {
+            *done = true;
+            break;
+        }
+    }
+    return true;
+}
+
 bool read_answer_chunks(SeriesStore *store, const ReadRequest *request, ReadAnswer *answer,
                         Error *err) {
-    AUTO(reading_end) Reading reading = {.answer = answer};
-    for (size_t i = 0; i < request->count; i++) {
-        const ReadQuery *query = &request->at[i];
-        SeriesFoundList found;
-        reading.query_index = i;
-        TRY(find(&reading, store, query, &found, err));
-        for (size_t j = 0; j < found.count; j++)
-            TRY(write_frames(&reading, &found.at[j], query, err));
-    }
+    AUTO(read_frames_free) ReadFrames *frames = read_frames_begin(store, request, answer);
+    bool done = false;
+    while (!done) TRY(read_frames_next(frames, SIZE_MAX, &done, err));
     return true;
 }

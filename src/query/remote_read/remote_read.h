@@ -5,8 +5,9 @@
 // Prometheus' encodings (README.md has the bytes). What a stranger sent is checked here; the
 // limits are READ_QUERIES and READ_MATCHERS.
 //
-// Runs on a worker thread. The answer is held whole until it is sent: it is charged to `budget`
-// while it grows, and more than `bytes_max` is TOO_COSTLY.
+// Runs on worker threads. What is held is charged to `budget` while it grows, and more than
+// `bytes_max` is TOO_COSTLY: of SAMPLES, which are one message, the whole answer; of frames those
+// that were not taken yet.
 #pragma once
 
 #include <stdatomic.h>
@@ -56,3 +57,13 @@ must_use bool read_answer_samples(SeriesStore *store, const ReadRequest *request
 // histogram encodings; those with bounds of their own in the form that Prometheus 3 has for them.
 must_use bool read_answer_chunks(SeriesStore *store, const ReadRequest *request, ReadAnswer *answer,
                                  Error *err);
+
+// The same some at a time. Request and answer outlive it.
+typedef struct ReadFrames ReadFrames;
+ReadFrames *read_frames_begin(SeriesStore *store, const ReadRequest *request, ReadAnswer *answer);
+// Appends about `bytes` more to answer->out, whole series; *done with the last of them.
+must_use bool read_frames_next(ReadFrames *frames, size_t bytes, bool *done, Error *err);
+// Closes what the frames are read from, as it cannot go while it is open; the next call opens it
+// again and goes on behind the last series.
+void read_frames_let_go(ReadFrames *frames);
+void read_frames_free(ReadFrames **frames);  // works with AUTO; NULL is fine
