@@ -339,7 +339,7 @@ void worker_pool_add_again(WorkerPool *pool, WorkerJob *job) {
     job->queued_ns = now_ns(pool);
     job->again = true;
     queue_add_first(line_of(pool, job->tenant, job->queued_ns), job);
-    if (pool->waiting++ == 0) condition_wake_one(&pool->urgent_work);
+    pool->waiting++;
     condition_wake_one(&pool->work);
     mutex_give(&pool->lock);
 }
