@@ -321,6 +321,13 @@ TEST(a_server_that_stops_cuts_what_nobody_reads) {
     check(t, comes_to(t, &world, MB, INT64_MAX));
     server_stop(world.server, 100);
     check(t, comes_to(t, &world, 0, 0));
+    // What had gone out is there, and seen not to be all.
+    AUTO(builder_free) Builder heard = {0};
+    HttpClientAnswer answer;
+    size_t used;
+    read_all(t, reader, &heard);
+    check(t, http_client_parse(text_bytes(builder_text(&heard)), true, false, t->arena, &answer,
+                               &used, t->err) == HTTP_REFUSED);
     test_server_end(t, &world);
 }
 
