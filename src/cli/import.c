@@ -166,7 +166,8 @@ static bool add_row(Import *import, const BackfillRow *row, Error *err) {
         size_t end = MIN(at + PIECE_SAMPLES, row->samples.count);
         write_body_begin(body, labels);
         for (; at < end; at++)
-            write_body_sample(body, row->samples.at[at].time_ms, row->samples.at[at].value);
+            write_body_sample_since(body, row->samples.at[at].time_ms, row->samples.at[at].value,
+                                    at < row->start_count ? row->starts[at] : 0);
         for (size_t i = 0; at == row->samples.count && i < row->exemplar_count; i++) {
             const BatchExemplar *exemplar = &row->exemplars[i];
             write_body_exemplar(body, (Labels){.wire = exemplar->labels}, exemplar->value,

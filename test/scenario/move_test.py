@@ -21,7 +21,7 @@ import time
 import urllib.request
 
 from prometheus_test import ask, difference
-from traceo import Server, Tap, binary, field, free_port, snappy, varint
+from traceo import ROOT, Server, Tap, binary, field, free_port, snappy, varint
 
 OK, FAILED, PROBLEMS = 0, 1, 3
 STEP_S = 15
@@ -399,6 +399,31 @@ def what_comes_along(tap, folder, now_s):
         server.close()
 
 
+def newest_encodings(tap, folder):
+    """A block as Prometheus 3.16 writes it with float chunks of XOR2 and start timestamps: test/golden/blocks/README.md."""
+    block, begin_s = ROOT / "test/golden/blocks/prometheus_3_16", 1795700000
+    server = Server("--retention", "0", "--query.start_timestamps", "true")
+    server.start()
+    try:
+        code, _, err = run("import", shutil.copytree(block, folder / "newest"), *at(server))
+        tap.check(code == OK and "4 series, 960 samples" in err, "a block of XOR2 is imported", err)
+        code, out, err = run("verify", block, *at(server))
+        tap.check(code == OK and "0 series differ" in err, "and is the same", out + err)
+
+        def value(query, at_s):
+            found = ask(server.port, "/api/v1/query", query=query, time=at_s)["data"]["result"]
+            return [float(row["value"][1]) for row in found]
+
+        for name in ("asks_total", "took_seconds"):
+            starts = [value(f"start_timestamp({name})", begin_s + at_s) for at_s in (0, 99 * STEP_S, 100 * STEP_S, 239 * STEP_S)]
+            count = 2 if name == "asks_total" else 1
+            tap.check(starts == [[begin_s - 1] * count] * 2 + [[begin_s + 100 * STEP_S - 0.5] * count] * 2, f"{name} began to count when it did there", starts)
+        tap.check(value("asks_total", begin_s + 150 * STEP_S) == [150, 150] and value("level", begin_s + 8 * STEP_S) == [1], "its values are there")
+        tap.check(value("histogram_count(took_seconds)", begin_s + 150 * STEP_S) == [255], "its histograms, too", value("histogram_count(took_seconds)", begin_s + 150 * STEP_S))
+    finally:
+        server.close()
+
+
 def too_old(tap, folder, now_s):
     server = Server("--retention", "1h")
     server.start()
@@ -434,6 +459,7 @@ def main():
         with_victoria_metrics(tap, folder, server)
         killed_half_way(tap, folder, now_s)
         what_comes_along(tap, folder, now_s)
+        newest_encodings(tap, folder)
         too_old(tap, folder, now_s)
     finally:
         if server:

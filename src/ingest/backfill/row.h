@@ -12,6 +12,8 @@ enum { BACKFILL_ROW_SAMPLES = 8192 };
 typedef struct BackfillRow {
     Labels labels;
     Samples samples;
+    const int64_t *starts;  // when the counting of the first samples began; 0: not known
+    size_t start_count;     // no more than samples; the rest has none
     const NativeHistogram *histograms;
     size_t histogram_count;
     const BatchExemplar *exemplars;

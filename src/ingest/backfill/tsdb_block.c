@@ -50,6 +50,7 @@ struct TsdbBlock {
     Labels labels;
     Arena labels_arena;
     TsdbSamples row;
+    TsdbStarts starts;
     TsdbHistograms histograms;
 };
 
@@ -211,6 +212,7 @@ void tsdb_block_close(TsdbBlock **closed) {
     array_free(&block->stones);
     tsdb_series_free(&block->now);
     array_free(&block->row);
+    array_free(&block->starts);
     array_free(&block->histograms);
     arena_free(&block->scratch);
     arena_free(&block->labels_arena);
@@ -251,7 +253,7 @@ static bool read_chunk(TsdbBlock *block, const TsdbChunkPlace *place, Error *err
         return corrupt(file->path, place->offset, err, "the checksum of a chunk does not fit");
     size_t before = block->row.count + block->histograms.count;
     if (!tsdb_chunk_decode(content.at[0], (Bytes){content.at + 1, content.len - 1}, &block->row,
-                           &block->histograms, &block->scratch, err)) {
+                           &block->starts, &block->histograms, &block->scratch, err)) {
         return error_context(err, "%.*s, offset %llu", TEXT_ARG(file->path),
                              (unsigned long long)place->offset);
     }
@@ -285,10 +287,13 @@ static void bury(TsdbBlock *block) {
     if (count == 0) return;
     size_t kept = 0;
     for (size_t i = 0; i < block->row.count; i++) {
-        if (!is_deleted(all + low, count, block->row.at[i].time_ms))
-            block->row.at[kept++] = block->row.at[i];
+        if (is_deleted(all + low, count, block->row.at[i].time_ms)) continue;
+        TsdbStarts *starts = &block->starts;
+        if (kept < starts->count) starts->at[kept] = i < starts->count ? starts->at[i] : 0;
+        block->row.at[kept++] = block->row.at[i];
     }
     block->row.count = kept;
+    block->starts.count = MIN(block->starts.count, kept);
     kept = 0;
     for (size_t i = 0; i < block->histograms.count; i++) {
         if (!is_deleted(all + low, count, block->histograms.at[i].time_ms))
@@ -335,6 +340,7 @@ bool tsdb_block_next(TsdbBlock *block, BackfillRow *out, bool *found, Error *err
         if (!*found) return compare_sums(block, err);
     }
     array_clear(&block->row);
+    array_clear(&block->starts);
     array_clear(&block->histograms);
     arena_clear(&block->scratch);
     while (block->chunk < block->now.chunks.count &&
@@ -343,6 +349,8 @@ bool tsdb_block_next(TsdbBlock *block, BackfillRow *out, bool *found, Error *err
     bury(block);
     *out = (BackfillRow){.labels = block->labels,
                          .samples = {block->row.at, block->row.count},
+                         .starts = block->starts.at,
+                         .start_count = block->starts.count,
                          .histograms = block->histograms.at,
                          .histogram_count = block->histograms.count};
     return true;

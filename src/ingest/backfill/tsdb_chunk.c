@@ -71,6 +71,10 @@ static int64_t add(int64_t a, int64_t b) {
     return (int64_t)((uint64_t)a + (uint64_t)b);
 }
 
+static int64_t subtract(int64_t a, int64_t b) {
+    return (int64_t)((uint64_t)a - (uint64_t)b);
+}
+
 static bool ended_early(const Bits *bits, Error *err) {
     return error_set(err, ERROR_CORRUPT, "the samples of the chunk end at bit %llu of %llu",
                      (unsigned long long)bits->at, (unsigned long long)bits->end);
@@ -106,14 +110,25 @@ static bool decode_floats(Bits *bits, unsigned count, TsdbSamples *out, Error *e
 
 // ---- Start times ----
 
-// When the counting of a sample began stands behind it, where the byte about them says so. We do
-// not keep it (docs/decisions/0012), so it is only passed over. `index` is of the sample just read.
-static void pass_start(Bits *bits, uint8_t starts, unsigned index) {
-    unsigned change = starts & START_CHANGE_MASK;
+// When the counting of a sample began stands behind it, where the byte about them says so: as what
+// lies between it and the sample before.
+typedef struct Starts {
+    uint8_t about;
+    int64_t start_ms;  // of the newest sample; 0: not known
+    int64_t behind;    // the sample before it
+} Starts;
+
+// `index` is of the sample just read, `before_ms` of the one before it.
+static void start_next(Bits *bits, Starts *starts, unsigned index, int64_t time_ms,
+                       int64_t before_ms) {
+    unsigned change = starts->about & START_CHANGE_MASK;
     if (index == 0) {
-        if ((starts & START_KNOWN) != 0) (void)bits_take_uvarint(bits);
+        if ((starts->about & START_KNOWN) != 0)
+            starts->start_ms = subtract(time_ms, zigzag_decode(bits_take_uvarint(bits)));
     } else if (change != 0 && index >= change) {
-        (void)varbit_signed(bits);
+        int64_t more = varbit_signed(bits);
+        starts->behind = index == change ? more : add(starts->behind, more);
+        starts->start_ms = subtract(before_ms, starts->behind);
     }
 }
 
@@ -157,12 +172,21 @@ static bool xor2_joint(Bits *bits, int64_t *delta, Xor *packed) {
     return xor2_next(bits, packed);
 }
 
-static bool decode_floats_2(Bits *bits, unsigned count, uint8_t starts, TsdbSamples *out,
-                            Error *err) {
+// Of the newest sample; those before it without one get none.
+static void add_start(TsdbSamples *samples, TsdbStarts *starts, int64_t start_ms) {
+    if (start_ms == 0) return;
+    while (starts->count + 1 < samples->count) *array_add(starts) = 0;
+    *array_add(starts) = start_ms;
+}
+
+static bool decode_floats_2(Bits *bits, unsigned count, uint8_t about_starts, TsdbSamples *out,
+                            TsdbStarts *starts, Error *err) {
     int64_t time_ms = 0, delta = 0;
     Xor value = {0};
+    Starts start = {.about = about_starts};
     for (unsigned i = 0; i < count; i++) {
         bool is_value = true;
+        int64_t before_ms = time_ms;
         if (i == 0) {
             time_ms = zigzag_decode(bits_take_uvarint(bits));
             value.value = bits_take(bits, 64);
@@ -175,9 +199,10 @@ static bool decode_floats_2(Bits *bits, unsigned count, uint8_t starts, TsdbSamp
             is_value = xor2_joint(bits, &delta, &value);
         }
         if (i > 0) time_ms = add(time_ms, delta);
-        pass_start(bits, starts, i);
+        start_next(bits, &start, i, time_ms, before_ms);
         if (bits->failed) return ended_early(bits, err);
         *array_add(out) = (Sample){time_ms, is_value ? double_from_bits(value.value) : stale_nan()};
+        add_start(out, starts, start.start_ms);
     }
     return true;
 }
@@ -187,7 +212,7 @@ static bool decode_floats_2(Bits *bits, unsigned count, uint8_t starts, TsdbSamp
 // How a chunk of histograms begins.
 typedef struct HistogramHead {
     unsigned count;
-    uint8_t flags, starts;
+    uint8_t flags, about_starts;
 } HistogramHead;
 
 // What all histograms of a chunk share.
@@ -293,7 +318,9 @@ static bool decode_integers(Bits *bits, HistogramHead head, TsdbHistograms *out,
     Change *changes = arena_push_array(arena, Change, buckets);
     Change time = {0}, observations = {0}, zeros = {0};
     Xor sum = {0};
+    Starts start = {.about = head.about_starts};
     for (unsigned i = 0; i < head.count; i++) {
+        int64_t before_ms = time.value;
         if (i == 0) {
             time.value = varbit_signed(bits);
             observations.value = (int64_t)varbit_unsigned(bits);
@@ -308,11 +335,12 @@ static bool decode_integers(Bits *bits, HistogramHead head, TsdbHistograms *out,
             if (sum.value != STALE_NAN_BITS)
                 for (size_t b = 0; b < buckets; b++) change_next(bits, &changes[b]);
         }
-        pass_start(bits, head.starts, i);
+        start_next(bits, &start, i, time.value, before_ms);
         if (bits->failed) return ended_early(bits, err);
         NativeHistogram *histogram = array_add(out);
         *histogram = sum.value == STALE_NAN_BITS ? stale_marker(false) : layout.shared;
         histogram->time_ms = time.value;
+        histogram->start_ms = start.start_ms;
         if (sum.value == STALE_NAN_BITS) continue;
         histogram->reset_hint = hint_of(head.flags, i);
         histogram->count = (uint64_t)observations.value;
@@ -339,7 +367,9 @@ static bool decode_float_histograms(Bits *bits, HistogramHead head, TsdbHistogra
     Change time = {0};
     Xor numbers[3] = {0};  // observations, zeros, sum
     const Xor *sum = &numbers[2];
+    Starts start = {.about = head.about_starts};
     for (unsigned i = 0; i < head.count; i++) {
+        int64_t before_ms = time.value;
         if (i == 0) {
             time.value = varbit_signed(bits);
             for (size_t n = 0; n < COUNT(numbers); n++) numbers[n].value = bits_take(bits, 64);
@@ -350,11 +380,12 @@ static bool decode_float_histograms(Bits *bits, HistogramHead head, TsdbHistogra
             if (sum->value != STALE_NAN_BITS)
                 for (size_t b = 0; b < buckets; b++) xor_next(bits, &packed[b]);
         }
-        pass_start(bits, head.starts, i);
+        start_next(bits, &start, i, time.value, before_ms);
         if (bits->failed) return ended_early(bits, err);
         NativeHistogram *histogram = array_add(out);
         *histogram = sum->value == STALE_NAN_BITS ? stale_marker(true) : layout.shared;
         histogram->time_ms = time.value;
+        histogram->start_ms = start.start_ms;
         histogram->is_float = true;
         if (sum->value == STALE_NAN_BITS) continue;
         histogram->reset_hint = hint_of(head.flags, i);
@@ -367,7 +398,7 @@ static bool decode_float_histograms(Bits *bits, HistogramHead head, TsdbHistogra
     return true;
 }
 
-bool tsdb_chunk_decode(uint8_t encoding, Bytes data, TsdbSamples *samples,
+bool tsdb_chunk_decode(uint8_t encoding, Bytes data, TsdbSamples *samples, TsdbStarts *starts,
                        TsdbHistograms *histograms, Arena *arena, Error *err) {
     if ((int64_t)data.len > LIMIT_TSDB_CHUNK_BYTES)
         return error_set(err, ERROR_TOO_LARGE,
@@ -384,13 +415,14 @@ bool tsdb_chunk_decode(uint8_t encoding, Bytes data, TsdbSamples *samples,
     if (encoding == TSDB_CHUNK_XOR) return decode_floats(&bits, count, samples, err);
     uint8_t third = (uint8_t)bits_take(&bits, 8);
     if (bits.failed) return ended_early(&bits, err);
-    if (encoding == TSDB_CHUNK_XOR2) return decode_floats_2(&bits, count, third, samples, err);
+    if (encoding == TSDB_CHUNK_XOR2)
+        return decode_floats_2(&bits, count, third, samples, starts, err);
     HistogramHead head = {.count = count, .flags = third};
     // With start times the flags are the highest bits of the count.
     if (encoding >= TSDB_CHUNK_HISTOGRAM_STARTS)
         head = (HistogramHead){.count = count & COUNT_MASK_WITH_STARTS,
                                .flags = (uint8_t)(count >> 8),
-                               .starts = third};
+                               .about_starts = third};
     bool is_float =
         encoding == TSDB_CHUNK_FLOAT_HISTOGRAM || encoding == TSDB_CHUNK_FLOAT_HISTOGRAM_STARTS;
     return is_float ? decode_float_histograms(&bits, head, histograms, arena, err)

@@ -4,8 +4,7 @@
 // floats (3), these two also with start times (5 and 6). Source of the layout:
 // tsdb/docs/format/chunks.md and tsdb/chunkenc of Prometheus 3.16 (Apache-2.0); the packing of
 // floats is that of "Gorilla: A Fast, Scalable, In-Memory Time Series Database", VLDB 2015, and in
-// XOR2 what changed of time and value is said together. Start times are passed over: they are not
-// kept (docs/decisions/0012).
+// XOR2 what changed of time and value is said together.
 #pragma once
 
 #include "base/array.h"
@@ -22,6 +21,9 @@ enum {
 };
 
 typedef ARRAY(Sample) TsdbSamples;
+// When the counting of each sample began, 0: not known. Shorter than the samples where the rest has
+// none.
+typedef ARRAY(int64_t) TsdbStarts;
 typedef ARRAY(NativeHistogram) TsdbHistograms;  // their arrays lie on the arena
 
 // Appends the samples of a chunk (`data` is what stands between its encoding and its checksum, and
@@ -29,4 +31,5 @@ typedef ARRAY(NativeHistogram) TsdbHistograms;  // their arrays lie on the arena
 // encoding or schema, TOO_LARGE beyond TSDB_CHUNK_BYTES; what was appended before stays, and is to
 // be dropped by the caller.
 must_use bool tsdb_chunk_decode(uint8_t encoding, Bytes data, TsdbSamples *samples,
-                                TsdbHistograms *histograms, Arena *arena, Error *err);
+                                TsdbStarts *starts, TsdbHistograms *histograms, Arena *arena,
+                                Error *err);

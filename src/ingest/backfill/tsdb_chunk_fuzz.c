@@ -9,11 +9,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size == 0) return 0;
     TsdbSamples samples = {0};
+    TsdbStarts starts = {0};
     TsdbHistograms histograms = {0};
     Arena arena = {0};
     Error err = {0};
-    bool ok = tsdb_chunk_decode(data[0], (Bytes){data + 1, size - 1}, &samples, &histograms, &arena,
-                                &err);
+    bool ok = tsdb_chunk_decode(data[0], (Bytes){data + 1, size - 1}, &samples, &starts,
+                                &histograms, &arena, &err);
     assert(ok || err.code == ERROR_CORRUPT || err.code == ERROR_UNSUPPORTED ||
            err.code == ERROR_TOO_LARGE);
     if (ok) {
@@ -29,7 +30,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         (void)fine;
     }
     builder_free(&wire);
+    assert(starts.count <= samples.count);
     array_free(&samples);
+    array_free(&starts);
     array_free(&histograms);
     arena_free(&arena);
     return 0;

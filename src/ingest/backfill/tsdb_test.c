@@ -114,7 +114,7 @@ TEST(a_block_that_victoria_metrics_imports_gives_the_answer_it_gives) {
 // What was sent: the k-th of a series that counts n times 1, 2, 3, 4, 5 and on the negative side n
 // times 7, with a reset before the 7th; the last one is a stale marker.
 static void check_histogram(Test *t, const NativeHistogram *actual, unsigned k, bool is_float,
-                            HistogramResetHint hint) {
+                            HistogramResetHint hint, int64_t start_ms) {
     int64_t n = k < 6 ? (int64_t)k + 1 : (int64_t)k - 5;
     double counts[] = {(double)n, (double)(2 * n), (double)(3 * n), (double)(4 * n),
                        (double)(5 * n)};
@@ -123,6 +123,7 @@ static void check_histogram(Test *t, const NativeHistogram *actual, unsigned k, 
     HistogramSpan spans[] = {{-2, 2}, {3, 3}}, negative_spans[] = {{1, 1}};
     NativeHistogram stated = {
         .time_ms = INT64_C(1795700000000) + k * 15000 + k % 3,
+        .start_ms = start_ms,
         .is_float = is_float,
         .schema = 2,
         .reset_hint = hint,
@@ -164,24 +165,26 @@ TEST(histograms_are_those_that_prometheus_was_sent) {
         check_ok(t, disk_read_whole(disk_real(), path, MB, t->arena, &content, t->err));
         TsdbSamples samples = {0};
         TsdbHistograms histograms = {0};
+        TsdbStarts starts = {0};
         check_ok(t, tsdb_chunk_decode(content.at[0], (Bytes){content.at + 1, content.len - 1},
-                                      &samples, &histograms, t->arena, t->err));
+                                      &samples, &starts, &histograms, t->arena, t->err));
         check_i64(t, chunks[i].count, (int64_t)histograms.count);
         for (unsigned k = 0; k < chunks[i].count; k++) {
             HistogramResetHint hint = chunks[i].is_gauge ? HISTOGRAM_RESET_GAUGE
                                       : k > 0            ? HISTOGRAM_RESET_NO
                                                          : HISTOGRAM_RESET_UNKNOWN;
-            check_histogram(t, &histograms.at[k], chunks[i].first + k, chunks[i].is_float, hint);
+            check_histogram(t, &histograms.at[k], chunks[i].first + k, chunks[i].is_float, hint, 0);
         }
         // What is cut off is an error and no shorter chunk.
         for (size_t len = 0; len < content.len - 1; len++) {
             array_clear(&histograms);
             check_error(t,
                         tsdb_chunk_decode(content.at[0], (Bytes){content.at + 1, len}, &samples,
-                                          &histograms, t->arena, t->err),
+                                          &starts, &histograms, t->arena, t->err),
                         ERROR_CORRUPT);
         }
         array_free(&samples);
+        array_free(&starts);
         array_free(&histograms);
     }
 }
@@ -194,6 +197,24 @@ static Bytes corpus(Test *t, Text name) {
     Bytes content;
     check_ok(t, disk_read_whole(disk_real(), path, MB, t->arena, &content, t->err));
     return content;
+}
+
+// What the program that made xor2_<file> said of the start of its samples.
+static int64_t start_of(unsigned file, int64_t i, int64_t first_ms) {
+    switch (file) {
+        case 2:
+            return first_ms - 7;
+        case 3:
+            return first_ms - 1000;
+        case 4:
+            return first_ms - 1000 + i / 3 * 20000;
+        case 5:
+            return i == 0 ? 0 : first_ms - i * i * 12345;
+        case 7:
+            return i < 200 ? first_ms - 1 : first_ms + INT64_C(200) * 15000;
+        default:
+            return 0;
+    }
 }
 
 TEST(floats_of_xor2_are_those_that_prometheus_appended) {
@@ -235,20 +256,26 @@ TEST(floats_of_xor2_are_those_that_prometheus_appended) {
     };
     TsdbSamples samples = {0};
     TsdbHistograms histograms = {0};
+    TsdbStarts starts = {0};
     for (unsigned i = 0; i < COUNT(stated); i++) {
         Bytes content = corpus(t, text_format(t->arena, "xor2_%u", i));
         array_clear(&samples);
+        array_clear(&starts);
         check_ok(t, tsdb_chunk_decode(content.at[0], (Bytes){content.at + 1, content.len - 1},
-                                      &samples, &histograms, t->arena, t->err));
+                                      &samples, &starts, &histograms, t->arena, t->err));
         check_i64(t, TSDB_CHUNK_XOR2, content.at[0]);
         check_i64(t, (int64_t)stated[i].count, (int64_t)samples.count);
         check_same_bytes(t, stated[i].at, samples.at, stated[i].count * sizeof(Sample));
+        for (size_t k = 0; k < samples.count; k++)
+            check_i64(t, start_of(i, (int64_t)k, T), k < starts.count ? starts.at[k] : 0);
+        array_clear(&starts);
         for (size_t len = 0; len < content.len - 1; len++)
             check_error(t,
                         tsdb_chunk_decode(content.at[0], (Bytes){content.at + 1, len}, &samples,
-                                          &histograms, t->arena, t->err),
+                                          &starts, &histograms, t->arena, t->err),
                         ERROR_CORRUPT);
     }
+    array_free(&starts);
     array_free(&samples);
 }
 
@@ -257,17 +284,20 @@ TEST(histograms_with_start_times_are_those_that_prometheus_appended) {
         Bytes content = corpus(t, text_format(t->arena, "histograms_st_%u", i));
         TsdbSamples samples = {0};
         TsdbHistograms histograms = {0};
+        TsdbStarts starts = {0};
         check_ok(t, tsdb_chunk_decode(content.at[0], (Bytes){content.at + 1, content.len - 1},
-                                      &samples, &histograms, t->arena, t->err));
+                                      &samples, &starts, &histograms, t->arena, t->err));
         check_i64(t, 6, (int64_t)histograms.count);
         for (unsigned k = 0; k < 6; k++)
             check_histogram(t, &histograms.at[k], k, i == 1,
-                            k > 0 ? HISTOGRAM_RESET_NO : HISTOGRAM_RESET_UNKNOWN);
+                            k > 0 ? HISTOGRAM_RESET_NO : HISTOGRAM_RESET_UNKNOWN,
+                            INT64_C(1795700000000) - 500 + k / 2 * 3);
         for (size_t len = 0; len < content.len - 1; len++)
             check_error(t,
                         tsdb_chunk_decode(content.at[0], (Bytes){content.at + 1, len}, &samples,
-                                          &histograms, t->arena, t->err),
+                                          &starts, &histograms, t->arena, t->err),
                         ERROR_CORRUPT);
+        array_free(&starts);
         array_free(&histograms);
     }
 }
@@ -275,11 +305,12 @@ TEST(histograms_with_start_times_are_those_that_prometheus_appended) {
 TEST(what_is_not_known_is_named) {
     TsdbSamples samples = {0};
     TsdbHistograms histograms = {0};
+    TsdbStarts starts = {0};
     uint8_t bytes[] = {0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
     for (uint8_t encoding = 0; encoding < 8; encoding += 7) {
         check_error(t,
-                    tsdb_chunk_decode(encoding, (Bytes){bytes, sizeof bytes}, &samples, &histograms,
-                                      t->arena, t->err),
+                    tsdb_chunk_decode(encoding, (Bytes){bytes, sizeof bytes}, &samples, &starts,
+                                      &histograms, t->arena, t->err),
                     ERROR_UNSUPPORTED);
         Text said = text_format(t->arena, "encoding %u", encoding);
         check(t, text_find(text_from_cstring(t->err->message), said) >= 0);
