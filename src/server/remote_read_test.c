@@ -240,6 +240,7 @@ TEST(many_frames_are_sent_while_they_are_made) {
 // What frames hold of one series, decoded by the reader of Prometheus' blocks.
 typedef struct Held {
     TsdbSamples samples;
+    TsdbStarts starts;
     TsdbHistograms histograms;
     ARRAY(Bytes) chunks;  // behind their encoding, one byte
     int64_t last_ms;
@@ -266,8 +267,8 @@ static void hold_chunk(Test *t, Bytes wire, Held *out) {
     check(t, min_ms > out->last_ms && max_ms >= min_ms);
     out->last_ms = max_ms;
     size_t floats = out->samples.count, histograms = out->histograms.count;
-    check_ok(t, tsdb_chunk_decode((uint8_t)type, data, &out->samples, &out->histograms, t->arena,
-                                  t->err));
+    check_ok(t, tsdb_chunk_decode((uint8_t)type, data, &out->samples, &out->starts,
+                                  &out->histograms, t->arena, t->err));
     if (type == TSDB_CHUNK_XOR) {
         check_i64(t, min_ms, out->samples.at[floats].time_ms);
         check_i64(t, max_ms, out->samples.at[out->samples.count - 1].time_ms);
@@ -342,7 +343,8 @@ TEST(chunks_of_histograms_are_those_that_prometheus_wrote) {
         Held before = {0}, after = {0};
         check_ok(t, disk_read_whole(disk_real(), path, MB, t->arena, &content, t->err));
         check_ok(t, tsdb_chunk_decode(content.at[0], (Bytes){content.at + 1, content.len - 1},
-                                      &before.samples, &before.histograms, t->arena, t->err));
+                                      &before.samples, &before.starts, &before.histograms,
+                                      t->arena, t->err));
         write_histograms(t, &world, name, before.histograms.at, before.histograms.count);
         ask_for_chunks(t, &world, name, &after);
         check_i64(t, 1, after.chunks.count);
