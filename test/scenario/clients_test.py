@@ -8,8 +8,10 @@ They are installed into build/clients (pinned in test/scenario/clients); where t
 
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.parse
 
@@ -82,6 +84,61 @@ def check_rw2(tap, server):
     tap.check(metadata.get("rw2_orders_total", [{}])[0].get("help") == "Orders taken.", "its metadata is known", str(metadata))
 
 
+TELEGRAF = """
+[agent]
+  interval = "1s"
+  omit_hostname = true
+[global_tags]
+  dc = "x y"
+[[inputs.mem]]
+  fieldinclude = ["total"]
+[[inputs.cpu]]
+  percpu = false
+  totalcpu = true
+  report_active = true
+[[outputs.influxdb]]
+  urls = ["http://127.0.0.1:{port}"]
+  database = "tele1"
+  skip_database_creation = false
+  name_prefix = "v1_"
+[[outputs.influxdb_v2]]
+  urls = ["http://127.0.0.1:{port}"]
+  organization = "o"
+  bucket = "tele2"
+  token = "t"
+  name_prefix = "v2_"
+[[outputs.http]]
+  url = "http://127.0.0.1:{port}/api/v1/write"
+  data_format = "prometheusremotewrite"
+  name_prefix = "rw_"
+  [outputs.http.headers]
+    Content-Type = "application/x-protobuf"
+    Content-Encoding = "snappy"
+    X-Prometheus-Remote-Write-Version = "0.1.0"
+[[outputs.graphite]]
+  servers = ["127.0.0.1:{graphite}"]
+  prefix = "gr"
+  graphite_tag_support = true
+"""
+
+
+def check_telegraf(tap, server, graphite):
+    """Where it is installed; the test does not do it, as its Go module takes ten minutes to build."""
+    name = "Telegraf sends by four of its outputs"
+    telegraf = shutil.which("telegraf")
+    if telegraf is None:
+        tap.skip(name, "telegraf is not installed")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        config = pathlib.Path(folder, "telegraf.conf")
+        config.write_text(TELEGRAF.replace("{port}", str(server.port)).replace("{graphite}", str(graphite)))
+        done = subprocess.run([telegraf, "--config", str(config), "--once"], capture_output=True, text=True, timeout=60, env={"PATH": "/usr/bin:/bin", "HOME": folder})
+    total = int(pathlib.Path("/proc/meminfo").read_text().split()[1]) * 1024
+    fault = wrong(server, [(query, [total]) for query in ('v1_mem_total{dc="x y",db="tele1"}', 'v2_mem_total{dc="x y",db=""}', 'rw_mem_total{dc="x y"}',
+                                                         'gr_mem_total{dc="x_y"}')])
+    tap.check(done.returncode == 0 and "E!" not in done.stderr and fault is None, name, f"{fault}\n{done.stderr[-2000:]}")
+
+
 def main():
     tap = Tap()
     statsd, graphite = free_port(), free_port()
@@ -89,6 +146,7 @@ def main():
     server.start()
     try:
         check_rw2(tap, server)
+        check_telegraf(tap, server, graphite)
         why = install_clients()
         for kind, expected in EXPECTED.items():
             name = f"what a client of {kind} sends is what is asked back"
