@@ -248,6 +248,7 @@ typedef struct Held {
 
 static void held_free(Held *held) {
     array_free(&held->samples);
+    array_free(&held->starts);
     array_free(&held->histograms);
     array_free(&held->chunks);
 }
@@ -343,8 +344,8 @@ TEST(chunks_of_histograms_are_those_that_prometheus_wrote) {
         Held before = {0}, after = {0};
         check_ok(t, disk_read_whole(disk_real(), path, MB, t->arena, &content, t->err));
         check_ok(t, tsdb_chunk_decode(content.at[0], (Bytes){content.at + 1, content.len - 1},
-                                      &before.samples, &before.starts, &before.histograms,
-                                      t->arena, t->err));
+                                      &before.samples, &before.starts, &before.histograms, t->arena,
+                                      t->err));
         write_histograms(t, &world, name, before.histograms.at, before.histograms.count);
         ask_for_chunks(t, &world, name, &after);
         check_i64(t, 1, after.chunks.count);
