@@ -387,7 +387,7 @@ static HistogramRow *rows_of(const Pieces *pieces, Arena *arena) {
 static bool piece_pack(const Pieces *pieces, bool *starts, Builder *out) {
     AUTO(arena_free) Arena arena = {0};
     HistogramRow *rows = rows_of(pieces, &arena), *again;
-    if (!histograms_pack(rows, pieces->count, starts, out) || out->len >= pieces->rows.len)
+    if (!histograms_pack(rows, pieces->count, false, starts, out) || out->len >= pieces->rows.len)
         return false;
     bool same = histograms_unpack(text_bytes(builder_text(out)), pieces->count, &arena, &again);
     for (size_t i = 0; same && i < pieces->count; i++)

@@ -5,6 +5,7 @@
 // nothing inside is ever collected.
 #pragma once
 
+#include "store/series/histogram_pieces.h"
 #include "store/series/page.h"
 #include "store/series/registry.h"
 
@@ -23,7 +24,7 @@ typedef struct HeadExemplar {
 
 typedef struct HeadHistograms {  // of one series
     uint32_t ref;
-    ARRAY(SeriesHistogram) samples;  // rising times
+    HistogramPieces pieces;
 } HeadHistograms;
 
 typedef struct HeadSide {
@@ -34,8 +35,7 @@ typedef struct HeadSide {
     RefMap histogram_of;     // ref -> place in `histograms`
     ARRAY(HeadHistograms) histograms;
     _Atomic uint64_t histogram_count;
-    Arena arena;  // wire bytes of histograms
-    size_t arena_charged;
+    HistogramPeek peek;
     ARRAY(int64_t) days;  // UTC days that have samples, rising
 } HeadSide;
 
@@ -98,9 +98,11 @@ void side_add_day(Head *head, int64_t day);
 Verdict side_add_histogram(Head *head, uint32_t ref, int64_t time_ms, Bytes wire);
 void side_add_exemplar(Head *head, uint32_t ref, const BatchExemplar *exemplar);
 // Appends the histograms in the interval, copied to the arena, rising.
-typedef ARRAY(SeriesHistogram) SeriesHistogramArray;
 void side_histograms(Head *head, uint32_t ref, int64_t from_ms, int64_t to_ms, Arena *arena,
                      SeriesHistogramArray *out);
+// The time of each in the interval.
+void side_histogram_times(Head *head, uint32_t ref, int64_t from_ms, int64_t to_ms,
+                          void (*each)(void *context, int64_t time_ms), void *context);
 size_t side_histogram_count(Head *head, uint32_t ref, int64_t from_ms, int64_t to_ms);
 // All exemplars in the interval, copied to the arena, in time order. `of` (NULL: all) keeps those
 // of these refs.

@@ -1,5 +1,5 @@
-// What a head keeps beside samples: native histograms as they came, a ring of exemplars, and the
-// days it touches.
+// What a head keeps beside samples: native histograms, a ring of exemplars, and the days it
+// touches.
 
 #include <stdlib.h>
 
@@ -52,12 +52,13 @@ void side_end(HeadSide *side) {
     for (size_t i = 0; i < side->exemplars.count; i++)
         memory_free((void *)(uintptr_t)side->exemplars.at[i].labels.at);
     array_free(&side->exemplars);
-    for (size_t i = 0; i < side->histograms.count; i++) array_free(&side->histograms.at[i].samples);
+    for (size_t i = 0; i < side->histograms.count; i++)
+        histogram_pieces_free(&side->histograms.at[i].pieces);
     array_free(&side->histograms);
     array_free(&side->days);
     memory_free(side->exemplar_last.slots);
     memory_free(side->histogram_of.slots);
-    arena_free(&side->arena);
+    histogram_peek_free(&side->peek);
     mutex_end(&side->lock);
 }
 
@@ -90,68 +91,44 @@ static HeadHistograms *histograms_of(Head *head, uint32_t ref, bool make) {
     return &side->histograms.at[at];
 }
 
-static size_t histogram_place(const HeadHistograms *of, int64_t time_ms) {
-    size_t low = 0, high = of->samples.count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (of->samples.at[middle].time_ms < time_ms) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
-static Verdict add_histogram(Head *head, uint32_t ref, int64_t time_ms, Bytes wire) {
-    HeadSide *side = &head->side;
-    HeadHistograms *of = histograms_of(head, ref, true);
-    size_t at = histogram_place(of, time_ms);
-    if (at < of->samples.count && of->samples.at[at].time_ms == time_ms) {
-        return bytes_equal(of->samples.at[at].wire, wire) ? VERDICT_DUPLICATE : VERDICT_CONFLICT;
-    }
-    array_add(&of->samples);
-    memmove(&of->samples.at[at + 1], &of->samples.at[at],
-            (of->samples.count - 1 - at) * sizeof *of->samples.at);
-    of->samples.at[at] = (SeriesHistogram){time_ms, bytes_copy(wire, &side->arena)};
-    side->histogram_count++;
-    head_memory_charge(&head->memory,
-                       (int64_t)(sizeof *of->samples.at + side->arena.bytes - side->arena_charged));
-    side->arena_charged = side->arena.bytes;
-    return VERDICT_STORED;
-}
-
 Verdict side_add_histogram(Head *head, uint32_t ref, int64_t time_ms, Bytes wire) {
-    mutex_take(&head->side.lock);
-    Verdict verdict = add_histogram(head, ref, time_ms, wire);
-    mutex_give(&head->side.lock);
+    HeadSide *side = &head->side;
+    mutex_take(&side->lock);
+    HistogramPieces *pieces = &histograms_of(head, ref, true)->pieces;
+    int64_t before = pieces->bytes + (int64_t)side->peek.arena.bytes;
+    Verdict verdict = histogram_pieces_add(pieces, &side->peek, time_ms, wire);
+    int64_t after = pieces->bytes + (int64_t)side->peek.arena.bytes;
+    side->histogram_count += verdict == VERDICT_STORED;
+    if (after > before) head_memory_charge(&head->memory, after - before);
+    if (after < before) head_memory_return(&head->memory, before - after);
+    mutex_give(&side->lock);
     return verdict;
 }
 
+// The lock is held to copy, not to decode.
 void side_histograms(Head *head, uint32_t ref, int64_t from_ms, int64_t to_ms, Arena *arena,
                      SeriesHistogramArray *out) {
+    HistogramCopies copies = {0};
     mutex_take(&head->side.lock);
     const HeadHistograms *of = histograms_of(head, ref, false);
-    for (size_t i = of == NULL ? 0 : histogram_place(of, from_ms);
-         of != NULL && i < of->samples.count; i++) {
-        const SeriesHistogram *sample = &of->samples.at[i];
-        if (sample->time_ms > to_ms) break;
-        *array_add_on(arena, out) =
-            (SeriesHistogram){sample->time_ms, bytes_copy(sample->wire, arena)};
-    }
+    if (of != NULL) histogram_pieces_copy(&of->pieces, from_ms, to_ms, arena, &copies);
+    mutex_give(&head->side.lock);
+    histogram_copies_unpack(&copies, from_ms, to_ms, arena, out);
+}
+
+void side_histogram_times(Head *head, uint32_t ref, int64_t from_ms, int64_t to_ms,
+                          void (*each)(void *context, int64_t time_ms), void *context) {
+    mutex_take(&head->side.lock);
+    const HeadHistograms *of = histograms_of(head, ref, false);
+    if (of != NULL) histogram_pieces_times(&of->pieces, from_ms, to_ms, each, context);
     mutex_give(&head->side.lock);
 }
 
 size_t side_histogram_count(Head *head, uint32_t ref, int64_t from_ms, int64_t to_ms) {
-    size_t count = 0;
     if (atomic_load(&head->side.histogram_count) == 0) return 0;  // readers need not meet here
     mutex_take(&head->side.lock);
     const HeadHistograms *of = histograms_of(head, ref, false);
-    for (size_t i = of == NULL ? 0 : histogram_place(of, from_ms);
-         of != NULL && i < of->samples.count; i++) {
-        if (of->samples.at[i].time_ms > to_ms) break;
-        count++;
-    }
+    size_t count = of == NULL ? 0 : histogram_pieces_count(&of->pieces, from_ms, to_ms);
     mutex_give(&head->side.lock);
     return count;
 }

@@ -179,15 +179,16 @@ static bool holds_doubles(bool is_float, size_t column) {
     return is_float || column == COLUMN_SUM;
 }
 
-static void column_write(const uint64_t *numbers, size_t rows, bool doubles, Builder *out) {
+static void column_write(const uint64_t *numbers, size_t rows, bool doubles, bool fast,
+                         Builder *out) {
     UNFILLED uint8_t encoded[COLUMN_BYTES_MAX];
     size_t len;
     if (doubles) {
         UNFILLED double values[CHUNK_SAMPLES_MAX];
         memcpy(values, numbers, rows * sizeof *values);
-        len = values_encode(values, rows, false, encoded);
+        len = values_encode(values, rows, fast, encoded);
     } else {
-        len = integers_encode(numbers, rows, INTEGERS_THOROUGH, encoded);
+        len = integers_encode(numbers, rows, fast ? INTEGERS_FAST : INTEGERS_THOROUGH, encoded);
     }
     builder_add_bytes(out, encoded, len);
 }
@@ -219,7 +220,7 @@ static bool take_apart(const HistogramRow *row, Arena *arena, NativeHistogram *o
     return bytes_equal(text_bytes(builder_text(&again)), row->wire);
 }
 
-static void run_write(const NativeHistogram *at, size_t rows, Bytes layout, Arena *arena,
+static void run_write(const NativeHistogram *at, size_t rows, Bytes layout, bool fast, Arena *arena,
                       Builder *out) {
     size_t columns = columns_of_native(at), buckets = columns - (at->start_ms != 0);
     uint64_t *numbers = arena_push_array_raw(arena, uint64_t, columns * rows);
@@ -227,10 +228,12 @@ static void run_write(const NativeHistogram *at, size_t rows, Bytes layout, Aren
     writer_varint(out, rows);
     builder_add_bytes(out, layout.at, layout.len);
     for (size_t i = 0; i < columns; i++)
-        column_write(numbers + i * rows, rows, i < buckets && holds_doubles(at->is_float, i), out);
+        column_write(numbers + i * rows, rows, i < buckets && holds_doubles(at->is_float, i), fast,
+                     out);
 }
 
-bool histograms_pack(const HistogramRow *rows, size_t count, bool *starts, Builder *out) {
+bool histograms_pack(const HistogramRow *rows, size_t count, bool fast, bool *starts,
+                     Builder *out) {
     assert(count > 0 && count <= CHUNK_SAMPLES_MAX);
     AUTO(arena_free) Arena arena = {0};
     NativeHistogram *all = arena_push_array(&arena, NativeHistogram, count);
@@ -255,7 +258,7 @@ bool histograms_pack(const HistogramRow *rows, size_t count, bool *starts, Build
     builder_add_bytes(out, encoded, times_encode(times, count, encoded));
     for (size_t from = 0, to; from < count; from = to) {
         for (to = from + 1; to < count && bytes_equal(layouts[from], layouts[to]);) to++;
-        run_write(all + from, to - from, layouts[from], &arena, out);
+        run_write(all + from, to - from, layouts[from], fast, &arena, out);
     }
     return true;
 }

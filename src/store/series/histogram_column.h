@@ -24,9 +24,9 @@ typedef struct HistogramRow {
 
 // Appends the packed rows, at most CHUNK_SAMPLES_MAX. False, and nothing is appended, when one of
 // them would not come back byte for byte: the wire bytes are not as native_histogram_write has
-// them.
+// them. `fast` tries fewer codecs (for heads).
 // *starts: some of them say when their counting began, which needs version 3 of blocks.
-bool histograms_pack(const HistogramRow *rows, size_t count, bool *starts, Builder *out);
+bool histograms_pack(const HistogramRow *rows, size_t count, bool fast, bool *starts, Builder *out);
 
 // False on bad bytes. Rows lie on `arena`.
 bool histograms_unpack(Bytes packed, size_t count, Arena *arena, HistogramRow **out);

@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (histograms_unpack(packed, count, &arena, &rows)) {
         Builder out = {0};
         // Spans that state another number of buckets than there are do not write themselves alike.
-        if (histograms_pack(rows, count, &starts, &out)) {
+        if (histograms_pack(rows, count, false, &starts, &out)) {
             bool unpacked =
                 histograms_unpack(text_bytes(builder_text(&out)), count, &arena, &again);
             assert(unpacked);

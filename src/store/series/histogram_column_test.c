@@ -93,7 +93,7 @@ static HistogramRow *rows_make(Source *source, size_t count, bool layouts_change
 static void check_round(Test *t, const HistogramRow *rows, size_t count, Builder *packed) {
     HistogramRow *again;
     bool starts;
-    check(t, histograms_pack(rows, count, &starts, packed));
+    check(t, histograms_pack(rows, count, false, &starts, packed));
     check(t, histograms_unpack(text_bytes(builder_text(packed)), count, t->arena, &again));
     int64_t *times = arena_push_array(t->arena, int64_t, count);
     check(t, histograms_unpack_times(text_bytes(builder_text(packed)), count, times));
@@ -142,18 +142,18 @@ TEST(what_would_not_come_back_is_not_packed) {
     bool starts;
     HistogramRow kept = rows[3];
     rows[3].wire = text_bytes(TEXT("no protobuf"));
-    check(t, !histograms_pack(rows, 5, &starts, &packed) && packed.len == 0);
+    check(t, !histograms_pack(rows, 5, false, &starts, &packed) && packed.len == 0);
     // A field that we do not know, and one time that is another than the row's.
     AUTO(builder_free) Builder strange = {0};
     builder_add_bytes(&strange, kept.wire.at, kept.wire.len);
     builder_add(&strange, TEXT("\xf8\x07\x01"));
     rows[3].wire = text_bytes(builder_text(&strange));
-    check(t, !histograms_pack(rows, 5, &starts, &packed) && packed.len == 0);
+    check(t, !histograms_pack(rows, 5, false, &starts, &packed) && packed.len == 0);
     source.with_time = true;
     rows[3].wire = wire_of(&source, rows[3].time_ms + 1, HISTOGRAM_RESET_NO, t->arena);
-    check(t, !histograms_pack(rows, 5, &starts, &packed) && packed.len == 0);
+    check(t, !histograms_pack(rows, 5, false, &starts, &packed) && packed.len == 0);
     rows[3] = kept;
-    check(t, histograms_pack(rows, 5, &starts, &packed));
+    check(t, histograms_pack(rows, 5, false, &starts, &packed));
 }
 
 // FORMAT.md has this example: three histograms of two buckets, 15 s apart.
@@ -174,7 +174,7 @@ TEST(bytes_once_written_are_read_for_ever) {
     }
     AUTO(builder_free) Builder packed = {0};
     bool starts;
-    check(t, histograms_pack(rows, 3, &starts, &packed) && !starts);
+    check(t, histograms_pack(rows, 3, false, &starts, &packed) && !starts);
     check_text(t, bytes_text((Bytes){golden, sizeof golden}), builder_text(&packed));
 }
 
@@ -193,7 +193,7 @@ TEST(bytes_with_starts_once_written_are_read_for_ever) {
     }
     AUTO(builder_free) Builder packed = {0};
     bool starts;
-    check(t, histograms_pack(rows, 3, &starts, &packed) && starts);
+    check(t, histograms_pack(rows, 3, false, &starts, &packed) && starts);
     check_text(t, bytes_text((Bytes){golden, sizeof golden}), builder_text(&packed));
 }
 

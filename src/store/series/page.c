@@ -41,6 +41,16 @@ void head_memory_charge(HeadMemory *memory, int64_t bytes) {
     }
 }
 
+void head_memory_return(HeadMemory *memory, int64_t bytes) {
+    int64_t over = atomic_load(&memory->overdraft), part;
+    do {
+        part = MIN(over, bytes);
+    } while (part > 0 && !atomic_compare_exchange_weak(&memory->overdraft, &over, over - part));
+    bytes -= MAX(part, 0);
+    atomic_fetch_sub(&memory->charged, bytes);
+    if (memory->budget != NULL) budget_release(memory->budget, bytes);
+}
+
 bool head_memory_reserve(HeadMemory *memory, int64_t bytes, Error *err) {
     if (memory->budget != NULL) TRY(budget_reserve(memory->budget, bytes, err));
     atomic_fetch_add(&memory->charged, bytes);

@@ -48,6 +48,8 @@ typedef struct HeadMemory {
     _Atomic uint64_t strips;  // packed so far, for what the server tells of itself
 } HeadMemory;
 void head_memory_charge(HeadMemory *memory, int64_t bytes);
+// Of what was charged; what is overdraft goes first.
+void head_memory_return(HeadMemory *memory, int64_t bytes);
 must_use bool head_memory_reserve(HeadMemory *memory, int64_t bytes, Error *err);
 void head_memory_release_all(HeadMemory *memory);
 
