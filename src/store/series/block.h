@@ -104,6 +104,10 @@ must_use bool block_each_histogram(BlockCursor *cursor, uint32_t series, int64_t
                                    bool (*each)(void *context, int64_t time_ms, Bytes wire,
                                                 Error *err),
                                    void *context, Error *err);
+// The time alone of each, which unpacks nothing else.
+must_use bool block_each_histogram_time(BlockCursor *cursor, uint32_t series, int64_t from_ms,
+                                        int64_t to_ms, void (*each)(void *context, int64_t time_ms),
+                                        void *context, Error *err);
 must_use bool block_each_exemplar(BlockCursor *cursor, uint32_t series, int64_t from_ms,
                                   int64_t to_ms,
                                   bool (*each)(void *context, int64_t time_ms, double value,

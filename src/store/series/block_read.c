@@ -427,6 +427,7 @@ static bool chunk_read(BlockCursor *cursor, const ChunkRow *chunk, const ClockRo
 typedef struct PieceVisitor {
     int64_t from_ms, to_ms;
     bool (*histogram)(void *context, int64_t time_ms, Bytes wire, Error *err);
+    void (*time)(void *context, int64_t time_ms);  // of a histogram, which is not unpacked for it
     bool (*exemplar)(void *context, int64_t time_ms, double value, Labels labels, Error *err);
     void *context;
     size_t counted;
@@ -447,6 +448,7 @@ static bool packed_visit(BlockCursor *cursor, const PieceRow *piece, Bytes bytes
         int64_t time_ms = rows == NULL ? times[i] : rows[i].time_ms;
         if (time_ms < visitor->from_ms || time_ms > visitor->to_ms) continue;
         visitor->counted++;
+        if (visitor->time != NULL) visitor->time(visitor->context, time_ms);
         if (rows != NULL) TRY(visitor->histogram(visitor->context, time_ms, rows[i].wire, err));
     }
     return true;
@@ -456,7 +458,8 @@ static bool piece_visit(BlockCursor *cursor, const PieceRow *piece, PieceVisitor
                         bool exemplars, Error *err) {
     // Counting alone needs no bytes when the whole piece lies inside.
     bool counts_only = visitor->histogram == NULL && visitor->exemplar == NULL;
-    if (counts_only && piece->first_ms >= visitor->from_ms && piece->last_ms <= visitor->to_ms) {
+    if (counts_only && visitor->time == NULL && piece->first_ms >= visitor->from_ms &&
+        piece->last_ms <= visitor->to_ms) {
         visitor->counted += piece->count;
         return true;
     }
@@ -477,6 +480,7 @@ static bool piece_visit(BlockCursor *cursor, const PieceRow *piece, PieceVisitor
         if (rows.failed) break;
         if (time_ms < visitor->from_ms || time_ms > visitor->to_ms) continue;
         visitor->counted++;
+        if (visitor->time != NULL) visitor->time(visitor->context, time_ms);
         if (visitor->histogram != NULL)
             good = visitor->histogram(visitor->context, time_ms, wire, err);
         if (visitor->exemplar != NULL)
@@ -527,6 +531,13 @@ bool block_each_histogram(BlockCursor *cursor, uint32_t series, int64_t from_ms,
                           void *context, Error *err) {
     PieceVisitor visitor = {
         .from_ms = from_ms, .to_ms = to_ms, .histogram = each, .context = context};
+    return series_pieces(cursor, series, &visitor, false, err);
+}
+
+bool block_each_histogram_time(BlockCursor *cursor, uint32_t series, int64_t from_ms, int64_t to_ms,
+                               void (*each)(void *context, int64_t time_ms), void *context,
+                               Error *err) {
+    PieceVisitor visitor = {.from_ms = from_ms, .to_ms = to_ms, .time = each, .context = context};
     return series_pieces(cursor, series, &visitor, false, err);
 }
 

@@ -140,7 +140,8 @@ must_use bool series_select_labels(SeriesView *view, Matchers matchers, const Se
 
 // Samples of one series as two columns, in time order, each time once (the first that was stored
 // wins), stale markers included. Memory is kept from call to call. `histograms`: how many native
-// histogram samples lie in the interval (they are kept but not decoded by this call).
+// histogram samples lie in the interval, each time once (they are kept but not decoded by this
+// call).
 //
 // Who sets `wants_starts` gets a third column, when each sample's counting began (ms; 0: not
 // known): `starts` says so where `has_starts`, else none of the samples has one.

@@ -377,6 +377,59 @@ static void check_all_kinds(Test *t, Fixture *f, size_t stated) {
     check_i64(t, 3, metadata[0].type);
 }
 
+static void put_histograms(Fixture *f, int64_t from_ms, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        fixture_clear(f);
+        fixture_row(f, "latency", NULL)->histogram_count = 1;
+        *array_add(&f->batch.histograms) =
+            (BatchHistogram){from_ms + (int64_t)i * 1000, text_bytes(TEXT("\x08\x05\x30\x05"))};
+        fixture_write(f);
+    }
+}
+
+// How many are counted between the two times, which has to be how many are read.
+static size_t histograms_between(Test *t, Fixture *f, int64_t from_ms, int64_t to_ms) {
+    SeriesView *view = NULL;
+    SeriesFoundList found;
+    SeriesColumns columns = {0};
+    SeriesHistogram *histograms;
+    size_t count;
+    check_ok(t, series_view_open(f->store, from_ms, to_ms, &view, t->err));
+    check_ok(t, series_select(view, (Matchers){0}, 0, t->arena, &found, t->err));
+    check_i64(t, 1, found.count);
+    SeriesCursor *cursor = series_cursor_open(view);
+    check_ok(t, series_read(cursor, &found.at[0], from_ms, to_ms, &columns, t->err));
+    check_ok(t, series_read_histograms(cursor, &found.at[0], from_ms, to_ms, t->arena, &histograms,
+                                       &count, t->err));
+    check_i64(t, count, columns.histograms);
+    size_t counted = columns.histograms;
+    check_ok(t, series_read_newest(cursor, &found.at[0], from_ms, to_ms, &columns, t->err));
+    check_i64(t, count, columns.histograms);
+    series_columns_free(&columns);
+    series_cursor_close(&cursor);
+    series_view_close(&view);
+    return counted;
+}
+
+TEST(a_histogram_in_several_heads_and_blocks_counts_once) {
+    Fixture f;
+    fixture_begin(&f, t);
+    put_histograms(&f, FIXTURE_NOW_MS, 300);
+    check_i64(t, 300, histograms_between(t, &f, FIXTURE_NOW_MS, FIXTURE_NOW_MS + 1000000));
+    check_ok(t, series_turn(f.store, t->err));
+    check_ok(t, series_seal(f.store, t->err));
+    // Into the next head some of them again, and more.
+    put_histograms(&f, FIXTURE_NOW_MS + 250000, 100);
+    check_i64(t, 350, histograms_between(t, &f, FIXTURE_NOW_MS, FIXTURE_NOW_MS + 1000000));
+    check_i64(t, 91, histograms_between(t, &f, FIXTURE_NOW_MS + 200500, FIXTURE_NOW_MS + 291000));
+    check_ok(t, series_turn(f.store, t->err));
+    put_histograms(&f, FIXTURE_NOW_MS + 100000, 10);
+    check_i64(t, 350, histograms_between(t, &f, FIXTURE_NOW_MS, FIXTURE_NOW_MS + 1000000));
+    check_ok(t, series_seal(f.store, t->err));
+    check_i64(t, 350, histograms_between(t, &f, FIXTURE_NOW_MS, FIXTURE_NOW_MS + 1000000));
+    fixture_end(&f);
+}
+
 TEST(histograms_exemplars_and_metadata_live_through_seal_merge_and_reopen) {
     Fixture f;
     fixture_begin(&f, t);
@@ -756,6 +809,7 @@ TEST_MAIN("store/series", CASE(a_head_over_midnight_becomes_a_block_per_day),
           CASE(r32_a_head_turns_by_its_age_under_a_clock_that_was_set_back),
           CASE(a_head_of_series_without_samples_turns_and_gives_its_memory_back),
           CASE(retention_lets_old_blocks_go_and_refuses_old_samples),
+          CASE(a_histogram_in_several_heads_and_blocks_counts_once),
           CASE(histograms_exemplars_and_metadata_live_through_seal_merge_and_reopen),
           CASE(metadata_without_samples_has_a_block_and_does_not_hold_the_log),
           CASE(new_series_beyond_the_quota_are_refused_and_known_ones_flow),

@@ -165,18 +165,16 @@ typedef struct HistogramCount {
     size_t left;
 } HistogramCount;
 
-static bool count_histogram(void *context, int64_t time_ms, Bytes wire, Error *err) {
-    (void)wire, (void)err;
+static void count_histogram(void *context, int64_t time_ms) {
     HistogramCount *counting = context;
     counting->left += !spans_cover(counting->spans, counting->source, time_ms);
-    return true;
 }
 
 bool histograms_left(BlockCursor *cursor, FoundPlace place, DeletedSpans spans, int64_t from_ms,
                      int64_t to_ms, size_t *out, Error *err) {
     HistogramCount counting = {spans, place.source, 0};
-    TRY(block_each_histogram(cursor, place.number, from_ms, to_ms, count_histogram, &counting,
-                             err));
+    TRY(block_each_histogram_time(cursor, place.number, from_ms, to_ms, count_histogram, &counting,
+                                  err));
     *out = counting.left;
     return true;
 }
@@ -192,27 +190,88 @@ static bool drop_deleted(SeriesCursor *cursor, const FoundSources *sources, Foun
                            to_ms, &columns->histograms, err);
 }
 
+// ---- Counting histograms of several sources ----
+
+typedef struct HistogramTimes {
+    DeletedSpans spans;
+    uint32_t source;
+    ARRAY(int64_t) times;
+    Arena arena;
+} HistogramTimes;
+
+static void histogram_times_free(HistogramTimes *times) {
+    arena_free(&times->arena);
+}
+
+static void take_time(void *context, int64_t time_ms) {
+    HistogramTimes *times = context;
+    if (!spans_cover(times->spans, times->source, time_ms))
+        *array_add_on(&times->arena, &times->times) = time_ms;
+}
+
+static int by_value(const void *a, const void *b) {
+    int64_t first = *(const int64_t *)a, again = *(const int64_t *)b;
+    return (first > again) - (first < again);
+}
+
+// What several sources have at one time is one.
+static bool count_each_once(SeriesCursor *cursor, const FoundSources *sources, int64_t from_ms,
+                            int64_t to_ms, size_t *out, Error *err) {
+    AUTO(histogram_times_free) HistogramTimes all = {.spans = sources->deleted};
+    for (uint32_t i = 0; i < sources->count; i++) {
+        FoundPlace place = sources->at[i];
+        const ViewSource *source = &cursor->view->sources[place.source];
+        all.source = place.source;
+        if (source->head != NULL) {
+            side_histogram_times(source->head, place.number, from_ms, to_ms, take_time, &all);
+        } else {
+            TRY(block_each_histogram_time(block_cursor(cursor, place.source), place.number, from_ms,
+                                          to_ms, take_time, &all, err));
+        }
+    }
+    if (all.times.count > 1) qsort(all.times.at, all.times.count, sizeof(int64_t), by_value);
+    *out = 0;
+    for (size_t i = 0; i < all.times.count; i++)
+        *out += i == 0 || all.times.at[i] != all.times.at[i - 1];
+    return true;
+}
+
+// The time that sources reach over.
+typedef struct Reach {
+    int64_t min_ms, max_ms;
+} Reach;
+
+// Does this source meet those before? Mostly one begins where the others end.
+static bool reach_meets(Reach *reach, const ViewSource *source) {
+    const Head *head = source->head;
+    int64_t min_ms = head == NULL ? source->min_ms : atomic_load(&head->min_ms);
+    int64_t max_ms = head == NULL ? source->max_ms : atomic_load(&head->max_ms);
+    bool meets = min_ms <= reach->max_ms && max_ms >= reach->min_ms;
+    *reach = (Reach){MIN(reach->min_ms, min_ms), MAX(reach->max_ms, max_ms)};
+    return meets;
+}
+
 bool series_read(SeriesCursor *cursor, const SeriesFound *series, int64_t from_ms, int64_t to_ms,
                  SeriesColumns *out, Error *err) {
     const FoundSources *sources = series->sources;
+    Reach reach = {INT64_MAX, INT64_MIN};  // of those that have histograms
+    bool meet = false;
     out->count = out->histograms = 0;
     out->has_starts = false;
     for (uint32_t i = 0; i < sources->count; i++) {
-        if (i == 0) {
-            TRY(read_place(cursor, sources->at[i], from_ms, to_ms, out, err) &&
-                drop_deleted(cursor, sources, sources->at[i], from_ms, to_ms, out, err));
-            continue;
-        }
-        SeriesColumns *one = &cursor->one;
+        SeriesColumns *one = i == 0 ? out : &cursor->one;
         one->count = one->histograms = 0;
         one->wants_starts = out->wants_starts;
         one->has_starts = false;
         TRY(read_place(cursor, sources->at[i], from_ms, to_ms, one, err) &&
             drop_deleted(cursor, sources, sources->at[i], from_ms, to_ms, one, err));
+        if (one->histograms > 0)
+            meet |= reach_meets(&reach, &cursor->view->sources[sources->at[i].source]);
+        if (i == 0) continue;
         out->histograms += one->histograms;
         columns_append_merged(out, one, &cursor->merged);
     }
-    return true;
+    return !meet || count_each_once(cursor, sources, from_ms, to_ms, &out->histograms, err);
 }
 
 void series_read_ahead(SeriesCursor *cursor, const SeriesFound *series, size_t count,
