@@ -55,6 +55,7 @@ typedef struct QueryRequest {
     size_t shard_series;      // least series of a shard; 0: SHARD_SERIES_MIN. For tests
     QueryProgress *progress;  // may be NULL
     bool measure;             // fill QueryResult.plan; needs `clock`
+    bool count_steps;         // fill QueryStats.steps and what follows it
 } QueryRequest;
 
 typedef struct QuerySeries {
@@ -85,6 +86,13 @@ typedef struct QueryStats {
     uint64_t series, samples;
     int64_t bytes;  // of blocks, unpacked
     int64_t parse_ns, run_ns, memory_peak_bytes;
+    int64_t open_ns, sort_ns;  // of run_ns: finding series, and sorting the result
+    // With `count_steps`, as Prometheus counts: a sample as often as a step
+    // looks at it. On the arena of the request.
+    const uint64_t *steps;
+    size_t step_count;
+    uint64_t looked_at;     // all of them
+    uint64_t peak_samples;  // that were held at once, or points of the result when they are more
 } QueryStats;
 
 typedef struct QueryResult {

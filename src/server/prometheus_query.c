@@ -18,36 +18,6 @@ static void write_timing(JsonWriter *writer, Text name, int64_t ns) {
     json_f64(writer, seconds(ns));
 }
 
-// `per_step_ms` INT64_MIN: the samples are not told step by step.
-static void write_stats(JsonWriter *writer, const QueryStats *stats, int64_t waited_ns,
-                        int64_t per_step_ms) {
-    json_key(writer, TEXT("stats"));
-    json_object_begin(writer);
-    json_key(writer, TEXT("timings"));
-    json_object_begin(writer);
-    write_timing(writer, TEXT("evalTotalTime"), stats->run_ns);
-    write_timing(writer, TEXT("queryPreparationTime"), stats->parse_ns);
-    write_timing(writer, TEXT("execQueueTime"), waited_ns);
-    write_timing(writer, TEXT("execTotalTime"), waited_ns + stats->parse_ns + stats->run_ns);
-    json_object_end(writer);
-    json_key(writer, TEXT("samples"));
-    json_object_begin(writer);
-    json_key(writer, TEXT("totalQueryableSamples"));
-    json_u64(writer, stats->samples);
-    if (per_step_ms != INT64_MIN) {
-        char time[NUMBER_TEXT_MAX];
-        json_key(writer, TEXT("totalQueryableSamplesPerStep"));
-        json_array_begin(writer);
-        json_array_begin(writer);
-        json_raw(writer, (Text){time, number_format_ms_as_s(per_step_ms, time)});
-        json_u64(writer, stats->samples);
-        json_array_end(writer);
-        json_array_end(writer);
-    }
-    json_object_end(writer);
-    json_object_end(writer);
-}
-
 // One more warning behind those of the query.
 static Texts with_warning(Texts warnings, Text more, Arena *arena) {
     Text *all = arena_push_array(arena, Text, warnings.count + 1);
@@ -64,9 +34,52 @@ typedef struct QueryAnswer {
     QueryResult result;
     QueryJson json;
     JsonWriter writer;
-    Text stats;           // as it was asked for
-    int64_t per_step_ms;  // INT64_MIN: the samples are not told step by step
+    Text stats;  // as it was asked for
+    int64_t start_ms, step_ms;
 } QueryAnswer;
+
+static void write_step(JsonWriter *writer, int64_t time_ms, uint64_t samples) {
+    char time[NUMBER_TEXT_MAX];
+    json_array_begin(writer);
+    json_raw(writer, (Text){time, number_format_ms_as_s(time_ms, time)});
+    json_u64(writer, samples);
+    json_array_end(writer);
+}
+
+// Preparation is parsing and finding the series, as in Prometheus; what is neither that nor sorting
+// is inner evaluation.
+static void write_stats(QueryAnswer *answer, int64_t waited_ns, bool per_step) {
+    JsonWriter *writer = &answer->writer;
+    const QueryStats *stats = &answer->result.stats;
+    int64_t prepared_ns = stats->parse_ns + stats->open_ns;
+    int64_t total_ns = stats->parse_ns + stats->run_ns;
+    json_key(writer, TEXT("stats"));
+    json_object_begin(writer);
+    json_key(writer, TEXT("timings"));
+    json_object_begin(writer);
+    write_timing(writer, TEXT("evalTotalTime"), total_ns);
+    write_timing(writer, TEXT("resultSortTime"), stats->sort_ns);
+    write_timing(writer, TEXT("queryPreparationTime"), prepared_ns);
+    write_timing(writer, TEXT("innerEvalTime"), total_ns - prepared_ns - stats->sort_ns);
+    write_timing(writer, TEXT("execQueueTime"), waited_ns);
+    write_timing(writer, TEXT("execTotalTime"), waited_ns + total_ns);
+    json_object_end(writer);
+    json_key(writer, TEXT("samples"));
+    json_object_begin(writer);
+    if (per_step) {
+        json_key(writer, TEXT("totalQueryableSamplesPerStep"));
+        json_array_begin(writer);
+        for (size_t i = 0; i < stats->step_count; i++)
+            write_step(writer, answer->start_ms + (int64_t)i * answer->step_ms, stats->steps[i]);
+        json_array_end(writer);
+    }
+    json_key(writer, TEXT("totalQueryableSamples"));
+    json_u64(writer, stats->looked_at);
+    json_key(writer, TEXT("peakSamples"));
+    json_u64(writer, stats->peak_samples);
+    json_object_end(writer);
+    json_object_end(writer);
+}
 
 static void query_answer_free(Production *production) {
     QueryAnswer *answer = (QueryAnswer *)production;
@@ -83,8 +96,7 @@ static bool query_answer_next(Production *production, Builder *out, bool *done, 
     if (answer->stats.len > 0) {
         // `stats` stands inside `data`, which was just closed: its last brace is opened again.
         out->len--;
-        write_stats(&answer->writer, &answer->result.stats, answer->request->waited_ns,
-                    answer->per_step_ms);
+        write_stats(answer, answer->request->waited_ns, text_equal(answer->stats, TEXT("all")));
         json_object_end(&answer->writer);
     }
     envelope_end(&answer->writer, answer->result.warnings, answer->result.infos);
@@ -129,9 +141,8 @@ static bool run_query(Request *request, const QueryRequest *query, Error *err) {
     TRY(charge_result(answer, err));
     answer->json = (QueryJson){.result = &answer->result};
     answer->stats = param_text(request, TEXT("stats"));
-    // A range reads each series once for all its steps, so only an instant query can say it.
-    bool per_step = text_equal(answer->stats, TEXT("all")) && query->step_ms == 0;
-    answer->per_step_ms = per_step ? query->start_ms : INT64_MIN;
+    answer->start_ms = query->start_ms;
+    answer->step_ms = query->step_ms;
     return request_produce(request, TAKE(production), err);
 }
 

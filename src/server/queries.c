@@ -20,7 +20,10 @@ static bool params_of_both(Request *request, QueryRequest *query, Error *err) {
         .clock = server->options.clock,
         .cancelled = &request->cancelled,
         .pool = server->query_pool,
-        .no_cache = param_text(request, TEXT("nocache")).len > 0,
+        // An answer that was kept looked at nothing.
+        .no_cache = param_text(request, TEXT("nocache")).len > 0 ||
+                    param_text(request, TEXT("stats")).len > 0,
+        .count_steps = param_text(request, TEXT("stats")).len > 0,
         .progress = &request->running.progress,
     };
     TRY(param_duration_ms(request, TEXT("lookback_delta"), atomic_load(&server->query_lookback_ms),

@@ -165,6 +165,70 @@ TEST(figures_about_a_query_stand_inside_its_data) {
     test_server_end(t, &world);
 }
 
+static double stat(const JsonValue *stats, Text group, Text name) {
+    double value = -1;
+    return json_number(json_get(json_get(stats, group), name), &value) ? value : -1;
+}
+
+// Samples as each step looks at them: of a window those inside, of a subquery its points.
+TEST(figures_of_a_range_query_are_told_step_by_step) {
+    static const struct {
+        const char *query;
+        double steps[3], peak;
+    } rows[] = {
+        {"up", {2, 2, 2}, 6},
+        {"jobs_total+%2B+up{instance=\"a\"}", {2, 2, 2}, 6},
+        {"sum(sum_over_time(jobs_total[20s]))", {1, 2, 2}, 3},
+        {"count_over_time(up[1m:10s])", {2, 4, 8}, 14},
+        {"sum_over_time(jobs_total[20s]+@+1760000030)", {2, 2, 2}, 3},
+        {"1+%2B+1", {0, 0, 0}, 3},
+    };
+    TestServer world;
+    test_server_plain(t, &world);
+    test_write_some(t, &world, TEXT_NONE, TEXT_NONE);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        Text target = text_format(t->arena,
+                                  "/api/v1/query_range?start=1760000000&end=1760000030&step=15"
+                                  "&stats=all&query=%s",
+                                  rows[i].query);
+        JsonValue *document;
+        for (int again = 0; again < 2; again++) {  // not from answers that are kept
+            HttpClientAnswer answer = test_get(t, &world, text_to_cstring(target, t->arena));
+            check_status(t, 200, answer);
+            check_ok(t, json_parse(answer.body, t->arena, &document, t->err));
+            const JsonValue *stats = json_get(json_get(document, TEXT("data")), TEXT("stats"));
+            const JsonValue *step =
+                json_get(json_get(stats, TEXT("samples")), TEXT("totalQueryableSamplesPerStep"))
+                    ->first;
+            double total = 0;
+            for (int k = 0; k < 3; k++, step = step->next) {
+                double time = 0, samples = -1;
+                check(t, json_number(step->first, &time) && time == 1760000000 + 15 * k);
+                check(t, json_number(step->first->next, &samples));
+                if (samples != rows[i].steps[k])
+                    check_failed(t, __FILE__, __LINE__, "%s, step %d: %g samples, not %g",
+                                 rows[i].query, k, samples, rows[i].steps[k]);
+                total += samples;
+            }
+            check(t, step == NULL);
+            check(t, stat(stats, TEXT("samples"), TEXT("totalQueryableSamples")) == total);
+            double peak = stat(stats, TEXT("samples"), TEXT("peakSamples"));
+            if (peak < 1 || peak > rows[i].peak)
+                check_failed(t, __FILE__, __LINE__, "%s: %g samples at once", rows[i].query, peak);
+            double prepared = stat(stats, TEXT("timings"), TEXT("queryPreparationTime"));
+            double inner = stat(stats, TEXT("timings"), TEXT("innerEvalTime"));
+            double sorted = stat(stats, TEXT("timings"), TEXT("resultSortTime"));
+            double eval = stat(stats, TEXT("timings"), TEXT("evalTotalTime"));
+            double queued = stat(stats, TEXT("timings"), TEXT("execQueueTime"));
+            double all = stat(stats, TEXT("timings"), TEXT("execTotalTime"));
+            check(t, prepared > 0 && inner >= 0 && sorted >= 0 && queued >= 0 && eval > 0);
+            check(t, fabs(prepared + inner + sorted - eval) < 1e-6);
+            check(t, fabs(queued + eval - all) < 1e-6);
+        }
+    }
+    test_server_end(t, &world);
+}
+
 TEST(what_is_experimental_is_refused_where_it_is_switched_off) {
     TestServer world;
     test_server_plain(t, &world);
@@ -400,6 +464,7 @@ TEST_MAIN("server/query", CASE(what_is_written_can_be_asked_for_in_every_way),
           CASE(forms_are_read_from_the_body_and_before_the_url),
           CASE(the_deepest_queries_run_on_a_worker), CASE(limits_cut_with_a_warning),
           CASE(figures_about_a_query_stand_inside_its_data),
+          CASE(figures_of_a_range_query_are_told_step_by_step),
           CASE(what_is_experimental_is_refused_where_it_is_switched_off),
           CASE(large_answers_are_packed_for_those_who_ask),
           CASE(wrong_questions_are_answered_in_the_words_of_prometheus),

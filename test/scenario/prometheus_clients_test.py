@@ -458,6 +458,42 @@ def compare_histogram_chunks(tap, mine, theirs, now):
     tap.check(len(resets) == 2 and all(len(flags) == 2 for flags in resets.values()), "behind a reset a new chunk begins", str(resets))
 
 
+# ---- Figures about a query -------------------------------------------------------------------------
+
+STATS_QUERIES = [
+    "up", "sum by (job) (rate(requests_total[2m]))", "odd", "requests_total offset 1m", "up @ end()", "nothing", "1 + 2", "up + up offset 30s",
+    "max_over_time(up[90s])", "max_over_time(rate(requests_total[1m])[3m:30s])", "sum(up) / count(up)", "rate(requests_total[1m] @ start())",
+    "nh_plain", "histogram_count(rate(nh_reset[63s]))", "count_values('x', up)", "absent(nothing)", "topk(1, requests_total)",
+]
+
+
+def shape(value):
+    return {key: shape(inner) for key, inner in value.items()} if isinstance(value, dict) else type(value).__name__
+
+
+def compare_stats(tap, mine, theirs, now):
+    """Names, and samples as they are counted, step by step; times are of each server."""
+    for step in (None, 15, 60):
+        wrong = []
+        for query in STATS_QUERIES:
+            when = {"time": now - 200} if step is None else {"start": now - 400, "end": now - 120, "step": step}
+            answers = [data(post(port, "/api/v1/query" if step is None else "/api/v1/query_range", query=query, stats="all", **when))["stats"]
+                       for port in (mine, theirs)]
+            ours, other = answers
+            exact = ("totalQueryableSamples", "totalQueryableSamplesPerStep")
+            if shape(ours["samples"]) != shape(other["samples"]) or set(ours["timings"]) != set(other["timings"]) or any(
+                    ours["samples"][key] != other["samples"][key] for key in exact):
+                wrong.append((query, ours["samples"], other["samples"]))
+            times = ours["timings"]
+            parts = times["queryPreparationTime"] + times["innerEvalTime"] + times["resultSortTime"]
+            if not (0 < times["evalTotalTime"] <= times["execTotalTime"] and abs(parts - times["evalTotalTime"]) < 1e-6):
+                wrong.append((query, times))
+        tap.check(not wrong, f"figures about queries are those of prometheus: {'instant' if step is None else f'every {step} s'}",
+                  f"{len(wrong)} of {len(STATS_QUERIES)} differ: {str(wrong[:3])[:1500]}")
+    short = [data(post(port, "/api/v1/query", query="up", stats="true", time=now))["stats"]["samples"] for port in (mine, theirs)]
+    tap.check(shape(short[0]) == shape(short[1]), "stats=true has no steps", str(short))
+
+
 def compare_pages(tap, mine, theirs):
     """Series of one name come in any order from prometheus, families in that of their names."""
     for selectors in (["{__name__=~'.+'}"], ["up", 'requests_total{job="db"}', "nothing"]):
@@ -542,7 +578,7 @@ def main():
     try:
         server.start()
         peer = Prometheus("global: {scrape_interval: 1h, external_labels: {zone: z1}}\n", "--web.enable-remote-write-receiver", "--web.enable-admin-api",
-                          "--enable-feature=native-histograms")
+                          "--enable-feature=native-histograms,promql-per-step-stats")
         reader = Prometheus(f"""
 global: {{scrape_interval: 1s, external_labels: {{zone: z1}}}}
 remote_read: [{{url: "http://127.0.0.1:{server.port}/api/v1/read", read_recent: true}}]
@@ -570,6 +606,7 @@ scrape_configs:
         name, stated = compare_deletes(tap, server, peer.port, now)
         check_snapshot(tap, server, name, now, stated)
         compare_histogram_chunks(tap, server.port, peer.port, now)
+        compare_stats(tap, server.port, peer.port, now)
     finally:
         for one in peers:
             one.close()

@@ -512,7 +512,8 @@ bool binary_vector_open(Exec *exec, const Expr *expr, Steps steps, Operator **ou
     matching->end = &matching->first;
     TRY(operator_open(exec, expr->as.binary.left, steps, &matching->left, err));
     *out = &matching->operator;
-    if (can_narrow(matching->rule)) {
+    // Who has samples counted wants those that Prometheus looks at: all.
+    if (can_narrow(matching->rule) && exec->counts == NULL) {
         TRY(shards_open(exec, expr->as.binary.right, steps, NULL, &matching->narrowed, err));
         if (matching->narrowed != NULL) return true;
     }

@@ -12,8 +12,12 @@ enum { NOTES_MAX = 32, BATCH_VALUES = 16384, BATCH_ROWS_MAX = 128 };
 void *operator_make(Exec *exec, size_t size, const Expr *expr, Steps steps,
                     bool (*next)(Operator *, StepBatch *, Error *)) {
     Operator *operator= arena_push_size(exec->arena, size, _Alignof(max_align_t));
-    *operator=(Operator){
-        .exec = exec, .expr = expr, .steps = steps, .next = next, .node = exec->opening};
+    *operator=(Operator){.exec = exec,
+                         .expr = expr,
+                         .steps = steps,
+                         .next = next,
+                         .node = exec->opening,
+                         .in_subquery = exec->in_subquery};
     *array_add(&exec->operators) = operator;
     return operator;
 }
@@ -112,6 +116,20 @@ bool exec_count_samples(Exec *exec, uint64_t more, Error *err) {
     uint64_t enough =
         most > 0 ? MIN((uint64_t)most / FLUSHES_MIN, (uint64_t)FLUSH_SAMPLES) : FLUSH_SAMPLES;
     return exec->samples <= enough || exec_samples_flush(exec, err);
+}
+
+void exec_count_step(Operator *operator, size_t i, uint64_t more) {
+    if (operator->in_subquery) return;
+    atomic_fetch_add_explicit(&operator->exec->counts->at[i], more, memory_order_relaxed);
+}
+
+void exec_count_held(Operator *operator, uint64_t samples) {
+    StepCounts *counts = operator->exec->counts;
+    int64_t change = (int64_t)samples - (int64_t) operator->held;
+    operator->held = samples;
+    int64_t now = atomic_fetch_add(&counts->held, change) + change;
+    int64_t most = atomic_load(&counts->held_most);
+    while (now > most && !atomic_compare_exchange_weak(&counts->held_most, &most, now)) continue;
 }
 
 bool exec_samples_flush(Exec *shard, Error *err) {

@@ -66,6 +66,14 @@ typedef struct Selection {
     bool one_name;  // dropping the name makes no two label sets equal
 } Selection;
 
+// Samples as Prometheus counts them: at each step those that it looks at, so one sample may count
+// several times; what the inside of a subquery looks at does not count, but its points do. A
+// histogram is one. Shared by all shards of a query.
+typedef struct StepCounts {
+    _Atomic uint64_t *at;             // of each step of the query
+    _Atomic int64_t held, held_most;  // samples in memory
+} StepCounts;
+
 struct Exec {
     SeriesStore *store;
     const QueryRequest *request;
@@ -81,7 +89,10 @@ struct Exec {
     ARRAY(Text) warnings;
     ARRAY(Text) infos;
     uint64_t series, samples;
+    StepCounts *counts;  // NULL: nobody asks for them
+    bool in_subquery;    // while operators are opened: it is its inside
     int64_t memory_peak;
+    int64_t opened_ns, sort_ns;  // when the operators were open; what sorting took
     bool stats_only;         // while operators are opened: only count and sum of histograms matter
     SeriesMeter meter;       // of what is read from blocks
     Builder wire;            // scratch for label bytes
@@ -108,6 +119,8 @@ struct Operator {
     bool one_name;  // all series bear the same metric name: dropping it makes no duplicates
     Arena keep, batch;
     int64_t extra_bytes;  // memory outside the arenas
+    uint64_t held;        // samples; only with exec->counts
+    bool in_subquery;     // it has steps of its own
     QueryPlanNode *node;  // whose part it is; NULL: nothing is measured
     bool gives;           // it is what the node gives, not a part inside
     Counted counted;
@@ -131,6 +144,10 @@ void exec_close(Exec *exec);
 // and when it has done (flush).
 must_use bool exec_count_samples(Exec *exec, uint64_t more, Error *err);
 must_use bool exec_samples_flush(Exec *shard, Error *err);
+// With exec->counts: step `i` of an operator looked at so many more samples; and how many it holds
+// now.
+void exec_count_step(Operator *operator, size_t i, uint64_t more);
+void exec_count_held(Operator *operator, uint64_t samples);
 // While shards run, by whoever may touch the query: its own memory anew; annotations of a shard.
 void exec_shards_base(Exec *whole);
 void exec_take_notes(Exec *whole, const Exec *shard);

@@ -17,6 +17,16 @@ static int by_labels(const void *a, const void *b) {
     return labels_compare(((const QuerySeries *)a)->labels, ((const QuerySeries *)b)->labels);
 }
 
+static int64_t now_ns(const QueryRequest *request) {
+    return request->clock == NULL ? 0 : request->clock->monotonic_ns(request->clock);
+}
+
+static void sort_series(Exec *exec, QuerySeries *series, size_t count) {
+    int64_t began_ns = now_ns(exec->request);
+    if (count > 1) qsort(series, count, sizeof *series, by_labels);
+    exec->sort_ns += now_ns(exec->request) - began_ns;
+}
+
 // Does the expression itself say in which order an instant vector comes?
 static bool is_ordered(const Expr *expr) {
     expr = expr_inner(expr);
@@ -67,6 +77,7 @@ static bool run_vector(Exec *exec, const Expr *root, QueryResult *out, Error *er
     Operator *operator;
     StepBatch all;
     TRY(operator_open(exec, root, exec->steps, &operator, err));
+    exec->opened_ns = now_ns(exec->request);
     TRY(operator_collect(operator, exec->arena, &all, err));
     for (size_t i = 0; i < all.count; i++) {
         if (all.at[i].drop_name)
@@ -86,8 +97,7 @@ static bool run_vector(Exec *exec, const Expr *root, QueryResult *out, Error *er
         QuerySeries series = series_of(exec, &all.at[i], times);
         if (series.count > 0) out->series[out->count++] = series;
     }
-    if (out->count > 0 && (ranged || !is_ordered(root)))
-        qsort(out->series, out->count, sizeof *out->series, by_labels);
+    if (ranged || !is_ordered(root)) sort_series(exec, out->series, out->count);
     return exec_tick(exec, err);
 }
 
@@ -131,6 +141,7 @@ static QuerySeries samples_of(Exec *exec, const RangeSeries *from) {
 static bool run_matrix(Exec *exec, const Expr *root, QueryResult *out, Error *err) {
     RangeSource *source;
     TRY(range_source_open(exec, root, exec->steps, &source, err));
+    exec->opened_ns = now_ns(exec->request);
     ARRAY(QuerySeries) all = {0};
     AUTO(arena_free) Arena scratch = {0};
     RangeInput in = {.steps = exec->steps,
@@ -160,7 +171,7 @@ static bool run_matrix(Exec *exec, const Expr *root, QueryResult *out, Error *er
         *made = samples_of(exec, &series);
         made->labels.wire = bytes_copy(labels.wire, exec->arena);
     }
-    if (all.count > 0) qsort(all.at, all.count, sizeof *all.at, by_labels);
+    sort_series(exec, all.at, all.count);
     out->type = VALUE_MATRIX;
     out->series = all.at;
     out->count = all.count;
@@ -256,10 +267,6 @@ static bool check_stable(const Promql *promql, SourceRange *where, Error *err) {
                      place.line, place.column, TEXT_ARG(promql->experimental));
 }
 
-static int64_t now_ns(const QueryRequest *request) {
-    return request->clock == NULL ? 0 : request->clock->monotonic_ns(request->clock);
-}
-
 static Texts notes_of(const Text *notes, size_t count, Arena *arena) {
     Text *copies = arena_push_array(arena, Text, count);
     if (count > 0) memcpy(copies, notes, count * sizeof *copies);
@@ -268,6 +275,25 @@ static Texts notes_of(const Text *notes, size_t count, Arena *arena) {
 
 static bool exec_go_on(void *context, Error *err) {
     return exec_tick(context, err);
+}
+
+static void begin_counts(Exec *exec) {
+    if (!exec->request->count_steps) return;
+    exec->counts = arena_push(exec->arena, StepCounts);
+    exec->counts->at = arena_push_array(exec->arena, _Atomic uint64_t, exec->steps.count);
+}
+
+static void end_counts(const Exec *exec, const QueryResult *result, QueryStats *out) {
+    if (exec->counts == NULL) return;
+    size_t count = exec->steps.count;
+    uint64_t *steps = arena_push_array(exec->arena, uint64_t, count);
+    for (size_t i = 0; i < count; i++)
+        out->looked_at += steps[i] = atomic_load(&exec->counts->at[i]);
+    uint64_t points = 0;
+    for (size_t i = 0; i < result->count; i++) points += result->series[i].count;
+    out->peak_samples = MAX((uint64_t)atomic_load(&exec->counts->held_most), points);
+    out->steps = steps;
+    out->step_count = count;
 }
 
 bool query_run(SeriesStore *store, const QueryRequest *request, Arena *arena, QueryResult *out,
@@ -297,6 +323,8 @@ bool query_run(SeriesStore *store, const QueryRequest *request, Arena *arena, Qu
     TRY(steps_of(request, &exec.steps, err));
     TRY(promql_resolve(&promql, request->step_ms, request->end_ms - request->start_ms, where, err));
     TRY(random_hash_key(&exec.hash_key, err));
+    begin_counts(&exec);
+    exec.opened_ns = parsed_ns;
     plan_begin(&exec);
     bool ran = run_root(&exec, promql.root, out, err);
     out->plan = plan_end(&exec);
@@ -305,7 +333,10 @@ bool query_run(SeriesStore *store, const QueryRequest *request, Arena *arena, Qu
                               .bytes = atomic_load(&exec.meter.bytes),
                               .parse_ns = parsed_ns - began_ns,
                               .run_ns = now_ns(request) - parsed_ns,
-                              .memory_peak_bytes = exec.memory_peak};
+                              .memory_peak_bytes = exec.memory_peak,
+                              .open_ns = exec.opened_ns - parsed_ns,
+                              .sort_ns = exec.sort_ns};
+    end_counts(&exec, out, &out->stats);
     if (!ran) return false;
     out->warnings = notes_of(exec.warnings.at, exec.warnings.count, arena);
     out->infos = notes_of(exec.infos.at, exec.infos.count, arena);

@@ -306,6 +306,39 @@ TEST(memory_follows_what_is_answered) {
     script_store_close(&store);
 }
 
+TEST(samples_are_counted_alike_in_shards) {
+    static const char *const queries[] = {"many", "sum(rate(many[2m]))",
+                                          "max_over_time(sum(many)[3m:30s])",
+                                          "many + on (n) many offset 1m"};
+    ScriptStore store;
+    begin(t, &store);
+    Builder lines = {0};
+    for (int i = 0; i < 200; i++) builder_addf(&lines, "many{n=\"%d\"} 1+1x20\n", i);
+    check_ok(t, script_load(&store, builder_text(&lines), 30000, false, t->arena, t->err));
+    builder_free(&lines);
+    QueryPool *pool = NULL;
+    check_ok(t, query_pool_start(2, &pool, t->err));
+    for (size_t i = 0; i < COUNT(queries); i++) {
+        QueryResult results[2];
+        for (int sharded = 0; sharded < 2; sharded++) {
+            QueryRequest request = {.text = text_from_cstring(queries[i]),
+                                    .end_ms = 600000,
+                                    .step_ms = 60000,
+                                    .count_steps = true,
+                                    .pool = sharded ? pool : NULL,
+                                    .shard_series = sharded ? 7 : 0};
+            check_ok(t,
+                     query_run(store.store, &request, t->arena, &results[sharded], NULL, t->err));
+        }
+        check_i64(t, 11, results[0].stats.step_count);
+        check_i64(t, results[0].stats.looked_at, results[1].stats.looked_at);
+        check_same_bytes(t, results[0].stats.steps, results[1].stats.steps, 11 * sizeof(uint64_t));
+        check(t, results[0].stats.looked_at > 50 && results[1].stats.peak_samples > 10);
+    }
+    query_pool_stop(&pool);
+    script_store_close(&store);
+}
+
 // Finding series is work too: it stops in the middle where a limit is passed.
 TEST(a_selector_of_very_many_series_ends_while_they_are_found) {
     ScriptStore store;
@@ -534,7 +567,7 @@ TEST_MAIN("query", CASE(answers_have_the_shapes_of_prometheus),
           CASE(starts_are_looked_at_only_where_asked_and_are_the_same_from_blocks),
           CASE(limits_are_kept_and_named), CASE(the_ends_of_time_are_no_harm),
           CASE(the_deepest_trees_run), CASE(memory_is_charged_to_the_budget_and_given_back),
-          CASE(memory_follows_what_is_answered),
+          CASE(memory_follows_what_is_answered), CASE(samples_are_counted_alike_in_shards),
           CASE(a_selector_of_very_many_series_ends_while_they_are_found),
           CASE(time_and_cancelling_stop_a_query),
           CASE(the_windows_of_one_series_end_with_the_query),

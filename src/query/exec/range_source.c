@@ -96,10 +96,12 @@ static bool open_subquery(RangeSource *source, const Expr *matrix, Error *err) {
                          (long long)count, (long long)memory_max);
     }
     Steps steps = {first_ms, step_ms, (size_t)count};
-    bool before = exec->stats_only;
+    bool before = exec->stats_only, outside = exec->in_subquery;
     exec->stats_only = false;  // resets have to be found between its steps, by buckets
+    exec->in_subquery = true;
     TRY(operator_open(exec, matrix->as.subquery.expr, steps, &source->inner, err));
     exec->stats_only = before;
+    exec->in_subquery = outside;
     source->operator.one_name = source->inner->one_name;
     source->times = arena_push_array_raw(&source->operator.keep, int64_t, steps.count);
     source->values = arena_push_array_raw(&source->operator.keep, double, steps.count);
@@ -186,8 +188,7 @@ static void drop_stale(SeriesColumns *columns) {
 static bool read_group(RangeSource *source, Error *err) {
     Exec *exec = source->operator.exec;
     size_t longest = 0, capacity = 0;
-    for (size_t i = 0; i < source->group_count; i++)
-        longest = MAX(longest, source->group[i].count);
+    for (size_t i = 0; i < source->group_count; i++) longest = MAX(longest, source->group[i].count);
     size_t fit = longest == 0 ? COUNT(source->group) : GROUP_SAMPLES / longest + 1;
     size_t left = source->found.count - source->at;
     size_t wanted = MIN(left, COUNT(source->group));
@@ -255,8 +256,8 @@ static bool next_selected(RangeSource *source, RangeSeries *out, bool *more, Err
 // A hint speaks of the sample before, which the steps of a subquery may have left out, or of the
 // reset itself, which they may repeat. So does a start.
 static const Histogram *without_hint(const Histogram *histogram, Arena *arena) {
-    bool hinted = histogram->reset_hint == HISTOGRAM_RESET_YES ||
-                  histogram->reset_hint == HISTOGRAM_RESET_NO;
+    bool hinted =
+        histogram->reset_hint == HISTOGRAM_RESET_YES || histogram->reset_hint == HISTOGRAM_RESET_NO;
     if (!hinted && histogram->start_ms == 0) return histogram;
     Histogram *copy = arena_push(arena, Histogram);
     *copy = *histogram;
@@ -325,6 +326,41 @@ static bool source_next(RangeSource *source, RangeSeries *out, bool *more, Error
                                                         : next_selected(source, out, more, err);
 }
 
+// Of these times how many lie in (from, to]; both rise from call to call.
+typedef struct Between {
+    size_t from, to;
+} Between;
+static size_t between(Between *at, const int64_t *times, size_t count, int64_t from_ms,
+                      int64_t to_ms) {
+    while (at->to < count && times[at->to] <= to_ms) at->to++;
+    while (at->from < at->to && times[at->from] <= from_ms) at->from++;
+    return at->to - at->from;
+}
+
+static void count_looked_at(RangeSource *source, const RangeSeries *series) {
+    Operator *operator= & source->operator;
+    Exec *exec = operator->exec;
+    int64_t end_ms, step_ms, range_ms;
+    Between floats = {0}, histograms = {0};
+    range_windows(exec, operator->expr, operator->steps, &end_ms, &step_ms, &range_ms);
+    // Of a group the series itself is one.
+    uint64_t held = series->histogram_count + (source->group_count == 0 ? series->count : 0);
+    for (size_t i = 0; i < source->group_count; i++) held += source->group[i].count;
+    exec_count_held(operator, held);
+    for (size_t i = 0; i < operator->steps.count; i++, end_ms += step_ms) {
+        size_t inside = between(&floats, series->times, series->count, end_ms - range_ms, end_ms) +
+                        between(&histograms, series->histogram_times, series->histogram_count,
+                                end_ms - range_ms, end_ms);
+        if (inside > 0) exec_count_step(operator, i, inside);
+    }
+}
+
+static bool counted_next(RangeSource *source, RangeSeries *out, bool *more, Error *err) {
+    TRY(source_next(source, out, more, err));
+    if (source->operator.exec->counts != NULL && * more) count_looked_at(source, out);
+    return true;
+}
+
 bool range_source_next(RangeSource *source, RangeSeries *out, bool *more, Error *err) {
     Counted *counted = &source->operator.counted;
     // What is read already costs less than looking at the clock.
@@ -333,12 +369,12 @@ bool range_source_next(RangeSource *source, RangeSeries *out, bool *more, Error 
                  source->group[given].histograms == 0;
     bool went;
     if (likely(source->operator.node == NULL || ready)) {
-        went = source_next(source, out, more, err);
+        went = counted_next(source, out, more, err);
         if (source->operator.node == NULL) return went;
     } else {
         Stretch stretch;
         stretch_begin(&stretch, source->operator.exec->request->clock);
-        went = source_next(source, out, more, err);
+        went = counted_next(source, out, more, err);
         counted->own_ns += stretch_end(&stretch);
         counted->batches++;
         operator_count_memory(&source->operator);

@@ -193,6 +193,16 @@ static bool smooth_histograms(Select *select, const SeriesFound *found, int64_t 
     return true;
 }
 
+static void count_looked_at(Select *select, size_t samples, const double *column,
+                            const Histogram *const *histograms) {
+    Operator *operator= & select->operator;
+    exec_count_held(operator, samples);
+    for (size_t i = 0; i < operator->steps.count; i++) {
+        if (!is_absent(column[i]) || (histograms != NULL && histograms[i] != NULL))
+            exec_count_step(operator, i, 1);
+    }
+}
+
 static bool select_next(Operator *operator, StepBatch * out, Error *err) {
     Select *select = (Select *)operator;
     Exec *exec = operator->exec;
@@ -231,6 +241,7 @@ static bool select_next(Operator *operator, StepBatch * out, Error *err) {
                                                                  column, &histograms, err));
             any = true;
         }
+        if (exec->counts != NULL) count_looked_at(select, samples, column, histograms);
         if (!any) continue;
         out->at[out->count++] = (StepSeries){found->labels, false, true, column, histograms};
         column = NULL;

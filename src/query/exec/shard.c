@@ -243,6 +243,8 @@ static void shard_begin(Shards *shards, size_t i) {
         .deadline_ns = whole->deadline_ns,
         .memory_max = whole->memory_max,
         .stats_only = shards->stats_only,
+        .counts = whole->counts,
+        .in_subquery = shards->operator.in_subquery,
         .whole = whole,
         .given = &shards->selections[i],
     };
