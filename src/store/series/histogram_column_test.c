@@ -301,6 +301,7 @@ TEST(histograms_that_never_change_are_read_from_a_block) {
     }
     Builder out = {0};
     check_ok(t, block_writer_finish(writer, &out, t->err));
+    block_writer_free(&writer);
     check(t, out.len < ROWS);
     MemoryObject memory;
     memory_object_begin(&memory, text_bytes(builder_text(&out)));
