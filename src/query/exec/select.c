@@ -219,7 +219,8 @@ static bool select_next(Operator *operator, StepBatch * out, Error *err) {
         if (select->at % 64 == 0) TRY(exec_tick(exec, err));
         const SeriesFound *found = &select->found.at[select->at];
         if (select->at % SERIES_AHEAD == 0)
-            series_read_ahead(select->cursor, found, select->found.count - select->at, from_ms);
+            series_read_ahead(select->cursor, found, select->found.count - select->at,
+                              one ? to_ms : from_ms);  // one moment mostly needs the tail alone
         select->at++;
         keep_picked(select);
         bool read =

@@ -552,7 +552,8 @@ void page_prefetch(Page *page, const uint32_t *slots, size_t count, int64_t from
             __builtin_prefetch(quad);
             __builtin_prefetch(quad + QUAD_BYTES - 1);
         }
-        if (series->strip == 0) continue;
+        bool tail_is_enough = series->tail_count > 0 && series->base_ms < from_ms;
+        if (series->strip == 0 || tail_is_enough) continue;
         strips[left] = (const Strip *)(const void *)slab_at(page, series->strip);
         __builtin_prefetch(strips[left++]);
     }
