@@ -93,6 +93,24 @@ void block_cursor_close(BlockCursor **cursor);
 // Appends to the columns (see series.h); times rise. Any page that does not verify is CORRUPT.
 must_use bool block_read(BlockCursor *cursor, uint32_t series, int64_t from_ms, int64_t to_ms,
                          struct SeriesColumns *out, Error *err);
+// The same for windows (series_read_windows in series.h): a chunk that tells all that is wished is
+// not decoded, unless another source of the series may have samples in its midst. What `others`
+// points to rises (times) or is in any order (spans; empty ones have first_ms > last_ms).
+typedef struct BlockSpan {
+    int64_t first_ms, last_ms;
+} BlockSpan;
+typedef struct BlockOthers {
+    const int64_t *times;
+    size_t time_count;
+    const BlockSpan *spans;
+    size_t span_count;
+} BlockOthers;
+struct SeriesWindows;
+must_use bool block_read_windows(BlockCursor *cursor, uint32_t series,
+                                 const struct SeriesWindows *windows, const BlockOthers *others,
+                                 struct SeriesColumns *out, Error *err);
+// From the first to the last sample of a series.
+must_use bool block_span(BlockCursor *cursor, uint32_t series, BlockSpan *out, Error *err);
 // What each chunk of a series says without being decoded (small ones are decoded for it), in time
 // order.
 must_use bool block_each_chunk(BlockCursor *cursor, uint32_t series,

@@ -6,15 +6,28 @@
 #include "store/series/columns.h"
 #include "store/series/decimal.h"
 #include "store/series/histogram_column.h"
-#include "store/series/series.h"
+#include "store/series/integers.h"
+#include "store/series/windows.h"
 
-enum { CLOCKS_KEPT = 8, COLUMNS_GROWTH_MIN = 1024 };
+enum { CLOCKS_KEPT = 8, CLOCK_ROWS_KEPT = 32, COLUMNS_GROWTH_MIN = 1024 };
 
 typedef struct KeptClock {
     uint32_t number;  // one up; 0: nothing kept
     uint32_t count;
     int64_t times[CHUNK_SAMPLES_MAX];
 } KeptClock;
+
+typedef struct ClockRow {
+    uint32_t count;
+    int64_t first_ms, last_ms;
+    Bytes column;
+} ClockRow;
+
+// As long as the block, which has the bytes.
+typedef struct KeptClockRow {
+    uint32_t number;  // one up; 0: nothing kept
+    ClockRow row;
+} KeptClockRow;
 
 // A walk through the rows of a group up to the series that is wanted.
 typedef struct Place {
@@ -38,6 +51,7 @@ struct BlockCursor {
     Builder raw;
     PageUnpacker *unpacker;
     KeptClock clocks[CLOCKS_KEPT];
+    KeptClockRow clock_rows[CLOCK_ROWS_KEPT];
     SeriesMeter *meter;
 };
 
@@ -246,6 +260,10 @@ static bool directory_next(BlockCursor *cursor, uint32_t series, Directory *out)
 
 static bool directory_open(BlockCursor *cursor, uint32_t series, Directory *out, Error *err) {
     const Block *block = cursor->block;
+    if (cursor->walked == series + 1) {
+        *out = cursor->at;
+        return true;
+    }
     if (directory_next(cursor, series, out)) {
         cursor->at = *out;
         cursor->walked = series + 1;
@@ -267,13 +285,11 @@ static bool directory_open(BlockCursor *cursor, uint32_t series, Directory *out,
 
 // ---- Clocks ----
 
-typedef struct ClockRow {
-    uint32_t count;
-    int64_t first_ms, last_ms;
-    Bytes column;
-} ClockRow;
-
-static bool clock_row(const Block *block, uint32_t number, ClockRow *row, Error *err) {
+static bool clock_row(BlockCursor *cursor, uint32_t number, ClockRow *row, Error *err) {
+    const Block *block = cursor->block;
+    KeptClockRow *kept = &cursor->clock_rows[number % CLOCK_ROWS_KEPT];
+    *row = kept->row;
+    if (kept->number == number + 1) return true;
     Bytes rows;
     TRY(section_group(block, SECTION_CLOCKS, block->clocks, number / GROUP_ROWS, &rows, err));
     Reader reader = reader_begin(rows);
@@ -288,6 +304,7 @@ static bool clock_row(const Block *block, uint32_t number, ClockRow *row, Error 
             return block_corrupt(block, SECTION_CLOCKS, 0, "a clock cannot be read", err);
         }
     }
+    *kept = (KeptClockRow){number + 1, *row};
     return true;
 }
 
@@ -550,6 +567,16 @@ bool block_each_exemplar(BlockCursor *cursor, uint32_t series, int64_t from_ms, 
     return series_pieces(cursor, series, &visitor, true, err);
 }
 
+// How many histograms of the series, whose chunks are passed, lie in the interval.
+static bool histograms_count(BlockCursor *cursor, Directory *directory, int64_t from_ms,
+                             int64_t to_ms, SeriesColumns *out, Error *err) {
+    if (!(directory->flags & SERIES_HAS_HISTOGRAMS)) return true;
+    PieceVisitor visitor = {.from_ms = from_ms, .to_ms = to_ms};
+    TRY(pieces_visit(cursor, &directory->rows, &visitor, false, err));
+    out->histograms += visitor.counted;
+    return true;
+}
+
 bool block_read(BlockCursor *cursor, uint32_t series, int64_t from_ms, int64_t to_ms,
                 SeriesColumns *out, Error *err) {
     Directory directory;
@@ -559,14 +586,102 @@ bool block_read(BlockCursor *cursor, uint32_t series, int64_t from_ms, int64_t t
         ClockRow clock;
         if (!chunk_row(cursor->block, &directory, &chunk))
             return directory_corrupt(cursor->block, series, err);
-        TRY(clock_row(cursor->block, chunk.clock, &clock, err));
+        TRY(clock_row(cursor, chunk.clock, &clock, err));
         if (clock.last_ms < from_ms || clock.first_ms > to_ms) continue;
         TRY(chunk_read(cursor, &chunk, &clock, from_ms, to_ms, out, err));
     }
-    if (!(directory.flags & SERIES_HAS_HISTOGRAMS)) return true;
-    PieceVisitor visitor = {.from_ms = from_ms, .to_ms = to_ms};
-    TRY(pieces_visit(cursor, &directory.rows, &visitor, false, err));
-    out->histograms += visitor.counted;
+    return histograms_count(cursor, &directory, from_ms, to_ms, out, err);
+}
+
+// ---- Samples that summaries tell ----
+
+// Zero and minus zero are equal, so a summary may have the one where a window's answer is the
+// other. Only bits of doubles and exceptions can be minus zero (chunk.c); the first byte of the
+// column says whether there are any.
+static bool zeros_are_plain(BlockCursor *cursor, const ChunkRow *chunk, bool *out, Error *err) {
+    // No column of so many values is as short as a constant, and no constant as short as zero.
+    enum { CONSTANT_ZERO_BYTES = 2 };
+    *out = chunk->place.len == CONSTANT_ZERO_BYTES;
+    if (*out) return true;
+    Bytes column;
+    TRY(place_bytes(cursor, chunk->place, &column, err));
+    *out = column.len > 0 && column.at[0] != COLUMN_EXCEPT && column.at[0] >> 4 != DOMAIN_BITS;
+    return true;
+}
+
+// The sample that stands for a chunk; not *told where its values have to be looked at.
+static bool chunk_told(BlockCursor *cursor, const ChunkRow *chunk, const ClockRow *clock,
+                       SeriesWish wish, Sample *out, bool *told, Error *err) {
+    const ChunkSummary *summary = &chunk->summary;
+    *told = false;
+    *out = (Sample){clock->last_ms, summary->last};
+    if (wish == SERIES_OLDEST) *out = (Sample){clock->first_ms, summary->first};
+    if (wish == SERIES_GREATEST) out->value = summary->max;
+    if (wish == SERIES_LEAST) out->value = summary->min;
+    if (wish == SERIES_NEWEST || wish == SERIES_OLDEST) {
+        *told = !isnan(out->value);  // it may be a stale marker, and the sample beside it counts
+        return true;
+    }
+    if (!(summary->min <= summary->max)) return true;  // nothing is a number
+    *told = true;
+    if (out->value == 0) {
+        out->value = 0;
+        return zeros_are_plain(cursor, chunk, told, err);
+    }
+    return true;
+}
+
+static bool others_overlap(const BlockOthers *others, const ClockRow *clock) {
+    size_t at = times_lower_bound(others->times, others->time_count, clock->first_ms);
+    if (at < others->time_count && others->times[at] <= clock->last_ms) return true;
+    for (size_t i = 0; i < others->span_count; i++) {
+        const BlockSpan *span = &others->spans[i];
+        if (span->first_ms <= clock->last_ms && span->last_ms >= clock->first_ms) return true;
+    }
+    return false;
+}
+
+bool block_read_windows(BlockCursor *cursor, uint32_t series, const SeriesWindows *windows,
+                        const BlockOthers *others, SeriesColumns *out, Error *err) {
+    int64_t from_ms = windows_from_ms(windows), to_ms = windows_to_ms(windows);
+    Directory directory;
+    TRY(directory_open(cursor, series, &directory, err));
+    while (directory.chunks_left > 0) {
+        ChunkRow chunk;
+        ClockRow clock;
+        if (!chunk_row(cursor->block, &directory, &chunk))
+            return directory_corrupt(cursor->block, series, err);
+        TRY(clock_row(cursor, chunk.clock, &clock, err));
+        if (!windows_touch(windows, clock.first_ms, clock.last_ms)) continue;
+        bool told = chunk.has_summary && windows->wish != SERIES_EVERY && !out->wants_starts &&
+                    windows_need_one(windows, clock.first_ms, clock.last_ms) &&
+                    !others_overlap(others, &clock);
+        UNFILLED Sample sample;
+        if (told) TRY(chunk_told(cursor, &chunk, &clock, windows->wish, &sample, &told, err));
+        if (!told) {
+            TRY(chunk_read(cursor, &chunk, &clock, from_ms, to_ms, out, err));
+            continue;
+        }
+        columns_reserve(out, 1);
+        out->times[out->count] = sample.time_ms;
+        out->values[out->count++] = sample.value;
+    }
+    return histograms_count(cursor, &directory, from_ms, to_ms, out, err);
+}
+
+bool block_span(BlockCursor *cursor, uint32_t series, BlockSpan *out, Error *err) {
+    *out = (BlockSpan){INT64_MAX, INT64_MIN};
+    Directory directory;
+    TRY(directory_open(cursor, series, &directory, err));
+    while (directory.chunks_left > 0) {
+        ChunkRow chunk;
+        ClockRow clock;
+        if (!chunk_row(cursor->block, &directory, &chunk))
+            return directory_corrupt(cursor->block, series, err);
+        TRY(clock_row(cursor, chunk.clock, &clock, err));
+        out->first_ms = MIN(out->first_ms, clock.first_ms);
+        out->last_ms = MAX(out->last_ms, clock.last_ms);
+    }
     return true;
 }
 
@@ -580,7 +695,7 @@ bool block_each_chunk(BlockCursor *cursor, uint32_t series,
         ClockRow clock;
         if (!chunk_row(cursor->block, &directory, &chunk))
             return directory_corrupt(cursor->block, series, err);
-        TRY(clock_row(cursor->block, chunk.clock, &clock, err));
+        TRY(clock_row(cursor, chunk.clock, &clock, err));
         if (chunk.has_summary) {
             chunk.summary.first_ms = clock.first_ms;
             chunk.summary.last_ms = clock.last_ms;

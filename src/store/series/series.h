@@ -174,6 +174,29 @@ void series_read_ahead(SeriesCursor *cursor, const SeriesFound *series, size_t c
 must_use bool series_read_newest(SeriesCursor *cursor, const SeriesFound *series, int64_t from_ms,
                                  int64_t to_ms, SeriesColumns *out, Error *err);
 
+// Windows (end - range_ms, end], whose ends are first_end_ms, first_end_ms + step_ms, … (`count` of
+// them, one at least; step_ms may be 0), and what is asked of each. The caller sees to it that no
+// edge lies beyond the times there are.
+typedef enum SeriesWish {
+    SERIES_EVERY,     // all samples, as series_read gives them
+    SERIES_GREATEST,  // the greatest value: no NaN where there is another, the younger of equal ones
+    SERIES_LEAST,     // (which tells zero from minus zero)
+    SERIES_NEWEST,  // the last sample that is no stale marker
+    SERIES_OLDEST,
+} SeriesWish;
+typedef struct SeriesWindows {
+    int64_t first_end_ms, step_ms, range_ms;
+    size_t count;
+    SeriesWish wish;
+} SeriesWindows;
+// As series_read over all that the windows hold, but what is asked of each window is all that the
+// samples given can be asked, and whether it holds any that is no stale marker: chunks of blocks
+// that the windows' edges do not part are told by their summaries, without being decoded, as one
+// sample inside; and what no window holds may be missing. What came out is what was read: `count`
+// is lower than what the windows hold. Series that have native histograms there are read whole.
+must_use bool series_read_windows(SeriesCursor *cursor, const SeriesFound *series,
+                                  const SeriesWindows *windows, SeriesColumns *out, Error *err);
+
 // Native histograms of one series, as they came (prometheus.Histogram), in time order.
 typedef struct SeriesHistogram {
     int64_t time_ms;

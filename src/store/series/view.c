@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "store/series/windows.h"
 
 // ---- Views ----
 
@@ -44,6 +45,26 @@ DeletedSpans view_spans(const SeriesView *view, uint32_t at, Labels labels, Aren
                          arena);
 }
 
+static int by_begin(const void *a, const void *b) {
+    const ViewSource *first = *(ViewSource *const *)a, *again = *(ViewSource *const *)b;
+    return (first->min_ms > again->min_ms) - (first->min_ms < again->min_ms);
+}
+
+// Which of the view's sources, all of them blocks yet, have a time with another one in common.
+static void find_shared_times(SeriesView *view) {
+    AUTO(arena_free) Arena scratch = {0};
+    ViewSource **sorted = arena_push_array(&scratch, ViewSource *, view->source_count);
+    for (size_t i = 0; i < view->source_count; i++) sorted[i] = &view->sources[i];
+    if (view->source_count > 0) qsort(sorted, view->source_count, sizeof *sorted, by_begin);
+    ViewSource *furthest = NULL;  // of those before; what else reaches as far shares its time
+    for (size_t i = 0; i < view->source_count; i++) {
+        ViewSource *source = sorted[i];
+        if (furthest != NULL && source->min_ms <= furthest->max_ms)
+            source->shares_time = furthest->shares_time = true;
+        if (furthest == NULL || source->max_ms > furthest->max_ms) furthest = source;
+    }
+}
+
 bool series_view_open(SeriesStore *store, int64_t from_ms, int64_t to_ms, SeriesView **out,
                       Error *err) {
     if (from_ms > to_ms)
@@ -81,6 +102,7 @@ bool series_view_open(SeriesStore *store, int64_t from_ms, int64_t to_ms, Series
                          .min_ms = blocks[i]->facts.min_ms,
                          .max_ms = blocks[i]->facts.max_ms};
     }
+    find_shared_times(view);
     pin_deletes(view, store);
     for (size_t i = 0; i < store->turned.count; i++) {
         Head *head = store->turned.at[i];
@@ -119,6 +141,8 @@ struct SeriesCursor {
     SeriesView *view;
     BlockCursor **blocks;  // of each source, opened when first read
     SeriesColumns one, merged;
+    SeriesColumns late;  // of the heads, while blocks are read
+    BlockSpan *spans;    // room for one per source
     PageReader reader;
 };
 
@@ -136,6 +160,8 @@ void series_cursor_close(SeriesCursor **cursor) {
         if (gone->blocks[i] != NULL) block_cursor_close(&gone->blocks[i]);
     }
     memory_free(gone->blocks);
+    memory_free(gone->spans);
+    series_columns_free(&gone->late);
     series_columns_free(&gone->one);
     series_columns_free(&gone->merged);
     memory_free(gone);
@@ -274,6 +300,74 @@ bool series_read(SeriesCursor *cursor, const SeriesFound *series, int64_t from_m
     return !meet || count_each_once(cursor, sources, from_ms, to_ms, &out->histograms, err);
 }
 
+// Where the other blocks that have the series may have samples beside those of the `at`-th, in
+// cursor->spans. Days are apart, so most often there are none.
+static bool other_spans(SeriesCursor *cursor, const FoundSources *sources, uint32_t at,
+                        uint32_t blocks, size_t *count, Error *err) {
+    const SeriesView *view = cursor->view;
+    const ViewSource *source = &view->sources[sources->at[at].source];
+    *count = 0;
+    if (!source->shares_time) return true;
+    if (cursor->spans == NULL) cursor->spans = memory_new_array(BlockSpan, view->source_count);
+    for (uint32_t i = 0; i < blocks; i++) {
+        FoundPlace place = sources->at[i];
+        const ViewSource *other = &view->sources[place.source];
+        if (i == at || other->min_ms > source->max_ms || other->max_ms < source->min_ms) continue;
+        TRY(block_span(block_cursor(cursor, place.source), place.number, &cursor->spans[(*count)++],
+                       err));
+    }
+    return true;
+}
+
+static bool read_windows(SeriesCursor *cursor, const FoundSources *sources,
+                         const SeriesWindows *windows, uint32_t blocks, SeriesColumns *out,
+                         Error *err) {
+    int64_t from_ms = windows_from_ms(windows), to_ms = windows_to_ms(windows);
+    SeriesColumns *late = &cursor->late, *one = &cursor->one;
+    out->count = out->histograms = late->count = late->histograms = 0;
+    out->has_starts = late->has_starts = one->has_starts = one->wants_starts = false;
+    // Heads first. What comes to one later is not read, so it cannot lie in the midst of a chunk
+    // that one sample stands for.
+    for (uint32_t i = blocks; i < sources->count; i++) {
+        one->count = one->histograms = 0;
+        TRY(read_place(cursor, sources->at[i], from_ms, to_ms, one, err));
+        late->histograms += one->histograms;
+        columns_append_merged(late, one, &cursor->merged);
+    }
+    for (uint32_t i = 0; i < blocks; i++) {
+        BlockOthers others = {.times = late->times, .time_count = late->count};
+        TRY(other_spans(cursor, sources, i, blocks, &others.span_count, err));
+        others.spans = cursor->spans;
+        FoundPlace place = sources->at[i];
+        SeriesColumns *into = i == 0 ? out : one;
+        if (i > 0) one->count = one->histograms = 0;
+        TRY(block_read_windows(block_cursor(cursor, place.source), place.number, windows, &others,
+                               into, err));
+        if (i == 0) continue;
+        out->histograms += one->histograms;
+        columns_append_merged(out, one, &cursor->merged);
+    }
+    out->histograms += late->histograms;
+    columns_append_merged(out, late, &cursor->merged);
+    return true;
+}
+
+bool series_read_windows(SeriesCursor *cursor, const SeriesFound *series,
+                         const SeriesWindows *windows, SeriesColumns *out, Error *err) {
+    assert(windows->count > 0);
+    const FoundSources *sources = series->sources;
+    uint32_t blocks = sources->count;  // they come first
+    while (blocks > 0 && cursor->view->sources[sources->at[blocks - 1].source].head != NULL)
+        blocks--;
+    bool whole = windows->wish == SERIES_EVERY || out->wants_starts || blocks == 0 ||
+                 sources->deleted.count > 0;
+    if (!whole) {
+        TRY(read_windows(cursor, sources, windows, blocks, out, err));
+        if (out->histograms == 0) return true;
+    }
+    return series_read(cursor, series, windows_from_ms(windows), windows_to_ms(windows), out, err);
+}
+
 void series_read_ahead(SeriesCursor *cursor, const SeriesFound *series, size_t count,
                        int64_t from_ms) {
     _Static_assert((int)SERIES_AHEAD <= (int)PAGE_GROUP, "one page may have all of them");
@@ -316,7 +410,9 @@ bool series_read_newest(SeriesCursor *cursor, const SeriesFound *series, int64_t
         out->count = 1;
         return true;
     }
-    TRY(series_read(cursor, series, from_ms, to_ms, out, err));
+    SeriesWindows window = {
+        .first_end_ms = to_ms, .range_ms = to_ms - from_ms + 1, .count = 1, .wish = SERIES_NEWEST};
+    TRY(series_read_windows(cursor, series, &window, out, err));
     if (out->count <= 1) return true;
     out->times[0] = out->times[out->count - 1];
     out->values[0] = out->values[out->count - 1];

@@ -10,6 +10,7 @@ typedef struct ViewSource {  // one of the two
     uint64_t number;         // of the block
     int64_t min_ms, max_ms;  // of the block
     bool has_deletes;        // some of the view's deletes mean it
+    bool shares_time;        // another block of the view has samples in its interval
 } ViewSource;
 
 struct SeriesView {
