@@ -77,7 +77,7 @@ struct QueryPlanNode {
     uint64_t batches;      // pulled from it
     uint64_t series;       // that it gave: those that had a value at any step
     uint64_t points;       // their values
-    uint64_t samples;      // read from the store
+    uint64_t samples;      // read from the store; one that stands for a chunk of a block is one
     int64_t own_ns;        // of all threads together
     int64_t memory_bytes;  // that it held at most
 };

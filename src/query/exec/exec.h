@@ -534,6 +534,9 @@ must_use bool range_source_open(Exec *exec, const Expr *matrix, Steps steps, Ran
                                 Error *err);
 // Series come with starts from now on, where any are stored.
 void range_source_want_starts(RangeSource *source);
+// Of a plain selector: no more than this is asked of each window (series_read_windows), so series
+// come with fewer samples from now on.
+void range_source_wish(RangeSource *source, SeriesWish wish);
 // False in *more when there is none left. The series lives until the next call.
 must_use bool range_source_next(RangeSource *source, RangeSeries *out, bool *more, Error *err);
 // Where the windows of a matrix expression end: the first, and how far each step moves it (0 with

@@ -1,5 +1,5 @@
 // How long typical queries take over a head of many series: `query_bench [series] [samples]`, one
-// line per query.
+// line per query. With a third argument, "blocks", over blocks, and long ranges instead.
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,6 +73,26 @@ static void measure(ScriptStore *store, const char *text, int64_t end_ms, int64_
            (double)result.stats.memory_peak_bytes / 1e6);
 }
 
+// Ranges of hours and a day, to the end of the data and to somewhere before it.
+static void measure_blocks(ScriptStore *store, int64_t end_ms) {
+    static const char *const names[] = {"max", "min", "last", "first", "present", "sum"};
+    static const char *const ranges[] = {"6h", "1d"};
+    AUTO(arena_free) Arena arena = {0};
+    int64_t moments[] = {end_ms, end_ms - 4000000};
+    for (size_t r = 0; r < COUNT(ranges); r++) {
+        for (size_t f = 0; f < COUNT(names); f++) {
+            for (size_t m = 0; m < COUNT(moments); m++) {
+                Text text = text_format(&arena, "max(%s_over_time(requests_total[%s]))%c",
+                                        names[f], ranges[r], 0);
+                measure(store, text.at, moments[m], 0);
+            }
+        }
+    }
+    measure(store, "max(max_over_time(requests_total[6h]))", end_ms, 360000);
+    measure(store, "max(max_over_time(requests_total[1d]))", end_ms, 360000);
+    measure(store, "sum(requests_total)", end_ms, 0);
+}
+
 int main(int argc, char **argv) {
     uint64_t series = 5000, samples = 1000;
     if (argc > 1 && !text_to_u64(text_from_cstring(argv[1]), &series)) return 2;
@@ -84,6 +104,18 @@ int main(int argc, char **argv) {
     fill(&store, series, samples, &arena);
     int64_t end_ms = ((int64_t)samples - 1) * 15000;
     printf("%zu series of %zu samples; ranges take 241 steps\n", (size_t)series, (size_t)samples);
+    if (argc > 3) {
+        bool more = true;
+        bool sealed = series_turn(store.store, &err) && series_seal(store.store, &err);
+        while (sealed && more) sealed = series_merge(store.store, &more, &err);
+        if (!sealed) {
+            printf("%s\n", err.message);
+            return 1;
+        }
+        measure_blocks(&store, end_ms);
+        script_store_close(&store);
+        return 0;
+    }
     measure(&store, "requests_total", end_ms, 0);
     measure(&store, "sum(requests_total)", end_ms, 0);
     measure(&store, "sum by (job) (rate(requests_total[5m]))", end_ms, 0);

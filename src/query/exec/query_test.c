@@ -562,6 +562,124 @@ TEST(the_windows_of_one_series_end_with_the_query) {
     }
 }
 
+// ---- Answers from summaries of chunks ----
+
+// Ten hours of scrapes, in two parts: a counter with a reset, values with NaN and stale markers
+// where chunks begin and end (each four hours), zeros of both signs, a constant; and native
+// histograms beside floats.
+#define EARLY                                                                                     \
+    "x{a=\"1\"} 0+1x1500 3+2x498\n"                                                               \
+    "x{a=\"2\"} 5-0.25x700 NaN NaN stale 9 NaN 1+0.5x252 stale 8x958 5 stale NaNx40 8-1x30 NaN\n" \
+    "x{a=\"3\"} 0x1200 -0-0x700 0x90\n"                                                             \
+    "x{a=\"4\"} 42.5x1999\n"                                                                      \
+    "x{a=\"5\"} 1+1x1999\n"
+#define LATE                      \
+    "x{a=\"1\"} _x2000 7+3x400\n" \
+    "x{a=\"3\"} _x2000 -0-0x399\n"  \
+    "x{a=\"5\"} _x2000 {{count:4}} {{count:6}} 7x300\n"
+enum { SCRAPE_MS = 15000, SCRAPES = 2400 };
+
+static void load(Test *t, ScriptStore *store, const char *lines, bool seal) {
+    check_ok(t, script_load(store, text_from_cstring(lines), SCRAPE_MS, false, t->arena, t->err));
+    if (!seal) return;
+    check_ok(t, series_turn(store->store, t->err));
+    check_ok(t, series_seal(store->store, t->err));
+}
+
+static QueryResult answer_of(Test *t, ScriptStore *store, QueryRequest request) {
+    QueryResult result;
+    check_ok(t, query_run(store->store, &request, t->arena, &result, NULL, t->err));
+    return result;
+}
+
+static void check_same_bits(Test *t, const QueryRequest *request, const char *from,
+                            const QueryResult *a, const QueryResult *b) {
+    bool same = a->count == b->count && a->infos.count == b->infos.count;
+    size_t points = 0;
+    for (size_t i = 0; same && i < a->count; i++) {
+        const QuerySeries *one = NULL, *other = &a->series[i];
+        for (size_t k = 0; k < b->count; k++) {
+            if (labels_compare(b->series[k].labels, other->labels) == 0) one = &b->series[k];
+        }
+        same = one != NULL && one->count == other->count &&
+               (one->histograms == NULL) == (other->histograms == NULL);
+        for (size_t k = 0; same && k < one->count; k++, points++) {
+            same = one->times[k] == other->times[k] &&
+                   (one->histograms != NULL ||
+                    double_bits(one->values[k]) == double_bits(other->values[k]));
+        }
+    }
+    if (!same || points == 0)
+        check_failed(t, __FILE__, __LINE__, "%.*s at %lld is another answer %s",
+                     TEXT_ARG(request->text), (long long)request->start_ms, from);
+}
+
+TEST(answers_have_the_same_bits_from_the_head_from_blocks_and_from_both) {
+    static const char *const names[] = {"max", "min", "last", "first", "present", "sum"};
+    static const char *const rest[] = {"x[10h]",          "x[6h]",           "x[4h]",
+                                       "x[5h] offset 1h", "x[3h] @ 14399",   "x[4h] @ end()",
+                                       "x[2h:15s]",       "x[4h] offset 15s"};
+    ScriptStore head, both;
+    check_ok(t, script_store_open(&head, t->arena, t->err));
+    check_ok(t, script_store_open(&both, t->arena, t->err));
+    load(t, &head, EARLY, false);
+    load(t, &head, LATE, false);
+    load(t, &both, EARLY, true);
+    load(t, &both, LATE, false);
+    for (int life = 0; life < 2; life++) {
+        uint64_t looked_at = 0, told = 0;
+        for (size_t i = 0; i < COUNT(names) * COUNT(rest); i++) {
+            for (int64_t half = 6; half <= 20; half++) {
+                // On the hour, where a chunk begins, and the scrape before, where one ends.
+                int64_t at_ms = half / 2 * 3600000 - (half % 2 == 0 ? SCRAPE_MS : 0);
+                QueryRequest request = {
+                    .text = text_format(t->arena, "%s_over_time(%s)", names[i % COUNT(names)],
+                                        rest[i / COUNT(names)]),
+                    .start_ms = at_ms,
+                    .end_ms = at_ms};
+                if (i % 3 == 0) {
+                    request.end_ms += 4 * 3600000;
+                    request.step_ms = i % 2 == 0 ? 7200000 : 14400000;
+                }
+                QueryResult wanted = answer_of(t, &head, request);
+                QueryResult given = answer_of(t, &both, request);
+                check_same_bits(t, &request, life == 0 ? "from both" : "from blocks", &wanted,
+                                &given);
+                looked_at += wanted.stats.samples;
+                told += given.stats.samples;
+            }
+        }
+        check(t, told < looked_at / 10 * 9);
+        check_ok(t, series_turn(both.store, t->err));
+        check_ok(t, series_seal(both.store, t->err));
+    }
+    script_store_close(&head);
+    script_store_close(&both);
+}
+
+TEST(what_summaries_answer_reads_no_page) {
+    ScriptStore store;
+    check_ok(t, script_store_open(&store, t->arena, t->err));
+    load(t, &store, "x 1+1x2399\n", true);
+    QueryRequest request = INSTANT("max_over_time(x[11h])", 10 * 3600000);
+    QueryResult told = answer_of(t, &store, request);
+    check(t, told.series[0].values[0] == 2400);
+    check_i64(t, 3, told.stats.samples);  // chunks of four hours
+    check_i64(t, 0, told.stats.bytes);
+    // Nor does it touch the limits that reading everything passes.
+    request.limits = (QueryLimits){.samples_max = 100, .bytes_max = 1};
+    check(t, answer_of(t, &store, request).series[0].values[0] == 2400);
+    request.text = TEXT("sum_over_time(x[11h])");
+    check_refused(t, &store, request, ERROR_TOO_COSTLY, "query.bytes");
+    request.limits.bytes_max = 0;
+    check_refused(t, &store, request, ERROR_TOO_COSTLY, "too many samples");
+    // A selector that looks at the end of a chunk needs its last sample alone.
+    told = answer_of(t, &store, INSTANT("x", SCRAPES * SCRAPE_MS));
+    check(t, told.series[0].values[0] == 2400);
+    check_i64(t, 0, told.stats.bytes);
+    script_store_close(&store);
+}
+
 TEST_MAIN("query", CASE(answers_have_the_shapes_of_prometheus),
           CASE(what_is_experimental_can_be_switched_off),
           CASE(starts_are_looked_at_only_where_asked_and_are_the_same_from_blocks),
@@ -575,4 +693,6 @@ TEST_MAIN("query", CASE(answers_have_the_shapes_of_prometheus),
           CASE(large_histograms_count_against_the_limit_of_memory),
           CASE(a_histogram_that_cannot_be_read_is_left_out_and_noted),
           CASE(random_queries_say_the_same_as_instants_and_as_steps),
-          CASE(the_seeds_of_other_fuzzers_find_nothing))
+          CASE(the_seeds_of_other_fuzzers_find_nothing),
+          CASE(answers_have_the_same_bits_from_the_head_from_blocks_and_from_both),
+          CASE(what_summaries_answer_reads_no_page))

@@ -9,38 +9,39 @@ typedef struct RangeRow {
     FunctionId id;
     RangeKernel kernel;
     bool keeps_name;
-    bool uses_time;  // of evaluation: with @, steps still differ
-    int matrix;      // which argument is the matrix; the others are scalars
+    bool uses_time;   // of evaluation: with @, steps still differ
+    int matrix;       // which argument is the matrix; the others are scalars
+    SeriesWish wish;  // of the samples of a window: SERIES_EVERY: all of them
 } RangeRow;
 
 static const RangeRow rows[] = {
-    {FUNCTION_RATE, range_rate, false, false, 0},
-    {FUNCTION_INCREASE, range_increase, false, false, 0},
-    {FUNCTION_DELTA, range_delta, false, false, 0},
-    {FUNCTION_IRATE, range_irate, false, false, 0},
-    {FUNCTION_IDELTA, range_idelta, false, false, 0},
-    {FUNCTION_CHANGES, range_changes, false, false, 0},
-    {FUNCTION_RESETS, range_resets, false, false, 0},
-    {FUNCTION_DERIV, range_deriv, false, false, 0},
-    {FUNCTION_PREDICT_LINEAR, range_predict_linear, false, true, 0},
-    {FUNCTION_DOUBLE_EXPONENTIAL_SMOOTHING, range_smoothing, false, false, 0},
-    {FUNCTION_HOLT_WINTERS, range_smoothing, false, false, 0},
-    {FUNCTION_SUM_OVER_TIME, range_sum, false, false, 0},
-    {FUNCTION_AVG_OVER_TIME, range_avg, false, false, 0},
-    {FUNCTION_MIN_OVER_TIME, range_min, false, false, 0},
-    {FUNCTION_MAX_OVER_TIME, range_max, false, false, 0},
-    {FUNCTION_TS_OF_MIN_OVER_TIME, range_time_of_min, false, false, 0},
-    {FUNCTION_TS_OF_MAX_OVER_TIME, range_time_of_max, false, false, 0},
-    {FUNCTION_COUNT_OVER_TIME, range_count, false, false, 0},
-    {FUNCTION_PRESENT_OVER_TIME, range_present, false, false, 0},
-    {FUNCTION_FIRST_OVER_TIME, range_first, true, false, 0},
-    {FUNCTION_LAST_OVER_TIME, range_last, true, false, 0},
-    {FUNCTION_TS_OF_FIRST_OVER_TIME, range_time_of_first, false, false, 0},
-    {FUNCTION_TS_OF_LAST_OVER_TIME, range_time_of_last, false, false, 0},
-    {FUNCTION_STDDEV_OVER_TIME, range_stddev, false, false, 0},
-    {FUNCTION_STDVAR_OVER_TIME, range_stdvar, false, false, 0},
-    {FUNCTION_QUANTILE_OVER_TIME, range_quantile, false, false, 1},
-    {FUNCTION_MAD_OVER_TIME, range_mad, false, false, 0},
+    {FUNCTION_RATE, range_rate, false, false, 0, SERIES_EVERY},
+    {FUNCTION_INCREASE, range_increase, false, false, 0, SERIES_EVERY},
+    {FUNCTION_DELTA, range_delta, false, false, 0, SERIES_EVERY},
+    {FUNCTION_IRATE, range_irate, false, false, 0, SERIES_EVERY},
+    {FUNCTION_IDELTA, range_idelta, false, false, 0, SERIES_EVERY},
+    {FUNCTION_CHANGES, range_changes, false, false, 0, SERIES_EVERY},
+    {FUNCTION_RESETS, range_resets, false, false, 0, SERIES_EVERY},
+    {FUNCTION_DERIV, range_deriv, false, false, 0, SERIES_EVERY},
+    {FUNCTION_PREDICT_LINEAR, range_predict_linear, false, true, 0, SERIES_EVERY},
+    {FUNCTION_DOUBLE_EXPONENTIAL_SMOOTHING, range_smoothing, false, false, 0, SERIES_EVERY},
+    {FUNCTION_HOLT_WINTERS, range_smoothing, false, false, 0, SERIES_EVERY},
+    {FUNCTION_SUM_OVER_TIME, range_sum, false, false, 0, SERIES_EVERY},
+    {FUNCTION_AVG_OVER_TIME, range_avg, false, false, 0, SERIES_EVERY},
+    {FUNCTION_MIN_OVER_TIME, range_min, false, false, 0, SERIES_LEAST},
+    {FUNCTION_MAX_OVER_TIME, range_max, false, false, 0, SERIES_GREATEST},
+    {FUNCTION_TS_OF_MIN_OVER_TIME, range_time_of_min, false, false, 0, SERIES_EVERY},
+    {FUNCTION_TS_OF_MAX_OVER_TIME, range_time_of_max, false, false, 0, SERIES_EVERY},
+    {FUNCTION_COUNT_OVER_TIME, range_count, false, false, 0, SERIES_EVERY},
+    {FUNCTION_PRESENT_OVER_TIME, range_present, false, false, 0, SERIES_NEWEST},
+    {FUNCTION_FIRST_OVER_TIME, range_first, true, false, 0, SERIES_OLDEST},
+    {FUNCTION_LAST_OVER_TIME, range_last, true, false, 0, SERIES_NEWEST},
+    {FUNCTION_TS_OF_FIRST_OVER_TIME, range_time_of_first, false, false, 0, SERIES_EVERY},
+    {FUNCTION_TS_OF_LAST_OVER_TIME, range_time_of_last, false, false, 0, SERIES_EVERY},
+    {FUNCTION_STDDEV_OVER_TIME, range_stddev, false, false, 0, SERIES_EVERY},
+    {FUNCTION_STDVAR_OVER_TIME, range_stdvar, false, false, 0, SERIES_EVERY},
+    {FUNCTION_QUANTILE_OVER_TIME, range_quantile, false, false, 1, SERIES_EVERY},
+    {FUNCTION_MAD_OVER_TIME, range_mad, false, false, 0, SERIES_EVERY},
 };
 
 typedef struct Range {
@@ -215,6 +216,7 @@ bool range_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error
     TRY(range_source_open(exec, matrix, steps, &range->source, err));
     range->starts = exec->request->starts && range->extent == EXTENT_PLAIN && knows_starts(row->id);
     if (range->starts) range_source_want_starts(range->source);
+    if (range->extent == EXTENT_PLAIN) range_source_wish(range->source, row->wish);
     range_windows(exec, expr_inner(matrix), steps, &range->first_end_ms, &range->step_ms,
                   &range->range_ms);
     range->edges = arena_push_array_raw(&range->operator.keep, WindowEdges, steps.count);

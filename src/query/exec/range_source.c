@@ -22,6 +22,7 @@ struct RangeSource {
     SeriesColumns group[SERIES_AHEAD];
     size_t group_at, group_count, group_given;
     int64_t from_ms, to_ms;
+    SeriesWindows windows;  // over them, when not every sample is needed
     // Of a subquery:
     Operator *inner;
     StepBatch batch;
@@ -115,6 +116,7 @@ static bool source_open(Exec *exec, const Expr *matrix, Steps steps, RangeSource
     source->operator.close = source_close;
     int64_t first_end_ms, step_ms, range_ms;
     range_windows(exec, matrix, steps, &first_end_ms, &step_ms, &range_ms);
+    source->windows = (SeriesWindows){first_end_ms, step_ms, range_ms, steps.count, SERIES_EVERY};
     source->from_ms = first_end_ms - range_ms + 1;
     source->to_ms = first_end_ms + (int64_t)(steps.count - 1) * step_ms;
     Extent extent = matrix_extent(matrix);
@@ -170,6 +172,18 @@ void range_source_want_starts(RangeSource *source) {
     for (size_t i = 0; i < COUNT(source->group); i++) source->group[i].wants_starts = true;
 }
 
+void range_source_wish(RangeSource *source, SeriesWish wish) {
+    // Samples that are told step by step are all looked at.
+    if (!source->operator.exec->request->count_steps) source->windows.wish = wish;
+}
+
+static bool read_samples(RangeSource *source, const SeriesFound *found, SeriesColumns *columns,
+                         Error *err) {
+    if (source->windows.wish != SERIES_EVERY)
+        return series_read_windows(source->cursor, found, &source->windows, columns, err);
+    return series_read(source->cursor, found, source->from_ms, source->to_ms, columns, err);
+}
+
 static void drop_stale(SeriesColumns *columns) {
     bool any = false;
     for (size_t i = 0; i < columns->count; i++) any |= is_stale(columns->values[i]);
@@ -200,7 +214,7 @@ static bool read_group(RangeSource *source, Error *err) {
     series_read_ahead(source->cursor, found, wanted, source->from_ms);
     for (size_t i = 0; i < wanted; i++) {
         SeriesColumns *columns = &source->group[i];
-        TRY(series_read(source->cursor, &found[i], source->from_ms, source->to_ms, columns, err));
+        TRY(read_samples(source, &found[i], columns, err));
         size_t samples = columns->count + columns->histograms;
         TRY(exec_count_samples(exec, samples, err));
         source->operator.counted.samples += samples;
