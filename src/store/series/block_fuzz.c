@@ -8,13 +8,42 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+// As windows see it: what summaries say, and what is decoded because they say nothing.
+static bool read_windows(const Block *block, Error *err) {
+    BlockFacts facts = block_facts(block);
+    SeriesColumns columns = {0};
+    BlockCursor *cursor = block_cursor_open(block);
+    bool good = true;
+    for (uint32_t i = 0; good && i < facts.series * 8; i++) {
+        columns.count = columns.histograms = 0;
+        SeriesWindows windows = {.first_end_ms = facts.max_ms / 2,
+                                 .step_ms = i % 2 == 0 ? 0 : facts.max_ms / 8,
+                                 .range_ms = i % 3 == 0 ? 1 : facts.max_ms / 2,
+                                 .count = 1 + i % 4,
+                                 .wish = (SeriesWish)(SERIES_GREATEST + i % 4)};
+        if (i % 5 == 0) {
+            windows.first_end_ms = facts.max_ms;
+            windows.count = 1;
+        }
+        BlockSpan span;
+        BlockOthers others = {.spans = &span, .span_count = i % 7 == 0};
+        good = facts.max_ms < 0 ||  // the query sees to it that edges do not pass the ends of time
+               (block_span(cursor, i / 8, &span, err) &&
+                block_read_windows(cursor, i / 8, &windows, &others, &columns, err));
+    }
+    block_cursor_close(&cursor);
+    series_columns_free(&columns);
+    return good;
+}
+
 static void read_whole(Bytes bytes) {
     MemoryObject memory;
     memory_object_begin(&memory, bytes);
     Block *block = NULL;
     Builder dump = {0};
     Error err = {0};
-    if (!memory_block_open(&memory, &block, &err) || !fixture_dump(block, &dump, &err)) {
+    if (!memory_block_open(&memory, &block, &err) || !fixture_dump(block, &dump, &err) ||
+        !read_windows(block, &err)) {
         assert(err.code == ERROR_CORRUPT || err.code == ERROR_NEWER_FORMAT);
     }
     block_unref(&block);
