@@ -95,7 +95,9 @@ must_use bool block_read(BlockCursor *cursor, uint32_t series, int64_t from_ms, 
                          struct SeriesColumns *out, Error *err);
 // The same for windows (series_read_windows in series.h): a chunk that tells all that is wished is
 // not decoded, unless another source of the series may have samples in its midst. What `others`
-// points to rises (times) or is in any order (spans; empty ones have first_ms > last_ms).
+// points to rises (times) or is in any order (spans; empty ones have first_ms > last_ms). `bound`
+// is a value that a single window is known to hold: a chunk that is cut by its edges and does not
+// pass the bound is left out. NaN: none is known.
 typedef struct BlockSpan {
     int64_t first_ms, last_ms;
 } BlockSpan;
@@ -104,11 +106,15 @@ typedef struct BlockOthers {
     size_t time_count;
     const BlockSpan *spans;
     size_t span_count;
+    double bound;
 } BlockOthers;
 struct SeriesWindows;
 must_use bool block_read_windows(BlockCursor *cursor, uint32_t series,
                                  const struct SeriesWindows *windows, const BlockOthers *others,
                                  struct SeriesColumns *out, Error *err);
+// Raises others->bound (lowers it, for the least value) to what chunks that no edge cuts say.
+must_use bool block_bound(BlockCursor *cursor, uint32_t series, const struct SeriesWindows *windows,
+                          BlockOthers *others, Error *err);
 // From the first to the last sample of a series.
 must_use bool block_span(BlockCursor *cursor, uint32_t series, BlockSpan *out, Error *err);
 // What each chunk of a series says without being decoded (small ones are decoded for it), in time

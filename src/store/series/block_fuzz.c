@@ -29,6 +29,7 @@ static bool read_windows(const Block *block, Error *err) {
         BlockOthers others = {.spans = &span, .span_count = i % 7 == 0};
         good = facts.max_ms < 0 ||  // the query sees to it that edges do not pass the ends of time
                (block_span(cursor, i / 8, &span, err) &&
+                (i % 4 > 1 || block_bound(cursor, i / 8, &windows, &others, err)) &&
                 block_read_windows(cursor, i / 8, &windows, &others, &columns, err));
     }
     block_cursor_close(&cursor);

@@ -641,23 +641,71 @@ static bool others_overlap(const BlockOthers *others, const ClockRow *clock) {
     return false;
 }
 
+// The next chunk that some window touches; *more false when there is none.
+static bool touched_next(BlockCursor *cursor, uint32_t series, const SeriesWindows *windows,
+                         Directory *directory, ChunkRow *chunk, ClockRow *clock, bool *more,
+                         Error *err) {
+    for (*more = false; !*more && directory->chunks_left > 0;) {
+        if (!chunk_row(cursor->block, directory, chunk))
+            return directory_corrupt(cursor->block, series, err);
+        TRY(clock_row(cursor, chunk->clock, clock, err));
+        *more = windows_touch(windows, clock->first_ms, clock->last_ms);
+    }
+    return true;
+}
+
+// Does it have to be looked at whatever the windows are?
+static bool says_nothing(const ChunkRow *chunk, const ClockRow *clock, const BlockOthers *others) {
+    return !chunk->has_summary || others_overlap(others, clock);
+}
+
+bool block_bound(BlockCursor *cursor, uint32_t series, const SeriesWindows *windows,
+                 BlockOthers *others, Error *err) {
+    assert(windows->wish == SERIES_GREATEST || windows->wish == SERIES_LEAST);
+    Directory directory;
+    ChunkRow chunk;
+    ClockRow clock;
+    bool more;
+    TRY(directory_open(cursor, series, &directory, err));
+    for (;;) {
+        TRY(touched_next(cursor, series, windows, &directory, &chunk, &clock, &more, err));
+        if (!more) return true;
+        if (says_nothing(&chunk, &clock, others) || chunk.summary.min > chunk.summary.max ||
+            !windows_need_one(windows, clock.first_ms, clock.last_ms))
+            continue;
+        double value = windows->wish == SERIES_GREATEST ? chunk.summary.max : chunk.summary.min;
+        others->bound = windows_wider(windows, others->bound, value);
+    }
+}
+
+// Whether nothing in a chunk can be an answer: the window has a better one, or an equal one, which
+// is the same unless it is zero.
+static bool chunk_is_within(const ChunkRow *chunk, SeriesWish wish, double bound) {
+    double min = chunk->summary.min, max = chunk->summary.max;
+    if (wish == SERIES_GREATEST) return max < bound || (max == bound && bound != 0);
+    return wish == SERIES_LEAST && (min > bound || (min == bound && bound != 0));
+}
+
 bool block_read_windows(BlockCursor *cursor, uint32_t series, const SeriesWindows *windows,
                         const BlockOthers *others, SeriesColumns *out, Error *err) {
+    assert(windows->wish != SERIES_EVERY && !out->wants_starts);
     int64_t from_ms = windows_from_ms(windows), to_ms = windows_to_ms(windows);
     Directory directory;
+    ChunkRow chunk;
+    ClockRow clock;
     TRY(directory_open(cursor, series, &directory, err));
-    while (directory.chunks_left > 0) {
-        ChunkRow chunk;
-        ClockRow clock;
-        if (!chunk_row(cursor->block, &directory, &chunk))
-            return directory_corrupt(cursor->block, series, err);
-        TRY(clock_row(cursor, chunk.clock, &clock, err));
-        if (!windows_touch(windows, clock.first_ms, clock.last_ms)) continue;
-        bool told = chunk.has_summary && windows->wish != SERIES_EVERY && !out->wants_starts &&
-                    windows_need_one(windows, clock.first_ms, clock.last_ms) &&
-                    !others_overlap(others, &clock);
+    for (bool more;;) {
+        TRY(touched_next(cursor, series, windows, &directory, &chunk, &clock, &more, err));
+        if (!more) break;
+        bool told = false;
         UNFILLED Sample sample;
-        if (told) TRY(chunk_told(cursor, &chunk, &clock, windows->wish, &sample, &told, err));
+        if (!says_nothing(&chunk, &clock, others)) {
+            if (windows_need_one(windows, clock.first_ms, clock.last_ms)) {
+                TRY(chunk_told(cursor, &chunk, &clock, windows->wish, &sample, &told, err));
+            } else if (chunk_is_within(&chunk, windows->wish, others->bound)) {
+                continue;
+            }
+        }
         if (!told) {
             TRY(chunk_read(cursor, &chunk, &clock, from_ms, to_ms, out, err));
             continue;

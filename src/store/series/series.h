@@ -192,7 +192,7 @@ typedef struct SeriesWindows {
 // As series_read over all that the windows hold, but what is asked of each window is all that the
 // samples given can be asked, and whether it holds any that is no stale marker: chunks of blocks
 // that the windows' edges do not part are told by their summaries, without being decoded, as one
-// sample inside; and what no window holds may be missing. What came out is what was read: `count`
+// sample inside; and what no window holds, or is the answer to none, may be missing. What came out is what was read: `count`
 // is lower than what the windows hold. Series that have native histograms there are read whole.
 must_use bool series_read_windows(SeriesCursor *cursor, const SeriesFound *series,
                                   const SeriesWindows *windows, SeriesColumns *out, Error *err);

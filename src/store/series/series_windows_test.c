@@ -113,7 +113,8 @@ static double random_value(uint64_t *random, size_t series, double before) {
         case 2:
             return below(random, 2) == 0 ? 0 : -0.0;
         case 3:
-            return below(random, 3) == 0 ? stale_nan() : NAN;
+            if (below(random, 3) == 0) return stale_nan();
+            return double_from_bits(UINT64_C(0x7ff8000000000000) | below(random, 256));
         case 4:
             if (below(random, 40) == 0) return below(random, 2) == 0 ? stale_nan() : NAN;
             return (double)below(random, 1000) / 100 - (double)below(random, 5);
@@ -361,6 +362,37 @@ TEST(a_chunk_that_no_edge_parts_is_one_sample_and_no_page_is_read) {
     fixture_end(&f);
 }
 
+TEST(a_chunk_that_one_window_cuts_is_looked_at_only_when_it_may_hold_the_answer) {
+    // Two chunks of four hours; a head behind them.
+    enum { CHUNK = 960 };
+    static double values[2 * CHUNK];
+    for (int kind = 0; kind < 5; kind++) {
+        Fixture f;
+        fixture_begin(&f, t);
+        for (size_t i = 0; i < COUNT(values); i++)
+            values[i] = (i < CHUNK ? 10 : 20) + (double)(i % 7);
+        if (kind == 1) values[CHUNK - 5] = 26;  // as great
+        if (kind == 2 || kind == 4) values[CHUNK - 5] = 26.5;
+        if (kind == 3) values[5] = 99;  // greater, but in front of the window
+        put_block(t, &f, values, COUNT(values));
+        // Stored already, so this greatest one is none.
+        if (kind == 4) fixture_put(&f, "x", NULL, FIXTURE_NOW_MS + (CHUNK + 1) * STEP_MS, 500);
+        if (kind < 4) fixture_put(&f, "x", NULL, FIXTURE_NOW_MS + 2 * CHUNK * STEP_MS, 1);
+        SeriesWindows window = {.first_end_ms = FIXTURE_NOW_MS + 2 * CHUNK * STEP_MS,
+                                .range_ms = (CHUNK + 100) * STEP_MS,
+                                .count = 1,
+                                .wish = SERIES_GREATEST};
+        Read read = read_one(t, &f, window);
+        double greatest = 0;
+        for (size_t i = 0; i < read.columns.count; i++)
+            greatest = MAX(greatest, read.columns.values[i]);
+        check(t, greatest == (kind == 2 || kind == 4 ? 26.5 : 26));
+        check(t, (read.bytes == 0) == (kind < 2));
+        series_columns_free(&read.columns);
+        fixture_end(&f);
+    }
+}
+
 TEST(the_newest_sample_is_told_also_where_a_window_begins_inside) {
     Fixture f;
     fixture_begin(&f, t);
@@ -477,6 +509,7 @@ TEST(a_value_that_an_earlier_block_hides_is_not_told) {
 
 TEST_MAIN("store/series_windows", CASE(windows_answer_from_summaries_what_they_answer_from_samples),
           CASE(a_chunk_that_no_edge_parts_is_one_sample_and_no_page_is_read),
+          CASE(a_chunk_that_one_window_cuts_is_looked_at_only_when_it_may_hold_the_answer),
           CASE(the_newest_sample_is_told_also_where_a_window_begins_inside),
           CASE(zero_and_minus_zero_are_told_apart),
           CASE(series_with_native_histograms_are_read_whole),

@@ -2,6 +2,7 @@
 
 #include "store/series/view.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/assert.h"
@@ -319,6 +320,37 @@ static bool other_spans(SeriesCursor *cursor, const FoundSources *sources, uint3
     return true;
 }
 
+// What the blocks have to be told about the rest of the series before the `at`-th is read.
+static bool others_of(SeriesCursor *cursor, const FoundSources *sources, uint32_t at,
+                      uint32_t blocks, BlockOthers *others, Error *err) {
+    others->times = cursor->late.times;
+    others->time_count = cursor->late.count;
+    TRY(other_spans(cursor, sources, at, blocks, &others->span_count, err));
+    others->spans = cursor->spans;
+    return true;
+}
+
+// A greatest or least value that a single window is sure to hold, from summaries and from what
+// heads have behind all blocks (where no block can have been first).
+static bool find_bound(SeriesCursor *cursor, const FoundSources *sources,
+                       const SeriesWindows *windows, uint32_t blocks, BlockOthers *others,
+                       Error *err) {
+    bool extreme = windows->wish == SERIES_GREATEST || windows->wish == SERIES_LEAST;
+    others->bound = NAN;
+    if (!extreme || !windows_are_one(windows)) return true;
+    int64_t behind_ms = INT64_MIN;
+    for (uint32_t i = 0; i < blocks; i++) {
+        FoundPlace place = sources->at[i];
+        behind_ms = MAX(behind_ms, cursor->view->sources[place.source].max_ms);
+        TRY(others_of(cursor, sources, i, blocks, others, err));
+        TRY(block_bound(block_cursor(cursor, place.source), place.number, windows, others, err));
+    }
+    const SeriesColumns *late = &cursor->late;
+    for (size_t i = late->count; i > 0 && late->times[i - 1] > behind_ms; i--)
+        others->bound = windows_wider(windows, others->bound, late->values[i - 1]);
+    return true;
+}
+
 static bool read_windows(SeriesCursor *cursor, const FoundSources *sources,
                          const SeriesWindows *windows, uint32_t blocks, SeriesColumns *out,
                          Error *err) {
@@ -334,10 +366,10 @@ static bool read_windows(SeriesCursor *cursor, const FoundSources *sources,
         late->histograms += one->histograms;
         columns_append_merged(late, one, &cursor->merged);
     }
+    BlockOthers others = {0};
+    TRY(find_bound(cursor, sources, windows, blocks, &others, err));
     for (uint32_t i = 0; i < blocks; i++) {
-        BlockOthers others = {.times = late->times, .time_count = late->count};
-        TRY(other_spans(cursor, sources, i, blocks, &others.span_count, err));
-        others.spans = cursor->spans;
+        TRY(others_of(cursor, sources, i, blocks, &others, err));
         FoundPlace place = sources->at[i];
         SeriesColumns *into = i == 0 ? out : one;
         if (i > 0) one->count = one->histograms = 0;

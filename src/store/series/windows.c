@@ -3,6 +3,8 @@
 
 #include "store/series/windows.h"
 
+#include <math.h>
+
 int64_t windows_from_ms(const SeriesWindows *windows) {
     return windows->first_end_ms - windows->range_ms + 1;
 }
@@ -41,4 +43,13 @@ bool windows_need_one(const SeriesWindows *windows, int64_t first_ms, int64_t la
     if (windows->wish != SERIES_OLDEST && any_within(windows, ends_ms, first_ms, last_ms))
         return false;
     return windows->wish == SERIES_NEWEST || !any_within(windows, starts_ms, first_ms, last_ms);
+}
+
+bool windows_are_one(const SeriesWindows *windows) {
+    return windows->count == 1 || windows->step_ms == 0;
+}
+
+double windows_wider(const SeriesWindows *windows, double bound, double value) {
+    bool wider = windows->wish == SERIES_LEAST ? value < bound : value > bound;
+    return isnan(bound) || wider ? value : bound;
 }

@@ -16,3 +16,8 @@ bool windows_touch(const SeriesWindows *windows, int64_t first_ms, int64_t last_
 // and any time inside will do. Where the newest sample is asked for, a window may begin inside, as
 // it holds the newest sample all the same; the oldest likewise.
 bool windows_need_one(const SeriesWindows *windows, int64_t first_ms, int64_t last_ms);
+
+// Are they all the same one, so that one bound is one for all? And the bound that `value`, which
+// such a window holds, makes of `bound`: the greater (or less) of both. NaN: none.
+bool windows_are_one(const SeriesWindows *windows);
+double windows_wider(const SeriesWindows *windows, double bound, double value);
