@@ -92,25 +92,88 @@ static PostingSet every_series(const Registry *registry, Arena *arena) {
     return (PostingSet){all, count};
 }
 
-bool registry_select(Registry *registry, Matchers matchers, Arena *arena, PostingSet *out,
-                     Error *err) {
-    (void)err;
-    PostingSet kept = {0};
-    bool any = false;
+// How many postings these pairs have together: what reading them costs.
+static uint64_t postings_count(Registry *registry, PairIds pairs) {
+    uint64_t total = 0;
+    shared_take_read(&registry->lock);
+    for (size_t i = 0; i < pairs.count; i++) {
+        const RegistryHolders *holders = vector_at(&registry->holders, pairs.at[i]);
+        total += holders->list == 0 ? 1 : registry->lists.at[holders->list - 1].count;
+    }
+    shared_give(&registry->lock);
+    return total;
+}
+
+// Keeps the series that have one of these pairs, or those that have none of them, by looking at the
+// pairs of each series.
+static PostingSet filter_by_pairs(const Registry *registry, PostingSet refs, PairIds pairs,
+                                  bool having, Arena *arena) {
+    uint32_t least = UINT32_MAX, most = 0;
+    for (size_t i = 0; i < pairs.count; i++) {
+        least = MIN(least, pairs.at[i]);
+        most = MAX(most, pairs.at[i]);
+    }
+    uint8_t *among = arena_push_array(arena, uint8_t, pairs.count == 0 ? 1 : most - least + 1);
+    for (size_t i = 0; i < pairs.count; i++) among[pairs.at[i] - least] = 1;
+    uint32_t *kept = arena_push_array_raw(arena, uint32_t, refs.count + 1);
+    size_t count = 0;
+    for (size_t i = 0; i < refs.count; i++) {
+        const RegistrySeries *series = registry_series(registry, refs.at[i]);
+        const uint32_t *ids = registry_ids(registry, series);
+        bool has = false;
+        for (unsigned j = 0; j < series->pair_count && !has; j++)
+            has = ids[j] >= least && ids[j] <= most && among[ids[j] - least];
+        if (has == having) kept[count++] = refs.at[i];
+    }
+    return (PostingSet){kept, count};
+}
+
+// The series of `refs` that have one of the pairs (or none of them), by whichever way is shorter.
+static PostingSet narrow(Registry *registry, PostingSet refs, PairIds pairs, uint64_t total,
+                         bool having, Arena *arena) {
+    enum { POSTINGS_PER_SERIES = 16 };  // that are read while the pairs of one series are looked at
+    if (refs.count * POSTINGS_PER_SERIES < total)
+        return filter_by_pairs(registry, refs, pairs, having, arena);
+    PostingSet set = postings_of(registry, pairs, arena);
+    return having ? postings_and(refs, set, arena) : postings_without(refs, set, arena);
+}
+
+// What each matcher that asks for something chooses, the fewest series first.
+typedef struct Choice {
+    PairIds pairs;
+    uint64_t total;
+} Choice;
+
+static size_t choices_make(Registry *registry, Matchers matchers, Arena *arena, Choice *out) {
+    size_t count = 0;
     for (size_t i = 0; i < matchers.count; i++) {
         const Matcher *matcher = &matchers.at[i];
         if (matcher_matches(matcher, TEXT(""))) continue;
-        PostingSet set = postings_of(registry, pairs_that(registry, matcher, true, arena), arena);
-        kept = any ? postings_and(kept, set, arena) : set;
-        any = true;
-        if (kept.count == 0) break;
+        Choice choice = {.pairs = pairs_that(registry, matcher, true, arena)};
+        choice.total = postings_count(registry, choice.pairs);
+        size_t at = count++;
+        for (; at > 0 && out[at - 1].total > choice.total; at--) out[at] = out[at - 1];
+        out[at] = choice;
+        if (choice.total == 0) break;  // nothing is chosen by all
     }
-    if (!any) kept = every_series(registry, arena);
+    return count;
+}
+
+bool registry_select(Registry *registry, Matchers matchers, Arena *arena, PostingSet *out,
+                     Error *err) {
+    (void)err;
+    Choice *choices = arena_push_array_raw(arena, Choice, matchers.count + 1);
+    size_t choice_count = choices_make(registry, matchers, arena, choices);
+    PostingSet kept = choice_count == 0 ? every_series(registry, arena)
+                                        : postings_of(registry, choices[0].pairs, arena);
+    for (size_t i = 1; i < choice_count && kept.count > 0; i++)
+        kept = narrow(registry, kept, choices[i].pairs, choices[i].total, true, arena);
     for (size_t i = 0; i < matchers.count && kept.count > 0; i++) {
         const Matcher *matcher = &matchers.at[i];
         if (!matcher_matches(matcher, TEXT(""))) continue;
-        PostingSet set = postings_of(registry, pairs_that(registry, matcher, false, arena), arena);
-        kept = postings_without(kept, set, arena);
+        PairIds pairs = pairs_that(registry, matcher, false, arena);
+        uint64_t total = postings_count(registry, pairs);
+        kept = narrow(registry, kept, pairs, total, false, arena);
     }
     // A list read later may name a series that a set read earlier did not know yet; none is beyond
     // what is published for long, and the caller asks for refs below the count only.
