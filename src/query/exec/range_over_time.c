@@ -175,11 +175,43 @@ static inline void extremes_with(const RangeInput *in, double *out, bool largest
     }
 }
 
+static inline double better(double older, double younger, bool largest) {
+    if (largest) return older > younger ? older : younger;
+    return older < younger ? older : younger;
+}
+
+// The values alone, where all are numbers, without a branch that depends on them: samples [from,
+// split) of a window have their extremes up to `split` in `rest`, those behind it one in `back`. When
+// the window leaves `split` behind, `rest` is made anew (the queue of two stacks).
+static inline void extreme_values(const RangeInput *in, double *out, bool largest) {
+    double *rest = arena_push_array_raw(in->scratch, double, in->count + 1);
+    const double *values = in->values;
+    double back = 0;
+    size_t split = 0, taken = 0;
+    Window window = {0};
+    for (size_t i = 0; i < in->steps.count; i++) {
+        window_move(&window, in, i);
+        size_t from = window.from, to = window.to;
+        out[i] = ABSENT;
+        if (to == from) continue;
+        if (from >= split) {
+            rest[to - 1] = values[to - 1];
+            for (size_t j = to - 1; j-- > from;) rest[j] = better(values[j], rest[j + 1], largest);
+            split = taken = to;
+        }
+        for (; taken < to; taken++)
+            back = taken == split ? values[taken] : better(back, values[taken], largest);
+        out[i] = to == split ? rest[from] : better(rest[from], back, largest);
+    }
+}
+
 static inline void extremes(const RangeInput *in, double *out, bool largest, bool time_wanted) {
     if (has_nan(in->values, in->count)) {
         extremes_with(in, out, largest, time_wanted, true);
+    } else if (time_wanted) {
+        extremes_with(in, out, largest, true, false);
     } else {
-        extremes_with(in, out, largest, time_wanted, false);
+        extreme_values(in, out, largest);
     }
 }
 
