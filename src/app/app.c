@@ -391,6 +391,13 @@ static void watch_run(void *context) {
 
 // ---- The whole ----
 
+// What cannot be written to blocks now stays in the log and is replayed by the next start.
+static void settle_store(App *app) {
+    Error err = {0};
+    if (app->store != NULL && !store_settle(app->store, &err))
+        log_warn("heads were not written to blocks; the next start replays the log", LOG_ERR(&err));
+}
+
 static void app_stop(App *app) {
     atomic_store(&app->stopping, true);
     Error ignored;
@@ -402,6 +409,7 @@ static void app_stop(App *app) {
     collector_stop(&app->collector);
     scraping_end(&app->scraping);
     listening_end(&app->listening);
+    settle_store(app);
     if (app->server != NULL) in_force_set_server(&app->in_force, NULL);
     server_free(&app->server);
     otlp_close(&app->otlp);

@@ -69,6 +69,7 @@ static bool open_store(Life *life, Disk *disk, IngestSender *sender, Store **out
         .memory_limit = GB,
         .retention_ms = INT64_C(30) * 86400000,
         .log_segment_bytes = 64 * KB,
+        .stop_log_bytes = 1,
     };
     AUTO(store_close) Store *store = NULL;
     TRY(store_open(options, &store, err));
@@ -118,6 +119,9 @@ static bool live(Life *life, Disk *disk, Promises *promises, bool goes_on, Error
         Error again;
         all &= live_batch(life, store, sender, promises, all ? err : &again);
     }
+    // Then it stops as it should: what is left in heads becomes blocks.
+    Error again;
+    if (all || goes_on) all &= store_settle(store, all ? err : &again);
     return all;
 }
 

@@ -18,7 +18,7 @@ typedef struct House {
     ManualClock clock;
     DiskModel *model;
     DiskFault *fault;
-    int64_t memory_limit, retention_ms, log_bytes_max;
+    int64_t memory_limit, retention_ms, log_bytes_max, stop_log_bytes, stop_seal_ms;
     IngestSender *sender;
     Store *store;
 } House;
@@ -39,6 +39,8 @@ static void house_open(House *house) {
         .retention_ms = house->retention_ms,
         .log_bytes_max = house->log_bytes_max,
         .log_segment_bytes = 64 * KB,
+        .stop_log_bytes = house->stop_log_bytes,
+        .stop_seal_ms = house->stop_seal_ms,
     };
     house->sender = ingest_sender_new();
     check_ok(house->t, store_open(options, &house->store, house->t->err));
@@ -292,10 +294,65 @@ TEST(w19_a_folder_that_another_process_took_over_is_not_written_any_more) {
     house_end(&house);
 }
 
+static uint64_t replayed(House *house) {
+    StoreState state;
+    store_state(house->store, &state);
+    return state.replayed_records;
+}
+
+TEST(after_an_orderly_stop_there_is_nothing_to_replay) {
+    House house;
+    house_begin(&house, t);
+    house.stop_log_bytes = 64 * KB;
+    house_open(&house);
+    for (int i = 0; i < 10; i++) check_ok(t, put(&house, i % 3, NOW_MS + i, i, t->err));
+    check_ok(t, store_commit_now(house.store, t->err));
+    check_ok(t, store_settle(house.store, t->err));
+    house_close(&house);
+    house_open(&house);
+    check_i64(t, 10, replayed(&house));  // so little is replayed faster than a block is read
+    for (int i = 10; i < 1000; i++) {
+        check_ok(t, put(&house, i % 3, NOW_MS + i, i, t->err));
+        check_ok(t, store_commit_now(house.store, t->err));
+    }
+    check_ok(t, store_settle(house.store, t->err));
+    house_close(&house);
+    house_open(&house);
+    check_i64(t, 0, replayed(&house));
+    check_i64(t, 1000, count_of(&house, 0) + count_of(&house, 1) + count_of(&house, 2));
+    // It goes on as ever, and what it held before a power cut is there.
+    check_ok(t, put(&house, 0, NOW_MS + 1000, 1, t->err));
+    check_ok(t, store_commit_now(house.store, t->err));
+    house_close(&house);
+    disk_model_crash(house.model, CRASH_DROP_ALL, 1);
+    house_open(&house);
+    check_i64(t, 1, replayed(&house));
+    check_i64(t, 1001, count_of(&house, 0) + count_of(&house, 1) + count_of(&house, 2));
+    house_end(&house);
+}
+
+TEST(a_stop_that_has_no_time_for_blocks_leaves_all_to_the_replay) {
+    House house;
+    house_begin(&house, t);
+    house.stop_log_bytes = 1;
+    house.stop_seal_ms = -1;
+    house_open(&house);
+    for (int i = 0; i < 10; i++) check_ok(t, put(&house, i % 3, NOW_MS + i, i, t->err));
+    check_ok(t, store_commit_now(house.store, t->err));
+    check_error(t, store_settle(house.store, t->err), ERROR_TIMEOUT);
+    house_close(&house);
+    house_open(&house);
+    check_i64(t, 10, replayed(&house));
+    check_i64(t, 10, count_of(&house, 0) + count_of(&house, 1) + count_of(&house, 2));
+    house_end(&house);
+}
+
 TEST_MAIN("housekeeping", CASE(w19_a_folder_that_another_process_took_over_is_not_written_any_more),
           CASE(numbers_that_blocks_claim_are_not_given_again_when_the_log_lost_its_end),
           CASE(many_small_heads_go_to_blocks_before_their_sum_fills_the_memory),
           CASE(a_replay_into_less_memory_loses_nothing),
+          CASE(after_an_orderly_stop_there_is_nothing_to_replay),
+          CASE(a_stop_that_has_no_time_for_blocks_leaves_all_to_the_replay),
           CASE(a_full_disk_keeps_neither_retention_nor_other_tenants_from_their_housekeeping),
           CASE(a_manifest_that_cannot_be_written_leaves_no_pile_of_blocks),
           CASE(r32_a_clock_that_jumps_ahead_deletes_nothing_for_a_day),

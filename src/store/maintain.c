@@ -110,6 +110,31 @@ bool store_flush(Store *store, Error *err) {
     return store_seal_heads(store, true, err);
 }
 
+static bool settle(Store *store, Error *err) {
+    AUTO(arena_free) Arena arena = {0};
+    Clock *clock = store->options.clock;
+    int64_t by_ns = clock->monotonic_ns(clock) + store->options.stop_seal_ms * 1000000;
+    Tenant **tenants;
+    size_t count;
+    TRY(store_tenants(store, &arena, &tenants, &count, err));
+    for (size_t i = 0; i < count; i++) series_seal_by(tenants[i]->series, by_ns);
+    TRY(seal_heads(store, true, err));
+    TRY(log_finish(store->log, err));
+    return trim_log(store, err);
+}
+
+bool store_settle(Store *store, Error *err) {
+    store_stop_housekeeper(store);
+    if (!atomic_load(&store->ready)) return true;
+    LogState state;
+    log_state(store->log, &state);
+    if (state.read_bytes < store->options.stop_log_bytes || !state.writable) return true;
+    mutex_take(&store->house_lock);
+    bool done = settle(store, err);
+    mutex_give(&store->house_lock);
+    return done;
+}
+
 // The time that retention goes by. A wall clock that jumps ahead must not delete everything: what
 // is more than a day ahead of the time seen last, in this life or an earlier one, is believed only
 // when this process has run for a day since.

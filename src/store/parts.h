@@ -54,6 +54,8 @@ struct Store {
 // (W19).
 must_use bool store_still_ours(Store *store, Error *err);
 
+void store_stop_housekeeper(Store *store);
+
 // While the heads of all tenants together take too much of their budget, though none is large:
 // turns and seals the larger ones.
 must_use bool store_relieve_memory(Store *store, Error *err);

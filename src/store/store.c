@@ -153,6 +153,8 @@ bool store_open(StoreOptions options, Store **out, Error *err) {
     condition_begin(&store->wake);
     if (options.memory_limit == 0) options.memory_limit = machine_memory_total() / 4 * 3;
     if (options.log_bytes_max == 0) options.log_bytes_max = 2 * GB;
+    if (options.stop_log_bytes == 0) options.stop_log_bytes = LIMIT_STOP_LOG_BYTES;
+    if (options.stop_seal_ms == 0) options.stop_seal_ms = LIMIT_STOP_SEAL_MS;
     store->options = options;
     store->options.folder = text_copy(options.folder, &store->arena);
     store->disk = options.disk;
@@ -230,7 +232,7 @@ bool store_replay(Store *store, StoreReplay replay, void *context, Error *err) {
 
 // ---- Closing ----
 
-static void housekeeper_stop(Store *store) {
+void store_stop_housekeeper(Store *store) {
     if (store->housekeeper == NULL) return;
     mutex_take(&store->wake_lock);
     store->stopping = true;
@@ -242,7 +244,7 @@ static void housekeeper_stop(Store *store) {
 void store_close(Store **handle) {
     if (*handle == NULL) return;
     Store *store = TAKE(*handle);
-    housekeeper_stop(store);
+    store_stop_housekeeper(store);
     log_close(&store->log);
     for (size_t i = 0; i < store->tenants.count; i++)
         series_close(&store->tenants.at[i]->tenant.series);

@@ -34,6 +34,8 @@ typedef struct StoreOptions {
     int64_t head_span_ms;       // 0: default of series.h
     int64_t log_bytes_max;      // heads are turned and sealed when the log holds more; 0: 2 GiB
     int64_t log_segment_bytes;  // 0: default of log.h
+    int64_t stop_log_bytes;     // store_settle does something from here on; 0: LIMIT_STOP_LOG_BYTES
+    int64_t stop_seal_ms;       // and gives up after so long; 0: LIMIT_STOP_SEAL_MS
 } StoreOptions;
 
 // Applies one record of the log to the head again: the ordinary ingest path, given by `app`.
@@ -45,6 +47,11 @@ must_use bool store_open(StoreOptions options, Store **out, Error *err);
 must_use bool store_replay(Store *store, StoreReplay replay, void *context, Error *err);
 // Starts the threads: group commit, maintenance.
 must_use bool store_run(Store *store, Error *err);
+// Before an orderly end, when nobody writes any more: stops the housekeeper, and where the next
+// start would have much of the log to read writes all heads to blocks and leaves a log of nothing
+// but its end. Gives up after LIMIT_STOP_SEAL_MS (TIMEOUT) or with another reason; then the next
+// start replays. Only store_close may follow.
+must_use bool store_settle(Store *store, Error *err);
 // Stops the threads, commits what waits, closes all. NULL is fine.
 void store_close(Store **store);
 

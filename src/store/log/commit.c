@@ -158,6 +158,7 @@ static void group_done(Log *log, Group *group, int64_t sync_ns) {
     mutex_take(&log->buffer);
     log->durable_sequence = group->first_sequence + group->records;
     log->waiting_bytes -= (int64_t)group->len;
+    log->newest_bytes = log->active_at;
     log->commits++;
     log->records += group->records;
     log->sync_ns_total += (uint64_t)sync_ns;
@@ -232,7 +233,8 @@ void commit_end_mark(Log *log) {
     Disk *disk = log->disk;
     bool room = log->active != NULL &&
                 log->active_at + SEGMENT_PAGE <= log->active_header.bytes - SEGMENT_PAGE;
-    if (!room || log->active_at == SEGMENT_PAGE || log->stopped || log->full) return;
+    bool bare = log->active_at == SEGMENT_PAGE && !log->finished;
+    if (!room || bare || log->stopped || log->full) return;
     RecordHeader mark = {
         .sequence = log->durable_sequence,
         .group = log->durable_sequence,

@@ -5,7 +5,7 @@
 #include "os/random.h"
 #include "store/log/life.h"
 
-enum { RANDOM_SEEDS = 5, SCRIPTS = 3 };
+enum { RANDOM_SEEDS = 5, SCRIPTS = 4 };
 
 // What one run over a suite came to.
 typedef struct Outcome {
@@ -68,14 +68,35 @@ static bool script_failed_sync(Life *life, DiskModel *model, Error *err) {
     return life_commit(life, err);
 }
 
+// Ends that leave nothing but the end, with a spare at hand and without one; lives go on behind
+// them.
+static bool script_finished(Life *life, Error *err) {
+    for (int round = 0; round < 3; round++) {
+        TRY(life_open(life, err));
+        TRY(life_append(life, 9000, err));
+        TRY(life_commit(life, err));
+        if (round == 1)
+            while (log_background_now(life->log)) continue;
+        TRY(life_append(life, 9000, err));
+        TRY(life_commit(life, err));
+        TRY(life_finish(life, err));
+        life_close(life);
+    }
+    TRY(life_open(life, err));
+    TRY(life_append(life, 700, err));
+    return life_commit(life, err);
+}
+
 static bool run_script(Life *life, DiskModel *model, unsigned script, Error *err) {
     switch (script) {
         case 0:
             return script_small(life, err);
         case 1:
             return script_segments(life, err);
-        default:
+        case 2:
             return script_failed_sync(life, model, err);
+        default:
+            return script_finished(life, err);
     }
 }
 

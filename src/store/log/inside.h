@@ -69,6 +69,7 @@ struct Log {
     Group *idle;
     uint32_t idle_count;
     int64_t waiting_bytes;
+    int64_t newest_bytes;  // of the newest segment, up to the end of its last record
     uint64_t next_sequence, durable_sequence;
     WaiterArray waiters;
     bool stopped;  // for good: a second failure (W8)
@@ -88,6 +89,7 @@ struct Log {
     int64_t active_at;
     uint64_t proven_sequence;  // for the next segment's header, until a group has become durable
     bool any_durable;
+    bool finished;        // the active segment shall hold the end mark alone
     uint8_t *page;        // one aligned page, for headers
     uint8_t *zeros;       // taken when first needed
     int64_t zeros_bytes;  // PREPARE_STEP_BYTES, or less when segments are smaller

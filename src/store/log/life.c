@@ -100,6 +100,13 @@ bool life_trim(Life *life, uint64_t sequence, Error *err) {
     return log_trim(life->log, sequence, err);
 }
 
+bool life_finish(Life *life, Error *err) {
+    TRY(log_finish(life->log, err));
+    LogState state;
+    log_state(life->log, &state);
+    return life_trim(life, state.durable_sequence, err);
+}
+
 static bool complain(Life *life, const char *complaint, Error *err) {
     life->complaint = complaint;
     return error_set(err, ERROR_CORRUPT, "%s", complaint);

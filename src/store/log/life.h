@@ -40,6 +40,7 @@ bool life_open(Life *life, Error *err);
 void life_close(Life *life);
 bool life_append(Life *life, size_t body_bytes, Error *err);
 bool life_commit(Life *life, Error *err);  // and notes what is acknowledged from then on
+bool life_finish(Life *life, Error *err);  // nothing is left but the end
 bool life_trim(Life *life, uint64_t sequence, Error *err);
 
 // Reads all back: every acknowledged record there, unaltered, in order, nothing invented; what

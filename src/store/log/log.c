@@ -91,6 +91,16 @@ void log_skip_to(Log *log, uint64_t sequence) {
     mutex_give(&log->buffer);
 }
 
+bool log_finish(Log *log, Error *err) {
+    stop_thread(log);
+    commit_rest(log);
+    bool all = log->first == NULL && log->syncing == NULL && !log->stopped && !log->full;
+    if (!all || log->page == NULL || log->finished) return true;
+    TRY(segment_begin(log, log->next_sequence, SEGMENT_PAGE, err));
+    log->finished = true;
+    return true;
+}
+
 static SegmentArray segments_copy(Log *log, Arena *arena) {
     SegmentArray copy = {0};
     mutex_take(&log->segments_lock);
@@ -278,7 +288,12 @@ void log_state(Log *log, LogState *out) {
     out->segments = (int64_t)log->segments.count;
     out->first_sequence =
         log->segments.count > 0 ? log->segments.at[0].first_sequence : log->next_sequence;
-    for (size_t i = 0; i < log->segments.count; i++) out->bytes += log->segments.at[i].bytes;
+    for (size_t i = 0; i < log->segments.count; i++) {
+        bool newest = i + 1 == log->segments.count;
+        out->bytes += log->segments.at[i].bytes;
+        out->read_bytes += newest ? MIN(log->newest_bytes, log->segments.at[i].bytes)
+                                  : log->segments.at[i].bytes;
+    }
     mutex_give(&log->segments_lock);
     mutex_give(&log->buffer);
 }

@@ -80,6 +80,12 @@ must_use bool log_open(LogOptions options, Arena *arena, LogRecovery *recovery, 
 // mode they are written.
 void log_close(Log **log);
 
+// Prepares an end whose next opening has next to nothing to read: stops the commit thread, commits
+// what waits and begins a segment that will hold nothing but the mark of an orderly end; log_trim
+// then drops the others. True without doing it when the log takes no records. Nothing is appended
+// after it.
+must_use bool log_finish(Log *log, Error *err);
+
 // Numbers below `sequence` are not given to records any more: blocks claim them already, though the
 // log lost its end (it had not been durable yet, or the folder was emptied). Before the first
 // append.
@@ -123,6 +129,7 @@ must_use bool log_trim(Log *log, uint64_t sequence, Error *err);
 typedef struct LogState {
     uint64_t next_sequence, durable_sequence, first_sequence;  // durable: all below it are
     int64_t bytes, segments, waiting_bytes;
+    int64_t read_bytes;  // of them an opening has to read so many when the end is an orderly one
     uint64_t commits, records, sync_ns_total;
     bool writable;  // false: stopped by a failure, see reason
     Error reason;

@@ -629,6 +629,37 @@ TEST(an_opened_and_closed_log_does_not_grow) {
     stage_end(&stage);
 }
 
+TEST(a_finished_log_holds_nothing_but_its_end_and_the_count_goes_on) {
+    Stage stage;
+    Text path;
+    LogState state;
+    stage_begin(&stage);
+    for (uint64_t life = 0; life < 3; life++) {
+        check_ok(t, life_open(&stage.life, t->err));
+        check_i64(t, 0, stage.life.recovery.records);
+        check_i64(t, 0, stage.life.recovery.gap_count);
+        check_i64(t, 1 + life * 10, stage.life.recovery.next_sequence);
+        for (int i = 0; i < 10; i++) append_and_commit(t, &stage.life, 1, 9000);
+        log_state(stage.life.log, &state);
+        check(t, state.read_bytes > 90000 && state.read_bytes < state.bytes);
+        check_ok(t, life_finish(&stage.life, t->err));
+        life_close(&stage.life);
+        check_i64(t, 1, count_files(t, stage.life.disk, TEXT(".log"), &path));
+    }
+    // What an opening reads is the mark alone, however large its file is.
+    reopen_and_judge(t, &stage);
+    log_state(stage.life.log, &state);
+    check(t, state.read_bytes <= 2 * SEGMENT_PAGE);
+    check_i64(t, 31, state.next_sequence);
+    // A power cut before the mark is durable does no harm either.
+    append_and_commit(t, &stage.life, 1, 100);
+    check_ok(t, life_finish(&stage.life, t->err));
+    stop_and_crash(&stage);
+    reopen_and_judge(t, &stage);
+    check_i64(t, 32, stage.life.recovery.next_sequence);
+    stage_end(&stage);
+}
+
 // The example of FORMAT.md, byte for byte.
 static Bytes golden(Test *t) {
     uint8_t *bytes = arena_push_array(t->arena, uint8_t, 16384);
@@ -913,6 +944,7 @@ TEST_MAIN(
     CASE(w24_the_durability_in_force_is_stated_and_memory_answers_at_once),
     CASE(what_is_too_large_or_too_much_is_refused), CASE(replay_begins_where_it_is_told),
     CASE(an_opened_and_closed_log_does_not_grow),
+    CASE(a_finished_log_holds_nothing_but_its_end_and_the_count_goes_on),
     CASE(the_golden_segment_of_remote_write_2_is_written_and_read_as_ever),
     CASE(the_golden_segment_is_written_and_read_as_format_md_says),
     CASE(inspect_tells_how_far_it_is), CASE(inspect_names_damage),

@@ -112,6 +112,8 @@ static bool scan_segment(Scan *scan, const Found *found, Error *err) {
         if (!step.found || step.record.sequence > found->void_from) return true;
         if (step.record.sequence == found->void_from && !step.is_end_mark) return true;
         TRY(take_record(scan, found, &step, err));
+        // The mark of an orderly end is the last that was written to this file.
+        if (step.is_end_mark) return true;
     }
 }
 
@@ -320,6 +322,7 @@ bool recovery_run(Log *log, Arena *arena, LogRecovery *out, Error *err) {
     log->proven_sequence = scan.expected;
     if (scan.count > 0) {
         const Found *last = &scan.found[scan.count - 1];
+        log->newest_bytes = scan.cut;
         if (last->readable) {
             log->proven_sequence =
                 scan.orderly ? scan.expected : MAX(scan.group_last, last->proven);

@@ -64,6 +64,7 @@ struct SeriesStore {
     ARRAY(Head *) turned;
     StoreBlockArray blocks;
     DeleteArray deletes;  // that still mean a block; changed with `maintain` and `blocks_lock`
+    int64_t seal_by_ns;   // monotonic; sealing gives up then; 0: never; under `maintain`
     int64_t rewrote_ns;   // when blocks were last looked through for what deletes took from them
     Manifest manifest;    // as on disk; its lists are not used between writes
     HeadQuota quota;

@@ -293,6 +293,15 @@ static bool write_series(Sealing *sealing, uint32_t ref, int64_t from_ms, int64_
     return write_exemplars(exemplars, ref, writer, err);
 }
 
+// Looked at for every so many series.
+enum { SERIES_PER_LOOK = 256 };
+
+static bool in_time(const SeriesStore *store, Error *err) {
+    Clock *clock = store->options.clock;
+    if (store->seal_by_ns == 0 || clock->monotonic_ns(clock) < store->seal_by_ns) return true;
+    return error_set(err, ERROR_TIMEOUT, "the time for writing heads to blocks is over");
+}
+
 static bool seal_day(Sealing *sealing, int64_t day, Error *err) {
     Head *head = sealing->head;
     SeriesStore *store = sealing->store;
@@ -305,12 +314,14 @@ static bool seal_day(Sealing *sealing, int64_t day, Error *err) {
     AUTO(block_writer_free) BlockWriter *writer = block_writer_begin();
     bool wrote = false;
     for (uint32_t i = 0; i < registry_count(&head->registry); i++) {
+        if (i % SERIES_PER_LOOK == 0) TRY(in_time(store, err));
         TRY(write_series(sealing, sealing->refs[i], from_ms, to_ms, &exemplars, writer, &wrote,
                          err));
     }
     if (!wrote) return true;  // the day was noted for a sample that was a duplicate
     if (!sealing->metadata_written) TRY(store_write_metadata(store, head->generation, writer, err));
     sealing->metadata_written = true;
+    TRY(in_time(store, err));
     AUTO(builder_free) Builder content = {0};
     TRY(block_writer_finish(writer, &content, err));
     StoreBlock block;
@@ -404,6 +415,12 @@ static bool seal_turned(SeriesStore *store, Error *err) {
 bool store_seal_heads_now(SeriesStore *store, Error *err) {
     TRY(seal_turned(store, err));
     return is_empty(store->head) || (turn(store) && seal_turned(store, err));
+}
+
+void series_seal_by(SeriesStore *store, int64_t by_ns) {
+    mutex_take(&store->maintain);
+    store->seal_by_ns = by_ns;
+    mutex_give(&store->maintain);
 }
 
 bool series_seal(SeriesStore *store, Error *err) {

@@ -247,6 +247,9 @@ must_use bool series_turn(SeriesStore *store, Error *err);
 // Writes turned heads as blocks, durable and verified (W14), then lets them go. After it, log
 // records below series_sealed_sequence() are no longer needed by this store.
 must_use bool series_seal(SeriesStore *store, Error *err);
+// From now on sealing gives up with TIMEOUT once the monotonic clock is past `by_ns`: a stop must
+// not take for ever. What was turned stays as it is.
+void series_seal_by(SeriesStore *store, int64_t by_ns);
 // The lowest sequence this store still needs from the log; UINT64_MAX when it needs none. Waits for
 // writes between begin and end, so that a record logged before the call is counted.
 uint64_t series_needed_sequence(SeriesStore *store);
