@@ -22,8 +22,16 @@ enum {
 };
 
 static const int64_t MEMORY_LIMIT_MIN = 32 * MB;
+static const int64_t REPLAYER_MEMORY = 64 * MB;  // of the limit, for each thread of the replay
 
-typedef struct App {
+typedef struct App App;
+
+typedef struct Replayer {
+    App *app;
+    IngestSender *sender;
+} Replayer;
+
+struct App {
     const AppOptions *options;
     const Settings *settings;  // those it began with
     Arena arena;
@@ -41,7 +49,8 @@ typedef struct App {
     TlsServer *tls;  // NULL: plain
     Server *server;
     Collector *collector;
-    IngestSender *replayer;
+    Replayer *replayers;  // one for each thread of the replay
+    size_t replayer_count;
     Thread *replay, *watcher;
     _Atomic bool stopping;       // the replay gives up
     _Atomic bool stopped;        // the watcher ends
@@ -49,7 +58,7 @@ typedef struct App {
     Error replay_error;
     bool keys_unreadable;
     bool asked;  // a signal asked to stop; the main thread's, then the watcher's
-} App;
+};
 
 // ---- The program's own log ----
 
@@ -278,14 +287,36 @@ static void say_ready(App *app, double seconds) {
 
 // StoreReplay: gives up between two records when asked to stop.
 static bool replay_record(void *context, Store *store, const LogRecord *record, Error *err) {
-    App *app = context;
-    if (atomic_load_explicit(&app->stopping, memory_order_relaxed))
+    const Replayer *replayer = context;
+    if (atomic_load_explicit(&replayer->app->stopping, memory_order_relaxed))
         return error_set(err, ERROR_CANCELLED, "asked to stop");
-    return ingest_replay(app->replayer, store, record, err);
+    return ingest_replay(replayer->sender, store, record, err);
+}
+
+// One for each core, and fewer where little memory may be taken: each may hold a large body.
+static void replayers_begin(App *app) {
+    StoreState state;
+    store_state(app->store, &state);
+    int64_t count = MIN((int64_t)thread_core_count(), (int64_t)STORE_REPLAY_WORKERS_MAX);
+    count = MAX(MIN(count, state.memory_limit / REPLAYER_MEMORY), (int64_t)1);
+    app->replayer_count = (size_t)count;
+    app->replayers = arena_push_array(&app->arena, Replayer, app->replayer_count);
+    for (size_t i = 0; i < app->replayer_count; i++)
+        app->replayers[i] = (Replayer){app, ingest_sender_new()};
+}
+
+static bool replay(App *app, Error *err) {
+    void *contexts[STORE_REPLAY_WORKERS_MAX];
+    for (size_t i = 0; i < app->replayer_count; i++) contexts[i] = &app->replayers[i];
+    return store_replay_on(app->store, replay_record, contexts, app->replayer_count, err);
+}
+
+static void replayers_end(App *app) {
+    for (size_t i = 0; i < app->replayer_count; i++) ingest_sender_free(&app->replayers[i].sender);
 }
 
 static bool become_ready(App *app, Error *err) {
-    TRY(store_replay(app->store, replay_record, app, err));
+    TRY(replay(app, err));
     TRY(store_run(app->store, err));
     TRY(start_collector(app, err));
     TRY(scraping_start(&app->scraping, app->store, app->server, err));
@@ -416,7 +447,7 @@ static void app_stop(App *app) {
     tls_server_free(&app->tls);
     access_close(&app->access);
     store_close(&app->store);
-    ingest_sender_free(&app->replayer);
+    replayers_end(app);
     atomic_store(&app->stopped, true);
     if (app->watcher != NULL) signals_raise(SIGNAL_NONE);  // wakes it
     thread_join(&app->watcher);
@@ -431,7 +462,7 @@ static bool app_build_and_wait(App *app, Error *err) {
     TRY(open_store(app, err));
     TRY(access_open(store_catalog(app->store), app->clock, &app->access, err));
     TRY(start_server(app, err));
-    app->replayer = ingest_sender_new();
+    replayers_begin(app);
     TRY(thread_start("replay", replay_run, app, &app->replay, err));
     wait_for_stop(app);
     log_info("stopping");

@@ -33,7 +33,7 @@ static bool trim_log(Store *store, Error *err) {
 
 // Whether the heads of all tenants together are about to use up their budget; then new series are
 // refused to everyone.
-static bool is_pressed(Store *store) {
+bool store_is_pressed(Store *store) {
     int64_t limit = atomic_load(&store->ingest_memory.limit);
     return limit > 0 && atomic_load(&store->ingest_memory.used) > limit / 4 * 3;
 }
@@ -66,7 +66,7 @@ static bool seal_heads(Store *store, bool all, Error *err) {
     all |= store->seal_soon;
     // A log that is too long is held by those that need its older half; the others would only get
     // small blocks.
-    bool long_log = state.bytes > store->options.log_bytes_max, pressed = is_pressed(store);
+    bool long_log = state.bytes > store->options.log_bytes_max, pressed = store_is_pressed(store);
     uint64_t middle = state.first_sequence + (state.next_sequence - state.first_sequence) / 2;
     bool turned = false, fine = true;
     for (size_t i = 0; i < count; i++) {
@@ -87,7 +87,7 @@ static bool seal_heads(Store *store, bool all, Error *err) {
 }
 
 bool store_relieve_memory(Store *store, Error *err) {
-    if (!is_pressed(store)) return true;
+    if (!store_is_pressed(store)) return true;
     AUTO(arena_free) Arena arena = {0};
     Tenant **tenants;
     size_t count;

@@ -9,6 +9,11 @@ typedef struct TenantPart {
     uint64_t sealed_sequence;  // replay begins here for this tenant
 } TenantPart;
 
+typedef struct Replay Replay;
+
+// Faults that tests plant.
+typedef enum ReplayPlant { REPLAY_PLANT_NONE, REPLAY_PLANT_NO_ORDER } ReplayPlant;
+
 // The wall clock as retention believes it (maintain.c). A jump of more than a day is believed a day
 // later.
 typedef struct TrustedTime {
@@ -45,7 +50,8 @@ struct Store {
 
     _Atomic bool ready;
     _Atomic uint64_t replayed_records;
-    _Atomic uint64_t replay_position;  // the sequence that was replayed last
+    Replay *replaying;  // while store_replay runs, for its threads
+    ReplayPlant replay_plant;
     _Atomic uint64_t maintenance_failures;
     _Atomic int64_t last_seal_ms;
 };
@@ -55,6 +61,8 @@ struct Store {
 must_use bool store_still_ours(Store *store, Error *err);
 
 void store_stop_housekeeper(Store *store);
+
+bool store_is_pressed(Store *store);
 
 // While the heads of all tenants together take too much of their budget, though none is large:
 // turns and seals the larger ones.

@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "os/process.h"
 #include "os/random.h"
-#include "store/parts.h"
+#include "store/replay.h"
 
 enum { INSTANCE_BYTES = 16, SEGMENTS_AT_START_MAX = 4 };
 
@@ -173,12 +173,11 @@ bool store_open(StoreOptions options, Store **out, Error *err) {
         .folder = path_of(store, "log"),
         .durability = options.durability,
         .segment_bytes = options.log_segment_bytes,
+        .recover_later = true,
     };
     if (!log_open(log_options, &store->arena, &store->recovery, &store->log, err))
         return error_context(err, "opening the log");
     TRY(tenants_open(store, err));
-    sequences_go_on(store);
-    gaps_tell(store);
 
     *out = TAKE(store);
     return true;
@@ -186,41 +185,20 @@ bool store_open(StoreOptions options, Store **out, Error *err) {
 
 // ---- Replay ----
 
-typedef struct Replaying {
-    Store *store;
-    StoreReplay replay;
-    void *context;
-} Replaying;
-
-static bool replay_one(void *context, const LogRecord *record, Error *err) {
-    Replaying *replaying = context;
-    Store *store = replaying->store;
-    atomic_store(&store->replay_position, record->sequence);
-    TenantPart *part = (TenantPart *)store_tenant_by_id(store, (TenantId){record->tenant});
-    if (part == NULL) {
-        // A tenant is made in the catalogue before its first record is logged, so this is damage of
-        // the catalogue.
-        return error_set(err, ERROR_CORRUPT,
-                         "log record %llu is of tenant %u, which the catalogue does not know; was "
-                         "catalog.db replaced?",
-                         (unsigned long long)record->sequence, record->tenant);
-    }
-    if (record->sequence < part->sealed_sequence) return true;
-    TRY(replaying->replay(replaying->context, store, record, err));
-    atomic_fetch_add(&store->replayed_records, 1);
-    // Start-up lives inside the memory limit too: what is full goes to disk before more is read.
-    if (!series_wants_turn(part->tenant.series)) return store_relieve_memory(store, err);
-    return series_turn(part->tenant.series, err) && series_seal(part->tenant.series, err);
+bool store_replay(Store *store, StoreReplay replay, void *context, Error *err) {
+    return store_replay_on(store, replay, &context, 1, err);
 }
 
-bool store_replay(Store *store, StoreReplay replay, void *context, Error *err) {
+bool store_replay_on(Store *store, StoreReplay replay, void *const *contexts, size_t count,
+                     Error *err) {
     uint64_t from = UINT64_MAX;
     for (size_t i = 0; i < store->tenants.count; i++)
         from = MIN(from, store->tenants.at[i]->sealed_sequence);
-    if (from == UINT64_MAX) from = store->recovery.first_sequence;
-    Replaying replaying = {store, replay, context};
-    if (!log_replay(store->log, from, replay_one, &replaying, err))
+    if (from == UINT64_MAX) from = 0;
+    if (!replay_run(store, from, replay, contexts, count, err))
         return error_context(err, "replaying the log");
+    sequences_go_on(store);
+    gaps_tell(store);
     // Every start begins a segment, and the next start reads them all, however little they hold:
     // after a few short lives the heads go to blocks at once, and the segments with them.
     LogState state;
@@ -320,16 +298,13 @@ Budget *store_query_budget(Store *store) {
 void store_state(Store *store, StoreState *out) {
     *out = (StoreState){0};
     log_state(store->log, &out->log);
-    out->recovery = store->recovery;
     out->memory_limit = store->options.memory_limit;
     out->memory_heads = atomic_load(&store->ingest_memory.used);
     out->memory_queries = atomic_load(&store->query_memory.used);
     out->ready = atomic_load(&store->ready);
+    if (out->ready) out->recovery = store->recovery;  // nobody writes it any more
     out->replayed_records = atomic_load(&store->replayed_records);
-    uint64_t first = store->recovery.first_sequence, next = store->recovery.next_sequence;
-    uint64_t at = MAX(first, atomic_load(&store->replay_position));
-    out->replay_part =
-        out->ready || next <= first ? 1.0 : (double)(at - first) / (double)(next - first);
+    out->replay_part = out->ready ? 1.0 : log_recovered_part(store->log);
     out->maintenance_failures = atomic_load(&store->maintenance_failures);
     out->last_seal_ms = atomic_load(&store->last_seal_ms);
 }

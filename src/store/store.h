@@ -43,8 +43,14 @@ typedef bool (*StoreReplay)(void *context, Store *store, const LogRecord *record
 
 // ERROR_IN_USE when another process holds the folder (W19). Nothing is replayed yet.
 must_use bool store_open(StoreOptions options, Store **out, Error *err);
-// Replays the log into the heads, sealing where memory wants it; then writes are welcome.
+// Reads and verifies the log, replays it into the heads, sealing where memory wants it, and cuts
+// its torn end; then writes are welcome. IO, CORRUPT or NEWER_FORMAT name the file.
 must_use bool store_replay(Store *store, StoreReplay replay, void *context, Error *err);
+// The same on `count` threads beside the caller's, when there is more than one context: each thread
+// hands its own to `replay`. What is stored is the same as by store_replay.
+enum { STORE_REPLAY_WORKERS_MAX = 32 };
+must_use bool store_replay_on(Store *store, StoreReplay replay, void *const *contexts, size_t count,
+                              Error *err);
 // Starts the threads: group commit, maintenance.
 must_use bool store_run(Store *store, Error *err);
 // Before an orderly end, when nobody writes any more: stops the housekeeper, and where the next

@@ -2,7 +2,7 @@
 
 #include "base/limits.h"
 #include "codec/reader.h"
-#include "store/parts.h"
+#include "store/replay.h"
 
 // Rows that were refused, for the replay: numbers of rows as differences, varints. Empty when all
 // were welcome.
@@ -86,15 +86,18 @@ static bool check_all_again(const Batch *batch, uint64_t refused_before, Error *
 
 bool store_write_again(Store *store, Tenant *tenant, const LogRecord *record,
                        SeriesPrediction *prediction, Batch *batch, Error *err) {
-    (void)store;
     TRY(refused_read(record->refused, batch, err));
     uint64_t refused = refused_count(batch);
     series_write_begin(tenant->series);
     series_resolve(tenant->series, prediction, batch, true);
     bool whole = check_all_again(batch, refused, err);
-    if (whole) series_append(tenant->series, batch, record->sequence);
     series_write_end(tenant->series);
-    return whole;
+    // No head turns between the two: the replay turns them while no record is under way.
+    TRY(whole && replay_wait_turn(store->replaying, record, batch, err));
+    series_write_begin(tenant->series);
+    series_append(tenant->series, batch, record->sequence);
+    series_write_end(tenant->series);
+    return true;
 }
 
 void store_when_durable(Store *store, uint64_t sequence, LogDone done, void *context) {

@@ -101,12 +101,20 @@ struct Log {
     int64_t ballast_bytes, ballast_done;
     bool ballast_known;  // whether its size was looked at
 
+    bool recovered;  // the log may be closed orderly
+    _Atomic int64_t recover_bytes, recovered_bytes;
+
     Thread *thread;
     LogPlant plant;
 };
 
 // recovery.c
-must_use bool recovery_run(Log *log, Arena *arena, LogRecovery *out, Error *err);
+// Finds segments and spares; then reads all of it, each record from `from` on going to `each`
+// (NULL: to nobody).
+must_use bool recovery_list(Log *log, Error *err);
+must_use bool recovery_run(Log *log, uint64_t from,
+                           bool (*each)(void *context, const LogRecord *record, Error *err),
+                           void *context, Arena *arena, LogRecovery *out, Error *err);
 // Every record of `segments` with from <= sequence < until, in order.
 must_use bool recovery_replay(Log *log, SegmentArray segments, uint64_t from, uint64_t until,
                               bool (*each)(void *context, const LogRecord *record, Error *err),

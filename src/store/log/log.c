@@ -11,7 +11,21 @@ static bool open_in(Log *log, Arena *arena, LogRecovery *recovery, Error *err) {
     TRY(disk_make_folders(log->disk, log->folder, err));
     TRY(disk_buffer_take(SEGMENT_PAGE, &log->page, err));
     memset(log->page, 0, SEGMENT_PAGE);
-    return recovery_run(log, arena, recovery, err);
+    TRY(recovery_list(log, err));
+    return log->options.recover_later ||
+           recovery_run(log, UINT64_MAX, NULL, NULL, arena, recovery, err);
+}
+
+bool log_recover(Log *log, uint64_t first_sequence,
+                 bool (*each)(void *context, const LogRecord *record, Error *err), void *context,
+                 Arena *arena, LogRecovery *recovery, Error *err) {
+    assert(!log->recovered);
+    return recovery_run(log, first_sequence, each, context, arena, recovery, err);
+}
+
+double log_recovered_part(Log *log) {
+    int64_t all = atomic_load(&log->recover_bytes), done = atomic_load(&log->recovered_bytes);
+    return all <= 0 ? 0 : MIN((double)done / (double)all, 1.0);
 }
 
 bool log_open(LogOptions options, Arena *arena, LogRecovery *recovery, Log **out, Error *err) {
@@ -64,9 +78,9 @@ void log_close(Log **log_at) {
     Log *log = *log_at;
     if (log == NULL) return;
     stop_thread(log);
-    if (log->options.durability == LOG_MEMORY && log->page != NULL) commit_rest(log);
+    if (log->options.durability == LOG_MEMORY && log->recovered) commit_rest(log);
     // With records still waiting the mark would be a lie: they have their sequences already.
-    if (log->page != NULL && log->syncing == NULL && log->first == NULL) commit_end_mark(log);
+    if (log->recovered && log->syncing == NULL && log->first == NULL) commit_end_mark(log);
     refuse_waiters(log);
     spare_close(log);
     group_free_all(&log->first);
@@ -93,9 +107,10 @@ void log_skip_to(Log *log, uint64_t sequence) {
 
 bool log_finish(Log *log, Error *err) {
     stop_thread(log);
+    if (!log->recovered) return true;
     commit_rest(log);
     bool all = log->first == NULL && log->syncing == NULL && !log->stopped && !log->full;
-    if (!all || log->page == NULL || log->finished) return true;
+    if (!all || log->finished) return true;
     TRY(segment_begin(log, log->next_sequence, SEGMENT_PAGE, err));
     log->finished = true;
     return true;
@@ -291,8 +306,8 @@ void log_state(Log *log, LogState *out) {
     for (size_t i = 0; i < log->segments.count; i++) {
         bool newest = i + 1 == log->segments.count;
         out->bytes += log->segments.at[i].bytes;
-        out->read_bytes += newest ? MIN(log->newest_bytes, log->segments.at[i].bytes)
-                                  : log->segments.at[i].bytes;
+        out->read_bytes +=
+            newest ? MIN(log->newest_bytes, log->segments.at[i].bytes) : log->segments.at[i].bytes;
     }
     mutex_give(&log->segments_lock);
     mutex_give(&log->buffer);

@@ -49,6 +49,7 @@ typedef struct LogOptions {
     int64_t waiting_bytes_max;
     int64_t ballast_bytes;  // given back when the disk is full (W12); 0: 64 MiB or 1 % of the disk,
                             // -1: none
+    bool recover_later;  // log_open finds the files only; log_recover follows, before anything else
 } LogOptions;
 
 // A lost interval: what recovery had to quarantine (W6). Published, never silent.
@@ -76,6 +77,15 @@ typedef struct LogRecovery {
 // and offset.
 must_use bool log_open(LogOptions options, Arena *arena, LogRecovery *recovery, Log **out,
                        Error *err);
+// What log_open leaves out with `recover_later`, in one reading: verifies every record, hands those
+// from `first_sequence` on to `each` in order, and only then cuts a torn tail. Views hold during
+// the call. `each` returning false stops with its error: the log is then of no use but to be
+// closed.
+must_use bool log_recover(Log *log, uint64_t first_sequence,
+                          bool (*each)(void *context, const LogRecord *record, Error *err),
+                          void *context, Arena *arena, LogRecovery *recovery, Error *err);
+// How much of the log was read while log_recover runs: 0 to 1. Any thread.
+double log_recovered_part(Log *log);
 // Stops the commit thread. Un-synced records are lost, as they were never acknowledged; in memory
 // mode they are written.
 void log_close(Log **log);

@@ -32,10 +32,11 @@ typedef struct Scan {
     uint64_t records;
     ARRAY(LogGap) gaps;
     // Of the segment read last:
-    uint64_t group_last;   // the last group's number, 0 when it holds none
-    int64_t group_offset;  // where that group begins
-    int64_t cut;           // behind its last whole record
-    bool orderly;          // it ends with an end mark
+    uint64_t group_last;     // the last group's number, 0 when it holds none
+    int64_t group_offset;    // where that group begins
+    int64_t cut;             // behind its last whole record
+    bool orderly;            // it ends with an end mark
+    int64_t segments_bytes;  // of the segments before it
     // For replay:
     uint64_t from, until;
     bool (*each)(void *context, const LogRecord *record, Error *err);
@@ -90,6 +91,8 @@ static bool take_record(Scan *scan, const Found *found, const WalkStep *step, Er
     if (step->is_end_mark) return true;
     scan->expected++;
     scan->last_ms = record->arrival_ms;
+    atomic_store_explicit(&scan->log->recovered_bytes, scan->segments_bytes + step->next,
+                          memory_order_relaxed);
     scan->records++;
     if (scan->each == NULL || record->sequence < scan->from) return true;
     return scan->each(scan->context, record, err);
@@ -167,6 +170,7 @@ static bool scan_all(Scan *scan, SegmentArray segments, Arena *scratch, Error *e
         if (found->readable && found->segment.first_sequence < found->void_from)
             TRY(scan_segment(scan, found, err));
         judge_segment(scan, i, first_gap);
+        scan->segments_bytes += found->segment.bytes;
         if (scan->expected >= scan->until) break;
     }
     return true;
@@ -310,12 +314,26 @@ static void drop_low_spares(Log *log, Arena *scratch) {
     log->spares.count = kept;
 }
 
-bool recovery_run(Log *log, Arena *arena, LogRecovery *out, Error *err) {
+bool recovery_list(Log *log, Error *err) {
     AUTO(arena_free) Arena scratch = {0};
     TRY(list_files(log, &scratch, err));
     drop_low_spares(log, &scratch);
+    int64_t bytes = 0;
+    for (size_t i = 0; i < log->segments.count; i++) bytes += log->segments.at[i].bytes;
+    atomic_store(&log->recover_bytes, bytes);
+    return true;
+}
 
-    Scan scan = {.log = log, .arena = arena, .until = UINT64_MAX};
+bool recovery_run(Log *log, uint64_t from,
+                  bool (*each)(void *context, const LogRecord *record, Error *err), void *context,
+                  Arena *arena, LogRecovery *out, Error *err) {
+    AUTO(arena_free) Arena scratch = {0};
+    Scan scan = {.log = log,
+                 .arena = arena,
+                 .from = from,
+                 .until = UINT64_MAX,
+                 .each = each,
+                 .context = context};
     int64_t cut_bytes = 0;
     TRY(scan_all(&scan, log->segments, &scratch, err));
     if (scan.expected == 0) scan.expected = 1;
@@ -332,6 +350,7 @@ bool recovery_run(Log *log, Arena *arena, LogRecovery *out, Error *err) {
         TRY(log->disk->sync_folder(log->disk, log->folder, err));
     }
     log->next_sequence = log->durable_sequence = scan.expected;
+    log->recovered = true;
     *out = (LogRecovery){
         .first_sequence = scan.count > 0 ? log->segments.at[0].first_sequence : scan.expected,
         .next_sequence = scan.expected,
