@@ -340,7 +340,6 @@ bool recovery_run(Log *log, uint64_t from,
     log->proven_sequence = scan.expected;
     if (scan.count > 0) {
         const Found *last = &scan.found[scan.count - 1];
-        log->newest_bytes = scan.cut;
         if (last->readable) {
             log->proven_sequence =
                 scan.orderly ? scan.expected : MAX(scan.group_last, last->proven);
@@ -349,7 +348,11 @@ bool recovery_run(Log *log, uint64_t from,
         // Names that only the cache knows, after kill -9, become durable with what they hold (W1).
         TRY(log->disk->sync_folder(log->disk, log->folder, err));
     }
+    // The server asks for the log's state while it is read.
+    mutex_take(&log->buffer);
     log->next_sequence = log->durable_sequence = scan.expected;
+    log->newest_bytes = scan.count > 0 ? scan.cut : 0;
+    mutex_give(&log->buffer);
     log->recovered = true;
     *out = (LogRecovery){
         .first_sequence = scan.count > 0 ? log->segments.at[0].first_sequence : scan.expected,
