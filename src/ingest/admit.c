@@ -22,7 +22,7 @@ static void refuse_time(Batch *batch, BatchSeries *series, Bounds bounds, int64_
     }
     AUTO(builder_free) Builder name = {0};
     Error why, ignored;
-    if (labels_check(series->labels, &ignored)) {
+    if (labels_check(batch_labels(batch, series), &ignored)) {
         labels_print((Labels){series->labels}, &name);
     } else {
         builder_add(&name, TEXT("(labels not readable)"));

@@ -1,10 +1,11 @@
 // Decoding of remote write 2.0.
 //
-// Where the time goes is the labels: 200 bytes a row that are sent as ten small numbers. So each
-// pair of symbols becomes the canonical bytes of its label once per request, and a row is put
-// together from those by copies of a fixed width, which cost no decision each (120 -> 80 ns a row
-// of 7 labels; looking for runs that are equal to the row before was slower, as no two rows end
-// alike).
+// Where the time goes is the labels: 200 bytes a row that are sent as ten small numbers. A row
+// whose series can be foretold is recognised by those numbers (registry_predict_symbols), and its
+// label bytes are never made. For the others each pair of symbols becomes the canonical bytes of
+// its label once per request, and a row is put together from those by copies of a fixed width,
+// which cost no decision each (120 -> 80 ns a row of 7 labels; looking for runs that are equal to
+// the row before was slower, as no two rows end alike).
 
 #include "ingest/write_request_2.h"
 
@@ -31,23 +32,13 @@ enum {
 enum {
     SPACE_BYTES = 64 * KB,  // label bytes are taken from the arena by so much
     SPACE_KEPT_BYTES = 960 * KB,
-    PAIR_BYTES_MAX = 32,  // tags and lengths of one label
     FIELDS_PER_LOOK = 256,
     COPY_BYTES = 64,  // most labels are shorter
-    REFS_OF_SERIES = 0,
-    REFS_OF_EXEMPLAR = 1,
 };
-
-typedef struct Space {
-    uint8_t *at, *end;  // what is free
-} Space;
 
 typedef struct Decoder {
     WriteSymbols *symbols;
-    Arena *scratch;
     Batch *batch;
-    Space rows, pairs;     // label bytes of rows; of single labels
-    size_t taken;          // from the arena, by this request
     uint32_t highest;      // reference of this row
     uint32_t name_symbol;  // which symbol is __name__, as far as seen
     // The metadata of the row before: neighbours of one family repeat it.
@@ -58,16 +49,18 @@ typedef struct Decoder {
 void write_symbols_free(WriteSymbols *symbols) {
     array_free(&symbols->texts);
     array_free(&symbols->pairs);
+    array_free(&symbols->known);
     array_free(&symbols->described);
     array_free(&symbols->rising);
-    for (size_t i = 0; i < COUNT(symbols->refs); i++) array_free(&symbols->refs[i]);
+    array_free(&symbols->row_refs);
+    array_free(&symbols->exemplar_refs);
 }
 
 size_t write_symbols_bytes_kept(const WriteSymbols *symbols) {
-    size_t numbers = symbols->described.capacity + symbols->rising.capacity;
-    for (size_t i = 0; i < COUNT(symbols->refs); i++) numbers += symbols->refs[i].capacity;
+    size_t numbers = symbols->described.capacity + symbols->rising.capacity +
+                     symbols->row_refs.capacity + symbols->exemplar_refs.capacity;
     return symbols->texts.capacity * sizeof(Text) + symbols->pairs.capacity * sizeof(WritePair) +
-           numbers * sizeof(uint32_t);
+           symbols->known.capacity * sizeof(uint64_t) + numbers * sizeof(uint32_t);
 }
 
 static bool malformed(Error *err, const char *what, size_t row) {
@@ -78,39 +71,29 @@ static bool malformed(Error *err, const char *what, size_t row) {
 // ---- Space for label bytes ----
 
 // As much at once as the last request took: the arena keeps a block from request to request.
-static void space_begin(Decoder *decoder) {
-    size_t bytes =
-        MIN(MAX(decoder->symbols->expected, 2 * (size_t)SPACE_BYTES), (size_t)SPACE_KEPT_BYTES);
-    decoder->taken = bytes;
-    uint8_t *all = arena_push_raw(decoder->scratch, bytes, 1);
-    decoder->pairs = (Space){all, all + SPACE_BYTES};
-    decoder->rows = (Space){all + SPACE_BYTES, all + bytes};
+static void space_begin(WriteSymbols *symbols, Arena *scratch) {
+    size_t bytes = MIN(MAX(symbols->taken, 2 * (size_t)SPACE_BYTES), (size_t)SPACE_KEPT_BYTES);
+    symbols->scratch = scratch;
+    symbols->taken = bytes;
+    uint8_t *all = arena_push_raw(scratch, bytes, 1);
+    symbols->pair_space = (WriteSpace){all, all + SPACE_BYTES};
+    symbols->row_space = (WriteSpace){all + SPACE_BYTES, all + bytes};
 }
 
-// Room for `more` bytes, and COPY_BYTES behind them, after `*from` .. space->at, which move when
-// they must.
-static bool space_grow(Decoder *decoder, Space *space, uint8_t **from, size_t more, Error *err) {
-    size_t have = (size_t)(space->at - *from);
-    size_t bytes = MAX((size_t)SPACE_BYTES, have + more + COPY_BYTES);
-    decoder->taken += bytes;
-    if ((int64_t)decoder->taken > LIMIT_WRITE_LABELS_BYTES) {
-        return error_set(err, ERROR_TOO_LARGE,
-                         "the labels of this body take more than %lld bytes once their symbols are "
-                         "filled in (limit WRITE_LABELS_BYTES); send smaller bodies",
-                         (long long)LIMIT_WRITE_LABELS_BYTES);
+// `len` bytes, with COPY_BYTES behind them. What is large has a place of its own, so that no more
+// than a quarter of the space is left behind.
+static uint8_t *space_take(WriteSymbols *symbols, WriteSpace *space, size_t len) {
+    if (unlikely((size_t)(space->end - space->at) < len + COPY_BYTES)) {
+        bool large = len > SPACE_BYTES / 4;
+        size_t bytes = large ? len + COPY_BYTES : (size_t)SPACE_BYTES;
+        uint8_t *fresh = arena_push_raw(symbols->scratch, bytes, 1);
+        symbols->taken += bytes;
+        if (large) return fresh;
+        *space = (WriteSpace){fresh, fresh + bytes};
     }
-    uint8_t *fresh = arena_push_raw(decoder->scratch, bytes, 1);
-    if (have > 0) memcpy(fresh, *from, have);
-    *from = fresh;
-    space->at = fresh + have;
-    space->end = fresh + bytes;
-    return true;
-}
-
-static inline bool space_for(Decoder *decoder, Space *space, uint8_t **from, size_t more,
-                             Error *err) {
-    if (likely((size_t)(space->end - space->at) >= more + COPY_BYTES)) return true;
-    return space_grow(decoder, space, from, more, err);
+    uint8_t *taken = space->at;
+    space->at += len;
+    return taken;
 }
 
 static inline uint8_t *put_varint(uint8_t *at, size_t value) {
@@ -123,11 +106,19 @@ static inline size_t length_bytes(size_t len) {
     return likely(len < 0x80) ? 1 : varint_len(len);
 }
 
+static inline size_t pair_inner(Text name, Text value) {
+    return 2 + length_bytes(name.len) + name.len + length_bytes(value.len) + value.len;
+}
+
+static inline size_t pair_bytes(Text name, Text value) {
+    size_t inner = pair_inner(name, value);
+    return 1 + length_bytes(inner) + inner;
+}
+
 // One label, as prometheus.TimeSeries.labels has it. There is room.
 static inline uint8_t *put_pair(uint8_t *at, Text name, Text value) {
-    size_t inner = 2 + length_bytes(name.len) + name.len + length_bytes(value.len) + value.len;
     *at++ = 0x0a;
-    at = put_varint(at, inner);
+    at = put_varint(at, pair_inner(name, value));
     *at++ = 0x0a;
     at = put_varint(at, name.len);
     if (name.len > 0) memcpy(at, name.at, name.len);
@@ -140,17 +131,29 @@ static inline uint8_t *put_pair(uint8_t *at, Text name, Text value) {
 
 // ---- References ----
 
-// Adds the numbers of one field, packed or single, to `refs`, and keeps the highest of all.
-static bool refs_add(const ProtobufField *field, WriteSymbols *symbols, unsigned which,
-                     uint32_t *highest) {
-    __typeof__(&symbols->refs[0]) refs = &symbols->refs[which];
-    size_t need = refs->count + field->bytes.len;  // a number has at least a byte
-    if (unlikely(refs->capacity < need)) {
-        refs->at = memory_resize(refs->at, array_bytes(2 * need, sizeof *refs->at));
-        refs->capacity = 2 * need;
+static bool refs_grow(WriteRefs *refs, size_t need, Error *err) {
+    if ((int64_t)need > LIMIT_WRITE_BATCH_BYTES / (int64_t)sizeof *refs->at) {
+        return error_set(err, ERROR_TOO_LARGE,
+                         "the label references of this body take more than %lld bytes of memory "
+                         "(limit WRITE_BATCH_BYTES); send smaller bodies",
+                         (long long)LIMIT_WRITE_BATCH_BYTES);
     }
+    refs->at = memory_resize(refs->at, array_bytes(2 * need, sizeof *refs->at));
+    refs->capacity = 2 * need;
+    return true;
+}
+
+static bool refs_malformed(const Decoder *decoder, Error *err) {
+    return malformed(err, "the label references", decoder->batch->series.count - 1);
+}
+
+// Adds the numbers of one field, packed or single, to `refs`, and keeps the highest of all.
+static inline bool refs_add(const Decoder *decoder, Bytes bytes, WriteRefs *refs, uint32_t *highest,
+                            Error *err) {
+    size_t need = refs->count + bytes.len;  // a number has at least a byte
+    if (unlikely(refs->capacity < need)) TRY(refs_grow(refs, need, err));
     uint32_t *out = refs->at + refs->count, most = *highest;
-    const uint8_t *at = field->bytes.at, *end = at + field->bytes.len;
+    const uint8_t *at = bytes.at, *end = at + bytes.len;
     while (at < end) {
         uint32_t ref = *at++;
         if (ref >= 0x80) {
@@ -159,7 +162,7 @@ static bool refs_add(const ProtobufField *field, WriteSymbols *symbols, unsigned
             } else {
                 Reader rest = reader_begin((Bytes){at - 1, (size_t)(end - at) + 1});
                 uint64_t large = reader_varint(&rest);
-                if (rest.failed) return false;
+                if (rest.failed) return refs_malformed(decoder, err);
                 ref = large > UINT32_MAX ? UINT32_MAX : (uint32_t)large;
                 at = rest.at;
             }
@@ -228,50 +231,85 @@ static void sort_refs(WriteSymbols *symbols, uint32_t *refs, size_t count) {
 }
 
 // The bytes of the label (name, value), made when it is the first time that the value comes with
-// this name.
-static bool pair_make(Decoder *decoder, uint32_t name_ref, uint32_t value_ref, Error *err) {
-    const Text *texts = decoder->symbols->texts.at;
-    Text name = texts[name_ref], value = texts[value_ref];
-    uint8_t *from = decoder->pairs.at;
-    TRY(space_for(decoder, &decoder->pairs, &from, name.len + value.len + PAIR_BYTES_MAX, err));
-    decoder->pairs.at = put_pair(from, name, value);
-    decoder->symbols->pairs.at[value_ref] =
-        (WritePair){.at = from, .name = name_ref, .len = (uint32_t)(decoder->pairs.at - from)};
-    return true;
+// a name.
+static void pair_make(WriteSymbols *symbols, uint32_t name_ref, uint32_t value_ref) {
+    Text name = symbols->texts.at[name_ref], value = symbols->texts.at[value_ref];
+    size_t len = pair_bytes(name, value);
+    uint8_t *at = space_take(symbols, &symbols->pair_space, len);
+    put_pair(at, name, value);
+    symbols->pairs.at[value_ref] = (WritePair){.at = at, .name = name_ref, .len = (uint32_t)len};
+}
+
+static size_t labels_bytes(const WriteSymbols *symbols, const uint32_t *refs, size_t count) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i += 2)
+        bytes += pair_bytes(symbols->texts.at[refs[i]], symbols->texts.at[refs[i + 1]]);
+    return bytes;
 }
 
 // The label bytes of references that hold.
-static bool put_labels(Decoder *decoder, const uint32_t *refs, size_t count, Bytes *out,
-                       Error *err) {
-    Space *space = &decoder->rows;
-    uint8_t *from = space->at;
+static Bytes put_labels(WriteSymbols *symbols, const uint32_t *refs, size_t count) {
+    size_t len = labels_bytes(symbols, refs, count);
+    uint8_t *from = space_take(symbols, &symbols->row_space, len), *at = from;
     for (size_t i = 0; i < count; i += 2) {
-        const WritePair *pair = &decoder->symbols->pairs.at[refs[i + 1]];
-        if (unlikely(pair->name != refs[i] || pair->at == NULL))
-            TRY(pair_make(decoder, refs[i], refs[i + 1], err));
-        TRY(space_for(decoder, space, &from, pair->len, err));
-        memcpy(space->at, pair->at, COPY_BYTES);
+        const WritePair *pair = &symbols->pairs.at[refs[i + 1]];
+        if (unlikely(pair->at == NULL)) pair_make(symbols, refs[i], refs[i + 1]);
+        if (unlikely(pair->name != refs[i])) {  // the value of several names
+            at = put_pair(at, symbols->texts.at[refs[i]], symbols->texts.at[refs[i + 1]]);
+            continue;
+        }
+        memcpy(at, pair->at, COPY_BYTES);
         if (unlikely(pair->len > COPY_BYTES))
-            memcpy(space->at + COPY_BYTES, pair->at + COPY_BYTES, pair->len - COPY_BYTES);
-        space->at += pair->len;
+            memcpy(at + COPY_BYTES, pair->at + COPY_BYTES, pair->len - COPY_BYTES);
+        at += pair->len;
     }
-    *out = (Bytes){from, (size_t)(space->at - from)};
-    return true;
+    return (Bytes){from, len};
+}
+
+// BatchSymbols.make.
+static void make_labels(BatchSymbols *of, BatchSeries *row) {
+    WriteSymbols *symbols = (WriteSymbols *)(void *)of;
+    uint32_t *refs = symbols->row_refs.at + row->first_symbol;
+    sort_refs(symbols, refs, row->symbol_count);
+    row->labels = put_labels(symbols, refs, row->symbol_count);
+}
+
+_Static_assert(offsetof(WriteSymbols, batch) == 0, "make_labels goes from one to the other");
+
+// Whether there is room for the label bytes of all rows, should they be made. Most bodies are seen
+// to be small enough without a look at each reference.
+static bool labels_fit(const WriteSymbols *symbols, const Batch *batch, Error *err) {
+    size_t widest = 0, sum = symbols->exemplar_bytes;
+    for (size_t i = 0; i < symbols->texts.count; i++)
+        widest = MAX(widest, symbols->texts.at[i].len);
+    size_t most = pair_bytes((Text){NULL, widest}, (Text){NULL, widest});
+    size_t limit = (size_t)LIMIT_WRITE_LABELS_BYTES;
+    if (sum <= limit && most <= limit && symbols->row_refs.count / 2 <= (limit - sum) / most)
+        return true;
+    for (size_t i = 0; sum <= limit && i < batch->series.count; i++) {
+        const BatchSeries *row = &batch->series.at[i];
+        sum += labels_bytes(symbols, symbols->row_refs.at + row->first_symbol, row->symbol_count);
+    }
+    if (sum <= limit) return true;
+    return error_set(err, ERROR_TOO_LARGE,
+                     "the labels of this body take more than %lld bytes once their symbols are "
+                     "filled in (limit WRITE_LABELS_BYTES); send smaller bodies",
+                     (long long)LIMIT_WRITE_LABELS_BYTES);
 }
 
 // ---- What a series carries ----
 
 static bool decode_exemplar(Decoder *decoder, Bytes bytes, size_t row, Error *err) {
+    WriteSymbols *symbols = decoder->symbols;
     BatchExemplar *out = array_add(&decoder->batch->exemplars);
     uint32_t highest = 0;
-    array_clear(&decoder->symbols->refs[REFS_OF_EXEMPLAR]);
+    array_clear(&symbols->exemplar_refs);
     Reader reader = reader_begin(bytes);
     ProtobufField field;
     while (protobuf_next(&reader, &field)) {
         if (field.number == EXEMPLAR_REFS &&
-            (field.type == WIRE_BYTES || field.type == WIRE_VARINT) &&
-            !refs_add(&field, decoder->symbols, REFS_OF_EXEMPLAR, &highest))
-            return malformed(err, "the label references of an exemplar", row);
+            (field.type == WIRE_BYTES || field.type == WIRE_VARINT))
+            TRY(refs_add(decoder, field.bytes, &symbols->exemplar_refs, &highest, err));
         if (field.number == EXEMPLAR_VALUE && field.type == WIRE_FIXED64)
             out->value = protobuf_double(field.value);
         if (field.number == EXEMPLAR_TIME && field.type == WIRE_VARINT)
@@ -279,10 +317,14 @@ static bool decode_exemplar(Decoder *decoder, Bytes bytes, size_t row, Error *er
     }
     if (reader.failed) return malformed(err, "an exemplar", row);
     // Where they point nowhere it has none, and admit leaves it out.
-    size_t count = decoder->symbols->refs[REFS_OF_EXEMPLAR].count;
+    size_t count = symbols->exemplar_refs.count;
+    const uint32_t *refs = symbols->exemplar_refs.at;
     if (!refs_hold(decoder, highest, count)) return true;
-    return put_labels(decoder, decoder->symbols->refs[REFS_OF_EXEMPLAR].at, count, &out->labels,
-                      err);
+    symbols->exemplar_bytes += labels_bytes(symbols, refs, count);
+    if ((int64_t)symbols->exemplar_bytes > LIMIT_WRITE_LABELS_BYTES)
+        return labels_fit(symbols, decoder->batch, err);
+    out->labels = put_labels(symbols, refs, count);
+    return true;
 }
 
 // The family that a metric belongs to: histograms and summaries have several names.
@@ -337,7 +379,6 @@ static void described_begin(WriteSymbols *symbols) {
 static bool decode_metadata(Decoder *decoder, Bytes bytes, uint32_t name) {
     WriteSymbols *symbols = decoder->symbols;
     Batch *batch = decoder->batch;
-    if (name == decoder->metadata_name && bytes_equal(bytes, decoder->metadata)) return true;
     BatchMetadata found = {0};
     Reader reader = reader_begin(bytes);
     ProtobufField field;
@@ -381,8 +422,8 @@ static bool decode_parts(Decoder *decoder, Bytes bytes, BatchSeries *series, Byt
         if (unlikely(fields % FIELDS_PER_LOOK == 0)) TRY(write_batch_fits(batch, err));
         if (field.number == SERIES_REFS &&
             (field.type == WIRE_BYTES || field.type == WIRE_VARINT)) {
-            if (!refs_add(&field, decoder->symbols, REFS_OF_SERIES, &decoder->highest))
-                return malformed(err, "the label references", row);
+            TRY(refs_add(decoder, field.bytes, &decoder->symbols->row_refs, &decoder->highest,
+                         err));
             continue;
         }
         if (field.type != WIRE_BYTES) continue;
@@ -410,35 +451,85 @@ static bool decode_parts(Decoder *decoder, Bytes bytes, BatchSeries *series, Byt
     return !reader.failed || malformed(err, "the fields", row);
 }
 
+// The parts of a series as senders write it: references, one sample, its metadata.
+typedef struct Usual {
+    Bytes refs, sample, metadata;
+} Usual;
+
+// A field of this tag and fewer than 128 bytes, cut from the front.
+static inline bool cut_short(Bytes *from, uint8_t tag, Bytes *out) {
+    if (from->len < 2 || from->at[0] != tag || from->at[1] >= 0x80 || from->at[1] > from->len - 2)
+        return false;
+    *out = (Bytes){from->at + 2, from->at[1]};
+    *from = (Bytes){out->at + out->len, from->len - 2 - out->len};
+    return true;
+}
+
+static inline bool is_usual(Bytes bytes, Usual *out) {
+    out->metadata = BYTES_NONE;
+    return cut_short(&bytes, SERIES_REFS << 3 | WIRE_BYTES, &out->refs) &&
+           cut_short(&bytes, SERIES_SAMPLES << 3 | WIRE_BYTES, &out->sample) &&
+           (bytes.len == 0 ||
+            (cut_short(&bytes, SERIES_METADATA << 3 | WIRE_BYTES, &out->metadata) &&
+             bytes.len == 0));
+}
+
+static bool decode_fields(Decoder *decoder, Bytes bytes, BatchSeries *series, Bytes *metadata,
+                          Error *err) {
+    Usual usual;
+    if (unlikely(!is_usual(bytes, &usual)))
+        return decode_parts(decoder, bytes, series, metadata, err);
+    Batch *batch = decoder->batch;
+    TRY(refs_add(decoder, usual.refs, &decoder->symbols->row_refs, &decoder->highest, err));
+    if (unlikely(!write_sample_add(usual.sample, batch)))
+        return malformed(err, "a sample", batch->series.count - 1);
+    series->sample_count = 1;
+    *metadata = usual.metadata;
+    return true;
+}
+
+// What this row says of its metric, unless the row before said the same of the same.
+static bool note_metadata(Decoder *decoder, const uint32_t *refs, size_t count, Bytes metadata) {
+    uint32_t name;
+    if (!name_of(decoder, refs, count, &name)) return true;
+    Bytes before = decoder->metadata;
+    if (name == decoder->metadata_name && metadata.len == before.len) {
+        size_t same = 0;
+        while (same < metadata.len && metadata.at[same] == before.at[same]) same++;
+        if (same == metadata.len) return true;
+    }
+    return decode_metadata(decoder, metadata, name);
+}
+
 static bool decode_series(Decoder *decoder, Bytes bytes, Error *err) {
     Batch *batch = decoder->batch;
+    WriteSymbols *symbols = decoder->symbols;
     size_t row = batch->series.count;
     BatchSeries *series = array_add(&batch->series);
+    series->first_symbol = (uint32_t)symbols->row_refs.count;
     series->first_sample = (uint32_t)batch->samples.count;
     series->first_histogram = (uint32_t)batch->histograms.count;
     series->first_exemplar = (uint32_t)batch->exemplars.count;
     Bytes metadata = BYTES_NONE;
-    array_clear(&decoder->symbols->refs[REFS_OF_SERIES]);
     decoder->highest = 0;
-    TRY(decode_parts(decoder, bytes, series, &metadata, err));
+    TRY(decode_fields(decoder, bytes, series, &metadata, err));
 
-    uint32_t *refs = decoder->symbols->refs[REFS_OF_SERIES].at;
-    size_t count = decoder->symbols->refs[REFS_OF_SERIES].count;
+    const uint32_t *refs = symbols->row_refs.at + series->first_symbol;
+    size_t count = symbols->row_refs.count - series->first_symbol;
     if (unlikely(!refs_hold(decoder, decoder->highest, count))) {
         Error why;
         refuse_refs(decoder, refs, count, &why);
         batch_refuse(batch, series, VERDICT_BAD_LABELS, &why);
         metadata = BYTES_NONE;
     } else {
-        sort_refs(decoder->symbols, refs, count);
-        TRY(put_labels(decoder, refs, count, &series->labels, err));
+        series->symbol_count = (uint32_t)count;
     }
-    uint32_t name;
-    if (metadata.len > 0 && name_of(decoder, refs, count, &name) &&
-        !decode_metadata(decoder, metadata, name))
+    if (metadata.len > 0 && !note_metadata(decoder, refs, count, metadata))
         return malformed(err, "the metadata", row);
-    if (unlikely(series->sample_count + series->histogram_count + series->exemplar_count == 0))
+    if (unlikely(series->sample_count + series->histogram_count + series->exemplar_count == 0)) {
         batch->series.count--;
+        symbols->row_refs.count = series->first_symbol;
+    }
     return true;
 }
 
@@ -452,7 +543,7 @@ static bool read_symbols(Bytes body, WriteSymbols *symbols, Error *err) {
     while (protobuf_next(&reader, &field)) {
         if (field.number != REQUEST_SYMBOLS || field.type != WIRE_BYTES) continue;
         *array_add(&symbols->texts) = bytes_text(field.bytes);
-        size_t bytes = symbols->texts.count * (sizeof(Text) + sizeof(WritePair));
+        size_t bytes = symbols->texts.count * (sizeof(Text) + sizeof(WritePair) + sizeof(uint64_t));
         if (likely((int64_t)bytes <= LIMIT_WRITE_BATCH_BYTES)) continue;
         return error_set(err, ERROR_TOO_LARGE,
                          "the symbols of this body take more than %lld bytes of memory (limit "
@@ -467,7 +558,7 @@ static bool read_symbols(Bytes body, WriteSymbols *symbols, Error *err) {
         (size_t)(reader.at - body.at), body.len);
 }
 
-// None of the labels is made yet.
+// None of the labels is made yet, and none is recognised.
 static void pairs_begin(WriteSymbols *symbols) {
     size_t count = symbols->texts.count;
     if (count == 0) return;
@@ -475,19 +566,32 @@ static void pairs_begin(WriteSymbols *symbols) {
         symbols->pairs.at = memory_resize(symbols->pairs.at, array_bytes(count, sizeof(WritePair)));
         symbols->pairs.capacity = count;
     }
+    if (symbols->known.capacity < count) {
+        symbols->known.at = memory_resize(symbols->known.at, array_bytes(count, sizeof(uint64_t)));
+        symbols->known.capacity = count;
+    }
     memset(symbols->pairs.at, 0, count * sizeof(WritePair));
+    memset(symbols->known.at, 0, count * sizeof(uint64_t));
+}
+
+static void batch_symbols(WriteSymbols *symbols, Batch *batch) {
+    symbols->batch = (BatchSymbols){.texts = symbols->texts.at,
+                                    .count = (uint32_t)symbols->texts.count,
+                                    .refs = symbols->row_refs.at,
+                                    .known = symbols->known.at,
+                                    .make = make_labels};
+    batch->symbols = &symbols->batch;
 }
 
 bool write_request_2_decode(Bytes body, WriteSymbols *symbols, Arena *scratch, Batch *batch,
                             Error *err) {
     TRY(read_symbols(body, symbols, err));
     pairs_begin(symbols);
-    Decoder decoder = {.symbols = symbols,
-                       .scratch = scratch,
-                       .batch = batch,
-                       .name_symbol = UINT32_MAX,
-                       .metadata_name = UINT32_MAX};
-    space_begin(&decoder);
+    array_clear(&symbols->row_refs);
+    symbols->exemplar_bytes = 0;
+    space_begin(symbols, scratch);
+    Decoder decoder = {
+        .symbols = symbols, .batch = batch, .name_symbol = UINT32_MAX, .metadata_name = UINT32_MAX};
     Reader reader = reader_begin(body);
     ProtobufField field;
     for (size_t fields = 1; protobuf_next(&reader, &field); fields++) {
@@ -495,6 +599,7 @@ bool write_request_2_decode(Bytes body, WriteSymbols *symbols, Arena *scratch, B
         if (field.number != REQUEST_TIMESERIES || field.type != WIRE_BYTES) continue;
         TRY(decode_series(&decoder, field.bytes, err));
     }
-    symbols->expected = decoder.taken;
+    TRY(labels_fit(symbols, batch, err));
+    batch_symbols(symbols, batch);
     return true;
 }

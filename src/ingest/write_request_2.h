@@ -1,11 +1,10 @@
 // io.prometheus.write.v2.Request on the wire (remote write 2.0): decoding into a Batch.
 //
-// A request has one table of texts, its symbols; labels are pairs of numbers into it. What comes
-// out is the canonical bytes of each row (model/labels.h), put together anew and sorted by name, as
-// Prometheus does.
+// A request has one table of texts, its symbols; labels are pairs of numbers into it. Where a row's
+// bytes are asked for, they are canonical (model/labels.h): sorted by name, as Prometheus does.
 //
 // Source of the field numbers: io/prometheus/write/v2/types.proto, version 2.0-rc.4 (Apache-2.0).
-// Start timestamps are read past: the store keeps none. Private to ingest.
+// Private to ingest.
 #pragma once
 
 #include "base/array.h"
@@ -18,24 +17,37 @@ typedef struct WritePair {
     uint32_t len;
 } WritePair;
 
+typedef struct WriteSpace {
+    uint8_t *at, *end;  // what is free
+} WriteSpace;
+
+typedef ARRAY(uint32_t) WriteRefs;
+
 // What decoding needs besides the batch; its memory is kept from request to request. Begin with
 // {0}; one thread at a time.
 typedef struct WriteSymbols {
+    BatchSymbols batch;  // as the batch sees them
     ARRAY(Text) texts;
     ARRAY(uint32_t) described;  // per symbol that names a metric: 1 + its row in Batch.metadata
-    ARRAY(WritePair) pairs;     // per symbol: the label of which it was the value last
-    size_t expected;            // bytes of labels of the last request
-    ARRAY(uint32_t) refs[2];    // of a series, of an exemplar
+    ARRAY(WritePair) pairs;     // per symbol: the label of which it was the value first
+    ARRAY(uint64_t) known;      // BatchSymbols.known
+    WriteRefs row_refs;         // of all series
+    WriteRefs exemplar_refs;    // of one exemplar
     ARRAY(uint32_t) rising;     // symbols of the label names of a row, known to be in order
+    Arena *scratch;
+    WriteSpace row_space, pair_space;  // for label bytes, on `scratch`
+    size_t taken;                      // from it, by the last request
+    size_t exemplar_bytes;             // of their labels, of this request
 } WriteSymbols;
 
 void write_symbols_free(WriteSymbols *symbols);
 size_t write_symbols_bytes_kept(const WriteSymbols *symbols);
 
-// Appends the rows of `body` to `batch`, which is empty. Label bytes lie on `scratch`; what else is
-// viewed are the body's own bytes. A series whose references point nowhere is refused alone
-// (BAD_LABELS). A series that carries nothing is no row; metadata comes once per metric name.
-// BAD_INPUT: malformed protobuf, naming row and part. TOO_LARGE: rows or symbols beyond
-// WRITE_BATCH_BYTES, labels beyond WRITE_LABELS_BYTES.
+// Appends the rows of `body` to `batch`, which is empty. Their labels are symbols (Batch.symbols)
+// until batch_labels is asked for bytes, which then lie on `scratch`; what else is viewed are the
+// body's own bytes. All of it holds until `symbols` decode the next body. A series whose references
+// point nowhere is refused alone (BAD_LABELS). A series that carries nothing is no row; metadata
+// comes once per metric name. BAD_INPUT: malformed protobuf, naming row and part. TOO_LARGE: rows,
+// references or symbols beyond WRITE_BATCH_BYTES, labels that would pass WRITE_LABELS_BYTES.
 must_use bool write_request_2_decode(Bytes body, WriteSymbols *symbols, Arena *scratch,
                                      Batch *batch, Error *err);

@@ -29,7 +29,8 @@ TEST(the_golden_body_gives_the_rows_it_always_gave) {
     check_ok(t, labels_make(a, 2, t->arena, &stated[0], t->err));
     check_ok(t, labels_make(b, 2, t->arena, &stated[1], t->err));
     for (size_t i = 0; i < 2; i++)
-        check_text(t, bytes_text(stated[i].wire), bytes_text(batch.series.at[i].labels));
+        check_text(t, bytes_text(stated[i].wire),
+                   bytes_text(batch_labels(&batch, &batch.series.at[i])));
     const Sample samples[] = {{1700000000000, 1.5}, {1700000000001, -2}};
     check_i64(t, 2, batch.samples.count);
     check_same_bytes(t, samples, batch.samples.at, sizeof samples);
@@ -141,7 +142,7 @@ static void check_same_rows(Test *t, const Batch *one, const Batch *two) {
     check_i64(t, one->exemplars.count, two->exemplars.count);
     for (size_t i = 0; i < one->series.count; i++) {
         const BatchSeries *a = &one->series.at[i], *b = &two->series.at[i];
-        check_text(t, bytes_text(a->labels), bytes_text(b->labels));
+        check_text(t, bytes_text(a->labels), bytes_text(batch_labels(two, &two->series.at[i])));
         check(t, a->first_sample == b->first_sample && a->sample_count == b->sample_count &&
                      a->first_histogram == b->first_histogram &&
                      a->histogram_count == b->histogram_count &&
@@ -249,7 +250,7 @@ TEST(references_that_point_nowhere_refuse_their_series_alone) {
     check_i64(t, VERDICT_BAD_LABELS, batch.series.at[1].verdict);
     check_i64(t, VERDICT_BAD_LABELS, batch.series.at[2].verdict);
     check_text(t, bytes_text(labels_of(t, "behind", "a").wire),
-               bytes_text(batch.series.at[3].labels));
+               bytes_text(batch_labels(&batch, &batch.series.at[3])));
     check(t, text_find(text_from_cstring(batch.first_fault.message), TEXT("pairs")) >= 0);
     batch_free(&batch);
     write_symbols_free(&symbols);
@@ -292,12 +293,14 @@ TEST(labels_in_any_order_are_sorted_and_doubles_stay_for_who_judges) {
     Batch batch = {0};
     check_ok(t, write_request_2_decode(body_of(t, &sender), &symbols, t->arena, &batch, t->err));
     check_i64(t, 6, batch.series.count);
-    check_ok(t, labels_check(batch.series.at[0].labels, t->err));
+    check_ok(t, labels_check(batch_labels(&batch, &batch.series.at[0]), t->err));
     for (size_t i = 1; i < 4; i++)
-        check_text(t, bytes_text(batch.series.at[0].labels), bytes_text(batch.series.at[i].labels));
-    check_error(t, labels_check(batch.series.at[4].labels, t->err), ERROR_BAD_INPUT);
+        check_text(t, bytes_text(batch_labels(&batch, &batch.series.at[0])),
+                   bytes_text(batch_labels(&batch, &batch.series.at[i])));
+    check_error(t, labels_check(batch_labels(&batch, &batch.series.at[4]), t->err),
+                ERROR_BAD_INPUT);
     check(t, strstr(t->err->message, "b") != NULL);
-    check(t, !labels_check(batch.series.at[5].labels, t->err));
+    check(t, !labels_check(batch_labels(&batch, &batch.series.at[5]), t->err));
     batch_free(&batch);
     write_symbols_free(&symbols);
     sender_end(&sender);
@@ -349,7 +352,8 @@ TEST(symbols_may_come_last_and_references_one_by_one) {
     check_ok(t, write_request_2_decode(text_bytes(builder_text(&body)), &symbols, t->arena, &batch,
                                        t->err));
     check_i64(t, 1, batch.series.count);
-    check_text(t, bytes_text(labels_of(t, "up", "a").wire), bytes_text(batch.series.at[0].labels));
+    check_text(t, bytes_text(labels_of(t, "up", "a").wire),
+               bytes_text(batch_labels(&batch, &batch.series.at[0])));
     check(t, batch.samples.at[0].value == 7);
     batch_free(&batch);
     write_symbols_free(&symbols);
@@ -416,6 +420,48 @@ TEST(labels_that_symbols_blow_up_are_refused) {
     write_symbols_free(&symbols);
 }
 
+TEST(a_long_text_that_no_label_uses_refuses_nothing) {
+    Sender sender = {.arena = t->arena};
+    for (int i = 0; i < 500; i++)
+        put_row(t, &sender, "metric", text_format(t->arena, "%d", i).at, i);
+    char *help = arena_push_raw(t->arena, 200 * KB, 1);
+    memset(help, 'x', 200 * KB);
+    ref_of(&sender, (Text){help, 200 * KB});
+    WriteSymbols symbols = {0};
+    Batch batch = {0};
+    check_ok(t, write_request_2_decode(body_of(t, &sender), &symbols, t->arena, &batch, t->err));
+    check_i64(t, 500, batch.series.count);
+    check_text(t, bytes_text(labels_of(t, "metric", "499").wire),
+               bytes_text(batch_labels(&batch, &batch.series.at[499])));
+    batch_free(&batch);
+    write_symbols_free(&symbols);
+    sender_end(&sender);
+}
+
+TEST(a_value_may_belong_to_several_names) {
+    Sender sender = {.arena = t->arena};
+    static const char *const pairs[][2] = {
+        {"__name__", "x"}, {"a", "x"}, {"b", "y"}, {"c", "x"}, {"d", "y"}};
+    put_pairs(&sender, pairs, COUNT(pairs));
+    put_pairs(&sender, pairs + 1, COUNT(pairs) - 1);
+    WriteSymbols symbols = {0};
+    Batch batch = {0};
+    check_ok(t, write_request_2_decode(body_of(t, &sender), &symbols, t->arena, &batch, t->err));
+    for (size_t row = 0; row < 2; row++) {
+        Bytes rest = batch_labels(&batch, &batch.series.at[row]);
+        Label label;
+        size_t i = row;
+        for (; labels_next(&rest, &label); i++) {
+            check_text(t, text_from_cstring(pairs[i][0]), label.name);
+            check_text(t, text_from_cstring(pairs[i][1]), label.value);
+        }
+        check_i64(t, COUNT(pairs), i);
+    }
+    batch_free(&batch);
+    write_symbols_free(&symbols);
+    sender_end(&sender);
+}
+
 TEST(every_truncation_is_refused_or_a_whole_number_of_rows) {
     Sender sender = {.arena = t->arena};
     for (int i = 0; i < 3; i++) put_row(t, &sender, "metric", "a", i);
@@ -447,4 +493,6 @@ TEST_MAIN("ingest/write_request_2", CASE(the_golden_body_gives_the_rows_it_alway
           CASE(symbols_may_come_last_and_references_one_by_one),
           CASE(start_timestamps_go_with_their_samples),
           CASE(labels_that_symbols_blow_up_are_refused),
+          CASE(a_long_text_that_no_label_uses_refuses_nothing),
+          CASE(a_value_may_belong_to_several_names),
           CASE(every_truncation_is_refused_or_a_whole_number_of_rows))

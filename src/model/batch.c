@@ -11,6 +11,7 @@ void batch_clear(Batch *batch) {
     array_clear(&batch->histograms);
     array_clear(&batch->exemplars);
     array_clear(&batch->metadata);
+    batch->symbols = NULL;
     memset(batch->counts, 0, sizeof batch->counts);
     batch->histograms_kept = 0;
     batch->first_fault.code = ERROR_NONE;

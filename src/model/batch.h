@@ -22,8 +22,11 @@ typedef enum Verdict {
 } Verdict;
 
 typedef struct BatchSeries {
-    Bytes labels;           // as sent; canonical when labels_check says so
-    uint32_t first_sample;  // into Batch.samples
+    // As sent; canonical when labels_check says so. Nothing yet where the row has symbols: ask
+    // batch_labels.
+    Bytes labels;
+    uint32_t first_symbol, symbol_count;  // into BatchSymbols.refs; 0 where labels came as bytes
+    uint32_t first_sample;                // into Batch.samples
     uint32_t sample_count;
     uint32_t first_histogram, histogram_count;
     uint32_t first_exemplar, exemplar_count;
@@ -62,6 +65,20 @@ typedef struct BatchMetadata {
     Text unit;
 } BatchMetadata;
 
+// The labels of rows as references into a table of texts: pairs of name and value. Their bytes are
+// made for those rows only that are not recognised without (store/series/registry.h).
+typedef struct BatchSymbols {
+    const Text *texts;
+    uint32_t count;
+    const uint32_t *refs;  // of all rows; below `count`, an even number, where a row is not refused
+    // For who recognises, one for each text, 0 at first: what the label of this value was last
+    // found to be.
+    uint64_t *known;
+    // Fills row->labels, from the row's references. Never fails: who decodes has seen that there is
+    // room.
+    void (*make)(struct BatchSymbols *symbols, BatchSeries *row);
+} BatchSymbols;
+
 typedef struct Batch {
     int64_t arrival_ms;
     ARRAY(BatchSeries) series;
@@ -72,6 +89,7 @@ typedef struct Batch {
     ARRAY(BatchHistogram) histograms;
     ARRAY(BatchExemplar) exemplars;
     ARRAY(BatchMetadata) metadata;
+    BatchSymbols *symbols;  // of rows that have some; NULL: none has. Not owned
     // Samples and histograms by verdict; filled by admit and the store.
     uint64_t counts[VERDICT_COUNT];
     uint64_t histograms_kept;  // of those stored or there already; filled by the store
@@ -86,6 +104,12 @@ size_t batch_bytes_kept(const Batch *batch);  // what batch_free would give back
 void batch_add_start(Batch *batch, int64_t start_ms);
 static inline int64_t batch_start(const Batch *batch, size_t sample) {
     return sample < batch->starts.count ? batch->starts.at[sample] : 0;
+}
+
+// The label bytes of a row of the batch.
+static inline Bytes batch_labels(const Batch *batch, BatchSeries *row) {
+    if (row->labels.at == NULL && row->symbol_count > 0) batch->symbols->make(batch->symbols, row);
+    return row->labels;
 }
 
 // Refuses a row: sets its verdict, counts its samples, keeps the first reason. `why` may be NULL,

@@ -20,9 +20,9 @@ static void print_histogram(Test *t, const BatchHistogram *row, Builder *out) {
 Text test_batch_print(Test *t, const Batch *batch) {
     AUTO(builder_free) Builder out = {0};
     for (size_t i = 0; i < batch->series.count; i++) {
-        const BatchSeries *series = &batch->series.at[i];
-        Labels labels = {series->labels};
-        check_ok(t, labels_check(series->labels, t->err));
+        BatchSeries *series = &batch->series.at[i];
+        Labels labels = {batch_labels(batch, series)};
+        check_ok(t, labels_check(labels.wire, t->err));
         for (uint32_t k = 0; k < series->sample_count; k++) {
             Sample sample = batch->samples.at[series->first_sample + k];
             labels_print(labels, &out);

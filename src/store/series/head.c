@@ -173,7 +173,7 @@ static void refuse(Batch *batch, BatchSeries *row, Verdict verdict, Error *why) 
     }
     AUTO(builder_free) Builder name = {0};
     if (verdict != VERDICT_BAD_LABELS) {
-        labels_print((Labels){row->labels}, &name);
+        labels_print((Labels){batch_labels(batch, row)}, &name);
         error_context(why, "series %.*s", (int)MIN(name.len, (size_t)200), name.at);
     }
     batch_refuse(batch, row, verdict, why);
@@ -183,8 +183,9 @@ static void refuse(Batch *batch, BatchSeries *row, Verdict verdict, Error *why) 
 // has by now does.
 static void refuse_new(Head *head, Batch *batch, BatchSeries *row, Error *why) {
     size_t values = 0;
-    Text label =
-        why == NULL ? TEXT_NONE : registry_widest_label(&head->registry, row->labels, &values);
+    Text label = why == NULL
+                     ? TEXT_NONE
+                     : registry_widest_label(&head->registry, batch_labels(batch, row), &values);
     if (values > 1) {
         error_context(why, "its label \"%.*s\" has most values, %zu",
                       (int)MIN(label.len, (size_t)64), label.at, values);
@@ -202,14 +203,15 @@ static void make_missing(Head *head, HeadQuota *quota, int64_t now_ns, Batch *ba
         const Miss *miss = &misses->at[i];
         BatchSeries *row = &batch->series.at[miss->row];
         if (row->verdict != VERDICT_STORED) continue;
-        if (registry_find(registry, row->labels, miss->hash, &row->ref)) {
+        Bytes labels = batch_labels(batch, row);
+        if (registry_find(registry, labels, miss->hash, &row->ref)) {
             counts->looked_up++;
             continue;
         }
         Error first, *err = reason_wanted(batch, &first);
         bool allowed =
             replay || (memory_for_new(head, err) && quota_take(head, quota, now_ns, err));
-        if (!allowed || !make_series(head, row->labels, miss, replay, &row->ref, err)) {
+        if (!allowed || !make_series(head, labels, miss, replay, &row->ref, err)) {
             refuse_new(head, batch, row, err);
             continue;
         }
@@ -244,11 +246,12 @@ static uint32_t look_up_group(Head *head, uint32_t before, Batch *batch, size_t 
     uint32_t rows[REGISTRY_GROUP], refs[REGISTRY_GROUP];
     size_t count = 0;
     for (; *at < batch->series.count && count < REGISTRY_GROUP; (*at)++) {
-        const BatchSeries *row = &batch->series.at[*at];
+        BatchSeries *row = &batch->series.at[*at];
         if (row->verdict != VERDICT_STORED) continue;
         rows[count] = (uint32_t)*at;
-        wires[count] = row->labels;
-        hashes[count++] = registry_hash(registry, row->labels);
+        wires[count] = batch_labels(batch, row);
+        hashes[count] = registry_hash(registry, wires[count]);
+        count++;
     }
     registry_find_group(registry, wires, hashes, count, refs);
     for (size_t i = 0; i < count; i++) {
@@ -263,6 +266,17 @@ static uint32_t look_up_group(Head *head, uint32_t before, Batch *batch, size_t 
         before = refs[i];
     }
     return before;
+}
+
+// By its symbols where it has them; else, and where those are in another order, by its bytes.
+static inline bool predict(Registry *registry, RegistryTrail *trail, uint32_t last, Batch *batch,
+                           BatchSeries *row) {
+    if (row->labels.at == NULL && row->symbol_count > 0) {
+        if (likely(registry_predict_symbols(registry, last, batch->symbols, row, &row->ref)))
+            return true;
+        batch_labels(batch, row);
+    }
+    return registry_predict(registry, trail, last, row->labels, &row->ref);
 }
 
 // Rows whose series is known get it; the others are left in `misses`. Predictions first; a sender
@@ -282,8 +296,7 @@ static void find_known(Head *head, uint32_t last, Batch *batch, MissArray *misse
             i++;
             continue;
         }
-        if ((first || last != UINT32_MAX) &&
-            registry_predict(registry, &trail, last, row->labels, &row->ref)) {
+        if ((first || last != UINT32_MAX) && predict(registry, &trail, last, batch, row)) {
             counts->predicted++;
             failures = 0;
             last = row->ref;
@@ -299,8 +312,9 @@ static void find_known(Head *head, uint32_t last, Batch *batch, MissArray *misse
             continue;
         }
         failures++;
-        uint64_t hash = registry_hash(registry, row->labels);
-        if (registry_find(registry, row->labels, hash, &row->ref)) {
+        Bytes labels = batch_labels(batch, row);
+        uint64_t hash = registry_hash(registry, labels);
+        if (registry_find(registry, labels, hash, &row->ref)) {
             counts->looked_up++;
             if (last != UINT32_MAX) registry_learn(registry, last, row->ref);
             last = row->ref;
@@ -341,7 +355,8 @@ void head_resolve(Head *head, Head *before, HeadQuota *quota, Clock *clock,
             Miss *miss = &misses.at[i];
             BatchSeries *row = &batch->series.at[miss->row];
             Error first, *err = reason_wanted(batch, &first);
-            if (!labels_check(row->labels, err)) {
+            Bytes labels = batch_labels(batch, row);
+            if (!labels_check(labels, err)) {
                 refuse(batch, row, VERDICT_BAD_LABELS, err);
             } else if (!replay && row_newest_ms(batch, row) < oldest_ms) {
                 // Exemplars that are too old are left out without a word.
@@ -349,7 +364,7 @@ void head_resolve(Head *head, Head *before, HeadQuota *quota, Clock *clock,
                 if (err != NULL) too_old(err, row_newest_ms(batch, row), oldest_ms);
                 refuse(batch, row, VERDICT_TOO_OLD, exemplars_only ? NULL : err);
             } else if (before != NULL) {
-                miss->has_last = last_before(before, row->labels, miss->hash, &miss->last);
+                miss->has_last = last_before(before, labels, miss->hash, &miss->last);
             }
         }
         make_missing(head, quota, clock->monotonic_ns(clock), batch, &misses, replay, counts);
@@ -421,10 +436,10 @@ static void note_sequence(Head *head, uint64_t sequence) {
 
 // The first sample of a good row that is not kept is named; the row stands, as others of it may be
 // stored.
-static void note_fault(Batch *batch, const BatchSeries *row, int64_t time_ms, int64_t oldest_ms) {
+static void note_fault(Batch *batch, BatchSeries *row, int64_t time_ms, int64_t oldest_ms) {
     if (batch->first_fault.code != ERROR_NONE) return;
     AUTO(builder_free) Builder name = {0};
-    labels_print((Labels){row->labels}, &name);
+    labels_print((Labels){batch_labels(batch, row)}, &name);
     if (time_ms < oldest_ms) {
         too_old(&batch->first_fault, time_ms, oldest_ms);
     } else {
@@ -434,7 +449,7 @@ static void note_fault(Batch *batch, const BatchSeries *row, int64_t time_ms, in
     error_context(&batch->first_fault, "series %.*s", (int)MIN(name.len, (size_t)200), name.at);
 }
 
-static void append_histograms(Head *head, Batch *batch, const BatchSeries *row, int64_t oldest_ms,
+static void append_histograms(Head *head, Batch *batch, BatchSeries *row, int64_t oldest_ms,
                               Interval *stored) {
     for (uint32_t i = 0; i < row->histogram_count; i++) {
         const BatchHistogram *histogram = &batch->histograms.at[row->first_histogram + i];
@@ -456,10 +471,10 @@ void head_append(Head *head, Batch *batch, uint64_t sequence, int64_t oldest_ms)
     Interval stored = {INT64_MAX, INT64_MIN};
     uint64_t counts[VERDICT_COUNT] = {0};
     bool more = false;
-    const BatchSeries *rows = batch->series.at;
+    BatchSeries *rows = batch->series.at;
     size_t row_count = batch->series.count;
     for (size_t i = 0; i < row_count; i++) {
-        const BatchSeries *row = &rows[i];
+        BatchSeries *row = &rows[i];
         if (i + AHEAD < row_count && rows[i + AHEAD].verdict == VERDICT_STORED) {
             uint32_t ahead = rows[i + AHEAD].ref;
             __builtin_prefetch(&head_page(head, ahead)->hot[ahead & (PAGE_SERIES - 1)], 1);

@@ -99,8 +99,8 @@ static bool is_after(const Registry *registry, RegistryTrail *trail, uint32_t re
     return at == wire.len;
 }
 
-bool registry_predict(Registry *registry, RegistryTrail *trail, uint32_t ref, Bytes wire,
-                      uint32_t *out) {
+// The guessed successor of `ref` (or of none: UINT32_MAX); false when there is none.
+static bool guess_after(const Registry *registry, uint32_t ref, uint32_t *out) {
     uint32_t guess = 0;
     uint32_t count = registry_count(registry);
     if (ref < count) {
@@ -110,7 +110,41 @@ bool registry_predict(Registry *registry, RegistryTrail *trail, uint32_t ref, By
     }
     // The count is read again: a successor may have been made since.
     if (guess >= count && guess >= registry_count(registry)) return false;
-    if (!is_after(registry, trail, guess, wire)) return false;
+    *out = guess;
+    return true;
+}
+
+bool registry_predict(Registry *registry, RegistryTrail *trail, uint32_t ref, Bytes wire,
+                      uint32_t *out) {
+    uint32_t guess;
+    if (!guess_after(registry, ref, &guess) || !is_after(registry, trail, guess, wire))
+        return false;
+    *out = guess;
+    return true;
+}
+
+// Whether the pair is this label: 0a len 0a len name 12 len value.
+static bool pair_is(const RegistryPair *pair, Text name, Text value) {
+    Label label = registry_label_of(pair);
+    return text_equal(label.name, name) && text_equal(label.value, value);
+}
+
+bool registry_predict_symbols(Registry *registry, uint32_t ref, const BatchSymbols *symbols,
+                              const BatchSeries *row, uint32_t *out) {
+    uint32_t guess;
+    if (!guess_after(registry, ref, &guess)) return false;
+    const RegistrySeries *series = registry_series(registry, guess);
+    if (2 * (uint32_t)series->pair_count != row->symbol_count) return false;
+    const uint32_t *ids = registry_ids(registry, series);
+    const uint32_t *refs = symbols->refs + row->first_symbol;
+    for (uint32_t i = 0; i < series->pair_count; i++) {
+        uint32_t name = refs[2 * i], value = refs[2 * i + 1];
+        uint64_t proof = (uint64_t)name << 32 | (ids[i] + 1);
+        if (likely(symbols->known[value] == proof)) continue;
+        if (!pair_is(registry_pair(registry, ids[i]), symbols->texts[name], symbols->texts[value]))
+            return false;
+        symbols->known[value] = proof;
+    }
     *out = guess;
     return true;
 }

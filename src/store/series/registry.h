@@ -11,7 +11,7 @@
 
 #include "base/hash.h"
 #include "base/map.h"
-#include "model/labels.h"
+#include "model/batch.h"
 #include "model/matcher.h"
 #include "os/thread.h"
 #include "store/index/postings.h"
@@ -95,6 +95,11 @@ typedef struct RegistryTrail {
 // The predicted successor of `ref` (or of none: UINT32_MAX), when its bytes are these.
 bool registry_predict(Registry *registry, RegistryTrail *trail, uint32_t ref, Bytes wire,
                       uint32_t *out);
+// The same for a row whose labels are symbols, without their bytes: each pair of symbols is
+// compared with the pair of the series once for a request, byte by byte, and known by its number
+// then.
+bool registry_predict_symbols(Registry *registry, uint32_t ref, const BatchSymbols *symbols,
+                              const BatchSeries *row, uint32_t *out);
 void registry_learn(Registry *registry, uint32_t before, uint32_t ref);
 
 static inline uint64_t registry_hash(const Registry *registry, Bytes wire) {
@@ -143,9 +148,9 @@ must_use bool registry_select(Registry *registry, Matchers matchers, Arena *aren
 void registry_label_names(Registry *registry, Arena *arena, Texts *out);              // in no order
 void registry_label_values(Registry *registry, Text name, Arena *arena, Texts *out);  // in no order
 
-// The values of a name among the series that match, in no order, where the name has few values; else
-// *told is false. A value whose first series matches costs one look at that series; only for the
-// others the matchers are asked which series they match.
+// The values of a name among the series that match, in no order, where the name has few values;
+// else *told is false. A value whose first series matches costs one look at that series; only for
+// the others the matchers are asked which series they match.
 must_use bool registry_values_matching(Registry *registry, Text name, Matchers matchers,
                                        Arena *arena, bool *told, Texts *out, Error *err);
 
