@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/memory.h"
+#include "codec/snappy.h"
 
 enum { RATIO_FREE_BYTES = MB, OUTPUT_BYTES_MIN = 4 * KB, ZSTD_WINDOW_LOG_MAX = 23 };
 
@@ -50,12 +51,12 @@ static bool output_too_large(const Output *output, Error *err) {
                      output->input_bytes, output->allowed, (int)LIMIT_BODY_DECOMPRESSED_RATIO);
 }
 
-// Room for `more` bytes, which the caller has held against `allowed`. Unlike builder_reserve it may
-// fail: the size follows what a stranger sent.
-static bool output_reserve(Output *output, size_t more, Error *err) {
+// Room for `more` bytes, which the caller has held against `allowed`, and `slack` behind them.
+// Unlike builder_reserve it may fail: the size follows what a stranger sent.
+static bool output_reserve(Output *output, size_t more, size_t slack, Error *err) {
     Builder *out = output->out;
     assert(more <= output->allowed - output_len(output));
-    size_t need = out->len + more;
+    size_t need = out->len + more + slack;
     if (need <= out->capacity && out->at != NULL) return true;
     size_t capacity = MAX(need, (size_t)OUTPUT_BYTES_MIN);
     void *moved;
@@ -74,27 +75,26 @@ static size_t output_more(const Output *output, size_t room) {
 
 static bool none_decode(Bytes from, Output *output, Error *err) {
     if (from.len > output->allowed) return output_too_large(output, err);
-    TRY(output_reserve(output, from.len, err));
+    TRY(output_reserve(output, from.len, 0, err));
     builder_add_bytes(output->out, from.at, from.len);
     return true;
 }
 
 static bool snappy_decode(Bytes from, Output *output, Error *err) {
-    size_t stated;
-    const char *at = (const char *)from.at;
-    if (from.len == 0 || snappy_uncompressed_length(at, from.len, &stated) != SNAPPY_OK) {
+    size_t stated, at;
+    if (!snappy_length(from, &stated, &at)) {
         return error_set(err, ERROR_BAD_INPUT, "not a snappy block: its length cannot be read");
     }
     if (stated > output->allowed) return output_too_large(output, err);
-    TRY(output_reserve(output, stated, err));
-    size_t actual = stated;
-    char *into = output->out->at + output->out->len;
-    if (snappy_uncompress(at, from.len, into, &actual) != SNAPPY_OK || actual != stated) {
+    TRY(output_reserve(output, stated, SNAPPY_SLACK_BYTES, err));
+    Builder *out = output->out;
+    Bytes elements = {from.at + at, from.len - at};
+    if (!snappy_unpack(elements, (uint8_t *)out->at + out->len, stated)) {
         return error_set(err, ERROR_BAD_INPUT,
                          "a broken snappy block of %zu bytes that should give %zu", from.len,
                          stated);
     }
-    output->out->len += actual;
+    out->len += stated;
     return true;
 }
 
@@ -112,7 +112,7 @@ static bool deflate_decode_one(struct libdeflate_decompressor *inflater, Deflate
                                Error *err) {
     for (room = MIN(room, output->allowed - output_len(output));;
          room = output_more(output, room)) {
-        TRY(output_reserve(output, room, err));
+        TRY(output_reserve(output, room, 0, err));
         size_t taken = 0, given = 0;
         Builder *out = output->out;
         enum libdeflate_result result =
@@ -180,7 +180,7 @@ static bool zstd_decode_frame(ZSTD_DCtx *context, ZSTD_inBuffer *in, Output *out
     size_t room = known ? (size_t)stated : output_more(output, (in->size - in->pos) * 2);
     Builder *out = output->out;
     for (;;) {
-        TRY(output_reserve(output, room, err));
+        TRY(output_reserve(output, room, 0, err));
         ZSTD_outBuffer into = {out->at + out->len, room, 0};
         size_t before = in->pos;
         size_t result = ZSTD_decompressStream(context, &into, in);
