@@ -113,6 +113,15 @@ static Bytes gather_labels(Bytes series, Arena *scratch) {
     return bytes_copy(text_bytes(builder_text(&gathered)), scratch);
 }
 
+// Behind the labels at the front, as far as they are whole and shorter than 128 bytes.
+static inline const uint8_t *skip_labels(Bytes bytes) {
+    const uint8_t *at = bytes.at, *end = bytes.at + bytes.len;
+    while (end - at >= 2 && at[0] == (SERIES_LABELS << 3 | WIRE_BYTES) && at[1] < 0x80 &&
+           at[1] <= end - at - 2)
+        at += 2 + at[1];
+    return at;
+}
+
 static bool decode_series(Bytes bytes, Arena *scratch, Batch *batch, Error *err) {
     size_t row = batch->series.count;
     BatchSeries *series = array_add(&batch->series);
@@ -120,10 +129,10 @@ static bool decode_series(Bytes bytes, Arena *scratch, Batch *batch, Error *err)
     series->first_histogram = (uint32_t)batch->histograms.count;
     series->first_exemplar = (uint32_t)batch->exemplars.count;
 
-    Reader reader = reader_begin(bytes);
     // Labels come first and together: step over them by their lengths, the store compares the
     // bytes.
-    while (reader.at < reader.end && *reader.at == 0x0a) {
+    Reader reader = {skip_labels(bytes), bytes.at + bytes.len, false};
+    while (reader.at < reader.end && *reader.at == 0x0a) {  // long ones, or a malformed one
         const uint8_t *tag = reader.at++;
         uint64_t len = reader_varint(&reader);
         reader_take(&reader, len);
@@ -133,6 +142,14 @@ static bool decode_series(Bytes bytes, Arena *scratch, Batch *batch, Error *err)
         }
     }
     series->labels = (Bytes){bytes.at, (size_t)(reader.at - bytes.at)};
+    // Then one sample, nearly always, which ends the series.
+    size_t left = reader_left(&reader);
+    if (likely(left >= 2 && reader.at[0] == (SERIES_SAMPLES << 3 | WIRE_BYTES) &&
+               reader.at[1] == left - 2 && left - 2 < 0x80)) {
+        series->sample_count = 1;
+        return write_sample_add((Bytes){reader.at + 2, left - 2}, batch) ||
+               malformed(err, "a sample", row);
+    }
 
     ProtobufField field;
     bool scattered = false;
@@ -188,11 +205,31 @@ static bool decode_metadata(Bytes bytes, Batch *batch, Error *err) {
     return true;
 }
 
+// A time series of 128 to 16,383 bytes, as most are; false when what comes next is anything else.
+static inline bool next_series(Reader *reader, Bytes *out) {
+    const uint8_t *at = reader->at;
+    size_t left = reader_left(reader);
+    if (left < 3 || at[0] != (REQUEST_TIMESERIES << 3 | WIRE_BYTES) || at[1] < 0x80 ||
+        at[2] >= 0x80)
+        return false;
+    size_t len = (size_t)(at[1] & 0x7f) | (size_t)at[2] << 7;
+    if (len > left - 3) return false;
+    *out = (Bytes){at + 3, len};
+    reader->at = at + 3 + len;
+    return true;
+}
+
 bool write_request_decode(Bytes body, Arena *scratch, Batch *batch, Error *err) {
     Reader reader = reader_begin(body);
     ProtobufField field;
-    for (size_t fields = 1; protobuf_next(&reader, &field); fields++) {
+    for (size_t fields = 1;; fields++) {
         if (unlikely(fields % FIELDS_PER_LOOK == 0)) TRY(write_batch_fits(batch, err));
+        Bytes series;
+        if (likely(next_series(&reader, &series))) {
+            TRY(decode_series(series, scratch, batch, err));
+            continue;
+        }
+        if (!protobuf_next(&reader, &field)) break;
         if (field.type != WIRE_BYTES) continue;
         if (field.number == REQUEST_TIMESERIES) {
             TRY(decode_series(field.bytes, scratch, batch, err));
