@@ -11,6 +11,7 @@ enum {
     QUAD_SAMPLES = 4,
     QUAD_BYTES = QUAD_SAMPLES * (4 + 8),
     LATE_SAMPLES_MAX = 256,  // then they are packed
+    SPANS_MIN = 64,          // strips; fewer are looked through one after the other
     STRIP_COLUMN_MAX = 16 + STRIP_SAMPLES * 9,
 };
 
@@ -93,6 +94,7 @@ void page_close(Page **page) {
     for (size_t i = 0; i < gone->late.count; i++) {
         memory_free(gone->late.at[i].times);
         memory_free(gone->late.at[i].values);
+        memory_free(gone->late.at[i].spans);
     }
     array_free(&gone->late);
     page_starts_close(gone);
@@ -324,23 +326,97 @@ static void strip_decode(const Page *page, const Strip *strip, const StripClock 
     if (values != NULL) strip_values(strip, values);
 }
 
-static bool find_in_strips(const Page *page, const PageSeries *series, int64_t time_ms,
-                           double *out) {
+static bool find_in_strip(const Page *page, const Strip *strip, const StripClock *clock,
+                          int64_t time_ms, double *out) {
     UNFILLED int64_t times[STRIP_SAMPLES];
     UNFILLED double values[STRIP_SAMPLES];
+    if (time_ms < clock->first_ms || time_ms > clock->last_ms) return false;
+    strip_decode(page, strip, clock, times, values);
+    for (uint32_t i = 0; i < strip->count; i++) {
+        if (times[i] != time_ms) continue;
+        *out = values[i];
+        return true;
+    }
+    return false;
+}
+
+static PageLate *late_of(Page *page, PageSeries *series) {
+    if (series->late == 0) {
+        array_add(&page->late);
+        series->late = (uint32_t)page->late.count;
+        head_memory_charge(page->memory, (int64_t)sizeof(PageLate));
+    }
+    return &page->late.at[series->late - 1];
+}
+
+static void span_insert(PageLate *late, PageSpan span) {
+    uint32_t low = 0, high = late->span_count++;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (late->spans[middle].first_ms <= span.first_ms) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    memmove(&late->spans[low + 1], &late->spans[low],
+            (late->span_count - 1 - low) * sizeof *late->spans);
+    int64_t reach_ms = span.reach_ms;
+    if (low > 0) span.reach_ms = MAX(reach_ms, late->spans[low - 1].reach_ms);
+    late->spans[low] = span;
+    for (uint32_t i = low + 1; i < late->span_count && late->spans[i].reach_ms < reach_ms; i++)
+        late->spans[i].reach_ms = reach_ms;
+}
+
+// The strips packed since the last time join the others, oldest first, so that most go to the end.
+static void spans_catch_up(Page *page, const PageSeries *series, PageLate *late) {
+    uint32_t fresh = series->strips - late->span_count;
+    if (fresh == 0) return;
+    if (series->strips > late->span_capacity) {
+        uint32_t more = MAX(series->strips, late->span_capacity * 2);
+        head_memory_charge(page->memory,
+                           (int64_t)((more - late->span_capacity) * sizeof *late->spans));
+        late->spans = memory_resize(late->spans, array_bytes(more, sizeof *late->spans));
+        late->span_capacity = more;
+    }
+    uint32_t *places = memory_new_array(uint32_t, fresh), place = series->strip;
+    for (uint32_t i = fresh; i-- > 0; place = strip_at(page, place)->before) places[i] = place;
+    for (uint32_t i = 0; i < fresh; i++) {
+        const StripClock *clock = clock_at(page, strip_at(page, places[i])->clock);
+        span_insert(late, (PageSpan){clock->first_ms, clock->last_ms, places[i]});
+    }
+    memory_free(places);
+}
+
+// A body may repeat any number of old samples of one series: walking the chain for each would take
+// the square of it.
+static bool find_in_many_strips(Page *page, PageSeries *series, int64_t time_ms, double *out) {
+    PageLate *late = late_of(page, series);
+    spans_catch_up(page, series, late);
+    uint32_t low = 0, high = late->span_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (late->spans[middle].first_ms <= time_ms) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    while (low-- > 0 && late->spans[low].reach_ms >= time_ms) {
+        const Strip *strip = strip_at(page, late->spans[low].place);
+        if (find_in_strip(page, strip, clock_at(page, strip->clock), time_ms, out)) return true;
+    }
+    return false;
+}
+
+static bool find_in_strips(Page *page, PageSeries *series, int64_t time_ms, double *out) {
+    if (series->strips >= SPANS_MIN) return find_in_many_strips(page, series, time_ms, out);
     for (uint32_t place = series->strip; place != 0;) {
         const Strip *strip = strip_at(page, place);
         const StripClock *clock = clock_at(page, strip->clock);
-        if (time_ms >= clock->first_ms && time_ms <= clock->last_ms) {
-            strip_decode(page, strip, clock, times, values);
-            for (uint32_t i = 0; i < strip->count; i++) {
-                if (times[i] != time_ms) continue;
-                *out = values[i];
-                return true;
-            }
-        } else if (time_ms > clock->last_ms && !series->disorder) {
-            return false;  // all further strips are older still
-        }
+        if (find_in_strip(page, strip, clock, time_ms, out)) return true;
+        // All further strips are older still.
+        if (time_ms > clock->last_ms && !series->disorder) return false;
         place = strip->before;
     }
     return false;
@@ -371,12 +447,7 @@ static void late_pack(Page *page, PageSeries *series, PageLate *late) {
 }
 
 static void late_add(Page *page, PageSeries *series, Sample sample) {
-    if (series->late == 0) {
-        array_add(&page->late);
-        series->late = (uint32_t)page->late.count;
-        head_memory_charge(page->memory, (int64_t)sizeof(PageLate));
-    }
-    PageLate *late = &page->late.at[series->late - 1];
+    PageLate *late = late_of(page, series);
     if (late->count == LATE_SAMPLES_MAX) late_pack(page, series, late);
     if (late->count == late->capacity) {
         uint32_t more = late->capacity == 0 ? 8 : late->capacity * 2;

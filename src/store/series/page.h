@@ -33,10 +33,19 @@ typedef struct PageSeries {
     uint16_t tail_check;  // over base and tail, sample by sample (W20)
 } PageSeries;
 
+typedef struct PageSpan {  // where to look for a time among many strips
+    int64_t first_ms;
+    int64_t reach_ms;  // the last time of it and of all spans before it
+    uint32_t place;    // of the strip
+} PageSpan;
+
 typedef struct PageLate {
     int64_t *times;  // rising
     double *values;
     uint32_t count, capacity;
+    PageSpan
+        *spans;  // of strips, by first time; only of a series that was asked about and has many
+    uint32_t span_count, span_capacity;
 } PageLate;
 
 // What memory a head holds, charged to its budget. What the budget refuses is taken all the same

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/test.h"
+#include "os/clock.h"
 
 enum { SAMPLES = 40 };  // two strips and a tail of eight
 
@@ -74,4 +75,41 @@ TEST(w20_a_bit_that_changes_in_memory_never_becomes_a_wrong_answer) {
     page_close(&page);
 }
 
-TEST_MAIN("store/page", CASE(w20_a_bit_that_changes_in_memory_never_becomes_a_wrong_answer))
+// Ascending, then again, then in random order with new times between: verdicts as a table has them.
+// The time is bounded: 300,000 repeated samples took two minutes when each walked all strips.
+TEST(repeating_many_old_samples_of_one_series_stays_cheap_and_right) {
+    enum { MANY = 300000 };
+    HeadMemory memory = {0};
+    Page *page = NULL;
+    check_ok(t, page_open(&memory, true, &page, t->err));
+    page_begin_series(page, 0, NULL);
+    bool *there = memory_new_array(bool, 2 * MANY);
+    uint64_t random = t->seed;
+    int64_t begun = cpu_thread_ns();
+    mutex_take(&page->lock);
+    PageSeries *series = page_series(page, 0);
+    for (int64_t i = 0; i < MANY; i++) {
+        check(t, page_add(page, series, (Sample){i * 2, (double)i}) == VERDICT_STORED);
+        there[i * 2] = true;
+    }
+    for (int64_t i = 0; i < MANY; i++)
+        check(t, page_add(page, series, (Sample){i * 2, (double)i}) == VERDICT_DUPLICATE);
+    for (int64_t i = 0; i < MANY / 10; i++) {
+        int64_t time_ms = (int64_t)(test_random(&random) % (2 * MANY - 2));
+        bool first = time_ms % 2 == 0;
+        Verdict expected = first            ? VERDICT_CONFLICT
+                           : there[time_ms] ? VERDICT_DUPLICATE
+                                            : VERDICT_STORED;
+        check(t, page_add(page, series, (Sample){time_ms, -1}) == expected);
+        there[time_ms] = true;
+    }
+    mutex_give(&page->lock);
+    double took_s = (double)(cpu_thread_ns() - begun) / 1e9;
+    printf("# %d samples twice and %d in disorder: %.2f s\n", MANY, MANY / 10, took_s);
+    check(t, took_s < 20);
+    page_close(&page);
+    memory_free(there);
+}
+
+TEST_MAIN("store/page", CASE(w20_a_bit_that_changes_in_memory_never_becomes_a_wrong_answer),
+          CASE(repeating_many_old_samples_of_one_series_stays_cheap_and_right))
