@@ -3,7 +3,8 @@
 
     kill_test.py TRACEO [--rounds 20] [--seed N]
 
-Writers send batches over several connections and remember what was acknowledged. At a random moment the server is
+Writers send batches over several connections and remember what was acknowledged; a keeper deletes series, makes blocks of heads and has
+blocks written again without what was deleted. At a random moment the server is
 killed; it starts again on the same folder; every acknowledged sample of the round is asked for. At the end all rounds
 are asked for at once. The suite first catches its planted fault: with `durability: memory` an answer leaves before the
 data is written, and some round must lose something.
@@ -51,6 +52,62 @@ class Writer(threading.Thread):
             self.acked.append(batch)
 
 
+class Keeper(threading.Thread):
+    """Beside the writers: series that are deleted, heads that become blocks, blocks that are written again without what was deleted.
+    `before` is the keeper of the round before: what it knows goes on."""
+
+    def __init__(self, server, base_ms, before=None):
+        super().__init__(daemon=True)
+        self.server, self.base_ms = server, base_ms
+        self.next = before.next if before else 0
+        # Numbers of series of which it is known that they are there, and that they are gone.
+        self.there, self.gone = (before.there, before.gone) if before else (set(), set())
+        self.done = before.done if before else 0
+
+    def post(self, path):
+        connection = self.server.connect()
+        try:
+            connection.request("POST", path)
+            answer = connection.getresponse()
+            answer.read()
+            return answer.status
+        finally:
+            connection.close()
+
+    def run(self):
+        try:
+            connection = self.server.connect()
+            while True:
+                number = self.next
+                self.next += 1
+                name = {"__name__": "kill_gone", "n": str(number)}
+                if write(connection, series(name, [(self.base_ms + number, float(number))]))[0] not in (200, 204):
+                    return
+                if number % 3 == 1:
+                    self.post("/api/traceo/v1/flush")
+                if number % 5 == 4:
+                    self.post("/api/v1/admin/tsdb/clean_tombstones")
+                if number % 2 == 0:
+                    if self.post("/api/v1/admin/tsdb/delete_series?match[]=kill_gone%7Bn%3D%22" + str(number) + "%22%7D") != 204:
+                        return
+                    self.gone.add(number)
+                    self.done += 1
+                else:
+                    self.there.add(number)
+        except (OSError, http.client.HTTPException):
+            pass
+
+    def faults(self):
+        if self.next == 0:
+            return []
+        data = self.server.query(f"kill_gone[{self.next + 1}ms]", (self.base_ms + self.next) / 1000)
+        found = {int(row["metric"]["n"]): row["values"] for row in data["result"]}
+        return ([f"kill_gone {number} was deleted and is back" for number in self.gone & set(found)] +
+                [f"kill_gone {number} was acknowledged and is lost" for number in self.there - set(found)] +
+                [f"kill_gone {number} is {values}" for number, values in found.items()
+                 if len(values) != 1 or float(values[0][1]) != number or number >= self.next])
+
+
 def stored(server, writer, from_ms, to_ms):
     """{series: [(ms, value)]} of one writer between two times."""
     window = max(1, to_ms - from_ms + 1)
@@ -87,33 +144,36 @@ def faults(server, writer, acked, sent, base_ms):
 
 
 def run(rounds, randomness, *flags):
-    """Returns (faults, acknowledged samples)."""
-    server = Server(*flags)
+    """Returns (faults, acknowledged samples, deletes)."""
+    server = Server("--web.enable_admin_api", "true", *flags)
     base_ms = int(time.time() * 1000) - 3600 * 1000
     acked, sent = {w: [] for w in range(WRITERS)}, {w: [] for w in range(WRITERS)}
-    bad = []
+    bad, keeper = [], None
     try:
         server.start()
         for _ in range(rounds):
             writers = [Writer(server, w, len(sent[w]), base_ms) for w in range(WRITERS)]
-            for writer in writers:
-                writer.start()
+            keeper = Keeper(server, base_ms, keeper)
+            for thread in [*writers, keeper]:
+                thread.start()
             time.sleep(randomness.uniform(0.02, 0.4))
             server.kill()
             for writer in writers:
                 writer.join(timeout=30)
                 if writer.refused:
                     bad.append(f"a good batch was refused: {writer.refused}")
+            keeper.join(timeout=30)
             server.start()
+            bad += keeper.faults()
             for writer in writers:
                 bad += faults(server, writer.number, writer.acked, writer.sent, base_ms)
                 acked[writer.number] += writer.acked
                 sent[writer.number] += writer.sent
             if bad:
-                return bad, sum(map(len, acked.values())) * SERIES_PER_BATCH
+                return bad, sum(map(len, acked.values())) * SERIES_PER_BATCH, keeper.done
         for w in range(WRITERS):
             bad += faults(server, w, acked[w], sent[w], base_ms)
-        return bad, sum(map(len, acked.values())) * SERIES_PER_BATCH
+        return bad, sum(map(len, acked.values())) * SERIES_PER_BATCH, keeper.done
     finally:
         server.close()
 
@@ -127,10 +187,11 @@ def main():
     randomness = random.Random(options.seed)
     print(f"# seed {options.seed}")
     tap = Tap()
-    planted, _ = run(20, randomness, "--durability", "memory")
+    planted = run(20, randomness, "--durability", "memory")[0]
     tap.check(any("lost" in fault for fault in planted), "answering before the data is written is caught as a loss")
-    bad, acked = run(options.rounds, randomness)
-    tap.check(not bad, f"{options.rounds} kills, {acked} acknowledged samples: none lost, none twice, none altered", "\n".join(bad[:20]))
+    bad, acked, deletes = run(options.rounds, randomness)
+    tap.check(not bad and deletes > 0, f"{options.rounds} kills, {acked} acknowledged samples, {deletes} deletes: none lost, none twice, none altered, none back",
+              "\n".join(bad[:20]))
     return tap.end()
 
 
