@@ -2,11 +2,16 @@
 //
 //   send --port P [--host H] [--path /api/v1/write] [--type application/x-protobuf] [--encoding
 //   snappy] [--connections 4]
-//   [--frames-per-step N] FILE
+//   [--frames-per-step N] [--pause-after STEPS] [--first-rate REQUESTS] [--rate REQUESTS] FILE
 //
 // Every series stays on one connection, so that its samples arrive in order: frame i of a step
-// always uses connection i modulo the number of connections. Prints one line: frames, bytes,
-// seconds, refused.
+// always uses connection i modulo the number of connections. With --pause-after, when so many steps
+// are answered, it prints "paused" and goes on when a line comes in: what the first steps cost
+// (making the series) can be told from what the others do, on the same connections. With --rate it
+// sends so many requests a second (after the pause; --first-rate: before it), each at its time
+// whether or not those before it are answered (one at a time on a connection), and a request's
+// latency counts from when it was due. Prints one line: frames, bytes, seconds (since the pause),
+// refused, and what latencies were, milliseconds.
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -32,6 +37,11 @@ typedef struct Sender {
     uint16_t port;
     const Frame *frames;
     size_t count, per_step, connections, index;
+    size_t pause_at;  // the frame before which all connections meet
+    pthread_barrier_t *meeting;
+    double rate, first_rate;  // requests a second of all connections; 0: as fast as answered
+    struct timespec *begun;
+    double *latencies;  // of each frame, milliseconds
     uint64_t sent, bytes, refused;
     int worst_status;
     char first_refusal[200];
@@ -94,12 +104,47 @@ static int read_answer(int fd, char *into, size_t size, bool *closing) {
     return status;
 }
 
+static double seconds_since(const struct timespec *begun) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - begun->tv_sec) + (double)(now.tv_nsec - begun->tv_nsec) * 1e-9;
+}
+
+// All connections have their answers; the first one asks to go on. The clock begins anew.
+static void pause_here(Sender *sender) {
+    pthread_barrier_wait(sender->meeting);
+    if (sender->index == 0) {
+        printf("paused\n");
+        fflush(stdout);
+        char line[16];
+        if (fgets(line, sizeof line, stdin) == NULL) fail("send: nothing to go on with");
+        clock_gettime(CLOCK_MONOTONIC, sender->begun);
+    }
+    pthread_barrier_wait(sender->meeting);
+}
+
+static void wait_until(const Sender *sender, double due) {
+    double left = due - seconds_since(sender->begun);
+    if (left > 0) usleep((useconds_t)(left * 1e6));
+}
+
 static void *run(void *context) {
     Sender *sender = context;
     int fd = connect_to(sender);
     char head[512], answer[8192];
+    bool paused = false;
     for (size_t i = 0; i < sender->count; i++) {
+        if (!paused && i >= sender->pause_at) {
+            pause_here(sender);
+            paused = true;
+        }
         if (i % sender->per_step % sender->connections != sender->index) continue;
+        double due = seconds_since(sender->begun);
+        double rate = paused || sender->pause_at == SIZE_MAX ? sender->rate : sender->first_rate;
+        if (rate > 0) {
+            due = (double)(i - (paused ? sender->pause_at : 0)) / rate;
+            wait_until(sender, due);
+        }
         int len = snprintf(head, sizeof head,
                            "POST %s HTTP/1.1\r\nHost: %s:%u\r\nContent-Type: %s\r\n"
                            "Content-Encoding: %s\r\n"
@@ -126,6 +171,7 @@ static void *run(void *context) {
             if (status > sender->worst_status) sender->worst_status = status;
             break;
         }
+        sender->latencies[i] = (seconds_since(sender->begun) - due) * 1e3;
         sender->sent++;
         sender->bytes += sender->frames[i].len;
     }
@@ -170,6 +216,11 @@ static const char *option(int argc, char **argv, const char *name, const char *s
     return standard;
 }
 
+static int by_size(const void *a, const void *b) {
+    double one = *(const double *)a, other = *(const double *)b;
+    return (one > other) - (one < other);
+}
+
 int main(int argc, char **argv) {
     long port = strtol(option(argc, argv, "--port", "0"), NULL, 10);
     size_t connections = (size_t)strtoul(option(argc, argv, "--connections", "4"), NULL, 10);
@@ -179,14 +230,25 @@ int main(int argc, char **argv) {
         per_step == 0) {
         fprintf(stderr,
                 "usage: send --port P [--host H] [--path P] [--connections N] [--frames-per-step "
-                "N] FILE\n");
+                "N] [--pause-after STEPS] [--first-rate REQUESTS] [--rate REQUESTS] FILE\n");
         return 2;
     }
     size_t count;
     Frame *frames = load(argv[argc - 1], &count);
     Sender senders[64];
     pthread_t threads[64];
-    struct timespec begun, ended;
+    struct timespec begun;
+    pthread_barrier_t meeting;
+    double *latencies = calloc(count + 1, sizeof *latencies);
+    unsigned long pause_after = strtoul(option(argc, argv, "--pause-after", "0"), NULL, 10);
+    size_t pause_at = pause_after == 0 ? SIZE_MAX : pause_after * per_step;
+    if (pause_at != SIZE_MAX && pause_at >= count) {
+        fprintf(stderr, "send: %lu steps are not less than the file has (%zu frames)\n",
+                pause_after, count);
+        return 2;
+    }
+    if (latencies == NULL || pthread_barrier_init(&meeting, NULL, (unsigned)connections) != 0)
+        fail("memory");
     clock_gettime(CLOCK_MONOTONIC, &begun);
     for (size_t i = 0; i < connections; i++) {
         senders[i] = (Sender){.host = option(argc, argv, "--host", "127.0.0.1"),
@@ -198,6 +260,12 @@ int main(int argc, char **argv) {
                               .count = count,
                               .per_step = per_step,
                               .connections = connections,
+                              .pause_at = pause_at,
+                              .meeting = &meeting,
+                              .rate = strtod(option(argc, argv, "--rate", "0"), NULL),
+                              .first_rate = strtod(option(argc, argv, "--first-rate", "0"), NULL),
+                              .begun = &begun,
+                              .latencies = latencies,
                               .index = i};
         if (pthread_create(&threads[i], NULL, run, &senders[i]) != 0) fail("thread");
     }
@@ -210,12 +278,16 @@ int main(int argc, char **argv) {
         refused += senders[i].refused;
         if (senders[i].refused > 0) first = senders[i].first_refusal;
     }
-    clock_gettime(CLOCK_MONOTONIC, &ended);
-    double seconds =
-        (double)(ended.tv_sec - begun.tv_sec) + (double)(ended.tv_nsec - begun.tv_nsec) * 1e-9;
-    printf("{\"frames\": %llu, \"bytes\": %llu, \"seconds\": %.3f, \"refused\": %llu}\n",
-           (unsigned long long)sent, (unsigned long long)bytes, seconds,
-           (unsigned long long)refused);
+    double seconds = seconds_since(&begun);
+    size_t first_counted = pause_at == SIZE_MAX ? 0 : pause_at, counted = count - first_counted;
+    double *of = latencies + first_counted;
+    qsort(of, counted, sizeof *of, by_size);
+    printf(
+        "{\"frames\": %llu, \"bytes\": %llu, \"seconds\": %.3f, \"refused\": %llu, "
+        "\"p50\": %.3f, \"p99\": %.3f, \"most\": %.3f}\n",
+        (unsigned long long)sent, (unsigned long long)bytes, seconds, (unsigned long long)refused,
+        counted == 0 ? 0 : of[counted / 2], counted == 0 ? 0 : of[counted * 99 / 100],
+        counted == 0 ? 0 : of[counted - 1]);
     if (refused > 0) fprintf(stderr, "send: first refusal: %s\n", first);
     return refused == 0 ? 0 : 1;
 }

@@ -2,7 +2,7 @@
 // sender of batches.
 //
 //   stream --series 100000 --steps 60 --interval-ms 15000 --batch 2000 [--start-ms T] [--shuffle]
-//   [--seed N] [--otlp none|gzip|zstd] [--rw2] > FILE
+//   [--seed N] [--noise small|doubles] [--otlp none|gzip|zstd] [--rw2] > FILE
 //
 // A frame of the file is a little-endian uint32 length and a snappy-compressed
 // prometheus.WriteRequest; with --otlp an ExportMetricsServiceRequest, packed as it says, that
@@ -11,7 +11,9 @@
 // SERIES_PER_TARGET series in the order in which an exporter prints them, its own phase and a few
 // milliseconds of jitter per scrape. Values are of five kinds, in the proportions of a real
 // node_exporter page (counted on one: 70 % hardly ever change): constants, counters (with a restart
-// of the target now and then), integer gauges, decimal gauges, histogram buckets.
+// of the target now and then), integer gauges, decimal gauges, histogram buckets. With --noise
+// every value is drawn anew, evenly: `small` a whole number below 100, `doubles` 53 bits between 0
+// and 1.
 
 #include <math.h>
 #include <stdio.h>
@@ -75,6 +77,8 @@ static const Family families[] = {
     {"http_requests_in_flight", "handler", NULL, 8, KIND_GAUGE_INTEGER, 1},
     {"process_info", "item", NULL, 66, KIND_CONSTANT, 0},
 };
+
+typedef enum Noise { NOISE_NONE, NOISE_SMALL, NOISE_DOUBLES } Noise;
 
 typedef struct Row {
     Labels labels;
@@ -389,6 +393,7 @@ static void rw2_add(Rw2Body *body, const Row *row, int64_t time_ms) {
 typedef struct Options {
     int64_t series, steps, interval_ms, batch, start_ms, seed;
     bool shuffle, otlp, rw2;
+    Noise noise;
     Compression compression;
 } Options;
 
@@ -408,6 +413,11 @@ static void step(Stream *stream, const Options *options, int64_t number, size_t 
     }
     for (size_t i = 0; i < stream->rows.count; i++) {
         Row *before = i > 0 ? &stream->rows.at[i - 1] : NULL;
+        if (options->noise != NOISE_NONE) {
+            double drawn = uniform(stream);
+            stream->rows.at[i].value = options->noise == NOISE_SMALL ? floor(drawn * 100) : drawn;
+            continue;
+        }
         row_move(stream, &stream->rows.at[i], before, restarted[i / SERIES_PER_TARGET]);
     }
     if (options->shuffle) {
@@ -483,12 +493,22 @@ int main(int argc, char **argv) {
     };
     const char *packed = text_after(argc, argv, "--otlp");
     if (packed != NULL && strcmp(packed, "none") == 0) packed = "identity";
+    const char *noise = text_after(argc, argv, "--noise");
+    bool noise_known = true;
+    if (noise != NULL && strcmp(noise, "small") == 0) {
+        options.noise = NOISE_SMALL;
+    } else if (noise != NULL && strcmp(noise, "doubles") == 0) {
+        options.noise = NOISE_DOUBLES;
+    } else {
+        noise_known = noise == NULL;
+    }
     bool known =
         packed == NULL || compression_from_name(text_from_cstring(packed), &options.compression);
-    if (options.start_ms <= 0 || !known) {
+    if (options.start_ms <= 0 || !known || !noise_known) {
         fprintf(stderr,
                 "usage: stream --start-ms T [--series N] [--steps N] [--interval-ms N] [--batch N] "
-                "[--shuffle] [--seed N] [--otlp none|gzip|zstd] [--rw2] > FILE\n");
+                "[--shuffle] [--seed N] [--noise small|doubles] [--otlp none|gzip|zstd] [--rw2] > "
+                "FILE\n");
         return 2;
     }
     Stream stream = {.random = (uint64_t)options.seed};
