@@ -9,6 +9,8 @@ PREFIX  ?= /usr/local
 JOBS    ?= $(shell nproc)
 # make test SANITIZE=1: under AddressSanitizer and UndefinedBehaviorSanitizer
 SANITIZE ?=
+# make bench PROFILE=1: a table of ns a sample by stage, and flame graphs, in build/profile
+PROFILE ?=
 # make test ONLY=chunk: only the tests whose name contains it
 ONLY    ?=
 export TRACEO_TEST_DATA ?= $(abspath ../shared/data)
@@ -47,8 +49,8 @@ format: setup-check ## format the sources in place
 fuzz: setup-check ## fuzz one parser: make fuzz NAME=json SECONDS=60
 	@tools/fuzz "$(NAME)" "$(or $(SECONDS),60)"
 
-bench: setup-check build ## Traceo, prometheus and victoria-metrics on the same stream, interleaved
-	@bench/run $(BENCH_ARGS)
+bench: setup-check build ## Traceo, prometheus and victoria-metrics on the same streams, interleaved (PROFILE=1: where the time goes)
+	@$(if $(PROFILE),bench/profile,bench/run) $(BENCH_ARGS)
 
 night: setup-check ## the long suites: crash states, kill -9, bit rot, fuzzing
 	@tools/run_tests --night

@@ -14,11 +14,13 @@ import sys
 import tempfile
 import threading
 import time
+import xml.etree.ElementTree
 import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import record  # noqa: E402
 import rows  # noqa: E402
+import stages  # noqa: E402
 
 PROGRAMS = {}
 
@@ -227,6 +229,49 @@ def test_noise_is_noise():
     assert len(set(doubles)) == 1000 and all(0 <= value < 1 for value in doubles)
     wrong = subprocess.run([PROGRAMS["stream"], "--start-ms", "1", "--noise", "loud"], capture_output=True)
     assert wrong.returncode == 2
+
+
+SCRIPT = """http-1 
+\t         d1234 __memmove_avx512 (/usr/lib/libc.so.6)
+\t         12345 registry_predict+0x10 (/x/traceo)
+\t         22345 serve (/x/traceo)
+
+log 
+\tffffffff81 tcp_sendmsg ([kernel.kallsyms])
+\t         12345 log_append (/x/traceo)
+
+http-1 
+\t         d1234 operator<< <a b>(int) (/usr/lib/libsnappy.so.1)
+\t         12345 snappy_decode.constprop.0 (/x/traceo)
+
+house 
+\t         d1234 bitpack (/x/traceo)
+\t         d1234 values_encode (/x/traceo)
+\t         12345 tail_pack (/x/traceo)
+"""
+FILES = {"registry_predict": "src/store/series/registry.c", "serve": "src/server/remote_write.c", "log_append": "src/store/log/log.c",
+         "snappy_decode": "src/codec/compress.c", "bitpack": "src/store/index/bitpack.c", "tail_pack": "src/store/series/page.c"}
+
+
+def test_stacks_are_read_and_have_their_stage():
+    found = stages.read_script(SCRIPT)
+    assert [thread for thread, _ in found] == ["http-1", "log", "http-1", "house"]
+    assert found[2][1][0] == ("operator<< <a b>(int)", "/usr/lib/libsnappy.so.1")
+    assert [stages.stage_of(stack, FILES) for _, stack in found] == ["resolve", "kernel: sockets", "unpack", "pack"]
+    assert stages.shares(found, lambda stack: stages.stage_of(stack, FILES)) == dict.fromkeys(["resolve", "kernel: sockets", "unpack", "pack"], 0.25)
+    assert stages.stage_of([("who", "/x/traceo")], FILES) == "other"
+    assert "http-1;serve;registry_predict;__memmove_avx512 1" in stages.folded(found)
+
+
+def test_flame_graph_is_whole():
+    found = stages.read_script(SCRIPT)
+    root = xml.etree.ElementTree.fromstring(stages.flame_svg(found, FILES, "a <title> & more"))
+    space = "{http://www.w3.org/2000/svg}"
+    frames_drawn = {group.find(f"{space}title").text: float(group.find(f"{space}rect").get("width")) for group in root.iter(f"{space}g")}
+    assert frames_drawn["all: 100.00% (other)"] == stages.WIDTH
+    assert frames_drawn["http-1: 50.00% (other)"] == stages.WIDTH / 2
+    assert frames_drawn["registry_predict: 25.00% (resolve)"] == stages.WIDTH / 4
+    assert "operator<< <a b>(int): 25.00% (unpack)" in frames_drawn
 
 
 def main():
