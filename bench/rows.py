@@ -34,7 +34,7 @@ class Sizes:
 
 
 SIZES = {
-    "short": Sizes(1, (20000, 32), (20000, 32), (400000, 3), (2000, 240), (50000, 30), 8, 120, 0.5),
+    "short": Sizes(1, (20000, 27), (20000, 42), (400000, 3), (2000, 240), (30000, 24), 10, 120, 0.5),
     "full": Sizes(5, (20000, 200), (20000, 200), (400000, 20), (2000, 1440), (100000, 60), 20, 535, 2),
 }
 BATCH, HEAVY_BATCH, HEAVY_RATE = 2000, 1000, 50
@@ -339,12 +339,12 @@ def asked_text(row, asked, results):
 
 
 def table(results, sizes):
-    lines = ["| measure | traceo | relaxed | victoria | prometheus | beside | must | goal |", "|---|---|---|---|---|---|---|---|"]
+    lines = ["| measure (rounds) | traceo | relaxed | victoria | prometheus | beside | must | goal |", "|---|---|---|---|---|---|---|---|"]
     for row in ROWS:
         if row.task not in results:
             continue
         task = results[row.task]
-        title = row.title.format(fresh=f"{sizes.fresh[0]:,} × {sizes.fresh[1]}")
+        title = row.title.format(fresh=f"{sizes.fresh[0]:,} × {sizes.fresh[1]}") + f" ({len(task['traceo'])})"
         if row.how == "own":
             cells = [spread([figures[row.figure] for figures in task["traceo"]])]
             cells += [", ".join(f"{TITLES[name]} {spread([figures[row.figure] for figures in task[name]])}" for name in OWN[1:]), "", ""]
