@@ -356,10 +356,10 @@ def table(results, sizes):
 
 
 def commit():
-    """The commit that is measured, and whether the tree differs from it where it counts."""
+    """The last commit that changed the program, and whether the tree differs from it."""
     def git(*words):
         return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True).stdout.strip()
-    return (git("rev-parse", "--short=12", "HEAD") or "unknown") + (" and changes" if git("status", "--porcelain", "--", "src", "meson.build") else "")
+    return (git("log", "-1", "--format=%h", "--abbrev=12", "--", "src", "meson.build") or "unknown") + (" and changes" if git("status", "--porcelain", "--", "src", "meson.build") else "")
 
 
 def load():
