@@ -660,6 +660,58 @@ TEST(a_finished_log_holds_nothing_but_its_end_and_the_count_goes_on) {
     stage_end(&stage);
 }
 
+TEST(a_large_segment_is_read_ahead_and_nothing_changes_by_that) {
+    Stage stage;
+    Text path;
+    stage_begin(&stage);
+    Life *life = &stage.life;
+    DiskFault *fault = disk_fault_new(disk_model_disk(stage.model));
+    life->disk = disk_fault_disk(fault);
+    life->segment_bytes = 12 * MB;
+    check_ok(t, life_open(life, t->err));
+    while (log_background_now(life->log)) continue;
+    uint64_t random = t->seed;
+    for (int i = 0; i < 200; i++) {
+        // Some are larger than what is read ahead together.
+        size_t bytes = i == 100 ? 5 * MB : 1 + test_random(&random) % 40000;
+        append_and_commit(t, life, 1, bytes);
+    }
+    stop_and_crash(&stage);
+    for (int i = 0; i < 2; i++) {
+        reopen_and_judge(t, &stage);
+        check_i64(t, 200, life->recovery.records);
+        life_close(life);
+    }
+    // A read that fails, whichever it is, is told or done again.
+    for (uint64_t nth = 1; nth < 60; nth++) {
+        disk_fault_plan(fault,
+                        (DiskFaultPlan){.call = DISK_CALL_READ, .nth = nth, .code = ERROR_IO});
+        bool opened = life_open(life, t->err);
+        check(t, opened ? life->recovery.records == 200 : t->err->code == ERROR_IO);
+        life_close(life);
+    }
+    // A disk that cannot read it any more is named, with the file.
+    disk_fault_plan(
+        fault,
+        (DiskFaultPlan){.call = DISK_CALL_READ, .nth = 9, .code = ERROR_IO, .for_ever = true});
+    check_error(t, life_open(life, t->err), ERROR_IO);
+    life_close(life);
+    disk_fault_plan(fault, (DiskFaultPlan){0});
+    // Without threads it is read as it comes.
+    thread_fail_after(2);
+    reopen_and_judge(t, &stage);
+    thread_fail_after(0);
+    life_close(life);
+    check_i64(t, 1, count_files(t, life->disk, TEXT(".log"), &path));
+    check(t, disk_model_flip(stage.model, path, 3 * MB, 3));
+    check_ok(t, life_open(life, t->err));
+    check_i64(t, 199, life->recovery.records);
+    check_i64(t, 1, life->recovery.gap_count);
+    check(t, life->recovery.gaps[0].proven);
+    stage_end(&stage);
+    disk_fault_free(&fault);
+}
+
 // The example of FORMAT.md, byte for byte.
 static Bytes golden(Test *t) {
     uint8_t *bytes = arena_push_array(t->arena, uint8_t, 16384);
@@ -944,6 +996,7 @@ TEST_MAIN(
     CASE(w24_the_durability_in_force_is_stated_and_memory_answers_at_once),
     CASE(what_is_too_large_or_too_much_is_refused), CASE(replay_begins_where_it_is_told),
     CASE(an_opened_and_closed_log_does_not_grow),
+    CASE(a_large_segment_is_read_ahead_and_nothing_changes_by_that),
     CASE(a_finished_log_holds_nothing_but_its_end_and_the_count_goes_on),
     CASE(the_golden_segment_of_remote_write_2_is_written_and_read_as_ever),
     CASE(the_golden_segment_is_written_and_read_as_format_md_says),

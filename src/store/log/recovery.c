@@ -105,6 +105,7 @@ static bool scan_segment(Scan *scan, const Found *found, Error *err) {
                   &walk, &readable, err));
     if (!readable)
         return error_set(err, ERROR_IO, "%.*s changed while it was read", TEXT_ARG(found->path));
+    walk.reads_ahead = true;
     scan->group_last = 0;
     scan->cut = scan->group_offset = SEGMENT_PAGE;
     scan->orderly = false;

@@ -6,6 +6,9 @@
 
 enum { WINDOW_BYTES = 256 * KB };
 
+// A segment of nothing but its end is not worth the threads.
+static const int64_t READ_AHEAD_FROM = 1 * MB;
+
 // Loads a page-aligned stretch that covers [offset, offset + need), as far as the file reaches.
 static bool window_load(Walk *walk, int64_t offset, size_t need, Error *err) {
     int64_t from = offset / SEGMENT_PAGE * SEGMENT_PAGE;
@@ -22,7 +25,15 @@ static bool window_load(Walk *walk, int64_t offset, size_t need, Error *err) {
     }
     walk->window_len = 0;
     size_t got = 0;
-    if (!walk->disk->read(walk->disk, walk->file, from, walk->window, want, &got, err)) {
+    if (walk->reads_ahead && walk->ahead == NULL && from >= READ_AHEAD_FROM) {
+        walk->reads_ahead = false;  // once
+        walk->ahead = ahead_begin(walk->disk, walk->file, walk->file_bytes,
+                                  from / AHEAD_WINDOW_BYTES * AHEAD_WINDOW_BYTES);
+    }
+    bool fine = walk->ahead != NULL
+                    ? ahead_read(walk->ahead, from, walk->window, want, &got, err)
+                    : walk->disk->read(walk->disk, walk->file, from, walk->window, want, &got, err);
+    if (!fine) {
         return error_context(
             err,
             "reading the log at offset %lld (if the disk cannot read it any more, move this "
@@ -93,6 +104,7 @@ bool walk_open(Disk *disk, Text path, uint64_t id, uint64_t first_sequence, Walk
 }
 
 void walk_close(Walk *walk) {
+    ahead_end(&walk->ahead);
     if (walk->file != NULL) walk->disk->close(walk->disk, &walk->file);
     disk_buffer_free(&walk->window);
     walk->window_capacity = walk->window_len = 0;

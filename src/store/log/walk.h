@@ -4,6 +4,7 @@
 // has verified. Private to store/log; one thread.
 #pragma once
 
+#include "store/log/ahead.h"
 #include "store/log/segment.h"
 
 typedef struct Walk {
@@ -18,6 +19,8 @@ typedef struct Walk {
     uint8_t *window;
     size_t window_capacity, window_len;
     int64_t window_from;
+    Ahead *ahead;      // NULL: read as it comes
+    bool reads_ahead;  // the walk goes to the end, so what comes next is read meanwhile
 } Walk;
 
 // What walk_next found. Views hold until the next call.
