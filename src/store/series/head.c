@@ -68,6 +68,7 @@ bool head_read(Head *head, PageReader *reader, uint32_t ref, int64_t from_ms, in
 
 typedef struct Miss {
     uint32_t row;
+    bool known;  // to the head before
     bool has_last;
     uint64_t hash;
     Sample last;  // what the head before stored last of this series
@@ -103,7 +104,7 @@ static bool memory_for_new(const Head *head, Error *err) {
     return true;
 }
 
-static bool quota_take(const Head *head, HeadQuota *quota, int64_t now_ns, Error *err) {
+static bool quota_take(const Head *head, HeadQuota *quota, bool known, int64_t now_ns, Error *err) {
     if ((int64_t)registry_count(&head->registry) >= quota->active_max) {
         return error_set(err, ERROR_TOO_MANY,
                          "no new series: %lld are active, the limit TENANT_SERIES_ACTIVE",
@@ -115,6 +116,7 @@ static bool quota_take(const Head *head, HeadQuota *quota, int64_t now_ns, Error
         quota->again--;
         return true;
     }
+    if (known) return true;
     int64_t passed_ms = (now_ns - quota->filled_ns) / 1000000;
     if (passed_ms > 0) {
         passed_ms = MIN(passed_ms, 1000);  // a full second is all that is saved up
@@ -133,20 +135,20 @@ static bool quota_take(const Head *head, HeadQuota *quota, int64_t now_ns, Error
     return true;
 }
 
-// What the head before this one stored last of the series, so that a repeat across the turn is
-// seen.
-static bool last_before(Head *before, Bytes wire, uint64_t hash, Sample *out) {
+// Whether the head before this one knows the series, and what it stored last of it, so that a
+// repeat across the turn is seen.
+static void look_before(Head *before, Bytes wire, Miss *miss) {
     uint32_t ref;
     shared_take_read(&before->registry.lock);
-    bool found = registry_find(&before->registry, wire, hash, &ref);
+    miss->known = registry_find(&before->registry, wire, miss->hash, &ref);
     shared_give(&before->registry.lock);
-    if (!found) return false;
+    if (!miss->known) return;
     Page *page = head_page(before, ref);
     mutex_take(&page->lock);
     const PageSeries *series = page_series(page, ref & (PAGE_SERIES - 1));
-    *out = (Sample){series->last_ms, series->last_value};
+    miss->last = (Sample){series->last_ms, series->last_value};
     mutex_give(&page->lock);
-    return out->time_ms != INT64_MIN;
+    miss->has_last = miss->last.time_ms != INT64_MIN;
 }
 
 static bool make_series(Head *head, Bytes wire, const Miss *miss, bool replay, uint32_t *out,
@@ -209,8 +211,10 @@ static void make_missing(Head *head, HeadQuota *quota, int64_t now_ns, Batch *ba
             continue;
         }
         Error first, *err = reason_wanted(batch, &first);
-        bool allowed =
-            replay || (memory_for_new(head, err) && quota_take(head, quota, now_ns, err));
+        // While the head before is written out its memory is still held; what it knows has to flow
+        // meanwhile, beside others that are really new and come first.
+        bool allowed = replay || ((miss->known || memory_for_new(head, err)) &&
+                                  quota_take(head, quota, miss->known, now_ns, err));
         if (!allowed || !make_series(head, labels, miss, replay, &row->ref, err)) {
             refuse_new(head, batch, row, err);
             continue;
@@ -364,7 +368,7 @@ void head_resolve(Head *head, Head *before, HeadQuota *quota, Clock *clock,
                 if (err != NULL) too_old(err, row_newest_ms(batch, row), oldest_ms);
                 refuse(batch, row, VERDICT_TOO_OLD, exemplars_only ? NULL : err);
             } else if (before != NULL) {
-                miss->has_last = last_before(before, labels, miss->hash, &miss->last);
+                look_before(before, labels, miss);
             }
         }
         make_missing(head, quota, clock->monotonic_ns(clock), batch, &misses, replay, counts);

@@ -591,6 +591,25 @@ TEST(memory_at_its_end_refuses_new_series_first_and_everything_later_without_los
     fixture_end(&f);
 }
 
+// A bomb of new series makes the head turn; until it is written out its memory is held, and series
+// it knows are new to the next one.
+TEST(known_series_flow_across_a_turn_though_memory_is_nearly_used_up) {
+    Fixture f;
+    fixture_begin(&f, t);
+    f.memory.limit = 3 * MB;
+    fixture_put(&f, "known", NULL, FIXTURE_NOW_MS, 1);
+    for (int i = 0; i < 200000 && f.batch.counts[VERDICT_LIMIT] == 0; i++)
+        fixture_put(&f, text_format(t->arena, "new_%d", i).at, NULL, FIXTURE_NOW_MS, 1);
+    check_i64(t, 1, f.batch.counts[VERDICT_LIMIT]);
+    check_ok(t, series_turn(f.store, t->err));
+    fixture_put(&f, "newer", NULL, FIXTURE_NOW_MS + 1, 2);
+    check_i64(t, 1, f.batch.counts[VERDICT_LIMIT]);
+    fixture_put(&f, "known", NULL, FIXTURE_NOW_MS + 1, 2);
+    check_i64(t, 1, f.batch.counts[VERDICT_STORED]);
+    check_ok(t, series_seal(f.store, t->err));
+    fixture_end(&f);
+}
+
 TEST(r6_each_refused_allocation_leaves_the_store_whole) {
     for (uint64_t nth = 1; nth < 60; nth++) {
         Fixture f;
@@ -816,6 +835,7 @@ TEST_MAIN("store/series", CASE(a_head_over_midnight_becomes_a_block_per_day),
           CASE(a_refused_series_is_told_with_the_label_that_grows),
           CASE(the_series_of_the_last_head_come_again_beside_the_rate),
           CASE(new_series_are_limited_in_a_second_and_welcome_in_the_next),
+          CASE(known_series_flow_across_a_turn_though_memory_is_nearly_used_up),
           CASE(memory_at_its_end_refuses_new_series_first_and_everything_later_without_losing_any),
           CASE(r6_each_refused_allocation_leaves_the_store_whole),
           CASE(w15_strangers_are_set_aside_and_never_read),
