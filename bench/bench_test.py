@@ -274,6 +274,17 @@ def test_flame_graph_is_whole():
     assert "operator<< <a b>(int): 25.00% (unpack)" in frames_drawn
 
 
+def test_shuffled_requests_keep_their_series():
+    def requests(*more):
+        out = subprocess.run([PROGRAMS["stream"], "--series", "100", "--steps", "3", "--batch", "50", "--start-ms", "1000", *more],
+                             capture_output=True, check=True).stdout
+        return [[json.dumps(labels) for labels, _, _ in samples(struct.pack("<I", len(frame)) + frame)] for frame in frames(out)]
+    straight, drawn = requests(), requests("--shuffle")
+    assert straight[0] == straight[2] == straight[4] and straight[1] == straight[3]
+    assert all(sorted(drawn[i]) == sorted(straight[i]) for i in range(6)), "no series changes its connection"
+    assert drawn[0] != drawn[2] != drawn[4] and drawn[0] != straight[0]
+
+
 def main():
     PROGRAMS["send"], PROGRAMS["stream"] = sys.argv[1:3]
     tests = [(name[5:].replace("_", " "), test) for name, test in globals().items() if name.startswith("test_")]

@@ -8,13 +8,14 @@
 // always uses connection i modulo the number of connections. With --pause-after, when so many steps
 // are answered, it prints "paused" and goes on when a line comes in: what the first steps cost
 // (making the series) can be told from what the others do, on the same connections. With --rate it
-// sends so many requests a second (after the pause; --first-rate: before it), each at its time
-// whether or not those before it are answered (one at a time on a connection), and a request's
-// latency counts from when it was due. Prints one line: frames, bytes, seconds (since the pause),
-// refused, and what latencies were, milliseconds.
+// sends so many requests a second (after the pause; --first-rate: before it, never more), each at
+// its time whether or not those before it are answered (one at a time on a connection), and a
+// request's latency counts from when it was due. Prints one line: frames, bytes, seconds (since the
+// pause), refused, and what latencies were, milliseconds.
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <math.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -133,6 +134,7 @@ static void *run(void *context) {
     int fd = connect_to(sender);
     char head[512], answer[8192];
     bool paused = false;
+    double last = -1e9;
     for (size_t i = 0; i < sender->count; i++) {
         if (!paused && i >= sender->pause_at) {
             pause_here(sender);
@@ -140,10 +142,14 @@ static void *run(void *context) {
         }
         if (i % sender->per_step % sender->connections != sender->index) continue;
         double due = seconds_since(sender->begun);
-        double rate = paused || sender->pause_at == SIZE_MAX ? sender->rate : sender->first_rate;
+        bool first_part = !paused && sender->pause_at != SIZE_MAX;
+        double rate = first_part ? sender->first_rate : sender->rate;
         if (rate > 0) {
             due = (double)(i - (paused ? sender->pause_at : 0)) / rate;
+            // What the receiver limits must not be made up for after it was slow.
+            if (first_part) due = fmax(due, last + (double)sender->connections / rate);
             wait_until(sender, due);
+            last = seconds_since(sender->begun);
         }
         int len = snprintf(head, sizeof head,
                            "POST %s HTTP/1.1\r\nHost: %s:%u\r\nContent-Type: %s\r\n"

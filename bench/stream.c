@@ -420,12 +420,14 @@ static void step(Stream *stream, const Options *options, int64_t number, size_t 
         }
         row_move(stream, &stream->rows.at[i], before, restarted[i / SERIES_PER_TARGET]);
     }
-    if (options->shuffle) {
-        for (size_t i = stream->rows.count - 1; i > 0; i--) {
+    size_t batch = (size_t)options->batch;
+    for (size_t first = 0; options->shuffle && first < stream->rows.count; first += batch) {
+        size_t *of = order + first;
+        for (size_t i = MIN(batch, stream->rows.count - first) - 1; i > 0; i--) {
             size_t j = (size_t)(test_random(&stream->random) % (i + 1));
-            size_t swapped = order[i];
-            order[i] = order[j];
-            order[j] = swapped;
+            size_t swapped = of[i];
+            of[i] = of[j];
+            of[j] = swapped;
         }
     }
     for (size_t i = 0; i < stream->rows.count; i++) {
