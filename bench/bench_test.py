@@ -20,6 +20,7 @@ import zlib
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import record  # noqa: E402
 import rows  # noqa: E402
+import shared  # noqa: E402
 import stages  # noqa: E402
 
 PROGRAMS = {}
@@ -283,6 +284,27 @@ def test_shuffled_requests_keep_their_series():
     assert straight[0] == straight[2] == straight[4] and straight[1] == straight[3]
     assert all(sorted(drawn[i]) == sorted(straight[i]) for i in range(6)), "no series changes its connection"
     assert drawn[0] != drawn[2] != drawn[4] and drawn[0] != straight[0]
+
+
+def test_lines_that_threads_share_are_told_from_their_own():
+    text = """thread http-0 7 1000 6 1
+thread http-1 8 1000 2 0
+thread log 9 10 1 0
+syscall 7 202 1
+locked 1000 10 7 4 LOG_BUFFER -
+locked 1008 20 8 2 - -
+locked 2000 10 7 2 - -
+locked 3000 30 9 1 - SERIES_GENERATION
+"""
+    symbols = {0x10: ("pthread_mutex_lock", "libc.so.6"), 0x20: ("head_append", "traceo"), 0x30: ("pthread_rwlock_rdlock", "libc.so.6")}
+    threads, calls, locked = shared.read_lines(text, symbols.get)
+    assert calls == {("http", 202): 1}
+    found = shared.shared_lines(locked)
+    assert list(found) == [0x1000 >> 6], "only the line that two threads locked"
+    assert found[0x1000 >> 6] == {7: {"lock LOG_BUFFER": 4}, 8: {"head_append": 2}}
+    assert locked[3][3] == "lock SERIES_GENERATION"
+    table = "\n".join(shared.lines_table((threads, calls, locked), 2, 10))
+    assert "| lock LOG_BUFFER 2.00, head_append 1.00 | 2 http | 3.00 | 0.00 |" in table and "100 instructions a sample" in table, table
 
 
 def main():
