@@ -533,29 +533,43 @@ static bool decode_series(Decoder *decoder, Bytes bytes, Error *err) {
     return true;
 }
 
-// All symbols, wherever they stand.
-static bool read_symbols(Bytes body, WriteSymbols *symbols, Error *err) {
-    array_clear(&symbols->texts);
-    array_clear(&symbols->described);
-    array_clear(&symbols->rising);
-    Reader reader = reader_begin(body);
-    ProtobufField field;
-    while (protobuf_next(&reader, &field)) {
-        if (field.number != REQUEST_SYMBOLS || field.type != WIRE_BYTES) continue;
-        *array_add(&symbols->texts) = bytes_text(field.bytes);
-        size_t bytes = symbols->texts.count * (sizeof(Text) + sizeof(WritePair) + sizeof(uint64_t));
-        if (likely((int64_t)bytes <= LIMIT_WRITE_BATCH_BYTES)) continue;
-        return error_set(err, ERROR_TOO_LARGE,
-                         "the symbols of this body take more than %lld bytes of memory (limit "
-                         "WRITE_BATCH_BYTES); send smaller bodies",
-                         (long long)LIMIT_WRITE_BATCH_BYTES);
-    }
-    if (!reader.failed) return true;
+static bool add_symbol(WriteSymbols *symbols, Bytes text, Error *err) {
+    *array_add(&symbols->texts) = bytes_text(text);
+    size_t bytes = symbols->texts.count * (sizeof(Text) + sizeof(WritePair) + sizeof(uint64_t));
+    if (likely((int64_t)bytes <= LIMIT_WRITE_BATCH_BYTES)) return true;
+    return error_set(err, ERROR_TOO_LARGE,
+                     "the symbols of this body take more than %lld bytes of memory (limit "
+                     "WRITE_BATCH_BYTES); send smaller bodies",
+                     (long long)LIMIT_WRITE_BATCH_BYTES);
+}
+
+// The symbols at the front of `rest`, where senders write them.
+static bool cut_symbols(Bytes *rest, WriteSymbols *symbols, Error *err) {
+    Bytes text;
+    while (cut_short(rest, REQUEST_SYMBOLS << 3 | WIRE_BYTES, &text))
+        TRY(add_symbol(symbols, text, err));
+    return true;
+}
+
+static bool request_whole(const Reader *reader, Bytes body, Error *err) {
+    if (!reader->failed) return true;
     return error_set(
         err, ERROR_BAD_INPUT,
         "the body is not an io.prometheus.write.v2.Request (malformed protobuf at byte "
         "%zu of %zu)",
-        (size_t)(reader.at - body.at), body.len);
+        (size_t)(reader->at - body.at), body.len);
+}
+
+// All symbols, wherever they stand.
+static bool read_symbols(Bytes body, WriteSymbols *symbols, Error *err) {
+    array_clear(&symbols->texts);
+    Reader reader = reader_begin(body);
+    ProtobufField field;
+    while (protobuf_next(&reader, &field)) {
+        if (field.number != REQUEST_SYMBOLS || field.type != WIRE_BYTES) continue;
+        TRY(add_symbol(symbols, field.bytes, err));
+    }
+    return request_whole(&reader, body, err);
 }
 
 // None of the labels is made yet, and none is recognised.
@@ -583,21 +597,55 @@ static void batch_symbols(WriteSymbols *symbols, Batch *batch) {
     batch->symbols = &symbols->batch;
 }
 
-bool write_request_2_decode(Bytes body, WriteSymbols *symbols, Arena *scratch, Batch *batch,
-                            Error *err) {
-    TRY(read_symbols(body, symbols, err));
-    pairs_begin(symbols);
-    array_clear(&symbols->row_refs);
-    symbols->exemplar_bytes = 0;
-    space_begin(symbols, scratch);
+// What is left of a batch when its rows are decoded again.
+static void batch_again(Batch *batch) {
+    int64_t arrival_ms = batch->arrival_ms;
+    batch_clear(batch);
+    batch->arrival_ms = arrival_ms;
+}
+
+// The rows of `rest`, which is the end of `body`. *symbols_there: a symbol stands among them, and
+// it all has to be done again, with every symbol known; NULL: they are known.
+static bool decode_rows(WriteSymbols *symbols, Bytes body, Bytes rest, Batch *batch,
+                        bool *symbols_there, Error *err) {
     Decoder decoder = {
         .symbols = symbols, .batch = batch, .name_symbol = UINT32_MAX, .metadata_name = UINT32_MAX};
-    Reader reader = reader_begin(body);
-    ProtobufField field;
-    for (size_t fields = 1; protobuf_next(&reader, &field); fields++) {
+    array_clear(&symbols->row_refs);
+    array_clear(&symbols->described);
+    array_clear(&symbols->rising);
+    symbols->exemplar_bytes = 0;
+    pairs_begin(symbols);
+    for (size_t fields = 1;; fields++) {
         if (unlikely(fields % FIELDS_PER_LOOK == 0)) TRY(write_batch_fits(batch, err));
-        if (field.number != REQUEST_TIMESERIES || field.type != WIRE_BYTES) continue;
-        TRY(decode_series(&decoder, field.bytes, err));
+        Bytes series;
+        if (likely(cut_short(&rest, REQUEST_TIMESERIES << 3 | WIRE_BYTES, &series))) {
+            TRY(decode_series(&decoder, series, err));
+            continue;
+        }
+        Reader reader = reader_begin(rest);
+        ProtobufField field;
+        if (!protobuf_next(&reader, &field)) return request_whole(&reader, body, err);
+        rest = (Bytes){reader.at, reader_left(&reader)};
+        if (field.type != WIRE_BYTES) continue;
+        if (field.number == REQUEST_TIMESERIES) TRY(decode_series(&decoder, field.bytes, err));
+        if (field.number != REQUEST_SYMBOLS || symbols_there == NULL) continue;
+        *symbols_there = true;
+        return true;
+    }
+}
+
+bool write_request_2_decode(Bytes body, WriteSymbols *symbols, Arena *scratch, Batch *batch,
+                            Error *err) {
+    Bytes rest = body;
+    bool symbols_there = false;
+    space_begin(symbols, scratch);
+    array_clear(&symbols->texts);
+    TRY(cut_symbols(&rest, symbols, err));
+    TRY(decode_rows(symbols, body, rest, batch, &symbols_there, err));
+    if (unlikely(symbols_there)) {
+        batch_again(batch);
+        TRY(read_symbols(body, symbols, err));
+        TRY(decode_rows(symbols, body, body, batch, NULL, err));
     }
     TRY(labels_fit(symbols, batch, err));
     batch_symbols(symbols, batch);
