@@ -75,7 +75,7 @@ TEST(while_the_log_is_replayed_health_answers_and_queries_wait) {
     check_status(t, 503, test_get(t, &world, "/-/ready"));
     check_status(t, 200, test_get(t, &world, "/metrics"));
     check_answer(t, 200,
-                 TEXT("{\"status\":\"success\",\"data\":{\"min\":0,\"max\":100,\"current\":99,"
+                 TEXT("{\"status\":\"success\",\"data\":{\"min\":0,\"max\":100,\"current\":0,"
                       "\"state\":\"in progress\"}}"),
                  test_get(t, &world, "/api/v1/status/walreplay"));
     HttpClientAnswer query = test_get(t, &world, "/api/v1/query?query=1"),
