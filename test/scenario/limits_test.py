@@ -557,7 +557,7 @@ def quota(tap):
             tap.check(all(after for status, after, _ in refused if status == 429), "429 says when to come again", refused[:3])
         tap.check(problem is None, "a known series flows while new ones are refused", problem)
         tap.check(again.status == 204, "a body of known series is welcome", f"{again.status} {again_body[:300]!r}")
-        server.stop()
+        server.kill()  # so that the log has to tell
         server.start()
         guard.connection = server.connect()
         tap.check(guard.count_series() - 1 == made, "what was refused stays refused after a restart", f"{made} then {guard.count_series() - 1}")
