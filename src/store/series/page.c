@@ -10,7 +10,7 @@
 enum {
     QUAD_SAMPLES = 4,
     QUAD_BYTES = QUAD_SAMPLES * (4 + 8),
-    LATE_SAMPLES_MAX = 256,  // then they are packed
+    LATE_SAMPLES_MAX = 256,  // then they are packed; more where there are many strips
     SPANS_MIN = 64,          // strips; fewer are looked through one after the other
     STRIP_COLUMN_MAX = 16 + STRIP_SAMPLES * 9,
 };
@@ -448,7 +448,10 @@ static void late_pack(Page *page, PageSeries *series, PageLate *late) {
 
 static void late_add(Page *page, PageSeries *series, Sample sample) {
     PageLate *late = late_of(page, series);
-    if (late->count == LATE_SAMPLES_MAX) late_pack(page, series, late);
+    // Each packing of samples from all over the past leaves strips that overlap those before: the
+    // more there are, the more go at a time.
+    if (late->count >= MAX((uint32_t)LATE_SAMPLES_MAX, series->strips))
+        late_pack(page, series, late);
     if (late->count == late->capacity) {
         uint32_t more = late->capacity == 0 ? 8 : late->capacity * 2;
         head_memory_charge(page->memory, (int64_t)(more - late->capacity) * 16);
