@@ -221,7 +221,7 @@ static bool open_in(Catalog *catalog, Text path, Error *err) {
     TRY(read_version(catalog, &version, err));
     TRY(execute(catalog,
                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
-                "PRAGMA cell_size_check = ON;",
+                "PRAGMA cell_size_check = ON; PRAGMA wal_autocheckpoint = 64;",
                 err));
     return migrate(catalog, err);
 }
