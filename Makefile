@@ -52,7 +52,7 @@ fuzz: setup-check ## fuzz one parser: make fuzz NAME=json SECONDS=60
 bench: setup-check build ## Traceo, prometheus and victoria-metrics on the same streams, interleaved (PROFILE=1: where the time goes)
 	@$(if $(PROFILE),bench/profile,bench/run) $(BENCH_ARGS)
 
-night: setup-check ## the long suites: crash states, kill -9, bit rot, fuzzing
+night: setup-check ## the long suites: crash states, kill -9, power cuts, full disks, bit rot, bombs, fuzzing
 	@tools/run_tests --night
 	@for name in $$(ls test/corpus); do tools/fuzz $$name $(or $(SECONDS),300) || exit 1; done
 

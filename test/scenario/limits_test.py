@@ -3,7 +3,7 @@
 
     limits_test.py TRACEO [--only part]
 
-Parts, each a function below: bodies, rows, lengths, http, idle, queries, answers, metadata, tenants, slow, replay, quota, keys, plaintext. After every bad request a `Guard`
+Parts, each a function below: bodies, rows, lengths, http, idle, queries, answers, metadata, tenants, slow, replay, quota, orders, keys, plaintext. After every bad request a `Guard`
 looks: a known series can be written and asked for, no series came or went, memory did not grow beyond a margin, the
 answer took about a second at most. Bombs and broken messages are built here by hand, byte by byte.
 """
@@ -565,6 +565,44 @@ def quota(tap):
         server.close()
 
 
+# ---- Orders -------------------------------------------------------------------------------------
+
+
+def orders(tap):
+    """Times of one series in the orders that cost most: none holds a loop for long."""
+    server, count = Server(), 40_000
+    try:
+        server.start()
+        guard = Guard(tap, server)
+        base_ms = guard.at_ms - 3600_000
+        labels = lambda name: pairs((b"__name__", name))
+        one = lambda at_ms: sample(at_ms)
+        native = lambda at_ms: field(4, b"\x08\x01\x19" + struct.pack("<d", 1.0) + b"\x78" + varint(at_ms))
+        shuffled = [base_ms + i * 7919 % count for i in range(count)]
+        bombs = {
+            "rising": (one, [base_ms + i for i in range(count)]),
+            "rising again": (one, [base_ms + i for i in range(count)]),
+            "falling": (one, [base_ms - i for i in range(count)]),
+            "in any order": (one, shuffled),
+            "native histograms, falling": (native, [base_ms - i for i in range(count)]),
+            "native histograms in any order": (native, shuffled),
+        }
+        slow = []
+        for what, (make, times) in bombs.items():
+            name = what.split(",")[0].removesuffix(" again").replace(" ", "_").encode()
+            body = field(1, labels(name) + b"".join(make(at_ms) for at_ms in times))
+            begun = time.monotonic()
+            status, answer = write(server.connect(), body)
+            took_s = time.monotonic() - begun
+            if status != 204 or took_s > 2:
+                slow.append(f"{what}: {status} after {took_s:.2f} s, {answer[:200]!r}")
+        tap.check(not slow, f"{count} samples of one series in {len(bombs)} orders take no time to speak of", "\n".join(slow))
+        problem = guard.alive()
+        tap.check(problem is None, "and known series flow", problem)
+    finally:
+        server.close()
+
+
 # ---- Keys ---------------------------------------------------------------------------------------
 
 
@@ -790,7 +828,7 @@ def main():
             tap.check(server.stop() == 0, "the server ends well after all of it", server.tail())
     finally:
         server.close()
-    for part in (quota, keys, plaintext):
+    for part in (quota, orders, keys, plaintext):
         if options.only in part.__name__:
             part(tap)
     return tap.end()
