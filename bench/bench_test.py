@@ -259,7 +259,9 @@ def test_stacks_are_read_and_have_their_stage():
     assert [thread for thread, _ in found] == ["http-1", "log", "http-1", "house"]
     assert found[2][1][0] == ("operator<< <a b>(int)", "/usr/lib/libsnappy.so.1")
     assert [stages.stage_of(stack, FILES) for _, stack in found] == ["resolve", "kernel: sockets", "unpack", "pack"]
-    assert stages.shares(found, lambda stack: stages.stage_of(stack, FILES)) == dict.fromkeys(["resolve", "kernel: sockets", "unpack", "pack"], 0.25)
+    assert stages.shares(found, lambda thread, stack: stages.stage_on(thread, stack, FILES)) == dict.fromkeys(["resolve", "kernel: sockets", "unpack", "pack"], 0.25)
+    cut_off = [("values_encode", "/x/traceo")]
+    assert stages.stage_on("http-1", cut_off, FILES) == "pack" and stages.stage_on("house", cut_off, FILES) == "seal"
     assert stages.stage_of([("who", "/x/traceo")], FILES) == "other"
     assert "http-1;serve;registry_predict;__memmove_avx512 1" in stages.folded(found)
 

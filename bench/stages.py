@@ -81,6 +81,12 @@ def stage_of(stack, files):
     return "other"
 
 
+def stage_on(thread, stack, files):
+    """The same, knowing the thread: loops pack and never seal, and a stack that is cut off below does not show which it is."""
+    stage = stage_of(stack, files)
+    return "pack" if stage == "seal" and thread.startswith("http") else stage
+
+
 def file_of(stack, files):
     """The source file that a stack is in: the innermost that is known and not of base or os, which serve all."""
     if stack and is_kernel(stack[0]):
@@ -112,10 +118,10 @@ def read_script(text):
 
 
 def shares(stacks, of):
-    """{what of() says of a stack: its part of all stacks}, the largest first"""
+    """{what of() says of a thread and its stack: its part of all stacks}, the largest first"""
     counts = {}
-    for _, stack in stacks:
-        name = of(stack)
+    for thread, stack in stacks:
+        name = of(thread, stack)
         counts[name] = counts.get(name, 0) + 1
     return {name: count / len(stacks) for name, count in sorted(counts.items(), key=lambda pair: -pair[1])}
 
