@@ -55,6 +55,7 @@ struct App {
     _Atomic bool stopping;       // the replay gives up
     _Atomic bool stopped;        // the watcher ends
     _Atomic bool replay_failed;  // with `replay_error`
+    _Atomic bool all_started;    // ServerOptions.all_started
     Error replay_error;
     bool keys_unreadable;
     bool asked;  // a signal asked to stop; the main thread's, then the watcher's
@@ -230,6 +231,7 @@ static bool start_server(App *app, Error *err) {
         .scrape = scraping_faces(&app->scraping),
         .listen_state = listening_state,
         .listen_context = &app->listening,
+        .all_started = &app->all_started,
         .instance = text_format(&app->arena, "%.*s:%u", TEXT_ARG(machine_name(&app->arena)),
                                 (unsigned)app->address.port),
         .started_ms = app->started_ms,
@@ -321,6 +323,7 @@ static bool become_ready(App *app, Error *err) {
     TRY(start_collector(app, err));
     TRY(scraping_start(&app->scraping, app->store, app->server, err));
     TRY(listening_start(&app->listening, app->settings, app->store, app->server, app->clock, err));
+    atomic_store(&app->all_started, true);
     double seconds = (double)(app->clock->monotonic_ns(app->clock) - app->started_ns) / 1e9;
     StoreState state;
     store_state(app->store, &state);

@@ -92,6 +92,6 @@ bool serve_grpc_health(Request *request, Error *err) {
     if (service.len > 0 && !service_is_known(service))
         return error_set(err, ERROR_NOT_FOUND, "there is no service %.*s here", TEXT_ARG(service));
     AUTO(builder_free) Builder out = {0};
-    protobuf_add_varint(&out, 1, server_is_ready(request->server) ? 1 : 2);
+    protobuf_add_varint(&out, 1, server_is_started(request->server) ? 1 : 2);
     return grpc_answer(request, text_bytes(builder_text(&out)), err);
 }

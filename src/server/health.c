@@ -17,7 +17,7 @@ bool serve_healthy(Request *request, Error *err) {
 bool serve_ready(Request *request, Error *err) {
     (void)err;
     plain(request);
-    if (server_is_ready(request->server)) {
+    if (server_is_started(request->server)) {
         builder_add(&request->body, TEXT("Traceo is Ready.\n"));
         return true;
     }

@@ -41,4 +41,5 @@ struct Server {
 };
 
 // May queries and writes come? Looks at the store until it says yes once.
-bool server_is_ready(Server *server);
+bool server_is_ready(Server *server);    // the log is replayed: it may be written and asked
+bool server_is_started(Server *server);  // and so is everything beside it

@@ -20,6 +20,11 @@ enum {
 
 // ---- Readiness ----
 
+bool server_is_started(Server *server) {
+    const _Atomic bool *all = server->options.all_started;
+    return server_is_ready(server) && (all == NULL || atomic_load(all));
+}
+
 bool server_is_ready(Server *server) {
     if (atomic_load_explicit(&server->ready, memory_order_relaxed)) return true;
     StoreState state;

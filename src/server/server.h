@@ -107,6 +107,9 @@ typedef struct ServerOptions {
     // What came over the ports of Graphite and StatsD; NULL: nothing. Any thread.
     void (*listen_state)(void *context, ListenState *out);
     void *listen_context;
+    // Set once every port listens and collecting has begun, which is after the replay: /-/ready
+    // waits for it. NULL: nothing to wait for.
+    const _Atomic bool *all_started;
     UiFiles ui;      // the page in the binary; none: /ui/ says so
     Text ui_folder;  // the page from a folder instead, read anew each time; empty: from the binary
     Text data_folder;    // whose disk /api/traceo/v1/self shows; empty: none
