@@ -14,6 +14,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -195,8 +196,12 @@ def main():
     parser.add_argument("--interval", type=float, default=5)
     parser.add_argument("--scrapes", type=int, default=400)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     recorder = Recorder(options.file, options.interval, options.scrapes)
-    recorder.wait()
+    try:
+        recorder.wait()
+    finally:
+        recorder.stop()
     print(f"{recorder.pages} pages, {recorder.failed} not answered, {os.path.getsize(options.file)} bytes")
     return 0
 
