@@ -9,6 +9,7 @@
 #include "base/test.h"
 #include "net/http.h"
 #include "net/http_client.h"
+#include "net/test_peer.h"
 #include "os/process.h"
 #include "os/thread.h"
 
@@ -162,33 +163,13 @@ static void world_close(World *world) {
     mutex_end(&world->lock);
 }
 
-static bool wait_for(_Atomic int *number, int want) {
-    for (int i = 0; i < 500; i++) {
-        if (atomic_load(number) >= want) return true;
-        clock_system()->sleep_ms(clock_system(), 10);
-    }
-    return false;
-}
-
-static Socket dial(Test *t, World *world) {
-    Socket socket = SOCKET_NONE;
-    check_ok(t, socket_connect(TEXT("127.0.0.1"), world->address.port, 2000, &socket, t->err));
-    return socket;
-}
-
-static void say(Test *t, Socket socket, Text text) {
-    while (text.len > 0) {
-        SocketPart part = {text.at, text.len};
-        size_t count = 0;
-        SocketResult result = socket_write(socket, &part, 1, &count, t->err);
-        check(t, result == SOCKET_DONE || result == SOCKET_AGAIN);
-        if (result == SOCKET_AGAIN) check_ok(t, socket_wait(socket, true, 3000, t->err));
-        text = text_slice(text, count, text.len);
-    }
+// Nobody leaves while they are spoken to.
+static void tell(Test *t, Socket socket, Text text) {
+    check(t, say_all(socket, text));
 }
 
 // Reads until so many bytes came, or the other side ends, which `*result` says.
-static void hear(Test *t, Socket socket, size_t most, Builder *out, SocketResult *result) {
+static void hear_bytes(Test *t, Socket socket, size_t most, Builder *out, SocketResult *result) {
     while (out->len < most) {
         size_t count = 0;
         builder_reserve(out, 64 * KB);
@@ -226,13 +207,13 @@ TEST(an_answer_in_pieces_is_chunked_and_the_connection_goes_on) {
         check(t, is_pattern(answer.body));
     }
     // On one connection, the second before the first is answered; each has an end of its own.
-    AUTO(socket_close) Socket socket = dial(t, &world);
+    AUTO(socket_close) Socket socket = dial(t, world.address.port);
     AUTO(builder_free) Builder heard = {0};
-    say(t, socket,
+    tell(t, socket,
         TEXT("GET /whole?300000 HTTP/1.1\r\nHost: h\r\n\r\n"
              "GET /tail?150000 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
     SocketResult result;
-    hear(t, socket, SIZE_MAX, &heard, &result);
+    hear_bytes(t, socket, SIZE_MAX, &heard, &result);
     check(t, result == SOCKET_CLOSED);
     Text rest = builder_text(&heard);
     for (int i = 0; i < 2; i++) {
@@ -263,11 +244,11 @@ TEST(what_is_not_whole_is_cut) {
 TEST(an_old_client_gets_its_end_by_that_of_the_connection) {
     World world;
     world_open(t, &world, NULL);
-    AUTO(socket_close) Socket whole = dial(t, &world), cut = dial(t, &world);
+    AUTO(socket_close) Socket whole = dial(t, world.address.port), cut = dial(t, world.address.port);
     AUTO(builder_free) Builder heard = {0};
     SocketResult result;
-    say(t, whole, TEXT("GET /whole?1000000 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"));
-    hear(t, whole, SIZE_MAX, &heard, &result);
+    tell(t, whole, TEXT("GET /whole?1000000 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"));
+    hear_bytes(t, whole, SIZE_MAX, &heard, &result);
     check(t, result == SOCKET_CLOSED && t->err->code == ERROR_NONE);
     ptrdiff_t head = text_find(builder_text(&heard), TEXT("\r\n\r\n"));
     Text fields = text_slice(builder_text(&heard), 0, (size_t)head + 4);
@@ -278,8 +259,8 @@ TEST(an_old_client_gets_its_end_by_that_of_the_connection) {
     check(t, is_pattern(body));
     // An orderly end would look like that of a whole answer: it is a reset.
     builder_clear(&heard);
-    say(t, cut, TEXT("GET /cut?1000000 HTTP/1.0\r\n\r\n"));
-    hear(t, cut, SIZE_MAX, &heard, &result);
+    tell(t, cut, TEXT("GET /cut?1000000 HTTP/1.0\r\n\r\n"));
+    hear_bytes(t, cut, SIZE_MAX, &heard, &result);
     check(t, result == SOCKET_FAILED || t->err->code != ERROR_NONE);
     world_close(&world);
 }
@@ -288,8 +269,8 @@ TEST(a_client_that_does_not_read_holds_little_and_no_thread) {
     World world;
     world_open(t, &world, NULL);
     const uint64_t all = 400 * (uint64_t)MB;
-    AUTO(socket_close) Socket deaf = dial(t, &world);
-    say(t, deaf, TEXT("GET /whole?419430400 HTTP/1.1\r\nHost: h\r\n\r\n"));
+    AUTO(socket_close) Socket deaf = dial(t, world.address.port);
+    tell(t, deaf, TEXT("GET /whole?419430400 HTTP/1.1\r\nHost: h\r\n\r\n"));
     check(t, wait_for(&world.parked, 1));
     // What was made lies in the socket's buffers, but for the limit and a piece.
     clock_system()->sleep_ms(clock_system(), 200);
@@ -306,7 +287,7 @@ TEST(a_client_that_does_not_read_holds_little_and_no_thread) {
     // Once it reads, the answer goes on where it was.
     AUTO(builder_free) Builder heard = {0};
     SocketResult result;
-    hear(t, deaf, 30 * MB, &heard, &result);
+    hear_bytes(t, deaf, 30 * MB, &heard, &result);
     check(t, atomic_load(&world.made) > made && atomic_load(&world.woken) > 0);
     // And when it leaves, nothing more is made.
     socket_close(&deaf);
@@ -324,8 +305,8 @@ static void quick_readers(HttpLimits *limits) {
 TEST(a_client_that_reads_too_slowly_is_cut_in_the_middle) {
     World world;
     world_open(t, &world, quick_readers);
-    AUTO(socket_close) Socket deaf = dial(t, &world);
-    say(t, deaf, TEXT("GET /whole?419430400 HTTP/1.1\r\nHost: h\r\n\r\n"));
+    AUTO(socket_close) Socket deaf = dial(t, world.address.port);
+    tell(t, deaf, TEXT("GET /whole?419430400 HTTP/1.1\r\nHost: h\r\n\r\n"));
     check(t, wait_for(&world.gone, 1));
     check_i64(t, 1, http_server_stats(world.server).readers_cut);
     world_close(&world);
@@ -335,8 +316,8 @@ TEST(a_client_that_reads_too_slowly_is_cut_in_the_middle) {
 TEST(stopping_cuts_what_nobody_takes) {
     World world;
     world_open(t, &world, NULL);
-    AUTO(socket_close) Socket deaf = dial(t, &world);
-    say(t, deaf, TEXT("GET /whole?419430400 HTTP/1.1\r\nHost: h\r\n\r\n"));
+    AUTO(socket_close) Socket deaf = dial(t, world.address.port);
+    tell(t, deaf, TEXT("GET /whole?419430400 HTTP/1.1\r\nHost: h\r\n\r\n"));
     check(t, wait_for(&world.parked, 1));
     world_close(&world);
     check_i64(t, 1, world.ended);
@@ -372,9 +353,9 @@ TEST(each_failing_call_ends_the_production) {
     world_open(t, &world, NULL);
     for (size_t i = 0; i < COUNT(plans); i++) {
         for (uint64_t nth = 1; nth <= 12; nth++) {
-            AUTO(socket_close) Socket socket = dial(t, &world);
+            AUTO(socket_close) Socket socket = dial(t, world.address.port);
             AUTO(builder_free) Builder heard = {0};
-            say(t, socket,
+            tell(t, socket,
                 TEXT("GET /whole?1000000 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
             socket_fail_after(plans[i].call, nth, false, plans[i].number);
             hear_all(socket, &heard);
@@ -391,9 +372,9 @@ TEST(each_failing_call_ends_the_production) {
         }
     }
     // The socket takes a byte at a time.
-    AUTO(socket_close) Socket socket = dial(t, &world);
+    AUTO(socket_close) Socket socket = dial(t, world.address.port);
     AUTO(builder_free) Builder heard = {0};
-    say(t, socket, TEXT("GET /whole?20000 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
+    tell(t, socket, TEXT("GET /whole?20000 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
     socket_fail_after(SOCKET_CALL_WRITE, 1, true, 0);
     hear_all(socket, &heard);
     socket_fail_after(SOCKET_CALL_WRITE, 0, false, 0);
@@ -466,7 +447,7 @@ static void client2_run(Test *t, nghttp2_session *ng, Socket socket, const Clien
     while (!client->closed && client->body.len < most) {
         const uint8_t *at;
         for (ssize_t len; (len = nghttp2_session_mem_send(ng, &at)) > 0;)
-            say(t, socket, (Text){(const char *)at, (size_t)len});
+            tell(t, socket, (Text){(const char *)at, (size_t)len});
         uint8_t piece[16 * KB];
         size_t count = 0;
         SocketResult result = socket_read(socket, piece, sizeof piece, &count, t->err);
@@ -497,7 +478,7 @@ TEST(under_http2_pieces_are_frames_and_an_answer_that_is_not_whole_is_reset) {
                  {"/tail?300000", 300000, NGHTTP2_NO_ERROR},
                  {"/cut?300000", 300000, NGHTTP2_INTERNAL_ERROR}};
     for (size_t i = 0; i < COUNT(cases); i++) {
-        AUTO(socket_close) Socket socket = dial(t, &world);
+        AUTO(socket_close) Socket socket = dial(t, world.address.port);
         Client2 client = {0};
         nghttp2_session *ng = client2_begin(&client);
         client2_get(ng, cases[i].path);
@@ -515,7 +496,7 @@ TEST(under_http2_pieces_are_frames_and_an_answer_that_is_not_whole_is_reset) {
 TEST(under_http2_a_stream_that_is_not_taken_waits_and_ends_with_its_reset) {
     World world;
     world_open(t, &world, NULL);
-    AUTO(socket_close) Socket socket = dial(t, &world);
+    AUTO(socket_close) Socket socket = dial(t, world.address.port);
     Client2 client = {0};
     nghttp2_session *ng = client2_begin(&client);
     client2_get(ng, "/whole?419430400");
