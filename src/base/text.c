@@ -40,6 +40,13 @@ static char lower(char c) {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
+bool text_is_among(Text text, Texts texts) {
+    for (size_t i = 0; i < texts.count; i++) {
+        if (text_equal(texts.at[i], text)) return true;
+    }
+    return false;
+}
+
 bool text_equal_ignore_case(Text a, Text b) {
     if (a.len != b.len) return false;
     for (size_t i = 0; i < a.len; i++) {

@@ -2,20 +2,13 @@
 
 #include "query/exec/exec.h"
 
-static bool is_among(Text name, Texts names) {
-    for (size_t i = 0; i < names.count; i++) {
-        if (text_equal(names.at[i], name)) return true;
-    }
-    return false;
-}
-
 Texts labels_of_metric(void) {
     static Text names[] = {TEXT_INIT("__name__"), TEXT_INIT("__type__"), TEXT_INIT("__unit__")};
     return (Texts){names, COUNT(names)};
 }
 
 static bool is_meta(Text name) {
-    return is_among(name, labels_of_metric());
+    return text_is_among(name, labels_of_metric());
 }
 
 static Labels taken(Exec *exec, Arena *arena) {
@@ -51,7 +44,7 @@ Labels labels_keep(Exec *exec, Labels labels, Texts names, Arena *arena) {
     builder_clear(&exec->wire);
     Label label;
     for (Bytes rest = labels.wire; labels_next(&rest, &label);) {
-        if (is_among(label.name, names)) labels_append(&exec->wire, label.name, label.value);
+        if (text_is_among(label.name, names)) labels_append(&exec->wire, label.name, label.value);
     }
     return taken(exec, arena);
 }
@@ -63,7 +56,7 @@ Labels labels_keep_view(Exec *exec, Labels labels, Texts names) {
     Label label;
     Bytes rest = labels.wire, before = rest;
     for (size_t found = 0; found < names.count && labels_next(&rest, &label); before = rest) {
-        if (!is_among(label.name, names)) continue;
+        if (!text_is_among(label.name, names)) continue;
         found++;
         Bytes one = {before.at, (size_t)(rest.at - before.at)};
         if (!built && piece.len > 0 && piece.at + piece.len != one.at) {
@@ -86,7 +79,7 @@ Labels labels_remove(Exec *exec, Labels labels, Texts names, bool name_too, Aren
     builder_clear(&exec->wire);
     Label label;
     for (Bytes rest = labels.wire; labels_next(&rest, &label);) {
-        if ((name_too && text_equal(label.name, LABEL_NAME)) || is_among(label.name, names))
+        if ((name_too && text_equal(label.name, LABEL_NAME)) || text_is_among(label.name, names))
             continue;
         labels_append(&exec->wire, label.name, label.value);
     }

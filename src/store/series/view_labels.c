@@ -12,17 +12,10 @@ void picker_end(LabelPicker *picker) {
     arena_free(&picker->scratch);
 }
 
-static bool is_among(Text name, Texts names) {
-    for (size_t i = 0; i < names.count; i++) {
-        if (text_equal(names.at[i], name)) return true;
-    }
-    return false;
-}
-
 uint8_t picker_use(const LabelPicker *picker, Text name) {
     const SeriesWanted *wanted = picker->wanted;
-    bool picked = !wanted->some || is_among(name, wanted->labels);
-    bool of_rest = wanted->without.count > 0 && !is_among(name, wanted->without);
+    bool picked = !wanted->some || text_is_among(name, wanted->labels);
+    bool of_rest = wanted->without.count > 0 && !text_is_among(name, wanted->without);
     return (uint8_t)((picked ? LABEL_PICKED : 0) | (of_rest ? LABEL_OF_REST : 0));
 }
 
