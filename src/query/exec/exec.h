@@ -275,7 +275,8 @@ void series_drop_name(Exec *exec, StepSeries *series, Arena *arena);  // now, or
 // the caller's to close, also after an error.
 // `wanted`: of its labels; NULL: all. Its series_max is that of the query.
 must_use bool selection_find(Exec *exec, const Expr *selector, Steps steps,
-                             const SeriesWanted *wanted, Arena *arena, SeriesView **view, SeriesFoundList *out, bool *one_name, Error *err);
+                             const SeriesWanted *wanted, Arena *arena, SeriesView **view,
+                             SeriesFoundList *out, bool *one_name, Error *err);
 bool selector_one_name(const Expr *selector);  // does it fix the name?
 void selector_span(const Exec *exec, const Expr *selector, Steps steps, int64_t *from_ms,
                    int64_t *to_ms);
@@ -444,6 +445,8 @@ typedef struct WindowReach {
     double sampled, to_start, to_end;
 } WindowReach;
 WindowReach range_reach(const RangeInput *in, const Window *window);
+// The edges of all windows; and how far they reach, unless `reaches` is NULL.
+void windows_find(const RangeInput *in, WindowEdges *edges, WindowReach *reaches);
 
 typedef void (*RangeKernel)(const RangeInput *in, double *out);
 void range_rate(const RangeInput *in, double *out);

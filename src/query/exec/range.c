@@ -94,16 +94,6 @@ static void repeat(Steps steps, double *values, const Histogram **histograms) {
     }
 }
 
-static void find_edges(Range *range, const RangeInput *in) {
-    Window window = {0};
-    for (size_t i = 0; i < in->steps.count; i++) {
-        window_move(&window, in, i);
-        range->edges[i] = (WindowEdges){window.from, window.to};
-        if (range->reaches != NULL && window.to - window.from >= 2)
-            range->reaches[i] = range_reach(in, &window);
-    }
-}
-
 static bool range_next(Operator *operator, StepBatch * out, Error *err) {
     Range *range = (Range *)operator;
     Exec *exec = operator->exec;
@@ -138,7 +128,7 @@ static bool range_next(Operator *operator, StepBatch * out, Error *err) {
                             .starts = series.starts,
                             .looks_at_starts = range->starts};
         if (series.count > 0) {
-            if (!series.same_times) find_edges(range, &input);
+            if (!series.same_times) windows_find(&input, range->edges, range->reaches);
             input.edges = range->edges;
             input.reaches = range->reaches;
             range->kernel(&input, column);

@@ -46,11 +46,7 @@ static size_t window_sums(const RangeInput *in, const WindowEdges *edges, double
 static const WindowEdges *edges_of(const RangeInput *in) {
     if (in->edges != NULL) return in->edges;
     WindowEdges *edges = arena_push_array_raw(in->scratch, WindowEdges, in->steps.count);
-    Window window = {0};
-    for (size_t i = 0; i < in->steps.count; i++) {
-        window_move(&window, in, i);
-        edges[i] = (WindowEdges){window.from, window.to};
-    }
+    windows_find(in, edges, NULL);
     return edges;
 }
 

@@ -39,6 +39,15 @@ WindowReach range_reach(const RangeInput *in, const Window *window) {
     return (WindowReach){sampled, to_start, to_end};
 }
 
+void windows_find(const RangeInput *in, WindowEdges *edges, WindowReach *reaches) {
+    Window window = {0};
+    for (size_t i = 0; i < in->steps.count; i++) {
+        window_move(&window, in, i);
+        edges[i] = (WindowEdges){window.from, window.to};
+        if (reaches != NULL && window.to - window.from >= 2) reaches[i] = range_reach(in, &window);
+    }
+}
+
 // A counter is never extrapolated below zero.
 double range_extrapolated(const RangeInput *in, WindowReach reach, double first, double result,
                           bool is_counter, bool is_rate) {
