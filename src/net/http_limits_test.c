@@ -45,6 +45,11 @@ TEST(a_chunked_body_over_the_limit_is_413_before_it_is_read) {
     world_close(&world);
 }
 
+static void check_served(Test *t, Socket socket) {
+    say(t, socket, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
+    check(t, has(hear(t, socket, TEXT("GET:")), TEXT("200")));
+}
+
 static void two_connections(HttpLimits *limits) {
     limits->connections = 2;
     limits->strangers_percent = 100;
@@ -54,10 +59,8 @@ TEST(connections_beyond_the_limit_get_a_503_and_room_comes_back) {
     World world;
     world_open(t, &world, 1, two_connections);
     AUTO(socket_close) Socket a = dial(t, world.address.port), b = dial(t, world.address.port);
-    say(t, a, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
-    check(t, has(hear(t, a, TEXT("GET:")), TEXT("200")));
-    say(t, b, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
-    check(t, has(hear(t, b, TEXT("GET:")), TEXT("200")));
+    check_served(t, a);
+    check_served(t, b);
     AUTO(socket_close) Socket c = dial(t, world.address.port);
     say(t, c, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
     Text heard = hear(t, c, TEXT(""));
@@ -69,8 +72,7 @@ TEST(connections_beyond_the_limit_get_a_503_and_room_comes_back) {
         clock_system()->sleep_ms(clock_system(), 10);
     check_i64(t, 0, http_server_stats(world.server).connections);
     AUTO(socket_close) Socket d = dial(t, world.address.port);
-    say(t, d, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
-    check(t, has(hear(t, d, TEXT("GET:")), TEXT("200")));
+    check_served(t, d);
     check_i64(t, 1, http_server_stats(world.server).connections_refused);
     world_close(&world);
 }
@@ -153,10 +155,8 @@ TEST(one_address_gets_its_quota_and_no_more) {
     World world;
     world_open(t, &world, 1, two_of_this_machine);
     AUTO(socket_close) Socket a = dial(t, world.address.port), b = dial(t, world.address.port);
-    say(t, a, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
-    check(t, has(hear(t, a, TEXT("GET:")), TEXT("200")));
-    say(t, b, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
-    check(t, has(hear(t, b, TEXT("GET:")), TEXT("200")));
+    check_served(t, a);
+    check_served(t, b);
     AUTO(socket_close) Socket c = dial(t, world.address.port);
     Text heard = hear(t, c, TEXT("}\n"));
     check(t, has(heard, TEXT("HTTP/1.1 503 ")) && has(heard, TEXT("HTTP_CONNECTIONS_LOOPBACK")) &&
@@ -166,8 +166,7 @@ TEST(one_address_gets_its_quota_and_no_more) {
     for (int i = 0; i < 200 && http_server_stats(world.server).connections > 1; i++)
         clock_system()->sleep_ms(clock_system(), 10);
     AUTO(socket_close) Socket d = dial(t, world.address.port);
-    say(t, d, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
-    check(t, has(hear(t, d, TEXT("GET:")), TEXT("200")));
+    check_served(t, d);
     check_i64(t, 1, http_server_stats(world.server).address_refused);
     world_close(&world);
 }
@@ -182,8 +181,7 @@ TEST(strangers_have_a_fifth_of_the_connections_and_the_oldest_goes_first) {
     World world;
     world_open(t, &world, 1, five_strangers);
     AUTO(socket_close) Socket known = dial(t, world.address.port);
-    say(t, known, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
-    check(t, has(hear(t, known, TEXT("GET:")), TEXT("200")));
+    check_served(t, known);
     Socket mute[FLOOD];
     for (size_t i = 0; i < FLOOD; i++) {
         mute[i] = dial(t, world.address.port);
@@ -196,8 +194,7 @@ TEST(strangers_have_a_fifth_of_the_connections_and_the_oldest_goes_first) {
     HttpStats stats = http_server_stats(world.server);
     check(t, stats.strangers <= 5 && stats.strangers_evicted >= FLOOD - 5);
     check_i64(t, 0, stats.connections_refused);
-    say(t, known, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
-    check(t, has(hear(t, known, TEXT("GET:")), TEXT("200")));
+    check_served(t, known);
     say(t, mute[FLOOD - 1], TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
     check(t, has(hear(t, mute[FLOOD - 1], TEXT("GET:")), TEXT("200")));
     for (size_t i = 0; i < FLOOD; i++) socket_close(&mute[i]);
@@ -213,8 +210,7 @@ TEST(a_connection_of_refused_requests_only_ends_after_its_time) {
     world_open(t, &world, 1, short_acquaintance);
     AUTO(socket_close)
     Socket stranger = dial(t, world.address.port), known = dial(t, world.address.port);
-    say(t, known, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
-    check(t, has(hear(t, known, TEXT("GET:")), TEXT("200")));
+    check_served(t, known);
     int refused = 0;
     while (refused < 100) {
         say(t, stranger, TEXT("GET /deny HTTP/1.1\r\nHost: h\r\n\r\n"));
@@ -223,8 +219,7 @@ TEST(a_connection_of_refused_requests_only_ends_after_its_time) {
         clock_system()->sleep_ms(clock_system(), 10);
     }
     check(t, refused >= 2 && refused < 60);
-    say(t, known, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
-    check(t, has(hear(t, known, TEXT("GET:")), TEXT("200")));
+    check_served(t, known);
     HttpStats stats = http_server_stats(world.server);
     check_i64(t, 1, stats.strangers_expired);
     check_i64(t, 0, stats.strangers);
@@ -266,8 +261,7 @@ TEST(long_request_lines_of_strangers_share_a_purse) {
     AUTO(socket_close)
     Socket known = dial(t, world.address.port), first = dial(t, world.address.port),
            second = dial(t, world.address.port);
-    say(t, known, TEXT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
-    check(t, has(hear(t, known, TEXT("GET:")), TEXT("200")));
+    check_served(t, known);
     say(t, first, TEXT("GET /x?"));
     say(t, first, (Text){query, 80000});
     for (int i = 0; i < 200 && http_server_stats(world.server).bytes_in < 80000; i++)
