@@ -92,6 +92,18 @@ TEST(while_the_log_is_replayed_health_answers_and_queries_wait) {
     test_server_end(t, &world);
 }
 
+TEST(ready_is_said_when_the_other_ports_listen_too) {
+    TestServer world;
+    _Atomic bool all_started = false;
+    test_server_begin(t, &world, (TestServerOptions){.all_started = &all_started});
+    check_status(t, 503, test_get(t, &world, "/-/ready"));
+    // What is there already is answered.
+    check_status(t, 200, test_get(t, &world, "/api/v1/query?query=1"));
+    atomic_store(&all_started, true);
+    check_answer(t, 200, TEXT("Traceo is Ready.\n"), test_get(t, &world, "/-/ready"));
+    test_server_end(t, &world);
+}
+
 TEST(a_reload_that_fails_says_why) {
     TestServer world;
     test_server_plain(t, &world);
@@ -215,6 +227,7 @@ TEST(a_server_without_keys_does_not_listen_beyond_loopback) {
 }
 TEST_MAIN("server", CASE(one_tenant_never_sees_what_is_anothers), CASE(asking_makes_no_tenant),
           CASE(while_the_log_is_replayed_health_answers_and_queries_wait),
+          CASE(ready_is_said_when_the_other_ports_listen_too),
           CASE(a_reload_that_fails_says_why), CASE(own_metrics_count_what_happened),
           CASE(own_metrics_can_be_stored_and_asked_for),
           CASE(the_page_at_the_root_has_no_script_and_escapes_what_it_was_told),

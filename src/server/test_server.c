@@ -79,6 +79,7 @@ static void start(Test *t, TestServer *world, TestServerOptions options) {
         .otlp = world->otlp,
         .ui = options.ui,
         .ui_folder = options.ui_folder,
+        .all_started = options.all_started,
         .store = world->store,
         .access = world->access,
         .clock = clock_system(),

@@ -22,9 +22,10 @@ typedef struct TestServer {
 
 typedef struct TestServerOptions {
     LogDurability durability;
-    bool not_replayed;   // as while the log is still being read
-    Disk *disk;          // NULL: the real one
-    Clock *store_clock;  // NULL: the system's
+    bool not_replayed;                // as while the log is still being read
+    const _Atomic bool *all_started;  // as in ServerOptions
+    Disk *disk;                       // NULL: the real one
+    Clock *store_clock;               // NULL: the system's
     ServerQuerySettings query;
     OtlpOptions otlp;
     UiFiles ui;
