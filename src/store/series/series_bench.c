@@ -108,7 +108,9 @@ static void steps(Run *run, const char *name, const Bytes *labels, uint32_t seri
 
 static void open_run(Run *run) {
     *run = (Run){.head = head_open(1, (HashKey){1, 2}, NULL, 0),
-                 .quota = {INT64_MAX, INT64_MAX / 2000, INT64_MAX / 2000, 0}};
+                 .quota = {.active_max = INT64_MAX,
+                           .new_per_s = INT64_MAX / 2000,
+                           .tokens = INT64_MAX / 2000}};
 }
 
 static void close_run(Run *run) {

@@ -51,7 +51,9 @@ static void make(BatchSymbols *symbols, BatchSeries *row) {
 
 static void side_open(Side *side) {
     *side = (Side){.head = head_open(1, (HashKey){1, 2}, NULL, 0),
-                   .quota = {INT64_MAX, INT64_MAX / 2000, INT64_MAX / 2000, 0}};
+                   .quota = {.active_max = INT64_MAX,
+                           .new_per_s = INT64_MAX / 2000,
+                           .tokens = INT64_MAX / 2000}};
 }
 
 static void side_close(Side *side) {
