@@ -66,6 +66,10 @@ typedef struct QuerySeries {
     // NULL: none; else one per point, NULL where the point is a float. The value beside one means
     // nothing.
     const Histogram *const *histograms;
+    // What of it is printed already, just as the JSON of a result has it: its labels (empty: no),
+    // and its first `json_count` points, commas between them.
+    Text json_labels, json_points;
+    size_t json_count;
 } QuerySeries;
 
 // What a node of the plan did: the selectors, functions and operators of the text that are computed
@@ -104,6 +108,7 @@ typedef struct QueryResult {
     Texts warnings, infos;
     QueryStats stats;     // also of a query that failed
     QueryPlanNode *plan;  // the same, on the arena of the request; NULL unless it was measured
+    struct Kept *kept;    // NULL, or what parts of it lie in: query_cache_release (cache/cache.h)
 } QueryResult;
 
 // `where` gets the part of the text that an error is about, when it is about one.
@@ -125,6 +130,10 @@ typedef struct QueryJson {
     NumberTimes times;
 } QueryJson;
 bool query_json_next(QueryJson *json, size_t bytes, struct JsonWriter *writer);
+// Floats of a matrix as the JSON has them, commas between them and behind what `out` holds of them;
+// ends[i]: where the text of point i ends in `out`.
+void query_json_points(const int64_t *times, const double *values, size_t count, Builder *out,
+                       uint32_t *ends);
 
 // The node below the root: {"node":"sum by (job)","operator":"aggregate","position":[0,20],
 // "batches":…,"series":…,"points":…,"samples":…,"selfMs":…,"totalMs":…,"memoryBytes":…,

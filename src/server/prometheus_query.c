@@ -1,6 +1,7 @@
 // Queries: /query, /query_range, /query_exemplars.
 
 #include "base/memory.h"
+#include "query/cache/cache.h"
 #include "server/matchers.h"
 #include "server/pieces.h"
 #include "server/queries.h"
@@ -83,6 +84,7 @@ static void write_stats(QueryAnswer *answer, int64_t waited_ns, bool per_step) {
 
 static void query_answer_free(Production *production) {
     QueryAnswer *answer = (QueryAnswer *)production;
+    query_cache_release(&answer->result);
     arena_free(&answer->arena);
     memory_free(answer);
 }

@@ -3,7 +3,7 @@
 #include "query/cache/cache.h"
 
 #include "base/limits.h"
-#include "model/sample.h"
+#include "codec/json.h"
 #include "query/cache/keep.h"
 
 enum { SHARE_OF_ONE = 8, GROWTH_MAX = 4 };  // an entry may take 1/8 of the cache
@@ -85,7 +85,7 @@ static bool key_of(SeriesStore *store, const QueryRequest *request, size_t count
 typedef struct Plan {
     int64_t start_ms, step_ms;
     size_t count;
-    const Kept *kept;  // NULL: nothing
+    Kept *kept;        // NULL: nothing; its own reference
     size_t from;       // the step of the entry at which the answer begins
     size_t have;       // steps of the answer that the entry has
 } Plan;
@@ -98,23 +98,32 @@ static size_t steps_valid(SeriesStore *store, const Kept *kept, int64_t step_ms)
     return before < kept->steps ? (size_t)before : kept->steps;
 }
 
-static void plan_use(Plan *plan, SeriesStore *store, const Kept *kept) {
+static void plan_end(Plan *plan) {
+    kept_unref(&plan->kept);
+}
+
+// Takes the entry over where it has something.
+static void plan_use(Plan *plan, SeriesStore *store, Kept **handle) {
+    const Kept *kept = *handle;
     if (kept == NULL || plan->start_ms < kept->start_ms) return;
     size_t valid = steps_valid(store, kept, plan->step_ms);
     uint64_t from = ((uint64_t)plan->start_ms - (uint64_t)kept->start_ms) / (uint64_t)plan->step_ms;
     if (from >= valid) return;
-    plan->kept = kept;
+    plan->kept = TAKE(*handle);
     plan->from = (size_t)from;
     plan->have = MIN(valid - plan->from, plan->count);
 }
 
-// A series of the answer while it is put together: its row in the entry and in the tail.
+// A series of the answer while it is put together: as the entry and as the tail have it.
 typedef struct Row {
-    Labels labels;
-    const double *kept;       // all steps of the entry; NULL: not in it
+    const KeptSeries *kept;   // NULL: not in it
     const QuerySeries *tail;  // NULL: not in it
 } Row;
 typedef ARRAY(Row) Rows;
+
+static Labels labels_of(const Row *row) {
+    return row->kept != NULL ? row->kept->labels : row->tail->labels;
+}
 
 static void rows_unite(const Plan *plan, const QueryResult *tail, Arena *arena, Rows *out) {
     size_t a = 0, kept_count = plan->kept == NULL ? 0 : plan->kept->series_count;
@@ -125,62 +134,101 @@ static void rows_unite(const Plan *plan, const QueryResult *tail, Arena *arena, 
                         : labels_compare(plan->kept->series[a].labels, tail->series[b].labels);
         Row *row = array_add_on(arena, out);
         *row = (Row){0};
-        if (order >= 0) {
-            row->labels = tail->series[b].labels;
-            row->tail = &tail->series[b++];
-        }
-        if (order <= 0) {
-            row->labels = plan->kept->series[a].labels;
-            row->kept = plan->kept->series[a++].values;
-        }
+        if (order >= 0) row->tail = &tail->series[b++];
+        if (order <= 0) row->kept = &plan->kept->series[a++];
     }
 }
 
-// `count` steps of a row, the first `kept_count` from the entry at `from`, the others from the
-// tail.
-static void row_fill(const Row *row, size_t from, size_t kept_count, size_t count, int64_t start_ms,
-                     int64_t step_ms, double *out) {
-    size_t i = 0;
-    for (; i < kept_count; i++) out[i] = row->kept == NULL ? stale_nan() : row->kept[from + i];
-    for (; i < count; i++) out[i] = stale_nan();
-    for (size_t j = 0; row->tail != NULL && j < row->tail->count; j++) {
-        uint64_t step = ((uint64_t)row->tail->times[j] - (uint64_t)start_ms) / (uint64_t)step_ms;
-        if (step < count) out[step] = row->tail->values[j];
+// The first of `count` rising times that is not before `time_ms`.
+static size_t first_from(const int64_t *times, size_t count, int64_t time_ms) {
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (times[middle] < time_ms) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
     }
+    return low;
 }
 
-// The points of a column, drawn together in place.
-static QuerySeries points_of(Labels labels, double *values, const int64_t *times, size_t count,
-                             Arena *arena) {
-    size_t missing = 0;
-    for (size_t i = 0; i < count; i++) missing += is_stale(values[i]);
-    QuerySeries series = {
-        .labels = labels, .times = times, .values = values, .count = count - missing};
-    if (missing == 0) return series;
-    int64_t *own = arena_push_array_raw(arena, int64_t, series.count);
-    size_t at = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (is_stale(values[i])) continue;
-        own[at] = times[i];
-        values[at++] = values[i];
-    }
-    series.times = own;
+// Points [from, until) of a series of an entry.
+typedef struct Slice {
+    const KeptSeries *of;  // NULL: none
+    size_t from, until;
+} Slice;
+
+// The points of an entry's series in [from_ms, until_ms).
+static Slice slice_of(const KeptSeries *series, int64_t from_ms, int64_t until_ms) {
+    if (series == NULL) return (Slice){0};
+    return (Slice){series, first_from(series->times, series->count, from_ms),
+                   first_from(series->times, series->count, until_ms)};
+}
+
+static size_t slice_count(Slice slice) {
+    return slice.until - slice.from;
+}
+
+static size_t text_begin(Slice slice) {
+    return slice.from == 0 ? 0 : slice.of->ends[slice.from - 1] + 1;
+}
+
+// How its points are printed; empty where nothing is.
+static Text slice_text(Slice slice) {
+    if (slice_count(slice) == 0 || slice.of->json == NULL) return (Text){0};
+    size_t begin = text_begin(slice);
+    return (Text){slice.of->json + begin, slice.of->ends[slice.until - 1] - begin};
+}
+
+// The points of the tail from `from_ms` on, and before `until_ms`.
+static QuerySeries tail_of(const Row *row, int64_t from_ms, int64_t until_ms) {
+    if (row->tail == NULL) return (QuerySeries){0};
+    QuerySeries part = *row->tail;
+    size_t from = first_from(part.times, part.count, from_ms);
+    part.count = first_from(part.times, part.count, until_ms) - from;
+    part.times += from;
+    part.values += from;
+    return part;
+}
+
+static int64_t step_at(const Plan *plan, size_t step) {
+    return plan->start_ms + (int64_t)step * plan->step_ms;
+}
+
+// What the entry has lies in it; with a tail behind it, both are copied together.
+static QuerySeries series_of(const Plan *plan, const Row *row, Arena *arena) {
+    int64_t border_ms = step_at(plan, plan->have);
+    Slice kept = slice_of(row->kept, plan->start_ms, border_ms);
+    QuerySeries tail = tail_of(row, border_ms, INT64_MAX);
+    size_t kept_count = slice_count(kept);
+    if (kept_count == 0) return tail;
+    QuerySeries series = {.labels = kept.of->labels,
+                          .times = kept.of->times + kept.from,
+                          .values = kept.of->values + kept.from,
+                          .count = kept_count,
+                          .json_labels = kept.of->json_labels,
+                          .json_points = slice_text(kept)};
+    series.json_count = series.json_points.len > 0 ? kept_count : 0;
+    if (tail.count == 0) return series;
+    series.count += tail.count;
+    int64_t *times = arena_push_array_raw(arena, int64_t, series.count);
+    double *values = arena_push_array_raw(arena, double, series.count);
+    memcpy(times, series.times, kept_count * sizeof *times);
+    memcpy(values, series.values, kept_count * sizeof *values);
+    memcpy(times + kept_count, tail.times, tail.count * sizeof *times);
+    memcpy(values + kept_count, tail.values, tail.count * sizeof *values);
+    series.times = times;
+    series.values = values;
     return series;
 }
 
 static void answer(const Plan *plan, const Rows *rows, Arena *arena, QueryResult *out) {
-    int64_t *times = arena_push_array_raw(arena, int64_t, plan->count);
-    for (size_t i = 0; i < plan->count; i++) times[i] = plan->start_ms + (int64_t)i * plan->step_ms;
     out->type = VALUE_MATRIX;
     out->series = arena_push_array(arena, QuerySeries, rows->count);
     out->count = 0;
     for (size_t i = 0; i < rows->count; i++) {
-        double *column = arena_push_array_raw(arena, double, plan->count);
-        row_fill(&rows->at[i], plan->from, plan->have, plan->count, plan->start_ms, plan->step_ms,
-                 column);
-        // The entry may go before the answer is written.
-        Labels labels = {bytes_copy(rows->at[i].labels.wire, arena)};
-        QuerySeries series = points_of(labels, column, times, plan->count, arena);
+        QuerySeries series = series_of(plan, &rows->at[i], arena);
         if (series.count > 0) out->series[out->count++] = series;
     }
 }
@@ -199,39 +247,110 @@ static Texts infos_unite(const Plan *plan, Texts tail, Arena *arena) {
     return (Texts){all, count};
 }
 
+// ---- Keeping ----
+
+// An entry while it is filled.
+typedef struct Filling {
+    Kept *kept;
+    const int64_t *all_times;  // of a series without gaps
+    Builder json;              // of the series at hand
+    int64_t json_room;         // so much may still be printed; < 0: no more
+} Filling;
+
+static void copy_points(Filling *filling, Slice front, const QuerySeries *tail, KeptSeries *out) {
+    Kept *kept = filling->kept;
+    size_t count = slice_count(front);
+    double *values = arena_push_array_raw(&kept->arena, double, out->count);
+    if (count > 0) memcpy(values, front.of->values + front.from, count * sizeof *values);
+    if (tail->count > 0) memcpy(values + count, tail->values, tail->count * sizeof *values);
+    out->values = values;
+    out->times = filling->all_times;
+    if (out->count == kept->steps) return;
+    int64_t *times = arena_push_array_raw(&kept->arena, int64_t, out->count);
+    if (count > 0) memcpy(times, front.of->times + front.from, count * sizeof *times);
+    if (tail->count > 0) memcpy(times + count, tail->times, tail->count * sizeof *times);
+    out->times = times;
+}
+
+// Once, for this answer and all later ones: what an entry had printed is copied.
+static void print_points(Filling *filling, Slice front, KeptSeries *out) {
+    Arena *arena = &filling->kept->arena;
+    Builder *json = &filling->json;
+    Text before = slice_text(front);
+    size_t done = before.len > 0 ? slice_count(front) : 0;
+    builder_clear(json);
+    builder_add(json, before);
+    uint32_t *ends = arena_push_array_raw(arena, uint32_t, out->count);
+    for (size_t i = 0; i < done; i++)
+        ends[i] = (uint32_t)(front.of->ends[front.from + i] - text_begin(front));
+    query_json_points(out->times + done, out->values + done, out->count - done, json, ends + done);
+    size_t points = json->len;
+    JsonWriter writer = json_writer_begin(json);
+    labels_write_json(out->labels, &writer);
+    filling->json_room -= (int64_t)json->len;
+    if (filling->json_room < 0) return;
+    const char *at = text_copy(builder_text(json), arena).at;
+    out->json = at;
+    out->ends = ends;
+    out->json_labels = (Text){at + points, json->len - points};
+}
+
+// A row, which has what it has in the entry from here on.
+static void fill(Filling *filling, Row *row, int64_t border_ms, int64_t end_ms) {
+    Kept *kept = filling->kept;
+    Slice front = slice_of(row->kept, kept->start_ms, border_ms);
+    QuerySeries tail = tail_of(row, border_ms, end_ms);
+    Labels labels = labels_of(row);
+    row->kept = NULL;
+    size_t count = slice_count(front) + tail.count;
+    if (count == 0) return;
+    KeptSeries *out = &kept->series[kept->series_count++];
+    out->labels = (Labels){bytes_copy(labels.wire, &kept->arena)};
+    out->count = count;
+    copy_points(filling, front, &tail, out);
+    if (filling->json_room >= 0) print_points(filling, front, out);
+    row->kept = out;
+}
+
 // Keeps what is now known up to `until_ms`: also the steps of the entry in front of the answer,
-// unless that makes much more than what was asked.
-static void keep(QueryCache *cache, Text key, uint64_t version, const Plan *plan, const Rows *rows,
-                 Texts infos, int64_t until_ms) {
+// unless that makes much more than what was asked. Where something is kept, plan and rows have what
+// they have in the new entry from here on.
+static void keep(QueryCache *cache, Text key, uint64_t version, Plan *plan, Rows *rows, Texts infos,
+                 int64_t until_ms) {
+    if (until_ms < plan->start_ms) return;
     size_t front = plan->have > 0 && plan->from + plan->count <= GROWTH_MAX * plan->count &&
                            plan->from + plan->count <= (size_t)LIMIT_QUERY_POINTS
                        ? plan->from
                        : 0;
-    int64_t start_ms = plan->start_ms - (int64_t)front * plan->step_ms;
-    if (until_ms < plan->start_ms) return;
     uint64_t settled =
         ((uint64_t)until_ms - (uint64_t)plan->start_ms) / (uint64_t)plan->step_ms + 1;
-    size_t steps = front + (size_t)MIN(settled, (uint64_t)plan->count);
-    int64_t bytes = 0;
-    for (size_t i = 0; i < rows->count; i++)
-        bytes += (int64_t)(steps * sizeof(double) + rows->at[i].labels.wire.len + 64);
-    if (bytes > keep_bytes_max(cache) / SHARE_OF_ONE) return;
+    if (settled < plan->have) return;  // the clock went back
+    size_t have = (size_t)MIN(settled, (uint64_t)plan->count), steps = front + have;
+    int64_t bytes = 0, bytes_max = keep_bytes_max(cache) / SHARE_OF_ONE;
+    for (size_t i = 0; i < rows->count; i++) {
+        bytes += (int64_t)(steps * (sizeof(double) + sizeof(uint32_t)) +
+                           labels_of(&rows->at[i]).wire.len + sizeof(KeptSeries));
+    }
+    if (bytes > bytes_max) return;
     Kept *kept = kept_new(key);
     kept->version = version;
-    kept->start_ms = start_ms;
+    kept->start_ms = plan->start_ms - (int64_t)front * plan->step_ms;
     kept->steps = steps;
     Text *notes = arena_push_array(&kept->arena, Text, infos.count + 1);
     for (size_t i = 0; i < infos.count; i++) notes[i] = text_copy(infos.at[i], &kept->arena);
     kept->infos = (Texts){notes, infos.count};
     kept->series = arena_push_array(&kept->arena, KeptSeries, rows->count);
-    for (size_t i = 0; i < rows->count; i++) {
-        double *values = arena_push_array_raw(&kept->arena, double, steps);
-        row_fill(&rows->at[i], plan->from - front, MIN(front + plan->have, steps), steps, start_ms,
-                 plan->step_ms, values);
-        kept->series[kept->series_count++] =
-            (KeptSeries){{bytes_copy(rows->at[i].labels.wire, &kept->arena)}, values};
-    }
-    keep_put(cache, &kept);
+    int64_t *times = arena_push_array_raw(&kept->arena, int64_t, steps);
+    for (size_t i = 0; i < steps; i++) times[i] = kept->start_ms + (int64_t)i * plan->step_ms;
+    Filling filling = {.kept = kept, .all_times = times, .json_room = bytes_max - bytes};
+    int64_t border_ms = step_at(plan, plan->have), end_ms = step_at(plan, have);
+    for (size_t i = 0; i < rows->count; i++) fill(&filling, &rows->at[i], border_ms, end_ms);
+    builder_free(&filling.json);
+    kept_unref(&plan->kept);
+    plan->kept = kept;
+    plan->from = front;
+    plan->have = have;
+    keep_put(cache, kept);
 }
 
 static bool has_histograms(const QueryResult *result) {
@@ -252,10 +371,11 @@ static bool run_tail(QueryCache *cache, SeriesStore *store, const QueryRequest *
     // read.
     uint64_t version = series_watch_changes(store, until_ms);
     AUTO(kept_unref) Kept *kept = keep_find(cache, key);
+    AUTO(plan_end)
     Plan plan = {.start_ms = request->start_ms,
                  .step_ms = request->step_ms,
                  .count = (size_t)((last_ms - request->start_ms) / request->step_ms) + 1};
-    plan_use(&plan, store, kept);
+    plan_use(&plan, store, &kept);
     keep_count(cache, plan.have, plan.count);
     QueryRequest rest = *request;
     rest.start_ms += (int64_t)plan.have * plan.step_ms;
@@ -269,7 +389,9 @@ static bool run_tail(QueryCache *cache, SeriesStore *store, const QueryRequest *
     if (plan.have < plan.count && tail.warnings.count == 0 && !has_histograms(&tail))
         keep(cache, key, version, &plan, &rows, tail.infos, until_ms);
     *out = tail;
-    if (plan.have > 0) answer(&plan, &rows, arena, out);
+    if (plan.have == 0) return true;
+    answer(&plan, &rows, arena, out);
+    out->kept = TAKE(plan.kept);
     return true;
 }
 
@@ -286,4 +408,8 @@ bool query_cache_run(QueryCache *cache, SeriesStore *store, const QueryRequest *
         return query_run(store, request, arena, out, where, err);
     if (where != NULL) *where = (SourceRange){0, 0};
     return run_tail(cache, store, request, key, arena, out, where, err);
+}
+
+void query_cache_release(QueryResult *result) {
+    kept_unref(&result->kept);
 }

@@ -26,9 +26,13 @@ QueryCache *query_cache_new(int64_t bytes_max);  // 0: keeps nothing
 void query_cache_free(QueryCache **cache);       // no query runs any more; NULL is fine
 void query_cache_resize(QueryCache *cache, int64_t bytes_max);
 
-// As query_run, whose answer it gives. `stats` are of what was computed now.
+// As query_run, whose answer it gives. `stats` are of what was computed now. Series of a range lie
+// in an entry, and are printed there, as far as one has them: query_cache_release() when the answer
+// is not needed any more.
 must_use bool query_cache_run(QueryCache *cache, SeriesStore *store, const QueryRequest *request,
                               Arena *arena, QueryResult *out, SourceRange *where, Error *err);
+
+void query_cache_release(QueryResult *result);  // works with AUTO
 
 typedef struct QueryCacheState {
     uint64_t hits, tails, misses;  // served whole; all but the tail; nothing was there

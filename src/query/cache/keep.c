@@ -115,8 +115,8 @@ Kept *keep_find(QueryCache *cache, Text key) {
     return kept;
 }
 
-void keep_put(QueryCache *cache, Kept **handle) {
-    Kept *kept = TAKE(*handle);
+void keep_put(QueryCache *cache, Kept *kept) {
+    atomic_fetch_add(&kept->references, 1);
     kept->hash = hash_keyed(cache->hash_key, text_bytes(kept->key));
     kept->bytes = (int64_t)(sizeof *kept + kept->arena.bytes);
     mutex_take(&cache->lock);

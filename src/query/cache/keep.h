@@ -4,9 +4,15 @@
 #include "model/labels.h"
 #include "query/cache/cache.h"
 
+// A series of an entry: its points, and how they are printed where they are.
 typedef struct KeptSeries {
     Labels labels;
-    double *values;  // one per step; absent ones hold the bits of the stale marker
+    const int64_t *times;  // of the points that exist
+    const double *values;
+    size_t count;
+    Text json_labels;       // empty: nothing is printed
+    const char *json;       // the points, commas between them
+    const uint32_t *ends;   // where each one's text ends
 } KeptSeries;
 
 // Immutable once it is in the table.
@@ -31,8 +37,8 @@ void kept_unref(Kept **kept);
 
 // The entry, referenced; NULL: none.
 Kept *keep_find(QueryCache *cache, Text key);
-// Takes the entry over, in place of one with the same key.
-void keep_put(QueryCache *cache, Kept **kept);
+// The table has it from here on, by a reference of its own, in place of one with the same key.
+void keep_put(QueryCache *cache, Kept *kept);
 int64_t keep_bytes_max(QueryCache *cache);  // 0: nothing is kept
 // Counts an answer of which `have` of `count` steps were there.
 void keep_count(QueryCache *cache, size_t have, size_t count);

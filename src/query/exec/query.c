@@ -107,7 +107,7 @@ static bool run_scalar(Exec *exec, const Expr *root, QueryResult *out, Error *er
     int64_t *times = times_of(exec);
     out->type = exec->request->step_ms > 0 ? VALUE_MATRIX : VALUE_SCALAR;
     out->series = arena_push(exec->arena, QuerySeries);
-    *out->series = (QuerySeries){LABELS_NONE, times, values, exec->steps.count, NULL};
+    *out->series = (QuerySeries){.times = times, .values = values, .count = exec->steps.count};
     out->count = 1;
     return true;
 }
@@ -134,7 +134,8 @@ static QuerySeries samples_of(Exec *exec, const RangeSeries *from) {
             histograms[i] = histogram_copy(from->histograms[own++], exec->arena);
         }
     }
-    return (QuerySeries){LABELS_NONE, times, values, count, histograms};
+    return (QuerySeries){
+        .times = times, .values = values, .count = count, .histograms = histograms};
 }
 
 // A matrix as the answer of an instant query: the samples as they are stored.

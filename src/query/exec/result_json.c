@@ -85,6 +85,12 @@ static bool write_points(QueryJson *json, const QuerySeries *series, bool histog
             json_array_begin(writer);
         }
         json->any_point = true;
+        if (i < series->json_count) {
+            assert(i == 0 && series->histograms == NULL);
+            json_raw(writer, series->json_points);
+            json->point = series->json_count - 1;
+            continue;
+        }
         if (histograms) {
             write_histogram(series->times[i], series->histograms[i], writer);
         } else {
@@ -101,13 +107,21 @@ static void next_part(QueryJson *json, int part) {
     json->any_point = false;
 }
 
+static void write_labels(const QuerySeries *series, JsonWriter *writer) {
+    if (series->json_labels.len > 0) {
+        json_raw(writer, series->json_labels);
+    } else {
+        labels_write_json(series->labels, writer);
+    }
+}
+
 // A series of a matrix. True: it is whole.
 static bool matrix_series(QueryJson *json, size_t most, JsonWriter *writer) {
     const QuerySeries *series = &json->result->series[json->series];
     if (json->part == PART_LABELS) {
         json_object_begin(writer);
         json_key(writer, TEXT("metric"));
-        labels_write_json(series->labels, writer);
+        write_labels(series, writer);
         next_part(json, PART_FLOATS);
     }
     if (json->part == PART_FLOATS) {
@@ -188,6 +202,16 @@ bool query_json_next(QueryJson *json, size_t bytes, JsonWriter *writer) {
     }
     json_object_end(writer);
     return true;
+}
+
+void query_json_points(const int64_t *times, const double *values, size_t count, Builder *out,
+                       uint32_t *ends) {
+    JsonWriter writer = {.out = out, .need_comma = out->len > 0};
+    NumberTimes seconds = {0};
+    for (size_t i = 0; i < count; i++) {
+        write_point(&seconds, times[i], values[i], &writer);
+        ends[i] = (uint32_t)out->len;
+    }
 }
 
 void query_write_json(const QueryResult *result, JsonWriter *writer) {

@@ -397,8 +397,11 @@ static bool ranged_same(Script *script, const Eval *eval, Arena *arena, Text *wh
         while (at < series.count && series.times[at] != eval->start_ms) at++;
         if (at == series.count) continue;
         result.series[kept++] =
-            (QuerySeries){series.labels, series.times + at, series.values + at, 1,
-                          series.histograms == NULL ? NULL : series.histograms + at};
+            (QuerySeries){.labels = series.labels,
+                          .times = series.times + at,
+                          .values = series.values + at,
+                          .count = 1,
+                          .histograms = series.histograms == NULL ? NULL : series.histograms + at};
     }
     result.count = kept;
     if (eval->wants_scalar) result.type = VALUE_SCALAR;
