@@ -20,7 +20,7 @@ INTERVAL_S = 15
 SETTLE_S = 2
 PEERS = ["victoria", "prometheus"]
 EVERYBODY = ["traceo", "traceo-relaxed", *PEERS]
-FRESH_PER_S = 80000  # of new series: TENANT_SERIES_NEW_PER_S is 100,000, and Traceo refuses what is beyond
+FRESH_PER_S = 80000  # of new series: series.new_per_s is 100,000, and Traceo refuses what is beyond
 HEAVY = ['sum({job="node"})', 'count({job="node"} > 100)']
 
 

@@ -101,6 +101,7 @@ static bool open_store(App *app, Error *err) {
         .memory_limit = memory,
         .retention_ms = settings_number(app->settings, SETTING_RETENTION),
         .head_span_ms = settings_number(app->settings, SETTING_HEAD_SPAN),
+        .series_limits = in_force_series_limits(app->settings),
         .log_bytes_max = settings_number(app->settings, SETTING_LOG_BYTES),
     };
     TRY(random_hash_key(&options.hash_key, err));
@@ -237,7 +238,7 @@ static bool start_server(App *app, Error *err) {
         .started_ms = app->started_ms,
     };
     TRY(server_start(&options, &app->server, err));
-    in_force_set_server(&app->in_force, app->server);
+    in_force_set_server(&app->in_force, app->server, app->store);
     return true;
 }
 
@@ -444,7 +445,7 @@ static void app_stop(App *app) {
     scraping_end(&app->scraping);
     listening_end(&app->listening);
     settle_store(app);
-    if (app->server != NULL) in_force_set_server(&app->in_force, NULL);
+    if (app->server != NULL) in_force_set_server(&app->in_force, NULL, NULL);
     server_free(&app->server);
     otlp_close(&app->otlp);
     tls_server_free(&app->tls);

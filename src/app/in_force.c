@@ -20,9 +20,10 @@ void in_force_end(InForce *in_force) {
     mutex_end(&in_force->lock);
 }
 
-void in_force_set_server(InForce *in_force, Server *server) {
+void in_force_set_server(InForce *in_force, Server *server, Store *store) {
     mutex_take(&in_force->lock);
     in_force->server = server;
+    in_force->store = store;
     mutex_give(&in_force->lock);
 }
 
@@ -42,6 +43,14 @@ ServerQuerySettings in_force_query(const Settings *settings) {
         .stable_only = settings_number(settings, SETTING_QUERY_EXPERIMENTAL) == 0,
         .starts = settings_number(settings, SETTING_QUERY_STARTS) != 0,
         .admin_api = settings_number(settings, SETTING_WEB_ADMIN_API) != 0,
+    };
+}
+
+SeriesLimits in_force_series_limits(const Settings *settings) {
+    return (SeriesLimits){
+        .active_max = settings_number(settings, SETTING_SERIES_ACTIVE),
+        .new_per_s = settings_number(settings, SETTING_SERIES_NEW),
+        .per_metric_max = settings_number(settings, SETTING_SERIES_PER_METRIC),
     };
 }
 
@@ -83,6 +92,8 @@ bool in_force_reload(InForce *in_force, Error *err) {
     in_force->arena = TAKE(arena);
     log_set_level((LogLevel)settings_number(&fresh, SETTING_LOG_LEVEL));
     if (in_force->server != NULL) server_set_query(in_force->server, in_force_query(&fresh));
+    if (in_force->store != NULL)
+        store_set_series_limits(in_force->store, in_force_series_limits(&fresh));
     mutex_give(&in_force->lock);
     arena_close(&old);
     return true;

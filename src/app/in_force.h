@@ -13,14 +13,16 @@ typedef struct InForce {
     Settings settings;
     Arena *arena;        // of `settings`; NULL while they are those the program began with
     Server *server;      // NULL until it runs
+    Store *store;        // of the server
     Scraping *scraping;  // replaced by a reload; NULL: none
 } InForce;
 
 void in_force_begin(InForce *in_force, const AppOptions *options);
 void in_force_end(InForce *in_force);
-void in_force_set_server(InForce *in_force, Server *server);
+void in_force_set_server(InForce *in_force, Server *server, Store *store);  // NULL: no more
 
 ServerQuerySettings in_force_query(const Settings *settings);
+SeriesLimits in_force_series_limits(const Settings *settings);
 
 // Makes the settings again from all layers. On failure the old ones stay. Settings that only count
 // at start are named in the log when they differ.

@@ -133,8 +133,7 @@ int main(int argc, char **argv) {
                              .disk = disk_model_disk(model),
                              .folder = TEXT("data/tenants/1"),
                              .clock = clock_system(),
-                             .hash_key = {1, 2},
-                             .new_series_per_s = INT64_MAX / 2000};
+                             .hash_key = {1, 2}};
     must(series_open(options, &arena, &report, &bench.store, &err), &err);
     size_t frames = 0;
     Reader reader = reader_begin(file);

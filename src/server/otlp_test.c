@@ -280,7 +280,7 @@ TEST(beyond_the_quota_new_series_are_told_to_come_later) {
     Builder json = {0};
     builder_add(&json, TEXT("{\"resourceMetrics\":[{\"scopeMetrics\":[{\"metrics\":[{\"name\":"
                             "\"many\",\"gauge\":{\"dataPoints\":["));
-    for (int64_t i = 0; i <= LIMIT_TENANT_SERIES_NEW_PER_S; i++)
+    for (int64_t i = 0; i <= TEST_NEW_PER_S; i++)
         builder_addf(&json,
                      "%s{\"timeUnixNano\":\"1760000000000000000\",\"asInt\":1,\"attributes\":[{"
                      "\"key\":\"n\",\"value\":{\"intValue\":%lld}}]}",
@@ -291,10 +291,10 @@ TEST(beyond_the_quota_new_series_are_told_to_come_later) {
     builder_free(&json);
     check_i64(t, 200, mixed.status);
     check(t, text_find(mixed.body, TEXT("2 of 100001 data points were rejected")) > 0);
-    check(t, text_find(mixed.body, TEXT("TENANT_SERIES_NEW_PER_S")) > 0);
+    check(t, text_find(mixed.body, TEXT("series.new_per_s")) > 0);
     // Nothing but new series: it may come again.
     HttpClientAnswer refused = post(t, &world, (Post){0}, gauge_of(t, "fresh", T0_MS, 1));
-    check_rpc_status(t, refused, 429, 8, "TENANT_SERIES_NEW_PER_S");
+    check_rpc_status(t, refused, 429, 8, "series.new_per_s");
     check(t, test_header(refused, TEXT("Retry-After")).len > 0);
     // A known series is stored, and must not come again because its new target_info was not.
     check_i64(t, 200,

@@ -200,6 +200,31 @@ static void write_head(JsonWriter *writer, const SeriesState *state) {
     json_object_end(writer);
 }
 
+// Beyond what Prometheus tells: whom the limits of new series refused, and which label grew.
+static void write_refusals(JsonWriter *writer, const SeriesRefusals *refusals, size_t limit) {
+    json_key(writer, TEXT("seriesLimits"));
+    json_object_begin(writer);
+    write_number(writer, TEXT("active"), refusals->limits.active_max);
+    write_number(writer, TEXT("newPerSecond"), refusals->limits.new_per_s);
+    write_number(writer, TEXT("perMetric"), refusals->limits.per_metric_max);
+    json_object_end(writer);
+    write_number(writer, TEXT("refusedSeries"), (int64_t)refusals->refused);
+    json_key(writer, TEXT("refusedSeriesByMetricName"));
+    json_array_begin(writer);
+    for (size_t i = 0; i < MIN(refusals->count, limit); i++) {
+        const SeriesRefusal *row = &refusals->at[i];
+        json_object_begin(writer);
+        write_pair(writer, TEXT("name"), row->metric);
+        write_number(writer, TEXT("value"), (int64_t)row->count);
+        write_pair(writer, TEXT("limit"), text_from_cstring(series_refusal_limit(row->reason)));
+        write_pair(writer, TEXT("label"), row->label);
+        write_number(writer, TEXT("labelValues"), (int64_t)row->label_values);
+        write_number(writer, TEXT("lastTime"), row->last_ms);
+        json_object_end(writer);
+    }
+    json_array_end(writer);
+}
+
 bool serve_status_tsdb(Request *request, Error *err) {
     uint64_t limit = TOP_DEFAULT;
     Text asked = param_text(request, TEXT("limit"));
@@ -224,6 +249,9 @@ bool serve_status_tsdb(Request *request, Error *err) {
                            err));
         write_top(&writer, tops[i].name, rows, count);
     }
+    SeriesRefusals refusals = {0};
+    if (tenant != NULL) series_refusals(tenant->series, &arena, &refusals);
+    write_refusals(&writer, &refusals, (size_t)limit);
     json_object_end(&writer);
     return done(&writer);
 }

@@ -28,6 +28,7 @@ static uint64_t counted(const _Atomic uint64_t *counter) {
 static void series_add(SeriesState *sum, const SeriesState *one) {
     sum->series_active += one->series_active;
     sum->series_created += one->series_created;
+    sum->series_refused += one->series_refused;
     sum->samples_appended += one->samples_appended;
     sum->samples_in_head += one->samples_in_head;
     sum->exemplars += one->exemplars;

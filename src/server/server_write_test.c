@@ -485,7 +485,7 @@ TEST(beyond_the_quota_only_new_series_are_refused) {
     test_server_begin(t, &world,
                       (TestServerOptions){.durability = LOG_MEMORY, .store_clock = &clock.clock});
     WriteBody body = {0};
-    for (int64_t i = 0; i <= LIMIT_TENANT_SERIES_NEW_PER_S; i++) {
+    for (int64_t i = 0; i <= TEST_NEW_PER_S; i++) {
         test_row(t, &body, TEXT("many"), TEXT("n"), text_format(t->arena, "%lld", (long long)i),
                  T0_MS, 1);
     }
@@ -498,7 +498,7 @@ TEST(beyond_the_quota_only_new_series_are_refused) {
     check(t, text_find(mixed.body, TEXT("1 of 100001 samples were refused (1 limit), the others "
                                         "are kept; the first: series many")) > 0);
     check(t, text_find(mixed.body, TEXT("its label \\\"n\\\" has most values, 100000")) > 0);
-    check(t, text_find(mixed.body, TEXT("TENANT_SERIES_NEW_PER_S")) > 0);
+    check(t, text_find(mixed.body, TEXT("series.new_per_s")) > 0);
     // Nothing but new series: it may come again later.
     Label fresh[] = {{TEXT("__name__"), TEXT("fresh")}},
           known[] = {{TEXT("__name__"), TEXT("many")}, {TEXT("n"), TEXT("7")}};

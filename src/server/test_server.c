@@ -60,6 +60,9 @@ static void start(Test *t, TestServer *world, TestServerOptions options) {
         .folder = world->folder,
         .durability = options.durability,
         .memory_limit = 512 * MB,
+        .series_limits = {.active_max = 1000000,
+                          .new_per_s = TEST_NEW_PER_S,
+                          .per_metric_max = 500000},
         .log_segment_bytes = 4 * MB,
     };
     check_ok(t, random_hash_key(&store.hash_key, t->err));

@@ -7,6 +7,8 @@
 #include "os/socket.h"
 #include "server/server.h"
 
+enum { TEST_NEW_PER_S = 100000 };  // the new series a second that a tenant may bring
+
 typedef struct TestServer {
     Text folder;
     Store *store;

@@ -79,6 +79,7 @@ static bool tenant_open(Store *store, TenantId id, Text name, Tenant **out, Erro
         .memory = &store->ingest_memory,
         .retention_ms = store->options.retention_ms,
         .head_span_ms = store->options.head_span_ms,
+        .limits = store->options.series_limits,
         // Pages address 4 GB each (page.c); a head grows on while housekeeping is busy elsewhere.
         .head_bytes_max = MIN(store->ingest_memory.limit / 3, 2 * (int64_t)GB),
     };
@@ -283,6 +284,14 @@ bool store_tenants(Store *store, Arena *arena, Tenant ***out, size_t *count, Err
     for (size_t i = 0; i < *count; i++) (*out)[i] = &store->tenants.at[i]->tenant;
     mutex_give(&store->tenants_lock);
     return true;
+}
+
+void store_set_series_limits(Store *store, SeriesLimits limits) {
+    mutex_take(&store->tenants_lock);
+    store->options.series_limits = limits;
+    for (size_t i = 0; i < store->tenants.count; i++)
+        series_set_limits(store->tenants.at[i]->tenant.series, limits);
+    mutex_give(&store->tenants_lock);
 }
 
 // ---- State ----

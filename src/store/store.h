@@ -29,14 +29,18 @@ typedef struct StoreOptions {
                         // elsewhere
     HashKey hash_key;
     LogDurability durability;
-    int64_t memory_limit;       // bytes; 0: three quarters of the machine's
-    int64_t retention_ms;       // 0: for ever
-    int64_t head_span_ms;       // 0: default of series.h
-    int64_t log_bytes_max;      // heads are turned and sealed when the log holds more; 0: 2 GiB
-    int64_t log_segment_bytes;  // 0: default of log.h
-    int64_t stop_log_bytes;     // store_settle does something from here on; 0: LIMIT_STOP_LOG_BYTES
-    int64_t stop_seal_ms;       // and gives up after so long; 0: LIMIT_STOP_SEAL_MS
+    int64_t memory_limit;        // bytes; 0: three quarters of the machine's
+    int64_t retention_ms;        // 0: for ever
+    int64_t head_span_ms;        // 0: default of series.h
+    SeriesLimits series_limits;  // of each tenant
+    int64_t log_bytes_max;       // heads are turned and sealed when the log holds more; 0: 2 GiB
+    int64_t log_segment_bytes;   // 0: default of log.h
+    int64_t stop_log_bytes;  // store_settle does something from here on; 0: LIMIT_STOP_LOG_BYTES
+    int64_t stop_seal_ms;    // and gives up after so long; 0: LIMIT_STOP_SEAL_MS
 } StoreOptions;
+
+// Other limits of new series, for every tenant, from now on. Any thread.
+void store_set_series_limits(Store *store, SeriesLimits limits);
 
 // Applies one record of the log to the head again: the ordinary ingest path, given by `app`.
 typedef bool (*StoreReplay)(void *context, Store *store, const LogRecord *record, Error *err);

@@ -523,7 +523,7 @@ def replay(tap, guard):
 
 
 def quota(tap):
-    """Far more new series in a second than TENANT_SERIES_NEW_PER_S."""
+    """Far more new series in a second than series.new_per_s."""
     server = Server()
     try:
         server.start()
@@ -551,8 +551,8 @@ def quota(tap):
         if took_s > 2.2:
             tap.skip("the quota of new series", f"this machine needs {took_s:.1f} s for them")
         else:
-            tap.check(made <= allowed, "no more new series than TENANT_SERIES_NEW_PER_S allow", f"{made} of {allowed:.0f}")
-            tap.check(refused and all("TENANT_SERIES_NEW_PER_S" in text for _, _, text in refused) and
+            tap.check(made <= allowed, "no more new series than series.new_per_s allow", f"{made} of {allowed:.0f}")
+            tap.check(refused and all("series.new_per_s" in text for _, _, text in refused) and
                       all(status in (400, 429) for status, _, _ in refused), "new series over the quota are refused by name", refused[:3])
             tap.check(all(after for status, after, _ in refused if status == 429), "429 says when to come again", refused[:3])
         tap.check(problem is None, "a known series flows while new ones are refused", problem)

@@ -67,7 +67,7 @@ struct SeriesStore {
     int64_t seal_by_ns;   // monotonic; sealing gives up then; 0: never; under `maintain`
     int64_t rewrote_ns;   // when blocks were last looked through for what deletes took from them
     Manifest manifest;    // as on disk; its lists are not used between writes
-    HeadQuota quota;
+    Quota quota;
     ARRAY(StoreGap) gaps;  // under `blocks_lock`
 
     Mutex families_lock;  // SERIES_SIDE

@@ -104,37 +104,6 @@ static bool memory_for_new(const Head *head, Error *err) {
     return true;
 }
 
-static bool quota_take(const Head *head, HeadQuota *quota, bool known, int64_t now_ns, Error *err) {
-    if ((int64_t)registry_count(&head->registry) >= quota->active_max) {
-        return error_set(err, ERROR_TOO_MANY,
-                         "no new series: %lld are active, the limit TENANT_SERIES_ACTIVE",
-                         (long long)quota->active_max);
-    }
-    // What the last head knew is made again in this one: known series have to flow across a turn
-    // and a restart.
-    if (quota->again > 0) {
-        quota->again--;
-        return true;
-    }
-    if (known) return true;
-    int64_t passed_ms = (now_ns - quota->filled_ns) / 1000000;
-    if (passed_ms > 0) {
-        passed_ms = MIN(passed_ms, 1000);  // a full second is all that is saved up
-        quota->tokens = MIN(quota->tokens + quota->new_per_s * passed_ms / 1000, quota->new_per_s);
-        quota->filled_ns =
-            now_ns - (now_ns - quota->filled_ns) %
-                         1000000;  // what is less than a millisecond counts next time
-    }
-    if (quota->tokens < 1) {
-        return error_set(
-            err, ERROR_TOO_MANY,
-            "no new series: more than %lld in a second, the limit TENANT_SERIES_NEW_PER_S",
-            (long long)quota->new_per_s);
-    }
-    quota->tokens--;
-    return true;
-}
-
 // Whether the head before this one knows the series, and what it stored last of it, so that a
 // repeat across the turn is seen.
 static void look_before(Head *before, Bytes wire, Miss *miss) {
@@ -197,9 +166,10 @@ static void refuse_new(Head *head, Batch *batch, BatchSeries *row, Error *why) {
 
 // Each row that no series was found for: refused, found after all (another thread was faster), or
 // made.
-static void make_missing(Head *head, HeadQuota *quota, int64_t now_ns, Batch *batch,
+static void make_missing(Head *head, Quota *quota, Clock *clock, Batch *batch,
                          const MissArray *misses, bool replay, HeadCounts *counts) {
     Registry *registry = &head->registry;
+    int64_t now_ns = clock->monotonic_ns(clock), now_ms = clock->wall_ms(clock);
     shared_take_write(&registry->lock);
     for (size_t i = 0; i < misses->count; i++) {
         const Miss *miss = &misses->at[i];
@@ -213,9 +183,12 @@ static void make_missing(Head *head, HeadQuota *quota, int64_t now_ns, Batch *ba
         Error first, *err = reason_wanted(batch, &first);
         // While the head before is written out its memory is still held; what it knows has to flow
         // meanwhile, beside others that are really new and come first.
-        bool allowed = replay || ((miss->known || memory_for_new(head, err)) &&
-                                  quota_take(head, quota, miss->known, now_ns, err));
+        SeriesRefusalReason reason = REFUSED_MEMORY;
+        bool allowed =
+            replay || ((miss->known || memory_for_new(head, err)) &&
+                       quota_take(quota, registry, labels, miss->known, now_ns, &reason, err));
         if (!allowed || !make_series(head, labels, miss, replay, &row->ref, err)) {
+            quota_refused(quota, registry, labels, reason, now_ms);
             refuse_new(head, batch, row, err);
             continue;
         }
@@ -348,7 +321,7 @@ static void too_old(Error *err, int64_t time_ms, int64_t oldest_ms) {
               (long long)time_ms, (long long)oldest_ms);
 }
 
-void head_resolve(Head *head, Head *before, HeadQuota *quota, Clock *clock,
+void head_resolve(Head *head, Head *before, Quota *quota, Clock *clock,
                   SeriesPrediction *prediction, Batch *batch, int64_t oldest_ms, bool replay,
                   HeadCounts *counts) {
     uint32_t last = prediction->generation == head->generation ? prediction->last_ref : UINT32_MAX;
@@ -371,7 +344,7 @@ void head_resolve(Head *head, Head *before, HeadQuota *quota, Clock *clock,
                 look_before(before, labels, miss);
             }
         }
-        make_missing(head, quota, clock->monotonic_ns(clock), batch, &misses, replay, counts);
+        make_missing(head, quota, clock, batch, &misses, replay, counts);
         learn_around(head, batch, &misses);
     }
     for (size_t i = batch->series.count; i > 0; i--) {

@@ -7,6 +7,7 @@
 
 #include "store/series/histogram_pieces.h"
 #include "store/series/page.h"
+#include "store/series/quota.h"
 #include "store/series/registry.h"
 
 // Which series has something on the side: open addressing over our own dense refs.
@@ -56,15 +57,6 @@ typedef struct Head {
     int64_t registry_charged;
 } Head;
 
-// Quotas of new series; used with the young head's registry lock held.
-typedef struct HeadQuota {
-    int64_t active_max, new_per_s;
-    int64_t tokens;     // new series that may come now
-    int64_t filled_ns;  // when tokens were added last
-    int64_t again;  // series of the head before (or of the blocks, at start) that may come again,
-                    // beside the rate
-} HeadQuota;
-
 typedef struct HeadCounts {
     uint64_t predicted, looked_up, created;
 } HeadCounts;
@@ -75,7 +67,7 @@ void head_unref(Head **head);  // NULL is fine
 
 // See series_resolve. `before` (NULL: none) is the head before this one. No series is made for rows
 // of which nothing is as young as `oldest_ms`: they are TOO_OLD.
-void head_resolve(Head *head, Head *before, HeadQuota *quota, Clock *clock,
+void head_resolve(Head *head, Head *before, Quota *quota, Clock *clock,
                   SeriesPrediction *prediction, Batch *batch, int64_t oldest_ms, bool replay,
                   HeadCounts *counts);
 // See series_append; samples below `oldest_ms` are TOO_OLD.

@@ -258,6 +258,14 @@ bool registry_find_pair(const Registry *registry, Bytes wire, uint32_t *out) {
     return find_pair(registry, wire, registry_hash(registry, wire), out);
 }
 
+uint32_t registry_pair_series(const Registry *registry, Bytes wire) {
+    uint32_t pair;
+    if (!registry_find_pair(registry, wire, &pair)) return 0;
+    const RegistryHolders *holders = vector_at(&registry->holders, pair);
+    return holders->list > 0 ? registry->lists.at[holders->list - 1].count
+                             : holders->first != UINT32_MAX;
+}
+
 // ---- Making ----
 
 Text registry_widest_label(const Registry *registry, Bytes wire, size_t *values) {

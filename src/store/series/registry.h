@@ -115,6 +115,8 @@ void registry_find_group(const Registry *registry, const Bytes *wires, const uin
 
 // The pair whose wire bytes these are. With the lock held.
 bool registry_find_pair(const Registry *registry, Bytes wire, uint32_t *out);
+// How many series have it.
+uint32_t registry_pair_series(const Registry *registry, Bytes wire);
 // With the lock held exclusively, for canonical bytes (labels_check passed) that registry_find does
 // not know. The new series is not published and leaves no trace until then: the caller prepares
 // what belongs to it, then calls registry_publish.

@@ -20,8 +20,6 @@ void store_block_drop(StoreBlock *block) {
 }
 
 static void use_defaults(SeriesOptions *options) {
-    if (options->active_series_max == 0) options->active_series_max = LIMIT_TENANT_SERIES_ACTIVE;
-    if (options->new_series_per_s == 0) options->new_series_per_s = LIMIT_TENANT_SERIES_NEW_PER_S;
     if (options->head_span_ms == 0) options->head_span_ms = HEAD_SPAN_MS;
     if (options->head_bytes_max == 0) options->head_bytes_max = HEAD_BYTES;
 }
@@ -145,10 +143,7 @@ static SeriesStore *store_begin(SeriesOptions options) {
     mutex_begin(&store->families_lock, LOCK_SERIES_SIDE);
     changes_begin(&store->changes);
     store->families = map_begin(&store->families_arena, options.hash_key);
-    store->quota = (HeadQuota){.active_max = store->options.active_series_max,
-                               .new_per_s = store->options.new_series_per_s,
-                               .tokens = store->options.new_series_per_s,
-                               .filled_ns = options.clock->monotonic_ns(options.clock)};
+    quota_begin(&store->quota, options.limits, options.clock->monotonic_ns(options.clock));
     return store;
 }
 
@@ -192,6 +187,7 @@ void series_close(SeriesStore **store) {
     array_free(&gone->gaps);
     store_free_metadata(gone);
     changes_end(&gone->changes);
+    quota_end(&gone->quota);
     mutex_end(&gone->blocks_lock);
     mutex_end(&gone->maintain);
     shared_end(&gone->generation);
@@ -284,6 +280,14 @@ static uint64_t pairs_of(Registry *registry) {
     return pairs;
 }
 
+void series_set_limits(SeriesStore *store, SeriesLimits limits) {
+    quota_limit(&store->quota, limits);
+}
+
+void series_refusals(SeriesStore *store, Arena *arena, SeriesRefusals *out) {
+    quota_refusals(&store->quota, arena, out);
+}
+
 void series_state(SeriesStore *store, SeriesState *out) {
     *out = (SeriesState){.head_min_ms = INT64_MAX,
                          .head_max_ms = INT64_MIN,
@@ -318,6 +322,7 @@ void series_state(SeriesStore *store, SeriesState *out) {
     mutex_give(&head->side.lock);
     head_unref(&head);
     out->series_created = atomic_load(&store->created);
+    out->series_refused = atomic_load(&store->quota.refused);
     out->samples_appended = atomic_load(&store->appended);
     out->predicted = atomic_load(&store->predicted);
     out->looked_up = atomic_load(&store->looked_up);

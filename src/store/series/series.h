@@ -18,19 +18,25 @@
 
 typedef struct SeriesStore SeriesStore;
 
+// Which new series are refused; those that a head knows go on. 0: no limit.
+typedef struct SeriesLimits {
+    int64_t active_max;      // in a head
+    int64_t new_per_s;       // a second's worth may come at once
+    int64_t per_metric_max;  // in a head, with one __name__: no metric takes the room of the others
+} SeriesLimits;
+
 typedef struct SeriesOptions {
     Objects *objects;    // where blocks lie
     Text object_prefix;  // in front of their names, "7/"
     Disk *disk;          // for the manifest
     Text folder;         // of the manifest; made when missing
     Clock *clock;
-    HashKey hash_key;           // secret of this process
-    Budget *memory;             // heads are charged here
-    int64_t active_series_max;  // 0: LIMIT_TENANT_SERIES_ACTIVE
-    int64_t new_series_per_s;   // 0: LIMIT_TENANT_SERIES_NEW_PER_S
-    int64_t retention_ms;       // older samples are refused; 0: none
-    int64_t head_span_ms;       // a head turns when its samples span this; 0: two hours
-    int64_t head_bytes_max;     // or when it holds this; 0: 256 MiB
+    HashKey hash_key;        // secret of this process
+    Budget *memory;          // heads are charged here
+    SeriesLimits limits;     // of new series
+    int64_t retention_ms;    // older samples are refused; 0: none
+    int64_t head_span_ms;    // a head turns when its samples span this; 0: two hours
+    int64_t head_bytes_max;  // or when it holds this; 0: 256 MiB
 } SeriesOptions;
 
 // Opens the manifest and its blocks (each verified where it is read, its footer here). Files the
@@ -130,7 +136,7 @@ must_use bool series_select(SeriesView *view, Matchers matchers, size_t series_m
 // keeps labels as numbers answers without making a single label set per series.
 typedef struct SeriesWanted {
     size_t series_max;  // as above
-    bool some;          // only `labels` are handed out; series in which they are equal share the bytes
+    bool some;  // only `labels` are handed out; series in which they are equal share the bytes
     Texts labels;
     Texts without;  // any: `apart` says whether all label sets differ when these are left out. By
                     // 64 bits of a hash: it may be false where they do
@@ -179,9 +185,10 @@ must_use bool series_read_newest(SeriesCursor *cursor, const SeriesFound *series
 // edge lies beyond the times there are.
 typedef enum SeriesWish {
     SERIES_EVERY,     // all samples, as series_read gives them
-    SERIES_GREATEST,  // the greatest value: no NaN where there is another, the younger of equal ones
+    SERIES_GREATEST,  // the greatest value: no NaN where there is another, the younger of equal
+                      // ones
     SERIES_LEAST,     // (which tells zero from minus zero)
-    SERIES_NEWEST,  // the last sample that is no stale marker
+    SERIES_NEWEST,    // the last sample that is no stale marker
     SERIES_OLDEST,
 } SeriesWish;
 typedef struct SeriesWindows {
@@ -192,8 +199,9 @@ typedef struct SeriesWindows {
 // As series_read over all that the windows hold, but what is asked of each window is all that the
 // samples given can be asked, and whether it holds any that is no stale marker: chunks of blocks
 // that the windows' edges do not part are told by their summaries, without being decoded, as one
-// sample inside; and what no window holds, or is the answer to none, may be missing. What came out is what was read: `count`
-// is lower than what the windows hold. Series that have native histograms there are read whole.
+// sample inside; and what no window holds, or is the answer to none, may be missing. What came out
+// is what was read: `count` is lower than what the windows hold. Series that have native histograms
+// there are read whole.
 must_use bool series_read_windows(SeriesCursor *cursor, const SeriesFound *series,
                                   const SeriesWindows *windows, SeriesColumns *out, Error *err);
 
@@ -275,6 +283,7 @@ must_use bool series_drop_before(SeriesStore *store, int64_t before_ms, Error *e
 typedef struct SeriesState {
     uint64_t series_active;  // in the youngest head
     uint64_t series_created;
+    uint64_t series_refused;  // by the limits of new series, once for each time they came
     uint64_t pairs_active;    // label pairs, there
     uint64_t chunks_in_head;  // packed strips, and an open tail per series
     uint64_t samples_appended, samples_in_head, exemplars, histograms;
@@ -303,6 +312,33 @@ typedef enum SeriesTopKind {
 } SeriesTopKind;
 must_use bool series_top(SeriesStore *store, SeriesTopKind kind, size_t limit, Arena *arena,
                          SeriesTop **out, size_t *count, Error *err);
+
+// Whom the limits of new series refused since the store was opened, by metric, most refused first.
+typedef enum SeriesRefusalReason {
+    REFUSED_ACTIVE,
+    REFUSED_RATE,
+    REFUSED_METRIC,
+    REFUSED_MEMORY,
+} SeriesRefusalReason;
+const char *series_refusal_limit(SeriesRefusalReason reason);  // the setting that says so
+typedef struct SeriesRefusal {
+    Text metric;  // empty: series without a name
+    Text label;   // of the refused ones the one with most values among all series
+    uint64_t label_values;
+    uint64_t count;   // series that were refused, once for each time they came; may be too high by
+                      // that of the last row, where many metrics are refused
+    int64_t last_ms;  // when one was refused last
+    SeriesRefusalReason reason;  // of the last one
+} SeriesRefusal;
+typedef struct SeriesRefusals {
+    SeriesLimits limits;
+    uint64_t refused;  // of all metrics
+    SeriesRefusal *at;
+    size_t count;
+} SeriesRefusals;
+void series_refusals(SeriesStore *store, Arena *arena, SeriesRefusals *out);
+// Other limits from now on. Any thread.
+void series_set_limits(SeriesStore *store, SeriesLimits limits);
 
 // Prints a block for `traceo inspect`. `progress` (bytes) may be NULL.
 must_use bool series_inspect_block(Disk *disk, Text path, bool verify_all, Progress *progress,

@@ -37,7 +37,7 @@ static Bytes labels_of(uint32_t series, Arena *arena) {
 
 typedef struct Run {
     Head *head;
-    HeadQuota quota;
+    Quota quota;
     SeriesPrediction prediction;
     HeadCounts counts;
     Batch batch;
@@ -107,14 +107,13 @@ static void steps(Run *run, const char *name, const Bytes *labels, uint32_t seri
 }
 
 static void open_run(Run *run) {
-    *run = (Run){.head = head_open(1, (HashKey){1, 2}, NULL, 0),
-                 .quota = {.active_max = INT64_MAX,
-                           .new_per_s = INT64_MAX / 2000,
-                           .tokens = INT64_MAX / 2000}};
+    *run = (Run){.head = head_open(1, (HashKey){1, 2}, NULL, 0)};
+    quota_begin(&run->quota, (SeriesLimits){0}, 0);
 }
 
 static void close_run(Run *run) {
     head_unref(&run->head);
+    quota_end(&run->quota);
     batch_free(&run->batch);
     builder_free(&run->body);
 }

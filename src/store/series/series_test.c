@@ -484,79 +484,6 @@ TEST(metadata_without_samples_has_a_block_and_does_not_hold_the_log) {
 
 // ---- Limits and damage ----
 
-TEST(new_series_beyond_the_quota_are_refused_and_known_ones_flow) {
-    Fixture f;
-    fixture_begin(&f, t);
-    series_close(&f.store);
-    SeriesOptions options = fixture_options(&f);
-    options.active_series_max = 3;
-    check_ok(t, series_open(options, t->arena, &f.report, &f.store, t->err));
-    for (int i = 0; i < 5; i++) {
-        fixture_put(&f, text_format(t->arena, "m%d", i).at, NULL, FIXTURE_NOW_MS, 1);
-        check_i64(t, i < 3 ? 1 : 0, f.batch.counts[VERDICT_STORED]);
-        check_i64(t, i < 3 ? 0 : 1, f.batch.counts[VERDICT_LIMIT]);
-    }
-    check(t, text_find(text_from_cstring(f.batch.first_fault.message),
-                       TEXT("TENANT_SERIES_ACTIVE")) >= 0);
-    fixture_put(&f, "m1", NULL, FIXTURE_NOW_MS + 1, 1);
-    check_i64(t, 1, f.batch.counts[VERDICT_STORED]);
-    fixture_end(&f);
-}
-
-TEST(a_refused_series_is_told_with_the_label_that_grows) {
-    Fixture f;
-    fixture_begin(&f, t);
-    series_close(&f.store);
-    SeriesOptions options = fixture_options(&f);
-    options.active_series_max = 3;
-    check_ok(t, series_open(options, t->arena, &f.report, &f.store, t->err));
-    for (int i = 0; i < 4; i++) {
-        const char *user = text_format(t->arena, "u%d", i).at;
-        fixture_put(&f, "hits", (const char *const[]){"job", "web", "user", user, NULL},
-                    FIXTURE_NOW_MS, 1);
-    }
-    check_text(t,
-               TEXT("series hits{job=\"web\", user=\"u3\"}: its label \"user\" has most values, 3: "
-                    "no new series: 3 are active, the limit TENANT_SERIES_ACTIVE"),
-               text_from_cstring(f.batch.first_fault.message));
-    fixture_end(&f);
-}
-
-TEST(new_series_are_limited_in_a_second_and_welcome_in_the_next) {
-    Fixture f;
-    fixture_begin(&f, t);
-    series_close(&f.store);
-    SeriesOptions options = fixture_options(&f);
-    options.new_series_per_s = 10;
-    check_ok(t, series_open(options, t->arena, &f.report, &f.store, t->err));
-    for (int i = 0; i < 24; i++) {
-        if (i == 12) clock_advance(&f.clock, 1000);
-        fixture_put(&f, text_format(t->arena, "m%d", i).at, NULL, FIXTURE_NOW_MS, 1);
-        check_i64(t, i % 12 < 10 ? 1 : 0, f.batch.counts[VERDICT_STORED]);
-    }
-    fixture_end(&f);
-}
-
-TEST(the_series_of_the_last_head_come_again_beside_the_rate) {
-    Fixture f;
-    fixture_begin(&f, t);
-    series_close(&f.store);
-    SeriesOptions options = fixture_options(&f);
-    options.new_series_per_s = 10;
-    check_ok(t, series_open(options, t->arena, &f.report, &f.store, t->err));
-    for (int life = 0; life < 4; life++) {
-        // No time passes, so the rate is used up by the first life; the eleventh series is a new
-        // one every time.
-        for (int i = 0; i < 11; i++) {
-            fixture_put(&f, text_format(t->arena, "m%d", i).at, NULL, FIXTURE_NOW_MS + life, 1);
-            check_i64(t, i < 10 ? 1 : 0, f.batch.counts[VERDICT_STORED]);
-        }
-        check_ok(t, series_turn(f.store, t->err));
-        if (life > 0) check_ok(t, series_seal(f.store, t->err));
-    }
-    fixture_end(&f);
-}
-
 TEST(memory_at_its_end_refuses_new_series_first_and_everything_later_without_losing_any) {
     Fixture f;
     fixture_begin(&f, t);
@@ -831,10 +758,6 @@ TEST_MAIN("store/series", CASE(a_head_over_midnight_becomes_a_block_per_day),
           CASE(a_histogram_in_several_heads_and_blocks_counts_once),
           CASE(histograms_exemplars_and_metadata_live_through_seal_merge_and_reopen),
           CASE(metadata_without_samples_has_a_block_and_does_not_hold_the_log),
-          CASE(new_series_beyond_the_quota_are_refused_and_known_ones_flow),
-          CASE(a_refused_series_is_told_with_the_label_that_grows),
-          CASE(the_series_of_the_last_head_come_again_beside_the_rate),
-          CASE(new_series_are_limited_in_a_second_and_welcome_in_the_next),
           CASE(known_series_flow_across_a_turn_though_memory_is_nearly_used_up),
           CASE(memory_at_its_end_refuses_new_series_first_and_everything_later_without_losing_any),
           CASE(r6_each_refused_allocation_leaves_the_store_whole),

@@ -14,7 +14,7 @@ typedef struct Row {
 
 typedef struct Side {
     Head *head;
-    HeadQuota quota;
+    Quota quota;
     SeriesPrediction prediction;
     HeadCounts counts;
     Batch batch;
@@ -50,14 +50,13 @@ static void make(BatchSymbols *symbols, BatchSeries *row) {
 }
 
 static void side_open(Side *side) {
-    *side = (Side){.head = head_open(1, (HashKey){1, 2}, NULL, 0),
-                   .quota = {.active_max = INT64_MAX,
-                           .new_per_s = INT64_MAX / 2000,
-                           .tokens = INT64_MAX / 2000}};
+    *side = (Side){.head = head_open(1, (HashKey){1, 2}, NULL, 0)};
+    quota_begin(&side->quota, (SeriesLimits){0}, 0);
 }
 
 static void side_close(Side *side) {
     head_unref(&side->head);
+    quota_end(&side->quota);
     batch_free(&side->batch);
 }
 

@@ -291,6 +291,16 @@ export interface Tsdb {
   labelValueCountByLabelName: Top[];
   memoryInBytesByLabelName: Top[];
   seriesCountByLabelValuePair: Top[];
+  seriesLimits: { active: number; newPerSecond: number; perMetric: number }; // 0: none
+  refusedSeries: number; // since the start, once for each time they came
+  refusedSeriesByMetricName: Refused[];
+}
+/** New series that a limit refused: of which metric, how often, by which setting, and which of their labels has most values. */
+export interface Refused extends Top {
+  limit: string;
+  label: string;
+  labelValues: number;
+  lastTime: number; // ms
 }
 export function tsdb(limit = 10, options: CallOptions = {}): Promise<Answer<Tsdb>> {
   return call('/api/v1/status/tsdb', { limit }, options);

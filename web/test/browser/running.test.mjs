@@ -1,7 +1,7 @@
 // Queries that run are listed and can be ended; series are counted down to the values that make them; tables are taken along.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { axeFaults, openPage, push, shoot } from './world.mjs';
+import { axeFaults, openPage, push, shoot, startTraceo } from './world.mjs';
 
 const EVIL = '<img src=x onerror=alert(1)>';
 // Seven thousand windows of 36,000 values, sorted twice each: ten seconds and more, of one series, inside of which it can be ended.
@@ -47,6 +47,30 @@ export const tests = {
       assert.match(await ended.text(), /ended/);
       await page.getByText('Nothing waits or runs').waitFor();
       await quiet(page);
+    }
+  },
+
+  'running: a label that explodes is named where series are counted': async ({ browser }) => {
+    const traceo = await startTraceo({ args: ['--series.per_metric_max', '20', '--otlp.grpc_listen', 'off', '--otlp.http_listen', 'off', '--host.enabled', 'false'] });
+    try {
+      await push(traceo, Array.from({ length: 20 }, (_, i) => `bomb{user="u${i}",app="web"} 1`));
+      // More of them are refused, all of a body: an error, and the known ones go on.
+      await assert.rejects(push(traceo, Array.from({ length: 30 }, (_, i) => `bomb{user="v${i}",app="web"} 1`)));
+      await push(traceo, ['bomb{user="u1",app="web"} 2', 'calm 1']);
+      for (const theme of ['dark', 'light']) {
+        const page = await openPage(browser, traceo.url, { theme });
+        await page.goto(traceo.url + '/ui/metrics?view=cardinality');
+        const notice = page.getByRole('status').filter({ hasText: 'were refused' });
+        await notice.waitFor();
+        assert.match(await notice.innerText(), /refused 30 times[\s\S]*bomb 30 times, the last .*, by series\.per_metric_max; its label user has 20 values/);
+        await shoot(page, 'cardinality-refused-' + theme, { fullPage: true });
+        assert.deepEqual(await axeFaults(page), []);
+        await notice.getByRole('link', { name: 'bomb' }).click();
+        await page.getByRole('region', { name: 'Series by user' }).getByRole('link', { name: 'u0', exact: true }).waitFor();
+        await quiet(page);
+      }
+    } finally {
+      await traceo.stop();
     }
   },
 

@@ -1,14 +1,15 @@
 // Cardinality: what makes series, by metric, label and pair; and a way down into any of them, label by label, to the values
 // that are too many. Each step is in the address.
-import { labels, query, tsdb, type Top, type Tsdb } from '../../data/api';
+import { labels, query, tsdb, type Refused, type Top, type Tsdb } from '../../data/api';
 import { parseValue } from '../../data/columns';
 import { useResource } from '../../data/resource';
 import type { Cell } from '../../data/tables';
 import { valueText } from '../../data/units';
+import { agoHuman } from '../../data/time';
 import { href, param, params, setParams } from '../../router';
 import { now } from '../../state';
 import { Icon } from '../../ui/icon';
-import { ErrorNotice, Wait } from '../../ui/notice';
+import { ErrorNotice, Notice, Wait } from '../../ui/notice';
 import { Panel } from '../../ui/panel';
 import { matches, Search, Segments } from '../../ui/parts';
 import { TakeTable } from '../../ui/take';
@@ -85,6 +86,40 @@ function pairOf(text: string): Where | undefined {
   return at <= 0 ? undefined : { label: text.slice(0, at), value: text.slice(at + 1) };
 }
 
+function RefusedRow({ row }: { row: Refused }) {
+  return (
+    <li>
+      <a class="mono" href={step(row.name === '' ? [] : [{ label: '__name__', value: row.name }], row.label || undefined)}>
+        {plainText(row.name) || '(no name)'}
+      </a>{' '}
+      <span class="num">{row.value.toLocaleString('en')}</span> {row.value === 1 ? 'time' : 'times'}, the last {agoHuman(row.lastTime, now.value)}, by <code>{row.limit}</code>
+      {row.labelValues > 1 && (
+        <>
+          ; its label <code>{plainText(row.label)}</code> has <span class="num">{row.labelValues.toLocaleString('en')}</span> values
+        </>
+      )}
+    </li>
+  );
+}
+
+/** What a label bomb looks like from here: which metric, and the label that grows. */
+function RefusedSeries({ data }: { data: Tsdb }) {
+  const rows = data.refusedSeriesByMetricName.slice(0, 10);
+  if (data.refusedSeries === 0) return null;
+  return (
+    <Notice kind="warn">
+      <p>
+        New series were refused {data.refusedSeries.toLocaleString('en')} times since the start; those that were known went on.
+      </p>
+      <ul class="refused">
+        {rows.map((row) => (
+          <RefusedRow key={row.name} row={row} />
+        ))}
+      </ul>
+    </Notice>
+  );
+}
+
 function Overview({ data }: { data: Tsdb }) {
   const whole = data.headStats.numSeries;
   const rows = (all: readonly Top[], where: (name: string) => Where | undefined, by: (found: Where) => string | undefined): ListRow[] =>
@@ -93,11 +128,14 @@ function Overview({ data }: { data: Tsdb }) {
       return { name: one.name, value: one.value, link: found === undefined ? undefined : step([found], by(found)) };
     });
   return (
-    <div class="tops-grid">
-      <TopList title="Series by metric" heading="series" note={`${whole.toLocaleString('en')} in memory`} whole={whole} rows={rows(data.seriesCountByMetricName, (value) => ({ label: '__name__', value }), () => undefined)} />
-      <TopList title="Series by label and value" heading="series" note="what one pair is part of" whole={whole} rows={rows(data.seriesCountByLabelValuePair, pairOf, (found) => (found.label === '__name__' ? undefined : '__name__'))} />
-      <TopList title="Values by label" heading="values" note="labels that make series" whole={undefined} rows={rows(data.labelValueCountByLabelName, (label) => (label === '__name__' ? undefined : { label, value: undefined }), (found) => found.label)} />
-      <TopList title="Bytes by label" heading="bytes" note="of its values, in memory" whole={undefined} rows={rows(data.memoryInBytesByLabelName, (label) => (label === '__name__' ? undefined : { label, value: undefined }), () => '__name__')} />
+    <div class="stack">
+      <RefusedSeries data={data} />
+      <div class="tops-grid">
+        <TopList title="Series by metric" heading="series" note={`${whole.toLocaleString('en')} in memory`} whole={whole} rows={rows(data.seriesCountByMetricName, (value) => ({ label: '__name__', value }), () => undefined)} />
+        <TopList title="Series by label and value" heading="series" note="what one pair is part of" whole={whole} rows={rows(data.seriesCountByLabelValuePair, pairOf, (found) => (found.label === '__name__' ? undefined : '__name__'))} />
+        <TopList title="Values by label" heading="values" note="labels that make series" whole={undefined} rows={rows(data.labelValueCountByLabelName, (label) => (label === '__name__' ? undefined : { label, value: undefined }), (found) => found.label)} />
+        <TopList title="Bytes by label" heading="bytes" note="of its values, in memory" whole={undefined} rows={rows(data.memoryInBytesByLabelName, (label) => (label === '__name__' ? undefined : { label, value: undefined }), () => '__name__')} />
+      </div>
     </div>
   );
 }
