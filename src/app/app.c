@@ -43,6 +43,7 @@ struct App {
     InForce in_force;
     Scraping scraping;
     Listening listening;
+    RetentionRules retention;  // the store looks into them
     Store *store;
     Otlp *otlp;
     Access *access;
@@ -104,6 +105,10 @@ static bool open_store(App *app, Error *err) {
         .series_limits = in_force_series_limits(app->settings),
         .log_bytes_max = settings_number(app->settings, SETTING_LOG_BYTES),
     };
+    TRY(retention_rules_parse(settings_text(app->settings, SETTING_RETENTION_RULES),
+                              &app->retention, err));
+    options.retention_rules = app->retention.at;
+    options.retention_rule_count = app->retention.count;
     TRY(random_hash_key(&options.hash_key, err));
     return store_open(options, &app->store, err);
 }
@@ -451,6 +456,7 @@ static void app_stop(App *app) {
     tls_server_free(&app->tls);
     access_close(&app->access);
     store_close(&app->store);
+    retention_rules_free(&app->retention);
     replayers_end(app);
     atomic_store(&app->stopped, true);
     if (app->watcher != NULL) signals_raise(SIGNAL_NONE);  // wakes it

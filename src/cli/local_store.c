@@ -26,6 +26,10 @@ bool local_store_open(const Call *call, bool create, LocalStore *out, Error *err
         .head_span_ms = settings_number(&settings, SETTING_HEAD_SPAN),
         .log_bytes_max = settings_number(&settings, SETTING_LOG_BYTES),
     };
+    TRY(retention_rules_parse(settings_text(&settings, SETTING_RETENTION_RULES), &out->retention,
+                              err));
+    options.retention_rules = out->retention.at;
+    options.retention_rule_count = out->retention.count;
     TRY(random_hash_key(&options.hash_key, err));
     TRY(disk_make_folders(disk_real(), folder, err));
     TRY(store_open(options, &out->store, err));
@@ -40,4 +44,5 @@ bool local_store_open(const Call *call, bool create, LocalStore *out, Error *err
 void local_store_close(LocalStore *local) {
     store_close(&local->store);
     ingest_sender_free(&local->replayer);
+    retention_rules_free(&local->retention);
 }

@@ -1,11 +1,13 @@
 // A data directory opened by a command, without a server. Private to cli.
 #pragma once
 
+#include "app/app.h"
 #include "cli/load.h"
 #include "ingest/ingest.h"
 #include "store/store.h"
 
 typedef struct LocalStore {
+    RetentionRules retention;  // the store looks into them
     Store *store;
     Tenant *tenant;  // NULL: it never wrote
     IngestSender *replayer;

@@ -19,6 +19,8 @@ typedef struct House {
     DiskModel *model;
     DiskFault *fault;
     int64_t memory_limit, retention_ms, log_bytes_max, stop_log_bytes, stop_seal_ms;
+    const StoreKeep *rules;  // of retention
+    size_t rule_count;
     IngestSender *sender;
     Store *store;
 } House;
@@ -37,6 +39,8 @@ static void house_open(House *house) {
         .hash_key = {1, 2},
         .memory_limit = house->memory_limit,
         .retention_ms = house->retention_ms,
+        .retention_rules = house->rules,
+        .retention_rule_count = house->rule_count,
         .log_bytes_max = house->log_bytes_max,
         .log_segment_bytes = 64 * KB,
         .stop_log_bytes = house->stop_log_bytes,
@@ -198,6 +202,31 @@ TEST(a_full_disk_keeps_neither_retention_nor_other_tenants_from_their_housekeepi
     house_end(&house);
 }
 
+TEST(a_tenant_keeps_as_long_as_its_rules_say) {
+    static const StoreKeep rules[] = {{TEXT_INIT("t2"), {{0}, 4 * DAY_MS}},
+                                      {TEXT_INIT("t3"), {{0}, 0}}};
+    House house;
+    house_begin(&house, t);
+    house.retention_ms = 2 * DAY_MS;
+    house.rules = rules;
+    house.rule_count = COUNT(rules);
+    house_open(&house);
+    for (int tenant = 1; tenant <= 3; tenant++) check_ok(t, put(&house, tenant, NOW_MS, 1, t->err));
+    check_ok(t, store_commit_now(house.store, t->err));
+    check_ok(t, store_flush(house.store, t->err));
+    for (int day = 1; day <= 6; day++) {
+        clock_advance(&house.clock, DAY_MS);
+        check_ok(t, store_maintain(house.store, t->err));
+        check_i64(t, day < 3, count_of(&house, 1));
+        check_i64(t, day < 5, count_of(&house, 2));
+        check_i64(t, 1, count_of(&house, 3));
+    }
+    check_error(t, put(&house, 1, house.clock.wall_ms - 3 * (int64_t)DAY_MS, 1, t->err),
+                ERROR_OUT_OF_ORDER);
+    check_ok(t, put(&house, 2, house.clock.wall_ms - 3 * (int64_t)DAY_MS, 1, t->err));
+    house_end(&house);
+}
+
 static size_t count_blocks(House *house) {
     Disk *disk = disk_model_disk(house->model);
     DiskEntries entries;
@@ -354,6 +383,7 @@ TEST_MAIN("housekeeping", CASE(w19_a_folder_that_another_process_took_over_is_no
           CASE(after_an_orderly_stop_there_is_nothing_to_replay),
           CASE(a_stop_that_has_no_time_for_blocks_leaves_all_to_the_replay),
           CASE(a_full_disk_keeps_neither_retention_nor_other_tenants_from_their_housekeeping),
+          CASE(a_tenant_keeps_as_long_as_its_rules_say),
           CASE(a_manifest_that_cannot_be_written_leaves_no_pile_of_blocks),
           CASE(r32_a_clock_that_jumps_ahead_deletes_nothing_for_a_day),
           CASE(r32_a_replay_under_a_clock_that_jumped_keeps_what_was_acknowledged))

@@ -174,11 +174,11 @@ static bool trusted_now(Store *store, int64_t *out, Error *err) {
 }
 
 static bool tidy_tenant(Store *store, Tenant *tenant, int64_t now_ms, Error *err) {
-    int64_t retention_ms = store->options.retention_ms;
-    if (retention_ms > 0 && !series_drop_before(tenant->series, now_ms - retention_ms, err)) {
-        return error_context(err, "dropping old blocks of tenant %.*s", TEXT_ARG(tenant->name));
-    }
     bool more;
+    if (!series_retain(tenant->series, now_ms, &more, err)) {
+        return error_context(err, "letting go what tenant %.*s keeps no longer",
+                             TEXT_ARG(tenant->name));
+    }
     return series_merge(tenant->series, &more, err) ||
            error_context(err, "merging blocks of tenant %.*s", TEXT_ARG(tenant->name));
 }

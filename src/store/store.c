@@ -59,6 +59,18 @@ bool store_still_ours(Store *store, Error *err) {
                      TEXT_ARG(store->options.folder));
 }
 
+static SeriesRetention retention_of_tenant(Store *store, Text name) {
+    const StoreOptions *options = &store->options;
+    SeriesKeep *rules =
+        arena_push_array(&store->arena, SeriesKeep, options->retention_rule_count + 1);
+    size_t count = 0;
+    for (size_t i = 0; i < options->retention_rule_count; i++) {
+        const StoreKeep *rule = &options->retention_rules[i];
+        if (rule->tenant.len == 0 || text_equal(rule->tenant, name)) rules[count++] = rule->keep;
+    }
+    return (SeriesRetention){options->retention_ms, rules, count};
+}
+
 // Opens the series of a tenant and adds it to the table. The caller holds tenants_lock.
 static bool tenant_open(Store *store, TenantId id, Text name, Tenant **out, Error *err) {
     if (store->tenants.count >= (size_t)LIMIT_TENANTS) {
@@ -77,7 +89,7 @@ static bool tenant_open(Store *store, TenantId id, Text name, Tenant **out, Erro
         .clock = store->options.clock,
         .hash_key = store->options.hash_key,
         .memory = &store->ingest_memory,
-        .retention_ms = store->options.retention_ms,
+        .retention = retention_of_tenant(store, name),
         .head_span_ms = store->options.head_span_ms,
         .limits = store->options.series_limits,
         // Pages address 4 GB each (page.c); a head grows on while housekeeping is busy elsewhere.

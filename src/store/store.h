@@ -21,6 +21,13 @@ typedef struct Tenant {
     SeriesStore *series;
 } Tenant;
 
+// A rule of retention of one tenant, or of all (an empty name). Those of a tenant are looked at in
+// their order, before `retention_ms`.
+typedef struct StoreKeep {
+    Text tenant;
+    SeriesKeep keep;
+} StoreKeep;
+
 typedef struct StoreOptions {
     Disk *disk;
     Clock *clock;
@@ -29,8 +36,10 @@ typedef struct StoreOptions {
                         // elsewhere
     HashKey hash_key;
     LogDurability durability;
-    int64_t memory_limit;        // bytes; 0: three quarters of the machine's
-    int64_t retention_ms;        // 0: for ever
+    int64_t memory_limit;              // bytes; 0: three quarters of the machine's
+    int64_t retention_ms;              // 0: for ever
+    const StoreKeep *retention_rules;  // outlive the store
+    size_t retention_rule_count;
     int64_t head_span_ms;        // 0: default of series.h
     SeriesLimits series_limits;  // of each tenant
     int64_t log_bytes_max;       // heads are turned and sealed when the log holds more; 0: 2 GiB

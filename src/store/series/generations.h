@@ -18,6 +18,7 @@ typedef struct StoreBlock {
     Block *block;         // NULL: damaged, `why` says how
     Error why;
     int64_t scrubbed;  // bytes verified in this round
+    int64_t retain_ms;  // before then retention takes nothing from it; 0: not looked at yet
 } StoreBlock;
 
 typedef ARRAY(StoreBlock) StoreBlockArray;
@@ -101,6 +102,11 @@ must_use bool store_seal_heads_now(SeriesStore *store, Error *err);
 // Blocks that are neighbours in the order of storing become one, without what was deleted; one
 // alone is written again.
 must_use bool store_merge_run(SeriesStore *store, StoreBlock **run, size_t count, Error *err);
+// One block is written again without the series that are kept no longer at `now_ms`.
+must_use bool store_merge_retained(SeriesStore *store, StoreBlock *block, int64_t now_ms,
+                                   Error *err);
+// Removes the blocks that end before `before_ms`.
+must_use bool store_drop_before(SeriesStore *store, int64_t before_ms, bool *any, Error *err);
 // Writes one block again that a delete took from and that ends before `before_ms`; *more: there was
 // one. Deletes that have nothing left to do are forgotten.
 must_use bool store_rewrite_touched(SeriesStore *store, int64_t before_ms, bool *more, Error *err);

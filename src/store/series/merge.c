@@ -1,4 +1,5 @@
-// Merging small blocks of a day into larger ones, letting go what is past retention, and scrubbing.
+// Merging small blocks of a day into larger ones, writing blocks again without what is to go, and
+// scrubbing.
 //
 // Only blocks that follow each other in the order of storing are merged: the result takes the place
 // of the first, so who was stored first still wins every time. The manifest is replaced before any
@@ -7,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "store/series/retention.h"
 #include "store/series/view.h"
 
 enum {
@@ -28,6 +30,7 @@ typedef struct MergeSource {
 typedef struct Merge {
     SeriesStore *store;
     bool wrote;            // a series, or metadata
+    int64_t retain_ms;     // retention is applied as of then; INT64_MIN: not
     MergeSource *sources;  // first stored first
     size_t source_count;
     SeriesColumns all, one, merged;
@@ -135,6 +138,11 @@ static bool merge_series(Merge *merge, Labels labels, BlockWriter *writer, Error
         MergeSource *source = &merge->sources[i];
         if (source->next == source->count || !labels_equal(source->labels, labels)) continue;
         const ManifestBlock *facts = &source->from->facts;
+        if (retention_is_over(&merge->store->options.retention, labels, facts->max_ms,
+                              merge->retain_ms)) {
+            source->next++;
+            continue;
+        }
         sink.deleted = deletes_spans(&merge->store->deletes, 0, block_number(facts->name),
                                      facts->min_ms, facts->max_ms, labels, &merge->scratch);
         merge->one.count = merge->one.histograms = 0;
@@ -149,7 +157,7 @@ static bool merge_series(Merge *merge, Labels labels, BlockWriter *writer, Error
         source->next++;
     }
     if (merge->all.count == 0 && sink.histograms.count == 0 && sink.exemplars.count == 0)
-        return true;  // all of it was deleted
+        return true;  // all of it was deleted, or kept long enough
     merge->wrote = true;
     TRY(block_writer_series(writer, labels, err));
     if (merge->all.count > 0) TRY(block_writer_columns(writer, &merge->all, err));
@@ -276,10 +284,13 @@ static bool find_run(StoreBlock **sorted, size_t count, int64_t now_ms, size_t *
     return false;
 }
 
-bool store_merge_run(SeriesStore *store, StoreBlock **run, size_t count, Error *err) {
+static bool merge_run(SeriesStore *store, StoreBlock **run, size_t count, int64_t retain_ms,
+                      Error *err) {
     AUTO(merge_end)
-    Merge merge = {
-        .store = store, .sources = memory_new_array(MergeSource, count), .source_count = count};
+    Merge merge = {.store = store,
+                   .retain_ms = retain_ms,
+                   .sources = memory_new_array(MergeSource, count),
+                   .source_count = count};
     AUTO(arena_free) Arena arena = {0};
     bool *gone = arena_push_array(&arena, bool, store->blocks.count);
     for (size_t i = 0; i < count; i++) {
@@ -302,13 +313,21 @@ bool store_merge_run(SeriesStore *store, StoreBlock **run, size_t count, Error *
     return true;
 }
 
-static bool drop_before(SeriesStore *store, int64_t before_ms, Error *err) {
+bool store_merge_run(SeriesStore *store, StoreBlock **run, size_t count, Error *err) {
+    return merge_run(store, run, count, INT64_MIN, err);
+}
+
+bool store_merge_retained(SeriesStore *store, StoreBlock *block, int64_t now_ms, Error *err) {
+    return merge_run(store, &block, 1, now_ms, err);
+}
+
+bool store_drop_before(SeriesStore *store, int64_t before_ms, bool *any, Error *err) {
     AUTO(arena_free) Arena arena = {0};
     bool *gone = arena_push_array(&arena, bool, store->blocks.count + 1);
-    bool any = false;
+    *any = false;
     for (size_t i = 0; i < store->blocks.count; i++)
-        any |= gone[i] = store->blocks.at[i].facts.max_ms < before_ms;
-    return !any || replace_blocks(store, gone, NULL, err);
+        *any |= gone[i] = store->blocks.at[i].facts.max_ms < before_ms;
+    return !*any || replace_blocks(store, gone, NULL, err);
 }
 
 // What was deleted from a day that is over leaves the disk by itself, a block at a time; the day
@@ -345,16 +364,6 @@ bool series_merge(SeriesStore *store, bool *more, Error *err) {
     bool merged = merge_once(store, more, err);
     mutex_give(&store->maintain);
     return merged;
-}
-
-bool series_drop_before(SeriesStore *store, int64_t before_ms, Error *err) {
-    mutex_take(&store->maintain);
-    uint64_t blocks = store->blocks.count;
-    bool dropped = drop_before(store, before_ms, err);
-    bool changed = !dropped || store->blocks.count != blocks;
-    mutex_give(&store->maintain);
-    if (changed) series_note_change(store, INT64_MIN);
-    return dropped;
 }
 
 // ---- Scrubbing ----

@@ -1,6 +1,7 @@
 // The store: opening, the way of a write, and what it tells about itself.
 
 #include "store/series/generations.h"
+#include "store/series/retention.h"
 
 #include <stdlib.h>
 
@@ -226,7 +227,7 @@ void series_write_end(SeriesStore *store) {
 // Counted from when the batch came, so that a replay, later or under a clock that jumped, keeps
 // what was kept before.
 static int64_t oldest_welcome(const SeriesStore *store, const Batch *batch) {
-    int64_t retention_ms = store->options.retention_ms,
+    int64_t retention_ms = retention_longest(&store->options.retention),
             oldest = INT64_MIN + 1;  // INT64_MIN itself means "no sample yet"
     if (retention_ms == 0 || __builtin_sub_overflow(batch->arrival_ms, retention_ms, &oldest))
         return INT64_MIN + 1;

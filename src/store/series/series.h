@@ -25,18 +25,30 @@ typedef struct SeriesLimits {
     int64_t per_metric_max;  // in a head, with one __name__: no metric takes the room of the others
 } SeriesLimits;
 
+// How long samples are kept: the first rule whose matchers match a series, else `keep_ms`. 0 is for
+// ever. Rules and their matchers outlive the store.
+typedef struct SeriesKeep {
+    Matchers matchers;
+    int64_t keep_ms;
+} SeriesKeep;
+typedef struct SeriesRetention {
+    int64_t keep_ms;
+    const SeriesKeep *rules;
+    size_t rule_count;
+} SeriesRetention;
+
 typedef struct SeriesOptions {
     Objects *objects;    // where blocks lie
     Text object_prefix;  // in front of their names, "7/"
     Disk *disk;          // for the manifest
     Text folder;         // of the manifest; made when missing
     Clock *clock;
-    HashKey hash_key;        // secret of this process
-    Budget *memory;          // heads are charged here
-    SeriesLimits limits;     // of new series
-    int64_t retention_ms;    // older samples are refused; 0: none
-    int64_t head_span_ms;    // a head turns when its samples span this; 0: two hours
-    int64_t head_bytes_max;  // or when it holds this; 0: 256 MiB
+    HashKey hash_key;           // secret of this process
+    Budget *memory;             // heads are charged here
+    SeriesLimits limits;        // of new series
+    SeriesRetention retention;  // what is older than the longest of it is refused
+    int64_t head_span_ms;       // a head turns when its samples span this; 0: two hours
+    int64_t head_bytes_max;     // or when it holds this; 0: 256 MiB
 } SeriesOptions;
 
 // Opens the manifest and its blocks (each verified where it is read, its footer here). Files the
@@ -276,9 +288,10 @@ must_use bool series_clean_deletes(SeriesStore *store, Error *err);
 // A second store beside this one, of what is in blocks now: the blocks linked into
 // `objects_folder`, a manifest in `folder`, all of it durable. Both folders are there and empty.
 must_use bool series_snapshot(SeriesStore *store, Text objects_folder, Text folder, Error *err);
-// Removes everything below `before_ms` (whole blocks). What time it is for retention the caller
-// decides.
-must_use bool series_drop_before(SeriesStore *store, int64_t before_ms, Error *err);
+// Lets go what is kept no longer at `now_ms`: whole blocks where nothing of them is, and one block
+// that is written again without the series whose time is over; *more: there may be another one.
+// What time it is for retention the caller decides.
+must_use bool series_retain(SeriesStore *store, int64_t now_ms, bool *more, Error *err);
 
 typedef struct SeriesState {
     uint64_t series_active;  // in the youngest head

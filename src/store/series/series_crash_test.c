@@ -98,7 +98,7 @@ static bool live(Life *life, Test *t, uint64_t seed, Error *err) {
     TRY(forget(life, 4, FIXTURE_NOW_MS, FIXTURE_NOW_MS + 60000, err));
     trim(life);
     life->dropped_before_ms = FIXTURE_NOW_MS - 86400000 / 2;
-    TRY(series_drop_before(f->store, life->dropped_before_ms, err));
+    TRY(fixture_drop_before(f, life->dropped_before_ms, err));
     clock_advance(&f->clock, 2 * 86400000ll);
     more = true;
     while (more) TRY(series_merge(f->store, &more, err));
@@ -159,6 +159,7 @@ typedef struct Crash {
 // One life, cut after `operation`; *whole tells whether it came to its end before.
 static bool crash_once(Test *t, Crash crash, bool *whole, Error *err) {
     Life life = {.f = {.model = disk_model_new(),
+                       .retention_ms = INT64_C(3650) * 86400000,
                        .memory = {.name = "ingest"},
                        .sequence = 1,
                        .skip_sync = crash.skip_sync}};

@@ -18,6 +18,8 @@ typedef struct Fixture {
     SeriesPrediction prediction;
     uint64_t sequence;
     int64_t retention_ms, head_span_ms;
+    const SeriesKeep *rules;  // of retention
+    size_t rule_count;
     Batch batch;
     Builder wires[64];  // label bytes of the rows of `batch`
     size_t row_count;
@@ -47,7 +49,7 @@ static inline SeriesOptions fixture_options(Fixture *f) {
         .clock = &f->clock.clock,
         .hash_key = {1, 2},
         .memory = &f->memory,
-        .retention_ms = f->retention_ms,
+        .retention = {f->retention_ms, f->rules, f->rule_count},
         .head_span_ms = f->head_span_ms,
     };
 }
@@ -61,6 +63,12 @@ static inline bool fixture_open(Fixture *f, Arena *arena, Error *err) {
 static inline void fixture_close(Fixture *f) {
     series_close(&f->store);
     objects_close(&f->objects);
+}
+
+// Housekeeping by a retention of `retention_ms` at a time that lets go what is below `before_ms`.
+static inline bool fixture_drop_before(Fixture *f, int64_t before_ms, Error *err) {
+    bool more;
+    return series_retain(f->store, before_ms + f->retention_ms, &more, err);
 }
 
 static inline void fixture_begin(Fixture *f, Test *t) {

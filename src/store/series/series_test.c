@@ -316,11 +316,11 @@ TEST(retention_lets_old_blocks_go_and_refuses_old_samples) {
     check_i64(t, ERROR_CONFLICT, f.batch.first_fault.code);
     check_ok(t, series_turn(f.store, t->err));
     check_ok(t, series_seal(f.store, t->err));
-    check_ok(t, series_drop_before(f.store, FIXTURE_NOW_MS - f.retention_ms, t->err));
+    check_ok(t, fixture_drop_before(&f, FIXTURE_NOW_MS - f.retention_ms, t->err));
     check_i64(t, 2, count_samples(t, &f, 0, INT64_MAX));
-    check_ok(t, series_drop_before(f.store, FIXTURE_NOW_MS + 86401000 - f.retention_ms, t->err));
+    check_ok(t, fixture_drop_before(&f, FIXTURE_NOW_MS + 86401000 - f.retention_ms, t->err));
     check_i64(t, 1, count_samples(t, &f, 0, INT64_MAX));
-    check_ok(t, series_drop_before(f.store, FIXTURE_NOW_MS + 1, t->err));
+    check_ok(t, fixture_drop_before(&f, FIXTURE_NOW_MS + 1, t->err));
     check_i64(t, 0, count_samples(t, &f, 0, INT64_MAX));
     fixture_end(&f);
 }
@@ -457,6 +457,9 @@ TEST(histograms_exemplars_and_metadata_live_through_seal_merge_and_reopen) {
 TEST(metadata_without_samples_has_a_block_and_does_not_hold_the_log) {
     Fixture f;
     fixture_begin(&f, t);
+    fixture_close(&f);
+    f.retention_ms = 86400000;
+    check_ok(t, fixture_open(&f, t->arena, t->err));
     for (int i = 0; i < 4; i++) {
         fixture_clear(&f);
         *array_add(&f.batch.metadata) =
@@ -470,7 +473,7 @@ TEST(metadata_without_samples_has_a_block_and_does_not_hold_the_log) {
     bool more;
     check_ok(t, series_merge(f.store, &more, t->err));
     // Retention sees the day it came, not the year 1970, also after a merge.
-    check_ok(t, series_drop_before(f.store, FIXTURE_NOW_MS - 1, t->err));
+    check_ok(t, fixture_drop_before(&f, FIXTURE_NOW_MS - 1, t->err));
     fixture_close(&f);
     check_ok(t, fixture_open(&f, t->arena, t->err));
     check_i64(t, 5, f.report.sealed_sequence);

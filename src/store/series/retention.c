@@ -1,0 +1,115 @@
+// Rules of retention, and what they mean for a block.
+
+#include "store/series/retention.h"
+
+#include "store/series/generations.h"
+
+int64_t retention_of(const SeriesRetention *retention, Labels labels) {
+    for (size_t i = 0; i < retention->rule_count; i++) {
+        if (matchers_match(retention->rules[i].matchers, labels))
+            return retention->rules[i].keep_ms;
+    }
+    return retention->keep_ms;
+}
+
+int64_t retention_longest(const SeriesRetention *retention) {
+    int64_t longest = retention->keep_ms;
+    for (size_t i = 0; i < retention->rule_count && longest > 0; i++) {
+        int64_t keep_ms = retention->rules[i].keep_ms;
+        longest = keep_ms == 0 ? 0 : MAX(longest, keep_ms);
+    }
+    return longest;
+}
+
+static bool is_over(int64_t keep_ms, int64_t max_ms, int64_t now_ms) {
+    int64_t oldest;
+    return keep_ms > 0 && !__builtin_sub_overflow(now_ms, keep_ms, &oldest) && max_ms < oldest;
+}
+
+bool retention_is_over(const SeriesRetention *retention, Labels labels, int64_t max_ms,
+                       int64_t now_ms) {
+    return is_over(retention_of(retention, labels), max_ms, now_ms);
+}
+
+// Of all series, or of those that `matchers` match.
+static bool any_is_over(const SeriesRetention *retention, const Block *block, Matchers matchers,
+                        int64_t max_ms, int64_t now_ms, bool *touches, Error *err) {
+    AUTO(arena_free) Arena scratch = {0};
+    BlockSeriesSet set;
+    TRY(block_select(block, matchers, &scratch, &set, err));
+    ArenaMark mark = arena_mark(&scratch);
+    for (size_t i = 0; i < set.count && !*touches; i++) {
+        Labels labels;
+        TRY(block_labels(block, set.at[i], &scratch, &labels, err));
+        *touches = retention_is_over(retention, labels, max_ms, now_ms);
+        arena_reset_to(&scratch, mark);
+    }
+    return true;
+}
+
+bool retention_touches(const SeriesRetention *retention, const Block *block, int64_t max_ms,
+                       int64_t now_ms, bool *touches, Error *err) {
+    *touches = false;
+    for (size_t i = 0; i < retention->rule_count && !*touches; i++) {
+        const SeriesKeep *rule = &retention->rules[i];
+        if (is_over(rule->keep_ms, max_ms, now_ms))
+            TRY(any_is_over(retention, block, rule->matchers, max_ms, now_ms, touches, err));
+    }
+    if (*touches || !is_over(retention->keep_ms, max_ms, now_ms)) return true;
+    return any_is_over(retention, block, (Matchers){0}, max_ms, now_ms, touches, err);
+}
+
+static int64_t sooner(int64_t before, int64_t keep_ms, int64_t max_ms, int64_t now_ms) {
+    int64_t end_ms;
+    if (keep_ms == 0 || is_over(keep_ms, max_ms, now_ms) ||
+        __builtin_add_overflow(max_ms, keep_ms, &end_ms) || end_ms == INT64_MAX)
+        return before;
+    return MIN(before, end_ms + 1);
+}
+
+int64_t retention_next(const SeriesRetention *retention, int64_t max_ms, int64_t now_ms) {
+    int64_t next = sooner(INT64_MAX, retention->keep_ms, max_ms, now_ms);
+    for (size_t i = 0; i < retention->rule_count; i++)
+        next = sooner(next, retention->rules[i].keep_ms, max_ms, now_ms);
+    return next;
+}
+
+// ---- Housekeeping ----
+
+// A block of which some series have to go by now; NULL: none.
+static bool find_touched(SeriesStore *store, int64_t now_ms, StoreBlock **out, Error *err) {
+    const SeriesRetention *retention = &store->options.retention;
+    *out = NULL;
+    for (size_t i = 0; i < store->blocks.count && *out == NULL; i++) {
+        StoreBlock *block = &store->blocks.at[i];
+        // A damaged one waits for its repair, or goes as a whole.
+        if (block->block == NULL || block->retain_ms > now_ms) continue;
+        bool touches;
+        TRY(retention_touches(retention, block->block, block->facts.max_ms, now_ms, &touches, err));
+        if (touches) *out = block;
+        if (!touches) block->retain_ms = retention_next(retention, block->facts.max_ms, now_ms);
+    }
+    return true;
+}
+
+static bool retain(SeriesStore *store, int64_t now_ms, bool *changed, bool *more, Error *err) {
+    int64_t longest_ms = retention_longest(&store->options.retention), before_ms;
+    if (longest_ms > 0 && !__builtin_sub_overflow(now_ms, longest_ms, &before_ms))
+        TRY(store_drop_before(store, before_ms, changed, err));
+    StoreBlock *touched;
+    if (store->options.retention.rule_count == 0) return true;
+    TRY(find_touched(store, now_ms, &touched, err));
+    if (touched == NULL) return true;
+    *changed = *more = true;
+    return store_merge_retained(store, touched, now_ms, err);
+}
+
+bool series_retain(SeriesStore *store, int64_t now_ms, bool *more, Error *err) {
+    bool changed = false;
+    *more = false;
+    mutex_take(&store->maintain);
+    bool retained = retain(store, now_ms, &changed, more, err);
+    mutex_give(&store->maintain);
+    if (changed || !retained) series_note_change(store, INT64_MIN);
+    return retained;
+}
