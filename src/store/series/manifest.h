@@ -14,7 +14,8 @@ typedef struct ManifestBlock {
     int64_t bytes;
     uint32_t crc;  // CRC-32C of the whole object
     int64_t min_ms, max_ms;
-    uint32_t level;  // 0: from a head; one more than the highest it was merged from
+    uint32_t level;  // 0: from a head; one more than the highest it was merged from; that of the
+                     // one it was written again from
     uint64_t order;  // who was stored first wins: the lower order. Unique within a day
     uint64_t series, samples;
 } ManifestBlock;

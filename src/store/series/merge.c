@@ -214,7 +214,9 @@ static bool merge_into(SeriesStore *store, Merge *merge, StoreBlock *out, Error 
     if (!merge->wrote) return true;
     AUTO(builder_free) Builder content = {0};
     TRY(block_writer_finish(writer, &content, err));
-    return store_put_block(store, text_bytes(builder_text(&content)), level + 1,
+    // One that is written again is as it was, and is merged with its neighbours as before.
+    level += merge->source_count > 1;
+    return store_put_block(store, text_bytes(builder_text(&content)), level,
                            merge->sources[0].from->facts.order, out, err);
 }
 

@@ -159,6 +159,29 @@ TEST(cleaning_leaves_nothing_of_it_on_the_disk_and_merging_neither) {
     }
 }
 
+// Its level says how often it was merged: as many deletes as come neither keep it from its
+// neighbours nor reach the highest level that a manifest may name.
+TEST(a_block_that_is_written_again_stays_a_neighbour) {
+    Fixture f;
+    bool more = true;
+    fixture_begin(&f, t);
+    for (int i = 0; i < 4; i++) {
+        fixture_put(&f, "up", job_a, AT(i), i);
+        fixture_put(&f, "up", job_b, AT(i), i);
+        check_ok(t, series_turn(f.store, t->err) && series_seal(f.store, t->err));
+        if (i % 2 == 0) continue;
+        forget(t, &f, "b", INT64_MIN, INT64_MAX);
+        check_ok(t, series_clean_deletes(f.store, t->err));
+        check_i64(t, 0, f.store->blocks.at[f.store->blocks.count - 1].facts.level);
+    }
+    check_i64(t, 4, f.store->blocks.count);
+    while (more) check_ok(t, series_merge(f.store, &more, t->err));
+    check_i64(t, 1, f.store->blocks.count);
+    check_i64(t, 1, f.store->blocks.at[0].facts.level);
+    check_text(t, TEXT("up{job=\"a\"}: 0=0 1=1 2=2 3=3"), short_read(t, &f));
+    fixture_end(&f);
+}
+
 TEST(what_was_deleted_from_a_day_that_is_over_leaves_the_disk_by_itself) {
     Fixture f;
     bool more = true;
@@ -338,6 +361,7 @@ TEST_MAIN("store/series_delete",
           CASE(what_comes_after_a_delete_is_seen_also_at_deleted_times),
           CASE(what_a_head_remembers_of_the_one_before_is_forgotten_too),
           CASE(cleaning_leaves_nothing_of_it_on_the_disk_and_merging_neither),
+          CASE(a_block_that_is_written_again_stays_a_neighbour),
           CASE(what_was_deleted_from_a_day_that_is_over_leaves_the_disk_by_itself),
           CASE(names_values_exemplars_and_histograms_are_deleted_too),
           CASE(a_view_that_was_open_before_still_sees_what_it_saw),
