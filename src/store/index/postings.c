@@ -229,6 +229,43 @@ PostingSet posting_list_read(const PostingList *list, Arena *arena) {
     return set;
 }
 
+// Passes over eight gaps of one byte at a time while all of their numbers are below `wanted`.
+// `base`: the number that a gap of 0 would make.
+static const uint8_t *pass_over(const uint8_t *at, const uint8_t *end, uint64_t wanted,
+                                uint64_t *base) {
+    const uint64_t even = UINT64_C(0x00ff00ff00ff00ff);
+    while (end - at >= 8) {
+        uint64_t gaps;
+        memcpy(&gaps, at, sizeof gaps);
+        if ((gaps & UINT64_C(0x8080808080808080)) != 0) break;
+        uint64_t twos = (gaps & even) + (gaps >> 8 & even);
+        uint64_t sum = twos * UINT64_C(0x0001000100010001) >> 48;
+        if (*base + sum + 7 >= wanted) break;
+        *base += sum + 8;
+        at += 8;
+    }
+    return at;
+}
+
+PostingSet posting_list_and(const PostingList *list, PostingSet set, Arena *arena) {
+    PostingSet out = set_begin(MIN((size_t)list->count, set.count), arena);
+    const uint8_t *at = list->bytes, *end = at + list->len;
+    uint64_t base = 0;
+    for (size_t i = 0; i < set.count && at < end;) {
+        at = pass_over(at, end, set.at[i], &base);
+        uint32_t gap = 0;
+        for (unsigned shift = 0;; shift += 7) {
+            gap |= (uint32_t)(*at & 0x7f) << shift;
+            if (*at++ < 0x80) break;
+        }
+        uint64_t number = base + gap;
+        base = number + 1;
+        while (i < set.count && set.at[i] < number) i++;
+        if (i < set.count && set.at[i] == number) out.at[out.count++] = set.at[i++];
+    }
+    return out;
+}
+
 void posting_list_free(PostingList *list) {
     memory_free(list->bytes);
     *list = (PostingList){0};

@@ -36,4 +36,6 @@ typedef struct PostingList {
 // `taken` is increased by the heap bytes it grew by.
 void posting_list_add(PostingList *list, uint32_t number, int64_t *taken);
 PostingSet posting_list_read(const PostingList *list, Arena *arena);
+// postings_and of it and a set, without unpacking what lies between the members of the set.
+PostingSet posting_list_and(const PostingList *list, PostingSet set, Arena *arena);
 void posting_list_free(PostingList *list);

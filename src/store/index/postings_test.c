@@ -119,6 +119,42 @@ TEST(a_list_grows_and_is_read) {
     posting_list_free(&list);
 }
 
+// Of lists and sets of every density, so that eight gaps are passed over at their beginning, at
+// their end and not at all.
+TEST(a_list_and_a_set_have_in_common_what_reading_the_list_gives) {
+    static const uint32_t gap_most[] = {1, 2, 120, 127, 128, 129, 300, 100000};
+    uint64_t random = t->seed;
+    for (int round = 0; round < 400; round++) {
+        PostingList list = {0};
+        int64_t taken = 0;
+        uint32_t number = (uint32_t)(test_random(&random) % 300);
+        size_t count = test_random(&random) % 400;
+        uint32_t most = gap_most[test_random(&random) % COUNT(gap_most)];
+        for (size_t i = 0; i < count; i++) {
+            posting_list_add(&list, number, &taken);
+            number += 1 + (uint32_t)(test_random(&random) % most);
+        }
+        PostingSet all = posting_list_read(&list, t->arena);
+        uint32_t *at = arena_push_array(t->arena, uint32_t, count * 2 + 40);
+        PostingSet set = {at, 0};
+        // Members, their neighbours, and some beyond the end.
+        uint64_t keep = 1 + test_random(&random) % 60;
+        for (size_t i = 0; i < count + 10; i++) {
+            if (test_random(&random) % keep != 0) continue;
+            uint32_t member = i < count ? all.at[i] : number + (uint32_t)i;
+            member += (uint32_t)(test_random(&random) % 3) - (member > 0);
+            if (set.count == 0 || member > at[set.count - 1]) at[set.count++] = member;
+        }
+        PostingSet expected = postings_and(all, set, t->arena);
+        PostingSet common = posting_list_and(&list, set, t->arena);
+        check_i64(t, expected.count, common.count);
+        check_same_bytes(t, common.at, expected.at, expected.count * sizeof *at);
+        common = posting_list_and(&list, all, t->arena);
+        check_i64(t, all.count, common.count);
+        posting_list_free(&list);
+    }
+}
+
 TEST(bits_of_every_width_come_back) {
     uint64_t random = t->seed, numbers[131], again[131];
     for (unsigned width = 0; width <= 64; width++) {
@@ -138,4 +174,5 @@ TEST(bits_of_every_width_come_back) {
 TEST_MAIN("store/index", CASE(the_algebra_agrees_with_flags), CASE(many_sparse_sets_are_merged),
           CASE(packed_sets_come_back_and_cut_ones_are_refused),
           CASE(a_dense_set_takes_a_byte_per_128), CASE(a_list_grows_and_is_read),
+          CASE(a_list_and_a_set_have_in_common_what_reading_the_list_gives),
           CASE(bits_of_every_width_come_back))

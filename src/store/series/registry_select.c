@@ -128,10 +128,24 @@ static PostingSet filter_by_pairs(const Registry *registry, PostingSet refs, Pai
     return (PostingSet){kept, count};
 }
 
+// The series of `refs` that have this pair.
+static PostingSet narrow_to_pair(Registry *registry, PostingSet refs, uint32_t pair, Arena *arena) {
+    shared_take_read(&registry->lock);
+    const RegistryHolders *holders = vector_at(&registry->holders, pair);
+    PostingSet kept = holders->list != 0
+                          ? posting_list_and(&registry->lists.at[holders->list - 1], refs, arena)
+                          : postings_and(refs, postings_of_pair(registry, pair, arena), arena);
+    shared_give(&registry->lock);
+    return kept;
+}
+
 // The series of `refs` that have one of the pairs (or none of them), by whichever way is shorter.
 static PostingSet narrow(Registry *registry, PostingSet refs, PairIds pairs, uint64_t total,
                          bool having, Arena *arena) {
-    enum { POSTINGS_PER_SERIES = 16 };  // that are read while the pairs of one series are looked at
+    // That are read, or passed over in one list, while the pairs of one series are looked at.
+    enum { POSTINGS_PER_SERIES = 16, PASSED_PER_SERIES = 128 };
+    if (having && pairs.count == 1 && refs.count * PASSED_PER_SERIES >= total)
+        return narrow_to_pair(registry, refs, pairs.at[0], arena);
     if (refs.count * POSTINGS_PER_SERIES < total)
         return filter_by_pairs(registry, refs, pairs, having, arena);
     PostingSet set = postings_of(registry, pairs, arena);
