@@ -95,6 +95,53 @@ TEST(siphash_matches_its_vector) {
     check(t, hash != hash_keyed(key, (Bytes){message, sizeof message - 1}));
 }
 
+TEST(wide_hashes_tell_every_key_from_every_other) {
+    UNFILLED HashWideKey key, other;
+    hash_wide_begin(&key, (HashKey){1, t->seed});
+    hash_wide_begin(&other, (HashKey){2, t->seed});
+    uint64_t state = t->seed;
+    for (size_t len = 0; len < HASH_WIDE_BYTES + 20; len += len < 200 ? 1 : 37) {
+        // Just so many bytes: reading behind them is found out.
+        uint8_t *at = memory_new_array(uint8_t, len + 1);
+        for (size_t i = 0; i < len; i++) at[i] = (uint8_t)test_random(&state);
+        uint64_t hash = hash_wide(&key, (Bytes){at, len});
+        check(t, hash == hash_wide(&key, (Bytes){at, len}));
+        check(t, hash != hash_wide(&other, (Bytes){at, len}));
+        check(t, hash != hash_wide(&key, (Bytes){at, len + 1}));  // a zero more
+        for (size_t bit = 0; bit < 8 * len; bit++) {
+            at[bit / 8] ^= (uint8_t)(1 << bit % 8);
+            check(t, hash != hash_wide(&key, (Bytes){at, len}));
+            at[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        }
+        if (len > HASH_WIDE_BYTES) check(t, hash == hash_keyed(key.key, (Bytes){at, len}));
+        memory_free(at);
+    }
+}
+
+TEST(wide_hashes_of_neighbours_are_scattered) {
+    UNFILLED HashWideKey key;
+    hash_wide_begin(&key, (HashKey){1, t->seed});
+    // Of 65,536 balls in as many bins 24,109 bins stay empty, give or take some hundred.
+    enum { KEYS = 65536 };
+    uint8_t *low = memory_new_array(uint8_t, KEYS), *middle = memory_new_array(uint8_t, KEYS);
+    for (size_t i = 0; i < KEYS; i++) {
+        char name[48];
+        int len = snprintf(name, sizeof name, "instance=10.0.%zu.%zu:9100", i >> 8, i & 255);
+        uint64_t hash = hash_wide(&key, (Bytes){(const uint8_t *)name, (size_t)len});
+        low[hash % KEYS] = 1;
+        middle[hash >> 32 & (KEYS - 1)] = 1;
+    }
+    size_t empty_low = 0, empty_middle = 0;
+    for (size_t i = 0; i < KEYS; i++) {
+        empty_low += low[i] == 0;
+        empty_middle += middle[i] == 0;
+    }
+    memory_free(low);
+    memory_free(middle);
+    check(t, empty_low > 22000 && empty_low < 26500);
+    check(t, empty_middle > 22000 && empty_middle < 26500);
+}
+
 TEST(a_map_finds_what_was_put) {
     Map map = map_begin(t->arena, (HashKey){1, 2});
     for (int i = 0; i < 1000; i++)
@@ -201,7 +248,8 @@ TEST_MAIN("base", CASE(an_arena_gives_zeroed_aligned_memory), CASE(an_arena_goes
           CASE(an_error_tells_its_story_from_the_outside_in),
           CASE(an_error_that_grows_too_long_keeps_its_cause), CASE(numbers_are_read_strictly),
           CASE(utf8_is_told_from_other_bytes), CASE(cutting_gives_every_part_once),
-          CASE(siphash_matches_its_vector), CASE(a_map_finds_what_was_put),
+          CASE(siphash_matches_its_vector), CASE(wide_hashes_tell_every_key_from_every_other),
+          CASE(wide_hashes_of_neighbours_are_scattered), CASE(a_map_finds_what_was_put),
           CASE(an_array_grows_and_keeps_its_elements),
           CASE(a_budget_refuses_what_passes_it_or_its_parent),
           CASE(large_memory_fails_when_told_to), CASE(every_limit_has_a_reason_and_a_unit),

@@ -8,7 +8,8 @@
 _Static_assert(sizeof(RegistrySeries) == 8, "a series costs 8 bytes here");
 
 void registry_begin(Registry *registry, HashKey hash_key) {
-    *registry = (Registry){.hash_key = hash_key};
+    *registry = (Registry){0};
+    hash_wide_begin(&registry->hash_key, hash_key);
     shared_begin(&registry->lock, LOCK_SERIES_REGISTRY);
     registry->series.element_bytes = sizeof(RegistrySeries);
     registry->successors.element_bytes = sizeof(uint32_t);

@@ -50,7 +50,7 @@ typedef struct RegistryTable {
 } RegistryTable;
 
 typedef struct Registry {
-    HashKey hash_key;
+    HashWideKey hash_key;
     SharedLock lock;         // SERIES_REGISTRY
     _Atomic uint32_t count;  // series; published after their entries
     Vector series;           // RegistrySeries
@@ -103,7 +103,7 @@ bool registry_predict_symbols(Registry *registry, uint32_t ref, const BatchSymbo
 void registry_learn(Registry *registry, uint32_t before, uint32_t ref);
 
 static inline uint64_t registry_hash(const Registry *registry, Bytes wire) {
-    return hash_keyed(registry->hash_key, wire);
+    return hash_wide(&registry->hash_key, wire);
 }
 // With the lock held, shared or exclusive.
 bool registry_find(const Registry *registry, Bytes wire, uint64_t hash, uint32_t *out);
