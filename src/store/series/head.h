@@ -74,7 +74,7 @@ void head_resolve(Head *head, Head *before, Quota *quota, Clock *clock,
 void head_append(Head *head, Batch *batch, uint64_t sequence, int64_t oldest_ms);
 
 static inline Page *head_page(const Head *head, uint32_t ref) {
-    return *(Page **)vector_at(&head->pages, ref >> PAGE_BITS);
+    return *(Page **)vector_place(&head->pages, ref >> PAGE_BITS, sizeof(Page *));
 }
 // `reader` as in page_samples.
 must_use bool head_read(Head *head, PageReader *reader, uint32_t ref, int64_t from_ms,

@@ -77,6 +77,8 @@ static inline uint32_t registry_count(const Registry *registry) {
 
 // Are these the label bytes of series `ref`? No lock.
 bool registry_is(const Registry *registry, uint32_t ref, Bytes wire);
+// The same, without instructions that not every processor has.
+bool registry_is_anywhere(const Registry *registry, uint32_t ref, Bytes wire);
 
 // The row recognised last, and where its labels begin in its bytes. Neighbours share most labels:
 // where the next series has the same pairs, its bytes are compared with this row's, a long run at
@@ -133,13 +135,13 @@ Labels registry_labels(const Registry *registry, uint32_t ref, Arena *arena);
 Label registry_label_of(const RegistryPair *pair);
 
 static inline const RegistrySeries *registry_series(const Registry *registry, uint32_t ref) {
-    return vector_at(&registry->series, ref);
+    return vector_place(&registry->series, ref, sizeof(RegistrySeries));
 }
 static inline const RegistryPair *registry_pair(const Registry *registry, uint32_t pair) {
-    return vector_at(&registry->pairs, pair);
+    return vector_place(&registry->pairs, pair, sizeof(RegistryPair));
 }
 static inline const uint32_t *registry_ids(const Registry *registry, const RegistrySeries *series) {
-    return vector_at(&registry->ids, series->pairs_at);
+    return vector_place(&registry->ids, series->pairs_at, sizeof(uint32_t));
 }
 
 // ---- Finding (registry_select.c); each takes the lock, shared, for as short as it can ----

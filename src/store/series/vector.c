@@ -8,10 +8,11 @@ bool vector_reserve(Vector *vector, uint32_t index, Error *err) {
     unsigned number = top - VECTOR_FIRST_BITS;
     if (number >= VECTOR_SEGMENTS)
         return error_set(err, ERROR_TOO_MANY, "a head holds no more than 2^32 entries");
-    if (atomic_load_explicit(&vector->segments[number], memory_order_relaxed) != NULL) return true;
-    void *segment;
-    TRY(memory_reserve(array_bytes((size_t)1 << top, vector->element_bytes), &segment, err));
-    atomic_store_explicit(&vector->segments[number], segment, memory_order_release);
+    if (vector->segments[number] != NULL) return true;
+    size_t bytes = array_bytes((size_t)1 << top, vector->element_bytes);
+    TRY(memory_reserve(bytes, &vector->segments[number], err));
+    uintptr_t base = (uintptr_t)vector->segments[number] - bytes;  // as long as what is before it
+    atomic_store_explicit(&vector->bases[number], (char *)base, memory_order_release);
     return true;
 }
 
@@ -29,5 +30,5 @@ bool vector_reserve_run(Vector *vector, uint32_t *next, uint32_t count, uint32_t
 }
 
 void vector_free(Vector *vector) {
-    for (size_t i = 0; i < VECTOR_SEGMENTS; i++) memory_free(atomic_load(&vector->segments[i]));
+    for (size_t i = 0; i < VECTOR_SEGMENTS; i++) memory_free(vector->segments[i]);
 }

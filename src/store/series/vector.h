@@ -17,16 +17,24 @@
 enum { VECTOR_SEGMENTS = 27, VECTOR_FIRST_BITS = 6 };
 
 typedef struct Vector {
-    void *_Atomic segments[VECTOR_SEGMENTS];
+    // Where each segment's element would lie whose place is 0, so that finding one takes neither a
+    // subtraction nor a shift by a number that is not known beforehand.
+    char *_Atomic bases[VECTOR_SEGMENTS];
+    void *segments[VECTOR_SEGMENTS];  // for who grows it
     uint32_t element_bytes;
 } Vector;
 
-static inline void *vector_at(const Vector *vector, uint32_t index) {
+// The element at `index`, whose size the caller knows: a shift instead of a multiplication.
+static inline void *vector_place(const Vector *vector, uint32_t index, size_t element_bytes) {
     uint64_t place = (uint64_t)index + (1u << VECTOR_FIRST_BITS);
     unsigned top = 63u - (unsigned)__builtin_clzll(place);
-    char *segment =
-        atomic_load_explicit(&vector->segments[top - VECTOR_FIRST_BITS], memory_order_relaxed);
-    return segment + (place - (UINT64_C(1) << top)) * vector->element_bytes;
+    char *base =
+        atomic_load_explicit(&vector->bases[top - VECTOR_FIRST_BITS], memory_order_relaxed);
+    return base + place * element_bytes;
+}
+
+static inline void *vector_at(const Vector *vector, uint32_t index) {
+    return vector_place(vector, index, vector->element_bytes);
 }
 
 // Makes room for the element at `index`; elements are added in rising order. NO_MEMORY changes
