@@ -61,6 +61,17 @@
         add_->count = need_;                                                                   \
     } while (0)
 
+// Room for `many` elements in all, whatever they are.
+#define array_reserve(array, many)                                                                \
+    do {                                                                                          \
+        __typeof__(array) reserve_ = (array);                                                     \
+        size_t many_ = (many);                                                                    \
+        if (many_ > reserve_->capacity) {                                                         \
+            reserve_->at = memory_resize(reserve_->at, array_bytes(many_, sizeof *reserve_->at)); \
+            reserve_->capacity = many_;                                                           \
+        }                                                                                         \
+    } while (0)
+
 #define array_free(array)                       \
     do {                                        \
         memory_free((array)->at);               \

@@ -25,6 +25,7 @@ void batch_free(Batch *batch) {
     array_free(&batch->histograms);
     array_free(&batch->exemplars);
     array_free(&batch->metadata);
+    array_free(&batch->places);
 }
 
 size_t batch_bytes_kept(const Batch *batch) {
@@ -32,7 +33,8 @@ size_t batch_bytes_kept(const Batch *batch) {
            batch->starts.capacity * sizeof(int64_t) +
            batch->histograms.capacity * sizeof(BatchHistogram) +
            batch->exemplars.capacity * sizeof(BatchExemplar) +
-           batch->metadata.capacity * sizeof(BatchMetadata);
+           batch->metadata.capacity * sizeof(BatchMetadata) +
+           batch->places.capacity * sizeof(BatchPlace);
 }
 
 void batch_add_start(Batch *batch, int64_t start_ms) {

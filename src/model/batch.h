@@ -79,6 +79,11 @@ typedef struct BatchSymbols {
     void (*make)(struct BatchSymbols *symbols, BatchSeries *row);
 } BatchSymbols;
 
+// A row and its series, for who takes the rows in another order (store/series/row_order.h).
+typedef struct BatchPlace {
+    uint32_t ref, row;
+} BatchPlace;
+
 typedef struct Batch {
     int64_t arrival_ms;
     ARRAY(BatchSeries) series;
@@ -89,7 +94,8 @@ typedef struct Batch {
     ARRAY(BatchHistogram) histograms;
     ARRAY(BatchExemplar) exemplars;
     ARRAY(BatchMetadata) metadata;
-    BatchSymbols *symbols;  // of rows that have some; NULL: none has. Not owned
+    ARRAY(BatchPlace) places;  // the store's scratch
+    BatchSymbols *symbols;     // of rows that have some; NULL: none has. Not owned
     // Samples and histograms by verdict; filled by admit and the store.
     uint64_t counts[VERDICT_COUNT];
     uint64_t histograms_kept;  // of those stored or there already; filled by the store

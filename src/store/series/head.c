@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "store/series/row_order.h"
 
 Head *head_open(uint64_t generation, HashKey hash_key, Budget *memory, int64_t now_ns) {
     Head *head = memory_new(Head);
@@ -180,7 +181,8 @@ static void make_missing(Head *head, Quota *quota, Clock *clock, Batch *batch,
             counts->looked_up++;
             continue;
         }
-        Error first, *err = reason_wanted(batch, &first);
+        UNFILLED Error first;
+        Error *err = reason_wanted(batch, &first);
         // While the head before is written out its memory is still held; what it knows has to flow
         // meanwhile, beside others that are really new and come first.
         SeriesRefusalReason reason = REFUSED_MEMORY;
@@ -218,9 +220,9 @@ static void learn_around(Head *head, const Batch *batch, const MissArray *misses
 static uint32_t look_up_group(Head *head, uint32_t before, Batch *batch, size_t *at,
                               MissArray *misses, HeadCounts *counts) {
     Registry *registry = &head->registry;
-    Bytes wires[REGISTRY_GROUP];
-    uint64_t hashes[REGISTRY_GROUP];
-    uint32_t rows[REGISTRY_GROUP], refs[REGISTRY_GROUP];
+    UNFILLED Bytes wires[REGISTRY_GROUP];
+    UNFILLED uint64_t hashes[REGISTRY_GROUP];
+    UNFILLED uint32_t rows[REGISTRY_GROUP], refs[REGISTRY_GROUP];
     size_t count = 0;
     for (; *at < batch->series.count && count < REGISTRY_GROUP; (*at)++) {
         BatchSeries *row = &batch->series.at[*at];
@@ -263,7 +265,7 @@ static void find_known(Head *head, uint32_t last, Batch *batch, MissArray *misse
                        HeadCounts *counts) {
     enum { FAILURES_MAX = 3 };
     Registry *registry = &head->registry;
-    RegistryTrail trail;
+    UNFILLED RegistryTrail trail;
     trail.rows[0].count = trail.rows[1].count = 0;
     trail.last = 0;
     bool first = true, locked = false;
@@ -331,7 +333,8 @@ void head_resolve(Head *head, Head *before, Quota *quota, Clock *clock,
         for (size_t i = 0; i < misses.count; i++) {
             Miss *miss = &misses.at[i];
             BatchSeries *row = &batch->series.at[miss->row];
-            Error first, *err = reason_wanted(batch, &first);
+            UNFILLED Error first;
+            Error *err = reason_wanted(batch, &first);
             Bytes labels = batch_labels(batch, row);
             if (!labels_check(labels, err)) {
                 refuse(batch, row, VERDICT_BAD_LABELS, err);
@@ -411,6 +414,10 @@ static void note_sequence(Head *head, uint64_t sequence) {
         continue;
 }
 
+typedef struct Fault {
+    uint32_t row, sample;  // the first row of the batch with one, its first one
+} Fault;
+
 // The first sample of a good row that is not kept is named; the row stands, as others of it may be
 // stored.
 static void note_fault(Batch *batch, BatchSeries *row, int64_t time_ms, int64_t oldest_ms) {
@@ -441,6 +448,11 @@ static void append_histograms(Head *head, Batch *batch, BatchSeries *row, int64_
     }
 }
 
+// Brings near what appending to the series will touch.
+static inline void prefetch_series(const Head *head, uint32_t ref) {
+    __builtin_prefetch(&head_page(head, ref)->hot[ref & (PAGE_SERIES - 1)], 1);
+}
+
 void head_append(Head *head, Batch *batch, uint64_t sequence, int64_t oldest_ms) {
     enum { AHEAD = 12 };
     Page *page = NULL;
@@ -449,12 +461,19 @@ void head_append(Head *head, Batch *batch, uint64_t sequence, int64_t oldest_ms)
     uint64_t counts[VERDICT_COUNT] = {0};
     bool more = false;
     BatchSeries *rows = batch->series.at;
-    size_t row_count = batch->series.count;
-    for (size_t i = 0; i < row_count; i++) {
-        BatchSeries *row = &rows[i];
-        if (i + AHEAD < row_count && rows[i + AHEAD].verdict == VERDICT_STORED) {
-            uint32_t ahead = rows[i + AHEAD].ref;
-            __builtin_prefetch(&head_page(head, ahead)->hot[ahead & (PAGE_SERIES - 1)], 1);
+    size_t row_count = batch->series.count, turn_count = row_count;
+    const RowPlace *places = rows_by_series(batch, &turn_count);
+    Fault fault = {UINT32_MAX, 0};
+    for (size_t turn = 0; turn < turn_count; turn++) {
+        uint32_t at = places == NULL ? (uint32_t)turn : places[turn].row;
+        BatchSeries *row = &rows[at];
+        if (turn + AHEAD < turn_count) {
+            if (places != NULL) {
+                __builtin_prefetch(&rows[places[turn + AHEAD].row]);
+                prefetch_series(head, places[turn + AHEAD].ref);
+            } else if (row[AHEAD].verdict == VERDICT_STORED) {
+                prefetch_series(head, row[AHEAD].ref);
+            }
         }
         if (row->verdict != VERDICT_STORED) continue;
         more |= row->histogram_count > 0 || row->exemplar_count > 0;
@@ -480,12 +499,16 @@ void head_append(Head *head, Batch *batch, uint64_t sequence, int64_t oldest_ms)
                                         batch_start(batch, row->first_sample + k));
                 }
             }
-            if (unlikely(verdict > VERDICT_DUPLICATE))
-                note_fault(batch, row, samples[k].time_ms, oldest_ms);
+            if (unlikely(verdict > VERDICT_DUPLICATE) && at < fault.row) fault = (Fault){at, k};
             counts[verdict]++;
         }
     }
     if (page != NULL) mutex_give(&page->lock);
+    if (unlikely(fault.row != UINT32_MAX)) {
+        BatchSeries *row = &rows[fault.row];
+        note_fault(batch, row, batch->samples.at[row->first_sample + fault.sample].time_ms,
+                   oldest_ms);
+    }
     for (size_t i = 0; i < VERDICT_COUNT; i++) batch->counts[i] += counts[i];
     atomic_fetch_add(&head->samples, counts[VERDICT_STORED]);
 
