@@ -51,14 +51,13 @@ static const uint8_t *literal(const uint8_t *at, const uint8_t *end, uint8_t tag
     return at + len;
 }
 
-// `len` bytes, 64 at most, from `offset` before. Up to 63 bytes behind them are overwritten.
+// `len` bytes, 64 at most, from `offset` before. Up to 63 bytes behind them are overwritten: always
+// as many, as how long a copy is cannot be foretold, and a wrong guess costs more than four moves.
 static inline void copy(uint8_t *to, size_t offset, size_t len) {
     const uint8_t *from = to - offset;
     if (likely(offset >= WIDE)) {
         move_wide(to, from);
-        if (len <= WIDE) return;
         move_wide(to + WIDE, from + WIDE);
-        if (len <= (size_t)2 * WIDE) return;
         move_wide(to + (ptrdiff_t)2 * WIDE, from + (ptrdiff_t)2 * WIDE);
         move_wide(to + (ptrdiff_t)3 * WIDE, from + (ptrdiff_t)3 * WIDE);
         return;
