@@ -56,10 +56,9 @@ static inline bool same_bytes(const uint8_t *a, const uint8_t *b, size_t len) {
     return difference == 0;
 }
 
-bool registry_is_anywhere(const Registry *registry, uint32_t ref, Bytes wire) {
-    const RegistrySeries *series = registry_series(registry, ref);
+static bool registry_same(const Registry *registry, const RegistrySeries *series,
+                          const uint32_t *ids, Bytes wire) {
     if (series->wire_len != wire.len) return false;
-    const uint32_t *ids = registry_ids(registry, series);
     const uint8_t *at = wire.at, *end = wire.at + wire.len;
     for (unsigned i = 0; i < series->pair_count; i++) {
         const RegistryPair *pair = registry_pair(registry, ids[i]);
@@ -69,14 +68,24 @@ bool registry_is_anywhere(const Registry *registry, uint32_t ref, Bytes wire) {
     return at == end;
 }
 
+bool registry_is_anywhere(const Registry *registry, uint32_t ref, Bytes wire) {
+    const RegistrySeries *series = registry_series(registry, ref);
+    return registry_same(registry, series, registry_ids(registry, series), wire);
+}
+
 #ifdef __x86_64__
+#define WIDE_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,bmi,bmi2,lzcnt")))
+
+static inline bool has_wide(void) {
+    return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("bmi2");
+}
+
 // A label of up to 64 bytes in one step: no loop whose end would be foretold wrongly for every
 // other label. Bytes behind it are not touched. The lengths of the pairs add up to the row's.
-__attribute__((target("avx512f,avx512bw,bmi2"))) static bool is_wide(const Registry *registry,
-                                                                     uint32_t ref, Bytes wire) {
-    const RegistrySeries *series = registry_series(registry, ref);
+WIDE_TARGET static inline bool same_wide(const Registry *registry, const RegistrySeries *series,
+                                         const uint32_t *ids, Bytes wire) {
     if (series->wire_len != wire.len) return false;
-    const uint32_t *ids = registry_ids(registry, series);
     const uint8_t *at = wire.at;
     __mmask64 different = 0;
     for (unsigned i = 0; i < series->pair_count; i++) {
@@ -94,9 +103,13 @@ __attribute__((target("avx512f,avx512bw,bmi2"))) static bool is_wide(const Regis
     return different == 0;
 }
 
+WIDE_TARGET static bool is_wide(const Registry *registry, uint32_t ref, Bytes wire) {
+    const RegistrySeries *series = registry_series(registry, ref);
+    return same_wide(registry, series, registry_ids(registry, series), wire);
+}
+
 bool registry_is(const Registry *registry, uint32_t ref, Bytes wire) {
-    return __builtin_cpu_supports("avx512bw") ? is_wide(registry, ref, wire)
-                                              : registry_is_anywhere(registry, ref, wire);
+    return has_wide() ? is_wide(registry, ref, wire) : registry_is_anywhere(registry, ref, wire);
 }
 #else
 bool registry_is(const Registry *registry, uint32_t ref, Bytes wire) {
@@ -246,33 +259,87 @@ bool registry_find(const Registry *registry, Bytes wire, uint64_t hash, uint32_t
     return false;
 }
 
+// Where each row is likely to be: the first slot with its tag. UINT32_MAX: nowhere.
+static void guess_group(const Registry *registry, const uint64_t *hashes, size_t count,
+                        uint32_t *refs) {
+    const RegistryTable *table = &registry->series_table;
+    uint32_t mask = table->slot_count - 1;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t at = (uint32_t)hashes[i] & mask;
+        while (table->slots[at] != 0 && (uint32_t)(table->slots[at] >> 32) != (uint32_t)hashes[i])
+            at = (at + 1) & mask;
+        refs[i] = (uint32_t)table->slots[at] - 1;
+    }
+}
+
+static void confirm_group(const Registry *registry, const Bytes *wires,
+                          const RegistrySeries *const *series, const uint32_t *const *ids,
+                          size_t count, bool *same) {
+    (void)series, (void)ids;
+    for (size_t i = 0; i < count; i++)
+        same[i] = series[i] != NULL && registry_same(registry, series[i], ids[i], wires[i]);
+}
+
+#ifdef __x86_64__
+// Four slots in one step, as where among them the tag is cannot be foretold either.
+WIDE_TARGET static void guess_group_wide(const Registry *registry, const uint64_t *hashes,
+                                         size_t count, uint32_t *refs) {
+    const RegistryTable *table = &registry->series_table;
+    uint32_t mask = table->slot_count - 1;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t at = (uint32_t)hashes[i] & mask;
+        if (likely(at + 4 <= table->slot_count)) {
+            __m256i slots = _mm256_loadu_si256((const void *)(table->slots + at));
+            __m256i tag = _mm256_set1_epi64x((long long)(hashes[i] & UINT32_MAX));
+            unsigned hits = _mm256_cmpeq_epi64_mask(_mm256_srli_epi64(slots, 32), tag);
+            if (likely(hits != 0)) {
+                refs[i] = (uint32_t)table->slots[at + (uint32_t)__builtin_ctz(hits)] - 1;
+                continue;
+            }
+        }
+        guess_group(registry, hashes + i, 1, refs + i);
+    }
+}
+
+WIDE_TARGET static void confirm_group_wide(const Registry *registry, const Bytes *wires,
+                                           const RegistrySeries *const *series,
+                                           const uint32_t *const *ids, size_t count, bool *same) {
+    for (size_t i = 0; i < count; i++)
+        same[i] = series[i] != NULL && same_wide(registry, series[i], ids[i], wires[i]);
+}
+#endif
+
 void registry_find_group(const Registry *registry, const Bytes *wires, const uint64_t *hashes,
                          size_t count, uint32_t *refs) {
     assert(count <= REGISTRY_GROUP);
     const RegistryTable *table = &registry->series_table;
-    for (size_t i = 0; i < count; i++) refs[i] = UINT32_MAX;
-    if (table->slot_count == 0) return;
+    if (table->slot_count == 0) {
+        for (size_t i = 0; i < count; i++) refs[i] = UINT32_MAX;
+        return;
+    }
     uint32_t mask = table->slot_count - 1;
     for (size_t i = 0; i < count; i++)
         __builtin_prefetch(&table->slots[(uint32_t)hashes[i] & mask]);
+    const RegistrySeries *series[REGISTRY_GROUP] = {0};
+    const uint32_t *ids[REGISTRY_GROUP] = {0};
+    bool same[REGISTRY_GROUP] = {0};
+    has_wide() ? guess_group_wide(registry, hashes, count, refs)
+               : guess_group(registry, hashes, count, refs);
     for (size_t i = 0; i < count; i++) {
-        // The first slot with the tag is nearly always the one.
-        uint32_t at = (uint32_t)hashes[i] & mask;
-        while (table->slots[at] != 0 && (uint32_t)(table->slots[at] >> 32) != (uint32_t)hashes[i])
-            at = (at + 1) & mask;
-        if (table->slots[at] != 0) {
-            refs[i] = (uint32_t)table->slots[at] - 1;
-            __builtin_prefetch(registry_series(registry, refs[i]));
-        }
+        series[i] = refs[i] == UINT32_MAX ? NULL : registry_series(registry, refs[i]);
+        __builtin_prefetch(series[i]);
     }
     for (size_t i = 0; i < count; i++) {
-        if (refs[i] == UINT32_MAX) continue;
-        const uint32_t *ids = registry_ids(registry, registry_series(registry, refs[i]));
-        __builtin_prefetch(ids);
-        __builtin_prefetch(ids + 15);
+        if (series[i] == NULL) continue;
+        ids[i] = registry_ids(registry, series[i]);
+        __builtin_prefetch(ids[i]);
+        __builtin_prefetch(ids[i] + 15);
     }
+    has_wide() ? confirm_group_wide(registry, wires, series, ids, count, same)
+               : confirm_group(registry, wires, series, ids, count, same);
     for (size_t i = 0; i < count; i++) {
-        if (refs[i] == UINT32_MAX || likely(registry_is(registry, refs[i], wires[i]))) continue;
+        if (likely(same[i]) || refs[i] == UINT32_MAX) continue;
+        // Another series with the same tag: there may be a second one.
         if (!registry_find(registry, wires[i], hashes[i], &refs[i])) refs[i] = UINT32_MAX;
     }
 }
