@@ -151,8 +151,10 @@ void writer_answer(Request *request) {
 }
 
 void writer_count(Server *server, const IngestOutcome *outcome) {
-    for (size_t i = 0; i < VERDICT_COUNT; i++)
-        count_up(&server->counters.samples[i], outcome->counts[i]);
+    for (size_t i = 0; i < VERDICT_COUNT; i++) {
+        // Adding nothing would fetch the line from the other loops all the same.
+        if (outcome->counts[i] > 0) count_up(&server->counters.samples[i], outcome->counts[i]);
+    }
 }
 
 void writer_note(Request *request, Text protocol, uint64_t samples, const Error *fault) {

@@ -453,6 +453,13 @@ static inline void prefetch_series(const Head *head, uint32_t ref) {
     __builtin_prefetch(&head_page(head, ref)->hot[ref & (PAGE_SERIES - 1)], 1);
 }
 
+// Gives the page back; how many strips were packed meanwhile.
+static uint64_t leave(Page *page, uint64_t strips_before) {
+    uint64_t strips = page->strips - strips_before;
+    mutex_give(&page->lock);
+    return strips;
+}
+
 void head_append(Head *head, Batch *batch, uint64_t sequence, int64_t oldest_ms) {
     enum { AHEAD = 12 };
     Page *page = NULL;
@@ -464,6 +471,7 @@ void head_append(Head *head, Batch *batch, uint64_t sequence, int64_t oldest_ms)
     size_t row_count = batch->series.count, turn_count = row_count;
     const RowPlace *places = rows_by_series(batch, &turn_count);
     Fault fault = {UINT32_MAX, 0};
+    uint64_t strips = 0, strips_before = 0;
     for (size_t turn = 0; turn < turn_count; turn++) {
         uint32_t at = places == NULL ? (uint32_t)turn : places[turn].row;
         BatchSeries *row = &rows[at];
@@ -479,10 +487,11 @@ void head_append(Head *head, Batch *batch, uint64_t sequence, int64_t oldest_ms)
         more |= row->histogram_count > 0 || row->exemplar_count > 0;
         if (row->sample_count == 0) continue;
         if (row->ref >> PAGE_BITS != number) {
-            if (page != NULL) mutex_give(&page->lock);
+            if (page != NULL) strips += leave(page, strips_before);
             number = row->ref >> PAGE_BITS;
             page = head_page(head, row->ref);
             mutex_take(&page->lock);
+            strips_before = page->strips;
         }
         PageSeries *series = page_series(page, row->ref & (PAGE_SERIES - 1));
         bool starts = row->first_sample < batch->starts.count ||
@@ -503,7 +512,9 @@ void head_append(Head *head, Batch *batch, uint64_t sequence, int64_t oldest_ms)
             counts[verdict]++;
         }
     }
-    if (page != NULL) mutex_give(&page->lock);
+    if (page != NULL) strips += leave(page, strips_before);
+    // Counted here once, not by each strip: all threads that append share the place.
+    if (strips > 0) atomic_fetch_add_explicit(&head->memory.strips, strips, memory_order_relaxed);
     if (unlikely(fault.row != UINT32_MAX)) {
         BatchSeries *row = &rows[fault.row];
         note_fault(batch, row, batch->samples.at[row->first_sample + fault.sample].time_ms,

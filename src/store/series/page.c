@@ -223,7 +223,7 @@ static void strip_write(Page *page, PageSeries *series, uint32_t clock, const do
     strip->check = strip_check(strip);
     series->strip = place;
     series->strips++;
-    atomic_fetch_add_explicit(&page->memory->strips, 1, memory_order_relaxed);
+    page->strips++;
 }
 
 // The clock of the tail: one sealed lately with the same times, or a new one.

@@ -89,6 +89,7 @@ typedef struct Page {
     uint32_t free_quads;  // a list through their first bytes
     ARRAY(PageLate) late;
     uint64_t samples;
+    uint64_t strips;  // packed so far; HeadMemory.strips is told by whoever appends
     PageClock clocks[PAGE_CLOCKS];
 } Page;
 

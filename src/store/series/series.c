@@ -234,6 +234,11 @@ static int64_t oldest_welcome(const SeriesStore *store, const Batch *batch) {
     return MAX(oldest, INT64_MIN + 1);
 }
 
+// Adding nothing would fetch the line from the other threads all the same.
+static void count(_Atomic uint64_t *counter, uint64_t more) {
+    if (more > 0) atomic_fetch_add_explicit(counter, more, memory_order_relaxed);
+}
+
 void series_resolve(SeriesStore *store, SeriesPrediction *prediction, Batch *batch, bool replay) {
     // The newest turned head is the one before; it goes away only with `generation` held
     // exclusively.
@@ -241,9 +246,9 @@ void series_resolve(SeriesStore *store, SeriesPrediction *prediction, Batch *bat
     HeadCounts counts = {0};
     head_resolve(store->head, before, &store->quota, store->options.clock, prediction, batch,
                  oldest_welcome(store, batch), replay, &counts);
-    atomic_fetch_add_explicit(&store->predicted, counts.predicted, memory_order_relaxed);
-    atomic_fetch_add_explicit(&store->looked_up, counts.looked_up, memory_order_relaxed);
-    atomic_fetch_add_explicit(&store->created, counts.created, memory_order_relaxed);
+    count(&store->predicted, counts.predicted);
+    count(&store->looked_up, counts.looked_up);
+    count(&store->created, counts.created);
 }
 
 void series_append(SeriesStore *store, Batch *batch, uint64_t sequence) {
