@@ -36,6 +36,18 @@ int text_compare(Text a, Text b) {
     return (a.len > b.len) - (a.len < b.len);
 }
 
+size_t bytes_common(Bytes a, Bytes b) {
+    size_t most = MIN(a.len, b.len), at = 0;
+    for (; at + 8 <= most; at += 8) {
+        uint64_t word_a, word_b;
+        memcpy(&word_a, a.at + at, 8);
+        memcpy(&word_b, b.at + at, 8);
+        if (word_a != word_b) break;
+    }
+    while (at < most && a.at[at] == b.at[at]) at++;
+    return at;
+}
+
 static char lower(char c) {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }

@@ -52,6 +52,7 @@ static inline bool bytes_equal(Bytes a, Bytes b) {
 
 // Byte order; a prefix comes before what it begins. Negative, zero or positive, as memcmp.
 int text_compare(Text a, Text b);
+size_t bytes_common(Bytes a, Bytes b);  // how many both begin with
 bool text_is_among(Text text, Texts texts);
 bool text_equal_ignore_case(Text a, Text b);  // ASCII letters only
 bool text_starts_with(Text text, Text prefix);

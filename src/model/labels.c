@@ -286,24 +286,11 @@ void labels_print(Labels labels, Builder *out) {
     }
 }
 
-// How many bytes both begin with.
-static size_t common_bytes(Bytes a, Bytes b) {
-    size_t most = MIN(a.len, b.len), at = 0;
-    for (; at + 8 <= most; at += 8) {
-        uint64_t word_a, word_b;
-        memcpy(&word_a, a.at + at, 8);
-        memcpy(&word_b, b.at + at, 8);
-        if (word_a != word_b) break;
-    }
-    while (at < most && a.at[at] == b.at[at]) at++;
-    return at;
-}
-
 int labels_compare(Labels a, Labels b) {
     Bytes rest_a = a.wire, rest_b = b.wire;
     Label label_a, label_b;
     // The labels that lie whole in what both begin with need not be compared again.
-    size_t common = common_bytes(a.wire, b.wire);
+    size_t common = bytes_common(a.wire, b.wire);
     for (Bytes rest = a.wire; labels_next(&rest, &label_a);) {
         size_t end = a.wire.len - rest.len;
         if (end > common) break;

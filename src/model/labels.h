@@ -81,3 +81,6 @@ bool label_name_is_plain(Text name, bool colon_allowed);
 
 // Byte order of name, value, name, value, …: the order in which results are listed.
 int labels_compare(Labels a, Labels b);
+// The numbers of `count` label sets in that order, on `arena`; equal ones stay as they stand. They
+// lie `stride` bytes apart, so they may be members of structs. labels_order.c
+uint32_t *labels_order(const Labels *first, size_t stride, size_t count, Arena *arena);

@@ -106,6 +106,52 @@ TEST(labels_compare_like_their_names_and_values) {
     check(t, labels_compare(make(t, a, 2), make(t, a, 2)) == 0);
 }
 
+// Few names, values that share beginnings and hold zeros: what the order is decided by lies
+// anywhere.
+static Labels random_labels(Test *t, uint64_t *state) {
+    static const Text names[] = {TEXT_INIT("__name__"), TEXT_INIT("a"), TEXT_INIT("ab"),
+                                 TEXT_INIT("zone")};
+    static const Text pieces[] = {TEXT_INIT("a"),
+                                  TEXT_INIT("\0"),
+                                  TEXT_INIT("b"),
+                                  TEXT_INIT("0"),
+                                  TEXT_INIT("node-0001.dc1.example"),
+                                  TEXT_INIT("\xff")};
+    Label labels[COUNT(names)];
+    size_t count = 0;
+    for (size_t i = 0; i < COUNT(names); i++) {
+        if (test_random(state) % 4 == 0) continue;
+        AUTO(builder_free) Builder value = {0};
+        for (size_t left = 1 + test_random(state) % 5; left > 0; left--)
+            builder_add(&value, pieces[test_random(state) % (left == 2 ? 5 : 2)]);
+        labels[count++] = (Label){names[i], text_copy(builder_text(&value), t->arena)};
+    }
+    return make(t, labels, count);
+}
+
+TEST(many_labels_are_sorted_as_by_comparing_them) {
+    static const size_t counts[] = {0, 1, 2, 12, 13, 100, 3000};
+    uint64_t state = 1;
+    for (size_t round = 0; round < COUNT(counts); round++) {
+        typedef struct {
+            double before;
+            Labels labels;
+        } Row;
+        size_t count = counts[round];
+        Row *rows = arena_push_array(t->arena, Row, count + 1);
+        for (size_t i = 0; i < count; i++) rows[i].labels = random_labels(t, &state);
+        uint32_t *order = labels_order(&rows->labels, sizeof *rows, count, t->arena);
+        uint8_t *seen = arena_push_array(t->arena, uint8_t, count + 1);
+        for (size_t i = 0; i < count; i++) {
+            check(t, order[i] < count && !seen[order[i]]);
+            seen[order[i]] = 1;
+            if (i == 0) continue;
+            int compared = labels_compare(rows[order[i - 1]].labels, rows[order[i]].labels);
+            check(t, compared < 0 || (compared == 0 && order[i - 1] < order[i]));
+        }
+    }
+}
+
 TEST(an_absent_label_matches_as_empty) {
     Label in[] = {{TEXT("__name__"), TEXT("up")}};
     Matcher matchers[2];
@@ -144,6 +190,7 @@ TEST_MAIN("model", CASE(labels_are_sorted_and_read_back),
           CASE(bytes_that_are_not_canonical_are_named),
           CASE(the_limits_of_labels_hold_and_are_named),
           CASE(names_beyond_ascii_are_printed_quoted),
-          CASE(labels_compare_like_their_names_and_values), CASE(an_absent_label_matches_as_empty),
+          CASE(labels_compare_like_their_names_and_values),
+          CASE(many_labels_are_sorted_as_by_comparing_them), CASE(an_absent_label_matches_as_empty),
           CASE(the_names_of_tenants_cannot_become_paths),
           CASE(a_refused_row_is_counted_once_and_keeps_the_first_reason))

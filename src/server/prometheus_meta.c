@@ -123,32 +123,28 @@ static void lookup_found(Lookup *lookup, size_t count) {
 
 // ---- Series ----
 
-static int by_labels(const void *a, const void *b) {
-    return labels_compare(*(const Labels *)a, *(const Labels *)b);
-}
-
 // What a series takes at the least while it is listed: its labels, twice, and where it was found.
 enum { SERIES_BYTES_MIN = 128 };
 
 // Sorted, each once.
 static bool find_series(Lookup *lookup, LabelsArray *out, Error *err) {
     size_t series_max = (size_t)(lookup->memory_max / SERIES_BYTES_MIN);
+    AUTO(arena_free) Arena scratch = {0};
+    LabelsArray all = {0};
     for (size_t i = 0; i < lookup->sets.count; i++) {
         SeriesFoundList found;
         TRY(series_select(lookup->view, match_set_matchers(&lookup->sets, i), series_max,
                           &lookup->arena, &found, err));
         TRY(lookup_charge(lookup, err));
-        for (size_t j = 0; j < found.count; j++)
-            *array_add_on(&lookup->arena, out) = found.at[j].labels;
+        for (size_t j = 0; j < found.count; j++) *array_add_on(&scratch, &all) = found.at[j].labels;
         TRY(paid_read_go_on(&lookup->paid, err));
     }
-    if (out->count > 1) qsort(out->at, out->count, sizeof *out->at, by_labels);
-    size_t kept = 0;
-    for (size_t i = 0; i < out->count; i++) {
-        if (kept > 0 && labels_equal(out->at[kept - 1], out->at[i])) continue;
-        out->at[kept++] = out->at[i];
+    uint32_t *order = labels_order(all.at, sizeof *all.at, all.count, &scratch);
+    out->at = arena_push_array_raw(&lookup->arena, Labels, all.count);
+    for (size_t i = 0; i < all.count; i++) {
+        Labels labels = all.at[order[i]];
+        if (i == 0 || !labels_equal(all.at[order[i - 1]], labels)) out->at[out->count++] = labels;
     }
-    out->count = kept;
     return true;
 }
 
