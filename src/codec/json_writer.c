@@ -76,20 +76,36 @@ static inline uint64_t odd_bytes(uint64_t word) {
     return odd & highs;
 }
 
-static size_t plain_prefix(Text text) {
-    size_t at = 0;
-    for (uint64_t word; at + sizeof word <= text.len; at += sizeof word) {
-        memcpy(&word, text.at + at, sizeof word);
-        if (odd_bytes(word) != 0) break;
+// Copies the text; true when all of it can stand as it is. Most texts are short, so the last bytes
+// are not looked at one by one: the words at both ends overlap.
+static inline bool copy_plain(char *to, Text text) {
+    uint64_t odd = 0, word = UINT64_C(0x7878787878787878);  // of plain bytes
+    if (text.len >= sizeof word) {
+        size_t last = text.len - sizeof word;
+        for (size_t at = 0; at < last; at += sizeof word) {
+            memcpy(&word, text.at + at, sizeof word);
+            memcpy(to + at, &word, sizeof word);
+            odd |= odd_bytes(word);
+        }
+        memcpy(&word, text.at + last, sizeof word);
+        memcpy(to + last, &word, sizeof word);
+    } else if (text.len >= sizeof(uint32_t)) {
+        uint32_t begin, end;
+        memcpy(&begin, text.at, sizeof begin);
+        memcpy(&end, text.at + text.len - sizeof end, sizeof end);
+        memcpy(to, &begin, sizeof begin);
+        memcpy(to + text.len - sizeof end, &end, sizeof end);
+        word = begin | (uint64_t)end << 32;
+    } else if (text.len > 0) {
+        memcpy(&word, text.at, text.len);
+        memcpy(to, &word, text.len);
     }
-    return at;
+    return (odd | odd_bytes(word)) == 0;
 }
 
-static void add_string(Builder *out, Text text) {
-    builder_reserve(out, text.len + 2);
-    builder_add_char(out, '"');
+static void add_escaping(Builder *out, Text text) {
     size_t begin = 0;  // of the run that can be copied as it is
-    for (size_t at = plain_prefix(text); at < text.len;) {
+    for (size_t at = 0; at < text.len;) {
         uint8_t c = (uint8_t)text.at[at];
         size_t len = 1;
         bool plain = c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
@@ -105,7 +121,17 @@ static void add_string(Builder *out, Text text) {
         add_escaped(out, c);
         begin = ++at;
     }
-    if (begin < text.len) builder_add_bytes(out, text.at + begin, text.len - begin);
+    builder_add_bytes(out, text.at + begin, text.len - begin);
+}
+
+static inline void add_string(Builder *out, Text text) {
+    builder_reserve(out, text.len + 2);
+    builder_add_char(out, '"');
+    if (likely(copy_plain(out->at + out->len, text))) {
+        out->len += text.len;
+    } else {
+        add_escaping(out, text);
+    }
     builder_add_char(out, '"');
 }
 
