@@ -145,10 +145,21 @@ typedef struct Matching {
     MatchGroup **end;
     bool any_histograms;  // in either, or the operator is for them only
     bool done;
+    bool as_group;     // the labels of a result are those of its group
+    size_t looked_at;  // pairs
 } Matching;
 
+// Names that stay when that of the metric, and what goes with it, is dropped.
+static bool all_stay(Texts names) {
+    for (size_t i = 0; i < names.count; i++) {
+        if (text_starts_with(names.at[i], TEXT("__"))) return false;
+    }
+    return true;
+}
+
+// Until the next label set is made for this Exec.
 static Labels match_labels(Exec *exec, const VectorMatching *rule, Labels labels, Arena *arena) {
-    return rule->on ? labels_keep(exec, labels, rule->labels, arena)
+    return rule->on ? labels_keep_view(exec, labels, rule->labels)
                     : labels_remove(exec, labels, rule->labels, true, arena);
 }
 
@@ -160,7 +171,7 @@ static void group_add(Matching *matching, Map *groups, StepBatch batch, bool one
         void **slot = map_put(groups, bytes_text(labels.wire));
         if (*slot == NULL) {
             MatchGroup *made = arena_push(arena, MatchGroup);
-            made->labels = labels;
+            made->labels.wire = bytes_copy(labels.wire, arena);
             made->one_end = &made->one;
             made->many_end = &made->many;
             *matching->end = made;
@@ -224,9 +235,11 @@ static bool check_one_side(Matching *matching, const MatchGroup *group, const ui
     return true;
 }
 
-static Labels result_labels(Matching *matching, Labels many, Labels one, Arena *arena) {
+static Labels result_labels(Matching *matching, const MatchGroup *group, Labels many, Labels one,
+                            Arena *arena) {
     Exec *exec = matching->operator.exec;
     const VectorMatching *rule = matching->rule;
+    if (matching->as_group) return group->labels;
     Labels labels = many;
     if (!binary_op_is_comparison(matching->operator.expr->as.binary.op))
         labels = labels_without_name(exec, labels, arena);
@@ -349,7 +362,7 @@ static bool match_into(Matching *matching, MatchGroup *group, const StepSeries *
     TRY(match_pair(matching, group, many, one, &series, err));
     if (series.values == NULL) return true;
     *column = NULL;
-    series.labels = result_labels(matching, many->labels, one->labels, arena);
+    series.labels = result_labels(matching, group, many->labels, one->labels, arena);
     if (matching->operator.expr->as.binary.return_bool) series_drop_name(exec, &series, arena);
     *array_add_on(arena, made) = series;
     return true;
@@ -390,8 +403,38 @@ static bool match_fillers(Matching *matching, MatchGroup *group, StepSeries *fil
     return true;
 }
 
+// Once each group (with the labels of groups), or else each series of the side of "many", has one
+// result at most: do their label sets differ for sure?
+static bool results_differ(const Matching *matching) {
+    const VectorMatching *rule = matching->rule;
+    const Expr *expr = matching->operator.expr;
+    bool keeps_name = binary_op_is_comparison(expr->as.binary.op) && !expr->as.binary.return_bool;
+    const Operator *many = rule->card == CARD_ONE_TO_MANY ? matching->right : matching->left;
+    if (rule->fills_left || rule->fills_right || matching->operator.exec->request->delayed_names)
+        return false;
+    return matching->as_group || (rule->card != CARD_ONE_TO_ONE && rule->include.count == 0 &&
+                                  (keeps_name || many->one_name));
+}
+
+// All pairs of a group. *twice: some series of the side of "many" (or the group, where results have
+// its labels) has more than one result.
+static bool match_group(Matching *matching, MatchGroup *group, double **column, Made *made,
+                        bool *twice, Error *err) {
+    enum { PAIRS_A_TICK = 64 };
+    size_t before = made->count;
+    for (const Member *many = group->many; many != NULL; many = many->next) {
+        if (!matching->as_group) before = made->count;
+        for (const Member *one = group->one; one != NULL; one = one->next) {
+            TRY(match_into(matching, group, many->series, one->series, column, made, err));
+            if (++matching->looked_at % PAIRS_A_TICK == 0)
+                TRY(exec_tick(matching->operator.exec, err));
+        }
+        *twice |= made->count > before + 1;
+    }
+    return true;
+}
+
 static bool match_groups(Matching *matching, const uint8_t *many_any, StepBatch *out, Error *err) {
-    Exec *exec = matching->operator.exec;
     Arena *arena = &matching->operator.keep;
     const Expr *expr = matching->operator.expr;
     bool filters = binary_op_is_comparison(expr->as.binary.op) && !expr->as.binary.return_bool;
@@ -399,18 +442,16 @@ static bool match_groups(Matching *matching, const uint8_t *many_any, StepBatch 
     const Member **owners = arena_push_array(arena, const Member *, matching->operator.steps.count);
     StepSeries filler = {.values = column_new(arena, matching->operator.steps)};
     double *column = NULL;
+    bool twice = !results_differ(matching);
     for (MatchGroup *group = matching->first; group != NULL; group = group->next) {
         TRY(check_one_side(matching, group, many_any, owners, err));
-        for (const Member *many = group->many; many != NULL; many = many->next) {
-            for (const Member *one = group->one; one != NULL; one = one->next) {
-                TRY(match_into(matching, group, many->series, one->series, &column, &made, err));
-            }
-            TRY(exec_tick(exec, err));
-        }
+        TRY(match_group(matching, group, &column, &made, &twice, err));
         TRY(match_fillers(matching, group, &filler, &column, &made, err));
     }
     StepBatch all = {made.at, made.count};
-    if (!series_unique(exec, &all, matching->operator.steps, arena, err)) {
+    TRY(exec_tick(matching->operator.exec, err));
+    if (twice &&
+        !series_unique(matching->operator.exec, &all, matching->operator.steps, arena, err)) {
         if (matching->rule->card == CARD_ONE_TO_ONE) return false;
         return error_set(err, ERROR_BAD_INPUT,
                          "multiple matches for labels: grouping labels must ensure unique matches");
@@ -432,10 +473,7 @@ static bool match_groups(Matching *matching, const uint8_t *many_any, StepBatch 
 // the same, as they may not, wherever the left has a value (check_one_side).
 static bool can_narrow(const VectorMatching *rule) {
     if (!rule->on || rule->fills_left || rule->fills_right) return false;
-    for (size_t i = 0; i < rule->labels.count; i++) {
-        // The name and what goes with it may be dropped on the way.
-        if (text_starts_with(rule->labels.at[i], TEXT("__"))) return false;
-    }
+    if (!all_stay(rule->labels)) return false;
     return rule->card == CARD_ONE_TO_ONE || rule->card == CARD_MANY_TO_ONE;
 }
 
@@ -446,26 +484,25 @@ static bool collect_whole(Matching *matching, StepBatch *out, Error *err) {
 }
 
 static bool collect_narrowed(Matching *matching, StepBatch left, StepBatch *out, Error *err) {
-    static char on_left, once, twice;
     Exec *exec = matching->operator.exec;
     Texts names = matching->rule->labels;
     SeriesFoundList *found = shards_found(matching->narrowed);
     if (left.count > found->count / 2) return collect_whole(matching, out, err);
     AUTO(arena_free) Arena scratch = {0};
     Map seen = map_begin(&scratch, exec->hash_key);
-    for (size_t i = 0; i < left.count; i++) {
-        Labels labels = labels_keep_view(exec, left.at[i].labels, names);
-        *map_put(&seen, bytes_text(labels.wire)) = &on_left;
-    }
-    for (size_t i = 0; i < found->count; i++) {
-        Labels labels = labels_keep_view(exec, found->at[i].labels, names);
-        void **slot = map_put(&seen, bytes_text(labels.wire));
-        if (*slot != &on_left) *slot = *slot == NULL ? &once : &twice;
+    // How many there are with the labels of each: on the left any are as good as many.
+    uint32_t **counts = arena_push_array_raw(&scratch, uint32_t *, left.count + found->count);
+    for (size_t i = 0; i < left.count + found->count; i++) {
+        bool on_left = i < left.count;
+        Labels whole = on_left ? left.at[i].labels : found->at[i - left.count].labels;
+        void **slot = map_put(&seen, bytes_text(labels_keep_view(exec, whole, names).wire));
+        if (*slot == NULL) *slot = arena_push(&scratch, uint32_t);
+        counts[i] = *slot;
+        *counts[i] += on_left ? 2 : 1;
     }
     size_t kept = 0;
     for (size_t i = 0; i < found->count; i++) {
-        Labels labels = labels_keep_view(exec, found->at[i].labels, names);
-        if (map_get(&seen, bytes_text(labels.wire)) != &once) found->at[kept++] = found->at[i];
+        if (*counts[left.count + i] > 1) found->at[kept++] = found->at[i];
     }
     found->count = kept;
     shards_narrowed(matching->narrowed);
@@ -510,6 +547,10 @@ bool binary_vector_open(Exec *exec, const Expr *expr, Steps steps, Operator **ou
     Matching *matching = operator_new(exec, Matching, expr, steps, matching_next);
     matching->rule = &expr->as.binary.matching;
     matching->end = &matching->first;
+    matching->as_group = matching->rule->card == CARD_ONE_TO_ONE && matching->rule->on &&
+                         all_stay(matching->rule->labels);
+    bool drops_name = !binary_op_is_comparison(expr->as.binary.op) || expr->as.binary.return_bool;
+    matching->operator.one_name = drops_name && all_stay(matching->rule->include);
     TRY(operator_open(exec, expr->as.binary.left, steps, &matching->left, err));
     *out = &matching->operator;
     // Who has samples counted wants those that Prometheus looks at: all.

@@ -202,7 +202,9 @@ bool operator_collect(Operator *operator, Arena * arena, StepBatch *out, Error *
         TRY(operator_next(operator, & batch, err));
         for (size_t i = 0; i < batch.count; i++) {
             StepSeries *copy = array_add_on(arena, &all);
-            copy->labels.wire = bytes_copy(batch.at[i].labels.wire, arena);
+            copy->lasting = batch.at[i].lasting;
+            copy->labels = batch.at[i].labels;
+            if (!copy->lasting) copy->labels.wire = bytes_copy(copy->labels.wire, arena);
             copy->drop_name = batch.at[i].drop_name;
             copy->values = column_new(arena, operator->steps);
             memcpy(copy->values, batch.at[i].values, operator->steps.count * sizeof(double));

@@ -202,7 +202,7 @@ const Histogram **histogram_column_new(Arena *arena, Steps steps);  // all NULL
 void column_fill(double *column, Steps steps, double value);
 size_t batch_rows(Steps steps);  // how many series make a batch that stays in the cache
 bool series_is_empty(const StepSeries *series, Steps steps);
-// All that an operator gives, copied to `arena`.
+// All that an operator gives, copied to `arena`; but no label bytes that last as long as the query.
 must_use bool operator_collect(Operator *operator, Arena * arena, StepBatch *out, Error *err);
 
 // Annotations: "PromQL warning: … (1:5)". Each text once, at most a few dozen.

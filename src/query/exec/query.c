@@ -80,8 +80,10 @@ static bool run_vector(Exec *exec, const Expr *root, QueryResult *out, Error *er
     exec->opened_ns = now_ns(exec->request);
     TRY(operator_collect(operator, exec->arena, &all, err));
     for (size_t i = 0; i < all.count; i++) {
-        if (all.at[i].drop_name)
-            all.at[i].labels = labels_without_name(exec, all.at[i].labels, exec->arena);
+        StepSeries *series = &all.at[i];
+        if (series->drop_name)
+            series->labels = labels_without_name(exec, series->labels, exec->arena);
+        if (series->lasting) series->labels.wire = bytes_copy(series->labels.wire, exec->arena);
     }
     // Operators see to it that what they give differs, unless names are dropped only now.
     if (exec->request->delayed_names || looks_twice) {
