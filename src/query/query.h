@@ -23,10 +23,12 @@ typedef struct QueryLimits {
 
 // Threads that help queries: one for all. A query splits what a selector found into shards; its own
 // thread works on them, and so do helpers that have nothing else to do. Answers do not depend on
-// how many there are: shards have fixed borders and are put together in their order.
+// how many there are: shards that are folded have fixed borders, and all are put together in their
+// order.
 typedef struct QueryPool QueryPool;
 must_use bool query_pool_start(int helpers, QueryPool **out, Error *err);
 void query_pool_stop(QueryPool **pool);  // no query runs any more; NULL is fine
+size_t query_pool_helpers(const QueryPool *pool);  // NULL: none
 // Calls run(context) on this thread and, at the same time, on at most `helpers` others; returns
 // when all calls have ended. `pool` NULL: on this thread only.
 void query_pool_run(QueryPool *pool, size_t helpers, void (*run)(void *context), void *context);

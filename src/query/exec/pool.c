@@ -80,6 +80,10 @@ void query_pool_stop(QueryPool **pool) {
     memory_free(gone);
 }
 
+size_t query_pool_helpers(const QueryPool *pool) {
+    return pool == NULL ? 0 : pool->thread_count;
+}
+
 void query_pool_run(QueryPool *pool, size_t helpers, void (*run)(void *context), void *context) {
     if (pool == NULL || helpers == 0 || pool->thread_count == 0) {
         run(context);

@@ -5,16 +5,17 @@
 //
 //   selector ── range function ── functions of values, arithmetic with numbers, comparisons
 //
-// A shard has an Exec of its own (arenas, scratch, annotations) that counts into the query's. How
-// many series make a shard follows from how many were found, never from how many threads there are,
-// and shards are put together in their order: so an answer has the same bits on any machine.
+// A shard has an Exec of its own (arenas, scratch, annotations) that counts into the query's.
+// Shards are put together in their order. Where they are folded, how many series make one follows
+// from how many were found, never from how many threads there are: so an answer has the same bits
+// on any machine. Rows that are only put one behind the other may be parted anywhere.
 
 #include "query/exec/shard.h"
 
 #include "base/assert.h"
 #include "os/thread.h"
 
-enum { SHARD_SERIES_MIN = 512, SHARDS_MAX = 32 };
+enum { SHARD_SERIES_MIN = 512, GATHER_SERIES_MIN = 128, SHARDS_MAX = 32 };
 
 typedef struct Shard {
     Exec exec;
@@ -179,14 +180,19 @@ SeriesFoundList *shards_found(Shards *shards) {
     return &shards->found;
 }
 
-void shards_narrowed(Shards *shards) {
+// How many series make a shard.
+static void split(Shards *shards, size_t least) {
     const QueryRequest *request = shards->operator.exec->request;
-    size_t least = request->shard_series > 0 ? request->shard_series : (size_t)SHARD_SERIES_MIN;
+    if (request->shard_series > 0) least = request->shard_series;
     size_t found = shards->found.count;
     shards->all = (Selection){shards->view, shards->found.at, found, shards->one_name};
     shards->shard_series = MAX(least, (found + SHARDS_MAX - 1) / SHARDS_MAX);
     shards->count = MAX((size_t)1, (found + shards->shard_series - 1) / shards->shard_series);
     if (shards->together) shards->count = 1;
+}
+
+void shards_narrowed(Shards *shards) {
+    split(shards, SHARD_SERIES_MIN);
 }
 
 bool shards_open(Exec *exec, const Expr *expr, Steps steps, const Texts *labels, Shards **out,
@@ -361,6 +367,12 @@ static bool gather_next(Operator *operator, StepBatch * out, Error *err) {
 
 bool shards_gather(Shards *shards, const Expr *expr, Operator **out, Error *err) {
     Exec *exec = shards->operator.exec;
+    // Rows that are put one behind the other have the same bits wherever they were parted: a few
+    // hundred series are parted evenly among the threads.
+    size_t found = shards->found.count, threads = query_pool_helpers(exec->request->pool) + 1;
+    size_t parts = MAX(MIN(threads, found / GATHER_SERIES_MIN),
+                       (found + SHARD_SERIES_MIN - 1) / SHARD_SERIES_MIN);
+    if (parts > 1) split(shards, (found + parts - 1) / parts);
     if (shards_count(shards) == 1) return shards_open_whole(shards, expr, out, err);
     Gather *gather = operator_new(exec, Gather, expr, shards->operator.steps, gather_next);
     gather->shards = shards;

@@ -63,30 +63,48 @@ static const char *const queries[] = {
     "sum by (g) (sum_over_time(sum by (g, i) (m_total)[1m:15s]))",
 };
 
+// With 1 to 4 threads.
+static void check_same_bits(Test *t, ScriptStore *store, const char *query, size_t shard_series) {
+    QueryResult first = {0};
+    for (int threads = 1; threads <= 4; threads++) {
+        QueryPool *pool = NULL;
+        QueryResult result;
+        if (threads > 1) check_ok(t, query_pool_start(threads - 1, &pool, t->err));
+        QueryRequest request = ranged(query, pool, shard_series);
+        check_ok(t, query_run(store->store, &request, t->arena, &result, NULL, t->err));
+        query_pool_stop(&pool);
+        if (threads == 1) first = result;
+        check_i64(t, first.count, result.count);
+        check(t, result.count > 0);
+        check_i64(t, first.stats.samples, result.stats.samples);
+        for (size_t i = 0; i < result.count; i++) {
+            check_i64(t, first.series[i].count, result.series[i].count);
+            check(t, labels_equal(first.series[i].labels, result.series[i].labels));
+            check_same_bytes(t, first.series[i].values, result.series[i].values,
+                             result.series[i].count * sizeof(double));
+        }
+    }
+}
+
 TEST(an_answer_has_the_same_bits_with_any_number_of_threads) {
     ScriptStore store;
     fill(t, &store);
-    for (size_t q = 0; q < COUNT(queries); q++) {
-        QueryResult first = {0};
-        for (int threads = 1; threads <= 4; threads++) {
-            QueryPool *pool = NULL;
-            QueryResult result;
-            if (threads > 1) check_ok(t, query_pool_start(threads - 1, &pool, t->err));
-            QueryRequest request = ranged(queries[q], pool, 100);
-            check_ok(t, query_run(store.store, &request, t->arena, &result, NULL, t->err));
-            query_pool_stop(&pool);
-            if (threads == 1) first = result;
-            check_i64(t, first.count, result.count);
-            check(t, result.count > 0);
-            check_i64(t, first.stats.samples, result.stats.samples);
-            for (size_t i = 0; i < result.count; i++) {
-                check_i64(t, first.series[i].count, result.series[i].count);
-                check(t, labels_equal(first.series[i].labels, result.series[i].labels));
-                check_same_bytes(t, first.series[i].values, result.series[i].values,
-                                 result.series[i].count * sizeof(double));
-            }
-        }
-    }
+    for (size_t q = 0; q < COUNT(queries); q++) check_same_bits(t, &store, queries[q], 100);
+    script_store_close(&store);
+}
+
+// How many shards there are depends on the threads here: 428 series, 857, and all.
+TEST(rows_that_are_not_folded_may_be_parted_anywhere) {
+    static const char *const parted[] = {
+        "m_total{g=\"3\"} * 2",
+        "max_over_time(m_total{g=~\"[12]\"}[1m])",
+        "m_total{g=~\"[12]\"} / on (i, g) m_total",
+        "sum(m_total{g=\"3\"} * on (i, g) group_left () m_total)",
+        "topk(3, -m_total)",
+    };
+    ScriptStore store;
+    fill(t, &store);
+    for (size_t q = 0; q < COUNT(parted); q++) check_same_bits(t, &store, parted[q], 0);
     script_store_close(&store);
 }
 
@@ -260,6 +278,7 @@ TEST(queries_at_the_same_time_share_the_helpers) {
 }
 
 TEST_MAIN("query/shard", CASE(an_answer_has_the_same_bits_with_any_number_of_threads),
+          CASE(rows_that_are_not_folded_may_be_parted_anywhere),
           CASE(shards_say_what_one_thread_without_them_says),
           CASE(equal_label_sets_meet_across_shards),
           CASE(a_join_that_reads_only_partners_says_the_same), CASE(limits_hold_in_shards),
