@@ -267,7 +267,12 @@ double quantile_of_sorted(double q, const double *sorted, size_t count) {
 
 // The place of the first element that does not sort before `value`.
 static size_t place_of(const double *sorted, size_t count, double value) {
+    enum { FEW = 64 };  // are counted rather than searched: nothing to guess
     size_t low = 0, high = count;
+    if (count <= FEW && !isnan(value)) {
+        for (size_t i = 0; i < count; i++) low += !(sorted[i] >= value);  // NaN sorts first
+        return low;
+    }
     while (low < high) {
         size_t middle = (low + high) / 2;
         if (by_value(&sorted[middle], &value) < 0) {
