@@ -169,7 +169,27 @@ static void add_len(Builder *out, size_t len) {
     writer_varint(out, len);
 }
 
+// The same where all lengths take one byte, as nearly always.
+static void append_short(Builder *out, Text name, Text value) {
+    builder_reserve(out, name.len + value.len + 6);
+    char *at = out->at + out->len;
+    *at++ = TAG_BYTES_1;
+    *at++ = (char)(name.len + value.len + 4);
+    *at++ = TAG_BYTES_1;
+    *at++ = (char)name.len;
+    memcpy(at, name.at, name.len);
+    at += name.len;
+    *at++ = TAG_BYTES_2;
+    *at++ = (char)value.len;
+    memcpy(at, value.at, value.len);
+    out->len += name.len + value.len + 6;
+}
+
 void labels_append(Builder *out, Text name, Text value) {
+    if (likely(name.len > 0 && value.len > 0 && name.len + value.len + 4 < 0x80)) {
+        append_short(out, name, value);
+        return;
+    }
     size_t inner = 1 + varint_len(name.len) + name.len + 1 + varint_len(value.len) + value.len;
     builder_add_char(out, TAG_BYTES_1);
     add_len(out, inner);
