@@ -82,6 +82,7 @@ void json_array_begin(JsonWriter *writer);
 void json_array_end(JsonWriter *writer);
 void json_key(JsonWriter *writer, Text key);
 void json_text(JsonWriter *writer, Text value);
+void json_member(JsonWriter *writer, Text key, Text value);  // the two at once
 void json_i64(JsonWriter *writer, int64_t value);
 void json_u64(JsonWriter *writer, uint64_t value);
 void json_f64(JsonWriter *writer, double value);  // shortest digits; not finite: null

@@ -196,6 +196,36 @@ TEST(the_writer_sees_to_commas_escapes_and_utf8) {
     check_ok(t, json_parse(builder_text(&out), t->arena, &value, t->err));
 }
 
+// Texts of any length in front of and behind a character that has to be escaped: what is copied in
+// words is looked at whole.
+TEST(a_character_is_escaped_wherever_it_stands) {
+    static const char odd[] = {'"', '\\', '\n', '\x1f', '\0'};
+    for (size_t len = 0; len <= 40; len++) {
+        for (size_t at = 0; at <= len; at++) {
+            char text[64];
+            memset(text, 'x', sizeof text);
+            if (at < len) text[at] = odd[(len + at) % COUNT(odd)];
+            Text sent = {text, len};
+            AUTO(builder_free) Builder apart = {0}, at_once = {0};
+            JsonWriter first = json_writer_begin(&apart), again = json_writer_begin(&at_once);
+            json_object_begin(&first);
+            json_object_begin(&again);
+            for (int i = 0; i < 2; i++) {
+                json_key(&first, i == 0 ? sent : TEXT("key"));
+                json_text(&first, i == 0 ? TEXT("value") : sent);
+                json_member(&again, i == 0 ? sent : TEXT("key"), i == 0 ? TEXT("value") : sent);
+            }
+            json_object_end(&first);
+            json_object_end(&again);
+            check_text(t, builder_text(&apart), builder_text(&at_once));
+            JsonValue *value;
+            check_ok(t, json_parse(builder_text(&at_once), t->arena, &value, t->err));
+            check_text(t, sent, value->first->key);
+            check_text(t, sent, value->first->next->text);
+        }
+    }
+}
+
 // The suite is a tar archive: blocks of 512 bytes, a name at 0 and an octal size at 124.
 static uint64_t octal(const char *at, size_t len) {
     uint64_t value = 0;
@@ -256,4 +286,5 @@ TEST_MAIN("codec/json", CASE(tokens_come_in_order_and_decoded),
           CASE(a_tree_finds_its_members_and_the_last_of_duplicates_wins),
           CASE(whole_numbers_come_as_number_or_text),
           CASE(the_writer_sees_to_commas_escapes_and_utf8),
+          CASE(a_character_is_escaped_wherever_it_stands),
           CASE(jsontestsuite_is_accepted_and_refused_as_it_says))

@@ -147,6 +147,28 @@ void json_text(JsonWriter *writer, Text value) {
     add_string(writer->out, value);
 }
 
+void json_member(JsonWriter *writer, Text key, Text value) {
+    Builder *out = writer->out;
+    builder_reserve(out, key.len + value.len + 6);
+    char *at = out->at + out->len;
+    if (writer->need_comma) *at++ = ',';
+    *at++ = '"';
+    bool plain = copy_plain(at, key);
+    at += key.len;
+    memcpy(at, "\":\"", 3);
+    at += 3;
+    plain &= copy_plain(at, value);
+    at += value.len;
+    *at++ = '"';
+    if (likely(plain)) {
+        out->len = (size_t)(at - out->at);
+        writer->need_comma = true;
+    } else {
+        json_key(writer, key);
+        json_text(writer, value);
+    }
+}
+
 void json_i64(JsonWriter *writer, int64_t value) {
     separate(writer);
     builder_add_i64(writer->out, value);

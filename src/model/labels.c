@@ -330,9 +330,7 @@ int labels_compare(Labels a, Labels b) {
 void labels_write_json(Labels labels, JsonWriter *writer) {
     json_object_begin(writer);
     Label label;
-    for (Bytes rest = labels.wire; labels_next(&rest, &label);) {
-        json_key(writer, label.name);
-        json_text(writer, label.value);
-    }
+    for (Bytes rest = labels.wire; labels_next(&rest, &label);)
+        json_member(writer, label.name, label.value);
     json_object_end(writer);
 }
