@@ -18,11 +18,12 @@ static int64_t now_ns(const QueryRequest *request) {
 }
 
 static void sort_series(Exec *exec, QuerySeries *series, size_t count) {
+    if (count < 2) return;
     int64_t began_ns = now_ns(exec->request);
     AUTO(arena_free) Arena scratch = {0};
     uint32_t *order = labels_order(&series->labels, sizeof *series, count, &scratch);
     QuerySeries *before = arena_push_array_raw(&scratch, QuerySeries, count);
-    if (count > 0) memcpy(before, series, count * sizeof *series);
+    memcpy(before, series, count * sizeof *series);
     for (size_t i = 0; i < count; i++) series[i] = before[order[i]];
     exec->sort_ns += now_ns(exec->request) - began_ns;
 }
