@@ -160,40 +160,90 @@ void postings_encode(PostingSet set, Builder *out) {
     }
 }
 
-bool postings_decode(Bytes encoded, uint32_t limit, Arena *arena, PostingSet *out, size_t *used,
-                     Error *err) {
-    Reader reader = reader_begin(encoded);
-    uint64_t count = reader_varint(&reader);
+// A set as it is being decoded.
+typedef struct Unpacking {
+    Reader reader;
+    uint64_t count, taken;  // of the set; decoded before the block at hand
+    uint64_t number;        // last decoded
+    uint32_t limit;
+} Unpacking;
+
+static bool unpacking_begin(Bytes encoded, uint32_t limit, Unpacking *out, Error *err) {
+    *out = (Unpacking){.reader = reader_begin(encoded), .limit = limit};
+    out->count = reader_varint(&out->reader);
     // Width 0 packs 128 numbers into a byte: more than that would be a lie, found before memory is
     // taken.
-    if (reader.failed || count > limit || count > 1 + (uint64_t)encoded.len * BLOCK_DELTAS) {
-        return error_set(err, ERROR_CORRUPT, "a posting set states %llu of %u series in %zu bytes",
-                         (unsigned long long)count, limit, encoded.len);
+    if (!out->reader.failed && out->count <= limit &&
+        out->count <= 1 + (uint64_t)encoded.len * BLOCK_DELTAS)
+        return true;
+    return error_set(err, ERROR_CORRUPT, "a posting set states %llu of %u series in %zu bytes",
+                     (unsigned long long)out->count, limit, encoded.len);
+}
+
+// The next numbers, at most BLOCK_DELTAS; none behind the last one, or where the set breaks off.
+static size_t unpacking_next(Unpacking *of, uint32_t *into) {
+    if (of->taken == of->count) return 0;
+    if (of->taken == 0) {
+        of->number = reader_varint(&of->reader);
+        if (of->reader.failed || of->number >= of->limit) return 0;
+        of->taken = 1;
+        into[0] = (uint32_t)of->number;
+        return 1;
     }
-    PostingSet set = set_begin(count, arena);
-    uint64_t number = count > 0 ? reader_varint(&reader) : 0, gaps[BLOCK_DELTAS];
-    if (count > 0 && number < limit) set.at[set.count++] = (uint32_t)number;
-    while (set.count > 0 && set.count < count && number < limit) {
-        size_t block = MIN(count - set.count, (size_t)BLOCK_DELTAS);
-        unsigned width = reader_u8(&reader);
-        Bytes packed = width > 32 ? BYTES_NONE : reader_take(&reader, bitpack_bytes(block, width));
-        if (width > 32 || reader.failed) break;
-        bitunpack(packed, block, width, gaps);
-        for (size_t i = 0; i < block; i++) {
-            number += gaps[i] + 1;
-            set.at[set.count + i] = (uint32_t)number;
-        }
-        // Numbers rise, so the last one stands for all; 128 gaps of 32 bits do not overflow 64.
-        if (number < limit) set.count += block;
+    UNFILLED uint64_t gaps[BLOCK_DELTAS];
+    size_t block = MIN(of->count - of->taken, (size_t)BLOCK_DELTAS);
+    unsigned width = reader_u8(&of->reader);
+    Bytes packed = width > 32 ? BYTES_NONE : reader_take(&of->reader, bitpack_bytes(block, width));
+    if (width > 32 || of->reader.failed) return 0;
+    bitunpack(packed, block, width, gaps);
+    uint64_t number = of->number;
+    for (size_t i = 0; i < block; i++) {
+        number += gaps[i] + 1;
+        into[i] = (uint32_t)number;
     }
-    if (reader.failed || set.count < count) {
-        return error_set(err, ERROR_CORRUPT,
-                         "a posting set of %llu breaks off after %zu (below %u)",
-                         (unsigned long long)count, set.count, limit);
-    }
+    of->number = number;
+    // Numbers rise, so the last one stands for all; 128 gaps of 32 bits do not overflow 64.
+    if (number >= of->limit) return 0;
+    of->taken += block;
+    return block;
+}
+
+static bool unpacking_broken(const Unpacking *of, Error *err) {
+    return error_set(err, ERROR_CORRUPT, "a posting set of %llu breaks off after %llu (below %u)",
+                     (unsigned long long)of->count, (unsigned long long)of->taken, of->limit);
+}
+
+bool postings_decode(Bytes encoded, uint32_t limit, Arena *arena, PostingSet *out, size_t *used,
+                     Error *err) {
+    UNFILLED Unpacking of;
+    TRY(unpacking_begin(encoded, limit, &of, err));
+    PostingSet set = set_begin(of.count, arena);
+    for (size_t more; (more = unpacking_next(&of, set.at + set.count)) > 0;) set.count += more;
+    if (of.taken < of.count) return unpacking_broken(&of, err);
     *out = set;
-    *used = encoded.len - reader_left(&reader);
+    *used = encoded.len - reader_left(&of.reader);
     return true;
+}
+
+bool postings_first(Bytes encoded, uint32_t limit, uint32_t *first, bool *any, Error *err) {
+    UNFILLED Unpacking of;
+    TRY(unpacking_begin(encoded, limit, &of, err));
+    *any = of.count > 0;
+    return !*any || unpacking_next(&of, first) == 1 || unpacking_broken(&of, err);
+}
+
+bool postings_meet(Bytes encoded, uint32_t limit, const uint64_t *among, bool *meet, Error *err) {
+    UNFILLED Unpacking of;
+    UNFILLED uint32_t numbers[BLOCK_DELTAS];
+    *meet = false;
+    TRY(unpacking_begin(encoded, limit, &of, err));
+    for (size_t more; (more = unpacking_next(&of, numbers)) > 0;) {
+        uint64_t hit = 0;
+        for (size_t i = 0; i < more; i++) hit |= among[numbers[i] / 64] >> numbers[i] % 64;
+        *meet = hit & 1;
+        if (*meet) return true;
+    }
+    return of.taken == of.count || unpacking_broken(&of, err);
 }
 
 // ---- Growing ----

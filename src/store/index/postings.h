@@ -25,6 +25,11 @@ void postings_encode(PostingSet set, Builder *out);
 // Not trusted: CORRUPT unless it gives exactly a rising set below `limit`.
 must_use bool postings_decode(Bytes encoded, uint32_t limit, Arena *arena, PostingSet *out,
                               size_t *used, Error *err);
+// Of an encoded set without decoding all of it: its first number; whether one of them is among the
+// numbers whose bits are set (bits for 0 … limit - 1). What was not looked at is not judged.
+must_use bool postings_first(Bytes encoded, uint32_t limit, uint32_t *first, bool *any, Error *err);
+must_use bool postings_meet(Bytes encoded, uint32_t limit, const uint64_t *among, bool *meet,
+                            Error *err);
 
 // A set that grows at its end (series numbers are given out rising), compactly: deltas as varints
 // in pieces.

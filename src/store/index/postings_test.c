@@ -93,6 +93,43 @@ TEST(packed_sets_come_back_and_cut_ones_are_refused) {
     }
 }
 
+TEST(a_packed_set_tells_whom_it_meets) {
+    static bool flags[UNIVERSE];
+    static uint64_t bits[UNIVERSE / 64 + 1];
+    uint64_t random = t->seed;
+    for (int round = 0; round < 200; round++) {
+        static const uint32_t densities[] = {1, 3, 50, 1000, 4999};
+        PostingSet set = random_set(t, &random, densities[round % 5], flags);
+        AUTO(builder_free) Builder packed = {0};
+        postings_encode(set, &packed);
+        Bytes encoded = text_bytes(builder_text(&packed));
+        uint64_t one_in = UINT64_C(1) << test_random(&random) % 13;
+        bool expected = false, meet, any;
+        uint32_t first;
+        memset(bits, 0, sizeof bits);
+        for (uint32_t i = 0; i < UNIVERSE; i++) {
+            if (test_random(&random) % one_in != 0) continue;
+            bits[i / 64] |= UINT64_C(1) << i % 64;
+            expected |= flags[i];
+        }
+        check_ok(t, postings_meet(encoded, UNIVERSE, bits, &meet, t->err));
+        check_i64(t, expected, meet);
+        check_ok(t, postings_first(encoded, UNIVERSE, &first, &any, t->err));
+        check_i64(t, set.count > 0, any);
+        if (any) check_i64(t, set.at[0], first);
+        // Nobody is met before the end, so what is cut is found.
+        memset(bits, 0, sizeof bits);
+        for (size_t cut = 0; cut < packed.len; cut++)
+            check_error(t, postings_meet((Bytes){encoded.at, cut}, UNIVERSE, bits, &meet, t->err),
+                        ERROR_CORRUPT);
+        check_error(t, postings_first((Bytes){encoded.at, 0}, UNIVERSE, &first, &any, t->err),
+                    ERROR_CORRUPT);
+        if (set.count > 0)
+            check_error(t, postings_meet(encoded, set.at[set.count - 1], bits, &meet, t->err),
+                        ERROR_CORRUPT);
+    }
+}
+
 TEST(a_dense_set_takes_a_byte_per_128) {
     PostingSet set = {arena_push_array(t->arena, uint32_t, 100000), 100000};
     for (uint32_t i = 0; i < set.count; i++) set.at[i] = i;
@@ -173,6 +210,7 @@ TEST(bits_of_every_width_come_back) {
 
 TEST_MAIN("store/index", CASE(the_algebra_agrees_with_flags), CASE(many_sparse_sets_are_merged),
           CASE(packed_sets_come_back_and_cut_ones_are_refused),
-          CASE(a_dense_set_takes_a_byte_per_128), CASE(a_list_grows_and_is_read),
+          CASE(a_packed_set_tells_whom_it_meets), CASE(a_dense_set_takes_a_byte_per_128),
+          CASE(a_list_grows_and_is_read),
           CASE(a_list_and_a_set_have_in_common_what_reading_the_list_gives),
           CASE(bits_of_every_width_come_back))

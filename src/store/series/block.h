@@ -82,6 +82,14 @@ must_use bool block_label_names(const Block *block, Arena *arena, Texts *out,
                                 Error *err);  // sorted
 must_use bool block_label_values(const Block *block, Text name, Arena *arena, Texts *out,
                                  Error *err);  // sorted
+// Of the series of a set alone, sorted. `matching` is that of block_select's set, and quicker where
+// the name has few values.
+must_use bool block_names_of(const Block *block, const BlockSeriesSet *set, Arena *arena,
+                             Texts *out, Error *err);
+must_use bool block_values_of(const Block *block, Text name, const BlockSeriesSet *set,
+                              Arena *arena, Texts *out, Error *err);
+must_use bool block_values_matching(const Block *block, Text name, Matchers matchers, Arena *arena,
+                                    Texts *out, Error *err);
 
 // Decodes samples with from <= time <= to; a BlockCursor keeps the last decoded page. One thread
 // per cursor.

@@ -228,31 +228,46 @@ static bool matcher_is_everything(const Matcher *matcher) {
     return matcher->kind == MATCH_REGEX && text_equal(matcher->value, TEXT(".*"));
 }
 
+static PostingSet every_series(const Block *block, Arena *arena) {
+    PostingSet set = {arena_push_array_raw(arena, uint32_t, block->facts.series + 1),
+                      block->facts.series};
+    for (uint32_t i = 0; i < set.count; i++) set.at[i] = i;
+    return set;
+}
+
 // A matcher that takes the empty value also takes series without the label: it is a subtraction.
+// `*all`: the set is every series, and not made yet.
 static bool matcher_apply(const Block *block, const Matcher *matcher, bool subtract, Arena *arena,
-                          PostingSet *set, Error *err) {
+                          PostingSet *set, bool *all, Error *err) {
     const BlockName *name = block_name_find(block, matcher->name);
     SetArray sets = {0};
     if (name != NULL) TRY(matcher_sets(block, name, matcher, !subtract, arena, &sets, err));
     PostingSet united = postings_or_many(sets.at, sets.count, arena);
-    *set = subtract ? postings_without(*set, united, arena) : postings_and(*set, united, arena);
+    if (subtract && united.count == 0) return true;
+    if (subtract && *all) *set = every_series(block, arena);
+    if (!subtract && *all) {
+        *set = united;
+    } else {
+        *set = subtract ? postings_without(*set, united, arena) : postings_and(*set, united, arena);
+    }
+    *all = false;
     return true;
 }
 
 bool block_select(const Block *block, Matchers matchers, Arena *arena, BlockSeriesSet *out,
                   Error *err) {
-    PostingSet set = {arena_push_array_raw(arena, uint32_t, block->facts.series + 1),
-                      block->facts.series};
-    for (uint32_t i = 0; i < set.count; i++) set.at[i] = i;
+    PostingSet set = {NULL, block->facts.series};
+    bool all = true;
     // Those that choose first, those that take away from what they chose after.
     for (int pass = 0; pass < 2; pass++) {
         for (size_t i = 0; i < matchers.count && set.count > 0; i++) {
             const Matcher *matcher = &matchers.at[i];
             bool subtract = matcher_matches(matcher, TEXT(""));
             if (subtract != (pass == 1) || matcher_is_everything(matcher)) continue;
-            TRY(matcher_apply(block, matcher, subtract, arena, &set, err));
+            TRY(matcher_apply(block, matcher, subtract, arena, &set, &all, err));
         }
     }
+    if (all) set = every_series(block, arena);
     *out = (BlockSeriesSet){set.at, set.count};
     return true;
 }
@@ -386,30 +401,4 @@ bool block_labels(const Block *block, uint32_t series, Arena *arena, Labels *out
     rows.group = UINT64_MAX;
     return block_rows_pairs(&rows, series, pairs, &count, err) &&
            block_pairs_labels(block, pairs, count, arena, out, err);
-}
-
-bool block_label_names(const Block *block, Arena *arena, Texts *out, Error *err) {
-    Text *names = arena_push_array(arena, Text, block->name_count + 1);
-    for (size_t i = 0; i < block->name_count; i++)
-        names[i] = text_copy(block->names[i].name, arena);
-    *out = (Texts){names, block->name_count};
-    return true;
-}
-
-bool block_label_values(const Block *block, Text name, Arena *arena, Texts *out, Error *err) {
-    const BlockName *found = block_name_find(block, name);
-    *out = (Texts){NULL, 0};
-    if (found == NULL) return true;
-    Text *values = arena_push_array(arena, Text, found->pair_count);
-    size_t count = 0;
-    AUTO(pair_walk_end)
-    PairWalk walk =
-        pair_walk_begin(block, found->first_pair, found->first_pair + found->pair_count);
-    for (bool more;;) {
-        TRY(pair_walk_next(&walk, &more, err));
-        if (!more) break;
-        values[count++] = text_copy(builder_text(&walk.value), arena);
-    }
-    *out = (Texts){values, count};
-    return true;
 }

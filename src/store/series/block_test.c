@@ -274,6 +274,78 @@ TEST(names_and_values_are_sorted) {
     world_end(&world);
 }
 
+// What the labels of the series whose flags are set say; name NULL: the names.
+static void check_texts(Test *t, const World *world, const bool *flags, const char *name,
+                        Texts found) {
+    Texts all;
+    if (name == NULL) {
+        check_ok(t, block_label_names(world->block, t->arena, &all, t->err));
+    } else {
+        check_ok(t,
+                 block_label_values(world->block, text_from_cstring(name), t->arena, &all, t->err));
+    }
+    size_t next = 0;
+    for (size_t i = 0; i < all.count; i++) {
+        bool held = false;
+        for (size_t s = 0; !held && s < world->count; s++) {
+            Labels labels = world->series[s].labels;
+            if (!flags[s]) continue;
+            held = name == NULL
+                       ? labels_get(labels, all.at[i]).len > 0
+                       : text_equal(labels_get(labels, text_from_cstring(name)), all.at[i]);
+        }
+        if (!held) continue;
+        if (next < found.count) check_text(t, all.at[i], found.at[next]);
+        next++;
+    }
+    check_i64(t, (int64_t)next, (int64_t)found.count);
+}
+
+TEST(names_and_values_of_some_series) {
+    static const char *const names[] = {"__name__", "instance", "job", "z_code", "none"};
+    static const char *const wanted[] = {"node",  "api|node",   "20[01]",       "",
+                                         ".*1.*", "metric_003", "host-07:9100", "nobody"};
+    World world;
+    world_begin(t, &world, 1600);
+    uint64_t random = t->seed;
+    bool *flags = arena_push_array(t->arena, bool, world.count);
+    for (int round = 0; round < 60; round++) {
+        UNFILLED Matcher at[2];
+        Matchers matchers = {at, 0};
+        BlockSeriesSet set;
+        Texts found;
+        for (size_t most = test_random(&random) % 3; matchers.count < most; matchers.count++) {
+            Text name = text_from_cstring(names[test_random(&random) % COUNT(names)]),
+                 value = text_from_cstring(wanted[test_random(&random) % COUNT(wanted)]);
+            check_ok(t, matcher_make((MatcherKind)(test_random(&random) % 4), name, value,
+                                     &at[matchers.count], t->err));
+        }
+        for (size_t s = 0; s < world.count; s++)
+            flags[s] = matchers_match(matchers, world.series[s].labels);
+        check_ok(t, block_select(world.block, matchers, t->arena, &set, t->err));
+        const char *name = names[test_random(&random) % COUNT(names)];
+        check_ok(t, block_values_matching(world.block, text_from_cstring(name), matchers, t->arena,
+                                          &found, t->err));
+        check_texts(t, &world, flags, name, found);
+        // Some of them, from one in one to one in a thousand.
+        uint64_t one_in = UINT64_C(1) << test_random(&random) % 11;
+        BlockSeriesSet some = {arena_push_array(t->arena, uint32_t, set.count + 1), 0};
+        memset(flags, 0, world.count * sizeof *flags);
+        for (size_t i = 0; i < set.count; i++) {
+            if (test_random(&random) % one_in != 0) continue;
+            flags[set.at[i]] = true;
+            some.at[some.count++] = set.at[i];
+        }
+        check_ok(t, block_values_of(world.block, text_from_cstring(name), &some, t->arena, &found,
+                                    t->err));
+        check_texts(t, &world, flags, name, found);
+        check_ok(t, block_names_of(world.block, &some, t->arena, &found, t->err));
+        check_texts(t, &world, flags, NULL, found);
+        for (size_t i = 0; i < matchers.count; i++) matcher_close(&at[i]);
+    }
+    world_end(&world);
+}
+
 typedef struct ChunkCheck {
     Test *t;
     const Model *model;
@@ -570,7 +642,8 @@ TEST(only_a_block_with_starts_needs_a_program_that_knows_them) {
 TEST_MAIN("store/block", CASE(a_block_gives_back_what_it_took),
           CASE(an_inspection_that_verifies_tells_how_far_it_is),
           CASE(an_interval_gives_the_samples_inside), CASE(selection_agrees_with_matching_labels),
-          CASE(names_and_values_are_sorted), CASE(summaries_are_those_of_the_samples),
+          CASE(names_and_values_are_sorted), CASE(names_and_values_of_some_series),
+          CASE(summaries_are_those_of_the_samples),
           CASE(series_that_began_later_share_clocks_from_the_next_round_time_on),
           CASE(a_writer_refuses_disorder), CASE(an_empty_block_is_a_block),
           CASE(histograms_are_kept_over_many_pieces), CASE(no_flipped_bit_gives_a_wrong_answer),

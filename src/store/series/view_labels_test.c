@@ -1,5 +1,5 @@
-// Labels of selected series, and values of labels, by whatever way they are found, beside what plain
-// selection says: in a head, in a block, and in both.
+// Labels of selected series, and values of labels, by whatever way they are found, beside what
+// plain selection says: in a head, in a block, and in both.
 
 #include "store/series/series_fixture.h"
 
@@ -26,8 +26,8 @@ static Matchers some_matchers(Test *t, uint64_t *random, Matcher at[2]) {
     for (size_t i = 0; i < count; i++) {
         Text name = text_from_cstring(names[test_random(random) % COUNT(names)]);
         Text value = text_from_cstring(values[test_random(random) % COUNT(values)]);
-        check_ok(t, matcher_make((MatcherKind)(test_random(random) % 4), name, value, &at[i],
-                                 t->err));
+        check_ok(t,
+                 matcher_make((MatcherKind)(test_random(random) % 4), name, value, &at[i], t->err));
     }
     return (Matchers){at, count};
 }
@@ -46,12 +46,29 @@ static void check_values(Test *t, SeriesView *view, Text name, Matchers matchers
     }
     if (count > 0) qsort(expected, count, sizeof *expected, by_text);
     for (size_t i = 0; i < count; i++) {
-        if (kept == 0 || !text_equal(expected[kept - 1], expected[i])) expected[kept++] = expected[i];
+        if (kept == 0 || !text_equal(expected[kept - 1], expected[i]))
+            expected[kept++] = expected[i];
     }
     Texts found;
     check_ok(t, series_label_values(view, name, matchers, t->arena, &found, t->err));
     check_i64(t, (int64_t)kept, (int64_t)found.count);
     for (size_t i = 0; i < MIN(kept, found.count); i++) check_text(t, expected[i], found.at[i]);
+}
+
+static void check_names(Test *t, SeriesView *view, Matchers matchers, SeriesFoundList whole) {
+    static const char *const names[] = {"__name__", "host", "zone"};
+    size_t kept = 0;
+    Texts found;
+    check_ok(t, series_label_names(view, matchers, t->arena, &found, t->err));
+    for (size_t i = 0; i < COUNT(names); i++) {
+        Text name = text_from_cstring(names[i]);
+        bool held = false;
+        for (size_t k = 0; k < whole.count; k++)
+            held |= labels_get(whole.at[k].labels, name).len > 0;
+        if (held && kept < found.count) check_text(t, name, found.at[kept]);
+        kept += held;
+    }
+    check_i64(t, (int64_t)kept, (int64_t)found.count);
 }
 
 static Labels only(Test *t, Labels labels, Texts names, bool keep) {
@@ -102,6 +119,7 @@ static void check_all(Test *t, Fixture *f, uint64_t *random) {
         check_values(t, view, TEXT("zone"), matchers, whole);
         check_values(t, view, host, matchers, whole);
         check_values(t, view, TEXT("none"), matchers, whole);
+        check_names(t, view, matchers, whole);
         check_wanted(t, view, matchers, (Texts){zone_and_name, 2}, whole);
         check_wanted(t, view, matchers, (Texts){&host, 1}, whole);
         check_wanted(t, view, matchers, (Texts){0}, whole);
@@ -124,4 +142,29 @@ TEST(labels_and_values_are_those_of_plain_selection) {
     fixture_end(&f);
 }
 
-TEST_MAIN("store/view_labels", CASE(labels_and_values_are_those_of_plain_selection))
+static void forget(Test *t, Fixture *f, const char *name, const char *value, int64_t to_ms) {
+    Matcher matcher = {MATCH_EQUAL, text_from_cstring(name), text_from_cstring(value), NULL};
+    Matchers matchers = {&matcher, 1};
+    check_ok(t, series_delete(f->store, &matchers, 1, 0, to_ms, t->err));
+}
+
+// Some series are deleted whole, and some in part.
+TEST(labels_and_values_of_what_deletes_leave) {
+    Fixture f;
+    uint64_t random = 78;
+    fixture_begin(&f, t);
+    put_some(&f, &random, FIXTURE_NOW_MS);
+    forget(t, &f, "zone", "2", INT64_MAX);
+    forget(t, &f, "__name__", "b", FIXTURE_NOW_MS + 120);
+    check_all(t, &f, &random);
+    put_some(&f, &random, FIXTURE_NOW_MS + 1000);
+    check_all(t, &f, &random);  // what was deleted has come again
+    check_ok(t, series_turn(f.store, t->err));
+    check_ok(t, series_seal(f.store, t->err));
+    forget(t, &f, "host", "h1", INT64_MAX);
+    check_all(t, &f, &random);  // two blocks, and deletes that mean one or both
+    fixture_end(&f);
+}
+
+TEST_MAIN("store/view_labels", CASE(labels_and_values_are_those_of_plain_selection),
+          CASE(labels_and_values_of_what_deletes_leave))

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "store/index/postings.h"
 #include "store/series/view.h"
 #include "store/series/view_labels.h"
 
@@ -148,8 +149,7 @@ static bool select_head(Union *all, uint32_t source, Matchers matchers, Error *e
     AUTO(arena_free) Arena scratch = {0};
     PostingSet refs;
     TRY(registry_select(&head->registry, matchers, &scratch, &refs, err));
-    const uint8_t *uses =
-        picks_numbers(all) ? uses_of_names(all, &head->registry, &scratch) : NULL;
+    const uint8_t *uses = picks_numbers(all) ? uses_of_names(all, &head->registry, &scratch) : NULL;
     for (size_t i = 0; i < refs.count; i++) {
         FoundSources *ignored;
         TRY(go_on(all, i, err));
@@ -211,20 +211,35 @@ static bool picked_of_block(Union *all, const BlockWalk *walk, Labels *out, Erro
 // What deletes took from the series of the walk; *left: something of it is still there.
 static bool find_spans(Union *all, const BlockWalk *walk, FoundPlace place, DeletedSpans *spans,
                        bool *left, Error *err) {
-    *spans = (DeletedSpans){0};
-    *left = true;
-    if (!all->view->sources[place.source].has_deletes) return true;
     Labels whole;
     TRY(block_pairs_labels(walk->block, walk->pairs, walk->pair_count, all->arena, &whole, err));
     *spans = view_spans(all->view, place.source, whole, all->arena);
+    *left = true;
     return spans->count == 0 || is_left(all, place, *spans, left, err);
+}
+
+// The series of a block that some delete of the view means; no others need to be asked about.
+static bool meant_by_deletes(const SeriesView *view, uint32_t at, Arena *arena, PostingSet *out,
+                             Error *err) {
+    const ViewSource *source = &view->sources[at];
+    *out = (PostingSet){0};
+    for (size_t i = 0; source->has_deletes && i < view->deletes.count; i++) {
+        const Delete *one = view->deletes.at[i];
+        if (!delete_means(one, source->number, source->min_ms, source->max_ms)) continue;
+        BlockSeriesSet set;
+        TRY(block_select(source->block, one->facts.matchers, arena, &set, err));
+        *out = postings_or(*out, (PostingSet){set.at, set.count}, arena);
+    }
+    return true;
 }
 
 static bool select_block(Union *all, uint32_t source, Matchers matchers, Error *err) {
     const Block *block = all->view->sources[source].block;
     AUTO(arena_free) Arena scratch = {0};
     BlockSeriesSet set;
+    PostingSet meant;
     TRY(block_select(block, matchers, &scratch, &set, err));
+    TRY(meant_by_deletes(all->view, source, &scratch, &meant, err));
     UNFILLED BlockWalk walk;
     walk.block = block;
     walk.rows = block_rows_open(block, &scratch);
@@ -237,13 +252,14 @@ static bool select_block(Union *all, uint32_t source, Matchers matchers, Error *
     }
     for (size_t i = 0; i < set.count; i++) {
         FoundPlace place = {source, set.at[i]};
-        DeletedSpans spans;
-        bool left;
+        DeletedSpans spans = {0};
+        bool left = true;
         Labels labels;
         FoundSources *sources;
         TRY(go_on(all, i, err));
         TRY(block_rows_pairs(walk.rows, set.at[i], walk.pairs, &walk.pair_count, err));
-        TRY(find_spans(all, &walk, place, &spans, &left, err));
+        if (meant.count > 0 && postings_contain(meant, set.at[i]))
+            TRY(find_spans(all, &walk, place, &spans, &left, err));
         if (!left) continue;
         if (walk.uses != NULL) {
             TRY(picked_of_block(all, &walk, &labels, err));
@@ -277,8 +293,7 @@ bool series_select_labels(SeriesView *view, Matchers matchers, const SeriesWante
                           Arena *arena, SeriesFoundList *out, Error *err) {
     AUTO(picker_end) LabelPicker picker = picker_begin(wanted, view->hash_key, arena);
     AUTO(union_end)
-    Union all = {
-        .view = view, .arena = arena, .series_max = wanted->series_max, .picker = &picker};
+    Union all = {.view = view, .arena = arena, .series_max = wanted->series_max, .picker = &picker};
     TRY(select_all(&all, matchers, err));
     bool by_bytes = (wanted->some || wanted->without.count > 0) && !picks_numbers(&all);
     for (size_t i = 0; by_bytes && i < all.found.count; i++)
@@ -295,9 +310,17 @@ static int by_text(const void *a, const void *b) {
     return text_compare(*(const Text *)a, *(const Text *)b);
 }
 
+// Those of one block are sorted already.
+static bool is_rising(const TextArray *texts) {
+    for (size_t i = 1; i < texts->count; i++) {
+        if (text_compare(texts->at[i - 1], texts->at[i]) >= 0) return false;
+    }
+    return true;
+}
+
 static void sort_unique(TextArray *texts, Texts *out) {
     size_t kept = 0;
-    if (texts->count > 0) qsort(texts->at, texts->count, sizeof *texts->at, by_text);
+    if (!is_rising(texts)) qsort(texts->at, texts->count, sizeof *texts->at, by_text);
     for (size_t i = 0; i < texts->count; i++) {
         if (kept == 0 || !text_equal(texts->at[kept - 1], texts->at[i]))
             texts->at[kept++] = texts->at[i];
@@ -366,27 +389,61 @@ static bool meet_in_head(Met *met, Head *head, Text name, Matchers matchers, Err
     return true;
 }
 
+// Of those series of a block that match, the ones of which deletes leave something.
+static bool select_left(Union *all, uint32_t source, Matchers matchers, Arena *arena,
+                        BlockSeriesSet *out, Error *err) {
+    UNFILLED BlockWalk walk;
+    PostingSet meant;
+    walk.block = all->view->sources[source].block;
+    TRY(block_select(walk.block, matchers, arena, out, err));
+    TRY(meant_by_deletes(all->view, source, arena, &meant, err));
+    if (meant.count == 0) return true;
+    walk.rows = block_rows_open(walk.block, arena);
+    BlockSeriesSet all_of = *out;
+    *out = (BlockSeriesSet){arena_push_array_raw(arena, uint32_t, all_of.count + 1), 0};
+    for (size_t i = 0; i < all_of.count; i++) {
+        uint32_t series = all_of.at[i];
+        DeletedSpans spans;
+        bool left = true;
+        TRY(go_on(all, i, err));
+        if (postings_contain(meant, series)) {
+            ArenaMark before = arena_mark(all->arena);
+            TRY(block_rows_pairs(walk.rows, series, walk.pairs, &walk.pair_count, err));
+            TRY(find_spans(all, &walk, (FoundPlace){source, series}, &spans, &left, err));
+            arena_reset_to(all->arena, before);
+        }
+        if (left) out->at[out->count++] = series;
+    }
+    return true;
+}
+
+static bool meet_in_block(Met *met, Union *all, uint32_t source, Text name, Matchers matchers,
+                          Error *err) {
+    const ViewSource *from = &all->view->sources[source];
+    AUTO(arena_free) Arena scratch = {0};
+    Texts texts;
+    if (name.at != NULL && !from->has_deletes) {
+        TRY(block_values_matching(from->block, name, matchers, &scratch, &texts, err));
+    } else {
+        BlockSeriesSet set;
+        TRY(select_left(all, source, matchers, &scratch, &set, err));
+        TRY(name.at == NULL ? block_names_of(from->block, &set, &scratch, &texts, err)
+                            : block_values_of(from->block, name, &set, &scratch, &texts, err));
+    }
+    for (size_t i = 0; i < texts.count; i++) meet(met, texts.at[i]);
+    return true;
+}
+
 // Of the series that match; `name` NULL text: the names, else the values of this name.
 static bool collect_matching(SeriesView *view, Text name, Matchers matchers, Arena *arena,
                              TextArray *out, Error *err) {
     AUTO(arena_free) Arena scratch = {0};
-    AUTO(union_end) Union all = {.view = view, .arena = &scratch};
+    Union all = {.view = view, .arena = &scratch};
     Met met = {map_begin(&scratch, view->hash_key), arena, out};
     for (uint32_t i = 0; i < view->source_count; i++) {
         Head *head = view->sources[i].head;
-        bool one = head != NULL ? meet_in_head(&met, head, name, matchers, err)
-                                : select_block(&all, i, matchers, err);
-        if (!one) return false;
-    }
-    for (size_t i = 0; i < all.found.count; i++) {
-        Label label;
-        for (Bytes rest = all.found.at[i].labels.wire; labels_next(&rest, &label);) {
-            if (name.at == NULL) {
-                meet(&met, label.name);
-            } else if (text_equal(label.name, name)) {
-                meet(&met, label.value);
-            }
-        }
+        TRY(head != NULL ? meet_in_head(&met, head, name, matchers, err)
+                         : meet_in_block(&met, &all, i, name, matchers, err));
     }
     return true;
 }
