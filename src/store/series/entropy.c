@@ -6,6 +6,8 @@
 #include "base/assert.h"
 #include "store/index/bitpack.h"
 
+enum { WINDOW_BITS = 57 };  // that one load surely has, whatever bit it begins at
+
 // A step of the message: one number, or a run of zeros.
 typedef struct Step {
     unsigned symbol;
@@ -138,10 +140,12 @@ bool entropy_plan(const uint64_t *numbers, size_t count, EntropyPlan *plan) {
     return true;
 }
 
+// Of a code, which has 12 bits at most.
 static inline unsigned reversed(unsigned code, unsigned length) {
-    unsigned out = 0;
-    for (unsigned i = 0; i < length; i++) out |= (code >> i & 1) << (length - 1 - i);
-    return out;
+    static const uint8_t nibbles[] = {0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15};
+    unsigned twelve =
+        nibbles[code & 15] << 8 | nibbles[code >> 4 & 15] << 4 | nibbles[code >> 8 & 15];
+    return twelve >> (12 - length);
 }
 
 // The canonical code: shorter first, then by symbol; bits reversed, since we write the lowest bit
@@ -232,8 +236,56 @@ typedef struct Entry {
 
 typedef struct Table {
     unsigned bits;
+    unsigned steps;  // so many steps surely lie in 57 bits; 0: not even one
     Entry entries[1 << ENTROPY_CODE_BITS_MAX];
 } Table;
+
+// A symbol that occurs, and the length of its code.
+typedef struct Used {
+    uint8_t symbol, length;
+} Used;
+
+static Entry entry_of(Used used) {
+    bool run = used.symbol >= ENTROPY_CLASSES;
+    unsigned raw = used.symbol > 0 ? used.symbol - 1u : 0;
+    if (run) raw = used.symbol - ENTROPY_CLASSES + ENTROPY_RUN_LOG_MIN;
+    return (Entry){used.length, (uint8_t)raw, used.symbol > 0, run};
+}
+
+// As codes_make has it. The table is made for each column anew, and columns may be short, so only
+// what occurs is looked at.
+static bool table_fill(const Used *used, unsigned count, Table *table) {
+    unsigned per_length[ENTROPY_CODE_BITS_MAX + 1] = {0}, next[ENTROPY_CODE_BITS_MAX + 1];
+    unsigned code = 0, longest = 0, step_bits = 0;
+    for (unsigned i = 0; i < count; i++) per_length[used[i].length]++;
+    for (unsigned length = 1; length <= ENTROPY_CODE_BITS_MAX; length++) {
+        next[length] = code;
+        code += per_length[length];
+        if (code > 1u << length) return false;
+        code <<= 1;
+        if (per_length[length] > 0) longest = length;
+    }
+    if (longest == 0) return false;
+    UNFILLED Used sorted[ENTROPY_SYMBOLS];  // by length, then as they came
+    unsigned place[ENTROPY_CODE_BITS_MAX + 1] = {0};
+    for (unsigned length = 1; length < ENTROPY_CODE_BITS_MAX; length++)
+        place[length + 1] = place[length] + per_length[length];
+    for (unsigned i = 0; i < count; i++) sorted[place[used[i].length]++] = used[i];
+    // A bit more is the same table twice, and then the codes of that length. No code: no entry.
+    table->bits = longest;
+    table->entries[0] = (Entry){.special = 1};
+    for (unsigned length = 1, at = 0; length <= longest; length++) {
+        Entry *half = table->entries + (1u << (length - 1));
+        memcpy(half, table->entries, sizeof *half << (length - 1));
+        for (unsigned left = per_length[length]; left > 0; left--) {
+            Entry entry = entry_of(sorted[at++]);
+            step_bits = MAX(step_bits, length + entry.raw_bits);
+            table->entries[reversed(next[length]++, length)] = entry;
+        }
+    }
+    table->steps = WINDOW_BITS / step_bits;
+    return true;
+}
 
 static bool table_make(Reader *reader, Table *table) {
     unsigned shape = reader_u16(reader);
@@ -243,32 +295,16 @@ static bool table_make(Reader *reader, Table *table) {
     Bytes nibbles = reader_take(reader, (extent.classes + extent.runs + 1) / 2);
     if (reader->failed) return false;
 
-    uint8_t lengths[ENTROPY_SYMBOLS] = {0};
-    unsigned longest = 0;
+    UNFILLED Used used[ENTROPY_SYMBOLS];
+    unsigned count = 0;
     for (unsigned i = 0; i < extent.classes + extent.runs; i++) {
         unsigned length = nibbles.at[i / 2] >> (i % 2 * 4) & 15;
+        unsigned symbol =
+            i < extent.classes ? extent.lowest + i : ENTROPY_CLASSES + i - extent.classes;
         if (length > ENTROPY_CODE_BITS_MAX) return false;
-        lengths[i < extent.classes ? extent.lowest + i : ENTROPY_CLASSES + i - extent.classes] =
-            (uint8_t)length;
-        longest = MAX(longest, length);
+        if (length > 0) used[count++] = (Used){(uint8_t)symbol, (uint8_t)length};
     }
-    UNFILLED uint16_t codes[ENTROPY_SYMBOLS];
-    if (longest == 0 || !codes_make(lengths, codes)) return false;
-    table->bits = longest;
-    for (unsigned i = 0; i < 1u << longest; i++) table->entries[i] = (Entry){.special = 1};
-    for (unsigned symbol = 0; symbol < ENTROPY_SYMBOLS; symbol++) {
-        unsigned length = lengths[symbol];
-        if (length == 0) continue;
-        bool run = symbol >= ENTROPY_CLASSES;
-        Entry entry = {(uint8_t)length, 0, symbol > 0, run};
-        if (run)
-            entry.raw_bits = (uint8_t)(symbol - ENTROPY_CLASSES + ENTROPY_RUN_LOG_MIN);
-        else
-            entry.raw_bits = (uint8_t)(symbol > 0 ? symbol - 1 : 0);
-        for (unsigned at = codes[symbol]; at < 1u << longest; at += 1u << length)
-            table->entries[at] = entry;
-    }
-    return true;
+    return table_fill(used, count, table);
 }
 
 // Inlined into versions for different processors, below.
@@ -282,7 +318,7 @@ typedef struct BitReader {
     uint64_t *end;
 } BitReader;
 
-// 57 bits at least.
+// WINDOW_BITS at least.
 static always_inline_ uint64_t bits_look(const BitReader *bits) {
     uint64_t word;
     memcpy(&word, bits->at + bits->bit / 8, sizeof word);
@@ -294,11 +330,25 @@ static always_inline_ bool step_is_safe(const BitReader *bits) {
     return bits->into < bits->end && bits->bit / 8 + 16 <= bits->safe;
 }
 
+// What the raw bits of an entry stand for. False: no such code, or too long a run.
+static always_inline_ bool step_give(Entry entry, uint64_t raw, BitReader *bits) {
+    raw |= (uint64_t)entry.one << entry.raw_bits;
+    if (likely(!entry.special)) {
+        *bits->into++ = raw;
+        return true;
+    }
+    if (entry.code_bits == 0 || raw > (size_t)(bits->end - bits->into)) return false;
+    memset(bits->into, 0, raw * sizeof raw);
+    bits->into += raw;
+    return true;
+}
+
+// One step of any length.
 static always_inline_ bool step_take(const Table *table, uint64_t mask, BitReader *bits) {
     uint64_t window = bits_look(bits);
     Entry entry = table->entries[window & mask];
     uint64_t raw;
-    if (likely(entry.raw_bits <= 57 - ENTROPY_CODE_BITS_MAX)) {
+    if (likely(entry.raw_bits <= WINDOW_BITS - ENTROPY_CODE_BITS_MAX)) {
         raw = window >> entry.code_bits & ((UINT64_C(1) << entry.raw_bits) - 1);
         bits->bit += (size_t)entry.code_bits + entry.raw_bits;
     } else {
@@ -308,23 +358,31 @@ static always_inline_ bool step_take(const Table *table, uint64_t mask, BitReade
         raw |= (bits_look(bits) & ((UINT64_C(1) << (entry.raw_bits - 32)) - 1)) << 32;
         bits->bit += (size_t)entry.raw_bits - 32;
     }
-    raw |= (uint64_t)entry.one << entry.raw_bits;
-    if (unlikely(entry.special)) {
-        // No such code, or a run of zeros.
-        if (entry.code_bits == 0 || raw > (size_t)(bits->end - bits->into)) return false;
-        memset(bits->into, 0, raw * sizeof raw);
-        bits->into += raw;
-    } else {
-        *bits->into++ = raw;
+    return step_give(entry, raw, bits);
+}
+
+// As many steps as lie in one window: each waits for the length of the one before and nothing else.
+static always_inline_ bool steps_take(const Table *table, uint64_t mask, BitReader *bits) {
+    if (unlikely(table->steps == 0)) return step_take(table, mask, bits);
+    uint64_t window = bits_look(bits);
+    size_t taken = 0;
+    for (unsigned left = table->steps; left > 0 && bits->into < bits->end; left--) {
+        Entry entry = table->entries[window & mask];
+        unsigned step = (unsigned)entry.code_bits + entry.raw_bits;
+        uint64_t raw = window >> entry.code_bits & ((UINT64_C(1) << entry.raw_bits) - 1);
+        window >>= step;
+        taken += step;
+        if (unlikely(!step_give(entry, raw, bits))) return false;
     }
+    bits->bit += taken;
     return true;
 }
 
-static bool stream_finish(const Table *table, BitReader *bits) {
+static always_inline_ bool stream_finish(const Table *table, BitReader *bits) {
     uint64_t mask = (UINT64_C(1) << table->bits) - 1;
     BitReader local = *bits;
     while (step_is_safe(&local)) {
-        if (!step_take(table, mask, &local)) return false;
+        if (!steps_take(table, mask, &local)) return false;
     }
     if (local.into < local.end) {
         // The last bytes again, with room behind them; the zeros there may be looked at but not
@@ -334,7 +392,7 @@ static bool stream_finish(const Table *table, BitReader *bits) {
         memcpy(tail, local.at + from, tail_len);
         BitReader end = {tail, local.bit - from * 8, sizeof tail, local.into, local.end};
         while (step_is_safe(&end)) {
-            if (!step_take(table, mask, &end)) return false;
+            if (!steps_take(table, mask, &end)) return false;
         }
         if (end.into < end.end) return false;
         local.bit = from * 8 + end.bit;
@@ -344,43 +402,19 @@ static bool stream_finish(const Table *table, BitReader *bits) {
 }
 
 // Both streams in turn, as long as both have steps: two chains of waiting instead of one.
-static always_inline_ bool streams_run_inline(const Table *table, BitReader *first,
-                                              BitReader *second) {
+static always_inline_ bool streams_run(const Table *table, BitReader *first, BitReader *second) {
     uint64_t mask = (UINT64_C(1) << table->bits) - 1;
     BitReader a = *first, b = *second;
     while (step_is_safe(&a) && step_is_safe(&b)) {
-        if (!step_take(table, mask, &a) || !step_take(table, mask, &b)) return false;
+        if (!steps_take(table, mask, &a) || !steps_take(table, mask, &b)) return false;
     }
     *first = a;
     *second = b;
     return true;
 }
 
-static bool streams_run_anywhere(const Table *table, BitReader *first, BitReader *second) {
-    return streams_run_inline(table, first, second);
-}
-
-#ifdef __x86_64__
-// Shifts by a variable take one step instead of three where BMI2 is.
-__attribute__((target("bmi,bmi2"))) static bool streams_run_bmi2(const Table *table,
-                                                                 BitReader *first,
-                                                                 BitReader *second) {
-    return streams_run_inline(table, first, second);
-}
-
-static bool streams_run(const Table *table, BitReader *first, BitReader *second) {
-    return __builtin_cpu_supports("bmi2") ? streams_run_bmi2(table, first, second)
-                                          : streams_run_anywhere(table, first, second);
-}
-#else
-static bool streams_run(const Table *table, BitReader *first, BitReader *second) {
-    return streams_run_anywhere(table, first, second);
-}
-#endif
-
-bool entropy_decode(Reader *reader, size_t count, uint64_t *into) {
-    Table table;
-    if (!table_make(reader, &table)) return false;
+static always_inline_ bool decode_inline(const Table *table, Reader *reader, size_t count,
+                                         uint64_t *into) {
     size_t first = first_count(count);
     Bytes first_bytes = {reader->at, reader_left(reader)};
     BitReader second = {0};
@@ -391,8 +425,29 @@ bool entropy_decode(Reader *reader, size_t count, uint64_t *into) {
     }
     BitReader bits = {first_bytes.at, 0, first_bytes.len, into, into + first};
     if (first == count)
-        return stream_finish(&table, &bits) && reader_take(reader, (bits.bit + 7) / 8).at != NULL;
-    return streams_run(&table, &bits, &second) && stream_finish(&table, &bits) &&
-           (bits.bit + 7) / 8 == first_bytes.len && stream_finish(&table, &second) &&
+        return stream_finish(table, &bits) && reader_take(reader, (bits.bit + 7) / 8).at != NULL;
+    return streams_run(table, &bits, &second) && stream_finish(table, &bits) &&
+           (bits.bit + 7) / 8 == first_bytes.len && stream_finish(table, &second) &&
            reader_take(reader, (second.bit + 7) / 8).at != NULL;
+}
+
+static bool decode_anywhere(const Table *table, Reader *reader, size_t count, uint64_t *into) {
+    return decode_inline(table, reader, count, into);
+}
+
+#ifdef __x86_64__
+// Shifts by a variable take one step instead of three where BMI2 is.
+__attribute__((target("bmi,bmi2"))) static bool decode_bmi2(const Table *table, Reader *reader,
+                                                            size_t count, uint64_t *into) {
+    return decode_inline(table, reader, count, into);
+}
+#endif
+
+bool entropy_decode(Reader *reader, size_t count, uint64_t *into) {
+    UNFILLED Table table;
+    if (!table_make(reader, &table)) return false;
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("bmi2")) return decode_bmi2(&table, reader, count, into);
+#endif
+    return decode_anywhere(&table, reader, count, into);
 }
