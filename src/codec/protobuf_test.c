@@ -24,6 +24,15 @@ TEST(varints_come_back_at_every_length) {
         check(t, reader_varint(&reader) == value);
         check(t, reader_zigzag(&reader) == (int64_t)value);
         check(t, !reader.failed && reader_left(&reader) == 0);
+        // Whatever stands behind it.
+        for (unsigned behind = 0; behind < 256; behind += 51) {
+            AUTO(builder_free) Builder more = {0};
+            writer_varint(&more, value);
+            for (int i = 0; i < 12; i++) builder_add_char(&more, (char)behind);
+            reader = reader_begin(built(&more));
+            check(t, reader_varint(&reader) == value);
+            check(t, !reader.failed && reader_left(&reader) == 12);
+        }
         for (size_t cut = 0; cut < varint_len(value); cut++) {
             Reader part = reader_begin((Bytes){(const uint8_t *)out.at, cut});
             check(t, reader_varint(&part) == 0 && part.failed);

@@ -2,7 +2,10 @@
 
 #include "codec/reader.h"
 
-uint64_t reader_varint_long(Reader *reader) {
+#include <endian.h>
+
+// Byte by byte: near the end, and what is longer than a word.
+static uint64_t varint_by_bytes(Reader *reader) {
     uint64_t value = 0;
     const uint8_t *at = reader->at;
     for (unsigned shift = 0; shift < 70 && at < reader->end && !reader->failed; shift += 7) {
@@ -16,6 +19,21 @@ uint64_t reader_varint_long(Reader *reader) {
     }
     reader->failed = true;
     return 0;
+}
+
+uint64_t reader_varint_long(Reader *reader) {
+    uint64_t word;
+    if (reader->failed || reader_left(reader) < sizeof word) return varint_by_bytes(reader);
+    memcpy(&word, reader->at, sizeof word);
+    word = le64toh(word);
+    uint64_t ends = ~word & UINT64_C(0x8080808080808080);  // highest bits of the bytes that end
+    if (unlikely(ends == 0)) return varint_by_bytes(reader);
+    reader->at += __builtin_ctzll(ends) / 8 + 1;
+    word &= ends ^ (ends - 1);  // nothing behind the first end
+    // Seven bits of each byte, moved together two by two.
+    word = (word & UINT64_C(0x007f007f007f007f)) | (word & UINT64_C(0x7f007f007f007f00)) >> 1;
+    word = (word & UINT64_C(0x00003fff00003fff)) | (word & UINT64_C(0x3fff00003fff0000)) >> 2;
+    return (word & UINT64_C(0x000000000fffffff)) | (word & UINT64_C(0x0fffffff00000000)) >> 4;
 }
 
 // Adds the low `len` bytes of `value`, lowest first, whatever this machine's byte order is.
