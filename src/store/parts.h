@@ -33,7 +33,8 @@ struct Store {
     Objects *objects;
     Log *log;
     LogRecovery recovery;
-    Budget memory, ingest_memory, query_memory;
+    Budget memory, ingest_memory, query_memory, cache_memory;
+    PageCache *pages;  // of blocks, of all tenants
 
     Mutex tenants_lock;  // TENANT_TABLE
     ARRAY(TenantPart *) tenants;

@@ -119,28 +119,31 @@ bool page_verify(const Block *block, uint32_t page, const PageRow *row, Error *e
                      TEXT_ARG(block->name), page, (long long)row->offset, row->stored);
 }
 
-bool page_read(const Block *block, uint32_t page, PageUnpacker **unpacker, Builder *raw,
-               Error *err) {
-    PageRow row;
-    TRY(page_row(block, page, &row, err));
-    TRY(page_verify(block, page, &row, err));
-    builder_clear(raw);
-    builder_reserve(raw, row.raw);
-    const uint8_t *stored = block->bytes.at + row.offset;
-    if (!row.zstd) {
-        builder_add_bytes(raw, stored, row.stored);
+static bool page_unpack(const Block *block, uint32_t page, const PageRow *row,
+                        PageUnpacker **unpacker, uint8_t *into, Error *err) {
+    const uint8_t *stored = block->bytes.at + row->offset;
+    if (!row->zstd) {
+        memcpy(into, stored, row->stored);
         return true;
     }
     if (*unpacker == NULL) *unpacker = ZSTD_createDCtx();
     if (*unpacker == NULL)
         return error_set(err, ERROR_NO_MEMORY, "no memory to decompress a page of a block");
-    size_t got = ZSTD_decompressDCtx(*unpacker, raw->at, row.raw, stored, row.stored);
-    if (ZSTD_isError(got) || got != row.raw) {
-        return error_set(err, ERROR_CORRUPT,
-                         "block %.*s, page %u at byte %lld: it does not decompress to %u bytes",
-                         TEXT_ARG(block->name), page, (long long)row.offset, row.raw);
-    }
-    raw->len = got;
+    size_t got = ZSTD_decompressDCtx(*unpacker, into, row->raw, stored, row->stored);
+    if (!ZSTD_isError(got) && got == row->raw) return true;
+    return error_set(err, ERROR_CORRUPT,
+                     "block %.*s, page %u at byte %lld: it does not decompress to %u bytes",
+                     TEXT_ARG(block->name), page, (long long)row->offset, row->raw);
+}
+
+bool page_read(const Block *block, uint32_t page, PageUnpacker **unpacker, KeptPage **out,
+               Error *err) {
+    PageRow row;
+    TRY(page_row(block, page, &row, err));
+    TRY(page_verify(block, page, &row, err));
+    AUTO(kept_page_unref) KeptPage *made = kept_page_make(row.raw);
+    TRY(page_unpack(block, page, &row, unpacker, kept_page_room(made), err));
+    *out = TAKE(made);
     return true;
 }
 
@@ -322,9 +325,16 @@ void block_unref(Block **block) {
     Block *taken = TAKE(*block);
     if (taken == NULL || atomic_fetch_sub(&taken->refs, 1) > 1) return;
     pair_cache_end(taken);
+    if (taken->page_cache != NULL) page_cache_drop(taken->page_cache, taken->kept_pages);
     if (taken->objects != NULL) taken->objects->close(taken->objects, &taken->object);
     arena_free(&taken->arena);
     memory_free(taken);
+}
+
+void block_keep_pages(Block *block, PageCache *cache) {
+    if (cache == NULL) return;
+    block->kept_pages = arena_push(&block->arena, PageOwner);
+    block->page_cache = cache;
 }
 
 BlockFacts block_facts(const Block *block) {

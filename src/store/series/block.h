@@ -49,10 +49,15 @@ typedef struct BlockFacts {
 } BlockFacts;
 
 // Opens an object that the manifest states. Footer and label names are verified here, other
-// sections when first touched (64 KiB at a time), pages whenever they are read. What is resident is
-// small: names, a byte per 64 KiB, and at most 256 KiB of label values.
+// sections when first touched (64 KiB at a time), pages whenever they are read from it: a page that
+// is kept (below) was verified then. What is resident is small: names, a byte per 64 KiB, and at
+// most 256 KiB of label values.
 must_use bool block_open(Objects *objects, Text name, int64_t bytes, Block **out, Error *err);
 Block *block_ref(Block *block);
+// Called once, before others have the block: shared cursors find its pages in `cache`, and leave
+// them there (page_cache.h). NULL: they do not. The cache outlives the block.
+struct PageCache;
+void block_keep_pages(Block *block, struct PageCache *cache);
 void block_unref(Block **block);  // NULL is fine
 BlockFacts block_facts(const Block *block);
 
@@ -94,7 +99,8 @@ must_use bool block_values_matching(const Block *block, Text name, Matchers matc
 // Decodes samples with from <= time <= to; a BlockCursor keeps the last decoded page. One thread
 // per cursor.
 typedef struct BlockCursor BlockCursor;
-BlockCursor *block_cursor_open(const Block *block);
+BlockCursor *block_cursor_open(const Block *block);  // always reads the block itself
+BlockCursor *block_cursor_open_shared(const Block *block);
 struct SeriesMeter;
 void block_cursor_meter(BlockCursor *cursor, struct SeriesMeter *meter);  // counts what it reads
 void block_cursor_close(BlockCursor **cursor);

@@ -7,6 +7,7 @@
 #include "codec/reader.h"
 #include "store/index/postings.h"
 #include "store/series/block.h"
+#include "store/series/page_cache.h"
 
 enum {
     // Each is written only where it is needed.
@@ -110,6 +111,8 @@ struct Block {
     Shape *shapes;
     size_t shape_count;
     PairCache *pair_cache;
+    PageCache *page_cache;  // NULL: pages are not kept
+    PageOwner *kept_pages;
 };
 
 // CORRUPT, naming block, section and offset within the object.
@@ -135,10 +138,9 @@ typedef struct PageRow {
 } PageRow;
 must_use bool page_row(const Block *block, uint32_t page, PageRow *out, Error *err);
 must_use bool page_verify(const Block *block, uint32_t page, const PageRow *row, Error *err);
-// Verified and decoded into `raw` (its old content goes). *unpacker is made at need and kept for
-// the next page: it is 150 KB.
+// Verified and unpacked. *unpacker is made at need and kept for the next page: it is 150 KB.
 typedef struct ZSTD_DCtx_s PageUnpacker;
-must_use bool page_read(const Block *block, uint32_t page, PageUnpacker **unpacker, Builder *raw,
+must_use bool page_read(const Block *block, uint32_t page, PageUnpacker **unpacker, KeptPage **out,
                         Error *err);
 void page_unpacker_free(PageUnpacker **unpacker);  // NULL is fine
 

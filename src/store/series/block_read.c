@@ -36,6 +36,8 @@ typedef struct Place {
 typedef struct Directory {
     Reader rows;
     uint32_t clock_expected;
+    uint32_t clock_first;  // of the series at hand: expected of the next one's first chunk
+    bool chunks_begun;
     Place before;
     unsigned flags;  // of the series
     uint64_t chunks_left;
@@ -47,8 +49,11 @@ struct BlockCursor {
     const Block *block;
     uint32_t walked;  // one up; 0: none: `at` stands at the first chunk of this series
     Directory at;
+    bool passed;  // `behind` stands behind all of its row
+    Directory behind;
     uint32_t page;  // one up; 0: none
-    Builder raw;
+    KeptPage *raw;  // that page
+    bool shared;    // pages are looked for, and left, in the cache
     PageUnpacker *unpacker;
     KeptClock clocks[CLOCKS_KEPT];
     KeptClockRow clock_rows[CLOCK_ROWS_KEPT];
@@ -65,9 +70,15 @@ BlockCursor *block_cursor_open(const Block *block) {
     return cursor;
 }
 
+BlockCursor *block_cursor_open_shared(const Block *block) {
+    BlockCursor *cursor = block_cursor_open(block);
+    cursor->shared = block->page_cache != NULL;
+    return cursor;
+}
+
 void block_cursor_close(BlockCursor **cursor) {
     if (*cursor == NULL) return;
-    builder_free(&(*cursor)->raw);
+    kept_page_unref(&(*cursor)->raw);
     page_unpacker_free(&(*cursor)->unpacker);
     memory_free(TAKE(*cursor));
 }
@@ -145,6 +156,35 @@ static void summary_read(Reader *rows, ChunkRow *row) {
     if (row->sum_scaled) memcpy(&summary->sum, &first, sizeof first);
 }
 
+// Past so many varints; what they say is not looked at.
+static void varints_pass(Reader *rows, unsigned count) {
+    const uint64_t ends = 0x8080808080808080;
+    for (uint64_t word; reader_left(rows) >= sizeof word; rows->at += sizeof word) {
+        memcpy(&word, rows->at, sizeof word);
+        word = ~word & ends;
+        unsigned here = (unsigned)__builtin_popcountll(word);
+        if (here < count) {
+            count -= here;
+            continue;
+        }
+        for (; count > 1; count--) word &= word - 1;
+        rows->at += __builtin_ctzll(word) / 8 + 1;
+        return;
+    }
+    for (; count > 0; count--) (void)reader_varint(rows);
+}
+
+static void summary_pass(Reader *rows) {
+    unsigned head = reader_u8(rows);
+    if ((head & 15) > DECIMALS_MAX) {
+        (void)reader_take(rows, 5 * sizeof(double));
+        return;
+    }
+    bool scaled = head & SUMMARY_SUM_SCALED;
+    varints_pass(rows, head & SUMMARY_FLAT ? 1 : 4 + scaled);
+    if (!scaled) (void)reader_f64(rows);
+}
+
 static void summary_complete(ChunkRow *row) {
     if (!row->sum_scaled) return;
     uint64_t first;
@@ -153,8 +193,8 @@ static void summary_complete(ChunkRow *row) {
                        decimal_powers[row->decimals];
 }
 
-static bool chunk_row(const Block *block, Directory *directory, ChunkRow *row) {
-    *row = (ChunkRow){0};
+// The next chunk; `summary`: with what it says of its values.
+static bool chunk_row(const Block *block, Directory *directory, bool summary, ChunkRow *row) {
     Reader *rows = &directory->rows;
     unsigned flags = reader_u8(rows);
     uint64_t clock = directory->clock_expected;
@@ -168,7 +208,14 @@ static bool chunk_row(const Block *block, Directory *directory, ChunkRow *row) {
     uint64_t len = reader_varint(rows);
     row->summary.resets = flags & CHUNK_RESETS ? (uint32_t)reader_varint(rows) : 0;
     row->has_summary = flags & CHUNK_SUMMARY;
-    if (row->has_summary) summary_read(rows, row);
+    row->sum_scaled = false;
+    if (row->has_summary) {
+        if (summary)
+            summary_read(rows, row);
+        else
+            summary_pass(rows);
+    }
+    row->changes = 0;
     row->start_now = directory->start_now;
     row->start_before = directory->start_before;
     if (unlikely(flags & CHUNK_STARTS) && !starts_pass(directory, row)) return false;
@@ -177,6 +224,8 @@ static bool chunk_row(const Block *block, Directory *directory, ChunkRow *row) {
         return false;
     row->clock = (uint32_t)clock;
     row->place = (Place){(uint32_t)page, (uint32_t)offset, (uint32_t)len};
+    if (!directory->chunks_begun) directory->clock_first = row->clock;
+    directory->chunks_begun = true;
     directory->clock_expected = row->clock + 1;
     directory->before = row->place;
     directory->chunks_left--;
@@ -187,6 +236,8 @@ static bool series_head(Directory *directory) {
     uint64_t head = reader_varint(&directory->rows);
     directory->flags = head & ((1u << SERIES_FLAG_BITS) - 1);
     directory->chunks_left = head >> SERIES_FLAG_BITS;
+    directory->chunks_begun = false;
+    directory->clock_first = directory->clock_expected;
     directory->start_now = 0;
     return !directory->rows.failed;
 }
@@ -219,15 +270,13 @@ static bool pieces_skip(const Block *block, Reader *rows) {
     return !rows->failed;
 }
 
-// Passes over the series at whose first chunk it stands.
+// Passes over what is left of the series in whose chunks it stands.
 static bool directory_pass(const Block *block, Directory *directory) {
-    uint32_t clock_first = directory->clock_expected;
-    for (bool first = true; directory->chunks_left > 0; first = false) {
-        ChunkRow row;
-        if (!chunk_row(block, directory, &row)) return false;
-        if (first) clock_first = row.clock;
+    while (directory->chunks_left > 0) {
+        UNFILLED ChunkRow row;
+        if (!chunk_row(block, directory, false, &row)) return false;
     }
-    directory->clock_expected = clock_first;
+    directory->clock_expected = directory->clock_first;
     if ((directory->flags & SERIES_HAS_HISTOGRAMS) && !pieces_skip(block, &directory->rows))
         return false;
     return !(directory->flags & SERIES_HAS_EXEMPLARS) || pieces_skip(block, &directory->rows);
@@ -253,9 +302,17 @@ static bool directory_next(BlockCursor *cursor, uint32_t series, Directory *out)
     uint32_t last = cursor->walked - 1;
     if (cursor->walked == 0 || series <= last || series / GROUP_ROWS != last / GROUP_ROWS)
         return false;
-    *out = cursor->at;
-    return directory_pass(cursor->block, out) &&
+    *out = cursor->passed ? cursor->behind : cursor->at;
+    return (cursor->passed || directory_pass(cursor->block, out)) &&
            directory_walk(cursor->block, out, series - last - 1);
+}
+
+// The chunks of the series opened last are all read: the next one need not pass over them again.
+static void directory_read(BlockCursor *cursor, const Directory *directory) {
+    if (directory->chunks_left > 0 || directory->flags != 0) return;
+    cursor->behind = *directory;
+    cursor->behind.clock_expected = directory->clock_first;
+    cursor->passed = true;
 }
 
 static bool directory_open(BlockCursor *cursor, uint32_t series, Directory *out, Error *err) {
@@ -264,7 +321,9 @@ static bool directory_open(BlockCursor *cursor, uint32_t series, Directory *out,
         *out = cursor->at;
         return true;
     }
-    if (directory_next(cursor, series, out)) {
+    bool next = directory_next(cursor, series, out);
+    cursor->passed = false;
+    if (next) {
         cursor->at = *out;
         cursor->walked = series + 1;
         return true;
@@ -285,11 +344,10 @@ static bool directory_open(BlockCursor *cursor, uint32_t series, Directory *out,
 
 // ---- Clocks ----
 
-static bool clock_row(BlockCursor *cursor, uint32_t number, ClockRow *row, Error *err) {
+static bool clock_row_read(BlockCursor *cursor, uint32_t number, KeptClockRow *kept, Error *err) {
     const Block *block = cursor->block;
-    KeptClockRow *kept = &cursor->clock_rows[number % CLOCK_ROWS_KEPT];
-    *row = kept->row;
-    if (kept->number == number + 1) return true;
+    ClockRow *row = &kept->row;
+    kept->number = 0;
     Bytes rows;
     TRY(section_group(block, SECTION_CLOCKS, block->clocks, number / GROUP_ROWS, &rows, err));
     Reader reader = reader_begin(rows);
@@ -304,8 +362,15 @@ static bool clock_row(BlockCursor *cursor, uint32_t number, ClockRow *row, Error
             return block_corrupt(block, SECTION_CLOCKS, 0, "a clock cannot be read", err);
         }
     }
-    *kept = (KeptClockRow){number + 1, *row};
+    kept->number = number + 1;
     return true;
+}
+
+// Stays as it is until another row is asked for.
+static bool clock_row(BlockCursor *cursor, uint32_t number, const ClockRow **row, Error *err) {
+    KeptClockRow *kept = &cursor->clock_rows[number % CLOCK_ROWS_KEPT];
+    *row = &kept->row;
+    return kept->number == number + 1 || clock_row_read(cursor, number, kept, err);
 }
 
 // The times of a clock, rising and between the first and last that its row states.
@@ -333,7 +398,7 @@ static bool clock_times(BlockCursor *cursor, uint32_t number, const ClockRow *ro
 static bool count_page(BlockCursor *cursor, Error *err) {
     SeriesMeter *meter = cursor->meter;
     if (meter == NULL) return true;
-    int64_t more = (int64_t)cursor->raw.len;
+    int64_t more = (int64_t)kept_page_bytes(cursor->raw).len;
     int64_t bytes = atomic_fetch_add_explicit(&meter->bytes, more, memory_order_relaxed) + more;
     if (meter->most <= 0 || bytes <= meter->most) return true;
     return error_set(err, ERROR_TOO_COSTLY,
@@ -342,18 +407,29 @@ static bool count_page(BlockCursor *cursor, Error *err) {
                      (long long)meter->most, meter->named);
 }
 
+static bool page_get(BlockCursor *cursor, uint32_t page, Error *err) {
+    const Block *block = cursor->block;
+    if (cursor->shared) cursor->raw = page_cache_find(block->page_cache, block->kept_pages, page);
+    if (cursor->raw != NULL) return true;
+    TRY(page_read(block, page, &cursor->unpacker, &cursor->raw, err));
+    if (cursor->shared) page_cache_put(block->page_cache, block->kept_pages, page, cursor->raw);
+    return true;
+}
+
 static bool place_bytes(BlockCursor *cursor, Place place, Bytes *out, Error *err) {
     if (cursor->page != place.page + 1) {
         cursor->page = 0;
-        TRY(page_read(cursor->block, place.page, &cursor->unpacker, &cursor->raw, err));
+        kept_page_unref(&cursor->raw);
+        TRY(page_get(cursor, place.page, err));
         TRY(count_page(cursor, err));
         cursor->page = place.page + 1;
     }
-    if (place.offset > cursor->raw.len || place.len > cursor->raw.len - place.offset) {
+    Bytes raw = kept_page_bytes(cursor->raw);
+    if (place.offset > raw.len || place.len > raw.len - place.offset) {
         return block_corrupt(cursor->block, SECTION_CHUNKS, 0, "a column lies outside of its page",
                              err);
     }
-    *out = (Bytes){(const uint8_t *)cursor->raw.at + place.offset, place.len};
+    *out = (Bytes){raw.at + place.offset, place.len};
     return true;
 }
 
@@ -528,9 +604,9 @@ static bool series_pieces(BlockCursor *cursor, uint32_t series, PieceVisitor *vi
                           bool exemplars, Error *err) {
     Directory directory;
     TRY(directory_open(cursor, series, &directory, err));
-    ChunkRow chunk;
+    UNFILLED ChunkRow chunk;
     while (directory.chunks_left > 0) {
-        if (!chunk_row(cursor->block, &directory, &chunk))
+        if (!chunk_row(cursor->block, &directory, false, &chunk))
             return directory_corrupt(cursor->block, series, err);
     }
     if (directory.flags & SERIES_HAS_HISTOGRAMS) {
@@ -582,14 +658,15 @@ bool block_read(BlockCursor *cursor, uint32_t series, int64_t from_ms, int64_t t
     Directory directory;
     TRY(directory_open(cursor, series, &directory, err));
     while (directory.chunks_left > 0) {
-        ChunkRow chunk;
-        ClockRow clock;
-        if (!chunk_row(cursor->block, &directory, &chunk))
+        UNFILLED ChunkRow chunk;
+        const ClockRow *clock;
+        if (!chunk_row(cursor->block, &directory, false, &chunk))
             return directory_corrupt(cursor->block, series, err);
         TRY(clock_row(cursor, chunk.clock, &clock, err));
-        if (clock.last_ms < from_ms || clock.first_ms > to_ms) continue;
-        TRY(chunk_read(cursor, &chunk, &clock, from_ms, to_ms, out, err));
+        if (clock->last_ms < from_ms || clock->first_ms > to_ms) continue;
+        TRY(chunk_read(cursor, &chunk, clock, from_ms, to_ms, out, err));
     }
+    directory_read(cursor, &directory);
     return histograms_count(cursor, &directory, from_ms, to_ms, out, err);
 }
 
@@ -643,13 +720,13 @@ static bool others_overlap(const BlockOthers *others, const ClockRow *clock) {
 
 // The next chunk that some window touches; *more false when there is none.
 static bool touched_next(BlockCursor *cursor, uint32_t series, const SeriesWindows *windows,
-                         Directory *directory, ChunkRow *chunk, ClockRow *clock, bool *more,
+                         Directory *directory, ChunkRow *chunk, const ClockRow **clock, bool *more,
                          Error *err) {
     for (*more = false; !*more && directory->chunks_left > 0;) {
-        if (!chunk_row(cursor->block, directory, chunk))
+        if (!chunk_row(cursor->block, directory, true, chunk))
             return directory_corrupt(cursor->block, series, err);
         TRY(clock_row(cursor, chunk->clock, clock, err));
-        *more = windows_touch(windows, clock->first_ms, clock->last_ms);
+        *more = windows_touch(windows, (*clock)->first_ms, (*clock)->last_ms);
     }
     return true;
 }
@@ -663,15 +740,15 @@ bool block_bound(BlockCursor *cursor, uint32_t series, const SeriesWindows *wind
                  BlockOthers *others, Error *err) {
     assert(windows->wish == SERIES_GREATEST || windows->wish == SERIES_LEAST);
     Directory directory;
-    ChunkRow chunk;
-    ClockRow clock;
+    UNFILLED ChunkRow chunk;
+    const ClockRow *clock;
     bool more;
     TRY(directory_open(cursor, series, &directory, err));
     for (;;) {
         TRY(touched_next(cursor, series, windows, &directory, &chunk, &clock, &more, err));
         if (!more) return true;
-        if (says_nothing(&chunk, &clock, others) || chunk.summary.min > chunk.summary.max ||
-            !windows_need_one(windows, clock.first_ms, clock.last_ms))
+        if (says_nothing(&chunk, clock, others) || chunk.summary.min > chunk.summary.max ||
+            !windows_need_one(windows, clock->first_ms, clock->last_ms))
             continue;
         double value = windows->wish == SERIES_GREATEST ? chunk.summary.max : chunk.summary.min;
         others->bound = windows_wider(windows, others->bound, value);
@@ -691,29 +768,30 @@ bool block_read_windows(BlockCursor *cursor, uint32_t series, const SeriesWindow
     assert(windows->wish != SERIES_EVERY && !out->wants_starts);
     int64_t from_ms = windows_from_ms(windows), to_ms = windows_to_ms(windows);
     Directory directory;
-    ChunkRow chunk;
-    ClockRow clock;
+    UNFILLED ChunkRow chunk;
+    const ClockRow *clock;
     TRY(directory_open(cursor, series, &directory, err));
     for (bool more;;) {
         TRY(touched_next(cursor, series, windows, &directory, &chunk, &clock, &more, err));
         if (!more) break;
         bool told = false;
         UNFILLED Sample sample;
-        if (!says_nothing(&chunk, &clock, others)) {
-            if (windows_need_one(windows, clock.first_ms, clock.last_ms)) {
-                TRY(chunk_told(cursor, &chunk, &clock, windows->wish, &sample, &told, err));
+        if (!says_nothing(&chunk, clock, others)) {
+            if (windows_need_one(windows, clock->first_ms, clock->last_ms)) {
+                TRY(chunk_told(cursor, &chunk, clock, windows->wish, &sample, &told, err));
             } else if (chunk_is_within(&chunk, windows->wish, others->bound)) {
                 continue;
             }
         }
         if (!told) {
-            TRY(chunk_read(cursor, &chunk, &clock, from_ms, to_ms, out, err));
+            TRY(chunk_read(cursor, &chunk, clock, from_ms, to_ms, out, err));
             continue;
         }
         columns_reserve(out, 1);
         out->times[out->count] = sample.time_ms;
         out->values[out->count++] = sample.value;
     }
+    directory_read(cursor, &directory);
     return histograms_count(cursor, &directory, from_ms, to_ms, out, err);
 }
 
@@ -722,13 +800,13 @@ bool block_span(BlockCursor *cursor, uint32_t series, BlockSpan *out, Error *err
     Directory directory;
     TRY(directory_open(cursor, series, &directory, err));
     while (directory.chunks_left > 0) {
-        ChunkRow chunk;
-        ClockRow clock;
-        if (!chunk_row(cursor->block, &directory, &chunk))
+        UNFILLED ChunkRow chunk;
+        const ClockRow *clock;
+        if (!chunk_row(cursor->block, &directory, false, &chunk))
             return directory_corrupt(cursor->block, series, err);
         TRY(clock_row(cursor, chunk.clock, &clock, err));
-        out->first_ms = MIN(out->first_ms, clock.first_ms);
-        out->last_ms = MAX(out->last_ms, clock.last_ms);
+        out->first_ms = MIN(out->first_ms, clock->first_ms);
+        out->last_ms = MAX(out->last_ms, clock->last_ms);
     }
     return true;
 }
@@ -739,22 +817,22 @@ bool block_each_chunk(BlockCursor *cursor, uint32_t series,
     Directory directory;
     TRY(directory_open(cursor, series, &directory, err));
     while (directory.chunks_left > 0) {
-        ChunkRow chunk;
-        ClockRow clock;
-        if (!chunk_row(cursor->block, &directory, &chunk))
+        UNFILLED ChunkRow chunk;
+        const ClockRow *clock;
+        if (!chunk_row(cursor->block, &directory, true, &chunk))
             return directory_corrupt(cursor->block, series, err);
         TRY(clock_row(cursor, chunk.clock, &clock, err));
         if (chunk.has_summary) {
-            chunk.summary.first_ms = clock.first_ms;
-            chunk.summary.last_ms = clock.last_ms;
-            chunk.summary.count = clock.count;
+            chunk.summary.first_ms = clock->first_ms;
+            chunk.summary.last_ms = clock->last_ms;
+            chunk.summary.count = clock->count;
             summary_complete(&chunk);
         } else {
             const int64_t *times;
             UNFILLED double values[CHUNK_SAMPLES_MAX];
-            TRY(clock_times(cursor, chunk.clock, &clock, &times, err));
-            TRY(column_values(cursor, &chunk, clock.count, values, err));
-            chunk.summary = chunk_summarise(times, values, clock.count);
+            TRY(clock_times(cursor, chunk.clock, clock, &times, err));
+            TRY(column_values(cursor, &chunk, clock->count, values, err));
+            chunk.summary = chunk_summarise(times, values, clock->count);
         }
         TRY(each(context, &chunk.summary, err));
     }
@@ -764,11 +842,11 @@ bool block_each_chunk(BlockCursor *cursor, uint32_t series,
 bool block_each_metadata(const Block *block,
                          bool (*each)(void *context, const BatchMetadata *metadata, Error *err),
                          void *context, Error *err) {
-    AUTO(builder_free) Builder raw = {0};
     AUTO(page_unpacker_free) PageUnpacker *unpacker = NULL;
     for (uint32_t page = block->metadata_page; page < block->pages; page++) {
+        AUTO(kept_page_unref) KeptPage *raw = NULL;
         TRY(page_read(block, page, &unpacker, &raw, err));
-        Reader rows = reader_begin(text_bytes(builder_text(&raw)));
+        Reader rows = reader_begin(kept_page_bytes(raw));
         while (reader_left(&rows) > 0) {
             BatchMetadata metadata = {.type = reader_u8(&rows)};
             metadata.family = bytes_text(reader_take(&rows, reader_varint(&rows)));

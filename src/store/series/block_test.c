@@ -546,6 +546,49 @@ TEST(no_flipped_bit_gives_a_wrong_answer) {
     builder_free(&dump);
 }
 
+static bool read_series(BlockCursor *cursor, const World *world, uint32_t s, Error *err) {
+    SeriesColumns columns = {0};
+    const Model *model = &world->series[s];
+    bool read = block_read(cursor, s, INT64_MIN, INT64_MAX, &columns, err);
+    size_t bytes = model->count * sizeof *model->values;
+    bool same = read && columns.count == model->count &&
+                (bytes == 0 || memcmp(columns.values, model->values, bytes) == 0);
+    series_columns_free(&columns);
+    return read && (same || error_set(err, ERROR_BAD_INPUT, "series %u reads otherwise", s));
+}
+
+// What is kept was verified when it was read, and stays as it was; whoever reads the block itself,
+// and whoever finds nothing kept, sees that it has rotted.
+TEST(a_kept_page_outlives_the_rot_of_its_block) {
+    World world;
+    world_begin(t, &world, 80);
+    PageCache *cache = page_cache_open(NULL, 100 * MB);
+    block_keep_pages(world.block, cache);
+    BlockCursor *cursor = block_cursor_open_shared(world.block);
+    for (uint32_t s = 0; s < world.count; s++) check_ok(t, read_series(cursor, &world, s, t->err));
+    block_cursor_close(&cursor);
+    check(t, page_cache_facts(cache).pages > 1);
+    int64_t pages_end = world.block->sections[SECTION_PAGES].offset;
+    for (int64_t at = BLOCK_HEAD_BYTES; at < pages_end; at += 512) world.memory.at[at] ^= 4;
+    cursor = block_cursor_open_shared(world.block);
+    uint64_t before = page_cache_facts(cache).misses;
+    for (uint32_t s = 0; s < world.count; s++) check_ok(t, read_series(cursor, &world, s, t->err));
+    block_cursor_close(&cursor);
+    check_i64(t, (int64_t)before, (int64_t)page_cache_facts(cache).misses);
+    int64_t offset = 0;
+    check_error(t, block_verify(world.block, &offset, INT64_MAX, t->err), ERROR_CORRUPT);
+    for (int round = 0; round < 2; round++) {
+        cursor =
+            round == 0 ? block_cursor_open(world.block) : block_cursor_open_shared(world.block);
+        check_error(t, read_series(cursor, &world, 3, t->err), ERROR_CORRUPT);
+        block_cursor_close(&cursor);
+        page_cache_drop(cache, world.block->kept_pages);
+    }
+    world_end(&world);
+    check_i64(t, 0, page_cache_facts(cache).bytes);
+    page_cache_close(&cache);
+}
+
 TEST(no_random_flip_in_a_larger_block_gives_a_wrong_answer) {
     World world;
     world_begin(t, &world, 80);
@@ -647,6 +690,7 @@ TEST_MAIN("store/block", CASE(a_block_gives_back_what_it_took),
           CASE(series_that_began_later_share_clocks_from_the_next_round_time_on),
           CASE(a_writer_refuses_disorder), CASE(an_empty_block_is_a_block),
           CASE(histograms_are_kept_over_many_pieces), CASE(no_flipped_bit_gives_a_wrong_answer),
+          CASE(a_kept_page_outlives_the_rot_of_its_block),
           CASE(no_random_flip_in_a_larger_block_gives_a_wrong_answer),
           CASE(no_cut_gives_a_short_answer), CASE(the_golden_block_is_written_and_read_as_ever),
           CASE(the_golden_block_with_starts_is_written_and_read_as_ever),

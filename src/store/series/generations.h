@@ -82,6 +82,9 @@ struct SeriesStore {
 // Names an object of this store: the prefix and the name.
 Text store_object_name(const SeriesStore *store, Text name, Arena *arena);
 
+// Opens one; queries keep its pages where the store's options say.
+must_use bool store_open_block(SeriesStore *store, Text object, int64_t bytes, Block **out,
+                               Error *err);
 // Puts `content` as a new block of the day, verified (W14), opened; not in the manifest yet.
 must_use bool store_put_block(SeriesStore *store, Bytes content, uint32_t level, uint64_t order,
                               StoreBlock *out, Error *err);

@@ -73,6 +73,12 @@ uint64_t series_needed_sequence(SeriesStore *store) {
 
 // ---- Blocks and the manifest ----
 
+bool store_open_block(SeriesStore *store, Text object, int64_t bytes, Block **out, Error *err) {
+    TRY(block_open(store->options.objects, object, bytes, out, err));
+    block_keep_pages(*out, store->options.pages);
+    return true;
+}
+
 bool store_put_block(SeriesStore *store, Bytes content, uint32_t level, uint64_t order,
                      StoreBlock *out, Error *err) {
     Objects *objects = store->options.objects;
@@ -87,7 +93,7 @@ bool store_put_block(SeriesStore *store, Bytes content, uint32_t level, uint64_t
                                   .order = order}};
     bool there = objects->put(objects, object, content, err) &&
                  objects->verify(objects, object, block.facts.bytes, block.facts.crc, err) &&
-                 block_open(objects, object, block.facts.bytes, &block.block, err);
+                 store_open_block(store, object, block.facts.bytes, &block.block, err);
     if (!there) {
         // No manifest names it yet. What cannot be removed either is set aside at the next start.
         Error ignored = {0};

@@ -45,9 +45,8 @@ static bool open_blocks(SeriesStore *store, Arena *arena, SeriesReport *report, 
         AUTO(arena_free) Arena scratch = {0};
         Text name = store_object_name(store, block->facts.name, &scratch);
         Error why = {0};
-        bool whole =
-            block_open(store->options.objects, name, block->facts.bytes, &block->block, &why) &&
-            block_each_metadata(block->block, learn_from_block, store, &why);
+        bool whole = store_open_block(store, name, block->facts.bytes, &block->block, &why) &&
+                     block_each_metadata(block->block, learn_from_block, store, &why);
         report->blocks++;
         if (whole) continue;
         // Out of memory or descriptors is not damage: the next start may do better.

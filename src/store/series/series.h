@@ -37,12 +37,25 @@ typedef struct SeriesRetention {
     size_t rule_count;
 } SeriesRetention;
 
+// What queries read of blocks, verified and unpacked, for the next ones (page_cache.h); of all
+// stores of a server together. At most `most` bytes, or what `memory` grants; `memory` outlives it
+// and may be NULL.
+typedef struct PageCache PageCache;
+PageCache *page_cache_open(Budget *memory, int64_t most);
+void page_cache_close(PageCache **cache);  // no block is open any more; NULL is fine
+typedef struct PageCacheFacts {
+    int64_t bytes;
+    uint64_t pages, hits, misses;
+} PageCacheFacts;
+PageCacheFacts page_cache_facts(PageCache *cache);  // NULL: all 0
+
 typedef struct SeriesOptions {
     Objects *objects;    // where blocks lie
     Text object_prefix;  // in front of their names, "7/"
     Disk *disk;          // for the manifest
     Text folder;         // of the manifest; made when missing
     Clock *clock;
+    PageCache *pages;           // of blocks, outlives the store; NULL: none
     HashKey hash_key;           // secret of this process
     Budget *memory;             // heads are charged here
     SeriesLimits limits;        // of new series

@@ -4,6 +4,7 @@
 
 #include "base/test.h"
 #include "os/disk_model.h"
+#include "store/series/page_cache.h"
 #include "store/series/series.h"
 
 typedef struct Fixture {
@@ -13,6 +14,7 @@ typedef struct Fixture {
     Objects *objects;
     SeriesStore *store;
     ManualClock clock;
+    PageCache *pages;
     Budget memory;
     SeriesReport report;
     SeriesPrediction prediction;
@@ -49,12 +51,14 @@ static inline SeriesOptions fixture_options(Fixture *f) {
         .clock = &f->clock.clock,
         .hash_key = {1, 2},
         .memory = &f->memory,
+        .pages = f->pages,
         .retention = {f->retention_ms, f->rules, f->rule_count},
         .head_span_ms = f->head_span_ms,
     };
 }
 
 static inline bool fixture_open(Fixture *f, Arena *arena, Error *err) {
+    f->pages = page_cache_open(NULL, 256 * KB);  // small, so that pages come and go
     TRY(objects_open_directory(fixture_disk(f), TEXT("data/objects"), &f->objects, err));
     f->prediction = (SeriesPrediction){0};
     return series_open(fixture_options(f), arena, &f->report, &f->store, err);
@@ -62,6 +66,7 @@ static inline bool fixture_open(Fixture *f, Arena *arena, Error *err) {
 
 static inline void fixture_close(Fixture *f) {
     series_close(&f->store);
+    page_cache_close(&f->pages);
     objects_close(&f->objects);
 }
 

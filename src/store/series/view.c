@@ -170,7 +170,7 @@ void series_cursor_close(SeriesCursor **cursor) {
 
 static BlockCursor *block_cursor(SeriesCursor *cursor, uint32_t source) {
     if (cursor->blocks[source] == NULL) {
-        cursor->blocks[source] = block_cursor_open(cursor->view->sources[source].block);
+        cursor->blocks[source] = block_cursor_open_shared(cursor->view->sources[source].block);
         block_cursor_meter(cursor->blocks[source], cursor->view->meter);
     }
     return cursor->blocks[source];

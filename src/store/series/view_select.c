@@ -172,7 +172,7 @@ static bool is_left(Union *all, FoundPlace place, DeletedSpans spans, bool *left
     }
     SeriesColumns columns = {0};
     size_t histograms = 0;
-    BlockCursor *cursor = block_cursor_open(from->block);
+    BlockCursor *cursor = block_cursor_open_shared(from->block);
     block_cursor_meter(cursor, view->meter);
     bool read = block_read(cursor, place.number, from_ms, to_ms, &columns, err) &&
                 histograms_left(cursor, place, spans, from_ms, to_ms, &histograms, err);
@@ -530,7 +530,7 @@ static bool exemplars_of_block(SeriesView *view, const Block *block, Matchers ma
     AUTO(arena_free) Arena scratch = {0};
     BlockSeriesSet set;
     TRY(block_select(block, matchers, &scratch, &set, err));
-    AUTO(cursor_close) BlockCursor *cursor = block_cursor_open(block);
+    AUTO(cursor_close) BlockCursor *cursor = block_cursor_open_shared(block);
     for (size_t i = 0; i < set.count; i++) {
         TRY(block_labels(block, set.at[i], sink->arena, &sink->series, err));
         sink->deleted = view_spans(view, sink->source, sink->series, sink->arena);
