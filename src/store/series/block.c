@@ -237,6 +237,8 @@ static bool tail_open(Block *block, Reader *tail, Error *err) {
     block->clocks = (uint32_t)numbers[8];
     block->pages = (uint32_t)numbers[9];
     block->metadata_page = (uint32_t)numbers[10];
+    if ((uint64_t)block->pages + block->clocks > UINT32_MAX)  // they share numbers (block_read.c)
+        return footer_corrupt(block, "it has too many pages and clocks", err);
     if (block->metadata_page > block->pages)
         return footer_corrupt(block, "its metadata lies behind the last page", err);
     block->metadata_pages = block->pages - block->metadata_page;

@@ -9,12 +9,12 @@
 #include "store/series/integers.h"
 #include "store/series/windows.h"
 
-enum { CLOCKS_KEPT = 8, CLOCK_ROWS_KEPT = 32, COLUMNS_GROWTH_MIN = 1024 };
+// Of a metric each host may have a clock of its own, and its series follow each other.
+enum { CLOCKS_KEPT = 64, CLOCK_ROWS_KEPT = 128, COLUMNS_GROWTH_MIN = 1024 };
 
 typedef struct KeptClock {
     uint32_t number;  // one up; 0: nothing kept
-    uint32_t count;
-    int64_t times[CHUNK_SAMPLES_MAX];
+    KeptPage *times;  // as int64_t
 } KeptClock;
 
 typedef struct ClockRow {
@@ -79,6 +79,7 @@ BlockCursor *block_cursor_open_shared(const Block *block) {
 void block_cursor_close(BlockCursor **cursor) {
     if (*cursor == NULL) return;
     kept_page_unref(&(*cursor)->raw);
+    for (size_t i = 0; i < CLOCKS_KEPT; i++) kept_page_unref(&(*cursor)->clocks[i].times);
     page_unpacker_free(&(*cursor)->unpacker);
     memory_free(TAKE(*cursor));
 }
@@ -374,21 +375,41 @@ static bool clock_row(BlockCursor *cursor, uint32_t number, const ClockRow **row
 }
 
 // The times of a clock, rising and between the first and last that its row states.
+static bool clock_decode(const Block *block, const ClockRow *row, int64_t *times, Error *err) {
+    size_t used;
+    TRY(times_decode(row->column, row->count, times, &used, err));
+    bool good = used == row->column.len && times[0] == row->first_ms &&
+                times[row->count - 1] == row->last_ms;
+    for (uint32_t i = 1; i < row->count; i++) good &= times[i] > times[i - 1];
+    return good ||
+           block_corrupt(block, SECTION_CLOCKS, 0, "the times of a clock contradict its row", err);
+}
+
+// Decoded, from the cache or for it. There clocks are numbered behind the pages.
+static bool clock_get(BlockCursor *cursor, uint32_t number, const ClockRow *row, KeptPage **out,
+                      Error *err) {
+    const Block *block = cursor->block;
+    uint32_t kept_as = block->pages + number;
+    if (cursor->shared) *out = page_cache_find(block->page_cache, block->kept_pages, kept_as);
+    if (*out != NULL) return true;
+    AUTO(kept_page_unref) KeptPage *made = kept_page_make(row->count * sizeof(int64_t));
+    TRY(clock_decode(block, row, (int64_t *)(void *)kept_page_room(made), err));
+    *out = TAKE(made);
+    if (cursor->shared) page_cache_put(block->page_cache, block->kept_pages, kept_as, *out);
+    return true;
+}
+
+// Stay as they are until those of another clock are asked for.
 static bool clock_times(BlockCursor *cursor, uint32_t number, const ClockRow *row,
                         const int64_t **out, Error *err) {
     KeptClock *kept = &cursor->clocks[number % CLOCKS_KEPT];
-    *out = kept->times;
-    if (kept->number == number + 1) return true;
-    kept->number = 0;
-    size_t used;
-    TRY(times_decode(row->column, row->count, kept->times, &used, err));
-    bool good = used == row->column.len && kept->times[0] == row->first_ms &&
-                kept->times[row->count - 1] == row->last_ms;
-    for (uint32_t i = 1; i < row->count; i++) good &= kept->times[i] > kept->times[i - 1];
-    if (!good)
-        return block_corrupt(cursor->block, SECTION_CLOCKS, 0,
-                             "the times of a clock contradict its row", err);
-    kept->number = number + 1;
+    if (kept->number != number + 1) {
+        kept->number = 0;
+        kept_page_unref(&kept->times);
+        TRY(clock_get(cursor, number, row, &kept->times, err));
+        kept->number = number + 1;
+    }
+    *out = (const int64_t *)(const void *)kept_page_bytes(kept->times).at;
     return true;
 }
 

@@ -1,4 +1,5 @@
-// Pages of blocks that were read lately, verified and unpacked, shared by all queries.
+// Pages of blocks that were read lately, verified and unpacked, and clocks, decoded; shared by all
+// queries.
 //
 // A page is verified when it is read from its block and kept as a copy: what is found here is as it
 // was then, whatever becomes of the file meanwhile. (That a file rots is found by the scrub, by
@@ -17,7 +18,8 @@ void kept_page_unref(KeptPage **page);  // NULL is fine
 Bytes kept_page_bytes(const KeptPage *page);
 uint8_t *kept_page_room(KeptPage *page);
 
-// Pages of one block have one owner, begun with {0} and known to one cache.
+// Pages of one block have one owner, begun with {0} and known to one cache; what their numbers mean
+// is the owner's business.
 typedef struct PageOwner {
     KeptPage *pages;
 } PageOwner;
