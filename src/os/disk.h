@@ -64,6 +64,9 @@ struct Disk {
     // cannot be read later shows zeros (W10), which the reader's checksum finds.
     bool (*map)(Disk *disk, File *file, int64_t bytes, Bytes *out, Error *err);
     void (*unmap)(Disk *disk, Bytes *view);
+    // This part of a view will be looked at soon: it is read now, in one go. A hint: it does not
+    // wait, nor fail.
+    void (*will_need)(Disk *disk, Bytes part);
     // A lock of the whole file that another process cannot take (OFD); freed by close.
     bool (*lock)(Disk *disk, File *file, Error *err);  // ERROR_IN_USE
 

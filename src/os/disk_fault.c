@@ -122,6 +122,11 @@ static void fault_unmap(Disk *disk, Bytes *view) {
     inner->unmap(inner, view);
 }
 
+static void fault_will_need(Disk *disk, Bytes part) {
+    Disk *inner = ((DiskFault *)disk->context)->inner;
+    inner->will_need(inner, part);
+}
+
 static bool fault_lock(Disk *disk, File *file, Error *err) {
     PASS(DISK_CALL_OPEN, "locking");
     return inner->lock(inner, file, err);
@@ -188,6 +193,7 @@ DiskFault *disk_fault_new(Disk *inner) {
         .sync = fault_sync,
         .map = fault_map,
         .unmap = fault_unmap,
+        .will_need = fault_will_need,
         .lock = fault_lock,
         .make_folder = fault_make_folder,
         .sync_folder = fault_sync_folder,

@@ -303,6 +303,10 @@ static bool model_map(Disk *disk, File *file, int64_t bytes, Bytes *out, Error *
     return give(model, true);
 }
 
+static void model_will_need(Disk *disk, Bytes part) {
+    (void)disk, (void)part;  // it is all in memory
+}
+
 static void model_unmap(Disk *disk, Bytes *view) {
     memory_free((void *)(uintptr_t)view->at);
     *view = BYTES_NONE;
@@ -513,6 +517,7 @@ static DiskModel *model_new(void) {
         .sync = model_sync,
         .map = model_map,
         .unmap = model_unmap,
+        .will_need = model_will_need,
         .lock = model_lock,
         .make_folder = model_make_folder,
         .sync_folder = model_sync_folder,

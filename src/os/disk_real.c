@@ -195,6 +195,16 @@ static bool real_map(Disk *disk, File *file, int64_t bytes, Bytes *out, Error *e
     return true;
 }
 
+static void real_will_need(Disk *disk, Bytes part) {
+    (void)disk;
+    if (part.len == 0) return;
+    uintptr_t from = (uintptr_t)part.at, page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t begin = from / page * page;
+    int kept = errno;
+    (void)madvise((void *)begin, from + part.len - begin, MADV_WILLNEED);
+    errno = kept;
+}
+
 static void real_unmap(Disk *disk, Bytes *view) {
     if (view->len > 0) {
         map_fault_forget(view->at);
@@ -350,6 +360,7 @@ Disk *disk_real(void) {
         .sync = real_sync,
         .map = real_map,
         .unmap = real_unmap,
+        .will_need = real_will_need,
         .lock = real_lock,
         .make_folder = real_make_folder,
         .sync_folder = real_sync_folder,

@@ -83,6 +83,11 @@ static bool directory_open(Objects *objects, Text name, int64_t bytes, Object *o
     return true;
 }
 
+static void directory_will_need(Objects *objects, Bytes part) {
+    Directory *directory = objects->context;
+    directory->disk->will_need(directory->disk, part);
+}
+
 static void directory_close(Objects *objects, Object *object) {
     Directory *directory = objects->context;
     if (object->file == NULL) return;
@@ -210,6 +215,7 @@ bool objects_open_directory(Disk *disk, Text folder, Objects **out, Error *err) 
         .put = directory_put,
         .open = directory_open,
         .close = directory_close,
+        .will_need = directory_will_need,
         .remove = directory_remove,
         .list = directory_list,
         .verify = directory_verify,

@@ -24,6 +24,9 @@ struct Objects {
     // when missing.
     bool (*open)(Objects *objects, Text name, int64_t bytes, Object *out, Error *err);
     void (*close)(Objects *objects, Object *object);
+    // This part of the bytes of an object will be looked at soon: it is fetched now, in one go. A
+    // hint: it does not wait, nor fail.
+    void (*will_need)(Objects *objects, Bytes part);
     bool (*remove)(Objects *objects, Text name, Error *err);  // missing is fine
     // Every object whose name begins with `prefix`, sorted, in folders too; `*.tmp` leftovers of a
     // crash and strangers are listed as well, so that the owner can quarantine what its manifests

@@ -6,7 +6,12 @@
 #include "codec/crc32c.h"
 #include "store/series/block_inside.h"
 
-enum { TAIL_NUMBERS = 11, GROUP_OFFSET_BYTES = 4 };
+enum {
+    TAIL_NUMBERS = 11,
+    GROUP_OFFSET_BYTES = 4,
+    EXTENTS_AHEAD = 8,           // half a megabyte
+    TAIL_GUESS_BYTES = 16 * KB,  // trailer and tail of all but huge blocks
+};
 
 bool block_corrupt(const Block *block, SectionKind section, int64_t at, const char *why,
                    Error *err) {
@@ -22,8 +27,23 @@ static bool footer_corrupt(const Block *block, const char *why, Error *err) {
 
 // ---- Sections ----
 
+static void will_need(const Block *block, int64_t offset, int64_t len) {
+    Bytes part = {block->bytes.at + offset, (size_t)len};
+    if (len > 0) block->objects->will_need(block->objects, part);
+}
+
+// An extent alone, or those behind it too where the one before was looked at: then somebody walks.
+static void extent_will_need(const Block *block, const Section *section, size_t extent) {
+    bool walks =
+        extent > 0 && atomic_load_explicit(&section->seen[extent - 1], memory_order_relaxed);
+    int64_t from = (int64_t)extent * EXTENT_BYTES;
+    will_need(block, section->offset + from,
+              MIN(section->len - from, (int64_t)(walks ? EXTENTS_AHEAD : 1) * EXTENT_BYTES));
+}
+
 static bool extent_verify(const Block *block, SectionKind kind, size_t extent, Error *err) {
     const Section *section = &block->sections[kind];
+    extent_will_need(block, section, extent);
     int64_t from = (int64_t)extent * EXTENT_BYTES;
     Bytes bytes = {block->bytes.at + section->offset + from,
                    (size_t)MIN(section->len - from, (int64_t)EXTENT_BYTES)};
@@ -111,6 +131,15 @@ bool page_row(const Block *block, uint32_t page, PageRow *out, Error *err) {
     return true;
 }
 
+void pages_will_need(const Block *block, uint32_t page, uint32_t count) {
+    PageRow first, last;
+    if (page >= block->pages || count == 0) return;
+    count = MIN(count, block->pages - page);
+    if (!page_row(block, page, &first, NULL) || !page_row(block, page + count - 1, &last, NULL))
+        return;  // who reads them will say so
+    will_need(block, first.offset, last.offset + last.stored - first.offset);
+}
+
 bool page_verify(const Block *block, uint32_t page, const PageRow *row, Error *err) {
     if (crc32c(0, (Bytes){block->bytes.at + row->offset, row->stored}) == row->checksum)
         return true;
@@ -160,6 +189,8 @@ static bool trailer_open(Block *block, Reader *tail, Error *err) {
     if (size < BLOCK_HEAD_BYTES + BLOCK_TRAILER_BYTES)
         return footer_corrupt(block, "too short for a block", err);
     Bytes trailer = {block->bytes.at + size - BLOCK_TRAILER_BYTES, BLOCK_TRAILER_BYTES};
+    will_need(block, size - MIN(size, (int64_t)TAIL_GUESS_BYTES),
+              MIN(size, (int64_t)TAIL_GUESS_BYTES));
     block->tail_offset = size - BLOCK_TRAILER_BYTES;
     if (memcmp(block->bytes.at, block_magic_head, BLOCK_HEAD_BYTES) != 0)
         return block_corrupt(block, SECTION_COUNT, 0, "it does not begin as a block", err);
@@ -182,6 +213,7 @@ static bool trailer_open(Block *block, Reader *tail, Error *err) {
     if (tail_len > size - BLOCK_HEAD_BYTES - BLOCK_TRAILER_BYTES)
         return footer_corrupt(block, "the tail is longer than the block", err);
     block->tail_offset -= tail_len;
+    if (tail_len > TAIL_GUESS_BYTES) will_need(block, block->tail_offset, tail_len);
     Bytes bytes = {block->bytes.at + block->tail_offset, tail_len};
     if (crc32c(0, bytes) != tail_crc)
         return footer_corrupt(block, "the checksum of the tail does not fit", err);

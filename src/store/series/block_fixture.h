@@ -28,9 +28,16 @@ static void memory_object_close(Objects *objects, Object *object) {
     *object = (Object){0};
 }
 
+static void memory_object_will_need(Objects *objects, Bytes part) {
+    const MemoryObject *memory = objects->context;
+    assert(part.at >= memory->at && part.len <= memory->len - (size_t)(part.at - memory->at));
+}
+
 static inline void memory_object_begin(MemoryObject *memory, Bytes bytes) {
-    *memory = (MemoryObject){
-        .objects = {.context = memory, .open = memory_object_open, .close = memory_object_close}};
+    *memory = (MemoryObject){.objects = {.context = memory,
+                                         .open = memory_object_open,
+                                         .close = memory_object_close,
+                                         .will_need = memory_object_will_need}};
     memory->at = memory_take(bytes.len + (bytes.len == 0));
     if (bytes.len > 0) memcpy(memory->at, bytes.at, bytes.len);
     memory->len = bytes.len;

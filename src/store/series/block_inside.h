@@ -137,6 +137,9 @@ typedef struct PageRow {
     bool zstd;
 } PageRow;
 must_use bool page_row(const Block *block, uint32_t page, PageRow *out, Error *err);
+// They are fetched now; what cannot be is left to the reading (Objects.will_need).
+enum { PAGES_AHEAD = 16 };
+void pages_will_need(const Block *block, uint32_t page, uint32_t count);
 must_use bool page_verify(const Block *block, uint32_t page, const PageRow *row, Error *err);
 // Verified and unpacked. *unpacker is made at need and kept for the next page: it is 150 KB.
 typedef struct ZSTD_DCtx_s PageUnpacker;

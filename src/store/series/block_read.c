@@ -11,6 +11,7 @@
 
 // Of a metric each host may have a clock of its own, and its series follow each other.
 enum { CLOCKS_KEPT = 64, CLOCK_ROWS_KEPT = 128, COLUMNS_GROWTH_MIN = 1024 };
+enum { PAGES_SKIPPED = 4 };  // by who walks through a block, for what others read or kept
 
 typedef struct KeptClock {
     uint32_t number;  // one up; 0: nothing kept
@@ -51,9 +52,10 @@ struct BlockCursor {
     Directory at;
     bool passed;  // `behind` stands behind all of its row
     Directory behind;
-    uint32_t page;  // one up; 0: none
-    KeptPage *raw;  // that page
-    bool shared;    // pages are looked for, and left, in the cache
+    uint32_t page;                   // one up; 0: none
+    KeptPage *raw;                   // that page
+    uint32_t ahead_from, ahead_end;  // pages that are being fetched
+    bool shared;                     // pages are looked for, and left, in the cache
     PageUnpacker *unpacker;
     KeptClock clocks[CLOCKS_KEPT];
     KeptClockRow clock_rows[CLOCK_ROWS_KEPT];
@@ -428,10 +430,21 @@ static bool count_page(BlockCursor *cursor, Error *err) {
                      (long long)meter->most, meter->named);
 }
 
+// The page alone, or those behind it too, where it follows the last ones.
+static void fetch_ahead(BlockCursor *cursor, uint32_t page) {
+    if (page >= cursor->ahead_from && page < cursor->ahead_end) return;
+    bool walks = page >= cursor->ahead_end && page - cursor->ahead_end < PAGES_SKIPPED &&
+                 cursor->ahead_end > 0;
+    cursor->ahead_from = page;
+    cursor->ahead_end = page + (walks ? PAGES_AHEAD : 1);
+    pages_will_need(cursor->block, page, cursor->ahead_end - page);
+}
+
 static bool page_get(BlockCursor *cursor, uint32_t page, Error *err) {
     const Block *block = cursor->block;
     if (cursor->shared) cursor->raw = page_cache_find(block->page_cache, block->kept_pages, page);
     if (cursor->raw != NULL) return true;
+    fetch_ahead(cursor, page);
     TRY(page_read(block, page, &cursor->unpacker, &cursor->raw, err));
     if (cursor->shared) page_cache_put(block->page_cache, block->kept_pages, page, cursor->raw);
     return true;
@@ -864,6 +877,7 @@ bool block_each_metadata(const Block *block,
                          bool (*each)(void *context, const BatchMetadata *metadata, Error *err),
                          void *context, Error *err) {
     AUTO(page_unpacker_free) PageUnpacker *unpacker = NULL;
+    pages_will_need(block, block->metadata_page, block->pages - block->metadata_page);
     for (uint32_t page = block->metadata_page; page < block->pages; page++) {
         AUTO(kept_page_unref) KeptPage *raw = NULL;
         TRY(page_read(block, page, &unpacker, &raw, err));
