@@ -85,6 +85,19 @@ static Decimal decimal_shortest(uint64_t bits) {
     return without_zeros((Decimal){s + up, k});
 }
 
+// A positive number of at most six decimals and fifteen digits, as most of those that people and
+// sensors state are: 44.25. Doubles tell all decimals of fifteen digits apart, so one that reads
+// back to the double is the only one, and the shortest. The quotient is correctly rounded, as both
+// numbers are exact.
+static bool decimal_of_few_places(double magnitude, Decimal *out) {
+    if (!(magnitude < 1e9)) return false;
+    uint64_t digits = (uint64_t)(magnitude * 1e6 + 0.5);
+    if ((double)digits / 1e6 != magnitude) return false;
+    bool three = digits % 1000 == 0;
+    *out = without_zeros(three ? (Decimal){digits / 1000, -3} : (Decimal){digits, -6});
+    return true;
+}
+
 static const char digit_pairs[] =
     "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546"
     "4748495051525354555657585960616263646566676869707172737475767778798081828384858687888990919293"
@@ -242,7 +255,10 @@ size_t number_format_f64(double value, char into[400]) {
     uint64_t bits = double_bits(value);
     size_t len;
     if (write_special(bits, into, &len)) return len;
-    return len + write_positional(decimal_shortest(bits & (UINT64_MAX >> 1)), into + len);
+    Decimal decimal;
+    if (!decimal_of_few_places(value < 0 ? -value : value, &decimal))
+        decimal = decimal_shortest(bits & (UINT64_MAX >> 1));
+    return len + write_positional(decimal, into + len);
 }
 
 size_t number_format_shortest(double value, char into[NUMBER_TEXT_MAX]) {

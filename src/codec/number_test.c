@@ -159,6 +159,30 @@ TEST(decimals_of_few_digits_come_back_as_written) {
     }
 }
 
+// Up to the fifteen digits and six decimals that have a way of their own, and just beyond.
+TEST(neighbours_of_decimals_of_few_places_are_shortest) {
+    uint64_t random = t->seed, bound = 1;
+    for (int digits = 1; digits <= 17; digits++) {
+        bound *= 10;
+        for (int i = 0; i < 4000; i++) {
+            uint64_t whole = i == 0 ? bound - 1 : test_random(&random) % bound;
+            double value = (double)(whole + 1) / (i % 2 == 0 ? 1e6 : 1e3);
+            uint64_t bits;
+            memcpy(&bits, &value, sizeof bits);
+            for (uint64_t here = bits - 1; here <= bits + 1; here++) {
+                char plain[400], shortest[NUMBER_TEXT_MAX];
+                check_shortest(t, here);
+                memcpy(&value, &here, sizeof value);
+                Text expected = {shortest, number_format_shortest(value, shortest)};
+                Text is = {plain, number_format_f64(value, plain)};
+                // Below a millionth the shortest notation has an exponent.
+                if (value >= 1e-6 && !text_equal(expected, is)) check_text(t, expected, is);
+            }
+            if (i % 512 == 0) arena_clear(t->arena);
+        }
+    }
+}
+
 TEST(milliseconds_become_seconds_without_trailing_zeros) {
     static const struct {
         int64_t ms;
@@ -339,4 +363,5 @@ TEST_MAIN("codec/number", CASE(whole_numbers_are_their_digits),
           CASE(random_bit_patterns_read_back_and_no_shorter_text_does),
           CASE(powers_of_two_and_their_neighbours_are_shortest),
           CASE(decimals_of_few_digits_come_back_as_written),
+          CASE(neighbours_of_decimals_of_few_places_are_shortest),
           CASE(milliseconds_become_seconds_without_trailing_zeros))
