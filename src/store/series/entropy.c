@@ -142,7 +142,7 @@ bool entropy_plan(const uint64_t *numbers, size_t count, EntropyPlan *plan) {
 
 // Of a code, which has 12 bits at most.
 static inline unsigned reversed(unsigned code, unsigned length) {
-    static const uint8_t nibbles[] = {0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15};
+    static const unsigned nibbles[] = {0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15};
     unsigned twelve =
         nibbles[code & 15] << 8 | nibbles[code >> 4 & 15] << 4 | nibbles[code >> 8 & 15];
     return twelve >> (12 - length);
