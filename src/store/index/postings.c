@@ -303,6 +303,7 @@ PostingSet posting_list_and(const PostingList *list, PostingSet set, Arena *aren
     uint64_t base = 0;
     for (size_t i = 0; i < set.count && at < end;) {
         at = pass_over(at, end, set.at[i], &base);
+        if (at == end) break;
         uint32_t gap = 0;
         for (unsigned shift = 0;; shift += 7) {
             gap |= (uint32_t)(*at & 0x7f) << shift;
