@@ -4,13 +4,17 @@
 
 #include "store/series/series_fixture.h"
 
+static void begin(Test *t, Fixture *f, SeriesLimits limits) {
+    fixture_begin(f, t);
+    series_close(&f->store);
+    SeriesOptions options = fixture_options(f);
+    options.limits = limits;
+    check_ok(t, series_open(options, t->arena, &f->report, &f->store, t->err));
+}
+
 TEST(new_series_beyond_the_quota_are_refused_and_known_ones_flow) {
     Fixture f;
-    fixture_begin(&f, t);
-    series_close(&f.store);
-    SeriesOptions options = fixture_options(&f);
-    options.limits.active_max = 3;
-    check_ok(t, series_open(options, t->arena, &f.report, &f.store, t->err));
+    begin(t, &f, (SeriesLimits){.active_max = 3});
     for (int i = 0; i < 5; i++) {
         fixture_put(&f, text_format(t->arena, "m%d", i).at, NULL, FIXTURE_NOW_MS, 1);
         check_i64(t, i < 3 ? 1 : 0, f.batch.counts[VERDICT_STORED]);
@@ -25,11 +29,7 @@ TEST(new_series_beyond_the_quota_are_refused_and_known_ones_flow) {
 
 TEST(one_metric_does_not_take_the_room_of_the_others) {
     Fixture f;
-    fixture_begin(&f, t);
-    series_close(&f.store);
-    SeriesOptions options = fixture_options(&f);
-    options.limits.per_metric_max = 2;
-    check_ok(t, series_open(options, t->arena, &f.report, &f.store, t->err));
+    begin(t, &f, (SeriesLimits){.per_metric_max = 2});
     for (int i = 0; i < 5; i++) {
         const char *user = text_format(t->arena, "u%d", i).at;
         fixture_put(&f, "hits", (const char *const[]){"user", user, NULL}, FIXTURE_NOW_MS, 1);
@@ -110,11 +110,7 @@ TEST(metrics_that_are_refused_most_are_known_among_many) {
 
 TEST(a_refused_series_is_told_with_the_label_that_grows) {
     Fixture f;
-    fixture_begin(&f, t);
-    series_close(&f.store);
-    SeriesOptions options = fixture_options(&f);
-    options.limits.active_max = 3;
-    check_ok(t, series_open(options, t->arena, &f.report, &f.store, t->err));
+    begin(t, &f, (SeriesLimits){.active_max = 3});
     for (int i = 0; i < 4; i++) {
         const char *user = text_format(t->arena, "u%d", i).at;
         fixture_put(&f, "hits", (const char *const[]){"job", "web", "user", user, NULL},
@@ -129,11 +125,7 @@ TEST(a_refused_series_is_told_with_the_label_that_grows) {
 
 TEST(new_series_are_limited_in_a_second_and_welcome_in_the_next) {
     Fixture f;
-    fixture_begin(&f, t);
-    series_close(&f.store);
-    SeriesOptions options = fixture_options(&f);
-    options.limits.new_per_s = 10;
-    check_ok(t, series_open(options, t->arena, &f.report, &f.store, t->err));
+    begin(t, &f, (SeriesLimits){.new_per_s = 10});
     for (int i = 0; i < 24; i++) {
         if (i == 12) clock_advance(&f.clock, 1000);
         fixture_put(&f, text_format(t->arena, "m%d", i).at, NULL, FIXTURE_NOW_MS, 1);
@@ -144,11 +136,7 @@ TEST(new_series_are_limited_in_a_second_and_welcome_in_the_next) {
 
 TEST(the_series_of_the_last_head_come_again_beside_the_rate) {
     Fixture f;
-    fixture_begin(&f, t);
-    series_close(&f.store);
-    SeriesOptions options = fixture_options(&f);
-    options.limits.new_per_s = 10;
-    check_ok(t, series_open(options, t->arena, &f.report, &f.store, t->err));
+    begin(t, &f, (SeriesLimits){.new_per_s = 10});
     for (int life = 0; life < 4; life++) {
         // No time passes, so the rate is used up by the first life; the eleventh series is a new
         // one every time.
