@@ -21,10 +21,8 @@ typedef struct Side {
 } Side;
 
 static void side_open(Side *side) {
-    *side = (Side){
-        .head = head_open(1, (HashKey){1, 2}, NULL, 0),
-        .quota = {
-            .active_max = INT64_MAX, .new_per_s = INT64_MAX / 2000, .tokens = INT64_MAX / 2000}};
+    *side = (Side){.head = head_open(1, (HashKey){1, 2}, NULL, 0)};
+    quota_begin(&side->quota, (SeriesLimits){0}, 0);
 }
 
 static void side_close(Side *side) {
