@@ -138,7 +138,8 @@ static bool merge_series(Merge *merge, Labels labels, BlockWriter *writer, Error
         MergeSource *source = &merge->sources[i];
         if (source->next == source->count || !labels_equal(source->labels, labels)) continue;
         const ManifestBlock *facts = &source->from->facts;
-        if (retention_is_over(&merge->store->options.retention, labels, facts->max_ms,
+        if (merge->retain_ms != INT64_MIN &&
+            retention_is_over(&merge->store->options.retention, labels, facts->max_ms,
                               merge->retain_ms)) {
             source->next++;
             continue;
