@@ -192,6 +192,19 @@ TEST(a_list_and_a_set_have_in_common_what_reading_the_list_gives) {
     }
 }
 
+// What lies behind the last gap would make the very number that is looked for.
+TEST(a_list_ends_where_its_last_gaps_were_passed_over) {
+    enum { NUMBERS = 16, BEYOND = 40 };
+    PostingList list = {0};
+    int64_t taken = 0;
+    for (uint32_t i = 0; i < NUMBERS; i++) posting_list_add(&list, i, &taken);
+    check(t, list.len == NUMBERS && list.capacity > NUMBERS);
+    list.bytes[NUMBERS] = BEYOND - NUMBERS;
+    uint32_t beyond = BEYOND;
+    check_i64(t, 0, posting_list_and(&list, (PostingSet){&beyond, 1}, t->arena).count);
+    posting_list_free(&list);
+}
+
 TEST(bits_of_every_width_come_back) {
     uint64_t random = t->seed, numbers[131], again[131];
     for (unsigned width = 0; width <= 64; width++) {
@@ -213,4 +226,5 @@ TEST_MAIN("store/index", CASE(the_algebra_agrees_with_flags), CASE(many_sparse_s
           CASE(a_packed_set_tells_whom_it_meets), CASE(a_dense_set_takes_a_byte_per_128),
           CASE(a_list_grows_and_is_read),
           CASE(a_list_and_a_set_have_in_common_what_reading_the_list_gives),
+          CASE(a_list_ends_where_its_last_gaps_were_passed_over),
           CASE(bits_of_every_width_come_back))
