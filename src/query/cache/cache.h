@@ -28,7 +28,8 @@ void query_cache_resize(QueryCache *cache, int64_t bytes_max);
 
 // As query_run, whose answer it gives. `stats` are of what was computed now. Series of a range lie
 // in an entry, and are printed there, as far as one has them: query_cache_release() when the answer
-// is not needed any more.
+// is not needed any more. What lies in an entry is bounded by the cache (an eighth of it) and is not
+// charged to request->memory.
 must_use bool query_cache_run(QueryCache *cache, SeriesStore *store, const QueryRequest *request,
                               Arena *arena, QueryResult *out, SourceRange *where, Error *err);
 
