@@ -94,22 +94,8 @@ static bool open_store(App *app, Error *err) {
             "memory.limit is %lld bytes; with less than %lld MiB nothing could be stored or asked",
             (long long)memory, (long long)(MEMORY_LIMIT_MIN / MB));
     }
-    StoreOptions options = {
-        .disk = disk_real(),
-        .clock = app->clock,
-        .folder = settings_text(app->settings, SETTING_DATA),
-        .durability = (LogDurability)settings_number(app->settings, SETTING_DURABILITY),
-        .memory_limit = memory,
-        .retention_ms = settings_number(app->settings, SETTING_RETENTION),
-        .head_span_ms = settings_number(app->settings, SETTING_HEAD_SPAN),
-        .series_limits = in_force_series_limits(app->settings),
-        .log_bytes_max = settings_number(app->settings, SETTING_LOG_BYTES),
-    };
-    TRY(retention_rules_parse(settings_text(app->settings, SETTING_RETENTION_RULES),
-                              &app->retention, err));
-    options.retention_rules = app->retention.at;
-    options.retention_rule_count = app->retention.count;
-    TRY(random_hash_key(&options.hash_key, err));
+    StoreOptions options;
+    TRY(store_options_make(app->settings, app->clock, &app->retention, &options, err));
     return store_open(options, &app->store, err);
 }
 

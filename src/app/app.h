@@ -4,8 +4,7 @@
 // it is done), replays, collects the host's and its own metrics, and waits for a signal.
 #pragma once
 
-#include "app/retention_rules.h"
-#include "app/settings.h"
+#include "app/store_options.h"
 #include "server/server.h"
 
 typedef struct AppOptions {

@@ -46,14 +46,6 @@ ServerQuerySettings in_force_query(const Settings *settings) {
     };
 }
 
-SeriesLimits in_force_series_limits(const Settings *settings) {
-    return (SeriesLimits){
-        .active_max = settings_number(settings, SETTING_SERIES_ACTIVE),
-        .new_per_s = settings_number(settings, SETTING_SERIES_NEW),
-        .per_metric_max = settings_number(settings, SETTING_SERIES_PER_METRIC),
-    };
-}
-
 // ---- Reload ----
 
 // A setting that only counts at start keeps its old value in force, so that what is shown is what
@@ -93,7 +85,7 @@ bool in_force_reload(InForce *in_force, Error *err) {
     log_set_level((LogLevel)settings_number(&fresh, SETTING_LOG_LEVEL));
     if (in_force->server != NULL) server_set_query(in_force->server, in_force_query(&fresh));
     if (in_force->store != NULL)
-        store_set_series_limits(in_force->store, in_force_series_limits(&fresh));
+        store_set_series_limits(in_force->store, store_series_limits(&fresh));
     mutex_give(&in_force->lock);
     arena_close(&old);
     return true;

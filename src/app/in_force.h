@@ -22,7 +22,6 @@ void in_force_end(InForce *in_force);
 void in_force_set_server(InForce *in_force, Server *server, Store *store);  // NULL: no more
 
 ServerQuerySettings in_force_query(const Settings *settings);
-SeriesLimits in_force_series_limits(const Settings *settings);
 
 // Makes the settings again from all layers. On failure the old ones stay. Settings that only count
 // at start are named in the log when they differ.

@@ -2,8 +2,6 @@
 
 #include "cli/local_store.h"
 
-#include "os/random.h"
-
 bool local_store_open(const Call *call, bool create, LocalStore *out, Error *err) {
     *out = (LocalStore){0};
     Settings settings;
@@ -16,21 +14,8 @@ bool local_store_open(const Call *call, bool create, LocalStore *out, Error *err
         return error_set(err, ERROR_NOT_FOUND,
                          "there is no data directory at %.*s; say where it is with --data",
                          TEXT_ARG(folder));
-    StoreOptions options = {
-        .disk = disk_real(),
-        .clock = clock_system(),
-        .folder = folder,
-        .durability = (LogDurability)settings_number(&settings, SETTING_DURABILITY),
-        .memory_limit = settings_number(&settings, SETTING_MEMORY_LIMIT),
-        .retention_ms = settings_number(&settings, SETTING_RETENTION),
-        .head_span_ms = settings_number(&settings, SETTING_HEAD_SPAN),
-        .log_bytes_max = settings_number(&settings, SETTING_LOG_BYTES),
-    };
-    TRY(retention_rules_parse(settings_text(&settings, SETTING_RETENTION_RULES), &out->retention,
-                              err));
-    options.retention_rules = out->retention.at;
-    options.retention_rule_count = out->retention.count;
-    TRY(random_hash_key(&options.hash_key, err));
+    StoreOptions options;
+    TRY(store_options_make(&settings, clock_system(), &out->retention, &options, err));
     TRY(disk_make_folders(disk_real(), folder, err));
     TRY(store_open(options, &out->store, err));
     out->replayer = ingest_sender_new();

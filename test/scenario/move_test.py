@@ -281,6 +281,8 @@ def back_and_forth(tap, folder, server, now_s):
         tap.check(code == OK and (folder / "beside.jsonl").read_bytes() == lines.read_bytes(), "so it is through a data directory without a server", err)
         code, out, err = run("verify", lines, "--data", folder / "beside", "--retention", "0")
         tap.check(code == OK and "0 series differ" in err, "which is verified too", out + err)
+        code, _, err = run("import", lines, "--data", folder / "few", "--retention", "0", "--series.per_metric_max", "2")
+        tap.check(code == PROBLEMS and "series.per_metric_max" in err, "limits of new series hold there as in a server", err)
         planted_histograms(tap, folder, lines, again)
         rows = lines.read_text().splitlines()
         planted = json.loads(rows[100])
