@@ -122,6 +122,8 @@ void page_note_start(Page *page, uint32_t slot, int64_t time_ms, int64_t start_m
 void page_starts(Page *page, uint32_t slot, SeriesColumns *columns, size_t from);
 void page_starts_close(Page *page);
 
+// ---- page_read.c ----
+
 // The clocks a reader decoded last: neighbours were scraped together and share them. Begin with
 // {0}; one thread each; forget it before the page goes.
 enum { PAGE_READER_CLOCKS = 64 };

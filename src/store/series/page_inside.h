@@ -1,0 +1,89 @@
+// What the parts of a page share: how strips, clocks and tails lie in its slab, and their checks.
+#pragma once
+
+#include "base/assert.h"
+#include "codec/crc32c.h"
+#include "store/series/page.h"
+
+enum {
+    QUAD_SAMPLES = 4,
+    QUAD_BYTES = QUAD_SAMPLES * (4 + 8),
+    STRIP_COLUMN_MAX = 16 + STRIP_SAMPLES * 9,
+};
+
+typedef struct Strip {
+    uint32_t before;  // the next older one; 0: none
+    uint32_t clock;
+    uint8_t bytes;  // of the packed values that follow
+    uint8_t count;
+    uint16_t check;  // over what stands before it and what follows
+} Strip;
+
+typedef struct StripClock {
+    int64_t first_ms, last_ms;
+    uint16_t bytes;  // of the packed times that follow
+    uint16_t check;  // likewise
+} StripClock;
+
+_Static_assert(STRIP_COLUMN_MAX <= UINT8_MAX, "Strip.bytes has eight bits");
+
+static inline uint8_t *slab_at(const Page *page, uint32_t place) {
+    return page->pieces[place / PAGE_PIECE_BYTES] + place % PAGE_PIECE_BYTES;
+}
+
+static inline int32_t *quad_deltas(const Page *page, uint32_t quad) {
+    return (int32_t *)(void *)slab_at(page, quad);
+}
+static inline double *quad_values(const Page *page, uint32_t quad) {
+    return (double *)(void *)(slab_at(page, quad) + QUAD_SAMPLES * 4);
+}
+
+// ---- Checks (W20) ----
+//
+// What was packed is checked whenever it is read again, by a query or by sealing: memory that
+// changed by itself ends the process, and the log has it all. Sixteen bits are what the structures
+// have room for.
+
+static inline uint16_t check_of(const void *head, size_t head_len, const void *packed, size_t len) {
+    uint32_t crc = crc32c(0, (Bytes){head, head_len});
+    crc = crc32c(crc, (Bytes){packed, len});
+    return (uint16_t)(crc ^ crc >> 16);
+}
+
+static inline uint16_t strip_check(const Strip *strip) {
+    return check_of(strip, offsetof(Strip, check), strip + 1, strip->bytes);
+}
+
+static inline uint16_t clock_check(const StripClock *clock) {
+    return check_of(clock, offsetof(StripClock, check), clock + 1, clock->bytes);
+}
+
+static inline const Strip *strip_at(const Page *page, uint32_t place) {
+    const Strip *strip = (const Strip *)(const void *)slab_at(page, place);
+    bool memory_is_as_written = strip->check == strip_check(strip);
+    assert(memory_is_as_written);
+    return strip;
+}
+
+static inline const StripClock *clock_at(const Page *page, uint32_t place) {
+    const StripClock *clock = (const StripClock *)(const void *)slab_at(page, place);
+    bool memory_is_as_written = clock->check == clock_check(clock);
+    assert(memory_is_as_written);
+    return clock;
+}
+
+// Multiplying by an odd number spreads every bit to the upper ones, which are kept.
+static inline uint16_t tail_check_begin(int64_t base_ms) {
+    return (uint16_t)(((uint64_t)base_ms * UINT64_C(0x9e3779b97f4a7c15)) >> 48);
+}
+
+static inline uint16_t tail_check_add(uint16_t check, int32_t delta, double value) {
+    uint64_t mixed = double_bits(value) ^ (uint64_t)(uint32_t)delta << 20 ^ check;
+    return (uint16_t)((mixed * UINT64_C(0x9e3779b97f4a7c15)) >> 48);
+}
+
+// ---- page_read.c ----
+
+// Decode bytes that this process packed itself: a failure is our own bug or broken memory.
+void strip_values(const Strip *strip, double *values);
+void strip_decode(const Strip *strip, const StripClock *clock, int64_t *times, double *values);
