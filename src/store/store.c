@@ -24,6 +24,7 @@ static void budgets_begin(Store *store) {
     store->cache_memory =
         (Budget){.name = "caches", .limit = limit / 10 * 2, .parent = &store->memory};
     store->pages = page_cache_open(&store->cache_memory, limit / 10);
+    store->rows = row_cache_open(&store->cache_memory, limit / 10);
 }
 
 static Text path_of(Store *store, const char *name) {
@@ -93,6 +94,7 @@ static bool tenant_open(Store *store, TenantId id, Text name, Tenant **out, Erro
         .hash_key = store->options.hash_key,
         .memory = &store->ingest_memory,
         .pages = store->pages,
+        .rows = store->rows,
         .retention = retention_of_tenant(store, name),
         .head_span_ms = store->options.head_span_ms,
         .limits = store->options.series_limits,
@@ -245,6 +247,7 @@ void store_close(Store **handle) {
         series_close(&store->tenants.at[i]->tenant.series);
     array_free(&store->tenants);
     page_cache_close(&store->pages);
+    row_cache_close(&store->rows);
     objects_close(&store->objects);
     catalog_close(&store->catalog);
     if (store->lock_file != NULL) store->disk->close(store->disk, &store->lock_file);
@@ -328,6 +331,7 @@ void store_state(Store *store, StoreState *out) {
     out->memory_heads = atomic_load(&store->ingest_memory.used);
     out->memory_queries = atomic_load(&store->query_memory.used);
     out->pages_kept = page_cache_facts(store->pages);
+    out->rows_kept = row_cache_facts(store->rows);
     out->ready = atomic_load(&store->ready);
     if (out->ready) out->recovery = store->recovery;  // nobody writes it any more
     out->replayed_records = atomic_load(&store->replayed_records);

@@ -118,6 +118,7 @@ typedef struct StoreState {
     LogRecovery recovery;
     int64_t memory_limit, memory_heads, memory_queries;
     PageCacheFacts pages_kept;
+    RowCacheFacts rows_kept;
     bool ready;
     uint64_t replayed_records;
     double replay_part;  // 0 … 1 while replaying

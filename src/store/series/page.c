@@ -76,6 +76,7 @@ void page_close(Page **page) {
     }
     array_free(&gone->late);
     page_starts_close(gone);
+    row_cache_forget(&gone->kept);
     memory_free(gone->hot);
     mutex_end(&gone->lock);
     memory_free(gone);

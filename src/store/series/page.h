@@ -17,6 +17,7 @@
 #include "os/thread.h"
 #include "store/series/chunk.h"
 #include "store/series/columns.h"
+#include "store/series/kept_rows.h"
 
 enum { PAGE_BITS = 10, PAGE_SERIES = 1 << PAGE_BITS, PAGE_PIECE_BYTES = 64 * KB, PAGE_CLOCKS = 16 };
 
@@ -91,7 +92,11 @@ typedef struct Page {
     uint64_t samples;
     uint64_t strips;  // packed so far; HeadMemory.strips is told by whoever appends
     PageClock clocks[PAGE_CLOCKS];
+    KeptRows *kept;                   // NULL until a row is kept
+    uint64_t read[PAGE_SERIES / 64];  // which slots a query has read: the second time they are kept
 } Page;
+
+_Static_assert((int)PAGE_SERIES == (int)KEPT_SLOTS, "a page keeps rows of all its series");
 
 // With `overdraft` the budget does not refuse: a replay makes what was admitted once.
 must_use bool page_open(HeadMemory *memory, bool overdraft, Page **out, Error *err);
@@ -125,9 +130,11 @@ void page_starts_close(Page *page);
 // ---- page_read.c ----
 
 // The clocks a reader decoded last: neighbours were scraped together and share them. Begin with
-// {0}; one thread each; forget it before the page goes.
+// {0} and where rows are kept (NULL: nowhere); one thread each; forget it before the page goes.
 enum { PAGE_READER_CLOCKS = 64 };
 typedef struct PageReader {
+    RowCache *rows;
+    uint64_t hits, misses;  // among the rows
     struct {
         const void *clock;
         int64_t times[STRIP_SAMPLES];

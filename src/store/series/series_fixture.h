@@ -15,6 +15,7 @@ typedef struct Fixture {
     SeriesStore *store;
     ManualClock clock;
     PageCache *pages;
+    RowCache *rows;
     Budget memory;
     SeriesReport report;
     SeriesPrediction prediction;
@@ -52,6 +53,7 @@ static inline SeriesOptions fixture_options(Fixture *f) {
         .hash_key = {1, 2},
         .memory = &f->memory,
         .pages = f->pages,
+        .rows = f->rows,
         .retention = {f->retention_ms, f->rules, f->rule_count},
         .head_span_ms = f->head_span_ms,
     };
@@ -59,6 +61,7 @@ static inline SeriesOptions fixture_options(Fixture *f) {
 
 static inline bool fixture_open(Fixture *f, Arena *arena, Error *err) {
     f->pages = page_cache_open(NULL, 256 * KB);  // small, so that pages come and go
+    f->rows = row_cache_open(NULL, 64 * KB);
     TRY(objects_open_directory(fixture_disk(f), TEXT("data/objects"), &f->objects, err));
     f->prediction = (SeriesPrediction){0};
     return series_open(fixture_options(f), arena, &f->report, &f->store, err);
@@ -67,6 +70,7 @@ static inline bool fixture_open(Fixture *f, Arena *arena, Error *err) {
 static inline void fixture_close(Fixture *f) {
     series_close(&f->store);
     page_cache_close(&f->pages);
+    row_cache_close(&f->rows);
     objects_close(&f->objects);
 }
 

@@ -76,6 +76,7 @@ bool series_view_open(SeriesStore *store, int64_t from_ms, int64_t to_ms, Series
     *out = view;
     if (store == NULL) return true;
     view->hash_key = store->options.hash_key;
+    view->rows = store->options.rows;
     mutex_take(&store->blocks_lock);
     size_t most = store->blocks.count + store->turned.count + 1;
     view->sources = arena_push_array(&view->arena, ViewSource, most);
@@ -150,6 +151,7 @@ struct SeriesCursor {
 SeriesCursor *series_cursor_open(SeriesView *view) {
     SeriesCursor *cursor = memory_new(SeriesCursor);
     cursor->view = view;
+    cursor->reader.rows = view->rows;
     cursor->blocks = memory_new_array(BlockCursor *, view->source_count);
     return cursor;
 }
@@ -160,6 +162,8 @@ void series_cursor_close(SeriesCursor **cursor) {
     for (size_t i = 0; i < gone->view->source_count; i++) {
         if (gone->blocks[i] != NULL) block_cursor_close(&gone->blocks[i]);
     }
+    const PageReader *reader = &gone->reader;
+    if (reader->rows != NULL) row_cache_count(reader->rows, reader->hits, reader->misses);
     memory_free(gone->blocks);
     memory_free(gone->spans);
     series_columns_free(&gone->late);
