@@ -35,7 +35,7 @@ struct Store {
     LogRecovery recovery;
     Budget memory, ingest_memory, query_memory, cache_memory;
     PageCache *pages;  // of blocks, of all tenants
-    RowCache *rows;    // of heads, likewise
+    RowCache *rows;    // of both, likewise
 
     Mutex tenants_lock;  // TENANT_TABLE
     ARRAY(TenantPart *) tenants;

@@ -359,16 +359,22 @@ void block_unref(Block **block) {
     Block *taken = TAKE(*block);
     if (taken == NULL || atomic_fetch_sub(&taken->refs, 1) > 1) return;
     pair_cache_end(taken);
+    block_rows_end(taken->rows);
     if (taken->page_cache != NULL) page_cache_drop(taken->page_cache, taken->kept_pages);
     if (taken->objects != NULL) taken->objects->close(taken->objects, &taken->object);
     arena_free(&taken->arena);
     memory_free(taken);
 }
 
-void block_keep_pages(Block *block, PageCache *cache) {
-    if (cache == NULL) return;
-    block->kept_pages = arena_push(&block->arena, PageOwner);
-    block->page_cache = cache;
+void block_keep(Block *block, PageCache *pages, RowCache *rows) {
+    if (pages != NULL) block->kept_pages = arena_push(&block->arena, PageOwner);
+    block->page_cache = pages;
+    block->rows = block_rows_begin(&block->arena, rows, block->facts.series);
+}
+
+void block_read_ahead(const Block *block, const uint32_t *series, size_t count, int64_t from_ms) {
+    if (block->rows != NULL && from_ms <= block->facts.max_ms)
+        block_rows_prefetch(block->rows, series, count, from_ms);
 }
 
 BlockFacts block_facts(const Block *block) {

@@ -54,10 +54,16 @@ typedef struct BlockFacts {
 // most 256 KiB of label values.
 must_use bool block_open(Objects *objects, Text name, int64_t bytes, Block **out, Error *err);
 Block *block_ref(Block *block);
-// Called once, before others have the block: shared cursors find its pages in `cache`, and leave
-// them there (page_cache.h). NULL: they do not. The cache outlives the block.
+// Called once, before others have the block: shared cursors find its pages and what was decoded of
+// them in these caches, and leave them there (page_cache.h, kept_rows.h). NULL: they do not. The
+// caches outlive the block.
 struct PageCache;
-void block_keep_pages(Block *block, struct PageCache *cache);
+struct RowCache;
+void block_keep(Block *block, struct PageCache *pages, struct RowCache *rows);
+// Before so many series, whose numbers rise, are read one after the other by shared cursors: what is
+// kept of them is brought near.
+enum { BLOCK_AHEAD = 16 };
+void block_read_ahead(const Block *block, const uint32_t *series, size_t count, int64_t from_ms);
 void block_unref(Block **block);  // NULL is fine
 BlockFacts block_facts(const Block *block);
 

@@ -7,6 +7,7 @@
 #include "codec/reader.h"
 #include "store/index/postings.h"
 #include "store/series/block.h"
+#include "store/series/block_rows.h"
 #include "store/series/page_cache.h"
 
 enum {
@@ -113,6 +114,7 @@ struct Block {
     PairCache *pair_cache;
     PageCache *page_cache;  // NULL: pages are not kept
     PageOwner *kept_pages;
+    BlockRows *rows;  // NULL: none are kept
 };
 
 // CORRUPT, naming block, section and offset within the object.

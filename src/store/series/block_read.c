@@ -56,6 +56,8 @@ struct BlockCursor {
     KeptPage *raw;                   // that page
     uint32_t ahead_from, ahead_end;  // pages that are being fetched
     bool shared;                     // pages are looked for, and left, in the cache
+    BlockRows *rows;                 // likewise what is decoded; NULL: it is not
+    uint64_t rows_found, rows_missed;
     PageUnpacker *unpacker;
     KeptClock clocks[CLOCKS_KEPT];
     KeptClockRow clock_rows[CLOCK_ROWS_KEPT];
@@ -75,11 +77,14 @@ BlockCursor *block_cursor_open(const Block *block) {
 BlockCursor *block_cursor_open_shared(const Block *block) {
     BlockCursor *cursor = block_cursor_open(block);
     cursor->shared = block->page_cache != NULL;
+    cursor->rows = block->rows;
     return cursor;
 }
 
 void block_cursor_close(BlockCursor **cursor) {
     if (*cursor == NULL) return;
+    if ((*cursor)->rows != NULL)
+        block_rows_count((*cursor)->rows, (*cursor)->rows_found, (*cursor)->rows_missed);
     kept_page_unref(&(*cursor)->raw);
     for (size_t i = 0; i < CLOCKS_KEPT; i++) kept_page_unref(&(*cursor)->clocks[i].times);
     page_unpacker_free(&(*cursor)->unpacker);
@@ -687,8 +692,30 @@ static bool histograms_count(BlockCursor *cursor, Directory *directory, int64_t 
     return true;
 }
 
+// From a row that is kept. Beyond the block's own times there is nothing to have.
+static bool row_find(BlockCursor *cursor, uint32_t series, int64_t from_ms, int64_t to_ms,
+                     SeriesColumns *out) {
+    if (cursor->rows == NULL || out->wants_starts) return false;
+    const BlockFacts *facts = &cursor->block->facts;
+    bool found = block_row_find(cursor->rows, series, MAX(from_ms, facts->min_ms),
+                                MIN(to_ms, facts->max_ms), out);
+    cursor->rows_found += found;
+    cursor->rows_missed += !found;
+    return found;
+}
+
+static void row_keep(BlockCursor *cursor, uint32_t series, int64_t from_ms, int64_t to_ms,
+                     const SeriesColumns *columns, size_t begin) {
+    if (cursor->rows == NULL || columns->wants_starts) return;
+    const BlockFacts *facts = &cursor->block->facts;
+    block_row_keep(cursor->rows, series, MAX(from_ms, facts->min_ms), MIN(to_ms, facts->max_ms),
+                   columns, begin);
+}
+
 bool block_read(BlockCursor *cursor, uint32_t series, int64_t from_ms, int64_t to_ms,
                 SeriesColumns *out, Error *err) {
+    if (row_find(cursor, series, from_ms, to_ms, out)) return true;
+    size_t begin = out->count, histograms = out->histograms;
     Directory directory;
     TRY(directory_open(cursor, series, &directory, err));
     while (directory.chunks_left > 0) {
@@ -701,7 +728,9 @@ bool block_read(BlockCursor *cursor, uint32_t series, int64_t from_ms, int64_t t
         TRY(chunk_read(cursor, &chunk, clock, from_ms, to_ms, out, err));
     }
     directory_read(cursor, &directory);
-    return histograms_count(cursor, &directory, from_ms, to_ms, out, err);
+    TRY(histograms_count(cursor, &directory, from_ms, to_ms, out, err));
+    if (out->histograms == histograms) row_keep(cursor, series, from_ms, to_ms, out, begin);
+    return true;
 }
 
 // ---- Samples that summaries tell ----

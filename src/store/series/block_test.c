@@ -175,6 +175,24 @@ TEST(an_inspection_that_verifies_tells_how_far_it_is) {
     world_end(&world);
 }
 
+static void check_interval(Test *t, BlockCursor *cursor, const World *world, uint32_t s,
+                           int64_t from, int64_t to, SeriesColumns *columns) {
+    const Model *model = &world->series[s];
+    columns->count = 0;
+    columns->has_starts = false;
+    check_ok(t, block_read(cursor, s, from, to, columns, t->err));
+    size_t expected = 0, first = 0;
+    while (first < model->count && model->times[first] < from) first++;
+    if (columns->wants_starts) check_starts(t, model, first, columns);
+    for (size_t i = 0; i < model->count; i++) {
+        if (model->times[i] < from || model->times[i] > to) continue;
+        check(t, expected < columns->count && columns->times[expected] == model->times[i]);
+        check_same_bytes(t, &columns->values[expected], &model->values[i], sizeof(double));
+        expected++;
+    }
+    check_i64(t, expected, columns->count);
+}
+
 TEST(an_interval_gives_the_samples_inside) {
     World world;
     world_begin(t, &world, 48);
@@ -183,26 +201,49 @@ TEST(an_interval_gives_the_samples_inside) {
     uint64_t random = t->seed;
     for (size_t round = 0; round < 400; round++) {
         uint32_t s = (uint32_t)(test_random(&random) % world.count);
-        const Model *model = &world.series[s];
         int64_t from = 1700000000000 - 20000 + (int64_t)(test_random(&random) % 38000000);
         int64_t to = from + (int64_t)(test_random(&random) % (round % 2 ? 100000 : 30000000));
-        columns.count = 0;
-        columns.has_starts = false;
-        check_ok(t, block_read(cursor, s, from, to, &columns, t->err));
-        size_t expected = 0, first = 0;
-        while (first < model->count && model->times[first] < from) first++;
-        check_starts(t, model, first, &columns);
-        for (size_t i = 0; i < model->count; i++) {
-            if (model->times[i] < from || model->times[i] > to) continue;
-            check(t, expected < columns.count && columns.times[expected] == model->times[i]);
-            check_same_bytes(t, &columns.values[expected], &model->values[i], sizeof(double));
-            expected++;
-        }
-        check_i64(t, expected, columns.count);
+        check_interval(t, cursor, &world, s, from, to, &columns);
     }
     block_cursor_close(&cursor);
     columns_end(&columns);
     world_end(&world);
+}
+
+// Intervals that repeat, lie within others, reach beyond, or ask for starts, which no row has.
+TEST(rows_that_are_kept_give_what_the_block_gives) {
+    enum { MOST = 300 * KB };
+    World world;
+    world_begin(t, &world, 48);
+    RowCache *cache = row_cache_open(NULL, MOST);
+    block_keep(world.block, NULL, cache);
+    BlockCursor *cursor = block_cursor_open_shared(world.block);
+    SeriesColumns columns = {0};
+    uint64_t random = t->seed;
+    for (size_t round = 0; round < 4000; round++) {
+        uint32_t s = (uint32_t)(test_random(&random) % world.count);
+        int64_t from = 1700000000000 + (int64_t)(test_random(&random) % 20) * 1000000;
+        int64_t to = from + (int64_t)(test_random(&random) % 6) * 3000000;
+        if (round % 100 == 0) {  // counts are told when a cursor goes
+            block_cursor_close(&cursor);
+            cursor = block_cursor_open_shared(world.block);
+            uint32_t all[BLOCK_AHEAD];
+            for (uint32_t i = 0; i < BLOCK_AHEAD; i++) all[i] = i * 3;
+            block_read_ahead(world.block, all, BLOCK_AHEAD, from);
+        }
+        columns.wants_starts = round % 16 == 0;
+        check_interval(t, cursor, &world, s, from, to, &columns);
+        check(t, row_cache_facts(cache).bytes <= MOST);
+    }
+    block_cursor_close(&cursor);
+    RowCacheFacts facts = row_cache_facts(cache);
+    printf("# %llu reads from rows, %llu decoded, %lld bytes\n", (unsigned long long)facts.hits,
+           (unsigned long long)facts.misses, (long long)facts.bytes);
+    check(t, facts.hits > 100 && facts.bytes > 0);
+    columns_end(&columns);
+    world_end(&world);
+    check_i64(t, 0, row_cache_facts(cache).bytes);
+    row_cache_close(&cache);
 }
 
 TEST(selection_agrees_with_matching_labels) {
@@ -563,7 +604,7 @@ TEST(a_kept_page_outlives_the_rot_of_its_block) {
     World world;
     world_begin(t, &world, 80);
     PageCache *cache = page_cache_open(NULL, 100 * MB);
-    block_keep_pages(world.block, cache);
+    block_keep(world.block, cache, NULL);
     BlockCursor *cursor = block_cursor_open_shared(world.block);
     for (uint32_t s = 0; s < world.count; s++) check_ok(t, read_series(cursor, &world, s, t->err));
     block_cursor_close(&cursor);
@@ -690,6 +731,7 @@ TEST_MAIN("store/block", CASE(a_block_gives_back_what_it_took),
           CASE(series_that_began_later_share_clocks_from_the_next_round_time_on),
           CASE(a_writer_refuses_disorder), CASE(an_empty_block_is_a_block),
           CASE(histograms_are_kept_over_many_pieces), CASE(no_flipped_bit_gives_a_wrong_answer),
+          CASE(rows_that_are_kept_give_what_the_block_gives),
           CASE(a_kept_page_outlives_the_rot_of_its_block),
           CASE(no_random_flip_in_a_larger_block_gives_a_wrong_answer),
           CASE(no_cut_gives_a_short_answer), CASE(the_golden_block_is_written_and_read_as_ever),

@@ -35,13 +35,13 @@ static uint32_t time_place(const int64_t *times, uint32_t count, int64_t time_ms
 }
 
 // Has it these times from `first` on, as far as it goes, and room for the rest?
-static bool clock_fits(const KeptClock *clock, uint32_t first, const int64_t *times, size_t count) {
+static bool clock_fits(const RowClock *clock, uint32_t first, const int64_t *times, size_t count) {
     size_t common = MIN(count, (size_t)(clock->count - first));
     return count <= clock->capacity - first &&
            memcmp(clock->times + first, times, common * sizeof *times) == 0;
 }
 
-static void clock_extend(KeptClock *clock, uint32_t first, const int64_t *times, size_t count) {
+static void clock_extend(RowClock *clock, uint32_t first, const int64_t *times, size_t count) {
     size_t common = MIN(count, (size_t)(clock->count - first));
     memcpy(clock->times + clock->count, times + common, (count - common) * sizeof *times);
     clock->count += (uint32_t)(count - common);
@@ -52,7 +52,7 @@ static uint32_t capacity_for(size_t count) {
 }
 
 static int64_t clock_bytes(uint32_t capacity) {
-    return (int64_t)(capacity * sizeof(int64_t) + 2 * sizeof(KeptClock));
+    return (int64_t)(capacity * sizeof(int64_t) + 2 * sizeof(RowClock));
 }
 
 static int64_t row_bytes(uint32_t capacity) {
@@ -67,8 +67,8 @@ static uint32_t clock_make(KeptRows *rows, const int64_t *times, size_t count) {
     } else {
         (void)array_add(&rows->clocks);
     }
-    KeptClock *clock = &rows->clocks.at[at];
-    *clock = (KeptClock){.capacity = capacity_for(count)};
+    RowClock *clock = &rows->clocks.at[at];
+    *clock = (RowClock){.capacity = capacity_for(count)};
     clock->times = memory_take(array_bytes(clock->capacity, sizeof *clock->times));
     clock_extend(clock, 0, times, count);
     rows->bytes += clock_bytes(clock->capacity);
@@ -79,7 +79,7 @@ static uint32_t clock_make(KeptRows *rows, const int64_t *times, size_t count) {
 static void clock_choose(KeptRows *rows, KeptRow *row, const int64_t *times, size_t count) {
     size_t end = rows->clocks.count;
     for (size_t i = end; i > 0 && i + CLOCKS_LOOKED_AT > end; i--) {
-        KeptClock *clock = &rows->clocks.at[i - 1];
+        RowClock *clock = &rows->clocks.at[i - 1];
         if (clock->rows == 0) continue;
         uint32_t first = time_place(clock->times, clock->count, times[0]);
         if (first == clock->count || !clock_fits(clock, first, times, count)) continue;
@@ -95,7 +95,7 @@ static void clock_choose(KeptRows *rows, KeptRow *row, const int64_t *times, siz
 }
 
 static void clock_leave(KeptRows *rows, uint32_t at) {
-    KeptClock *clock = &rows->clocks.at[at];
+    RowClock *clock = &rows->clocks.at[at];
     if (--clock->rows > 0) return;
     rows->bytes -= clock_bytes(clock->capacity);
     memory_free(TAKE(clock->times));
@@ -106,7 +106,7 @@ static void clock_leave(KeptRows *rows, uint32_t at) {
 
 bool kept_row_grow(KeptRows *rows, KeptRow *row, const int64_t *times, const double *values,
                    size_t count) {
-    KeptClock *clock = &rows->clocks.at[row->clock];
+    RowClock *clock = &rows->clocks.at[row->clock];
     uint32_t next = row->first + row->count;
     if (count > row->capacity - row->count || !clock_fits(clock, next, times, count)) return false;
     clock_extend(clock, next, times, count);
@@ -115,14 +115,18 @@ bool kept_row_grow(KeptRows *rows, KeptRow *row, const int64_t *times, const dou
     return true;
 }
 
-uint32_t kept_row_place(const KeptRows *rows, const KeptRow *row, int64_t from_ms) {
-    if (from_ms <= row->from_ms) return 0;
-    return time_place(rows->clocks.at[row->clock].times + row->first, row->count, from_ms);
+void kept_row_prefetch(const KeptRows *rows, const KeptRow *row, int64_t from_ms) {
+    enum { LINE = 64, LINES_AHEAD = 16 };
+    const int64_t *times = rows->clocks.at[row->clock].times + row->first;
+    uint32_t place = from_ms <= row->from_ms ? 0 : time_place(times, row->count, from_ms);
+    const char *at = (const char *)(row->values + place);
+    const char *end = (const char *)(row->values + row->count);
+    for (int i = 0; i < LINES_AHEAD && at < end; i++, at += LINE) __builtin_prefetch(at);
 }
 
 void kept_row_read(const KeptRows *rows, const KeptRow *row, int64_t from_ms, int64_t to_ms,
                    SeriesColumns *out) {
-    assert(from_ms >= row->from_ms);
+    assert(from_ms >= row->from_ms && to_ms <= row->to_ms);
     const int64_t *times = rows->clocks.at[row->clock].times + row->first;
     uint32_t begin = 0, end = row->count;
     if (times[0] < from_ms) begin = time_place(times, end, from_ms);
@@ -152,6 +156,7 @@ void kept_row_drop(KeptRows *rows, uint32_t slot) {
 static void row_make(KeptRows *rows, uint32_t slot, KeptFresh fresh) {
     KeptRow *row = array_add(&rows->rows);
     *row = (KeptRow){.from_ms = fresh.from_ms,
+                     .to_ms = fresh.to_ms,
                      .strips = fresh.strips,
                      .tail = fresh.tail,
                      .count = (uint32_t)fresh.count,

@@ -1,4 +1,4 @@
-// Samples of heads as numbers, kept for queries that come again: what a dashboard asked for once it
+// Samples as numbers, kept for queries that come again: what a dashboard asked for once it
 // asks for again, and then nothing but what came since has to be decoded.
 //
 //   row    of one series: all samples from some time on, up to some strip and place in the tail
@@ -19,17 +19,18 @@
 
 enum { KEPT_SLOTS = 1024 };  // of one page
 
-typedef struct KeptClock {
+typedef struct RowClock {
     int64_t *times;  // rising
     uint32_t count, capacity;
     uint32_t rows;  // that use it; 0: free
-} KeptClock;
+} RowClock;
 
 typedef struct KeptRow {
     double *values;
-    int64_t from_ms;  // no sample of the series from here on is missing …
-    uint32_t strips;  // … up to those of this many strips …
-    uint32_t tail;    // … and so many of the tail behind them
+    // No sample of the series in this interval is missing; in a head, none up to those of so many
+    // strips and so many of the tail behind them.
+    int64_t from_ms, to_ms;
+    uint32_t strips, tail;
     uint32_t count, capacity;
     uint32_t clock, first;  // the time of its first value: clocks.at[clock].times[first]
     uint32_t slot;
@@ -41,7 +42,7 @@ struct KeptRows {
     Mutex *lock;                   // of the page
     uint16_t of_slot[KEPT_SLOTS];  // 1 + its row; 0: none
     ARRAY(KeptRow) rows;
-    ARRAY(KeptClock) clocks;
+    ARRAY(RowClock) clocks;
     uint32_t clocks_free;
     int64_t bytes, charged;   // what it takes, and what of it the cache knows
     bool used;                // since it was looked at for eviction
@@ -50,7 +51,7 @@ struct KeptRows {
 
 // A row to be kept: `times` and `values` are copied. At least one.
 typedef struct KeptFresh {
-    int64_t from_ms;
+    int64_t from_ms, to_ms;
     uint32_t strips, tail;
     const int64_t *times;
     const double *values;
@@ -67,12 +68,21 @@ static inline KeptRow *kept_row(KeptRows *rows, uint32_t slot) {
 // to be dropped and made anew.
 bool kept_row_grow(KeptRows *rows, KeptRow *row, const int64_t *times, const double *values,
                    size_t count);
-// Appends the samples with from_ms <= time <= to_ms. from_ms is none before the row's.
+// Appends the samples with from_ms <= time <= to_ms, an interval within the row's.
 void kept_row_read(const KeptRows *rows, const KeptRow *row, int64_t from_ms, int64_t to_ms,
                    SeriesColumns *out);
-// Where its first value from `from_ms` on is.
-uint32_t kept_row_place(const KeptRows *rows, const KeptRow *row, int64_t from_ms);
+// Brings near what will be read of its values from `from_ms` on.
+void kept_row_prefetch(const KeptRows *rows, const KeptRow *row, int64_t from_ms);
 void kept_row_drop(KeptRows *rows, uint32_t slot);
+
+// Marks that a query read the slot; whether one did before. What is read once alone is not worth
+// a row.
+static inline bool kept_mark(uint64_t read[KEPT_SLOTS / 64], uint32_t slot) {
+    uint64_t bit = UINT64_C(1) << slot % 64, *word = &read[slot / 64];
+    bool before = (*word & bit) != 0;
+    *word |= bit;
+    return before;
+}
 
 // ---- Without it ----
 

@@ -129,14 +129,6 @@ static KeptRow *row_of(Page *page, PageReader *reader, uint32_t slot, int64_t fr
     return row;
 }
 
-// Is it the second time at least?
-static bool was_read_before(Page *page, uint32_t slot) {
-    uint64_t bit = UINT64_C(1) << slot % 64, *word = &page->read[slot / 64];
-    bool before = (*word & bit) != 0;
-    *word |= bit;
-    return before;
-}
-
 // ---- Samples ----
 
 bool page_samples(Page *page, PageReader *reader, uint32_t slot, int64_t from_ms, int64_t to_ms,
@@ -177,11 +169,14 @@ bool page_samples(Page *page, PageReader *reader, uint32_t slot, int64_t from_ms
         if (late->times[i] >= from_ms && late->times[i] <= to_ms)
             columns_push(out, late->times[i], late->values[i]);
     }
-    KeptFresh fresh = {.from_ms = from_ms, .strips = series->strips, .tail = series->tail_count};
+    KeptFresh fresh = {.from_ms = from_ms,
+                       .to_ms = INT64_MAX,
+                       .strips = series->strips,
+                       .tail = series->tail_count};
     if (keeps && place_count > 0) reader->misses++;
     // A row has all up to the newest; a series of a tail alone is as quick without.
     keeps = keeps && in_order && place_count > 0 && to_ms >= series->last_ms &&
-            was_read_before(page, slot);
+            kept_mark(page->read, slot);
     mutex_give(&page->lock);
 
     while (place_count-- > 0) {
@@ -219,14 +214,6 @@ bool page_samples(Page *page, PageReader *reader, uint32_t slot, int64_t from_ms
     return true;
 }
 
-// The values that are read of a row from `from_ms` on.
-static void row_prefetch(const Page *page, const KeptRow *row, int64_t from_ms) {
-    enum { LINES_AHEAD = 16 };
-    const char *end = (const char *)(row->values + row->count);
-    const char *at = (const char *)(row->values + kept_row_place(page->kept, row, from_ms));
-    for (int i = 0; i < LINES_AHEAD && at < end; i++, at += 64) __builtin_prefetch(at);
-}
-
 // Level by level: the series and the rows that are kept, then the values of those and of the others
 // tails and newest strips, then the strips before those.
 void page_prefetch(Page *page, const uint32_t *slots, size_t count, int64_t from_ms) {
@@ -246,7 +233,7 @@ void page_prefetch(Page *page, const uint32_t *slots, size_t count, int64_t from
         const PageSeries *series = &page->hot[slots[i]];
         const KeptRow *row = kept_row(page->kept, slots[i]);
         if (row != NULL && row->from_ms <= from_ms && from_ms <= series->last_ms) {
-            row_prefetch(page, row, from_ms);
+            kept_row_prefetch(page->kept, row, from_ms);
             continue;
         }
         bool last_only = series->tail_count > 0 && from_ms >= series->last_ms;

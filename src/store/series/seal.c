@@ -75,7 +75,7 @@ uint64_t series_needed_sequence(SeriesStore *store) {
 
 bool store_open_block(SeriesStore *store, Text object, int64_t bytes, Block **out, Error *err) {
     TRY(block_open(store->options.objects, object, bytes, out, err));
-    block_keep_pages(*out, store->options.pages);
+    block_keep(*out, store->options.pages, store->options.rows);
     return true;
 }
 

@@ -49,13 +49,14 @@ typedef struct PageCacheFacts {
 } PageCacheFacts;
 PageCacheFacts page_cache_facts(PageCache *cache);  // NULL: all 0
 
-// What queries read of heads, decoded, for the next ones (kept_rows.h); otherwise as PageCache.
+// What queries read of heads and blocks, decoded, for the next ones (kept_rows.h); otherwise as
+// PageCache.
 typedef struct RowCache RowCache;
 RowCache *row_cache_open(Budget *memory, int64_t most);
-void row_cache_close(RowCache **cache);  // no head is left; NULL is fine
+void row_cache_close(RowCache **cache);  // no head and no block is left; NULL is fine
 typedef struct RowCacheFacts {
     int64_t bytes;
-    uint64_t pages, hits, misses;  // pages of heads; series read
+    uint64_t pages, hits, misses;  // of a thousand series each; series read
 } RowCacheFacts;
 RowCacheFacts row_cache_facts(RowCache *cache);  // NULL: all 0
 
@@ -66,7 +67,7 @@ typedef struct SeriesOptions {
     Text folder;         // of the manifest; made when missing
     Clock *clock;
     PageCache *pages;           // of blocks, outlives the store; NULL: none
-    RowCache *rows;             // of heads, likewise
+    RowCache *rows;             // of heads and blocks, likewise
     HashKey hash_key;           // secret of this process
     Budget *memory;             // heads are charged here
     SeriesLimits limits;        // of new series

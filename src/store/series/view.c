@@ -404,26 +404,44 @@ bool series_read_windows(SeriesCursor *cursor, const SeriesFound *series,
     return series_read(cursor, series, windows_from_ms(windows), windows_to_ms(windows), out, err);
 }
 
+// Heads come last, and what lies in them is asked for most.
+static FoundPlace newest_place(const SeriesFound *series) {
+    const FoundSources *sources = series->sources;
+    return sources->at[sources->count - 1];
+}
+
+// In the same page of a head, or in the same block further down?
+static bool lies_beside(const SeriesCursor *cursor, FoundPlace place, FoundPlace next) {
+    if (place.source != next.source) return false;
+    if (cursor->view->sources[place.source].head == NULL) return place.number < next.number;
+    return place.number / PAGE_SERIES == next.number / PAGE_SERIES;
+}
+
+static void place_read_ahead(const ViewSource *source, uint32_t *numbers, size_t count,
+                             int64_t from_ms) {
+    if (source->head == NULL) {
+        block_read_ahead(source->block, numbers, count, from_ms);
+        return;
+    }
+    Page *page = head_page(source->head, numbers[0]);
+    for (size_t i = 0; i < count; i++) numbers[i] %= PAGE_SERIES;
+    page_prefetch(page, numbers, count, from_ms);
+}
+
 void series_read_ahead(SeriesCursor *cursor, const SeriesFound *series, size_t count,
                        int64_t from_ms) {
-    _Static_assert((int)SERIES_AHEAD <= (int)PAGE_GROUP, "one page may have all of them");
-    UNFILLED uint32_t slots[PAGE_GROUP];
-    size_t slot_count = 0;
-    Page *page = NULL;
-    for (size_t i = 0; i < MIN(count, (size_t)SERIES_AHEAD); i++) {
-        const FoundSources *sources = series[i].sources;
-        FoundPlace place = sources->at[sources->count - 1];  // heads come last
-        Head *head = cursor->view->sources[place.source].head;
-        if (head == NULL) continue;
-        Page *of = head_page(head, place.number);
-        if (of != page && slot_count > 0) {
-            page_prefetch(page, slots, slot_count, from_ms);
-            slot_count = 0;
-        }
-        page = of;
-        slots[slot_count++] = place.number & (PAGE_SERIES - 1);
+    _Static_assert((int)SERIES_AHEAD <= (int)PAGE_GROUP && (int)SERIES_AHEAD <= BLOCK_AHEAD,
+                   "one page may have all of them");
+    UNFILLED uint32_t numbers[SERIES_AHEAD];
+    size_t run = 0;
+    count = MIN(count, (size_t)SERIES_AHEAD);
+    for (size_t i = 0; i < count; i++) {
+        FoundPlace place = newest_place(&series[i]);
+        numbers[run++] = place.number;
+        if (i + 1 < count && lies_beside(cursor, place, newest_place(&series[i + 1]))) continue;
+        place_read_ahead(&cursor->view->sources[place.source], numbers, run, from_ms);
+        run = 0;
     }
-    if (slot_count > 0) page_prefetch(page, slots, slot_count, from_ms);
 }
 
 bool series_read_newest(SeriesCursor *cursor, const SeriesFound *series, int64_t from_ms,
