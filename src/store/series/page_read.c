@@ -169,7 +169,10 @@ bool page_samples(Page *page, PageReader *reader, uint32_t slot, int64_t from_ms
         if (late->times[i] >= from_ms && late->times[i] <= to_ms)
             columns_push(out, late->times[i], late->values[i]);
     }
-    KeptFresh fresh = {.from_ms = from_ms,
+    // Whoever had all strips, and nothing of them left out, knows that there is nothing before.
+    bool from_the_first = place_count > 0 && place_count == series->strips &&
+                          places[place_count - 1].clock->first_ms >= from_ms;
+    KeptFresh fresh = {.from_ms = from_the_first ? INT64_MIN : from_ms,
                        .to_ms = INT64_MAX,
                        .strips = series->strips,
                        .tail = series->tail_count};
