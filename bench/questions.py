@@ -239,6 +239,13 @@ def measure_once(client, questions, start_s, end_s, nocache, bodies=None):
     return times
 
 
+def measure_dashboard(client, questions, start_s, end_s, repeats):
+    """All range queries one after the other, result caches on: (ms the first time, median ms of loading it again)."""
+    ranges = [question for question in questions if question.kind == "range"]
+    totals = [sum(took or 0 for took in measure_once(client, ranges, start_s, end_s, False).values()) for _ in range(repeats + 1)]
+    return totals[0], statistics.median(totals[1:])
+
+
 def ratios(figures, first, other, names, place):
     """How many times longer `other` takes, for the questions that both answered."""
     return [figures[other][name][place] / figures[first][name][place] for name in names
