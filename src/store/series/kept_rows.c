@@ -2,6 +2,8 @@
 
 #include "store/series/kept_rows.h"
 
+#include <stdatomic.h>
+
 #include "base/assert.h"
 #include "base/memory.h"
 
@@ -14,8 +16,9 @@ struct RowCache {
     Mutex lock;  // taken before that of a page
     Budget *memory;
     int64_t most;
+    _Atomic int64_t bytes;  // what is kept, and what is granted to who is about to keep
     KeptRows *newest, *oldest;
-    RowCacheFacts facts;
+    RowCacheFacts facts;  // but for `bytes`
 };
 
 // ---- Clocks ----
@@ -192,7 +195,7 @@ RowCache *row_cache_open(Budget *memory, int64_t most) {
 void row_cache_close(RowCache **cache) {
     RowCache *gone = TAKE(*cache);
     if (gone == NULL) return;
-    assert(gone->newest == NULL && gone->facts.bytes == 0);
+    assert(gone->newest == NULL && atomic_load(&gone->bytes) == 0);
     mutex_end(&gone->lock);
     memory_free(gone);
 }
@@ -210,7 +213,7 @@ static void list_take(RowCache *cache, KeptRows *rows) {
 }
 
 static void give_back(RowCache *cache, int64_t bytes) {
-    cache->facts.bytes -= bytes;
+    atomic_fetch_sub(&cache->bytes, bytes);
     if (cache->memory != NULL) budget_release(cache->memory, bytes);
 }
 
@@ -234,24 +237,30 @@ static bool evict_one(RowCache *cache) {
     return false;
 }
 
+// Without the lock, as a scan keeps a row per series.
+static bool grant(RowCache *cache, int64_t bytes) {
+    bool fits = atomic_fetch_add(&cache->bytes, bytes) + bytes <= cache->most;
+    if (fits && (cache->memory == NULL || budget_reserve(cache->memory, bytes, NULL))) return true;
+    atomic_fetch_sub(&cache->bytes, bytes);
+    return false;
+}
+
+// Where it has all it may, or others need the memory, the new takes the place of the old, or is not
+// kept.
 static bool take_room(RowCache *cache, int64_t bytes) {
     if (bytes > cache->most) return false;
-    while (cache->facts.bytes + bytes > cache->most)
-        if (!evict_one(cache)) return false;
-    // Where others need the memory, this one takes the place of as much of its own, or is not kept.
-    while (cache->memory != NULL && !budget_reserve(cache->memory, bytes, NULL))
-        if (!evict_one(cache)) return false;
-    cache->facts.bytes += bytes;
-    return true;
+    if (grant(cache, bytes)) return true;
+    mutex_take(&cache->lock);
+    bool granted = false;
+    while (!granted && evict_one(cache)) granted = grant(cache, bytes);
+    mutex_give(&cache->lock);
+    return granted;
 }
 
 void row_cache_put(RowCache *cache, Mutex *lock, KeptRows **kept, uint32_t slot, KeptFresh fresh) {
     uint32_t capacity = capacity_for(fresh.count);
     int64_t room = (int64_t)sizeof(KeptRows) + row_bytes(capacity) + clock_bytes(capacity);
-    mutex_take(&cache->lock);
-    bool granted = take_room(cache, room);
-    mutex_give(&cache->lock);
-    if (!granted) return;
+    if (!take_room(cache, room)) return;
 
     mutex_take(lock);
     bool first = *kept == NULL;
@@ -269,12 +278,11 @@ void row_cache_put(RowCache *cache, Mutex *lock, KeptRows **kept, uint32_t slot,
     rows->charged = rows->bytes;
     mutex_give(lock);
 
-    mutex_take(&cache->lock);
     give_back(cache, room - grown);
-    if (first) {
-        list_add(cache, rows);
-        cache->facts.pages++;
-    }
+    if (!first) return;
+    mutex_take(&cache->lock);
+    list_add(cache, rows);
+    cache->facts.pages++;
     mutex_give(&cache->lock);
 }
 
@@ -303,5 +311,6 @@ RowCacheFacts row_cache_facts(RowCache *cache) {
     mutex_take(&cache->lock);
     RowCacheFacts facts = cache->facts;
     mutex_give(&cache->lock);
+    facts.bytes = atomic_load(&cache->bytes);
     return facts;
 }
