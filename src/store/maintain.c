@@ -224,11 +224,25 @@ bool store_maintain(Store *store, Error *err) {
     return done;
 }
 
+// Whoever sends is told with every answer; the operator, once.
+static void tell_writable(Store *store, bool *was_writable) {
+    LogState state;
+    log_state(store->log, &state);
+    if (state.writable == *was_writable) return;
+    *was_writable = state.writable;
+    if (state.writable) {
+        log_info("writes are taken again");
+    } else {
+        log_error("writes are refused, reads go on", LOG_ERR(&state.reason));
+    }
+}
+
 // The housekeeper: a round a second. What failed is tried again in the next round; the reason is
 // logged when it changes.
 static void keep_house(void *context) {
     Store *store = context;
     ErrorCode told = ERROR_NONE;
+    bool was_writable = true;
     mutex_take(&store->wake_lock);
     while (!store->stopping) {
         mutex_give(&store->wake_lock);
@@ -242,6 +256,7 @@ static void keep_house(void *context) {
                 log_error("housekeeping failed and will be tried again", LOG_ERR(&err));
             told = err.code;
         }
+        tell_writable(store, &was_writable);
         mutex_take(&store->wake_lock);
         if (!store->stopping) condition_wait_ms(&store->wake, &store->wake_lock, ROUND_MS);
     }
