@@ -43,13 +43,14 @@ class Server:
         self.flags = list(flags)
         self.port = free_port()
         self.process = None
+        self.env = None  # that of this process
         self.log = open(os.path.join(self.folder, "server.log"), "ab")
 
     def start(self, timeout_s=30, wait=True):
         self.process = subprocess.Popen(
             [binary(), "serve", "--data", os.path.join(self.folder, "data"), "--listen", f"127.0.0.1:{self.port}",
              "--host.enabled", "false", "--self.interval", "1h", "--otlp.grpc_listen", "off", "--otlp.http_listen", "off", *self.flags],
-            stdout=self.log, stderr=self.log)
+            stdout=self.log, stderr=self.log, env=self.env)
         begun = time.monotonic()
         while wait:
             if self.process.poll() is not None:
