@@ -99,9 +99,14 @@ bool store_relieve_memory(Store *store, Error *err) {
     return true;
 }
 
+bool store_made_room(Store *store, const Error *err) {
+    return err->code == ERROR_DISK_FULL && log_make_room(store->log);
+}
+
 bool store_seal_heads(Store *store, bool all, Error *err) {
     mutex_take(&store->house_lock);
     bool done = seal_heads(store, all, err);
+    if (!done && store_made_room(store, err)) done = seal_heads(store, all, err);
     mutex_give(&store->house_lock);
     return done;
 }
@@ -220,6 +225,7 @@ static bool maintain(Store *store, Error *err) {
 bool store_maintain(Store *store, Error *err) {
     mutex_take(&store->house_lock);
     bool done = maintain(store, err);
+    if (!done && store_made_room(store, err)) done = maintain(store, err);
     mutex_give(&store->house_lock);
     return done;
 }

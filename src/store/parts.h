@@ -62,6 +62,10 @@ struct Store {
 // (W19).
 must_use bool store_still_ours(Store *store, Error *err);
 
+// After a failure: was it for want of space, and is there some now that was kept aside? Then what
+// failed is worth a second try.
+bool store_made_room(Store *store, const Error *err);
+
 void store_stop_housekeeper(Store *store);
 
 bool store_is_pressed(Store *store);

@@ -11,12 +11,15 @@
 bool store_delete(Store *store, Tenant *tenant, const Matchers *sets, size_t count, int64_t from_ms,
                   int64_t to_ms, Error *err) {
     TRY(store_still_ours(store, err));
-    return series_delete(tenant->series, sets, count, from_ms, to_ms, err);
+    return series_delete(tenant->series, sets, count, from_ms, to_ms, err) ||
+           (store_made_room(store, err) &&
+            series_delete(tenant->series, sets, count, from_ms, to_ms, err));
 }
 
 bool store_clean_deletes(Store *store, Tenant *tenant, Error *err) {
     TRY(store_still_ours(store, err));
-    return series_clean_deletes(tenant->series, err);
+    return series_clean_deletes(tenant->series, err) ||
+           (store_made_room(store, err) && series_clean_deletes(tenant->series, err));
 }
 
 // ---- Snapshots ----

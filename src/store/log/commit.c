@@ -188,7 +188,7 @@ static void group_failed(Log *log, const Error *err) {
     take_waiters(log, true, &refused);
     condition_wake_all(&log->durable);
     mutex_give(&log->buffer);
-    if (full) ballast_release(log);
+    if (full) (void)ballast_release(log);
     answer(&refused, false, err);
 }
 
@@ -264,12 +264,25 @@ static bool has_work(const Log *log) {
     return !log->stopped && (log->syncing != NULL || log->first != NULL);
 }
 
+// Under `buffer`.
+static void make_room(Log *log) {
+    Clock *clock = log->options.clock;
+    mutex_give(&log->buffer);
+    bool made = ballast_release(log);
+    log->prepare_again_ns = clock->monotonic_ns(clock) + (int64_t)PREPARE_AGAIN_MS * 1000000;
+    mutex_take(&log->buffer);
+    log->room_wanted = false;
+    log->rooms_made += made;
+    condition_wake_all(&log->durable);
+}
+
 void commit_thread(void *context) {
     Log *log = context;
     bool in_memory = log->options.durability == LOG_MEMORY;
     int64_t pause_ms = in_memory ? MEMORY_SYNC_MS : FULL_PROBE_MS;
     mutex_take(&log->buffer);
     while (!log->stopping) {
+        if (log->room_wanted) make_room(log);
         if (log->full) {
             (void)condition_wait_ms(&log->work, &log->buffer, FULL_PROBE_MS);
         } else if (!has_work(log)) {
@@ -296,5 +309,7 @@ void commit_thread(void *context) {
         // does next.
         assert(ok || log->stopped || log->full);
     }
+    log->running = false;
+    condition_wake_all(&log->durable);
     mutex_give(&log->buffer);
 }

@@ -77,6 +77,9 @@ struct Log {
     Error reason;
     uint64_t commits, records, sync_ns_total;
     bool stopping;
+    bool running;         // the thread
+    bool room_wanted;     // log_make_room asks the thread, which has the ballast
+    uint64_t rooms_made;  // how often there was one to give
 
     Mutex segments_lock;  // guards up to the next blank line
     SegmentArray segments;
@@ -99,6 +102,7 @@ struct Log {
     int64_t prepare_again_ns;  // monotonic; not before
     File *ballast;
     int64_t ballast_bytes, ballast_done;
+    int64_t ballast_files, ballast_files_done;
     bool ballast_known;  // whether its size was looked at
 
     bool recovered;  // the log may be closed orderly
@@ -121,18 +125,27 @@ must_use bool recovery_replay(Log *log, SegmentArray segments, uint64_t from, ui
                               void *context, Error *err);
 Text log_path(const Log *log, Text name, Arena *arena);
 
-// spare.c: files that wait to become segments, and the ballast.
+// spare.c: files that wait to become segments.
 // Makes a fresh segment with room for `need` bytes of records the active one (W2).
 must_use bool segment_begin(Log *log, uint64_t first_sequence, int64_t need, Error *err);
 void segment_drop_active(Log *log);
 // One step of background work; false when there is none to do. A failure only postpones it.
 bool background_step(Log *log);
-void ballast_release(Log *log);
-// Whether enough is free again to go on after a full disk, the ballast kept aside.
-bool space_is_back(Log *log);
+void close_file(Log *log, File **file);  // NULL is fine
+must_use bool write_zeros(Log *log, File *file, int64_t from, int64_t to, Error *err);
 // Turns a trimmed segment into a spare, or removes it, and makes that durable.
 must_use bool segment_retire(Log *log, Segment segment, Error *err);
 void spare_close(Log *log);
+
+// ballast.c: what is kept aside for a full disk.
+// Takes more of it; *did: there was some to take, and room for it.
+must_use bool ballast_step(Log *log, bool *did, Error *err);
+bool ballast_release(Log *log);  // false: there was none
+// May the log take another file of `need` bytes? It leaves alone what was given back: it would be
+// the first to use that up.
+must_use bool ballast_leaves(Log *log, int64_t need, Error *err);
+// Whether enough is free again to go on after a full disk, the ballast kept aside.
+bool space_is_back(Log *log);
 
 // commit.c
 void group_free_all(Group **group);

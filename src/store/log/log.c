@@ -248,7 +248,22 @@ bool log_background_now(Log *log) {
 
 bool log_run(Log *log, Error *err) {
     assert(log->thread == NULL);
-    return thread_start("log", commit_thread, log, &log->thread, err);
+    log->running = true;
+    if (thread_start("log", commit_thread, log, &log->thread, err)) return true;
+    log->running = false;
+    return false;
+}
+
+bool log_make_room(Log *log) {
+    mutex_take(&log->buffer);
+    uint64_t before = log->rooms_made;
+    bool alone = !log->running && !log->stopping;
+    log->room_wanted = log->running;
+    if (log->running) condition_wake_one(&log->work);
+    while (log->running && log->room_wanted) condition_wait(&log->durable, &log->buffer);
+    bool made = log->rooms_made != before;
+    mutex_give(&log->buffer);
+    return alone ? ballast_release(log) : made;
 }
 
 // The oldest segment, when all its records are below `sequence` and it is not the newest.

@@ -132,6 +132,11 @@ bool log_background_now(Log *log);
 // disk.
 must_use bool log_run(Log *log, Error *err);
 
+// Gives back what is kept aside for a full disk (W12), for whoever has to write and found no space;
+// false: there was nothing. It is taken again when there is plenty. Any thread; waits for the
+// commit thread, which may be in a sync.
+bool log_make_room(Log *log);
+
 // Everything below `sequence` is durable elsewhere and may be dropped (W16). Segments are recycled,
 // except the newest one, which keeps the count. Not while a log_replay runs.
 must_use bool log_trim(Log *log, uint64_t sequence, Error *err);

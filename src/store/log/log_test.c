@@ -329,6 +329,47 @@ TEST(w10_w12_a_full_disk_stops_the_log_gives_the_ballast_back_and_lets_it_go_on_
     disk_model_free(&model);
 }
 
+static bool is_there(Test *t, Disk *disk, const char *name) {
+    bool there = false;
+    Text path = text_format(t->arena, "data/log/%s", name);
+    check_ok(t, disk->exists(disk, path, &there, t->err));
+    return there;
+}
+
+TEST(w12_bytes_and_files_are_kept_aside_and_given_to_whoever_finds_no_space) {
+    DiskModel *model = disk_model_new();
+    disk_model_capacity(model, 4 * MB);
+    Disk *disk = disk_model_disk(model);
+    ManualClock clock;
+    clock_manual(&clock, 1700000000000);
+    LogOptions options = {.disk = disk,
+                          .clock = &clock.clock,
+                          .folder = TEXT("data/log"),
+                          .segment_bytes = 64 * KB,
+                          .ballast_bytes = 128 * KB};
+    LogRecovery recovery;
+    for (int life = 0; life < 2; life++) {
+        Log *log = NULL;
+        check_ok(t, log_open(options, t->arena, &recovery, &log, t->err));
+        while (log_background_now(log)) continue;
+        check(t, is_there(t, disk, "ballast") && is_there(t, disk, "ballast.0") &&
+                     is_there(t, disk, "ballast.7"));
+        // Without a thread, then asked of it, in the second life of the same files too.
+        if (life == 1) check_ok(t, log_run(log, t->err));
+        check(t, log_make_room(log));
+        check(t, !is_there(t, disk, "ballast") && !is_there(t, disk, "ballast.0") &&
+                     !is_there(t, disk, "ballast.7"));
+        check(t, !log_make_room(log));
+        LogRecord record = {.type = LOG_RECORD_SAMPLES, .tenant = 1, .body = text_bytes(TEXT("x"))};
+        uint64_t sequence;
+        check_ok(t, log_append(log, &record, &sequence, t->err));
+        check_ok(t, life == 1 ? log_wait(log, sequence, t->err) : log_commit_now(log, t->err));
+        while (life == 0 && log_background_now(log)) continue;
+        log_close(&log);
+    }
+    disk_model_free(&model);
+}
+
 TEST(w11_a_short_write_that_then_fails_is_overwritten_and_not_acknowledged) {
     static const ErrorCode codes[] = {ERROR_IO, ERROR_DISK_FULL};
     for (size_t i = 0; i < COUNT(codes); i++) {
@@ -987,6 +1028,7 @@ TEST_MAIN(
     CASE(w8_after_a_second_failure_the_log_stops_and_can_still_be_read),
     CASE(w9_the_log_is_read_past_the_page_cache),
     CASE(w10_w12_a_full_disk_stops_the_log_gives_the_ballast_back_and_lets_it_go_on_by_itself),
+    CASE(w12_bytes_and_files_are_kept_aside_and_given_to_whoever_finds_no_space),
     CASE(w11_a_short_write_that_then_fails_is_overwritten_and_not_acknowledged),
     CASE(w13_every_group_begins_and_ends_on_a_page),
     CASE(w16_trimming_takes_whole_segments_below_the_mark_and_the_count_goes_on),

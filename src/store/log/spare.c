@@ -1,5 +1,4 @@
-// Files that wait: spares that become segments, trimmed segments that become spares, and the
-// ballast.
+// Files that wait: spares that become segments, and trimmed segments that become spares.
 //
 // A spare is pre-written with zeros in the background, so that an append is an overwrite and its
 // sync touches no metadata (W3). When none is ready a small one is made on the spot.
@@ -7,7 +6,7 @@
 #include "os/random.h"
 #include "store/log/inside.h"
 
-static void close_file(Log *log, File **file) {
+void close_file(Log *log, File **file) {
     if (*file != NULL) log->disk->close(log->disk, file);
 }
 
@@ -19,7 +18,7 @@ static bool take_zeros(Log *log, Error *err) {
     return true;
 }
 
-static bool write_zeros(Log *log, File *file, int64_t from, int64_t to, Error *err) {
+bool write_zeros(Log *log, File *file, int64_t from, int64_t to, Error *err) {
     TRY(take_zeros(log, err));
     for (int64_t at = from; at < to; at += log->zeros_bytes) {
         TRY(log->disk->write(log->disk, file, at, log->zeros,
@@ -95,6 +94,7 @@ static bool open_spare(Log *log, int64_t bytes, Spare *out, File **file, Error *
         close_file(log, &log->preparing);
         remove_spare(log, log->preparing_id);
     }
+    TRY(ballast_leaves(log, bytes, err));
     *out = (Spare){take_id(log),
                    MAX(bytes, MIN(log->options.segment_bytes, (int64_t)QUICK_SEGMENT_BYTES))};
     Text path = log_path(log, segment_spare_name(out->id, &arena), &arena);
@@ -187,6 +187,7 @@ static bool prepare_begin(Log *log, Error *err) {
         MIN(log->options.segment_bytes, free_bytes(log) / 8 / SEGMENT_PAGE * SEGMENT_PAGE);
     if (target < 3 * SEGMENT_PAGE)
         return error_set(err, ERROR_DISK_FULL, "no room for a spare segment");
+    TRY(ballast_leaves(log, target, err));
     log->preparing_id = take_id(log);
     log->preparing_target = target;
     log->prepared_bytes = 0;
@@ -214,66 +215,6 @@ static bool prepare_step(Log *log, Error *err) {
     return true;
 }
 
-static Text ballast_path(Log *log, Arena *arena) {
-    return log_path(log, TEXT("ballast"), arena);
-}
-
-// How large the ballast shall be and how much of it is there from earlier lives.
-static bool ballast_look(Log *log, Error *err) {
-    AUTO(arena_free) Arena arena = {0};
-    DiskSpace space;
-    TRY(log->disk->space(log->disk, log->folder, &space, err));
-    log->ballast_bytes = log->options.ballast_bytes;
-    if (log->ballast_bytes == 0)
-        log->ballast_bytes = MIN((int64_t)64 * MB, space.total_bytes / 100);
-    log->ballast_bytes = MAX(log->ballast_bytes, (int64_t)0) / SEGMENT_PAGE * SEGMENT_PAGE;
-    bool there;
-    TRY(log->disk->exists(log->disk, ballast_path(log, &arena), &there, err));
-    File *file = NULL;
-    int64_t bytes = 0;
-    if (there) {
-        TRY(log->disk->open(log->disk, ballast_path(log, &arena), FILE_READ, &file, err));
-        bool ok = log->disk->size(log->disk, file, &bytes, err);
-        close_file(log, &file);
-        TRY(ok);
-    }
-    log->ballast_done = MIN(bytes / SEGMENT_PAGE * SEGMENT_PAGE, log->ballast_bytes);
-    log->ballast_known = true;
-    return true;
-}
-
-static bool ballast_step(Log *log, Error *err) {
-    AUTO(arena_free) Arena arena = {0};
-    Disk *disk = log->disk;
-    if (log->ballast == NULL) {
-        bool there;
-        Text path = ballast_path(log, &arena);
-        TRY(disk->exists(disk, path, &there, err));
-        TRY(disk->open(disk, path, there ? FILE_WRITE_DIRECT : FILE_CREATE_DIRECT, &log->ballast,
-                       err));
-    }
-    int64_t to = MIN(log->ballast_done + PREPARE_STEP_BYTES, log->ballast_bytes);
-    TRY(write_zeros(log, log->ballast, log->ballast_done, to, err));
-    TRY(disk->sync_data(disk, log->ballast, err));
-    log->ballast_done = to;
-    if (to >= log->ballast_bytes) close_file(log, &log->ballast);
-    return true;
-}
-
-void ballast_release(Log *log) {
-    AUTO(arena_free) Arena arena = {0};
-    close_file(log, &log->ballast);
-    (void)log->disk->remove(log->disk, ballast_path(log, &arena), NULL);
-    log->ballast_done = 0;
-}
-
-bool space_is_back(Log *log) {
-    int64_t need = QUICK_SEGMENT_BYTES;
-    if (log->options.segment_bytes < need) need = log->options.segment_bytes;
-    if (log->ballast_known) need += log->ballast_bytes;
-    return free_bytes(log) >= need;
-}
-
 static bool step(Log *log, bool *did, Error *err) {
     mutex_take(&log->segments_lock);
     bool wants_spare = log->spares.count == 0;
@@ -281,12 +222,7 @@ static bool step(Log *log, bool *did, Error *err) {
     *did = true;
     if (log->preparing == NULL && wants_spare) TRY(prepare_begin(log, err));
     if (log->preparing != NULL) return prepare_step(log, err);
-    if (!log->ballast_known) TRY(ballast_look(log, err));
-    // What was given back is taken again only when there is plenty.
-    if (log->ballast_done < log->ballast_bytes && free_bytes(log) / 4 > log->ballast_bytes)
-        return ballast_step(log, err);
-    *did = false;
-    return true;
+    return ballast_step(log, did, err);
 }
 
 bool background_step(Log *log) {
@@ -301,7 +237,7 @@ bool background_step(Log *log) {
         close_file(log, &log->preparing);
         remove_spare(log, log->preparing_id);
     }
-    if (log->ballast != NULL) ballast_release(log);
+    if (log->ballast != NULL) (void)ballast_release(log);
     log->prepare_again_ns = clock->monotonic_ns(clock) + (int64_t)PREPARE_AGAIN_MS * 1000000;
     return false;
 }
