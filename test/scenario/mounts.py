@@ -26,10 +26,11 @@ def run(*command):
 
 
 class Mount:
-    """A file system of `megabytes` in a file (ext4, xfs, btrfs) or in memory (tmpfs), mounted on `at` until close()."""
+    """A file system of `megabytes` in a file (ext4, xfs, btrfs) or in memory (tmpfs), mounted on `at` until close(). `inodes`: room for
+    about so many files (ext4, tmpfs); 0 is as many as such a file system usually has."""
 
-    def __init__(self, kind, megabytes=0):
-        self.kind, self.megabytes = kind, megabytes
+    def __init__(self, kind, megabytes=0, inodes=0):
+        self.kind, self.megabytes, self.inodes = kind, megabytes, inodes
         self.home = tempfile.mkdtemp(prefix="traceo-mount-")
         self.at, self.image = os.path.join(self.home, "mount"), os.path.join(self.home, "image")
         os.mkdir(self.at)
@@ -39,7 +40,7 @@ class Mount:
                 least, make = MAKE[kind]
                 with open(self.image, "wb") as file:
                     file.truncate(max(megabytes, least) << 20)
-                run(*make, self.image)
+                run(*make, *(["-N", str(inodes)] if inodes else []), self.image)
             self.mount()
         except OSError:
             self.close()
@@ -47,7 +48,7 @@ class Mount:
 
     def mount(self):
         if self.kind == "tmpfs":
-            run("mount", "-t", "tmpfs", "-o", f"size={self.megabytes}m", "tmpfs", self.at)
+            run("mount", "-t", "tmpfs", "-o", f"size={self.megabytes}m" + (f",nr_inodes={self.inodes}" if self.inodes else ""), "tmpfs", self.at)
         else:
             run("mount", "-o", "loop", self.image, self.at)
         self.mounted = True
@@ -76,6 +77,9 @@ class Mount:
     def free_bytes(self):
         space = os.statvfs(self.at)
         return space.f_bavail * space.f_frsize
+
+    def free_inodes(self):
+        return os.statvfs(self.at).f_favail
 
     def close(self):
         self.unmount()
