@@ -1,6 +1,8 @@
 // Every crash state of a scripted life: power is cut after each operation of the disk, what was not
 // synced is dropped, kept or torn, and the store must open again with all that was sealed, nothing
-// else, and never claim a log record as sealed that is not.
+// else, and never claim a log record as sealed that is not. And random lives, cut anywhere:
+// batches, heads that become blocks, merges, deletes, blocks written again, retention of all and of
+// some, openings, in any order.
 //
 // The same suite runs over disks that lie; if it does not notice, it proves nothing.
 
@@ -8,7 +10,13 @@
 
 #include "store/series/series_oracle.h"
 
-enum { SEEDS_DEFAULT = 3 };
+enum {
+    SEEDS_DEFAULT = 3,
+    LIVES_DEFAULT = 60,
+    SERIES = 6,
+    DAY_MS = 86400000,
+    STEPS_OF_A_LIFE = 30,
+};
 
 typedef struct Life {
     Fixture f;
@@ -19,12 +27,16 @@ typedef struct Life {
     int64_t delete_from_ms, delete_to_ms;
     uint64_t promised;  // the store said: below this the log is not needed
     int64_t dropped_before_ms;
+    uint64_t random_seed;  // 0: the scripted life
+    Matcher rule_matcher;
+    SeriesKeep rule;                                     // of retention, in random lives
+    uint64_t more_blocks, fewer_blocks, smaller_blocks;  // after a step
 } Life;
 
 static void put_round(Life *life, uint64_t *random, int round) {
     Fixture *f = &life->f;
     fixture_clear(f);
-    for (uint32_t series = 0; series < 6; series++) {
+    for (uint32_t series = 0; series < SERIES; series++) {
         Sample sample = {FIXTURE_NOW_MS - 60000 + round * 15000 +
                              (series == 5 && round % 3 == 0 ? -86400000 : 0),
                          oracle_value(random)};
@@ -106,6 +118,117 @@ static bool live(Life *life, Test *t, uint64_t seed, Error *err) {
     return true;
 }
 
+// Some of the series, today or on one of the days before.
+static void put_randomly(Life *life, uint64_t *random, int step) {
+    Fixture *f = &life->f;
+    int64_t day = test_random(random) % 3 == 0 ? (int64_t)(test_random(random) % 3) : 0;
+    fixture_clear(f);
+    for (uint32_t series = 0; series < SERIES; series++) {
+        if (test_random(random) % 4 == 0) continue;
+        Sample sample = {FIXTURE_NOW_MS - 60000 + step * 15000 - day * DAY_MS,
+                         oracle_value(random)};
+        oracle_row(f, series);
+        oracle_write(&life->all, f, series, sample, oracle_start(series, sample.time_ms, random));
+    }
+    fixture_write(f);
+}
+
+static bool forget_randomly(Life *life, uint64_t *random, Error *err) {
+    uint32_t series = (uint32_t)(test_random(random) % SERIES);
+    int64_t from_ms = FIXTURE_NOW_MS - (int64_t)(test_random(random) % (2 * DAY_MS));
+    if (test_random(random) % 3 == 0) return forget(life, series, INT64_MIN, INT64_MAX, err);
+    return forget(life, series, from_ms, from_ms + (int64_t)(test_random(random) % DAY_MS), err);
+}
+
+// Something lately written comes once more, maybe after it was deleted.
+static void put_again(Life *life, uint64_t *random) {
+    size_t count = life->all.log.count;
+    if (count == 0) return;
+    OracleWrite again = life->all.log.at[count - 1 - test_random(random) % MIN(count, (size_t)30)];
+    put_one(life, again.series, again.sample.time_ms, again.sample.value + 1);
+}
+
+// What the log has beyond the blocks.
+static void replay(Life *life) {
+    Fixture *f = &life->f;
+    for (size_t i = 0; i < life->all.log.count; i++) {
+        const OracleWrite *write = &life->all.log.at[i];
+        if (write->sequence < f->report.sealed_sequence) continue;
+        fixture_clear(f);
+        oracle_row(f, write->series);
+        oracle_to_batch(f, write);
+        series_write_begin(f->store);
+        series_resolve(f->store, &f->prediction, &f->batch, true);
+        series_append(f->store, &f->batch, write->sequence);
+        series_write_end(f->store);
+    }
+}
+
+// All that ends before some time, and of one name half a day more.
+static bool let_go(Life *life, uint64_t *random, Error *err) {
+    Fixture *f = &life->f;
+    int64_t before_ms = FIXTURE_NOW_MS - DAY_MS / 4 - (int64_t)(test_random(random) % (2 * DAY_MS));
+    int64_t now_ms = before_ms + f->retention_ms;
+    life->dropped_before_ms = MAX(life->dropped_before_ms, now_ms - life->rule.keep_ms);
+    for (bool more = true; more;) TRY(series_retain(f->store, now_ms, &more, err));
+    return true;
+}
+
+static bool random_step(Life *life, Test *t, uint64_t *random, int step, Error *err) {
+    Fixture *f = &life->f;
+    bool more;
+    switch (test_random(random) % 20) {
+        case 0:
+            return series_turn(f->store, err);
+        case 1:
+        case 2:
+        case 3:
+        case 4:
+            return series_turn(f->store, err) && series_seal(f->store, err);
+        case 5:
+        case 6:
+            return series_merge(f->store, &more, err);
+        case 7:
+        case 8:
+            return forget_randomly(life, random, err);
+        case 9:
+            return series_clean_deletes(f->store, err);
+        case 10:
+            return let_go(life, random, err);
+        case 11:
+            fixture_close(f);
+            TRY(fixture_open(f, t->arena, err));
+            replay(life);
+            return true;
+        case 12:
+            clock_advance(&f->clock, DAY_MS);
+            return true;
+        case 13:
+            put_again(life, random);
+            return true;
+        default:
+            put_randomly(life, random, step);
+            return true;
+    }
+}
+
+static bool live_randomly(Life *life, Test *t, Error *err) {
+    uint64_t random = life->random_seed;
+    TRY(fixture_open(&life->f, t->arena, err));
+    for (int step = 0; step < STEPS_OF_A_LIFE; step++) {
+        SeriesState before, after;
+        series_state(life->f.store, &before);
+        TRY(random_step(life, t, &random, step, err));
+        series_state(life->f.store, &after);
+        life->more_blocks += after.blocks > before.blocks;
+        life->fewer_blocks += after.blocks < before.blocks;
+        life->smaller_blocks +=
+            after.blocks == before.blocks && after.block_bytes < before.block_bytes;
+        trim(life);
+    }
+    return true;
+}
+
 static void life_end(Life *life) {
     oracle_free(&life->all);
     fixture_end(&life->f);
@@ -137,7 +260,7 @@ static bool survives(Life *life, Test *t, Error *err) {
         series_append(f->store, &f->batch, write->sequence);
         series_write_end(f->store);
     }
-    int64_t from_ms = life->dropped_before_ms == 0 ? 0 : FIXTURE_NOW_MS - 86400000 / 2;
+    int64_t from_ms = life->dropped_before_ms;
     Error without = {0};
     if (life->deleting && !oracle_agrees(&life->all, f, from_ms, INT64_MAX, &without))
         oracle_delete(&life->all, life->delete_series, life->delete_from_ms, life->delete_to_ms);
@@ -149,66 +272,119 @@ static bool survives(Life *life, Test *t, Error *err) {
 }
 
 typedef struct Crash {
+    uint64_t life;  // 0: the scripted one, else the seed of a random one
     uint64_t operation;
-    CrashKind kind;
-    uint64_t seed;
     DiskLie lie;
     bool skip_sync;  // planted in the code instead of the disk
 } Crash;
 
-// One life, cut after `operation`; *whole tells whether it came to its end before.
-static bool crash_once(Test *t, Crash crash, bool *whole, Error *err) {
+typedef struct Tally {
+    size_t states, failed;
+    Error first;
+    uint64_t more_blocks, fewer_blocks, smaller_blocks;
+} Tally;
+
+// Another life with the same past, on a disk of its own.
+static void life_copy(const Life *life, DiskModel *disk, Life *out) {
+    *out = *life;
+    out->f.model = disk;
+    out->f.batch = (Batch){0};
+    memset(out->f.wires, 0, sizeof out->f.wires);
+    clock_manual(&out->f.clock, life->f.clock.wall_ms);
+    out->all = (Oracle){0};
+    for (size_t i = 0; i < ORACLE_SERIES; i++) {
+        for (size_t k = 0; k < life->all.samples[i].count; k++)
+            *array_add(&out->all.samples[i]) = life->all.samples[i].at[k];
+    }
+    for (size_t i = 0; i < life->all.log.count; i++)
+        *array_add(&out->all.log) = life->all.log.at[i];
+}
+
+// A life that is cut after an operation, and then every state its disk may be in. *operations: how
+// many there were until then. True: it came to its end before.
+static bool crash_states(Test *t, Crash crash, uint64_t seeds, uint64_t *operations, Tally *tally) {
     Life life = {.f = {.model = disk_model_new(),
-                       .retention_ms = INT64_C(3650) * 86400000,
+                       .retention_ms = INT64_C(3650) * DAY_MS,
                        .memory = {.name = "ingest"},
                        .sequence = 1,
-                       .skip_sync = crash.skip_sync}};
+                       .skip_sync = crash.skip_sync},
+                 .random_seed = crash.life,
+                 .rule_matcher = {MATCH_EQUAL, LABEL_NAME, TEXT("temperature"), NULL}};
+    life.rule = (SeriesKeep){{&life.rule_matcher, 1}, life.f.retention_ms - DAY_MS / 2};
+    if (crash.life != 0) {
+        life.f.rules = &life.rule;
+        life.f.rule_count = 1;
+    }
     clock_manual(&life.f.clock, FIXTURE_NOW_MS);
     disk_model_lie(life.f.model, crash.lie);
     disk_model_stop_at(life.f.model, crash.operation);
     Error ended = {0};
-    *whole = live(&life, t, 77, &ended);
+    bool whole = crash.life == 0 ? live(&life, t, 77, &ended) : live_randomly(&life, t, &ended);
     fixture_close(&life.f);
-    disk_model_crash(life.f.model, crash.kind, crash.seed);
-    bool fine = survives(&life, t, err);
+    *operations = disk_model_operations(life.f.model);
+    for (uint64_t seed = 0; seed < seeds + 2; seed++) {
+        CrashKind kind = seed == 0 ? CRASH_DROP_ALL : seed == 1 ? CRASH_KEEP_ALL : CRASH_RANDOM;
+        DiskModel *disk = disk_model_copy(life.f.model);
+        Life after;
+        Error why = {0};
+        life_copy(&life, disk, &after);
+        disk_model_crash(disk, kind, t->seed + seed);
+        tally->states++;
+        if (!survives(&after, t, &why) && tally->failed++ == 0) {
+            error_context(&why, "life %llu, power cut after operation %llu, kind %d, seed %llu",
+                          (unsigned long long)crash.life, (unsigned long long)crash.operation,
+                          (int)kind, (unsigned long long)(t->seed + seed));
+            tally->first = why;
+        }
+        life_end(&after);
+    }
+    tally->more_blocks += life.more_blocks;
+    tally->fewer_blocks += life.fewer_blocks;
+    tally->smaller_blocks += life.smaller_blocks;
     life_end(&life);
-    return fine;
+    arena_clear(t->arena);
+    return whole;
 }
 
-// All crash states; the number that failed, the first of them in `err`.
+// All crash states of the scripted life; the number that failed, the first of them in `err`.
 static size_t crash_everywhere(Test *t, DiskLie lie, bool skip_sync, uint64_t seeds,
                                uint64_t stride, size_t *states, Error *err) {
-    size_t failed = 0;
+    Tally tally = {0};
     bool whole = false;
-    for (uint64_t operation = 1; !whole && operation < 5000; operation += stride) {
-        for (uint64_t seed = 0; seed < seeds + 2; seed++) {
-            Crash crash = {operation,
-                           seed == 0   ? CRASH_DROP_ALL
-                           : seed == 1 ? CRASH_KEEP_ALL
-                                       : CRASH_RANDOM,
-                           t->seed + seed, lie, skip_sync};
-            Error why = {0};
-            (*states)++;
-            if (crash_once(t, crash, &whole, &why)) continue;
-            error_context(&why, "power cut after operation %llu, kind %d, seed %llu",
-                          (unsigned long long)operation, (int)crash.kind,
-                          (unsigned long long)crash.seed);
-            if (failed++ == 0) *err = why;
-        }
-        arena_clear(t->arena);
-    }
-    return failed;
+    uint64_t operations;
+    for (uint64_t operation = 1; !whole && operation < 5000; operation += stride)
+        whole = crash_states(t, (Crash){0, operation, lie, skip_sync}, seeds, &operations, &tally);
+    *states += tally.states;
+    if (tally.failed > 0) *err = tally.first;
+    return tally.failed;
 }
 
-static uint64_t seeds_wanted(void) {
-    const char *given = getenv("TRACEO_CRASH_SEEDS");
-    uint64_t seeds;
-    return given != NULL && text_to_u64(text_from_cstring(given), &seeds) ? seeds : SEEDS_DEFAULT;
+// Random lives, each to its end and then cut at some places.
+static Tally crash_randomly(Test *t, DiskLie lie, uint64_t lives, uint64_t cuts, uint64_t seeds) {
+    Tally tally = {0};
+    uint64_t random = t->seed;
+    for (uint64_t i = 0; i < lives; i++) {
+        Crash crash = {test_random(&random) | 1, 0, lie, false};
+        uint64_t all, until;
+        check(t, crash_states(t, crash, 0, &all, &tally));
+        for (uint64_t k = 0; k < cuts; k++) {
+            crash.operation = 1 + test_random(&random) % MAX(all, UINT64_C(1));
+            (void)crash_states(t, crash, seeds, &until, &tally);
+        }
+    }
+    return tally;
+}
+
+static uint64_t wanted(const char *name, uint64_t by_day) {
+    const char *given = getenv(name);
+    uint64_t count;
+    return given != NULL && text_to_u64(text_from_cstring(given), &count) ? count : by_day;
 }
 
 TEST(r2_every_power_cut_leaves_a_store_that_opens_with_all_that_was_sealed) {
     size_t states = 0;
-    size_t failed = crash_everywhere(t, LIE_NONE, false, seeds_wanted(), 1, &states, t->err);
+    size_t failed = crash_everywhere(
+        t, LIE_NONE, false, wanted("TRACEO_CRASH_SEEDS", SEEDS_DEFAULT), 1, &states, t->err);
     if (failed > 0)
         check_failed(t, __FILE__, __LINE__, "%zu of %zu crash states: %s", failed, states,
                      t->err->message);
@@ -219,6 +395,25 @@ TEST(r2_every_power_cut_leaves_a_store_that_opens_with_all_that_was_sealed) {
 static void check_noticed(Test *t, DiskLie lie, bool skip_sync) {
     size_t states = 0;
     check(t, crash_everywhere(t, lie, skip_sync, SEEDS_DEFAULT, 5, &states, t->err) > 0);
+}
+
+TEST(r2_random_lives_with_deletes_merges_and_retention_survive_a_power_cut_anywhere) {
+    uint64_t lives = wanted("TRACEO_CRASH_LIVES", LIVES_DEFAULT);
+    Tally tally = crash_randomly(t, LIE_NONE, lives, 4, 2);
+    printf(
+        "# %llu random lives, %zu crash states; steps after which there were more blocks %llu, "
+        "fewer %llu, the same and smaller %llu\n",
+        (unsigned long long)lives, tally.states, (unsigned long long)tally.more_blocks,
+        (unsigned long long)tally.fewer_blocks, (unsigned long long)tally.smaller_blocks);
+    check(t, tally.more_blocks > lives && tally.fewer_blocks > lives && tally.smaller_blocks > 0);
+    if (tally.failed > 0)
+        check_failed(t, __FILE__, __LINE__, "%zu of %zu: %s", tally.failed, tally.states,
+                     tally.first.message);
+}
+
+TEST(the_suite_notices_lies_in_random_lives) {
+    check(t, crash_randomly(t, LIE_SYNC, 6, 4, 0).failed > 0);
+    check(t, crash_randomly(t, LIE_SYNC_FOLDER, 6, 4, 0).failed > 0);
 }
 
 TEST(the_suite_notices_a_disk_that_does_not_sync_files) {
@@ -241,6 +436,8 @@ TEST(the_suite_notices_a_rename_that_outruns_content_that_was_not_synced) {
 
 TEST_MAIN("store/series crash",
           CASE(r2_every_power_cut_leaves_a_store_that_opens_with_all_that_was_sealed),
+          CASE(r2_random_lives_with_deletes_merges_and_retention_survive_a_power_cut_anywhere),
+          CASE(the_suite_notices_lies_in_random_lives),
           CASE(the_suite_notices_a_disk_that_does_not_sync_files),
           CASE(the_suite_notices_a_disk_that_does_not_sync_folders),
           CASE(the_suite_notices_a_rename_that_outruns_content_that_was_not_synced))
