@@ -35,6 +35,13 @@ static const Migration migrations[] = {
      " expires_ms INTEGER NOT NULL, revoked INTEGER NOT NULL CHECK (revoked IN (0, 1))) STRICT, "
      "WITHOUT ROWID;"
      "CREATE TABLE value (name TEXT PRIMARY KEY, content BLOB NOT NULL) STRICT, WITHOUT ROWID;"},
+    // SQLite has no checksums. Indexes over all columns are a second copy of every row, and every
+    // opening compares the two (check_whole).
+    {2, "a second copy of every row",
+     "CREATE INDEX tenant_again ON tenant (id, name, created_ms);"
+     "CREATE INDEX api_key_again ON api_key (id, name, tenant, permissions, secret_hash, "
+     "created_ms, expires_ms, revoked);"
+     "CREATE INDEX value_again ON value (name, content);"},
 };
 
 // Every statement, prepared at first use and kept.
@@ -142,6 +149,28 @@ static bool read_version(Catalog *catalog, int64_t *version, Error *err) {
         (long long)*version, newest);
 }
 
+// Every page, and every row beside its second copy: a tenant of another name or number would have
+// all its data out of sight, a revoked key could be valid again.
+static bool check_whole(Catalog *catalog, Error *err) {
+    sqlite3_stmt *statement = NULL;
+    int result =
+        sqlite3_prepare_v2(catalog->database, "PRAGMA integrity_check(1)", -1, &statement, NULL);
+    if (result == SQLITE_OK) result = sqlite3_step(statement);
+    const char *said = NULL;
+    if (result == SQLITE_ROW) said = (const char *)sqlite3_column_text(statement, 0);
+    bool ok = said != NULL && strcmp(said, "ok") == 0;
+    if (!ok && said != NULL) {
+        error_set(err, ERROR_CORRUPT,
+                  "the catalogue is damaged (%s); put back the data directory from a snapshot or a "
+                  "backup",
+                  said);
+    } else if (!ok) {
+        fail(catalog, result, err);
+    }
+    sqlite3_finalize(statement);
+    return ok;
+}
+
 static bool apply_migration(Catalog *catalog, const Migration *migration, Error *err) {
     TRY(execute(catalog, migration->sql, err));
     sqlite3_stmt *statement = NULL;
@@ -223,6 +252,7 @@ static bool open_in(Catalog *catalog, Text path, Error *err) {
                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
                 "PRAGMA cell_size_check = ON; PRAGMA wal_autocheckpoint = 64;",
                 err));
+    if (version > 0) TRY(check_whole(catalog, err));
     return migrate(catalog, err);
 }
 

@@ -201,6 +201,127 @@ TEST(every_table_is_strict) {
     place_end(t, place);
 }
 
+// ---- Bit rot (R9) ----
+
+// Everything that is asked of a catalogue, as one text; false: it says that it is damaged.
+static bool tell_all(Test *t, Place place, Arena *arena, Text *out) {
+    AUTO(catalog_close) Catalog *catalog = NULL;
+    CatalogTenant *tenants;
+    CatalogKey *keys;
+    size_t tenant_count, key_count;
+    Bytes value;
+    TenantId acme;
+    Error err = {0};
+    bool told = catalog_open(place.path, &catalog, &err) &&
+                catalog_tenants(catalog, arena, &tenants, &tenant_count, &err) &&
+                catalog_keys(catalog, arena, &keys, &key_count, &err) &&
+                catalog_tenant(catalog, TEXT("acme"), false, &acme, &err) &&
+                catalog_value_get(catalog, TEXT("secret"), arena, &value, &err);
+    if (!told) {
+        check(t, err.code == ERROR_CORRUPT || err.code == ERROR_NEWER_FORMAT ||
+                     err.code == ERROR_IO || err.code == ERROR_NO_MEMORY);
+        check(t, strstr(err.message, "catalog") != NULL);
+        return false;
+    }
+    Builder all = {0};
+    builder_addf(&all, "acme is %u, the secret %.*s\n", acme.number, (int)value.len,
+                 (const char *)value.at);
+    for (size_t i = 0; i < tenant_count; i++)
+        builder_addf(&all, "%u %.*s %lld\n", tenants[i].id.number, TEXT_ARG(tenants[i].name),
+                     (long long)tenants[i].created_ms);
+    for (size_t i = 0; i < key_count; i++) {
+        const CatalogKey *key = &keys[i];
+        builder_addf(&all, "%.*s %.*s %.*s %.*s %lld %lld %d %.32s\n", TEXT_ARG(key->id),
+                     TEXT_ARG(key->name), TEXT_ARG(key->tenant), TEXT_ARG(key->permissions),
+                     (long long)key->created_ms, (long long)key->expires_ms, key->revoked,
+                     (const char *)key->secret_hash);
+    }
+    *out = text_copy(builder_text(&all), arena);
+    builder_free(&all);
+    return true;
+}
+
+static void put_file(Test *t, Place place, Bytes bytes) {
+    static const char *const ends[] = {"", "-wal", "-shm"};
+    for (size_t i = 0; i < COUNT(ends); i++) {
+        Text path = text_format(t->arena, "%.*s%s", TEXT_ARG(place.path), ends[i]);
+        (void)disk_real()->remove(disk_real(), path, NULL);
+    }
+    File *file = NULL;
+    check_ok(t, disk_real()->open(disk_real(), place.path, FILE_CREATE, &file, t->err));
+    check_ok(t, disk_real()->write(disk_real(), file, 0, bytes.at, bytes.len, t->err));
+    disk_real()->close(disk_real(), &file);
+}
+
+static void fill(Test *t, Place place) {
+    Catalog *catalog = NULL;
+    TenantId id;
+    bool found;
+    check_ok(t, catalog_open(place.path, &catalog, t->err));
+    check_ok(t, catalog_tenant(catalog, TEXT("default"), true, &id, t->err));
+    check_ok(t, catalog_tenant(catalog, TEXT("acme"), true, &id, t->err));
+    static const char *const ids[] = {"k1", "k2", "k3"};
+    for (size_t i = 0; i < COUNT(ids); i++) {
+        CatalogKey key = {.id = text_from_cstring(ids[i]),
+                          .name = TEXT("of a sender"),
+                          .tenant = i == 0 ? TEXT("*") : TEXT("acme"),
+                          .permissions = TEXT("write"),
+                          .created_ms = 1700000000000,
+                          .expires_ms = i == 2 ? 1800000000000 : 0};
+        memset(key.secret_hash, 'a' + (int)i, sizeof key.secret_hash);
+        check_ok(t, catalog_key_add(catalog, &key, t->err));
+    }
+    check_ok(t, catalog_key_revoke(catalog, TEXT("k2"), &found, t->err));
+    check_ok(t, catalog_value_set(catalog, TEXT("secret"), text_bytes(TEXT("0123456789")), t->err));
+    catalog_close(&catalog);
+}
+
+// How many of `flips` give another answer and say nothing. Zeros are mostly room that is not used:
+// of bytes that are not zero, each bit in its turn from somewhere on.
+static uint64_t count_wrong(Test *t, Place place, uint64_t flips) {
+    Bytes whole;
+    Text right, told;
+    uint64_t wrong = 0, same = 0, random = t->seed;
+    check(t, tell_all(t, place, t->arena, &right));
+    check_ok(t, disk_read_whole(disk_real(), place.path, 10 * MB, t->arena, &whole, t->err));
+    uint8_t *bytes = arena_push_array(t->arena, uint8_t, whole.len);
+    memcpy(bytes, whole.at, whole.len);
+    for (uint64_t i = 0; i < flips; i++) {
+        AUTO(arena_free) Arena arena = {0};
+        size_t at = test_random(&random) % whole.len;
+        while (bytes[at] == 0 && test_random(&random) % 64 != 0) at = (at + 1) % whole.len;
+        uint8_t bit = (uint8_t)(1u << (test_random(&random) % 8));
+        bytes[at] ^= bit;
+        put_file(t, place, (Bytes){bytes, whole.len});
+        bytes[at] ^= bit;
+        if (!tell_all(t, place, &arena, &told)) continue;
+        same += text_equal(told, right);
+        if (text_equal(told, right)) continue;
+        if (wrong++ == 0) printf("# byte %zu, bit %02x: %.*s", at, bit, TEXT_ARG(told));
+    }
+    printf("# %llu flips: %llu changed nothing, %llu gave another answer\n",
+           (unsigned long long)flips, (unsigned long long)same, (unsigned long long)wrong);
+    put_file(t, place, whole);
+    return wrong;
+}
+
+TEST(r9_no_flipped_bit_gives_another_answer_in_silence) {
+    Place place = place_begin(t);
+    fill(t, place);
+    bool night = environment_get("TRACEO_NIGHT").len > 0;
+    check_i64(t, 0, (int64_t)count_wrong(t, place, night ? 100000 : 2000));
+    place_end(t, place);
+}
+
+TEST(without_the_second_copy_of_every_row_flipped_bits_are_found) {
+    Place place = place_begin(t);
+    fill(t, place);
+    run_sql(t, place,
+            "DROP INDEX tenant_again; DROP INDEX api_key_again; DROP INDEX value_again; VACUUM");
+    check(t, count_wrong(t, place, 2000) > 0);
+    place_end(t, place);
+}
+
 TEST(opening_an_empty_folder_is_quick) {
     Place place = place_begin(t);
     Clock *clock = clock_system();
@@ -219,4 +340,6 @@ TEST_MAIN("store/catalog", CASE(tenants_keep_their_numbers), CASE(keys_are_kept_
           CASE(only_the_owner_may_read_the_file_and_close_leaves_no_wal),
           CASE(w23_a_newer_schema_is_refused_and_left_alone),
           CASE(another_programs_file_is_refused), CASE(every_table_is_strict),
+          CASE(r9_no_flipped_bit_gives_another_answer_in_silence),
+          CASE(without_the_second_copy_of_every_row_flipped_bits_are_found),
           CASE(opening_an_empty_folder_is_quick))
