@@ -51,6 +51,33 @@ static inline bool protobuf_next(Reader *reader, ProtobufField *field) {
     return protobuf_next_any(reader, field);
 }
 
+// The content of the next field that is bytes of this number, which is below 16; others are passed
+// by. False as above. For many of the same kind: nothing goes through memory.
+static inline bool protobuf_next_of(Reader *reader, uint32_t number, Bytes *out) {
+    size_t left = reader_left(reader);
+    const uint8_t *at = reader->at;
+    if (likely(left >= 3 && at[0] == (number << 3 | WIRE_BYTES) && !reader->failed)) {
+        size_t short_len = at[1], long_len = (size_t)at[2] << 7 | (short_len & 0x7f);
+        if (likely(short_len < 0x80 && short_len <= left - 2)) {
+            *out = (Bytes){at + 2, short_len};
+            reader->at = at + 2 + short_len;
+            return true;
+        }
+        if (short_len >= 0x80 && at[2] > 0 && at[2] < 0x80 && long_len <= left - 3) {
+            *out = (Bytes){at + 3, long_len};
+            reader->at = at + 3 + long_len;
+            return true;
+        }
+    }
+    ProtobufField field;
+    while (protobuf_next_any(reader, &field)) {
+        if (field.number != number || field.type != WIRE_BYTES) continue;
+        *out = field.bytes;
+        return true;
+    }
+    return false;
+}
+
 // A repeated number field may come packed or one by one; call for each field, gives the values in
 // turn.
 //   Reader packed = protobuf_packed(&field);

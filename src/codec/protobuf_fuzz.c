@@ -20,6 +20,25 @@ static bool walk(Bytes message, bool fast, Fields *fields) {
     return !reader.failed;
 }
 
+// Only the fields of one number, as protobuf_next_of finds them.
+static void walk_of(Bytes message, const Fields *all, bool valid) {
+    for (uint32_t number = 1; number < 16; number++) {
+        Reader reader = reader_begin(message);
+        Bytes content;
+        size_t i = 0;
+        while (protobuf_next_of(&reader, number, &content)) {
+            while (i < all->count && (all->at[i].number != number || all->at[i].type != WIRE_BYTES))
+                i++;
+            assert(i < all->count && content.at == all->at[i].bytes.at &&
+                   content.len == all->at[i].bytes.len);
+            i++;
+        }
+        for (; valid && i < all->count; i++)
+            assert(all->at[i].number != number || all->at[i].type != WIRE_BYTES);
+        assert(valid == !reader.failed);
+    }
+}
+
 static void write(const Fields *fields, Builder *out) {
     for (size_t i = 0; i < fields->count; i++) {
         const ProtobufField *field = &fields->at[i];
@@ -76,6 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     bool valid = walk((Bytes){data, size}, true, &first);
     bool valid_any = walk((Bytes){data, size}, false, &any);
     assert(valid == valid_any && same(&first, &any, true));
+    walk_of((Bytes){data, size}, &first, valid);
     for (size_t i = 0; i < first.count; i++) walk_packed(&first.at[i]);
     write(&first, &written);
     bool valid_again = walk(text_bytes(builder_text(&written)), true, &again);

@@ -121,6 +121,38 @@ TEST(a_sub_message_of_any_length_comes_back) {
     }
 }
 
+TEST(the_fields_of_one_number_come_whatever_lies_between) {
+    static const size_t lens[] = {0, 1, 127, 128, 200, 16383, 16384, 40000};
+    AUTO(builder_free) Builder out = {0};
+    char *text = arena_push_array(t->arena, char, 40000);
+    for (size_t i = 0; i < COUNT(lens); i++) {
+        protobuf_add_text(&out, 2, TEXT("another"));
+        protobuf_add_varint(&out, 1, i);  // the number, but no bytes
+        protobuf_add_text(&out, 1, (Text){text, lens[i]});
+        protobuf_add_text(&out, 17, TEXT("one whose tag takes two bytes"));
+    }
+    Bytes content = BYTES_NONE, whole = text_bytes(builder_text(&out));
+    Reader reader = reader_begin(whole);
+    for (size_t i = 0; i < COUNT(lens); i++) {
+        check(t, protobuf_next_of(&reader, 1, &content));
+        check_i64(t, lens[i], content.len);
+    }
+    check(t, !protobuf_next_of(&reader, 1, &content) && !reader.failed);
+    // Cut anywhere it gives no more than is there, and says when it is malformed.
+    for (size_t len = 0; len < 600; len++) {
+        uint8_t *exact = memory_take(len + 1);
+        memcpy(exact, whole.at, len);
+        Reader fast = reader_begin((Bytes){exact, len}), slow = fast;
+        size_t found = 0, wanted = 0;
+        ProtobufField field;
+        while (protobuf_next_of(&fast, 1, &content)) found++;
+        while (protobuf_next_any(&slow, &field))
+            wanted += field.number == 1 && field.type == WIRE_BYTES;
+        check(t, found == wanted && fast.failed == slow.failed);
+        memory_free(exact);
+    }
+}
+
 TEST(malformed_messages_fail) {
     static const struct {
         const char *why;
@@ -228,6 +260,7 @@ TEST_MAIN("codec/protobuf", CASE(varints_come_back_at_every_length),
           CASE(overlong_varints_are_malformed_and_padded_ones_are_not),
           CASE(failure_is_sticky_and_the_position_stays), CASE(fixed_numbers_are_little_endian),
           CASE(fields_come_back_as_written), CASE(a_sub_message_of_any_length_comes_back),
-          CASE(malformed_messages_fail), CASE(groups_are_passed_by_down_to_their_limit),
+          CASE(the_fields_of_one_number_come_whatever_lies_between), CASE(malformed_messages_fail),
+          CASE(groups_are_passed_by_down_to_their_limit),
           CASE(repeated_numbers_come_packed_or_one_by_one), CASE(crc32c_is_that_of_rfc_3720),
           CASE(crc32c_continues_and_agrees_with_its_table))

@@ -72,8 +72,3 @@ void writer_varint(Builder *out, uint64_t value) {
 void writer_zigzag(Builder *out, int64_t value) {
     writer_varint(out, zigzag_encode(value));
 }
-
-size_t varint_len(uint64_t value) {
-    size_t bits = 64 - (size_t)__builtin_clzll(value | 1);
-    return (bits + 6) / 7;
-}

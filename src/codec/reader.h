@@ -81,4 +81,7 @@ void writer_f64(Builder *out, double value);
 void writer_varint(Builder *out, uint64_t value);
 void writer_zigzag(Builder *out, int64_t value);
 // Bytes of a varint, 1 to 10.
-size_t varint_len(uint64_t value);
+static inline size_t varint_len(uint64_t value) {
+    unsigned bits = 64 - (unsigned)__builtin_clzll(value | 1);
+    return (bits * 9 + 64) / 64;  // (bits + 6) / 7 for all there are
+}
