@@ -11,6 +11,7 @@ void batch_clear(Batch *batch) {
     array_clear(&batch->histograms);
     array_clear(&batch->exemplars);
     array_clear(&batch->metadata);
+    array_clear(&batch->known);
     batch->symbols = NULL;
     memset(batch->counts, 0, sizeof batch->counts);
     batch->histograms_kept = 0;
@@ -26,6 +27,7 @@ void batch_free(Batch *batch) {
     array_free(&batch->exemplars);
     array_free(&batch->metadata);
     array_free(&batch->places);
+    array_free(&batch->known);
 }
 
 size_t batch_bytes_kept(const Batch *batch) {
@@ -34,7 +36,8 @@ size_t batch_bytes_kept(const Batch *batch) {
            batch->histograms.capacity * sizeof(BatchHistogram) +
            batch->exemplars.capacity * sizeof(BatchExemplar) +
            batch->metadata.capacity * sizeof(BatchMetadata) +
-           batch->places.capacity * sizeof(BatchPlace);
+           batch->places.capacity * sizeof(BatchPlace) +
+           batch->known.capacity * sizeof(BatchKnown *);
 }
 
 void batch_add_start(Batch *batch, int64_t start_ms) {

@@ -79,6 +79,13 @@ typedef struct BatchSymbols {
     void (*make)(struct BatchSymbols *symbols, BatchSeries *row);
 } BatchSymbols;
 
+// Labels that a sender keeps, and the series that they were found to be. Their bytes never change,
+// nor do those of a series, so that comparing them once is enough while the head is the same.
+typedef struct BatchKnown {
+    uint64_t head;  // the name of the head that has them as `ref`; 0: none has
+    uint32_t ref;
+} BatchKnown;
+
 // A row and its series, for who takes the rows in another order (store/series/row_order.h).
 typedef struct BatchPlace {
     uint32_t ref, row;
@@ -95,7 +102,10 @@ typedef struct Batch {
     ARRAY(BatchExemplar) exemplars;
     ARRAY(BatchMetadata) metadata;
     ARRAY(BatchPlace) places;  // the store's scratch
-    BatchSymbols *symbols;     // of rows that have some; NULL: none has. Not owned
+    // Of the first of `series`, as many as there are; NULL: its labels are not kept. Not owned;
+    // filled by the store, and by nobody else meanwhile.
+    ARRAY(BatchKnown *) known;
+    BatchSymbols *symbols;  // of rows that have some; NULL: none has. Not owned
     // Samples and histograms by verdict; filled by admit and the store.
     uint64_t counts[VERDICT_COUNT];
     uint64_t histograms_kept;  // of those stored or there already; filled by the store
@@ -105,6 +115,10 @@ typedef struct Batch {
 void batch_clear(Batch *batch);  // keeps the memory
 void batch_free(Batch *batch);
 size_t batch_bytes_kept(const Batch *batch);  // what batch_free would give back
+
+static inline BatchKnown *batch_known(const Batch *batch, size_t series) {
+    return series < batch->known.count ? batch->known.at[series] : NULL;
+}
 
 // Of the sample that was added last.
 void batch_add_start(Batch *batch, int64_t start_ms);

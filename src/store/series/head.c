@@ -7,8 +7,10 @@
 #include "store/series/row_order.h"
 
 Head *head_open(uint64_t generation, HashKey hash_key, Budget *memory, int64_t now_ns) {
+    static _Atomic uint64_t names;
     Head *head = memory_new(Head);
     head->generation = generation;
+    head->name = atomic_fetch_add(&names, 1) + 1;
     head->references = 1;
     head->memory.budget = memory;
     registry_begin(&head->registry, hash_key);
@@ -258,10 +260,21 @@ static inline bool predict(Registry *registry, RegistryTrail *trail, uint32_t la
     return registry_predict(registry, trail, last, row->labels, &row->ref);
 }
 
-// Rows whose series is known get it; the others are left in `misses`. Predictions first; a sender
-// whose order they do not know (a few failures in a row) is looked up in groups, and predicted
-// again from each group's end.
-static void find_known(Head *head, uint32_t last, Batch *batch, MissArray *misses,
+// Tells senders that keep labels which series these are.
+static void tell_known(const Head *head, const Batch *batch) {
+    for (size_t i = 0; i < batch->known.count; i++) {
+        const BatchSeries *row = &batch->series.at[i];
+        BatchKnown *known = batch->known.at[i];
+        if (known != NULL && row->verdict == VERDICT_STORED)
+            *known = (BatchKnown){head->name, row->ref};
+    }
+}
+
+// Rows whose series is known get it; the others are left in `misses`. Those first whose sender
+// knows it, then predictions; a sender whose order they do not know (a few failures in a row) is
+// looked up in groups, and predicted again from each group's end. *untold: how many rows have
+// labels that are kept, of which this head was not known to have them.
+static void find_known(Head *head, uint32_t last, Batch *batch, MissArray *misses, size_t *untold,
                        HeadCounts *counts) {
     enum { FAILURES_MAX = 3 };
     Registry *registry = &head->registry;
@@ -272,6 +285,17 @@ static void find_known(Head *head, uint32_t last, Batch *batch, MissArray *misse
     for (size_t i = 0, failures = 0; i < batch->series.count;) {
         BatchSeries *row = &batch->series.at[i];
         if (row->verdict != VERDICT_STORED) {
+            i++;
+            continue;
+        }
+        const BatchKnown *known = batch_known(batch, i);
+        if (known != NULL && known->head != head->name) ++*untold;
+        if (known != NULL && known->head == head->name) {
+            row->ref = known->ref;
+            counts->predicted++;
+            failures = 0;
+            last = row->ref;
+            first = false;
             i++;
             continue;
         }
@@ -328,7 +352,8 @@ void head_resolve(Head *head, Head *before, Quota *quota, Clock *clock,
                   HeadCounts *counts) {
     uint32_t last = prediction->generation == head->generation ? prediction->last_ref : UINT32_MAX;
     AUTO(miss_array_free) MissArray misses = {0};
-    find_known(head, last, batch, &misses, counts);
+    size_t untold = 0;
+    find_known(head, last, batch, &misses, &untold, counts);
     if (misses.count > 0) {
         for (size_t i = 0; i < misses.count; i++) {
             Miss *miss = &misses.at[i];
@@ -350,6 +375,7 @@ void head_resolve(Head *head, Head *before, Quota *quota, Clock *clock,
         make_missing(head, quota, clock, batch, &misses, replay, counts);
         learn_around(head, batch, &misses);
     }
+    if (untold > 0) tell_known(head, batch);
     for (size_t i = batch->series.count; i > 0; i--) {
         if (batch->series.at[i - 1].verdict != VERDICT_STORED) continue;
         *prediction = (SeriesPrediction){head->generation, batch->series.at[i - 1].ref};

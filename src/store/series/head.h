@@ -42,6 +42,7 @@ typedef struct HeadSide {
 
 typedef struct Head {
     uint64_t generation;
+    uint64_t name;  // above 0; no other head of this process has it, of whatever store
     _Atomic uint32_t references;
     HeadMemory memory;
     Registry registry;
@@ -58,7 +59,7 @@ typedef struct Head {
 } Head;
 
 typedef struct HeadCounts {
-    uint64_t predicted, looked_up, created;
+    uint64_t predicted, looked_up, created;  // predicted: or known by the sender
 } HeadCounts;
 
 Head *head_open(uint64_t generation, HashKey hash_key, Budget *memory, int64_t now_ns);
