@@ -9,7 +9,7 @@
 enum {
     MATCH_MIN = 6,       // a copy and the tag of the literal behind it take four bytes
     COPY_MAX = 64,       // bytes of one copy
-    ELEMENTS_EXTRA = 32  // length, last literal's tag; matches only ever win
+    ELEMENTS_EXTRA = 64  // length, last literal's tag, 32 that copy_bytes may write too many
 };
 
 static uint8_t *put_varint(uint8_t *to, uint64_t value) {
@@ -23,27 +23,63 @@ static uint8_t *put_little_endian(uint8_t *to, size_t value, int bytes) {
     return to;
 }
 
-static void put_literal(SnappyRows *rows, size_t end) {
-    size_t len = end - rows->said;
-    if (len == 0) return;
-    uint8_t *to = rows->to;
-    size_t last = len - 1;
-    if (last < 60) {
-        *to++ = (uint8_t)(last << 2);
+// memcpy without the call for what is short, as nearly all is, and without asking for its length
+// where at least `readable` bytes may be read; as many may be written (ELEMENTS_EXTRA).
+static inline void copy_bytes(uint8_t *to, const uint8_t *from, size_t len, size_t readable) {
+    if (likely(len <= 16 && readable >= 16)) {
+        memcpy(to, from, 16);
+    } else if (len <= 32 && readable >= 32) {
+        memcpy(to, from, 32);
+    } else if (len > 32) {
+        memcpy(to, from, len);
+    } else if (len > 16) {
+        memcpy(to, from, 16);
+        memcpy(to + len - 16, from + len - 16, 16);
+    } else if (len >= 8) {
+        memcpy(to, from, 8);
+        memcpy(to + len - 8, from + len - 8, 8);
+    } else if (len >= 4) {
+        memcpy(to, from, 4);
+        memcpy(to + len - 4, from + len - 4, 4);
     } else {
-        int width = last < 1 << 8 ? 1 : last < 1 << 16 ? 2 : last < 1 << 24 ? 3 : 4;
-        *to++ = (uint8_t)((59 + width) << 2);
-        to = put_little_endian(to, last, width);
+        to[0] = from[0];
+        to[len / 2] = from[len / 2];
+        to[len - 1] = from[len - 1];
     }
-    memcpy(to, rows->bytes.at + rows->said, len);
-    rows->to = to + len;
-    rows->said = end;
 }
 
-// The bytes [at, at + len) are those that lie `distance` before them.
-static void put_copy(SnappyRows *rows, size_t at, size_t len, size_t distance) {
-    if (len < MATCH_MIN || distance >= 1 << 16) return;
-    put_literal(rows, at);
+static inline void say(SnappyRows *rows, const uint8_t *from, size_t len, size_t readable) {
+    if (len == 0) return;
+    if (rows->literal == NULL) rows->literal = ++rows->to;  // behind its tag
+    copy_bytes(rows->to, from, len, readable);
+    rows->to += len;
+}
+
+// A literal's tag has its length where that is short; the length of others stands behind it, and
+// the bytes make room.
+static inline void end_literal(SnappyRows *rows) {
+    if (rows->literal == NULL) return;
+    uint8_t *literal = rows->literal;
+    size_t last = (size_t)(rows->to - literal) - 1;
+    rows->literal = NULL;
+    if (likely(last < 60)) {
+        literal[-1] = (uint8_t)(last << 2);
+        return;
+    }
+    int width = last < 1 << 8 ? 1 : last < 1 << 16 ? 2 : last < 1 << 24 ? 3 : 4;
+    memmove(literal + width, literal, last + 1);
+    literal[-1] = (uint8_t)((59 + width) << 2);
+    put_little_endian(literal, last, width);
+    rows->to += width;
+}
+
+static inline bool is_worth(size_t len, size_t distance) {
+    return len >= MATCH_MIN && distance < 1 << 16;
+}
+
+// The next `len` bytes are those that lie `distance` before them.
+static inline void put_copy(SnappyRows *rows, size_t len, size_t distance) {
+    end_literal(rows);
     uint8_t *to = rows->to;
     for (size_t left = len; left > 0;) {
         size_t piece = MIN(left, (size_t)COPY_MAX);
@@ -52,7 +88,6 @@ static void put_copy(SnappyRows *rows, size_t at, size_t len, size_t distance) {
         left -= piece;
     }
     rows->to = to;
-    rows->said = at + len;
 }
 
 static uint64_t eight_bytes(const uint8_t *at) {
@@ -91,32 +126,48 @@ static size_t same_before(const uint8_t *a, const uint8_t *b, size_t max) {
     return len;
 }
 
-void snappy_rows_begin(SnappyRows *rows, Bytes bytes, Builder *out) {
-    assert(bytes.len <= SNAPPY_ROWS_BYTES_MAX);
-    builder_reserve(out, bytes.len + ELEMENTS_EXTRA);
+void snappy_rows_begin(SnappyRows *rows, size_t len, Builder *out) {
+    assert(len <= SNAPPY_ROWS_BYTES_MAX);
+    builder_reserve(out, len + ELEMENTS_EXTRA);
     uint8_t *to = (uint8_t *)out->at + out->len;
-    *rows = (SnappyRows){.bytes = bytes, .out = out, .to = put_varint(to, bytes.len)};
+    *rows = (SnappyRows){.out = out, .to = put_varint(to, len), .len = len};
 }
 
-void snappy_rows_add(SnappyRows *rows, size_t at, size_t head_len, size_t end) {
-    size_t middle = at + head_len;
-    assert(rows->end <= at && middle <= end && end <= rows->bytes.len);
-    const uint8_t *bytes = rows->bytes.at;
-    size_t first = same_from(bytes + at, bytes + rows->at, MIN(head_len, rows->middle - rows->at));
-    put_copy(rows, at, first, at - rows->at);
-    size_t second = same_before(bytes + middle, bytes + rows->middle,
-                                MIN(head_len - first, rows->middle - rows->at));
-    put_copy(rows, middle - second, second, middle - rows->middle);
-    size_t third =
-        same_before(bytes + end, bytes + rows->end, MIN(end - middle, rows->end - rows->middle));
-    put_copy(rows, end - third, third, end - rows->end);
+SnappyAlike snappy_rows_alike(Bytes before, Bytes head) {
+    size_t first = same_from(head.at, before.at, MIN(head.len, before.len));
+    size_t left = MIN(head.len - first, before.len), last = 0;
+    if (left > 0) last = same_before(head.at + head.len, before.at + before.len, left);
+    return (SnappyAlike){(uint32_t)first, (uint32_t)last};
+}
+
+void snappy_rows_add(SnappyRows *rows, Bytes lead, Bytes head, SnappyAlike alike, Bytes rest) {
+    size_t at = rows->said + lead.len, middle = at + head.len, end = middle + rest.len;
+    assert(end <= rows->len && (size_t)alike.first + alike.last <= head.len &&
+           MAX(alike.first, alike.last) <= rows->middle - rows->at);
+    say(rows, lead.at, lead.len, lead.len);
+    size_t from = 0, to = head.len, same = 0;
+    if (likely(is_worth(alike.first, at - rows->at)))
+        put_copy(rows, from = alike.first, at - rows->at);
+    if (likely(is_worth(alike.last, middle - rows->middle))) to = head.len - alike.last;
+    say(rows, head.at + from, to - from, head.len - from);
+    if (to < head.len) put_copy(rows, head.len - to, middle - rows->middle);
+    size_t shorter = MIN(rest.len, rows->rest.len);
+    if (likely(shorter > 0 && end - rows->end < 1 << 16)) {
+        same = same_before(rest.at + rest.len, rows->rest.at + rows->rest.len, shorter);
+        if (same < MATCH_MIN) same = 0;
+    }
+    say(rows, rest.at, rest.len - same, rest.len);
+    if (same > 0) put_copy(rows, same, end - rows->end);
     rows->at = at;
     rows->middle = middle;
-    rows->end = end;
+    rows->said = rows->end = end;
+    rows->rest = rest;
 }
 
-void snappy_rows_end(SnappyRows *rows) {
-    put_literal(rows, rows->bytes.len);
+void snappy_rows_end(SnappyRows *rows, Bytes tail) {
+    assert(rows->said + tail.len == rows->len);
+    say(rows, tail.at, tail.len, tail.len);
+    end_literal(rows);
     size_t len = (size_t)(rows->to - (uint8_t *)rows->out->at);
     assert(len <= rows->out->capacity);
     rows->out->len = len;

@@ -2,30 +2,43 @@
 // fraction of the general compressor's cost, which has to look for what is known here.
 //
 //   SnappyRows rows;
-//   snappy_rows_begin(&rows, bytes, &out);
-//   snappy_rows_add(&rows, at, head_len, end);      each row, in the order in which they lie
-//   snappy_rows_end(&rows);
+//   snappy_rows_begin(&rows, len, &out);
+//   snappy_rows_add(&rows, lead, head, alike, rest);   each row, in their order
+//   snappy_rows_end(&rows, tail);
 //
-// A row has a head (its labels) and the rest (its samples). Of each row, the beginning it has in
-// common with the row before becomes a copy, so do the end of its head and its own end; all else is
-// a literal, as is what lies between rows. Format: google/snappy, format_description.txt.
+// What decodes is lead, head and rest of each row, one behind the other, and the tail; they need
+// not lie together anywhere. A row has a head (its labels) and the rest (its samples). Of each row,
+// the beginning it has in common with the row before becomes a copy, so do the end of its head and
+// its own end; all else is a literal, as the lead is. Format: google/snappy,
+// format_description.txt.
 //
-// The bytes stay the caller's and unchanged until the end; at most SNAPPY_ROWS_BYTES_MAX of them.
-// `out` is appended to. Cannot fail. One thread.
+// `len` is that of all pieces together, at most SNAPPY_ROWS_BYTES_MAX. `out` is appended to and not
+// touched by others until the end. Cannot fail. One thread.
 #pragma once
 
 #include "base/text.h"
 
 #define SNAPPY_ROWS_BYTES_MAX UINT32_MAX
 
+// How many bytes a head has in common with the head before it: its first ones and, of the others,
+// its last ones.
+typedef struct SnappyAlike {
+    uint32_t first, last;
+} SnappyAlike;
+
 typedef struct SnappyRows {
-    Bytes bytes;
     Builder *out;
-    uint8_t *to;             // where the next element goes
-    size_t said;             // bytes that elements stand for
-    size_t at, middle, end;  // of the row before; its head ends in the middle
+    uint8_t *to;       // where the next byte goes
+    uint8_t *literal;  // the bytes of the literal that goes on; NULL: none does
+    size_t len, said;  // of what decodes: all, and so far
+    // Of the row before, where they begin in what decodes; the end is behind the rest.
+    size_t at, middle, end;
+    Bytes rest;
 } SnappyRows;
 
-void snappy_rows_begin(SnappyRows *rows, Bytes bytes, Builder *out);
-void snappy_rows_add(SnappyRows *rows, size_t at, size_t head_len, size_t end);
-void snappy_rows_end(SnappyRows *rows);
+void snappy_rows_begin(SnappyRows *rows, size_t len, Builder *out);
+SnappyAlike snappy_rows_alike(Bytes before, Bytes head);
+// `alike` is of the head and that of the row added before; {0} for the first row. The rest stays as
+// it is until the next row has been added.
+void snappy_rows_add(SnappyRows *rows, Bytes lead, Bytes head, SnappyAlike alike, Bytes rest);
+void snappy_rows_end(SnappyRows *rows, Bytes tail);

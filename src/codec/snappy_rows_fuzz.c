@@ -12,10 +12,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     Bytes bytes = {data + 1, size - 1};
     AUTO(builder_free) Builder packed = {0}, back = {0};
     SnappyRows rows;
-    snappy_rows_begin(&rows, bytes, &packed);
-    for (size_t at = 0; at + row <= bytes.len; at += row)
-        snappy_rows_add(&rows, at, MIN(head, row), at + row);
-    snappy_rows_end(&rows);
+    snappy_rows_begin(&rows, bytes.len, &packed);
+    size_t lead = data[0] % 3, at = 0;
+    Bytes before = BYTES_NONE;
+    for (; at + lead + row <= bytes.len; at += lead + row) {
+        const uint8_t *from = bytes.at + at + lead;
+        Bytes here = {from, MIN(head, row)};
+        snappy_rows_add(&rows, (Bytes){from - lead, lead}, here, snappy_rows_alike(before, here),
+                        (Bytes){from + here.len, row - here.len});
+        before = here;
+    }
+    snappy_rows_end(&rows, (Bytes){bytes.at + at, bytes.len - at});
     Error err = {0};
     bool done =
         decompress(COMPRESSION_SNAPPY, text_bytes(builder_text(&packed)), bytes.len, &back, &err);

@@ -1,4 +1,5 @@
-// What is made here any snappy decoder reads back, whatever the rows are like.
+// What is made here any snappy decoder reads back, whatever the rows are like, and wherever their
+// pieces lie.
 
 #include "codec/snappy_rows.h"
 
@@ -11,14 +12,33 @@ typedef struct Places {
     size_t at, head, end;
 } Places;
 
+// A copy that ends where it ends: a sanitizer sees what reads beyond it.
+static Bytes piece(Test *t, Bytes bytes, size_t from, size_t to) {
+    if (to == from) return BYTES_NONE;
+    uint8_t *at = arena_push_raw(t->arena, to - from, 1);
+    memcpy(at, bytes.at + from, to - from);
+    return (Bytes){at, to - from};
+}
+
 static size_t packed_and_checked(Test *t, Bytes bytes, const Places *rows, size_t count) {
     AUTO(builder_free) Builder packed = {0}, back = {0};
     builder_add(&packed, TEXT("front"));
     SnappyRows packer;
-    snappy_rows_begin(&packer, bytes, &packed);
-    for (size_t i = 0; i < count; i++)
-        snappy_rows_add(&packer, rows[i].at, rows[i].head, rows[i].end);
-    snappy_rows_end(&packer);
+    snappy_rows_begin(&packer, bytes.len, &packed);
+    size_t said = 0;
+    Bytes before = BYTES_NONE;
+    for (size_t i = 0; i < count; i++) {
+        Bytes head = piece(t, bytes, rows[i].at, rows[i].at + rows[i].head);
+        SnappyAlike alike = snappy_rows_alike(before, head);
+        // Less than there is in common is fine too.
+        if (i % 3 == 1) alike.first /= 2;
+        if (i % 5 == 1) alike.last /= 2;
+        snappy_rows_add(&packer, piece(t, bytes, said, rows[i].at), head, alike,
+                        piece(t, bytes, rows[i].at + rows[i].head, rows[i].end));
+        said = rows[i].end;
+        before = head;
+    }
+    snappy_rows_end(&packer, piece(t, bytes, said, bytes.len));
     Bytes sent = {(const uint8_t *)packed.at + 5, packed.len - 5};
     check(t, memcmp(packed.at, "front", 5) == 0 && sent.len <= bytes.len + 16);
     check_ok(t, decompress(COMPRESSION_SNAPPY, sent, bytes.len, &back, t->err));
@@ -46,7 +66,7 @@ TEST(rows_that_differ_in_one_label_and_the_value_become_small) {
     check_ok(t, compress_bytes(COMPRESSION_SNAPPY, 0, all, &theirs, t->err));
     printf("# %zu bytes a row: %zu, by the general compressor %zu\n", all.len / ROWS, ours / ROWS,
            theirs.len / ROWS);
-    check(t, ours / ROWS <= 36);
+    check(t, ours / ROWS <= 40);
 }
 
 // Rows made of a few pieces, so that every kind of likeness comes up; lengths from nothing to

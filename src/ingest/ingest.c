@@ -4,7 +4,6 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
-#include "codec/snappy_rows.h"
 #include "ingest/admit.h"
 #include "ingest/write_request.h"
 #include "ingest/write_request_2.h"
@@ -162,15 +161,7 @@ bool ingest_remote_write_2(Store *store, Tenant *tenant, IngestSender *sender,
 // compressor would look for what they have in common (it took 16 % of an OTLP sample).
 static LogForm pack_rows(IngestSender *sender, const WriteBody *body) {
     builder_clear(&sender->packed);
-    SnappyRows rows;
-    snappy_rows_begin(&rows, write_body_bytes(body), &sender->packed);
-    for (size_t i = 0; i < body->written.count; i++) {
-        const WrittenSeries *series = &body->written.at[i];
-        bool last = i + 1 == body->written.count;
-        snappy_rows_add(&rows, series->at, series->labels_len,
-                        last ? body->bytes.len : body->written.at[i + 1].at);
-    }
-    snappy_rows_end(&rows);
+    write_body_pack(body, &sender->packed);
     return (LogForm){LOG_RECORD_REMOTE_WRITE_1, text_bytes(builder_text(&sender->packed))};
 }
 

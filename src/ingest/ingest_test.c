@@ -1,5 +1,6 @@
 // Tests of decoding and of the gate, without a store.
 
+#include "base/assert.h"
 #include "base/limits.h"
 #include "base/test.h"
 #include "codec/protobuf.h"
@@ -312,6 +313,32 @@ static void roll_series(Test *t, Dice *dice, WriteBody *body) {
     write_body_end(body);
 }
 
+enum { KEPT = 12 };
+
+// Labels that resemble one another; each on the heap, to its end.
+static void kept_begin(KeptLabels *kept) {
+    static const char *const names[] = {"m", "node_cpu_seconds_total", "node_cpu_seconds_total_of"};
+    static const char *const hosts[] = {"a", "host-17.example:9100"};
+    for (uint32_t i = 0; i < KEPT; i++) {
+        AUTO(arena_free) Arena arena = {0};
+        Label labels[] = {{LABEL_NAME, text_from_cstring(names[i % 3])},
+                          {TEXT("cpu"), text_format(&arena, "%u", i % 5 * 77)},
+                          {TEXT("instance"), text_from_cstring(hosts[i % 2])},
+                          {TEXT("job"), TEXT("node")}};
+        Labels made = LABELS_NONE;
+        Error err;
+        bool done = labels_make(labels, i == 0 ? 1 : COUNT(labels), &arena, &made, &err);
+        assert(done);
+        uint8_t *exact = memory_take(made.wire.len);
+        memcpy(exact, made.wire.at, made.wire.len);
+        kept[i] = (KeptLabels){.labels = {{exact, made.wire.len}}};
+    }
+}
+
+static void kept_end(KeptLabels *kept) {
+    for (uint32_t i = 0; i < KEPT; i++) memory_free((void *)(uintptr_t)kept[i].labels.wire.at);
+}
+
 static void roll_rows(Test *t, Dice *dice, WriteBody *body) {
     static const Text texts[] = {TEXT_INIT(""), TEXT_INIT("m"), TEXT_INIT("a longer help text")};
     for (uint32_t n = roll(dice, 20); n > 0; n--) {
@@ -374,6 +401,60 @@ TEST(the_batch_made_from_notes_is_the_batch_decoded_from_the_bytes) {
         check_notes(t, &body);
     }
     write_body_free(&body);
+}
+
+// Rows of kept labels are nowhere but in what is packed: runs of them, alone and beside rows that
+// are written; with what was learned of their neighbours, and after the neighbours changed.
+TEST(rows_of_kept_labels_are_packed_as_if_they_had_been_written) {
+    enum { BODIES = 600 };
+    Dice dice = {t->seed};
+    WriteBody body = {0}, written = {0};
+    KeptLabels kept[KEPT];
+    kept_begin(kept);
+    for (int i = 0; i < BODIES; i++) {
+        write_body_clear(&body);
+        written.whole = true;
+        write_body_clear(&written);
+        uint32_t next = roll(&dice, KEPT);
+        int64_t time_ms = roll_time(&dice), start_ms = 0;
+        for (uint32_t n = roll(&dice, 30); n > 0; n--) {
+            if (roll(&dice, 6) == 0) time_ms = roll_time(&dice);
+            if (roll(&dice, 6) == 0) start_ms = roll(&dice, 2) == 0 ? 0 : roll_time(&dice);
+            double value = roll(&dice, 3) == 0 ? 0 : (double)roll(&dice, 3) * 0.3;
+            next = roll(&dice, 9) == 0 ? roll(&dice, KEPT) : (next + 1) % KEPT;
+            uint32_t what = roll(&dice, 24);
+            if (what == 0) {
+                Dice again = dice;
+                roll_rows(t, &dice, &body);
+                roll_rows(t, &again, &written);
+            } else if (what == 1) {
+                WriteBodyMark mark = write_body_mark(&body);
+                write_body_add_kept(&body, &kept[0], 5, 5, 5);
+                write_body_rewind(&body, &mark);
+            } else if (what == 2) {
+                write_body_begin_kept(&body, &kept[next]);
+                write_body_sample(&body, time_ms, value);
+                write_body_end(&body);
+                write_body_add_kept(&written, &kept[next], time_ms, value, 0);
+            } else {
+                write_body_add_kept(&body, &kept[next], time_ms, value, start_ms);
+                write_body_add_kept(&written, &kept[next], time_ms, value, start_ms);
+            }
+        }
+        check_i64(t, 0, (int64_t)written.aside);
+        check_notes(t, &written);
+        Batch noted = {0}, wanted = {0};
+        write_body_batch(&body, &noted);
+        write_body_batch(&written, &wanted);
+        check(t, write_body_decodes_to(&body, &noted) && write_body_decodes_to(&body, &wanted));
+        for (size_t row = 0; row < noted.series.count; row++)
+            check(t, batch_known(&noted, row) == batch_known(&wanted, row));
+        batch_free(&noted);
+        batch_free(&wanted);
+    }
+    kept_end(kept);
+    write_body_free(&body);
+    write_body_free(&written);
 }
 
 // Else the comparison above would prove nothing.
@@ -441,6 +522,7 @@ TEST(a_body_that_fits_is_decoded_and_one_that_does_not_is_too_large) {
 }
 
 TEST_MAIN("ingest", CASE(the_batch_made_from_notes_is_the_batch_decoded_from_the_bytes),
+          CASE(rows_of_kept_labels_are_packed_as_if_they_had_been_written),
           CASE(a_batch_of_other_rows_is_told_from_what_the_bytes_say),
           CASE(a_body_that_fits_is_decoded_and_one_that_does_not_is_too_large),
           CASE(a_body_of_countless_empty_rows_is_too_large_or_nothing),

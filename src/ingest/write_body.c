@@ -4,7 +4,9 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "codec/compress.h"
 #include "codec/protobuf.h"
+#include "codec/snappy_rows.h"
 #include "ingest/write_request.h"
 
 // ---- Writing ----
@@ -14,6 +16,12 @@ void write_body_begin(WriteBody *body, Labels labels) {
     body->series = protobuf_begin(&body->bytes, 1);
     builder_add_bytes(&body->bytes, labels.wire.at, labels.wire.len);
     array_add(&body->written)->labels_len = (uint32_t)labels.wire.len;
+}
+
+void write_body_begin_kept(WriteBody *body, KeptLabels *kept) {
+    assert(kept->labels.wire.len > 0 && kept->labels.wire.len <= UINT16_MAX);
+    write_body_begin(body, kept->labels);
+    body->written.at[body->written.count - 1].kept = kept;
 }
 
 static WrittenSeries *series_open(WriteBody *body) {
@@ -74,11 +82,18 @@ void write_body_end(WriteBody *body) {
     size_t len = body->bytes.len - body->series;
     protobuf_end(&body->bytes, body->series);
     series->at = body->bytes.len - len;
+    series->len = (uint32_t)len;
     if (series->samples + series->histograms + series->exemplars == 0) body->written.count--;
     body->series = 0;
 }
 
-static uint8_t *put_varint(uint8_t *at, uint64_t value) {
+// Of a Sample: value, time, and the start where there is one.
+static inline size_t sample_len(int64_t time_ms, int64_t start_ms) {
+    size_t len = 1 + sizeof(double) + 1 + varint_len((uint64_t)time_ms);
+    return start_ms == 0 ? len : len + 1 + varint_len((uint64_t)start_ms);
+}
+
+static inline uint8_t *put_varint(uint8_t *at, uint64_t value) {
     for (; value >= 0x80; value >>= 7) *at++ = (uint8_t)(value | 0x80);
     *at++ = (uint8_t)value;
     return at;
@@ -90,14 +105,14 @@ void write_body_add_since(WriteBody *body, Labels labels, int64_t time_ms, doubl
                           int64_t start_ms) {
     assert(body->series == 0);
     enum { LENGTHS_MAX = 24 };  // tags, both lengths
-    size_t sample = 1 + sizeof value + 1 + varint_len((uint64_t)time_ms);
-    if (start_ms != 0) sample += 1 + varint_len((uint64_t)start_ms);
+    size_t sample = sample_len(time_ms, start_ms);
     size_t series = labels.wire.len + 2 + sample;
     builder_reserve(&body->bytes, series + LENGTHS_MAX);
     uint8_t *at = (uint8_t *)body->bytes.at + body->bytes.len;
     *at++ = 0x0a;
     at = put_varint(at, series);
     *array_add(&body->written) = (WrittenSeries){.at = (size_t)(at - (uint8_t *)body->bytes.at),
+                                                 .len = (uint32_t)series,
                                                  .labels_len = (uint32_t)labels.wire.len,
                                                  .samples = 1};
     *array_add(&body->samples) = (Sample){.time_ms = time_ms, .value = value};
@@ -121,6 +136,27 @@ void write_body_add_since(WriteBody *body, Labels labels, int64_t time_ms, doubl
 
 void write_body_add(WriteBody *body, Labels labels, int64_t time_ms, double value) {
     write_body_add_since(body, labels, time_ms, value, 0);
+}
+
+void write_body_add_kept(WriteBody *body, KeptLabels *kept, int64_t time_ms, double value,
+                         int64_t start_ms) {
+    size_t labels = kept->labels.wire.len;
+    assert(body->series == 0 && labels > 0 && labels <= UINT16_MAX);
+    if (body->whole) {
+        write_body_add_since(body, kept->labels, time_ms, value, start_ms);
+        body->written.at[body->written.count - 1].kept = kept;
+        return;
+    }
+    size_t series = labels + 2 + sample_len(time_ms, start_ms);
+    *array_add(&body->written) = (WrittenSeries){.at = WRITTEN_ASIDE,
+                                                 .len = (uint32_t)series,
+                                                 .labels_len = (uint32_t)labels,
+                                                 .samples = 1,
+                                                 .kept = kept};
+    *array_add(&body->samples) = (Sample){.time_ms = time_ms, .value = value};
+    if (start_ms != 0) note_start(body, start_ms);
+    body->aside += 1 + varint_len(series) + series;
+    body->rows++;
 }
 
 // Gives the place of the text, counted from the message's content.
@@ -163,10 +199,11 @@ void write_body_free(WriteBody *body) {
     array_free(&body->histograms);
     array_free(&body->exemplars);
     array_free(&body->metadata);
-    *body = (WriteBody){0};
+    *body = (WriteBody){.whole = body->whole};
 }
 
 Bytes write_body_bytes(const WriteBody *body) {
+    assert(body->aside == 0);
     return text_bytes(builder_text(&body->bytes));
 }
 
@@ -182,6 +219,7 @@ size_t write_body_bytes_kept(const WriteBody *body) {
 WriteBodyMark write_body_mark(const WriteBody *body) {
     assert(body->series == 0);
     return (WriteBodyMark){.bytes = body->bytes.len,
+                           .aside = body->aside,
                            .written = body->written.count,
                            .samples = body->samples.count,
                            .starts = body->starts.count,
@@ -193,6 +231,7 @@ WriteBodyMark write_body_mark(const WriteBody *body) {
 
 void write_body_rewind(WriteBody *body, const WriteBodyMark *mark) {
     body->bytes.len = mark->bytes;
+    body->aside = mark->aside;
     body->written.count = mark->written;
     body->samples.count = mark->samples;
     body->starts.count = mark->starts;
@@ -206,9 +245,12 @@ void write_body_rewind(WriteBody *body, const WriteBodyMark *mark) {
 // ---- The notes become a batch ----
 
 bool write_body_fits(const WriteBody *body, Error *err) {
-    if (unlikely((int64_t)body->bytes.len > LIMIT_BODY_DECOMPRESSED_BYTES)) {
+    size_t plain = body->bytes.len + body->aside;
+    // Nothing takes more than sixteen times its bytes.
+    if (likely((int64_t)plain <= LIMIT_WRITE_BATCH_BYTES / 16)) return true;
+    if (unlikely((int64_t)plain > LIMIT_BODY_DECOMPRESSED_BYTES)) {
         return error_set(err, ERROR_TOO_LARGE,
-                         "rows of %zu bytes pass BODY_DECOMPRESSED_BYTES (%lld)", body->bytes.len,
+                         "rows of %zu bytes pass BODY_DECOMPRESSED_BYTES (%lld)", plain,
                          (long long)LIMIT_BODY_DECOMPRESSED_BYTES);
     }
     // Never looser than the decoder, which counts the same now and then: a replay must not refuse
@@ -228,10 +270,13 @@ bool write_body_fits(const WriteBody *body, Error *err) {
 static void series_to_batch(const WriteBody *body, Batch *batch) {
     const uint8_t *bytes = (const uint8_t *)body->bytes.at;
     size_t sample = 0, histogram = 0, exemplar = 0;
+    array_reserve(&batch->series, batch->series.count + body->written.count);
+    array_reserve(&batch->known, batch->series.count + body->written.count);
     for (size_t i = 0; i < body->written.count; i++) {
         const WrittenSeries *note = &body->written.at[i];
-        const uint8_t *content = bytes + note->at;
-        *array_add(&batch->series) = (BatchSeries){
+        bool aside = note->at == WRITTEN_ASIDE;
+        const uint8_t *content = aside ? note->kept->labels.wire.at : bytes + note->at;
+        batch->series.at[batch->series.count++] = (BatchSeries){
             .labels = {content, note->labels_len},
             .first_sample = (uint32_t)(batch->samples.count + sample),
             .sample_count = note->samples,
@@ -240,6 +285,11 @@ static void series_to_batch(const WriteBody *body, Batch *batch) {
             .first_exemplar = (uint32_t)batch->exemplars.count,
             .exemplar_count = note->exemplars,
         };
+        if (note->kept != NULL) {
+            while (batch->known.count + 1 < batch->series.count)
+                batch->known.at[batch->known.count++] = NULL;
+            batch->known.at[batch->known.count++] = &note->kept->known;
+        }
         sample += note->samples;
         for (uint32_t n = note->histograms; n > 0; n--) {
             const WrittenHistogram *from = &body->histograms.at[histogram++];
@@ -274,6 +324,131 @@ void write_body_batch(const WriteBody *body, Batch *batch) {
             .unit = {bytes + note->unit_at, note->unit_len},
         };
     }
+}
+
+// ---- Packing ----
+
+// What lies between the labels of one series and those of the next, at most: the end of a series of
+// one sample (tags, value, time, start), and the next one's tag and length.
+enum { REST_BYTES_MAX = 2 + 9 + 11 + 11 + 6 };
+
+typedef struct Packing {
+    const WriteBody *body;
+    SnappyRows rows;
+    size_t said;     // of body->bytes
+    size_t sample;   // of body->samples, the next one
+    bool lead_said;  // the row before ended with this one's tag and length
+    const WrittenSeries *before;
+    // Of rows that are only noted, in turn, as the packer looks at the row before.
+    uint8_t rests[2][REST_BYTES_MAX];
+    uint8_t lead[6];
+    // Time and start as they were last written: nearly always the same again.
+    int64_t time_ms, start_ms;
+    uint8_t times[22];
+    size_t times_len;
+} Packing;
+
+static uint8_t *put_lead(uint8_t *at, size_t series) {
+    *at++ = 0x0a;
+    return put_varint(at, series);
+}
+
+static inline SnappyAlike alike(Packing *packing, const WrittenSeries *note, Bytes labels) {
+    const WrittenSeries *before = packing->before;
+    KeptLabels *kept = note->kept;
+    if (before == NULL) return (SnappyAlike){0};
+    if (likely(kept != NULL && before->kept != NULL && kept->before == before->kept))
+        return (SnappyAlike){kept->first, kept->last};
+    Bytes last = {before->at == WRITTEN_ASIDE
+                      ? before->kept->labels.wire.at
+                      : (const uint8_t *)packing->body->bytes.at + before->at,
+                  before->labels_len};
+    SnappyAlike made = snappy_rows_alike(last, labels);
+    if (kept != NULL && before->kept != NULL) {
+        kept->before = before->kept;
+        kept->first = (uint16_t)made.first;
+        kept->last = (uint16_t)made.last;
+    }
+    return made;
+}
+
+// The content of the series behind its labels.
+static uint8_t *put_sample(Packing *packing, uint8_t *at, Sample sample, int64_t start_ms) {
+    if (unlikely(sample.time_ms != packing->time_ms || start_ms != packing->start_ms ||
+                 packing->times_len == 0)) {
+        uint8_t *to = packing->times;
+        *to++ = 0x10;
+        to = put_varint(to, (uint64_t)sample.time_ms);
+        if (start_ms != 0) {
+            *to++ = 0x18;
+            to = put_varint(to, (uint64_t)start_ms);
+        }
+        packing->times_len = (size_t)(to - packing->times);
+        packing->time_ms = sample.time_ms;
+        packing->start_ms = start_ms;
+    }
+    *at++ = 0x12;
+    *at++ = (uint8_t)(1 + sizeof sample.value + packing->times_len);
+    *at++ = 0x09;
+    memcpy(at, &sample.value, sizeof sample.value);
+    at += sizeof sample.value;
+    memcpy(at, packing->times, sizeof packing->times);
+    return at + packing->times_len;
+}
+
+static void pack_noted(Packing *packing, size_t row, const WrittenSeries *note, bool last) {
+    const WriteBody *body = packing->body;
+    Bytes lead = BYTES_NONE, labels = note->kept->labels.wire;
+    if (!packing->lead_said)
+        lead = (Bytes){packing->lead, (size_t)(put_lead(packing->lead, note->len) - packing->lead)};
+    size_t sample = packing->sample;
+    int64_t start_ms = sample < body->starts.count ? body->starts.at[sample] : 0;
+    uint8_t *rest = packing->rests[row % 2];
+    uint8_t *to = put_sample(packing, rest, body->samples.at[sample], start_ms);
+    packing->lead_said = !last && note[1].at == WRITTEN_ASIDE;
+    if (packing->lead_said) to = put_lead(to, note[1].len);
+    snappy_rows_add(&packing->rows, lead, labels, alike(packing, note, labels),
+                    (Bytes){rest, (size_t)(to - rest)});
+}
+
+// One whose bytes are there. Behind it may lie metadata, and the tag of the next one.
+static void pack_written(Packing *packing, const WrittenSeries *note, bool last) {
+    const WriteBody *body = packing->body;
+    const uint8_t *bytes = (const uint8_t *)body->bytes.at;
+    size_t end = note->at + note->len;
+    if (!last && note[1].at != WRITTEN_ASIDE) end = note[1].at;
+    Bytes lead = {bytes + packing->said, note->at - packing->said};
+    Bytes labels = {bytes + note->at, note->labels_len};
+    size_t middle = note->at + note->labels_len;
+    snappy_rows_add(&packing->rows, lead, labels, alike(packing, note, labels),
+                    (Bytes){bytes + middle, end - middle});
+    packing->said = end;
+    packing->lead_said = false;
+}
+
+void write_body_pack(const WriteBody *body, Builder *out) {
+    assert(body->series == 0);
+    UNFILLED Packing packing;
+    packing.body = body;
+    packing.said = packing.sample = packing.times_len = 0;
+    packing.lead_said = false;
+    packing.before = NULL;
+    packing.time_ms = packing.start_ms = 0;
+    snappy_rows_begin(&packing.rows, body->bytes.len + body->aside, out);
+    for (size_t i = 0; i < body->written.count; i++) {
+        const WrittenSeries *note = &body->written.at[i];
+        bool last = i + 1 == body->written.count;
+        if (likely(note->at == WRITTEN_ASIDE)) {
+            pack_noted(&packing, i, note, last);
+        } else {
+            pack_written(&packing, note, last);
+        }
+        packing.sample += note->samples;
+        packing.before = note;
+    }
+    Bytes tail = {NULL, body->bytes.len - packing.said};
+    if (tail.len > 0) tail.at = (const uint8_t *)body->bytes.at + packing.said;
+    snappy_rows_end(&packing.rows, tail);
 }
 
 static bool series_same(const Batch *a, const Batch *b) {
@@ -326,10 +501,17 @@ static bool others_same(const Batch *a, const Batch *b) {
 bool write_body_decodes_to(const WriteBody *body, const Batch *batch) {
     Arena scratch = {0};
     Batch decoded = {0};
+    AUTO(builder_free) Builder packed = {0};
+    AUTO(builder_free) Builder plain = {0};
     Error ignored;
-    bool same = write_request_decode(write_body_bytes(body), &scratch, &decoded, &ignored) &&
-                series_same(batch, &decoded) && samples_same(batch, &decoded) &&
-                others_same(batch, &decoded);
+    write_body_pack(body, &packed);
+    bool same =
+        decompress(COMPRESSION_SNAPPY, text_bytes(builder_text(&packed)),
+                   (size_t)LIMIT_BODY_DECOMPRESSED_BYTES, &plain, &ignored) &&
+        (body->aside > 0 || text_equal(builder_text(&plain), bytes_text(write_body_bytes(body)))) &&
+        write_request_decode(text_bytes(builder_text(&plain)), &scratch, &decoded, &ignored) &&
+        series_same(batch, &decoded) && samples_same(batch, &decoded) &&
+        others_same(batch, &decoded);
     batch_free(&decoded);
     arena_free(&scratch);
     return same;
