@@ -394,11 +394,10 @@ static bool metric_walk(Decode *decode, CachePlace *place, Bytes bytes, Error *e
     if (outer == NULL && decode->metric->faulty) decode->refused = decode->metric->why;
     if (decode->refused == NULL) metric_describe(decode);
     Reader reader = reader_begin(raw.data);
-    ProtobufField field;
-    while (protobuf_next(&reader, &field)) {
-        if (field.number != 1 || field.type != WIRE_BYTES) continue;
-        ArenaMark mark = arena_mark(decode->scratch);
-        TRY(point_take(decode, field.bytes, err));
+    ArenaMark mark = arena_mark(decode->scratch);
+    Bytes point;
+    while (protobuf_next_of(&reader, 1, &point)) {
+        TRY(point_take(decode, point, err));
         if (decode->scratch->at != mark.at) arena_reset_to(decode->scratch, mark);
         TRY(rows_fit(decode, err));
         if (unlikely(decode->wants_delta)) return error_set(err, ERROR_BUSY, "deltas");

@@ -50,11 +50,11 @@ typedef struct MetricValue {
     const char *why;
 } MetricValue;
 
-// What the attributes of a point became: label sets. (A number's node holds its Labels alone.)
+// What the attributes of a point became: label sets. (A number's node holds its labels alone.)
 typedef struct PointValue {
-    Labels base;
-    Labels sum, count, infinite;
-    Labels *parts;  // of buckets or quantiles
+    KeptLabels base;
+    KeptLabels sum, count, infinite;
+    KeptLabels *parts;  // of buckets or quantiles
     size_t part_count;
 } PointValue;
 

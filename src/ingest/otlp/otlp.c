@@ -122,7 +122,6 @@ static bool decode(OtlpSender *sender, uint32_t tenant, DeltaTable *delta, Bytes
                    .out = out};
     bool done = decode_request(&walk, body, err);
     sender->sends_deltas |= walk.wants_delta;
-    cache_turn(&sender->cache);
     arena_clear(&sender->scratch);
     // What is half known would be taken for described.
     if (!done) cache_empty(&sender->cache);
@@ -143,7 +142,10 @@ static bool decode_only(OtlpSender *sender, uint32_t tenant, OtlpEncoding encodi
     Otlp *otlp = sender->otlp;
     mutex_take(&otlp->lock);
     DeltaTable *delta = delta_of(otlp, tenant, arrival_ms);
+    // All bytes, as the labels that rows are made of may be gone by the next request.
+    rows->whole = true;
     bool done = decode(sender, tenant, delta, body, arrival_ms, rows, out, err);
+    cache_turn(&sender->cache);
     if (!done) delta_table_forget(delta);
     mutex_give(&otlp->lock);
     return done;
@@ -191,8 +193,12 @@ static bool decode_and_store(OtlpSender *sender, Store *store, Tenant *tenant, D
     TRY(decode(sender, tenant->id.number, delta, body, arrival_ms, &sender->rows, out, err));
     bool stored =
         ingest_samples(store, tenant, sender->ingest, &sender->rows, arrival_ms, &out->ingest, err);
-    // Metadata counts as written from now on, which it is not.
-    if (!stored) cache_empty(&sender->cache);
+    if (stored) {
+        cache_turn(&sender->cache);  // not sooner: rows are views into it
+    } else {
+        cache_empty(&sender->cache);  // metadata counts as written from now on, which it is not
+    }
+    write_body_clear(&sender->rows);
     return stored;
 }
 

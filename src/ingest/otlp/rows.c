@@ -61,25 +61,26 @@ static PointValue *value_of(Decode *decode, CacheKey key, bool *known) {
     return node->value;
 }
 
-static Labels labels_keep(Labels labels, Arena *arena) {
-    return (Labels){bytes_copy(labels.wire, arena)};
+static KeptLabels labels_keep(Labels labels, Arena *arena) {
+    return (KeptLabels){.labels = {bytes_copy(labels.wire, arena)}};
 }
 
 // Labels are made on the request's memory, which is given back after each point, and copied here
 // once all of a point's are fine: a point that is rejected leaves nothing behind.
-static void value_keep(Decode *decode, CacheKey key, const PointValue *value) {
+static PointValue *value_keep(Decode *decode, CacheKey key, const PointValue *value) {
     CacheNode *node = cache_add(decode->cache, &decode->points, key);
     Arena *arena = cache_arena(decode->cache);
     PointValue *kept = arena_push(arena, PointValue);
     *kept = *value;
-    kept->base = labels_keep(value->base, arena);
-    kept->sum = labels_keep(value->sum, arena);
-    kept->count = labels_keep(value->count, arena);
-    kept->infinite = labels_keep(value->infinite, arena);
-    kept->parts = arena_push_array(arena, Labels, value->part_count);
+    kept->base = labels_keep(value->base.labels, arena);
+    kept->sum = labels_keep(value->sum.labels, arena);
+    kept->count = labels_keep(value->count.labels, arena);
+    kept->infinite = labels_keep(value->infinite.labels, arena);
+    kept->parts = arena_push_array(arena, KeptLabels, value->part_count);
     for (size_t i = 0; i < value->part_count; i++)
-        kept->parts[i] = labels_keep(value->parts[i], arena);
+        kept->parts[i] = labels_keep(value->parts[i].labels, arena);
     node->value = kept;
+    return kept;
 }
 
 // ---- Exemplars ----
@@ -218,55 +219,79 @@ static bool number_check(Decode *decode, NumberPoint *point, Labels labels, Erro
 static __attribute__((noinline)) bool write_any_number(Decode *decode, Bytes bytes, CacheKey key,
                                                        NumberPoint *point, Error *err) {
     CacheNode *node = cache_find(decode->cache, &decode->points, key);
-    Labels labels = LABELS_NONE;
+    KeptLabels *kept = NULL;
+    Labels made;
     Error why;
     if (node != NULL) {
-        labels = *(const Labels *)node->value;
+        kept = node->value;
         decode->out->cached++;
-    } else if (number_labels(decode, key.first, &labels, &why)) {
+    } else if (number_labels(decode, key.first, &made, &why)) {
         node = cache_add(decode->cache, &decode->points, key);
-        Labels *kept = arena_push(cache_arena(decode->cache), Labels);
-        *kept = labels_keep(labels, cache_arena(decode->cache));
-        node->value = kept;
+        node->value = kept = arena_push(cache_arena(decode->cache), KeptLabels);
+        *kept = labels_keep(made, cache_arena(decode->cache));
     } else {
         decode_reject(decode, &why);
         return true;
     }
-    if (!number_check(decode, point, labels, &why)) {
+    if (!number_check(decode, point, kept->labels, &why)) {
         decode_reject(decode, &why);
         return true;
     }
     take_time(decode, &point->head);
-    write_body_begin(decode->rows, labels);
-    write_body_sample_since(decode->rows, ms_of(point->head.time_ns), point->value,
-                            number_start(decode, &point->head));
-    if (point->head.has_exemplars)
-        TRY(write_exemplars(decode, bytes, NUMBER_EXEMPLARS, point->head.time_ns, all_exemplars,
-                            err));
+    int64_t time_ms = ms_of(point->head.time_ns), start_ms = number_start(decode, &point->head);
+    if (!point->head.has_exemplars) {
+        write_body_add_kept(decode->rows, kept, time_ms, point->value, start_ms);
+        return true;
+    }
+    write_body_begin_kept(decode->rows, kept);
+    write_body_sample_since(decode->rows, time_ms, point->value, start_ms);
+    TRY(write_exemplars(decode, bytes, NUMBER_EXEMPLARS, point->head.time_ns, all_exemplars, err));
     write_body_end(decode->rows);
     return true;
 }
 
-// Nothing about it needs a thought but its labels.
-static inline bool is_plain(const Decode *decode, const NumberPoint *point) {
-    const PointHead *head = &point->head;
-    return head->time_ns != 0 && point->has_value && !is_stale_point(head) &&
-           !head->has_exemplars && decode->metric->temporality != TEMPORALITY_DELTA;
+static inline uint64_t eight_bytes(const uint8_t *at) {
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+// A point as nearly all are: start, time, value and short attributes, in the order of their
+// numbers, nothing else about it, no delta, and seen before in this place. False: it is something
+// else, and nothing happened. Its parts stay in registers.
+static inline bool write_usual_number(Decode *decode, Bytes bytes) {
+    const uint8_t *at = bytes.at, *end = at + bytes.len;
+    const MetricValue *metric = decode->metric;
+    uint64_t start_ns = 0;
+    if (bytes.len > 9 && at[0] == 0x11) {
+        start_ns = eight_bytes(at + 1);
+        at += 9;
+    }
+    if (end - at < 18 || at[0] != 0x19 || (at[9] != 0x21 && at[9] != 0x31)) return false;
+    uint64_t time_ns = eight_bytes(at + 1), bits = eight_bytes(at + 10);
+    double value = at[9] == 0x21 ? protobuf_double(bits) : (double)(int64_t)bits;
+    at += 18;
+    Bytes attributes = {at, (size_t)(end - at)};
+    while (end - at >= 2 && at[0] == 0x3a && at[1] < 0x80 && at[1] <= end - at - 2)
+        at += 2 + (ptrdiff_t)at[1];
+    if (at != end || time_ns == 0 || metric->temporality == TEMPORALITY_DELTA) return false;
+    CacheNode *node = cache_guess(&decode->points, attributes);
+    if (unlikely(node == NULL)) return false;
+    decode->out->cached++;
+    if (decode->first_ns == 0 || time_ns < decode->first_ns) decode->first_ns = time_ns;
+    if (time_ns > decode->last_ns) decode->last_ns = time_ns;
+    bool counts = metric->kind == METRIC_SUM && metric->monotonic;
+    write_body_add_kept(decode->rows, node->value, ms_of(time_ns), value,
+                        counts ? ms_of(start_ns) : 0);
+    return true;
 }
 
 bool write_number(Decode *decode, Bytes bytes, Error *err) {
+    if (likely(write_usual_number(decode, bytes))) return true;
     NumberPoint point;
     if (unlikely(!number_point_read(bytes, &point))) return malformed(err);
     Bytes attributes = point_attributes(&point.head, bytes, NUMBER_ATTRIBUTES, decode->scratch);
-    CacheKey key = {attributes, BYTES_NONE};
-    const CacheNode *node = NULL;
-    if (likely(is_plain(decode, &point))) node = cache_find(decode->cache, &decode->points, key);
-    if (unlikely(node == NULL)) return write_any_number(decode, bytes, key, &point, err);
-    decode->out->cached++;
-    take_time(decode, &point.head);
-    write_body_add_since(decode->rows, *(const Labels *)node->value, ms_of(point.head.time_ns),
-                         point.value, number_start(decode, &point.head));
-    return true;
+    return write_any_number(decode, bytes, (CacheKey){attributes, BYTES_NONE}, &point, err);
 }
 
 // ---- Histograms with explicit bounds ----
@@ -282,18 +307,18 @@ static bool histogram_labels(Decode *decode, Bytes attributes, const HistogramPo
     Arena *arena = decode->scratch;
     LabelSet set;
     TRY(point_labels(decode, attributes, HISTOGRAM_ATTRIBUTES, &set, err));
-    TRY(label_set_make(&set, metric->count_name, NULL, arena, &out->count, err));
+    TRY(label_set_make(&set, metric->count_name, NULL, arena, &out->count.labels, err));
     if (decode->options->native_buckets)
-        return label_set_make(&set, metric->name, NULL, arena, &out->base, err);
-    TRY(label_set_make(&set, metric->sum_name, NULL, arena, &out->sum, err));
+        return label_set_make(&set, metric->name, NULL, arena, &out->base.labels, err);
+    TRY(label_set_make(&set, metric->sum_name, NULL, arena, &out->sum.labels, err));
     out->part_count = MIN(point->bound_count, point->count_count);
-    out->parts = arena_push_array(arena, Labels, out->part_count);
+    out->parts = arena_push_array(arena, KeptLabels, out->part_count);
     for (size_t i = 0; i < out->part_count; i++) {
         Label le = {TEXT("le"), number_text(point->bounds[i], decode->scratch)};
-        TRY(label_set_make(&set, metric->bucket_name, &le, arena, &out->parts[i], err));
+        TRY(label_set_make(&set, metric->bucket_name, &le, arena, &out->parts[i].labels, err));
     }
     Label le = {TEXT("le"), TEXT("+Inf")};
-    return label_set_make(&set, metric->bucket_name, &le, arena, &out->infinite, err);
+    return label_set_make(&set, metric->bucket_name, &le, arena, &out->infinite.labels, err);
 }
 
 // bucket_counts are one more than explicit_bounds, or both are missing; bounds rise; the buckets
@@ -313,19 +338,19 @@ static bool histogram_check(const HistogramPoint *point, Error *err) {
     return true;
 }
 
-static void row(Decode *decode, Labels labels, const PointHead *head, double value) {
-    write_body_add_since(decode->rows, labels, ms_of(head->time_ns),
-                         is_stale_point(head) ? stale_nan() : value, start_of(head));
+static void row(Decode *decode, KeptLabels *labels, const PointHead *head, double value) {
+    write_body_add_kept(decode->rows, labels, ms_of(head->time_ns),
+                        is_stale_point(head) ? stale_nan() : value, start_of(head));
 }
 
 // One bucket with the exemplars that fall into it.
-static bool bucket_row(Decode *decode, Bytes bytes, const PointHead *head, Labels labels,
+static bool bucket_row(Decode *decode, Bytes bytes, const PointHead *head, KeptLabels *labels,
                        double value, ExemplarSpan span, Error *err) {
     if (likely(!head->has_exemplars)) {
         row(decode, labels, head, value);
         return true;
     }
-    write_body_begin(decode->rows, labels);
+    write_body_begin_kept(decode->rows, labels);
     write_body_sample_since(decode->rows, ms_of(head->time_ns),
                             is_stale_point(head) ? stale_nan() : value, start_of(head));
     TRY(write_exemplars(decode, bytes, HISTOGRAM_EXEMPLARS, head->time_ns, span, err));
@@ -334,26 +359,27 @@ static bool bucket_row(Decode *decode, Bytes bytes, const PointHead *head, Label
 }
 
 static bool histogram_rows(Decode *decode, Bytes bytes, const HistogramPoint *point,
-                           const PointValue *value, Error *err) {
+                           PointValue *value, Error *err) {
     const PointHead *head = &point->head;
-    if (point->has_sum) row(decode, value->sum, head, point->sum);
-    row(decode, value->count, head, (double)point->count);
+    if (point->has_sum) row(decode, &value->sum, head, point->sum);
+    row(decode, &value->count, head, (double)point->count);
     uint64_t below = 0;
     double above = -INFINITY;
     for (size_t i = 0; i < value->part_count; i++) {
         below += point->counts[i];
         ExemplarSpan span = {above, point->bounds[i]};
-        TRY(bucket_row(decode, bytes, head, value->parts[i], (double)below, span, err));
+        TRY(bucket_row(decode, bytes, head, &value->parts[i], (double)below, span, err));
         above = point->bounds[i];
     }
     ExemplarSpan span = {above, INFINITY};
-    return bucket_row(decode, bytes, head, value->infinite, (double)point->count, span, err);
+    return bucket_row(decode, bytes, head, &value->infinite, (double)point->count, span, err);
 }
 
 // A row of one native histogram, with all exemplars of its point.
-static bool native_row(Decode *decode, Bytes bytes, Labels labels, const NativeHistogram *histogram,
-                       const PointHead *head, uint32_t exemplars, Error *err) {
-    write_body_begin(decode->rows, labels);
+static bool native_row(Decode *decode, Bytes bytes, KeptLabels *labels,
+                       const NativeHistogram *histogram, const PointHead *head, uint32_t exemplars,
+                       Error *err) {
+    write_body_begin_kept(decode->rows, labels);
     write_body_histogram(decode->rows, histogram);
     if (head->has_exemplars)
         TRY(write_exemplars(decode, bytes, exemplars, head->time_ns, all_exemplars, err));
@@ -371,7 +397,7 @@ static bool histogram_make(Decode *decode, Bytes attributes, CacheKey key, Histo
     if (!known) {
         *value = made;
         TRY(histogram_labels(decode, attributes, point, made, why));
-        value_keep(decode, key, made);
+        *value = value_keep(decode, key, made);
     }
     int64_t time_ms = ms_of(point->head.time_ns);
     bool to_native = decode->options->native_buckets;
@@ -380,7 +406,7 @@ static bool histogram_make(Decode *decode, Bytes attributes, CacheKey key, Histo
     if (decode->metric->temporality != TEMPORALITY_DELTA || is_stale_point(&point->head))
         return true;
     TRY(delta_needed(decode, why));
-    TRY(delta_histogram(decode->delta, (*value)->count.wire, decode->scratch, point, why));
+    TRY(delta_histogram(decode->delta, (*value)->count.labels.wire, decode->scratch, point, why));
     return !to_native || explicit_to_native(point, time_ms, decode->scratch, native, why);
 }
 
@@ -405,7 +431,7 @@ bool write_histogram(Decode *decode, Bytes bytes, Error *err) {
     }
     take_time(decode, &point.head);
     if (!decode->options->native_buckets) return histogram_rows(decode, bytes, &point, value, err);
-    return native_row(decode, bytes, value->base, &native, &point.head, HISTOGRAM_EXEMPLARS, err);
+    return native_row(decode, bytes, &value->base, &native, &point.head, HISTOGRAM_EXEMPLARS, err);
 }
 
 // ---- Exponential histograms ----
@@ -421,8 +447,9 @@ static bool exponential_make(Decode *decode, Bytes attributes, ExponentialPoint 
         *value = made;
         LabelSet set;
         TRY(point_labels(decode, attributes, EXPONENTIAL_ATTRIBUTES, &set, why));
-        TRY(label_set_make(&set, decode->metric->name, NULL, decode->scratch, &made->base, why));
-        value_keep(decode, key, made);
+        TRY(label_set_make(&set, decode->metric->name, NULL, decode->scratch, &made->base.labels,
+                           why));
+        *value = value_keep(decode, key, made);
     }
     // Judged before it is added to a total that would keep the fault.
     int64_t time_ms = ms_of(point->head.time_ns);
@@ -430,7 +457,7 @@ static bool exponential_make(Decode *decode, Bytes attributes, ExponentialPoint 
     if (decode->metric->temporality != TEMPORALITY_DELTA || is_stale_point(&point->head))
         return true;
     TRY(delta_needed(decode, why));
-    TRY(delta_exponential(decode->delta, (*value)->base.wire, decode->scratch, point, why));
+    TRY(delta_exponential(decode->delta, (*value)->base.labels.wire, decode->scratch, point, why));
     return exponential_to_native(point, time_ms, decode->scratch, native, why);
 }
 
@@ -453,7 +480,8 @@ bool write_exponential(Decode *decode, Bytes bytes, Error *err) {
         return true;
     }
     take_time(decode, &point.head);
-    return native_row(decode, bytes, value->base, &native, &point.head, EXPONENTIAL_EXEMPLARS, err);
+    return native_row(decode, bytes, &value->base, &native, &point.head, EXPONENTIAL_EXEMPLARS,
+                      err);
 }
 
 // ---- Summaries ----
@@ -464,14 +492,14 @@ static bool summary_labels(Decode *decode, Bytes attributes, const SummaryPoint 
     Arena *arena = decode->scratch;
     LabelSet set;
     TRY(point_labels(decode, attributes, SUMMARY_ATTRIBUTES, &set, err));
-    TRY(label_set_make(&set, metric->sum_name, NULL, arena, &out->sum, err));
-    TRY(label_set_make(&set, metric->count_name, NULL, arena, &out->count, err));
+    TRY(label_set_make(&set, metric->sum_name, NULL, arena, &out->sum.labels, err));
+    TRY(label_set_make(&set, metric->count_name, NULL, arena, &out->count.labels, err));
     out->part_count = point->quantile_count;
-    out->parts = arena_push_array(arena, Labels, out->part_count);
+    out->parts = arena_push_array(arena, KeptLabels, out->part_count);
     for (size_t i = 0; i < out->part_count; i++) {
         Label quantile = {TEXT("quantile"),
                           number_text(point->quantiles[i].quantile, decode->scratch)};
-        TRY(label_set_make(&set, metric->name, &quantile, arena, &out->parts[i], err));
+        TRY(label_set_make(&set, metric->name, &quantile, arena, &out->parts[i].labels, err));
     }
     return true;
 }
@@ -494,17 +522,17 @@ bool write_summary(Decode *decode, Bytes bytes, Error *err) {
     if (fine && !known) {
         value = &made;
         fine = summary_labels(decode, attributes, &point, value, &why);
-        if (fine) value_keep(decode, key, value);
+        if (fine) value = value_keep(decode, key, value);
     }
     if (!fine) {
         decode_reject(decode, &why);
         return true;
     }
     take_time(decode, &point.head);
-    row(decode, value->sum, &point.head, point.sum);
-    row(decode, value->count, &point.head, (double)point.count);
+    row(decode, &value->sum, &point.head, point.sum);
+    row(decode, &value->count, &point.head, (double)point.count);
     point.head.start_ns = 0;  // quantiles do not count
     for (size_t i = 0; i < value->part_count; i++)
-        row(decode, value->parts[i], &point.head, point.quantiles[i].value);
+        row(decode, &value->parts[i], &point.head, point.quantiles[i].value);
     return true;
 }
