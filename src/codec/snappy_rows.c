@@ -140,14 +140,27 @@ SnappyAlike snappy_rows_alike(Bytes before, Bytes head) {
     return (SnappyAlike){(uint32_t)first, (uint32_t)last};
 }
 
+static inline bool same_short(Bytes a, Bytes b) {
+    if (a.len != b.len || a.len > 3) return false;
+    for (size_t i = 0; i < a.len; i++) {
+        if (a.at[i] != b.at[i]) return false;
+    }
+    return true;
+}
+
 void snappy_rows_add(SnappyRows *rows, Bytes lead, Bytes head, SnappyAlike alike, Bytes rest) {
     size_t at = rows->said + lead.len, middle = at + head.len, end = middle + rest.len;
     assert(end <= rows->len && (size_t)alike.first + alike.last <= head.len &&
            MAX(alike.first, alike.last) <= rows->middle - rows->at);
-    say(rows, lead.at, lead.len, lead.len);
     size_t from = 0, to = head.len, same = 0;
-    if (likely(is_worth(alike.first, at - rows->at)))
-        put_copy(rows, from = alike.first, at - rows->at);
+    if (likely(is_worth(alike.first, at - rows->at))) {
+        from = alike.first;
+        bool with_lead = same_short(lead, rows->lead);
+        if (!with_lead) say(rows, lead.at, lead.len, lead.len);
+        put_copy(rows, with_lead ? lead.len + from : from, at - rows->at);
+    } else {
+        say(rows, lead.at, lead.len, lead.len);
+    }
     if (likely(is_worth(alike.last, middle - rows->middle))) to = head.len - alike.last;
     say(rows, head.at + from, to - from, head.len - from);
     if (to < head.len) put_copy(rows, head.len - to, middle - rows->middle);
@@ -161,6 +174,7 @@ void snappy_rows_add(SnappyRows *rows, Bytes lead, Bytes head, SnappyAlike alike
     rows->at = at;
     rows->middle = middle;
     rows->said = rows->end = end;
+    rows->lead = lead;
     rows->rest = rest;
 }
 

@@ -328,30 +328,25 @@ void write_body_batch(const WriteBody *body, Batch *batch) {
 
 // ---- Packing ----
 
-// What lies between the labels of one series and those of the next, at most: the end of a series of
-// one sample (tags, value, time, start), and the next one's tag and length.
-enum { REST_BYTES_MAX = 2 + 9 + 11 + 11 + 6 };
+// A series of one sample, at most: its tag and length in front of its labels, and behind them tags,
+// value, time and start.
+enum { LEAD_BYTES_MAX = 6, REST_BYTES_MAX = 2 + 9 + 11 + 11 };
 
 typedef struct Packing {
     const WriteBody *body;
     SnappyRows rows;
-    size_t said;     // of body->bytes
-    size_t sample;   // of body->samples, the next one
-    bool lead_said;  // the row before ended with this one's tag and length
+    size_t said;    // of body->bytes
+    size_t sample;  // of body->samples, the next one
     const WrittenSeries *before;
     // Of rows that are only noted, in turn, as the packer looks at the row before.
-    uint8_t rests[2][REST_BYTES_MAX];
-    uint8_t lead[6];
+    struct {
+        uint8_t lead[LEAD_BYTES_MAX], rest[REST_BYTES_MAX];
+    } made[2];
     // Time and start as they were last written: nearly always the same again.
     int64_t time_ms, start_ms;
     uint8_t times[22];
     size_t times_len;
 } Packing;
-
-static uint8_t *put_lead(uint8_t *at, size_t series) {
-    *at++ = 0x0a;
-    return put_varint(at, series);
-}
 
 static inline SnappyAlike alike(Packing *packing, const WrittenSeries *note, Bytes labels) {
     const WrittenSeries *before = packing->before;
@@ -396,52 +391,49 @@ static uint8_t *put_sample(Packing *packing, uint8_t *at, Sample sample, int64_t
     return at + packing->times_len;
 }
 
-static void pack_noted(Packing *packing, size_t row, const WrittenSeries *note, bool last) {
+static inline void pack_noted(Packing *packing, size_t row, const WrittenSeries *note) {
     const WriteBody *body = packing->body;
-    Bytes lead = BYTES_NONE, labels = note->kept->labels.wire;
-    if (!packing->lead_said)
-        lead = (Bytes){packing->lead, (size_t)(put_lead(packing->lead, note->len) - packing->lead)};
+    Bytes labels = note->kept->labels.wire;
+    uint8_t *lead = packing->made[row % 2].lead, *rest = packing->made[row % 2].rest;
+    *lead = 0x0a;
+    size_t lead_len = (size_t)(put_varint(lead + 1, note->len) - lead);
     size_t sample = packing->sample;
     int64_t start_ms = sample < body->starts.count ? body->starts.at[sample] : 0;
-    uint8_t *rest = packing->rests[row % 2];
-    uint8_t *to = put_sample(packing, rest, body->samples.at[sample], start_ms);
-    packing->lead_said = !last && note[1].at == WRITTEN_ASIDE;
-    if (packing->lead_said) to = put_lead(to, note[1].len);
-    snappy_rows_add(&packing->rows, lead, labels, alike(packing, note, labels),
-                    (Bytes){rest, (size_t)(to - rest)});
+    size_t rest_len =
+        (size_t)(put_sample(packing, rest, body->samples.at[sample], start_ms) - rest);
+    snappy_rows_add(&packing->rows, (Bytes){lead, lead_len}, labels, alike(packing, note, labels),
+                    (Bytes){rest, rest_len});
 }
 
-// One whose bytes are there. Behind it may lie metadata, and the tag of the next one.
-static void pack_written(Packing *packing, const WrittenSeries *note, bool last) {
-    const WriteBody *body = packing->body;
-    const uint8_t *bytes = (const uint8_t *)body->bytes.at;
-    size_t end = note->at + note->len;
-    if (!last && note[1].at != WRITTEN_ASIDE) end = note[1].at;
+// One whose bytes are there. In front of it may lie metadata.
+static void pack_written(Packing *packing, const WrittenSeries *note) {
+    const uint8_t *bytes = (const uint8_t *)packing->body->bytes.at;
     Bytes lead = {bytes + packing->said, note->at - packing->said};
     Bytes labels = {bytes + note->at, note->labels_len};
-    size_t middle = note->at + note->labels_len;
-    snappy_rows_add(&packing->rows, lead, labels, alike(packing, note, labels),
-                    (Bytes){bytes + middle, end - middle});
-    packing->said = end;
-    packing->lead_said = false;
+    Bytes rest = {labels.at + labels.len, note->len - labels.len};
+    snappy_rows_add(&packing->rows, lead, labels, alike(packing, note, labels), rest);
+    packing->said = note->at + note->len;
 }
 
 void write_body_pack(const WriteBody *body, Builder *out) {
+    enum { AHEAD = 8 };
     assert(body->series == 0);
     UNFILLED Packing packing;
     packing.body = body;
     packing.said = packing.sample = packing.times_len = 0;
-    packing.lead_said = false;
     packing.before = NULL;
     packing.time_ms = packing.start_ms = 0;
     snappy_rows_begin(&packing.rows, body->bytes.len + body->aside, out);
     for (size_t i = 0; i < body->written.count; i++) {
         const WrittenSeries *note = &body->written.at[i];
-        bool last = i + 1 == body->written.count;
+        if (i + AHEAD < body->written.count && note[AHEAD].kept != NULL) {
+            const KeptLabels *ahead = note[AHEAD].kept;
+            __builtin_prefetch(ahead->labels.wire.at + ahead->first);
+        }
         if (likely(note->at == WRITTEN_ASIDE)) {
-            pack_noted(&packing, i, note, last);
+            pack_noted(&packing, i, note);
         } else {
-            pack_written(&packing, note, last);
+            pack_written(&packing, note);
         }
         packing.sample += note->samples;
         packing.before = note;

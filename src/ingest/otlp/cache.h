@@ -65,15 +65,14 @@ typedef struct CachePlace {
 } CachePlace;
 
 // The node that came next last time, when these are its bytes (of one piece), or NULL; the place
-// moves on to it. What comes behind it is brought near: nodes are a cache line or two, their bytes
-// and what they mean next to them.
+// moves on to it. What comes behind it is brought near: nodes lie in the order in which they were
+// made, each with its bytes and with what they mean behind it, some 300 bytes together.
 static inline CacheNode *cache_guess(CachePlace *place, Bytes key) {
     CacheNode *guess = place->last == NULL ? place->parent->first_child : place->last->following;
     if (unlikely(guess == NULL)) return NULL;
-    const char *near = (const char *)guess->following;
-    __builtin_prefetch(near);
-    __builtin_prefetch(near + 64);
-    __builtin_prefetch(near + 128);
+    enum { AHEAD_BYTES = 2048, LINE_BYTES = 64, LINES = 5 };
+    for (uintptr_t line = 0; line < LINES; line++)
+        __builtin_prefetch((const void *)((uintptr_t)guess + AHEAD_BYTES + line * LINE_BYTES));
     if (unlikely(guess->parent != place->parent || guess->key.second.len > 0 ||
                  !bytes_same(guess->key.first, key)))
         return NULL;

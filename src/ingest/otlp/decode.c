@@ -41,6 +41,20 @@ static bool field_of(Bytes message, uint32_t number, Bytes *out) {
     return !reader.failed;
 }
 
+// The same of two numbers at once.
+static bool fields_of(Bytes message, uint32_t number, Bytes *out, uint32_t other_number,
+                      Bytes *other) {
+    Reader reader = reader_begin(message);
+    ProtobufField field;
+    *out = *other = BYTES_NONE;
+    while (protobuf_next(&reader, &field)) {
+        if (field.type != WIRE_BYTES) continue;
+        if (field.number == number) *out = field.bytes;
+        if (field.number == other_number) *other = field.bytes;
+    }
+    return !reader.failed;
+}
+
 // ---- Resources ----
 
 static bool is_identifying(Text name) {
@@ -155,7 +169,7 @@ static const ResourceValue *resource_of(Decode *decode, CachePlace *place, Bytes
 
 static bool scope_make(Decode *decode, Bytes bytes, Text schema_url, ScopeValue *out, Error *err) {
     Bytes name, version;
-    if (!field_of(bytes, 1, &name) || !field_of(bytes, 2, &version)) {
+    if (!fields_of(bytes, 1, &name, 2, &version)) {
         return error_set(err, ERROR_BAD_INPUT, "malformed protobuf");
     }
     if (!decode->options->scope_labels || name.len == 0) return true;
@@ -409,7 +423,7 @@ static bool metric_walk(Decode *decode, CachePlace *place, Bytes bytes, Error *e
 
 static bool scope_walk(Decode *decode, CachePlace *place, Bytes bytes, Error *err) {
     Bytes scope, schema_url;
-    if (!field_of(bytes, 1, &scope) || !field_of(bytes, 3, &schema_url))
+    if (!fields_of(bytes, 1, &scope, 3, &schema_url))
         return malformed("the metrics of a scope", err);
     CacheNode *node;
     decode->scope = scope_of(decode, place, scope, schema_url, &node);
