@@ -271,7 +271,6 @@ static void series_to_batch(const WriteBody *body, Batch *batch) {
     const uint8_t *bytes = (const uint8_t *)body->bytes.at;
     size_t sample = 0, histogram = 0, exemplar = 0;
     array_reserve(&batch->series, batch->series.count + body->written.count);
-    array_reserve(&batch->known, batch->series.count + body->written.count);
     for (size_t i = 0; i < body->written.count; i++) {
         const WrittenSeries *note = &body->written.at[i];
         bool aside = note->at == WRITTEN_ASIDE;
@@ -286,6 +285,7 @@ static void series_to_batch(const WriteBody *body, Batch *batch) {
             .exemplar_count = note->exemplars,
         };
         if (note->kept != NULL) {
+            array_reserve(&batch->known, batch->series.count + body->written.count - i);
             while (batch->known.count + 1 < batch->series.count)
                 batch->known.at[batch->known.count++] = NULL;
             batch->known.at[batch->known.count++] = &note->kept->known;
