@@ -41,8 +41,8 @@ typedef struct Control {
     _Atomic uint32_t fail;     // then so many fail; UINT32_MAX: all
     _Atomic uint32_t believe;  // planted: the failure is met by a second sync, which says yes
     _Atomic uint32_t full;     // FULL_…
-    _Atomic uint32_t syncs, failed, refused;  // what was seen
-    _Atomic uint32_t part_version;
+    _Atomic uint32_t syncs, failed, refused;                  // what was seen
+    _Atomic uint32_t slow_us;                                 // a write takes so long for each MiB
     char under[PATH_MAX];                                     // only files below this folder
     char sync_part[PATH_PART_MAX], full_part[PATH_PART_MAX];  // and with this in their path
 } Control;
@@ -156,6 +156,8 @@ static ssize_t write_at(int fd, const void *from, size_t len, off_t offset) {
     }
     if (refused) len = half;
     int kept = errno;
+    uint64_t slow_us = atomic_load(&control->slow_us) * (uint64_t)len >> 20;
+    if (slow_us > 0) usleep((useconds_t)slow_us);
     remember(fd, len, offset);
     errno = kept;
     return next_pwrite(fd, from, len, offset);

@@ -7,7 +7,7 @@ import struct
 WRITES, FILES, HALF = 1, 2, 4
 ALL = 0xFFFFFFFF
 PATH_MAX, PART_MAX = 4096, 256
-NUMBERS = ("skip", "fail", "believe", "full", "syncs", "failed", "refused", "spare")
+NUMBERS = ("skip", "fail", "believe", "full", "syncs", "failed", "refused", "slow_us")
 BYTES = 4 * len(NUMBERS) + PATH_MAX + 2 * PART_MAX
 
 
