@@ -101,6 +101,8 @@ static void answer(Request *request) {
 
 static bool ingest(Request *request, Writer *writer, Tenant *tenant, Error *err) {
     const ServerOptions *options = &request->server->options;
+    // What will be refused for the disk's sake costs no unpacking: in a flood that is most of it.
+    TRY(store_may_write(options->store, request->exchange->body.len, err));
     bool (*take)(Store *, Tenant *, IngestSender *, Compression, Bytes, int64_t, IngestOutcome *,
                  Error *) = is_version_2(request) ? ingest_remote_write_2 : ingest_remote_write;
     return take(options->store, tenant, writer_sender(writer), compression_of(request),

@@ -82,6 +82,9 @@ must_use bool store_tenants(Store *store, Arena *arena, Tenant ***out, size_t *c
 Catalog *store_catalog(Store *store);
 Budget *store_query_budget(Store *store);
 
+// Whether the log would take a body of about so many bytes now, with store_write's reason if not:
+// before it is unpacked.
+must_use bool store_may_write(Store *store, size_t bytes, Error *err);
 // Logs the body and makes the batch visible. `batch` tells the fate of every row; rows that admit
 // refused before stay refused, also at replay. *sequence is what to wait for. DISK_FULL, IO, BUSY,
 // NO_MEMORY: nothing was stored.

@@ -46,6 +46,10 @@ static bool any_stored(const Batch *batch) {
     return false;
 }
 
+bool store_may_write(Store *store, size_t bytes, Error *err) {
+    return log_may_append(store->log, bytes, err);
+}
+
 bool store_write(Store *store, Tenant *tenant, LogRecordType type, Bytes body,
                  SeriesPrediction *prediction, Batch *batch, uint64_t *sequence, Error *err) {
     *sequence = 0;

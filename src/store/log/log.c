@@ -172,8 +172,8 @@ static void copy_record(const LogRecord *record, uint32_t payload_crc, uint64_t 
     memset(at, 0, (size_t)(into + bytes - at));
 }
 
-static bool append_in(Log *log, const LogRecord *record, uint32_t crc, size_t bytes,
-                      uint64_t *sequence, Error *err) {
+// Under `buffer`.
+static bool may_append(const Log *log, size_t bytes, Error *err) {
     if (log->stopped || log->full) {
         *err = log->reason;
         return error_context(
@@ -184,6 +184,19 @@ static bool append_in(Log *log, const LogRecord *record, uint32_t crc, size_t by
         return error_set(err, ERROR_BUSY, "%lld bytes wait for the disk already; try again shortly",
                          (long long)log->waiting_bytes);
     }
+    return true;
+}
+
+bool log_may_append(Log *log, size_t bytes, Error *err) {
+    mutex_take(&log->buffer);
+    bool may = may_append(log, bytes, err);
+    mutex_give(&log->buffer);
+    return may;
+}
+
+static bool append_in(Log *log, const LogRecord *record, uint32_t crc, size_t bytes,
+                      uint64_t *sequence, Error *err) {
+    TRY(may_append(log, bytes, err));
     Group *group;
     TRY(group_reserve(log, bytes, &group, err));
     copy_record(record, crc, log->next_sequence, group->at + group->len, bytes);

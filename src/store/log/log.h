@@ -112,6 +112,10 @@ must_use bool log_replay(Log *log, uint64_t first_sequence,
 // taking records.
 must_use bool log_append(Log *log, const LogRecord *record, uint64_t *sequence, Error *err);
 
+// Whether log_append would take a record of about so many bytes now; its reason if not. For whoever
+// has work to do before.
+must_use bool log_may_append(Log *log, size_t bytes, Error *err);
+
 // Calls `done` once the record is durable, from the commit thread; at once when it already is. ok
 // is false, with the reason, when the log stopped or the disk is full: the record was not
 // acknowledged, but may still become durable when space returns, as after an answer that was lost

@@ -623,7 +623,9 @@ TEST(what_is_too_large_or_too_much_is_refused) {
     check_ok(t, log_append(log, &record, &sequence, t->err));
     record.body.len = 10;
     check_error(t, log_append(log, &record, &sequence, t->err), ERROR_BUSY);
+    check_error(t, log_may_append(log, 10, t->err), ERROR_BUSY);
     check_ok(t, log_commit_now(log, t->err));
+    check_ok(t, log_may_append(log, 10, t->err));
     check_ok(t, log_append(log, &record, &sequence, t->err));
     check_ok(t, log_commit_now(log, t->err));
     log_close(&log);
