@@ -129,10 +129,10 @@ class Pulse(threading.Thread):
 
     def __init__(self):
         super().__init__(daemon=True)
-        self.latest_s = 0.0
+        self.latest_s, self.over = 0.0, False
 
     def run(self):
-        while True:
+        while not self.over:
             begun = time.monotonic()
             time.sleep(0.02)
             self.latest_s = max(self.latest_s, time.monotonic() - begun - 0.02)
