@@ -289,17 +289,11 @@ static void find_known(Head *head, uint32_t last, Batch *batch, MissArray *misse
             continue;
         }
         const BatchKnown *known = batch_known(batch, i);
-        if (known != NULL && known->head != head->name) ++*untold;
-        if (known != NULL && known->head == head->name) {
-            row->ref = known->ref;
-            counts->predicted++;
-            failures = 0;
-            last = row->ref;
-            first = false;
-            i++;
-            continue;
-        }
-        if ((first || last != UINT32_MAX) && predict(registry, &trail, last, batch, row)) {
+        bool told = known != NULL && known->head == head->name;
+        if (told) row->ref = known->ref;
+        *untold += known != NULL && !told;
+        if (told ||
+            ((first || last != UINT32_MAX) && predict(registry, &trail, last, batch, row))) {
             counts->predicted++;
             failures = 0;
             last = row->ref;

@@ -1,7 +1,7 @@
 // Rows whose senders keep their labels: known by number in the head that said so, and in no other.
 
 #include "base/test.h"
-#include "store/series/head.h"
+#include "store/series/head_fixture.h"
 
 enum { ROWS = 50 };
 
@@ -9,25 +9,6 @@ typedef struct Sender {
     Labels labels[ROWS];
     BatchKnown known[ROWS];
 } Sender;
-
-typedef struct Side {
-    Head *head;
-    Quota quota;
-    Batch batch;
-    SeriesPrediction prediction;
-    HeadCounts counts;
-} Side;
-
-static void side_open(Side *side) {
-    *side = (Side){.head = head_open(1, (HashKey){1, 2}, NULL, 0)};
-    quota_begin(&side->quota, (SeriesLimits){0}, 0);
-}
-
-static void side_close(Side *side) {
-    head_unref(&side->head);
-    quota_end(&side->quota);
-    batch_free(&side->batch);
-}
 
 static void sender_begin(Test *t, Sender *sender) {
     memset(sender, 0, sizeof *sender);
@@ -49,8 +30,7 @@ static void send(Test *t, Side *side, Sender *sender, int from, int stride, bool
         *array_add(&side->batch.samples) = (Sample){1000, 1};
         if (kept) *array_add(&side->batch.known) = i % 7 == 3 ? NULL : &sender->known[row];
     }
-    head_resolve(side->head, NULL, &side->quota, clock_system(), &side->prediction, &side->batch,
-                 INT64_MIN + 1, false, &side->counts);
+    side_resolve(side);
     for (int i = 0; i < ROWS; i++) {
         const BatchSeries *row = &side->batch.series.at[i];
         if (row->verdict != VERDICT_STORED) continue;

@@ -4,32 +4,11 @@
 #include <stdlib.h>
 
 #include "base/test.h"
-#include "store/series/head.h"
+#include "store/series/head_fixture.h"
 #include "store/series/row_order.h"
 
 enum { SERIES = 3000, ROWS = 2500, STEP_MS = 15000 };
 #define BEGIN_MS INT64_C(1795219200000)
-
-typedef struct Side {
-    Head *head;
-    Quota quota;
-    SeriesPrediction prediction;
-    HeadCounts counts;
-    Batch batch;
-    uint64_t verdicts[VERDICT_COUNT];
-    Error fault;
-} Side;
-
-static void side_open(Side *side) {
-    *side = (Side){.head = head_open(1, (HashKey){1, 2}, NULL, 0)};
-    quota_begin(&side->quota, (SeriesLimits){0}, 0);
-}
-
-static void side_close(Side *side) {
-    head_unref(&side->head);
-    quota_end(&side->quota);
-    batch_free(&side->batch);
-}
 
 static void side_write(Side *side) {
     head_resolve(side->head, NULL, &side->quota, clock_system(), &side->prediction, &side->batch,

@@ -3,7 +3,7 @@
 
 #include "base/assert.h"
 #include "base/test.h"
-#include "store/series/head.h"
+#include "store/series/head_fixture.h"
 
 enum { TEXTS = 40, ROWS_MAX = 60, PAIRS_MAX = 8, NAMES = 8 };
 
@@ -11,14 +11,6 @@ typedef struct Row {
     uint32_t texts[2 * PAIRS_MAX];  // of the pool; the first of a pair below NAMES
     uint32_t pairs;
 } Row;
-
-typedef struct Side {
-    Head *head;
-    Quota quota;
-    SeriesPrediction prediction;
-    HeadCounts counts;
-    Batch batch;
-} Side;
 
 typedef struct Request {
     BatchSymbols symbols;
@@ -47,22 +39,6 @@ static void make(BatchSymbols *symbols, BatchSeries *row) {
     request->made++;
     row->labels = labels_of(request->arena, request->texts, request->refs + row->first_symbol,
                             row->symbol_count);
-}
-
-static void side_open(Side *side) {
-    *side = (Side){.head = head_open(1, (HashKey){1, 2}, NULL, 0)};
-    quota_begin(&side->quota, (SeriesLimits){0}, 0);
-}
-
-static void side_close(Side *side) {
-    head_unref(&side->head);
-    quota_end(&side->quota);
-    batch_free(&side->batch);
-}
-
-static void side_resolve(Side *side) {
-    head_resolve(side->head, NULL, &side->quota, clock_system(), &side->prediction, &side->batch,
-                 INT64_MIN + 1, false, &side->counts);
 }
 
 static void request_open(Request *request, Arena *arena) {
