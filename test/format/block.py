@@ -9,13 +9,15 @@ from columns import column_integers, column_values, decimal, unpacked
 from cursor import Cursor, TooNew, double_of, expect, expect_crc, signed, unzstd, utf8
 from histograms import read_exemplars, read_histograms
 
-HEAD, TAIL_MAGIC, VERSION_MAX = b"TRcBLOCK", b"KCOLBcRT", 3
+HEAD, TAIL_MAGIC, VERSION_MAX = b"TRcBLOCK", b"KCOLBcRT", 4
 SECTIONS = ("pages", "names", "pairs", "series", "chunks", "clocks")
 TOTALS = ("earliest", "latest", "series", "samples", "chunks", "histograms", "exemplars", "pairs", "clocks", "pages", "metadata")
 SECTION_PIECE = 64 << 10  # bytes under one checksum
 SUMMARY_PARTS = ("first", "last", "min", "max", "sum")
 GROUP_ROWS, CHUNK_SAMPLES_MAX = 16, 1024
 ZSTD_BIT = 1 << 31
+DAY_MS, TIER, COLUMN_MS = 86_400_000, 4, 2 * 86_400_000
+WINDOW_PARTS = ("count", "sum", "least", "greatest", "first", "last", "first_ago", "last_ago", "fell", "resets", "ended_ago", "histograms")
 OTHER_CLOCK, ELSEWHERE, SUMMARY, RESETS, STARTS = 1, 2, 4, 8, 16
 
 
@@ -57,6 +59,8 @@ class Block:
         self.totals = dict(zip(TOTALS, tail.numbers("11Q")))
         for bound in ("earliest", "latest"):
             self.totals[bound] = signed(self.totals[bound])
+        self.tier_ms = tail.numbers("Q") if self.version == TIER else 0
+        expect(self.version != TIER or self.tier_ms > 0, f"{self.name}: a tier of no length")
         lengths, checksums = {}, {}
         for section in SECTIONS:
             lengths[section] = tail.numbers("Q")
@@ -168,6 +172,22 @@ class Block:
             yield out
         for what, count in found.items():
             expect(count == self.totals[what], f"{self.name}: {count} {what}, the tail states {self.totals[what]}")
+
+    def windows(self):
+        """Of a tier, each series: (labels, {end of a window: {part: value}})."""
+        day_ms = self.totals["earliest"] // DAY_MS * DAY_MS
+        for series in self.series():
+            out = {}
+            for time_ms, bits, _ in series.samples:
+                column, since_ms = divmod(time_ms - day_ms, COLUMN_MS)
+                end_ms, what = day_ms + since_ms, f"{self.name}: the entry of {series.labels} at {time_ms}"
+                expect(0 <= column < len(WINDOW_PARTS) and since_ms <= DAY_MS and end_ms % self.tier_ms == 0, f"{what} is of no window")
+                expect(column == 0 or end_ms in out, f"{what} is of a window that is not there")
+                out.setdefault(end_ms, {})[WINDOW_PARTS[column]] = double_of(bits)
+            for end_ms, window in out.items():
+                expect((window["count"] > 0) == all(part in window for part in WINDOW_PARTS[1:8]) and (window["count"] > 0 or not set(window) & set(WINDOW_PARTS[1:8])),
+                       f"{self.name}: of the window to {end_ms} of {series.labels} some columns are missing")
+            yield series.labels, out
 
     def read_chunks(self, out, chunks):
         start = None

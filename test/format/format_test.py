@@ -379,6 +379,12 @@ def golden(tap):
     labels = {"__name__": "up", "a b%": "c", "x": "\n"}
     tap.check([each.before for each in found] == [17, 18] and found[1].first_ms == -5 and found[1].means(labels) and not found[1].means({**labels, "y": "z"}),
               "the golden manifest with deletes", [vars(each) for each in found])
+    found = Manifest((folder / "manifest_tiers").read_bytes(), "manifest_tiers").tiers
+    tap.check([(each.number, each.length_ms, each.source) for each in found] == [(14, 300000, 16), (15, 3600000, 0)], "the golden manifest with tiers", [vars(each) for each in found])
+    (labels, windows), (_, others) = Block((folder / "block_tier").read_bytes(), "block_tier").windows()
+    first = 1700000100000
+    tap.check(labels == {"__name__": "fallen_total"} and [windows[first][part] for part in ("count", "sum", "least", "greatest", "first", "last", "fell", "resets")] == [4, 21, 2, 10, 4, 2, 15, 2]
+              and others == {first + 300000: {"count": 0, "ended_ago": 60000, "histograms": 1}}, "the golden block of a tier", (windows, others))
     records, gaps = read_log(ROOT / "test/golden/log")
     more, _ = read_log(ROOT / "test/golden/log/remote_write_2")
     tap.check([(record.type, record.body) for record in records] == [(REMOTE_WRITE_1, b"a snappy body"), (UNPACKED_1, b"samples")] and not gaps
@@ -388,8 +394,8 @@ def golden(tap):
 def newer(tap):
     """A version that nobody knows yet, with good checksums."""
     content = (ROOT / "test/golden/series/block").read_bytes()
-    trailer = content[-32:-16] + struct.pack("<I", 4)
-    manifest = b"traceo series manifest 3\nsealed 1\nnext 1\nwrites 1\n"
+    trailer = content[-32:-16] + struct.pack("<I", 5)
+    manifest = b"traceo series manifest 4\nsealed 1\nnext 1\nwrites 1\n"
     for what, open_it in (("block", lambda: Block(content[:-32] + trailer + struct.pack("<I", crc32c(trailer)) + content[-8:], "a block")),
                           ("manifest", lambda: Manifest(manifest + f"crc32c {crc32c(manifest):08x}\n".encode(), "MANIFEST"))):
         try:

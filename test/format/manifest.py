@@ -4,7 +4,7 @@ import re
 
 from cursor import Damaged, TooNew, crc32c, expect, utf8
 
-VERSION_MAX = 2
+VERSION_MAX = 3
 COUNTERS = ("sealed", "next", "writes")
 MATCHES = {
     "eq": lambda text, value: text == value,
@@ -24,6 +24,18 @@ class BlockRow:
         expect(found, f"{what}: {self.name} is not the name of a block")
         self.number, self.crc = int(found[1], 16), int(words[2], 16)
         self.bytes, self.earliest, self.latest, self.level, self.order, self.series, self.samples = (integer(word, what) for word in words[1:2] + words[3:])
+
+
+class TierRow:
+    """A block of a tier, of windows of `length_ms`; made of the block of number `source`, 0 when samples of its day are gone."""
+
+    def __init__(self, words, what):
+        expect(len(words) == 9 and re.fullmatch(r"[0-9a-f]{8}", words[2]), f"{what}: not a row of a tier")
+        self.name = words[0]
+        found = re.fullmatch(r"([0-9a-f]{16})\.block", self.name)
+        expect(found, f"{what}: {self.name} is not the name of a block")
+        self.number, self.crc = int(found[1], 16), int(words[2], 16)
+        self.bytes, self.earliest, self.latest, self.length_ms, self.source, self.series, self.samples = (integer(word, what) for word in words[1:2] + words[3:])
 
 
 class Delete:
@@ -49,11 +61,12 @@ class Manifest:
         self.version = integer(words[3], f"{name}, line 1")
         if self.version > VERSION_MAX:
             raise TooNew(f"{name}: version {self.version}, this reader knows {VERSION_MAX}")
-        self.counters, self.blocks, self.deletes = {}, [], []
+        self.counters, self.blocks, self.tiers, self.deletes = {}, [], [], []
         for number, line in enumerate(lines[1:], 2):
             self.read_line(line.split(" "), f"{name}, line {number}")
         expect(set(self.counters) == set(COUNTERS), f"{name}: of {', '.join(COUNTERS)} not all are there")
-        expect(len({block.name for block in self.blocks}) == len(self.blocks), f"{name}: a block is named twice")
+        named = [block.name for block in self.blocks + self.tiers]
+        expect(len(set(named)) == len(named), f"{name}: a block is named twice")
 
     def read_line(self, words, what):
         kind, rest = words[0], words[1:]
@@ -62,6 +75,8 @@ class Manifest:
             self.counters[kind] = integer(rest[0], what)
         elif kind == "block":
             self.blocks.append(BlockRow(rest, what))
+        elif kind == "tier" and self.version >= 3:
+            self.tiers.append(TierRow(rest, what))
         elif kind == "delete" and self.version >= 2:
             self.deletes.append(Delete(rest, what))
         else:

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Reads a data directory of Traceo on which no server runs, from the FORMAT.md files alone: a stranger's reader, nothing of Traceo's code in it.
 
-    read_traceo.py DATA [--tenant NAME] [--starts] [--exemplars] [--metadata]    samples in blocks, as `traceo export` prints them
+    read_traceo.py DATA [--tenant NAME] [--starts] [--exemplars] [--metadata] [--tiers]    samples in blocks, as `traceo export` prints them
     read_traceo.py DATA --log                                                    records of the log and what was sent in them
 
 Every checksum of what is read is checked. Damage is said on standard error, exit code 1; a newer format is exit code 3.
-Floats and native histograms are lines as docs/migrate.md has them; the flags add lines of starts, exemplars and metadata.
+Floats and native histograms are lines as docs/migrate.md has them; the flags add lines of starts, exemplars, metadata and windows of tiers.
 """
 
 import argparse
@@ -37,15 +37,26 @@ class Tenant:
     def blocks(self):
         """(row of the manifest, block), first stored first."""
         for row in sorted(self.manifest.blocks, key=lambda row: row.order) if self.manifest else []:
-            name = f"objects/{self.number}/{row.name}"
-            data = (self.folder / name).read_bytes()
-            expect(len(data) == row.bytes, f"{name}: {len(data)} bytes, the manifest states {row.bytes}")
-            expect_crc(data, row.crc, name)
-            block = Block(data, name)
-            stated = row.earliest, row.latest, row.series, row.samples
-            found = tuple(block.totals[total] for total in ("earliest", "latest", "series", "samples"))
-            expect(stated == found, f"{name}: earliest, latest, series, samples are {found}, the manifest states {stated}")
-            yield row, block
+            yield row, self.block(row, 0)
+
+    def block(self, row, tier_ms):
+        name = f"objects/{self.number}/{row.name}"
+        data = (self.folder / name).read_bytes()
+        expect(len(data) == row.bytes, f"{name}: {len(data)} bytes, the manifest states {row.bytes}")
+        expect_crc(data, row.crc, name)
+        block = Block(data, name)
+        stated = row.earliest, row.latest, row.series, row.samples
+        found = tuple(block.totals[total] for total in ("earliest", "latest", "series", "samples"))
+        expect(stated == found, f"{name}: earliest, latest, series, samples are {found}, the manifest states {stated}")
+        expect(block.tier_ms == tier_ms, f"{name}: windows of {block.tier_ms} ms, the manifest states {tier_ms}")
+        return block
+
+    def tiers(self):
+        """(row of the manifest, [(labels, {end: window})]): without the windows that deletes touch."""
+        for row in self.manifest.tiers if self.manifest else []:
+            deletes = [delete for delete in self.manifest.deletes if row.number < delete.before]
+            yield row, [(labels, windows_left(windows, row.length_ms, [delete for delete in deletes if delete.means(labels)]))
+                        for labels, windows in self.block(row, row.length_ms).windows()]
 
     def series(self):
         """All of them by their labels; of two samples with one time that of the lower order stays."""
@@ -60,6 +71,11 @@ class Tenant:
     def metadata(self):
         """{family: (type, help, unit)}; what was stored last counts."""
         return {family: (METADATA_TYPES[kind], help_text, unit) for _, block in self.blocks() for kind, family, help_text, unit in block.metadata()}
+
+
+def windows_left(windows, length_ms, deletes):
+    return {end_ms: window for end_ms, window in windows.items()
+            if not any(delete.first_ms <= end_ms and delete.last_ms > end_ms - length_ms for delete in deletes)}
 
 
 def add_series(kinds, series, deletes):
@@ -100,6 +116,10 @@ def number_of(bits):
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
+def shown(value):
+    return value if math.isfinite(value) else "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
 def sample_lines(series):
     if series.samples:
         yield line(metric=series.labels, values=[number_of(bits) for _, bits, _ in series.samples], timestamps=[row[0] for row in series.samples])
@@ -129,6 +149,9 @@ def tenant_lines(tenant, options):
             yield from start_line(series)
         if options.exemplars:
             yield from exemplar_line(series)
+    for row, all_series in tenant.tiers():
+        for labels, windows in all_series if options.tiers else []:
+            yield line(metric=labels, tier=row.length_ms, windows=[[end_ms, {part: shown(value) for part, value in window.items()}] for end_ms, window in windows.items()])
     if options.metadata:
         for family, (kind, help_text, unit) in sorted(tenant.metadata().items()):
             yield line(family=family, type=kind, help=help_text, unit=unit)
@@ -163,7 +186,7 @@ def main():
     parser.add_argument("data", help="the data directory")
     parser.add_argument("--tenant", default="default", help="whose blocks")
     parser.add_argument("--log", action="store_true", help="the log instead of the blocks")
-    for kind in ("starts", "exemplars", "metadata"):
+    for kind in ("starts", "exemplars", "metadata", "tiers"):
         parser.add_argument("--" + kind, action="store_true", help=f"lines of {kind}, too")
     try:
         print_lines(parser.parse_args())

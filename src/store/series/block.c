@@ -254,9 +254,19 @@ static bool tail_open(Block *block, Reader *tail, Error *err) {
     uint64_t numbers[TAIL_NUMBERS];
     for (size_t i = 0; i < COUNT(numbers); i++) numbers[i] = reader_u64(tail);
     BlockFacts *facts = &block->facts;
-    *facts = (BlockFacts){
-        (int64_t)numbers[0], (int64_t)numbers[1], numbers[2], numbers[3],
-        numbers[4],          numbers[5],          numbers[6], (int64_t)block->bytes.len};
+    *facts = (BlockFacts){(int64_t)numbers[0],
+                          (int64_t)numbers[1],
+                          numbers[2],
+                          numbers[3],
+                          numbers[4],
+                          numbers[5],
+                          numbers[6],
+                          (int64_t)block->bytes.len,
+                          0};
+    if (block->version == BLOCK_VERSION_TIER) {
+        facts->tier_ms = (int64_t)reader_u64(tail);
+        if (facts->tier_ms <= 0) return footer_corrupt(block, "it is of a tier of no length", err);
+    }
     // Each counted thing takes a byte at least, so the size bounds them all.
     for (size_t i = 7; i < COUNT(numbers); i++) {
         if (numbers[i] > block->bytes.len || numbers[i] > UINT32_MAX)

@@ -35,6 +35,11 @@ must_use bool block_writer_exemplar(BlockWriter *writer, int64_t time_ms, double
 // The block's interval reaches at least this far, whatever its samples do: one of metadata alone
 // has a time too.
 void block_writer_covers(BlockWriter *writer, int64_t min_ms, int64_t max_ms);
+// It becomes a block of a tier, of windows of `tier_ms` (tier.h): its times say more than when, so
+// that they are not those of samples. What its rows stand for lies between the other two times.
+void block_writer_tier(BlockWriter *writer, int64_t tier_ms, int64_t min_ms, int64_t max_ms);
+// What comes next of this series begins a new chunk.
+must_use bool block_writer_cut(BlockWriter *writer, Error *err);
 must_use bool block_writer_metadata(BlockWriter *writer, const BatchMetadata *metadata, Error *err);
 // The whole object, ready for objects->put. The writer is used up.
 must_use bool block_writer_finish(BlockWriter *writer, Builder *out, Error *err);
@@ -46,6 +51,7 @@ typedef struct BlockFacts {
     int64_t min_ms, max_ms;
     uint64_t series, samples, chunks, histograms, exemplars;
     int64_t bytes;
+    int64_t tier_ms;  // 0: samples as they came; else windows of a tier, as long as this
 } BlockFacts;
 
 // Opens an object that the manifest states. Footer and label names are verified here, other

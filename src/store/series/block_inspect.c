@@ -150,6 +150,9 @@ bool block_inspect(const Block *block, bool verify_all, Progress *progress, Buil
                  (long long)facts->bytes);
     builder_addf(out, "times %lld to %lld ms\n", (long long)facts->min_ms,
                  (long long)facts->max_ms);
+    if (facts->tier_ms != 0)
+        builder_addf(out, "a tier: its samples are the columns of windows of %lld ms\n",
+                     (long long)facts->tier_ms);
     builder_addf(out, "%llu series, %llu samples in %llu chunks, %llu histograms, %llu exemplars\n",
                  (unsigned long long)facts->series, (unsigned long long)facts->samples,
                  (unsigned long long)facts->chunks, (unsigned long long)facts->histograms,

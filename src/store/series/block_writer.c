@@ -58,6 +58,7 @@ struct BlockWriter {
     uint32_t clock_expected, clock_of_series;
     Pieces histograms, exemplars;
     uint32_t version;
+    int64_t tier_ms, tier_min_ms, tier_max_ms;  // tier_ms 0: it is none
     int64_t last_ms;
     bool has_samples;
     size_t pending;
@@ -319,6 +320,17 @@ static void facts_time(BlockWriter *writer, int64_t time_ms) {
 void block_writer_covers(BlockWriter *writer, int64_t min_ms, int64_t max_ms) {
     facts_time(writer, min_ms);
     facts_time(writer, max_ms);
+}
+
+void block_writer_tier(BlockWriter *writer, int64_t tier_ms, int64_t min_ms, int64_t max_ms) {
+    assert(tier_ms > 0 && min_ms <= max_ms);
+    writer->tier_ms = tier_ms;
+    writer->tier_min_ms = min_ms;
+    writer->tier_max_ms = max_ms;
+}
+
+bool block_writer_cut(BlockWriter *writer, Error *err) {
+    return chunk_flush(writer, writer->pending, err);
 }
 
 // `starts` may be NULL.
@@ -583,6 +595,11 @@ bool block_writer_finish(BlockWriter *writer, Builder *out, Error *err) {
     writer->series_begun = false;
     if (writer->facts.min_ms > writer->facts.max_ms)
         writer->facts.min_ms = writer->facts.max_ms = 0;
+    if (writer->tier_ms != 0) {
+        writer->version = BLOCK_VERSION_TIER;
+        writer->facts.min_ms = writer->tier_min_ms;
+        writer->facts.max_ms = writer->tier_max_ms;
+    }
     uint32_t metadata_page = metadata_finish(writer);
 
     AUTO(builder_free) Builder tail = {0};
@@ -599,6 +616,7 @@ bool block_writer_finish(BlockWriter *writer, Builder *out, Error *err) {
                           writer->pages,
                           metadata_page};
     for (size_t i = 0; i < COUNT(numbers); i++) writer_u64(&tail, numbers[i]);
+    if (writer->tier_ms != 0) writer_u64(&tail, (uint64_t)writer->tier_ms);
     TRY(sections_write(writer, &tail, err));
     footer_finish(writer, &tail);
     builder_free(out);

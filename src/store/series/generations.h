@@ -17,7 +17,7 @@ typedef struct StoreBlock {
     ManifestBlock facts;  // its texts are owned by the store's arena
     Block *block;         // NULL: damaged, `why` says how
     Error why;
-    int64_t scrubbed;  // bytes verified in this round
+    int64_t scrubbed;   // bytes verified in this round
     int64_t retain_ms;  // before then retention takes nothing from it; 0: not looked at yet
 } StoreBlock;
 
@@ -64,10 +64,14 @@ struct SeriesStore {
     Head *head;             // the young one
     ARRAY(Head *) turned;
     StoreBlockArray blocks;
-    DeleteArray deletes;  // that still mean a block; changed with `maintain` and `blocks_lock`
-    int64_t seal_by_ns;   // monotonic; sealing gives up then; 0: never; under `maintain`
-    int64_t rewrote_ns;   // when blocks were last looked through for what deletes took from them
-    Manifest manifest;    // as on disk; its lists are not used between writes
+    StoreBlockArray tiers;  // as the blocks: what the manifest names, under the same locks
+    SeriesRetention tier_retention[SERIES_TIERS];
+    uint64_t tiers_seen;      // 1 + the manifest's writes when no tier was missing; 0: never
+    int64_t tiers_seen_hour;  // and when
+    DeleteArray deletes;      // that still mean a block; changed with `maintain` and `blocks_lock`
+    int64_t seal_by_ns;       // monotonic; sealing gives up then; 0: never; under `maintain`
+    int64_t rewrote_ns;  // when blocks were last looked through for what deletes took from them
+    Manifest manifest;   // as on disk; its lists are not used between writes
     Quota quota;
     ARRAY(StoreGap) gaps;  // under `blocks_lock`
 
@@ -96,6 +100,10 @@ must_use bool store_write_manifest(SeriesStore *store, const StoreBlockArray *bl
 must_use bool store_write_manifest_with(SeriesStore *store, const StoreBlockArray *blocks,
                                         const DeleteArray *deletes, uint64_t sealed_sequence,
                                         Error *err);
+// And with other tiers.
+must_use bool store_write_manifest_all(SeriesStore *store, const StoreBlockArray *blocks,
+                                       const StoreBlockArray *tiers, const DeleteArray *deletes,
+                                       uint64_t sealed_sequence, Error *err);
 // Takes references to those of `deletes` that mean a block of the store.
 void store_install_deletes(SeriesStore *store, const DeleteArray *deletes);
 
@@ -108,8 +116,9 @@ must_use bool store_merge_run(SeriesStore *store, StoreBlock **run, size_t count
 // One block is written again without the series that are kept no longer at `now_ms`.
 must_use bool store_merge_retained(SeriesStore *store, StoreBlock *block, int64_t now_ms,
                                    Error *err);
-// Removes the blocks that end before `before_ms`.
-must_use bool store_drop_before(SeriesStore *store, int64_t before_ms, bool *any, Error *err);
+// Removes the blocks that end before `before_ms`, but for those that wait for their tiers.
+must_use bool store_drop_before(SeriesStore *store, int64_t before_ms, int64_t now_ms, bool *any,
+                                Error *err);
 // Writes one block again that a delete took from and that ends before `before_ms`; *more: there was
 // one. Deletes that have nothing left to do are forgotten.
 must_use bool store_rewrite_touched(SeriesStore *store, int64_t before_ms, bool *more, Error *err);

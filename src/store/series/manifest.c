@@ -9,8 +9,9 @@ static const int64_t MANIFEST_BYTES_MAX = 64 * MB;
 #define MANIFEST_NAME  TEXT("MANIFEST")
 #define MANIFEST_FIRST "traceo series manifest "
 
-// Version 2 is written only when there are deletes: who cannot honour them must not read it.
-enum { MANIFEST_VERSION_MAX = 2 };
+// Version 2 is written only when there are deletes, 3 when there are tiers: who cannot honour them
+// must not read it.
+enum { MANIFEST_VERSION_DELETES = 2, MANIFEST_VERSION_TIERS = 3, MANIFEST_VERSION_MAX = 3 };
 
 static const char *const matcher_words[] = {"eq", "ne", "re", "nr"};  // ORDER: MatcherKind
 
@@ -42,7 +43,10 @@ static void print_delete(const ManifestDelete *one, Builder *out) {
 }
 
 void manifest_print(const Manifest *manifest, Builder *out) {
-    builder_addf(out, MANIFEST_FIRST "%d\n", manifest->deletes.count > 0 ? 2 : 1);
+    builder_addf(out, MANIFEST_FIRST "%d\n",
+                 manifest->tiers.count > 0     ? MANIFEST_VERSION_TIERS
+                 : manifest->deletes.count > 0 ? MANIFEST_VERSION_DELETES
+                                               : 1);
     builder_addf(out, "sealed %llu\n", (unsigned long long)manifest->sealed_sequence);
     builder_addf(out, "next %llu\n", (unsigned long long)manifest->next_order);
     builder_addf(out, "writes %llu\n", (unsigned long long)manifest->writes);
@@ -53,6 +57,14 @@ void manifest_print(const Manifest *manifest, Builder *out) {
                      (long long)block->min_ms, (long long)block->max_ms, block->level,
                      (unsigned long long)block->order, (unsigned long long)block->series,
                      (unsigned long long)block->samples);
+    }
+    for (size_t i = 0; i < manifest->tiers.count; i++) {
+        const ManifestBlock *tier = &manifest->tiers.at[i];
+        builder_addf(out, "tier %.*s %lld %08x %lld %lld %lld %llu %llu %llu\n",
+                     TEXT_ARG(tier->name), (long long)tier->bytes, tier->crc,
+                     (long long)tier->min_ms, (long long)tier->max_ms, (long long)tier->tier_ms,
+                     (unsigned long long)tier->source, (unsigned long long)tier->series,
+                     (unsigned long long)tier->samples);
     }
     for (size_t i = 0; i < manifest->deletes.count; i++)
         print_delete(&manifest->deletes.at[i], out);
@@ -163,6 +175,17 @@ static bool take_block(Text *rest, Arena *arena, ManifestBlock *out) {
     return true;
 }
 
+static bool take_tier(Text *rest, Arena *arena, ManifestBlock *out) {
+    Text name;
+    if (!take_word(rest, &name) || !is_object_name(name)) return false;
+    out->name = text_copy(name, arena);
+    return take_i64(rest, &out->bytes) && take_hex(rest, &out->crc) &&
+           take_i64(rest, &out->min_ms) && take_i64(rest, &out->max_ms) &&
+           take_i64(rest, &out->tier_ms) && take_u64(rest, &out->source) &&
+           take_u64(rest, &out->series) && take_u64(rest, &out->samples) && out->bytes > 0 &&
+           out->min_ms <= out->max_ms && out->tier_ms > 0;
+}
+
 static bool take_delete(Text *rest, Arena *arena, ManifestDelete *out) {
     ARRAY(Matcher) matchers = {0};
     *out = (ManifestDelete){0};
@@ -185,10 +208,20 @@ static bool ended(Text rest) {
     return rest.at == NULL;
 }
 
+static bool is_named(const Manifest *manifest, Text name) {
+    for (size_t i = 0; i < manifest->blocks.count; i++) {
+        if (text_equal(manifest->blocks.at[i].name, name)) return true;
+    }
+    for (size_t i = 0; i < manifest->tiers.count; i++) {
+        if (text_equal(manifest->tiers.at[i].name, name)) return true;
+    }
+    return false;
+}
+
 static bool take_line(Text line, uint64_t version, Arena *arena, Manifest *out) {
     Text word;
     if (!take_word(&line, &word)) return false;
-    if (version >= 2 && text_equal(word, TEXT("delete"))) {
+    if (version >= MANIFEST_VERSION_DELETES && text_equal(word, TEXT("delete"))) {
         ManifestDelete one;
         if (!take_delete(&line, arena, &one)) return false;
         *array_add(&out->deletes) = one;
@@ -198,13 +231,16 @@ static bool take_line(Text line, uint64_t version, Arena *arena, Manifest *out) 
         return take_u64(&line, &out->sealed_sequence) && ended(line);
     if (text_equal(word, TEXT("next"))) return take_u64(&line, &out->next_order) && ended(line);
     if (text_equal(word, TEXT("writes"))) return take_u64(&line, &out->writes) && ended(line);
-    if (!text_equal(word, TEXT("block"))) return false;
     ManifestBlock block = {0};
-    if (!take_block(&line, arena, &block) || !ended(line)) return false;
-    for (size_t i = 0; i < out->blocks.count; i++) {
-        if (text_equal(out->blocks.at[i].name, block.name)) return false;
+    bool tier = version >= MANIFEST_VERSION_TIERS && text_equal(word, TEXT("tier"));
+    if (!tier && !text_equal(word, TEXT("block"))) return false;
+    if (!(tier ? take_tier : take_block)(&line, arena, &block) || !ended(line)) return false;
+    if (is_named(out, block.name)) return false;
+    if (tier) {
+        *array_add(&out->tiers) = block;
+    } else {
+        *array_add(&out->blocks) = block;
     }
-    *array_add(&out->blocks) = block;
     return true;
 }
 
@@ -259,6 +295,7 @@ bool manifest_parse(Bytes content, Arena *arena, Manifest *out, Error *err) {
 
 void manifest_free(Manifest *manifest) {
     array_free(&manifest->blocks);
+    array_free(&manifest->tiers);
     array_free(&manifest->deletes);
 }
 

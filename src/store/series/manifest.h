@@ -18,6 +18,10 @@ typedef struct ManifestBlock {
                      // one it was written again from
     uint64_t order;  // who was stored first wins: the lower order. Unique within a day
     uint64_t series, samples;
+    // Of tiers only (tier.h): how long a window is, and the number of the block of samples it was
+    // made of; 0 once samples of that day were let go for their age, so that it is final.
+    int64_t tier_ms;
+    uint64_t source;
 } ManifestBlock;
 
 // What was deleted from blocks whose number is below `before`.
@@ -32,6 +36,7 @@ typedef struct Manifest {
     uint64_t next_order;  // also makes names unique
     uint64_t writes;      // how often the manifest was written, over all lives of the store
     ARRAY(ManifestBlock) blocks;
+    ARRAY(ManifestBlock) tiers;  // none has a level or an order
     ARRAY(ManifestDelete) deletes;
 } Manifest;
 

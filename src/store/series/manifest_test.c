@@ -16,9 +16,11 @@ static Manifest sample_manifest(void) {
                                                    1,
                                                    3,
                                                    20,
-                                                   4800};
+                                                   4800,
+                                                   0,
+                                                   0};
     *array_add(&manifest.blocks) =
-        (ManifestBlock){TEXT("0000000000000011.block"), 720, 7, -86400000, -1, 0, 17, 1, 1};
+        (ManifestBlock){TEXT("0000000000000011.block"), 720, 7, -86400000, -1, 0, 17, 1, 1, 0, 0};
     return manifest;
 }
 
@@ -33,6 +35,30 @@ static Manifest manifest_with_deletes(void) {
         (ManifestDelete){17, INT64_MIN, INT64_MAX, {delete_matchers, 1}};
     *array_add(&manifest.deletes) =
         (ManifestDelete){18, -5, 1795132800000, {delete_matchers, COUNT(delete_matchers)}};
+    return manifest;
+}
+
+// And windows of five minutes made of the first block, and those of an hour of a day whose samples
+// were let go.
+static Manifest manifest_with_tiers(void) {
+    Manifest manifest = manifest_with_deletes();
+    *array_add(&manifest.tiers) = (ManifestBlock){.name = TEXT("000000000000000e.block"),
+                                                  .bytes = 5000,
+                                                  .crc = 0xbeef,
+                                                  .min_ms = 1795132800000,
+                                                  .max_ms = 1795219199999,
+                                                  .series = 20,
+                                                  .samples = 960,
+                                                  .tier_ms = 300000,
+                                                  .source = 16};
+    *array_add(&manifest.tiers) = (ManifestBlock){.name = TEXT("000000000000000f.block"),
+                                                  .bytes = 900,
+                                                  .crc = 0xf,
+                                                  .min_ms = 1763596800000,
+                                                  .max_ms = 1763596805000,
+                                                  .series = 1,
+                                                  .samples = 8,
+                                                  .tier_ms = 3600000};
     return manifest;
 }
 
@@ -62,6 +88,14 @@ static void check_same(Test *t, const Manifest *stated, const Manifest *actual) 
                      a->max_ms == b->max_ms);
         check(t, a->level == b->level && a->order == b->order && a->series == b->series &&
                      a->samples == b->samples);
+    }
+    check_i64(t, stated->tiers.count, actual->tiers.count);
+    for (size_t i = 0; i < stated->tiers.count; i++) {
+        const ManifestBlock *a = &stated->tiers.at[i], *b = &actual->tiers.at[i];
+        check_text(t, a->name, b->name);
+        check(t, a->bytes == b->bytes && a->crc == b->crc && a->min_ms == b->min_ms &&
+                     a->max_ms == b->max_ms && a->series == b->series && a->samples == b->samples);
+        check(t, a->tier_ms == b->tier_ms && a->source == b->source);
     }
 }
 
@@ -111,6 +145,22 @@ TEST(the_golden_manifest_with_deletes_is_read_for_ever) {
     manifest_free(&actual);
 }
 
+TEST(the_golden_manifest_with_tiers_is_read_for_ever) {
+    Bytes content;
+    check_ok(t, disk_read_whole(disk_real(), TEXT("test/golden/series/manifest_tiers"), MB,
+                                t->arena, &content, t->err));
+    Manifest stated = manifest_with_tiers(), actual;
+    check_ok(t, manifest_parse(content, t->arena, &actual, t->err));
+    check_same(t, &stated, &actual);
+    check_same_deletes(t, &stated, &actual);
+    Builder printed = {0};
+    manifest_print(&stated, &printed);
+    check_text(t, bytes_text(content), builder_text(&printed));
+    builder_free(&printed);
+    manifest_free(&stated);
+    manifest_free(&actual);
+}
+
 TEST(the_number_of_a_block_is_in_its_name) {
     check_i64(t, 255, block_number(TEXT("00000000000000ff.block")));
     check_i64(t, 10, block_number(TEXT("a.block")));
@@ -121,7 +171,7 @@ TEST(the_number_of_a_block_is_in_its_name) {
 }
 
 TEST(r9_no_flipped_bit_and_no_cut_passes) {
-    Manifest manifest = manifest_with_deletes(), read = {0};
+    Manifest manifest = manifest_with_tiers(), read = {0};
     Builder printed = {0};
     manifest_print(&manifest, &printed);
     for (size_t bit = 0; bit < printed.len * 8; bit++) {
@@ -152,7 +202,7 @@ static void check_lines(Test *t, const char *lines, ErrorCode code) {
 
 TEST(lines_that_make_no_sense_are_refused_with_a_right_checksum_too) {
     check_lines(t, "traceo series manifest 1\nsealed 1\nnext 2\nwrites 3\n", ERROR_NONE);
-    check_lines(t, "traceo series manifest 3\n", ERROR_NEWER_FORMAT);
+    check_lines(t, "traceo series manifest 4\n", ERROR_NEWER_FORMAT);
     check_lines(t, "traceo series manifest 2\ndelete 7 -1 1 eq =a =\n", ERROR_NONE);
     check_lines(t, "traceo series manifest 1\ndelete 7 -1 1 eq =a =\n", ERROR_CORRUPT);
     static const char *const bad_deletes[] = {"delete",
@@ -171,6 +221,22 @@ TEST(lines_that_make_no_sense_are_refused_with_a_right_checksum_too) {
                                               "delete -7 -1 1 eq =a =b"};
     for (size_t i = 0; i < COUNT(bad_deletes); i++) {
         check_lines(t, text_format(t->arena, "traceo series manifest 2\n%s\n", bad_deletes[i]).at,
+                    ERROR_CORRUPT);
+    }
+    check_lines(t, "traceo series manifest 3\ntier a 1 00000000 0 0 300000 7 1 8\n", ERROR_NONE);
+    check_lines(t, "traceo series manifest 2\ntier a 1 00000000 0 0 300000 7 1 8\n", ERROR_CORRUPT);
+    static const char *const bad_tiers[] = {
+        "tier",
+        "tier a 1 00000000 0 0 300000 7 1",
+        "tier a 1 00000000 0 0 300000 7 1 8 9",
+        "tier ../a 1 00000000 0 0 300000 7 1 8",
+        "tier a 0 00000000 0 0 300000 7 1 8",
+        "tier a 1 00000000 1 0 300000 7 1 8",
+        "tier a 1 00000000 0 0 0 7 1 8",
+        "tier a 1 00000000 0 0 300000 -7 1 8",
+        "block a 1 00000000 0 0 0 1 1 1\ntier a 1 00000000 0 0 300000 7 1 8"};
+    for (size_t i = 0; i < COUNT(bad_tiers); i++) {
+        check_lines(t, text_format(t->arena, "traceo series manifest 3\n%s\n", bad_tiers[i]).at,
                     ERROR_CORRUPT);
     }
     check_lines(t, "traceo series manifest 0\n", ERROR_CORRUPT);
@@ -199,5 +265,6 @@ TEST(lines_that_make_no_sense_are_refused_with_a_right_checksum_too) {
 TEST_MAIN("store/series manifest", CASE(a_manifest_reads_what_it_wrote),
           CASE(the_golden_manifest_is_read_for_ever),
           CASE(the_golden_manifest_with_deletes_is_read_for_ever),
+          CASE(the_golden_manifest_with_tiers_is_read_for_ever),
           CASE(the_number_of_a_block_is_in_its_name), CASE(r9_no_flipped_bit_and_no_cut_passes),
           CASE(lines_that_make_no_sense_are_refused_with_a_right_checksum_too))

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
-#include "store/series/retention.h"
 #include "store/series/view.h"
 
 enum {
@@ -223,22 +222,40 @@ static bool merge_into(SeriesStore *store, Merge *merge, StoreBlock *out, Error 
 
 // ---- Replacing blocks ----
 
+// Their samples are let go for their age: the tiers of those days are what is left of them, and are
+// not made again from what else there is.
+static void make_final(StoreBlockArray *tiers, const StoreBlockArray *gone) {
+    for (size_t i = 0; i < tiers->count; i++) {
+        ManifestBlock *tier = &tiers->at[i].facts;
+        for (size_t j = 0; j < gone->count; j++) {
+            if (day_of_ms(gone->at[j].facts.min_ms) == day_of_ms(tier->min_ms)) tier->source = 0;
+        }
+    }
+}
+
 // Replaces the blocks marked in `gone` by `made` (NULL: by nothing): manifest, then views, then
 // files.
 static bool replace_blocks(SeriesStore *store, const bool *gone, const StoreBlock *made,
-                           Error *err) {
+                           bool for_age, Error *err) {
     StoreBlockArray blocks = {0}, old = {0};
     for (size_t i = 0; i < store->blocks.count; i++)
         *array_add(gone[i] ? &old : &blocks) = store->blocks.at[i];
     if (made != NULL) *array_add(&blocks) = *made;
-    if (!store_write_manifest(store, &blocks, store->manifest.sealed_sequence, err)) {
+    StoreBlockArray tiers = {0};
+    array_add_many(&tiers, store->tiers.at, store->tiers.count);
+    if (for_age) make_final(&tiers, &old);
+    if (!store_write_manifest_all(store, &blocks, &tiers, &store->deletes,
+                                  store->manifest.sealed_sequence, err)) {
         array_free(&blocks);
+        array_free(&tiers);
         array_free(&old);
         return false;
     }
     mutex_take(&store->blocks_lock);
     array_free(&store->blocks);
+    array_free(&store->tiers);
     store->blocks = blocks;
+    store->tiers = tiers;
     mutex_give(&store->blocks_lock);
     store_install_deletes(store, &store->deletes);
     bool removed = true;
@@ -304,8 +321,13 @@ static bool merge_run(SeriesStore *store, StoreBlock **run, size_t count, int64_
     TRY(merge_into(store, &merge, &made, err));
     // The cursors look into blocks that are about to go.
     for (size_t i = 0; i < count; i++) block_cursor_close(&merge.sources[i].cursor);
-    bool any = made.block != NULL;
-    if (!replace_blocks(store, gone, any ? &made : NULL, err)) {
+    bool any = made.block != NULL, for_age = false;
+    // What only rules let go is not kept in tiers either, so that they may be made again.
+    int64_t keep_ms = store->options.retention.keep_ms, oldest_ms;
+    if (retain_ms != INT64_MIN && keep_ms > 0 &&
+        !__builtin_sub_overflow(retain_ms, keep_ms, &oldest_ms))
+        for_age = run[0]->facts.max_ms < oldest_ms;
+    if (!replace_blocks(store, gone, any ? &made : NULL, for_age, err)) {
         bool installed = !any;
         for (size_t i = 0; i < store->blocks.count; i++)
             installed |= store->blocks.at[i].block == made.block;
@@ -324,13 +346,15 @@ bool store_merge_retained(SeriesStore *store, StoreBlock *block, int64_t now_ms,
     return merge_run(store, &block, 1, now_ms, err);
 }
 
-bool store_drop_before(SeriesStore *store, int64_t before_ms, bool *any, Error *err) {
+bool store_drop_before(SeriesStore *store, int64_t before_ms, int64_t now_ms, bool *any,
+                       Error *err) {
     AUTO(arena_free) Arena arena = {0};
     bool *gone = arena_push_array(&arena, bool, store->blocks.count + 1);
     *any = false;
     for (size_t i = 0; i < store->blocks.count; i++)
-        *any |= gone[i] = store->blocks.at[i].facts.max_ms < before_ms;
-    return !*any || replace_blocks(store, gone, NULL, err);
+        *any |= gone[i] = store->blocks.at[i].facts.max_ms < before_ms &&
+                          !tiers_wait(store, &store->blocks.at[i], now_ms);
+    return !*any || replace_blocks(store, gone, NULL, true, err);
 }
 
 // What was deleted from a day that is over leaves the disk by itself, a block at a time; the day
@@ -383,12 +407,19 @@ static void set_apart(SeriesStore *store, StoreBlock *block, const Error *why) {
     atomic_fetch_add(&store->corruptions, 1);
 }
 
+// Blocks of samples, then those of tiers.
+static StoreBlock *block_at(SeriesStore *store, size_t i) {
+    size_t blocks = store->blocks.count;
+    return i < blocks ? &store->blocks.at[i] : &store->tiers.at[i - blocks];
+}
+
 // Goes on where the last call stopped; a round is over when every block is through, then the next
 // begins.
 static bool scrub(SeriesStore *store, int64_t bytes_max, Error *err) {
     bool all_done = true;
-    for (size_t i = 0; i < store->blocks.count && bytes_max > 0; i++) {
-        StoreBlock *block = &store->blocks.at[i];
+    size_t count = store->blocks.count + store->tiers.count;
+    for (size_t i = 0; i < count && bytes_max > 0; i++) {
+        StoreBlock *block = block_at(store, i);
         if (block->block == NULL || block->scrubbed >= block->facts.bytes) continue;
         int64_t before = block->scrubbed;
         Error why = {0};
@@ -404,11 +435,11 @@ static bool scrub(SeriesStore *store, int64_t bytes_max, Error *err) {
             set_apart(store, block, &why);
         }
     }
-    for (size_t i = 0; i < store->blocks.count; i++) {
-        all_done &= store->blocks.at[i].block == NULL ||
-                    store->blocks.at[i].scrubbed >= store->blocks.at[i].facts.bytes;
+    for (size_t i = 0; i < count; i++) {
+        const StoreBlock *block = block_at(store, i);
+        all_done &= block->block == NULL || block->scrubbed >= block->facts.bytes;
     }
-    for (size_t i = 0; all_done && i < store->blocks.count; i++) store->blocks.at[i].scrubbed = 0;
+    for (size_t i = 0; all_done && i < count; i++) block_at(store, i)->scrubbed = 0;
     return true;
 }
 

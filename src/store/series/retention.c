@@ -2,7 +2,7 @@
 
 #include "store/series/retention.h"
 
-#include "store/series/generations.h"
+#include "store/series/tier.h"
 
 int64_t retention_of(const SeriesRetention *retention, Labels labels) {
     for (size_t i = 0; i < retention->rule_count; i++) {
@@ -83,7 +83,8 @@ static bool find_touched(SeriesStore *store, int64_t now_ms, StoreBlock **out, E
     for (size_t i = 0; i < store->blocks.count && *out == NULL; i++) {
         StoreBlock *block = &store->blocks.at[i];
         // A damaged one waits for its repair, or goes as a whole.
-        if (block->block == NULL || block->retain_ms > now_ms) continue;
+        if (block->block == NULL || block->retain_ms > now_ms || tiers_wait(store, block, now_ms))
+            continue;
         bool touches;
         TRY(retention_touches(retention, block->block, block->facts.max_ms, now_ms, &touches, err));
         if (touches) *out = block;
@@ -95,7 +96,8 @@ static bool find_touched(SeriesStore *store, int64_t now_ms, StoreBlock **out, E
 static bool retain(SeriesStore *store, int64_t now_ms, bool *changed, bool *more, Error *err) {
     int64_t longest_ms = retention_longest(&store->options.retention), before_ms;
     if (longest_ms > 0 && !__builtin_sub_overflow(now_ms, longest_ms, &before_ms))
-        TRY(store_drop_before(store, before_ms, changed, err));
+        TRY(store_drop_before(store, before_ms, now_ms, changed, err));
+    TRY(tiers_retain(store, now_ms, changed, more, err));
     StoreBlock *touched;
     if (store->options.retention.rule_count == 0) return true;
     TRY(find_touched(store, now_ms, &touched, err));

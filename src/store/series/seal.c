@@ -75,7 +75,9 @@ uint64_t series_needed_sequence(SeriesStore *store) {
 
 bool store_open_block(SeriesStore *store, Text object, int64_t bytes, Block **out, Error *err) {
     TRY(block_open(store->options.objects, object, bytes, out, err));
-    block_keep(*out, store->options.pages, store->options.rows);
+    // Columns of windows are read in turns, so that a row of one would only push out another.
+    bool samples = block_facts(*out).tier_ms == 0;
+    block_keep(*out, store->options.pages, samples ? store->options.rows : NULL);
     return true;
 }
 
@@ -118,10 +120,15 @@ static bool means_any(const Delete *one, const StoreBlockArray *blocks) {
     return false;
 }
 
+static bool is_needed(const Delete *one, const StoreBlockArray *blocks,
+                      const StoreBlockArray *tiers) {
+    return means_any(one, blocks) || means_any(one, tiers);
+}
+
 void store_install_deletes(SeriesStore *store, const DeleteArray *deletes) {
     DeleteArray kept = {0}, old = store->deletes;
     for (size_t i = 0; i < deletes->count; i++) {
-        if (means_any(deletes->at[i], &store->blocks))
+        if (is_needed(deletes->at[i], &store->blocks, &store->tiers))
             *array_add(&kept) = delete_ref(deletes->at[i]);
     }
     mutex_take(&store->blocks_lock);
@@ -136,15 +143,17 @@ bool store_write_manifest(SeriesStore *store, const StoreBlockArray *blocks,
 }
 
 static Manifest compose_manifest(const SeriesStore *store, const StoreBlockArray *blocks,
-                                 const DeleteArray *deletes, uint64_t sealed_sequence) {
+                                 const StoreBlockArray *tiers, const DeleteArray *deletes,
+                                 uint64_t sealed_sequence) {
     Manifest manifest = {
         .sealed_sequence = sealed_sequence,
         .next_order = store->manifest.next_order,
         .writes = store->manifest.writes + 1,
     };
     for (size_t i = 0; i < blocks->count; i++) *array_add(&manifest.blocks) = blocks->at[i].facts;
+    for (size_t i = 0; i < tiers->count; i++) *array_add(&manifest.tiers) = tiers->at[i].facts;
     for (size_t i = 0; i < deletes->count; i++) {
-        if (means_any(deletes->at[i], blocks))
+        if (is_needed(deletes->at[i], blocks, tiers))
             *array_add(&manifest.deletes) = deletes->at[i]->facts;
     }
     return manifest;
@@ -152,7 +161,13 @@ static Manifest compose_manifest(const SeriesStore *store, const StoreBlockArray
 
 bool store_write_manifest_with(SeriesStore *store, const StoreBlockArray *blocks,
                                const DeleteArray *deletes, uint64_t sealed_sequence, Error *err) {
-    Manifest manifest = compose_manifest(store, blocks, deletes, sealed_sequence);
+    return store_write_manifest_all(store, blocks, &store->tiers, deletes, sealed_sequence, err);
+}
+
+bool store_write_manifest_all(SeriesStore *store, const StoreBlockArray *blocks,
+                              const StoreBlockArray *tiers, const DeleteArray *deletes,
+                              uint64_t sealed_sequence, Error *err) {
+    Manifest manifest = compose_manifest(store, blocks, tiers, deletes, sealed_sequence);
     bool written = manifest_write(store->options.disk, store->options.folder, &manifest, err);
     manifest_free(&manifest);
     if (!written) return false;
@@ -163,11 +178,12 @@ bool store_write_manifest_with(SeriesStore *store, const StoreBlockArray *blocks
 
 // ---- Snapshots ----
 
-static bool publish_blocks(SeriesStore *store, Text objects_folder, Error *err) {
+static bool publish_blocks(SeriesStore *store, const StoreBlockArray *blocks, Text objects_folder,
+                           Error *err) {
     Objects *objects = store->options.objects;
-    for (size_t i = 0; i < store->blocks.count; i++) {
+    for (size_t i = 0; i < blocks->count; i++) {
         AUTO(arena_free) Arena scratch = {0};
-        const StoreBlock *block = &store->blocks.at[i];
+        const StoreBlock *block = &blocks->at[i];
         Text to = text_format(&scratch, "%.*s/%.*s", TEXT_ARG(objects_folder),
                               TEXT_ARG(block->facts.name));
         if (objects->publish(objects, store_object_name(store, block->facts.name, &scratch), to,
@@ -176,15 +192,18 @@ static bool publish_blocks(SeriesStore *store, Text objects_folder, Error *err) 
         // A damaged block that is not even there is missing in the snapshot as well, which says so.
         if (block->block != NULL || err->code != ERROR_NOT_FOUND) return false;
     }
-    return store->options.disk->sync_folder(store->options.disk, objects_folder, err);
+    return true;
 }
 
 bool series_snapshot(SeriesStore *store, Text objects_folder, Text folder, Error *err) {
     mutex_take(&store->maintain);
-    Manifest manifest =
-        compose_manifest(store, &store->blocks, &store->deletes, store->manifest.sealed_sequence);
-    bool done = publish_blocks(store, objects_folder, err) &&
-                manifest_write(store->options.disk, folder, &manifest, err);
+    Manifest manifest = compose_manifest(store, &store->blocks, &store->tiers, &store->deletes,
+                                         store->manifest.sealed_sequence);
+    Disk *disk = store->options.disk;
+    bool done = publish_blocks(store, &store->blocks, objects_folder, err) &&
+                publish_blocks(store, &store->tiers, objects_folder, err) &&
+                disk->sync_folder(disk, objects_folder, err) &&
+                manifest_write(disk, folder, &manifest, err);
     manifest_free(&manifest);
     mutex_give(&store->maintain);
     return done;
@@ -201,6 +220,8 @@ static bool may_be_named(SeriesStore *store, Text name) {
     bool named = false;
     for (size_t i = 0; i < manifest.blocks.count; i++)
         named |= text_equal(manifest.blocks.at[i].name, name);
+    for (size_t i = 0; i < manifest.tiers.count; i++)
+        named |= text_equal(manifest.tiers.at[i].name, name);
     manifest_free(&manifest);
     return named;
 }

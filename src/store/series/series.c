@@ -1,7 +1,7 @@
 // The store: opening, the way of a write, and what it tells about itself.
 
 #include "store/series/generations.h"
-#include "store/series/retention.h"
+#include "store/series/tier.h"
 
 #include <stdlib.h>
 
@@ -35,17 +35,28 @@ static bool learn_from_block(void *context, const BatchMetadata *metadata, Error
     return true;
 }
 
+// Samples are not to be taken for windows of a tier, nor these for those.
+static bool check_kind(const StoreBlock *block, Error *err) {
+    int64_t tier_ms = block_facts(block->block).tier_ms;
+    return tier_ms == block->facts.tier_ms ||
+           error_set(err, ERROR_CORRUPT,
+                     "it holds windows of %lld ms where the manifest says %lld (0: samples)",
+                     (long long)tier_ms, (long long)block->facts.tier_ms);
+}
+
 // Opens what the manifest names, oldest first, so that newer metadata wins. Damage keeps a block
 // apart, not the store shut.
-static bool open_blocks(SeriesStore *store, Arena *arena, SeriesReport *report, TextArray *notes,
+static bool open_blocks(SeriesStore *store, const ManifestBlock *facts, size_t count,
+                        StoreBlockArray *out, Arena *arena, SeriesReport *report, TextArray *notes,
                         Error *err) {
-    for (size_t i = 0; i < store->manifest.blocks.count; i++) {
-        StoreBlock *block = array_add(&store->blocks);
-        block->facts = store->manifest.blocks.at[i];
+    for (size_t i = 0; i < count; i++) {
+        StoreBlock *block = array_add(out);
+        block->facts = facts[i];
         AUTO(arena_free) Arena scratch = {0};
         Text name = store_object_name(store, block->facts.name, &scratch);
         Error why = {0};
         bool whole = store_open_block(store, name, block->facts.bytes, &block->block, &why) &&
+                     check_kind(block, &why) &&
                      block_each_metadata(block->block, learn_from_block, store, &why);
         report->blocks++;
         if (whole) continue;
@@ -79,6 +90,9 @@ static bool open_deletes(SeriesStore *store, Error *err) {
 static bool is_named(const SeriesStore *store, Text name) {
     for (size_t i = 0; i < store->manifest.blocks.count; i++) {
         if (text_equal(store->manifest.blocks.at[i].name, name)) return true;
+    }
+    for (size_t i = 0; i < store->manifest.tiers.count; i++) {
+        if (text_equal(store->manifest.tiers.at[i].name, name)) return true;
     }
     return false;
 }
@@ -131,6 +145,20 @@ static bool sweep(SeriesStore *store, Arena *arena, SeriesReport *report, TextAr
     return true;
 }
 
+// What a tier keeps of whom: as long as its setting says, and of series that a rule names no longer
+// than the rule.
+static void tier_retention_make(SeriesStore *store, size_t k) {
+    const SeriesRetention *of_samples = &store->options.retention;
+    int64_t keep_ms = store->options.tiers[k].keep_ms;
+    SeriesKeep *rules = arena_push_array(&store->arena, SeriesKeep, of_samples->rule_count + 1);
+    for (size_t i = 0; i < of_samples->rule_count; i++) {
+        rules[i] = of_samples->rules[i];
+        if (rules[i].keep_ms == 0 || (keep_ms != 0 && keep_ms < rules[i].keep_ms))
+            rules[i].keep_ms = keep_ms;
+    }
+    store->tier_retention[k] = (SeriesRetention){keep_ms, rules, of_samples->rule_count};
+}
+
 static SeriesStore *store_begin(SeriesOptions options) {
     SeriesStore *store = memory_new(SeriesStore);
     use_defaults(&options);
@@ -142,6 +170,7 @@ static SeriesStore *store_begin(SeriesOptions options) {
     mutex_begin(&store->blocks_lock, LOCK_SERIES_BLOCKS);
     mutex_begin(&store->families_lock, LOCK_SERIES_SIDE);
     changes_begin(&store->changes);
+    for (size_t k = 0; k < SERIES_TIERS; k++) tier_retention_make(store, k);
     store->families = map_begin(&store->families_arena, options.hash_key);
     quota_begin(&store->quota, options.limits, options.clock->monotonic_ns(options.clock));
     return store;
@@ -155,7 +184,11 @@ bool series_open(SeriesOptions options, Arena *arena, SeriesReport *report, Seri
     TRY(disk_make_folders(options.disk, store->options.folder, err));
     TRY(manifest_read(options.disk, store->options.folder, &store->arena, &store->manifest, err));
     TRY(open_deletes(store, err));
-    TRY(open_blocks(store, arena, report, &notes, err));
+    const Manifest *manifest = &store->manifest;
+    TRY(open_blocks(store, manifest->blocks.at, manifest->blocks.count, &store->blocks, arena,
+                    report, &notes, err));
+    TRY(open_blocks(store, manifest->tiers.at, manifest->tiers.count, &store->tiers, arena, report,
+                    &notes, err));
     TRY(sweep(store, arena, report, &notes, err));
     for (size_t i = 0; i < store->blocks.count; i++) {
         const Block *block = store->blocks.at[i].block;
@@ -182,6 +215,8 @@ void series_close(SeriesStore **store) {
     array_free(&gone->turned);
     for (size_t i = 0; i < gone->blocks.count; i++) store_block_drop(&gone->blocks.at[i]);
     array_free(&gone->blocks);
+    for (size_t i = 0; i < gone->tiers.count; i++) store_block_drop(&gone->tiers.at[i]);
+    array_free(&gone->tiers);
     manifest_free(&gone->manifest);
     deletes_free(&gone->deletes);
     array_free(&gone->gaps);
@@ -315,6 +350,9 @@ void series_state(SeriesStore *store, SeriesState *out) {
         out->block_min_ms = MIN(out->block_min_ms, facts->min_ms);
         out->block_max_ms = MAX(out->block_max_ms, facts->max_ms);
     }
+    for (size_t i = 0; i < store->tiers.count; i++)
+        out->tier_bytes += store->tiers.at[i].facts.bytes;
+    out->tiers = store->tiers.count;
     out->series_active = head_series(store->head);
     out->deletes = store->deletes.count;
     Head *head = head_ref(store->head);

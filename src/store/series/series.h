@@ -37,6 +37,15 @@ typedef struct SeriesRetention {
     size_t rule_count;
 } SeriesRetention;
 
+// Tiers: windows of five minutes and of an hour of days that are over, which may be kept for longer
+// than the samples (docs/decisions/0022-downsampled-tiers.md). Not made unless `on`.
+enum { SERIES_TIERS = 2 };
+static const int64_t series_tiers_ms[SERIES_TIERS] = {300000, 3600000};
+typedef struct SeriesTierKeep {
+    bool on;
+    int64_t keep_ms;  // 0: for ever; of series that a rule of retention names, no longer than that
+} SeriesTierKeep;
+
 // What queries read of blocks, verified and unpacked, for the next ones (page_cache.h); of all
 // stores of a server together. At most `most` bytes, or what `memory` grants; `memory` outlives it
 // and may be NULL.
@@ -66,14 +75,15 @@ typedef struct SeriesOptions {
     Disk *disk;          // for the manifest
     Text folder;         // of the manifest; made when missing
     Clock *clock;
-    PageCache *pages;           // of blocks, outlives the store; NULL: none
-    RowCache *rows;             // of heads and blocks, likewise
-    HashKey hash_key;           // secret of this process
-    Budget *memory;             // heads are charged here
-    SeriesLimits limits;        // of new series
-    SeriesRetention retention;  // what is older than the longest of it is refused
-    int64_t head_span_ms;       // a head turns when its samples span this; 0: two hours
-    int64_t head_bytes_max;     // or when it holds this; 0: 256 MiB
+    PageCache *pages;                    // of blocks, outlives the store; NULL: none
+    RowCache *rows;                      // of heads and blocks, likewise
+    HashKey hash_key;                    // secret of this process
+    Budget *memory;                      // heads are charged here
+    SeriesLimits limits;                 // of new series
+    SeriesRetention retention;           // what is older than the longest of it is refused
+    SeriesTierKeep tiers[SERIES_TIERS];  // by series_tiers_ms
+    int64_t head_span_ms;                // a head turns when its samples span this; 0: two hours
+    int64_t head_bytes_max;              // or when it holds this; 0: 256 MiB
 } SeriesOptions;
 
 // Opens the manifest and its blocks (each verified where it is read, its footer here). Files the
@@ -271,6 +281,64 @@ must_use bool series_exemplars(SeriesView *view, Matchers matchers, Arena *arena
 must_use bool series_metadata(SeriesStore *store, Text family, Arena *arena, BatchMetadata **out,
                               size_t *count, Error *err);
 
+// ---- Reading tiers (tier_view.c) ----
+
+// What is known of a window, or of a sample beside windows (`tier_ms` 0), which is one by itself.
+typedef enum SeriesPart {
+    WINDOW_COUNT,  // samples that are no stale markers. Those below are of them, where there are
+                   // any
+    WINDOW_SUM,    // compensated
+    WINDOW_LEAST,  // NaN only where there is no number
+    WINDOW_GREATEST,
+    WINDOW_FIRST,  // value
+    WINDOW_LAST,
+    WINDOW_FIRST_AGO,  // ms from the sample to the window's end
+    WINDOW_LAST_AGO,
+    WINDOW_FELL,       // sum of the values before those that are lower; of the window alone
+    WINDOW_RESETS,     // how many are
+    WINDOW_ENDED_AGO,  // ms from the stale marker that is the last thing there to the end; -1: none
+                       // is
+    WINDOW_HISTOGRAMS,  // native histograms, which are not in tiers
+    WINDOW_KINDS
+} SeriesPart;
+typedef struct SeriesParts {
+    size_t count, capacity;
+    int64_t
+        *ends_ms;  // the window is (end - tier, end], end a multiple of tier; or the sample's time
+    int64_t *tiers_ms;  // 0: a sample
+    double *of[WINDOW_KINDS];
+    size_t samples;     // of count: no windows
+    double histograms;  // in all windows that were looked at
+} SeriesParts;
+void series_parts_free(SeriesParts *parts);
+
+// From now on the view has tiers too, those that it must have: of days from which samples were let
+// go for their age; and, where `most_ms` is above 0, the coarsest up to that of each day. False:
+// there are none, and the view is as it was. Before anything is selected. Tiers are seen by the two
+// calls below alone.
+bool series_view_add_tiers(SeriesView *view, SeriesStore *store, int64_t most_ms);
+// As series_select; series of which there is nothing but windows are among them. They are for
+// series_read_parts and series_read alone.
+must_use bool series_select_tiers(SeriesView *view, Matchers matchers, size_t series_max,
+                                  Arena *arena, SeriesFoundList *out, Error *err);
+// Windows that end in [from_ms, to_ms] and, of days that none of them answers for, samples, in the
+// order of their ends. `parts` has no entries when there is no window: then `samples` holds what
+// series_read gives. Else it is all in `parts`, stale markers as ends. `wanted`: bits 1 <<
+// SeriesPart of what is to be filled; count and ended always are.
+must_use bool series_read_parts(SeriesCursor *cursor, const SeriesFound *series, int64_t from_ms,
+                                int64_t to_ms, uint32_t wanted, SeriesParts *parts,
+                                SeriesColumns *samples, Error *err);
+bool series_view_has_tiers(const SeriesView *view);
+// Leaves the parts that have samples, and gives one of their columns as samples at their ends.
+void series_parts_columns(SeriesParts *parts, SeriesPart value, SeriesColumns *columns);
+// The start of the window that a moment of a part's tier stands for: the multiple before it, or the
+// moment itself.
+static inline int64_t series_tier_floor(int64_t tier_ms, int64_t moment_ms) {
+    if (tier_ms == 0) return moment_ms;
+    int64_t rest = moment_ms % tier_ms;
+    return moment_ms - (rest < 0 ? rest + tier_ms : rest);
+}
+
 // ---- What changes in the past, for whoever keeps answers (changes.c) ----
 
 // A number of this store that no other store of this process has or had.
@@ -315,8 +383,13 @@ must_use bool series_clean_deletes(SeriesStore *store, Error *err);
 must_use bool series_snapshot(SeriesStore *store, Text objects_folder, Text folder, Error *err);
 // Lets go what is kept no longer at `now_ms`: whole blocks where nothing of them is, and one block
 // that is written again without the series whose time is over; *more: there may be another one.
-// What time it is for retention the caller decides.
+// What time it is for retention the caller decides. Samples of which tiers are still to be made
+// wait for them, at most a week.
 must_use bool series_retain(SeriesStore *store, int64_t now_ms, bool *more, Error *err);
+
+// Makes one tier of a day that is over and merged, where one is missing or no longer what the
+// samples say, or lets one go; *more: there may be another one. By the same time as retention.
+must_use bool series_make_tiers(SeriesStore *store, int64_t now_ms, bool *more, Error *err);
 
 typedef struct SeriesState {
     uint64_t series_active;  // in the youngest head
@@ -332,6 +405,8 @@ typedef struct SeriesState {
     int64_t block_bytes;
     int64_t block_min_ms, block_max_ms;
     uint64_t merges, seals, corruptions, scrubbed_bytes;
+    uint64_t tiers;  // blocks of them
+    int64_t tier_bytes;
     uint64_t deletes;  // that wait for a block to be written again
 } SeriesState;
 void series_state(SeriesStore *store, SeriesState *out);

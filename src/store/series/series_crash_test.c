@@ -27,6 +27,7 @@ typedef struct Life {
     int64_t delete_from_ms, delete_to_ms;
     uint64_t promised;  // the store said: below this the log is not needed
     int64_t dropped_before_ms;
+    bool tiered;           // it has come to where tiers are made
     uint64_t random_seed;  // 0: the scripted life
     Matcher rule_matcher;
     SeriesKeep rule;                                     // of retention, in random lives
@@ -80,6 +81,35 @@ static void trim(Life *life) {
     life->promised = MAX(life->promised, needed);
 }
 
+// Merges and tiers until nothing is left to do.
+static bool keep_house(Fixture *f, Error *err) {
+    for (bool merged = true, tiers = true; merged || tiers;) {
+        TRY(series_merge(f->store, &merged, err));
+        TRY(series_make_tiers(f->store, f->clock.wall_ms, &tiers, err));
+    }
+    return true;
+}
+
+// The last part of a life: tiers of days that are over are made, made again for a late sample, cut
+// by a delete; samples of the older days go, and a delete takes from what is left of them.
+static bool live_with_tiers(Life *life, Error *err) {
+    Fixture *f = &life->f;
+    bool more;
+    life->tiered = true;
+    TRY(keep_house(f, err));
+    put_one(life, 0, FIXTURE_NOW_MS + 200000, 4713);
+    TRY(series_turn(f->store, err));
+    TRY(series_seal(f->store, err));
+    trim(life);
+    TRY(keep_house(f, err));
+    TRY(forget(life, 0, FIXTURE_NOW_MS + 10000, FIXTURE_NOW_MS + 30000, err));
+    TRY(series_clean_deletes(f->store, err));
+    TRY(keep_house(f, err));
+    TRY(series_retain(f->store, life->dropped_before_ms + f->retention_ms, &more, err));
+    TRY(forget(life, 5, INT64_MIN, life->dropped_before_ms, err));
+    return series_clean_deletes(f->store, err);
+}
+
 // Ends at the first failure, as the process would when its disk goes away.
 static bool live(Life *life, Test *t, uint64_t seed, Error *err) {
     Fixture *f = &life->f;
@@ -115,7 +145,7 @@ static bool live(Life *life, Test *t, uint64_t seed, Error *err) {
     more = true;
     while (more) TRY(series_merge(f->store, &more, err));
     trim(life);
-    return true;
+    return live_with_tiers(life, err);
 }
 
 // Some of the series, today or on one of the days before.
@@ -234,6 +264,15 @@ static void life_end(Life *life) {
     fixture_end(&life->f);
 }
 
+static bool windows_agree(Life *life, Error *err) {
+    size_t seen;
+    for (size_t k = 0; k < SERIES_TIERS; k++)
+        TRY(oracle_windows_agree(&life->all, &life->f, series_tiers_ms[k],
+                                 FIXTURE_NOW_MS - 3 * (int64_t)DAY_MS,
+                                 FIXTURE_NOW_MS + 2 * (int64_t)DAY_MS, &seen, err));
+    return true;
+}
+
 // After the power is back: opens, sealed_sequence honest, blocks plus a replay of what was not
 // trimmed give everything.
 static bool survives(Life *life, Test *t, Error *err) {
@@ -268,7 +307,14 @@ static bool survives(Life *life, Test *t, Error *err) {
     // And the second life goes on.
     TRY(series_turn(f->store, err));
     TRY(series_seal(f->store, err));
-    return oracle_agrees(&life->all, f, from_ms, INT64_MAX, err);
+    TRY(oracle_agrees(&life->all, f, from_ms, INT64_MAX, err));
+    if (!life->tiered) return true;
+    // Days are over: tiers have all there ever was of them, whether or not the samples are there.
+    f->clock.wall_ms = FIXTURE_NOW_MS + 3 * (int64_t)DAY_MS;
+    TRY(keep_house(f, err));
+    if (life->deleting && !windows_agree(life, &without))
+        oracle_delete(&life->all, life->delete_series, life->delete_from_ms, life->delete_to_ms);
+    return windows_agree(life, err);
 }
 
 typedef struct Crash {
@@ -314,6 +360,8 @@ static bool crash_states(Test *t, Crash crash, uint64_t seeds, uint64_t *operati
     if (crash.life != 0) {
         life.f.rules = &life.rule;
         life.f.rule_count = 1;
+    } else {
+        for (size_t k = 0; k < SERIES_TIERS; k++) life.f.tiers[k].on = true;
     }
     clock_manual(&life.f.clock, FIXTURE_NOW_MS);
     disk_model_lie(life.f.model, crash.lie);

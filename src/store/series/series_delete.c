@@ -47,7 +47,7 @@ static bool find(SeriesStore *store, Matchers matchers, int64_t from_ms, int64_t
         if (block->facts.min_ms <= to_ms && block->facts.max_ms >= from_ms)
             TRY(block_has(block, matchers, &out->in_blocks, err));
     }
-    return true;
+    return tiers_have(store, matchers, from_ms, to_ms, &out->in_blocks, err);
 }
 
 static bool add_delete(SeriesStore *store, Matchers matchers, int64_t from_ms, int64_t to_ms,
@@ -148,6 +148,7 @@ bool store_rewrite_touched(SeriesStore *store, int64_t before_ms, bool *more, Er
         *more = true;
         return store_merge_run(store, &block, 1, err);
     }
+    TRY(tiers_rewrite_touched(store, before_ms, more, &any, err));
     if (any) return true;
     // None is left to do anything: the manifest may forget them.
     DeleteArray none = {0};

@@ -23,6 +23,7 @@ typedef struct Fixture {
     int64_t retention_ms, head_span_ms;
     const SeriesKeep *rules;  // of retention
     size_t rule_count;
+    SeriesTierKeep tiers[SERIES_TIERS];
     Batch batch;
     Builder wires[64];  // label bytes of the rows of `batch`
     size_t row_count;
@@ -55,6 +56,7 @@ static inline SeriesOptions fixture_options(Fixture *f) {
         .pages = f->pages,
         .rows = f->rows,
         .retention = {f->retention_ms, f->rules, f->rule_count},
+        .tiers = {f->tiers[0], f->tiers[1]},
         .head_span_ms = f->head_span_ms,
     };
 }

@@ -164,3 +164,116 @@ static inline bool oracle_agrees(const Oracle *oracle, Fixture *f, int64_t from_
     series_view_close(&view);
     return fine;
 }
+
+// ---- Windows of tiers ----
+
+// What a window has, by a slow look at the samples; `of` as SeriesPart. False: nothing.
+static inline bool oracle_window(const OracleSamples *samples, int64_t tier_ms, int64_t end_ms,
+                                 double of[WINDOW_KINDS]) {
+    bool any = false;
+    long double sum = 0;
+    for (size_t i = 0; i < WINDOW_KINDS; i++) of[i] = 0;
+    of[WINDOW_ENDED_AGO] = -1;
+    for (size_t i = 0; i < samples->count; i++) {
+        const OracleSample *sample = &samples->at[i];
+        if (sample->time_ms <= end_ms - tier_ms || sample->time_ms > end_ms) continue;
+        any = true;
+        double value = sample->value, ago_ms = (double)(end_ms - sample->time_ms);
+        of[WINDOW_ENDED_AGO] = is_stale(value) ? ago_ms : -1;
+        if (is_stale(value)) continue;
+        if (of[WINDOW_COUNT]++ == 0) {
+            of[WINDOW_FIRST] = of[WINDOW_LEAST] = of[WINDOW_GREATEST] = value;
+            of[WINDOW_FIRST_AGO] = ago_ms;
+        } else if (value < of[WINDOW_LAST]) {
+            of[WINDOW_RESETS]++;
+            of[WINDOW_FELL] += of[WINDOW_LAST];
+        }
+        if (isnan(of[WINDOW_LEAST]) || value <= of[WINDOW_LEAST]) of[WINDOW_LEAST] = value;
+        if (isnan(of[WINDOW_GREATEST]) || value >= of[WINDOW_GREATEST]) of[WINDOW_GREATEST] = value;
+        of[WINDOW_LAST] = value;
+        of[WINDOW_LAST_AGO] = ago_ms;
+        sum += value;
+    }
+    of[WINDOW_SUM] = (double)sum;
+    return any;
+}
+
+// Sums of odd doubles may be anything; others are near.
+static inline bool oracle_same(int kind, double a, double b) {
+    if (double_bits(a) == double_bits(b) || (isnan(a) && isnan(b))) return true;
+    if (kind != WINDOW_SUM && kind != WINDOW_FELL) return false;
+    return !isfinite(a) || !isfinite(b) || fabs(a - b) <= 1e-9 * (fabs(a) + fabs(b)) + 1e-300;
+}
+
+static inline bool oracle_part_agrees(const OracleSamples *samples, const SeriesParts *parts,
+                                      size_t i, Error *err) {
+    double of[WINDOW_KINDS];
+    int64_t end_ms = parts->ends_ms[i];
+    if (!oracle_window(samples, parts->tiers_ms[i], end_ms, of))
+        return error_set(err, ERROR_CORRUPT, "the window to %lld has nothing", (long long)end_ms);
+    for (int kind = 0; kind < WINDOW_KINDS; kind++) {
+        bool known = of[WINDOW_COUNT] > 0 || kind == WINDOW_COUNT || kind > WINDOW_LAST_AGO;
+        if (!known || oracle_same(kind, parts->of[kind][i], of[kind])) continue;
+        return error_set(err, ERROR_CORRUPT, "the window to %lld, column %d: %g, not %g",
+                         (long long)end_ms, kind, parts->of[kind][i], of[kind]);
+    }
+    return true;
+}
+
+// All windows of one series; *seen counts them.
+static inline bool oracle_series_agrees(const Oracle *oracle, SeriesCursor *cursor,
+                                        const SeriesFound *found, int64_t tier_ms, int64_t from_ms,
+                                        int64_t to_ms, size_t *seen, Error *err) {
+    SeriesColumns samples = {0};
+    SeriesParts parts = {0};
+    uint64_t series = ORACLE_SERIES;
+    bool fine =
+        text_to_u64(labels_get(found->labels, TEXT("number")), &series) && series < ORACLE_SERIES;
+    if (!fine) return error_set(err, ERROR_CORRUPT, "a series that was never written");
+    fine = series_read_parts(cursor, found, from_ms, to_ms, UINT32_MAX, &parts, &samples, err);
+    for (size_t i = 0; fine && i < parts.count; i++) {
+        // At midnight a window is told by two days, each with its part.
+        if (parts.tiers_ms[i] == 0 || parts.ends_ms[i] % 86400000 == 0) continue;
+        fine = parts.tiers_ms[i] == tier_ms ||
+               error_set(err, ERROR_CORRUPT, "a window of %lld ms", (long long)parts.tiers_ms[i]);
+        fine = fine && oracle_part_agrees(&oracle->samples[series], &parts, i, err);
+        (*seen)++;
+    }
+    series_columns_free(&samples);
+    series_parts_free(&parts);
+    return fine || error_context(err, "series %d", (int)series);
+}
+
+// Every window of a tier that ends in the interval, but those at midnight, is that of a slow look,
+// and none is missing.
+static inline bool oracle_windows_agree(const Oracle *oracle, Fixture *f, int64_t tier_ms,
+                                        int64_t from_ms, int64_t to_ms, size_t *seen, Error *err) {
+    AUTO(arena_free) Arena arena = {0};
+    AUTO(series_view_close) SeriesView *view = NULL;
+    SeriesFoundList found;
+    size_t expected = 0;
+    *seen = 0;
+    TRY(series_view_open(f->store, from_ms, to_ms, &view, err));
+    bool any = series_view_add_tiers(view, f->store, tier_ms);
+    TRY(series_select_tiers(view, (Matchers){0}, 0, &arena, &found, err));
+    SeriesCursor *cursor = series_cursor_open(view);
+    bool fine = true;
+    for (size_t i = 0; any && fine && i < found.count; i++)
+        fine =
+            oracle_series_agrees(oracle, cursor, &found.at[i], tier_ms, from_ms, to_ms, seen, err);
+    series_cursor_close(&cursor);
+    if (!fine) return error_context(err, "a tier of %lld ms", (long long)tier_ms);
+    for (size_t series = 0; series < ORACLE_SERIES; series++) {
+        const OracleSamples *samples = &oracle->samples[series];
+        int64_t before_ms = INT64_MIN;
+        for (size_t i = 0; i < samples->count; i++) {
+            int64_t end_ms = series_tier_floor(tier_ms, samples->at[i].time_ms + tier_ms - 1);
+            bool counts = end_ms != before_ms && end_ms >= from_ms && end_ms <= to_ms &&
+                          end_ms % 86400000 != 0;
+            expected += counts;
+            before_ms = end_ms;
+        }
+    }
+    return expected == *seen || error_set(err, ERROR_CORRUPT, "%zu windows of %lld ms, not %zu",
+                                          *seen, (long long)tier_ms, expected);
+}

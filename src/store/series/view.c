@@ -124,6 +124,8 @@ void series_view_close(SeriesView **view) {
         head_unref(&gone->sources[i].head);
         if (gone->sources[i].block != NULL) block_unref(&gone->sources[i].block);
     }
+    for (size_t i = 0; i < gone->tier_count; i++) block_unref(&gone->tiers[i].block);
+    deletes_free(&gone->tier_deletes);
     deletes_free(&gone->deletes);
     arena_free(&gone->arena);
     memory_free(gone);
@@ -146,7 +148,16 @@ struct SeriesCursor {
     SeriesColumns late;  // of the heads, while blocks are read
     BlockSpan *spans;    // room for one per source
     PageReader reader;
+    TierCursors *tiers;
 };
+
+TierCursors **cursor_tiers(SeriesCursor *cursor) {
+    return &cursor->tiers;
+}
+
+SeriesView *cursor_view(SeriesCursor *cursor) {
+    return cursor->view;
+}
 
 SeriesCursor *series_cursor_open(SeriesView *view) {
     SeriesCursor *cursor = memory_new(SeriesCursor);
@@ -164,6 +175,7 @@ void series_cursor_close(SeriesCursor **cursor) {
     }
     const PageReader *reader = &gone->reader;
     if (reader->rows != NULL) row_cache_count(reader->rows, reader->hits, reader->misses);
+    tier_cursors_close(&gone->tiers);
     memory_free(gone->blocks);
     memory_free(gone->spans);
     series_columns_free(&gone->late);

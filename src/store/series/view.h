@@ -2,7 +2,7 @@
 // to this folder.
 #pragma once
 
-#include "store/series/generations.h"
+#include "store/series/tier.h"
 
 typedef struct ViewSource {  // one of the two
     Head *head;
@@ -13,6 +13,15 @@ typedef struct ViewSource {  // one of the two
     bool shares_time;        // another block of the view has samples in its interval
 } ViewSource;
 
+// A tier of one day (tier_view.c).
+typedef struct TierSource {
+    Block *block;
+    uint64_t number;
+    int64_t min_ms, max_ms;  // of what it stands for
+    int64_t day_ms, tier_ms;
+    bool must;  // only for series of which the day has no samples any more
+} TierSource;
+
 struct SeriesView {
     HashKey hash_key;
     Arena arena;
@@ -22,6 +31,9 @@ struct SeriesView {
     ViewSource *sources;  // first stored first: who comes first wins a time
     size_t source_count;
     DeleteArray deletes;  // that mean one of the sources; most often none
+    TierSource *tiers;    // days rising, each once; most often none
+    size_t tier_count;
+    DeleteArray tier_deletes;  // that mean one of them
     ARRAY(Text) warnings;
 };
 
@@ -35,10 +47,17 @@ typedef struct FoundSources {
     uint32_t count, capacity;
     DeletedSpans deleted;  // most often none; who reads a source by other ways than series_read
                            // must honour them
+    FoundPlace *tiers;     // where it is in the view's tiers, days rising; most often nowhere
+    uint32_t tier_count;
+    DeletedSpans tier_deleted;
 } FoundSources;
 
 // What the view's deletes took from a series of a source.
 DeletedSpans view_spans(const SeriesView *view, uint32_t source, Labels labels, Arena *arena);
+
+// What a cursor keeps of tiers; NULL until it has read any.
+TierCursors **cursor_tiers(SeriesCursor *cursor);
+SeriesView *cursor_view(SeriesCursor *cursor);
 
 // The native histograms of a place that deletes leave in the interval.
 must_use bool histograms_left(BlockCursor *cursor, FoundPlace place, DeletedSpans spans,

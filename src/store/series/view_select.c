@@ -65,7 +65,7 @@ static void add_found(Union *all, Labels labels, FoundPlace place) {
         FoundPlace first;
     } *with = arena_push_size(all->arena, sizeof *with, _Alignof(FoundSources));
     with->first = place;
-    with->sources = (FoundSources){&with->first, 1, 1, {0}};
+    with->sources = (FoundSources){.at = &with->first, .count = 1, .capacity = 1};
     *array_add_on(all->arena, &all->found) = (SeriesFound){labels, &with->sources};
 }
 
