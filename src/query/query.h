@@ -27,7 +27,7 @@ typedef struct QueryLimits {
 // order.
 typedef struct QueryPool QueryPool;
 must_use bool query_pool_start(int helpers, QueryPool **out, Error *err);
-void query_pool_stop(QueryPool **pool);  // no query runs any more; NULL is fine
+void query_pool_stop(QueryPool **pool);            // no query runs any more; NULL is fine
 size_t query_pool_helpers(const QueryPool *pool);  // NULL: none
 // Calls run(context) on this thread and, at the same time, on at most `helpers` others; returns
 // when all calls have ended. `pool` NULL: on this thread only.
@@ -53,6 +53,9 @@ typedef struct QueryRequest {
     Clock *clock;
     _Atomic bool *cancelled;  // may be NULL
     QueryPool *pool;          // NULL: one thread
+    // Where samples are there, windows of tiers may be looked at instead: of the coarsest tier up
+    // to this, to the step and to the range. 0: only where the samples are gone.
+    int64_t max_resolution_ms;
     bool no_cache;            // for who keeps answers (cache/cache.h): not this one
     size_t shard_series;      // least series of a shard; 0: SHARD_SERIES_MIN. For tests
     QueryProgress *progress;  // may be NULL
@@ -90,7 +93,8 @@ struct QueryPlanNode {
 
 typedef struct QueryStats {
     uint64_t series, samples;
-    int64_t bytes;  // of blocks, unpacked
+    int64_t bytes;         // of blocks, unpacked
+    uint64_t downsampled;  // windows of tiers that were read instead of samples
     int64_t parse_ns, run_ns, memory_peak_bytes;
     int64_t open_ns, sort_ns;  // of run_ns: finding series, and sorting the result
     // With `count_steps`, as Prometheus counts: a sample as often as a step

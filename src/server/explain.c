@@ -50,6 +50,8 @@ bool serve_query_explain(Request *request, Error *err) {
     write_ms(&writer, TEXT("runMs"), result.stats.run_ns);
     write_number(&writer, TEXT("series"), result.stats.series);
     write_number(&writer, TEXT("samples"), result.stats.samples);
+    if (result.stats.downsampled > 0)
+        write_number(&writer, TEXT("downsampled"), result.stats.downsampled);
     write_number(&writer, TEXT("memoryPeakBytes"), (uint64_t)result.stats.memory_peak_bytes);
     json_object_end(&writer);
     json_object_end(&writer);

@@ -78,6 +78,10 @@ static void write_stats(QueryAnswer *answer, int64_t waited_ns, bool per_step) {
     json_u64(writer, stats->looked_at);
     json_key(writer, TEXT("peakSamples"));
     json_u64(writer, stats->peak_samples);
+    if (stats->downsampled > 0) {
+        json_key(writer, TEXT("downsampled"));
+        json_u64(writer, stats->downsampled);
+    }
     json_object_end(writer);
     json_object_end(writer);
 }

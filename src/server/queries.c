@@ -38,13 +38,27 @@ static bool params_of_both(Request *request, QueryRequest *query, Error *err) {
     return true;
 }
 
+// `max_source_resolution`, as Thanos has it.
+static bool param_resolution(Request *request, QueryRequest *query, Error *err) {
+    Text name = TEXT("max_source_resolution");
+    if (text_equal(param_text(request, name), TEXT("auto"))) {
+        query->max_resolution_ms = query->step_ms / 5;
+        return true;
+    }
+    TRY(param_duration_ms(request, name, 0, &query->max_resolution_ms, err));
+    if (query->max_resolution_ms >= 0) return true;
+    return error_set(err, ERROR_BAD_INPUT,
+                     "invalid parameter \"max_source_resolution\": it must not be below 0; 0s, 5m, "
+                     "1h and auto are usual");
+}
+
 bool query_params_instant(Request *request, QueryRequest *out, Error *err) {
     Clock *clock = request->server->options.clock;
     int64_t time_ms;
     TRY(param_time(request, TEXT("time"), clock->wall_ms(clock), &time_ms, err));
     TRY(params_of_both(request, out, err));
     out->start_ms = out->end_ms = time_ms;
-    return true;
+    return param_resolution(request, out, err);
 }
 
 bool query_params_range(Request *request, QueryRequest *out, Error *err) {
@@ -72,7 +86,7 @@ bool query_params_range(Request *request, QueryRequest *out, Error *err) {
     out->start_ms = start_ms;
     out->end_ms = end_ms;
     out->step_ms = step_ms;
-    return true;
+    return param_resolution(request, out, err);
 }
 
 // ---- Failures ----

@@ -308,6 +308,10 @@ TEST(wrong_questions_are_answered_in_the_words_of_prometheus) {
          "invalid parameter \\\"timeout\\\": cannot parse \\\"1e10\\\" to a valid duration. It "
          "overflows int64"},
         {"/api/v1/query?query=1&timeout=Inf", 400, "bad_data", "It overflows int64"},
+        {"/api/v1/query?query=1&max_source_resolution=coarse", 400, "bad_data",
+         "invalid parameter \\\"max_source_resolution\\\": cannot parse"},
+        {"/api/v1/query_range?query=1&start=0&end=1&step=1&max_source_resolution=-300", 400,
+         "bad_data", "invalid parameter \\\"max_source_resolution\\\": it must not be below 0"},
         {"/api/v1/query?query=1&lookback_delta=-x", 400, "bad_data",
          "invalid parameter \\\"lookback_delta\\\": cannot parse"},
         {"/api/v1/query?query=1&limit=-1", 400, "bad_data",

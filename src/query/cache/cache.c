@@ -71,9 +71,10 @@ static bool key_of(SeriesStore *store, const QueryRequest *request, size_t count
     if (promql.root->type != VALUE_VECTOR || !keeps(promql.root)) return false;
     int64_t phase = request->start_ms % request->step_ms;
     if (phase < 0) phase += request->step_ms;
-    builder_addf(&key, "%llu %lld %lld %lld %d %d %d ", (unsigned long long)series_identity(store),
-                 (long long)request->step_ms, (long long)phase, (long long)request->lookback_ms,
-                 request->delayed_names, request->stable_only, request->starts);
+    builder_addf(&key, "%llu %lld %lld %lld %d %d %d %lld ",
+                 (unsigned long long)series_identity(store), (long long)request->step_ms,
+                 (long long)phase, (long long)request->lookback_ms, request->delayed_names,
+                 request->stable_only, request->starts, (long long)request->max_resolution_ms);
     promql_print(promql.root, &key);
     *out = text_copy(builder_text(&key), arena);
     return true;
@@ -85,9 +86,9 @@ static bool key_of(SeriesStore *store, const QueryRequest *request, size_t count
 typedef struct Plan {
     int64_t start_ms, step_ms;
     size_t count;
-    Kept *kept;        // NULL: nothing; its own reference
-    size_t from;       // the step of the entry at which the answer begins
-    size_t have;       // steps of the answer that the entry has
+    Kept *kept;   // NULL: nothing; its own reference
+    size_t from;  // the step of the entry at which the answer begins
+    size_t have;  // steps of the answer that the entry has
 } Plan;
 
 // The steps of an entry that no change since then concerns.

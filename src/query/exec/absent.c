@@ -94,5 +94,6 @@ bool absent_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Erro
         return operator_open(exec, absent->argument, steps, &absent->inner, err);
     RangeKernel none = NULL;
     TRY(range_extended_kernel(call->as.call.function, matrix_extent(absent->argument), &none, err));
-    return range_source_open(exec, absent->argument, steps, &absent->source, err);
+    return range_source_open(exec, absent->argument, steps, call->as.call.function, &absent->source,
+                             err);
 }

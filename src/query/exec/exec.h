@@ -89,8 +89,10 @@ struct Exec {
     ARRAY(Text) warnings;
     ARRAY(Text) infos;
     uint64_t series, samples;
-    StepCounts *counts;  // NULL: nobody asks for them
-    bool in_subquery;    // while operators are opened: it is its inside
+    _Atomic uint64_t own_downsampled;  // windows of tiers that were read
+    _Atomic uint64_t *downsampled;     // those of the query; a shard counts there too
+    StepCounts *counts;                // NULL: nobody asks for them
+    bool in_subquery;                  // while operators are opened: it is its inside
     int64_t memory_peak;
     int64_t opened_ns, sort_ns;  // when the operators were open; what sorting took
     bool stats_only;         // while operators are opened: only count and sum of histograms matter
@@ -273,8 +275,9 @@ void series_drop_name(Exec *exec, StepSeries *series, Arena *arena);  // now, or
 
 // Asks the store for the series of a selector, over all the time that it may look at. The view is
 // the caller's to close, also after an error.
-// `wanted`: of its labels; NULL: all. Its series_max is that of the query.
-must_use bool selection_find(Exec *exec, const Expr *selector, Steps steps,
+// `wanted`: of its labels; NULL: all. Its series_max is that of the query. `over`: the function of
+// ranges that looks at them; NULL: none.
+must_use bool selection_find(Exec *exec, const Expr *selector, Steps steps, const Function *over,
                              const SeriesWanted *wanted, Arena *arena, SeriesView **view,
                              SeriesFoundList *out, bool *one_name, Error *err);
 bool selector_one_name(const Expr *selector);  // does it fix the name?
@@ -403,6 +406,8 @@ typedef struct RangeInput {
     // any; else NULL. Histograms have their own.
     const int64_t *starts;
     bool looks_at_starts;
+    // Windows of tiers of which times and values are one column; NULL: they are samples.
+    const SeriesParts *parts;
 } RangeInput;
 
 typedef struct Window {
@@ -532,9 +537,12 @@ typedef struct RangeSeries {
     const Histogram *const *histograms;
     size_t histogram_count;
     const int64_t *starts;  // as many as times; NULL: none is known or looked at
+    const SeriesParts
+        *parts;  // windows of tiers, as many as times, which are their ends; NULL: samples
 } RangeSeries;
-must_use bool range_source_open(Exec *exec, const Expr *matrix, Steps steps, RangeSource **out,
-                                Error *err);
+// `over`: the function that looks at them; NULL: samples are wanted as they are.
+must_use bool range_source_open(Exec *exec, const Expr *matrix, Steps steps, const Function *over,
+                                RangeSource **out, Error *err);
 // Series come with starts from now on, where any are stored.
 void range_source_want_starts(RangeSource *source);
 // Of a plain selector: no more than this is asked of each window (series_read_windows), so series
@@ -551,6 +559,27 @@ bool range_source_one_name(const RangeSource *source);
 static inline Extent matrix_extent(const Expr *matrix) {
     matrix = expr_inner(matrix);
     return matrix->kind == EXPR_SELECTOR ? matrix->as.selector.extent : EXTENT_PLAIN;
+}
+
+// ---- tiers.c: answers from windows of tiers ----
+
+// The coarsest tier that a selector may be answered from where samples are there, too; 0: none.
+int64_t tiers_most_ms(const Exec *exec, const Expr *selector, Steps steps, const Function *over);
+// What a function has for windows instead of its kernel; NULL: nothing.
+RangeKernel tier_kernel(const Expr *selector, const Function *over);
+// Of a view with tiers, instead of series_read: with windows in `parts` they are what is looked at,
+// in `columns` the column that the function's kernel takes for values. Notes what has to be said.
+must_use bool tier_read_range(Operator *operator, SeriesCursor * cursor, const SeriesFound *found,
+                              const Function *over, int64_t from_ms, int64_t to_ms,
+                              SeriesParts *parts, SeriesColumns *columns, Error *err);
+must_use bool tier_read_moments(Operator *operator, SeriesCursor * cursor, const SeriesFound *found,
+                                int64_t from_ms, int64_t to_ms, SeriesParts *parts,
+                                SeriesColumns *columns, Error *err);
+// An instant selector's values, or times; true when any step has one.
+bool tier_fill_moments(const SeriesParts *parts, int64_t first_ms, int64_t step_ms, Steps steps,
+                       int64_t lookback_ms, bool timestamps, double *out);
+static inline int64_t parts_bytes(const SeriesParts *parts) {
+    return (int64_t)(parts->capacity * (WINDOW_KINDS + 2) * 8);
 }
 
 // ---- range_extended.c: anchored and smoothed ----

@@ -144,7 +144,7 @@ static QuerySeries samples_of(Exec *exec, const RangeSeries *from) {
 // A matrix as the answer of an instant query: the samples as they are stored.
 static bool run_matrix(Exec *exec, const Expr *root, QueryResult *out, Error *err) {
     RangeSource *source;
-    TRY(range_source_open(exec, root, exec->steps, &source, err));
+    TRY(range_source_open(exec, root, exec->steps, NULL, &source, err));
     exec->opened_ns = now_ns(exec->request);
     ARRAY(QuerySeries) all = {0};
     AUTO(arena_free) Arena scratch = {0};
@@ -317,6 +317,7 @@ bool query_run(SeriesStore *store, const QueryRequest *request, Arena *arena, Qu
         .meter = {.most = request->limits.bytes_max, .named = "query.bytes", .go_on = exec_go_on},
     };
     exec.meter.context = &exec;
+    exec.downsampled = &exec.own_downsampled;
     int64_t began_ns = now_ns(request);
     exec.deadline_ns =
         began_ns +
@@ -335,6 +336,7 @@ bool query_run(SeriesStore *store, const QueryRequest *request, Arena *arena, Qu
     out->stats = (QueryStats){.series = exec.series,
                               .samples = exec.samples,
                               .bytes = atomic_load(&exec.meter.bytes),
+                              .downsampled = atomic_load(&exec.own_downsampled),
                               .parse_ns = parsed_ns - began_ns,
                               .run_ns = now_ns(request) - parsed_ns,
                               .memory_peak_bytes = exec.memory_peak,

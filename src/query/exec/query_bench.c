@@ -1,6 +1,6 @@
 // How long typical queries take over a head of many series: `query_bench [series] [samples]`, one
 // line per query, in CPU time. With a third argument, "blocks", over blocks, and long ranges
-// instead.
+// instead; "tiers": the same ranges of samples, of windows of 5 m and of 1 h.
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +39,8 @@ static void fill(ScriptStore *store, size_t series_count, size_t samples, Arena 
     for (size_t i = 0; i < series_count; i++) builder_free(&wires[i]);
 }
 
-static void measure(ScriptStore *store, const char *text, int64_t end_ms, int64_t step_ms) {
+static void measure_with(ScriptStore *store, const char *text, int64_t end_ms, int64_t step_ms,
+                         int64_t most_ms) {
     Clock *clock = clock_system();
     Error err;
     int64_t best_ns = INT64_MAX, json_ns = 0;
@@ -52,6 +53,7 @@ static void measure(ScriptStore *store, const char *text, int64_t end_ms, int64_
                                 .start_ms = step_ms == 0 ? end_ms : end_ms - 240 * step_ms,
                                 .end_ms = end_ms,
                                 .step_ms = step_ms,
+                                .max_resolution_ms = most_ms,
                                 .clock = clock};
         int64_t before = cpu_thread_ns();
         if (!query_run(store->store, &request, &arena, &result, NULL, &err)) {
@@ -72,6 +74,41 @@ static void measure(ScriptStore *store, const char *text, int64_t end_ms, int64_
            (double)best_ns / (double)MAX(result.stats.samples, (uint64_t)1), result.count,
            (double)json_bytes / 1e6, (double)json_ns / 1e6,
            (double)result.stats.memory_peak_bytes / 1e6);
+}
+
+static void measure(ScriptStore *store, const char *text, int64_t end_ms, int64_t step_ms) {
+    measure_with(store, text, end_ms, step_ms, 0);
+}
+
+// Makes the tiers of all days that are over; says what they take.
+static bool make_tiers(ScriptStore *store, size_t series, Error *err) {
+    int64_t begun_ns = cpu_thread_ns(), now_ms = store->clock.wall_ms;
+    for (bool more = true; more;)
+        if (!series_make_tiers(store->store, now_ms, &more, err)) return false;
+    SeriesState state;
+    series_state(store->store, &state);
+    printf(
+        "%llu blocks of %lld bytes, %llu tiers of %lld bytes (%.1f bytes a series and day), made "
+        "in %.0f ms: %.1f ns a sample\n",
+        (unsigned long long)state.blocks, (long long)state.block_bytes,
+        (unsigned long long)state.tiers, (long long)state.tier_bytes,
+        (double)state.tier_bytes / (double)series / (double)state.blocks,
+        (double)(cpu_thread_ns() - begun_ns) / 1e6,
+        (double)(cpu_thread_ns() - begun_ns) / (double)state.block_samples);
+    return true;
+}
+
+// Of all days, an hour a step.
+static void measure_tiers(ScriptStore *store, int64_t end_ms) {
+    static const char *const queries[] = {
+        "sum(rate(requests_total[1h]))", "max(max_over_time(requests_total[1h]))",
+        "sum(avg_over_time(requests_total[6h]))", "sum(requests_total)"};
+    static const int64_t most_ms[] = {0, 300000, 3600000};
+    end_ms -= end_ms % 3600000;
+    for (size_t i = 0; i < COUNT(queries); i++) {
+        for (size_t k = 0; k < COUNT(most_ms); k++)
+            measure_with(store, queries[i], end_ms, 3600000, most_ms[k]);
+    }
 }
 
 // Ranges of hours and a day, to the end of the data and to somewhere before it.
@@ -113,7 +150,11 @@ int main(int argc, char **argv) {
             printf("%s\n", err.message);
             return 1;
         }
-        measure_blocks(&store, end_ms);
+        if (strcmp(argv[3], "tiers") == 0) {
+            if (make_tiers(&store, series, &err)) measure_tiers(&store, end_ms);
+        } else {
+            measure_blocks(&store, end_ms);
+        }
         script_store_close(&store);
         return 0;
     }

@@ -48,6 +48,7 @@ typedef struct Range {
     Operator operator;
     const RangeRow *row;
     RangeKernel kernel;
+    RangeKernel of_parts;  // for windows of tiers
     Extent extent;
     RangeSource *source;
     SourceRange matrix_range;
@@ -126,12 +127,14 @@ static bool range_next(Operator *operator, StepBatch * out, Error *err) {
                             .histograms = series.histograms,
                             .histogram_count = series.histogram_count,
                             .starts = series.starts,
-                            .looks_at_starts = range->starts};
+                            .looks_at_starts = range->starts,
+                            .parts = series.parts};
         if (series.count > 0) {
-            if (!series.same_times) windows_find(&input, range->edges, range->reaches);
+            WindowReach *reaches = series.parts == NULL ? range->reaches : NULL;
+            if (!series.same_times) windows_find(&input, range->edges, reaches);
             input.edges = range->edges;
-            input.reaches = range->reaches;
-            range->kernel(&input, column);
+            input.reaches = reaches;
+            (series.parts == NULL ? range->kernel : range->of_parts)(&input, column);
         } else {
             column_fill(column, operator->steps, ABSENT);
         }
@@ -203,7 +206,10 @@ bool range_open(Exec *exec, const Expr *call, Steps steps, Operator **out, Error
         double q = range->params[0][step];
         if (!(q >= 0 && q <= 1)) quantile_note(exec, call->as.call.args[0]->range, q);
     }
-    TRY(range_source_open(exec, matrix, steps, &range->source, err));
+    const Function *over = call->as.call.function;
+    TRY(range_source_open(exec, matrix, steps, over, &range->source, err));
+    if (expr_inner(matrix)->kind == EXPR_SELECTOR)
+        range->of_parts = tier_kernel(expr_inner(matrix), over);
     range->starts = exec->request->starts && range->extent == EXTENT_PLAIN && knows_starts(row->id);
     if (range->starts) range_source_want_starts(range->source);
     if (range->extent == EXTENT_PLAIN) range_source_wish(range->source, row->wish);

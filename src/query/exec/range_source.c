@@ -20,6 +20,9 @@ struct RangeSource {
     size_t at;  // the next one to read
     // Read together, from series `group_at` on: their misses overlap, and clocks are read once.
     SeriesColumns group[SERIES_AHEAD];
+    SeriesParts parts[SERIES_AHEAD];  // of them, where the view has tiers
+    bool tiered;
+    const Function *over;
     size_t group_at, group_count, group_given;
     int64_t from_ms, to_ms;
     SeriesWindows windows;  // over them, when not every sample is needed
@@ -38,7 +41,10 @@ struct RangeSource {
 
 static void source_close(Operator *operator) {
     RangeSource *source = (RangeSource *)operator;
-    for (size_t i = 0; i < COUNT(source->group); i++) series_columns_free(&source->group[i]);
+    for (size_t i = 0; i < COUNT(source->group); i++) {
+        series_columns_free(&source->group[i]);
+        series_parts_free(&source->parts[i]);
+    }
     series_cursor_close(&source->cursor);
     series_view_close(&source->view);
 }
@@ -62,12 +68,14 @@ static bool open_selector(RangeSource *source, const Expr *matrix, Error *err) {
         source->operator.one_name = exec->given->one_name;
     } else {
         SeriesFoundList found;
-        TRY(selection_find(exec, matrix, source->operator.steps, NULL, &source->operator.keep,
-                           &source->view, &found, &source->operator.one_name, err));
+        TRY(selection_find(exec, matrix, source->operator.steps, source->over, NULL,
+                           &source->operator.keep, &source->view, &found,
+                           &source->operator.one_name, err));
         source->found =
             (Selection){source->view, found.at, found.count, source->operator.one_name };
     }
     source->cursor = series_cursor_open(source->found.view);
+    source->tiered = series_view_has_tiers(source->found.view);
     return true;
 }
 
@@ -109,10 +117,11 @@ static bool open_subquery(RangeSource *source, const Expr *matrix, Error *err) {
     return true;
 }
 
-static bool source_open(Exec *exec, const Expr *matrix, Steps steps, RangeSource **out,
-                        Error *err) {
+static bool source_open(Exec *exec, const Expr *matrix, Steps steps, const Function *over,
+                        RangeSource **out, Error *err) {
     RangeSource *source = operator_new(exec, RangeSource, matrix, steps, NULL);
     source->stats_only = exec->stats_only;
+    source->over = over;
     source->operator.close = source_close;
     int64_t first_end_ms, step_ms, range_ms;
     range_windows(exec, matrix, steps, &first_end_ms, &step_ms, &range_ms);
@@ -127,11 +136,12 @@ static bool source_open(Exec *exec, const Expr *matrix, Steps steps, RangeSource
                                          : open_selector(source, matrix, err);
 }
 
-bool range_source_open(Exec *exec, const Expr *matrix, Steps steps, RangeSource **out, Error *err) {
+bool range_source_open(Exec *exec, const Expr *matrix, Steps steps, const Function *over,
+                       RangeSource **out, Error *err) {
     matrix = expr_inner(matrix);
     PlanOpening opening;
     plan_open(exec, matrix, &opening);
-    bool opened = source_open(exec, matrix, steps, out, err);
+    bool opened = source_open(exec, matrix, steps, over, out, err);
     plan_opened(exec, &opening, opened ? &(*out)->operator: NULL);
     return opened;
 }
@@ -178,7 +188,10 @@ void range_source_wish(RangeSource *source, SeriesWish wish) {
 }
 
 static bool read_samples(RangeSource *source, const SeriesFound *found, SeriesColumns *columns,
-                         Error *err) {
+                         SeriesParts *parts, Error *err) {
+    if (source->tiered)
+        return tier_read_range(&source->operator, source->cursor, found, source->over,
+                               source->from_ms, source->to_ms, parts, columns, err);
     if (source->windows.wish != SERIES_EVERY)
         return series_read_windows(source->cursor, found, &source->windows, columns, err);
     return series_read(source->cursor, found, source->from_ms, source->to_ms, columns, err);
@@ -211,14 +224,14 @@ static bool read_group(RangeSource *source, Error *err) {
     source->group_count = source->group_given = 0;
     TRY(exec_tick(exec, err));
     const SeriesFound *found = &source->found.at[source->at];
-    series_read_ahead(source->cursor, found, wanted, source->from_ms);
+    if (!source->tiered) series_read_ahead(source->cursor, found, wanted, source->from_ms);
     for (size_t i = 0; i < wanted; i++) {
         SeriesColumns *columns = &source->group[i];
-        TRY(read_samples(source, &found[i], columns, err));
+        TRY(read_samples(source, &found[i], columns, &source->parts[i], err));
         size_t samples = columns->count + columns->histograms;
         TRY(exec_count_samples(exec, samples, err));
         source->operator.counted.samples += samples;
-        drop_stale(columns);
+        if (source->parts[i].count == 0) drop_stale(columns);
         source->at++;
         source->group_count++;
         // Nobody knew how long they are.
@@ -227,6 +240,8 @@ static bool read_group(RangeSource *source, Error *err) {
     for (size_t i = 0; i < COUNT(source->group); i++)
         capacity += source->group[i].capacity * 2 + source->group[i].starts_capacity;
     source->operator.extra_bytes =(int64_t)(capacity * 8);
+    for (size_t i = 0; i < COUNT(source->parts) && source->tiered; i++)
+        source->operator.extra_bytes += parts_bytes(&source->parts[i]);
     return true;
 }
 
@@ -251,7 +266,10 @@ static bool next_selected(RangeSource *source, RangeSeries *out, bool *more, Err
             TRY(read_histograms(source, found, columns, err));
         }
         if (columns->count == 0 && source->histogram_count == 0) continue;
-        bool same_times = i > 0 && has_same_times(columns, columns - 1);
+        const SeriesParts *parts = source->parts[i].count > 0 ? &source->parts[i] : NULL;
+        // Windows share neither times nor reaches with anybody.
+        bool same_times = i > 0 && parts == NULL && source->parts[i - 1].count == 0 &&
+                          has_same_times(columns, columns - 1);
         *out = (RangeSeries){found->labels,
                              false,
                              same_times,
@@ -262,7 +280,8 @@ static bool next_selected(RangeSource *source, RangeSeries *out, bool *more, Err
                              source->histogram_times,
                              source->histograms,
                              source->histogram_count,
-                             columns->has_starts ? columns->starts : NULL};
+                             columns->has_starts ? columns->starts : NULL,
+                             parts};
         return true;
     }
 }
@@ -330,6 +349,7 @@ static bool next_of_subquery(RangeSource *source, RangeSeries *out, bool *more, 
                          source->histogram_times,
                          source->histograms,
                          series->histograms == NULL ? 0 : source->histogram_count,
+                         NULL,
                          NULL};
     *more = true;
     return true;

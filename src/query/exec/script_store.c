@@ -20,6 +20,7 @@ bool script_store_open(ScriptStore *store, Arena *arena, Error *err) {
                              .clock = &store->clock.clock,
                              .hash_key = {1, 2},
                              .memory = &store->memory,
+                             .tiers = {{.on = true}, {.on = true}},  // made when asked for
                              .head_span_ms = INT64_MAX / 4};
     return series_open(options, arena, &report, &store->store, err);
 }

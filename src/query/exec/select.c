@@ -12,6 +12,8 @@ typedef struct Select {
     Selection found;
     size_t at;
     SeriesColumns columns;
+    bool tiered;                // the view has tiers
+    SeriesParts parts;          // of them, where the series has any
     int64_t first_ms, step_ms;  // the moments looked at, moved by offset and @
     bool timestamps;            // give the times of the samples instead of their values
     bool starts;                // or when their counting began
@@ -27,6 +29,7 @@ static void select_close(Operator *operator) {
     Select *select = (Select *)operator;
     series_columns_free(&select->columns);
     series_columns_free(&select->picked);
+    series_parts_free(&select->parts);
     series_cursor_close(&select->cursor);
     series_view_close(&select->view);
 }
@@ -203,6 +206,23 @@ static void count_looked_at(Select *select, size_t samples, const double *column
     }
 }
 
+// What a view with tiers has of a series.
+static bool read_tiered(Select *select, const SeriesFound *found, int64_t from_ms, int64_t to_ms,
+                        Error *err) {
+    return tier_read_moments(&select->operator, select->cursor, found, from_ms, to_ms,
+                             &select->parts, &select->columns, err);
+}
+
+static bool fill_tiered(Select *select, double *out) {
+    bool any =
+        tier_fill_moments(&select->parts, select->first_ms, select->step_ms, select->operator.steps,
+                          select->operator.exec->lookback_ms, select->timestamps, out);
+    for (size_t i = 0; select->starts && i < select->operator.steps.count; i++) {
+        if (!is_absent(out[i])) out[i] = 0;
+    }
+    return any;
+}
+
 static bool select_next(Operator *operator, StepBatch * out, Error *err) {
     Select *select = (Select *)operator;
     Exec *exec = operator->exec;
@@ -213,29 +233,36 @@ static bool select_next(Operator *operator, StepBatch * out, Error *err) {
     bool smoothed = operator->expr->as.selector.extent == EXTENT_SMOOTHED && !select->starts;
     if (smoothed) to_ms += exec->lookback_ms;
     // One moment looks at one sample, whatever lies before it.
-    bool one = operator->steps.count == 1 && !smoothed;
+    bool one = operator->steps.count == 1 && !smoothed && !select->tiered;
+    // The window before a moment may have begun before its lookback.
+    if (select->tiered) from_ms -= series_tiers_ms[SERIES_TIERS - 1];
     double *column = NULL;
     while (out->count < rows && select->at < select->found.count) {
         if (select->at % 64 == 0) TRY(exec_tick(exec, err));
         const SeriesFound *found = &select->found.at[select->at];
-        if (select->at % SERIES_AHEAD == 0)
+        if (select->at % SERIES_AHEAD == 0 && !select->tiered)
             series_read_ahead(select->cursor, found, select->found.count - select->at,
                               one ? to_ms : from_ms);  // one moment mostly needs the tail alone
         select->at++;
         keep_picked(select);
         bool read =
-            one ? series_read_newest(select->cursor, found, from_ms, to_ms, &select->columns, err)
-                : series_read(select->cursor, found, from_ms, to_ms, &select->columns, err);
+            select->tiered ? read_tiered(select, found, from_ms, to_ms, err)
+            : one ? series_read_newest(select->cursor, found, from_ms, to_ms, &select->columns, err)
+                  : series_read(select->cursor, found, from_ms, to_ms, &select->columns, err);
         if (!read) return false;
         // Where there are histograms too, their times are compared with those of all floats.
         if (one && select->columns.histograms > 0)
             TRY(series_read(select->cursor, found, from_ms, to_ms, &select->columns, err));
-        size_t samples = select->columns.count + select->columns.histograms;
+        size_t samples =
+            MAX(select->columns.count, select->parts.count) + select->columns.histograms;
         TRY(exec_count_samples(exec, samples, err));
         operator->counted.samples += samples;
-        operator->extra_bytes =(int64_t)(select->columns.capacity * 16);
+        operator->extra_bytes =(int64_t)(select->columns.capacity * 16) +
+            parts_bytes(&select->parts);
         if (column == NULL) column = column_new(&operator->batch, operator->steps);
-        bool any = smoothed ? fill_smoothed(select, column) : fill(select, column);
+        bool any = select->parts.count > 0 ? fill_tiered(select, column)
+                   : smoothed              ? fill_smoothed(select, column)
+                                           : fill(select, column);
         const Histogram **histograms = NULL;
         if (select->columns.histograms > 0) {
             TRY((smoothed ? smooth_histograms : fill_histograms)(select, found, from_ms, to_ms,
@@ -271,19 +298,23 @@ void selector_span(const Exec *exec, const Expr *selector, Steps steps, int64_t 
     if (extent == EXTENT_SMOOTHED) *to_ms += exec->lookback_ms;
 }
 
-bool selection_find(Exec *exec, const Expr *selector, Steps steps, const SeriesWanted *wanted,
-                    Arena *arena, SeriesView **view, SeriesFoundList *out, bool *one_name,
-                    Error *err) {
+bool selection_find(Exec *exec, const Expr *selector, Steps steps, const Function *over,
+                    const SeriesWanted *wanted, Arena *arena, SeriesView **view,
+                    SeriesFoundList *out, bool *one_name, Error *err) {
     int64_t from_ms, to_ms;
     selector_span(exec, selector, steps, &from_ms, &to_ms);
     TRY(series_view_open(exec->store, from_ms, to_ms, view, err));
     series_view_meter(*view, &exec->meter);
+    int64_t most_ms = tiers_most_ms(exec, selector, steps, over);
+    bool tiered = series_view_add_tiers(*view, exec->store, most_ms);
     Texts damaged = series_view_warnings(*view);
     for (size_t i = 0; i < damaged.count; i++)
         *array_add(&exec->warnings) = text_copy(damaged.at[i], exec->arena);
     SeriesWanted asked = wanted == NULL ? (SeriesWanted){0} : *wanted;
     asked.series_max = exec_series_max(exec);
-    TRY(series_select_labels(*view, selector->as.selector.matchers, &asked, arena, out, err));
+    Matchers matchers = selector->as.selector.matchers;
+    TRY(tiered ? series_select_tiers(*view, matchers, asked.series_max, arena, out, err)
+               : series_select_labels(*view, matchers, &asked, arena, out, err));
     exec->series += out->count;
     *one_name = selector_one_name(selector);
     return true;
@@ -303,12 +334,13 @@ bool select_open(Exec *exec, const Expr *expr, Steps steps, bool timestamps, Ope
         select->operator.one_name = exec->given->one_name;
     } else {
         SeriesFoundList found;
-        TRY(selection_find(exec, expr, steps, NULL, &select->operator.keep, &select->view, &found,
-                           &select->operator.one_name, err));
+        TRY(selection_find(exec, expr, steps, NULL, NULL, &select->operator.keep, &select->view,
+                           &found, &select->operator.one_name, err));
         select->found =
             (Selection){select->view, found.at, found.count, select->operator.one_name };
     }
     select->cursor = series_cursor_open(select->found.view);
+    select->tiered = series_view_has_tiers(select->found.view);
     *out = &select->operator;
     return true;
 }

@@ -102,16 +102,16 @@ static bool keeps_name(const Function *function) {
 }
 
 // The selector of the chain; NULL when the expression is none. *drops_name: the name of a series
-// does not come out at the end.
-static const Expr *chain_selector(const Expr *expr, bool *drops_name) {
+// does not come out at the end. *over: the function of ranges on it, if any.
+static const Expr *chain_selector(const Expr *expr, bool *drops_name, const Function **over) {
     switch (expr->kind) {
         case EXPR_SELECTOR:
             return expr;
         case EXPR_PAREN:
-            return chain_selector(expr->as.paren, drops_name);
+            return chain_selector(expr->as.paren, drops_name, over);
         case EXPR_UNARY:
             *drops_name |= expr->as.unary.negative;
-            return chain_selector(expr->as.unary.expr, drops_name);
+            return chain_selector(expr->as.unary.expr, drops_name, over);
         case EXPR_BINARY: {
             const Expr *left = expr->as.binary.left, *right = expr->as.binary.right;
             const Expr *scalar = left->type == VALUE_SCALAR ? left : right;
@@ -119,20 +119,21 @@ static const Expr *chain_selector(const Expr *expr, bool *drops_name) {
             if (scalar->type != VALUE_SCALAR || !is_plain_scalar(scalar)) return NULL;
             *drops_name |=
                 !binary_op_is_comparison(expr->as.binary.op) || expr->as.binary.return_bool;
-            return chain_selector(vector, drops_name);
+            return chain_selector(vector, drops_name, over);
         }
         case EXPR_CALL: {
-            const Expr *over = NULL;
+            const Expr *argument = NULL;
             if (!is_chain_function(expr->as.call.function)) return NULL;
             for (size_t i = 0; i < expr->as.call.arg_count; i++) {
                 const Expr *arg = expr->as.call.args[i];
                 if (arg->type == VALUE_SCALAR && is_plain_scalar(arg)) continue;
-                if (over != NULL || (arg->type != VALUE_VECTOR && arg->type != VALUE_MATRIX))
+                if (argument != NULL || (arg->type != VALUE_VECTOR && arg->type != VALUE_MATRIX))
                     return NULL;
-                over = arg;
+                argument = arg;
             }
             *drops_name |= !keeps_name(expr->as.call.function);
-            return over == NULL ? NULL : chain_selector(over, drops_name);
+            if (argument != NULL && argument->type == VALUE_MATRIX) *over = expr->as.call.function;
+            return argument == NULL ? NULL : chain_selector(argument, drops_name, over);
         }
         case EXPR_NUMBER:
         case EXPR_STRING:
@@ -145,8 +146,8 @@ static const Expr *chain_selector(const Expr *expr, bool *drops_name) {
 
 // Asks the selector of a chain. Where a name is dropped, equal label sets may meet across shards:
 // then all go one way, and the labels have to be whole.
-static bool find_series(Shards *shards, const Expr *selector, bool drops_name, const Texts *labels,
-                        Error *err) {
+static bool find_series(Shards *shards, const Expr *selector, const Function *over, bool drops_name,
+                        const Texts *labels, Error *err) {
     Exec *exec = shards->operator.exec;
     Steps steps = shards->operator.steps;
     Arena *arena = &shards->operator.keep;
@@ -156,8 +157,8 @@ static bool find_series(Shards *shards, const Expr *selector, bool drops_name, c
     if (wanted.some) wanted.labels = *labels;
     if (asks) wanted.without = labels_of_metric();
     for (;;) {
-        TRY(selection_find(exec, selector, steps, &wanted, arena, &shards->view, &shards->found,
-                           &shards->one_name, err));
+        TRY(selection_find(exec, selector, steps, over, &wanted, arena, &shards->view,
+                           &shards->found, &shards->one_name, err));
         if (asks) shards->one_name = shards->found.apart;
         shards->together = asks && !shards->found.apart;
         if (!shards->together || !wanted.some) return true;
@@ -200,12 +201,13 @@ bool shards_open(Exec *exec, const Expr *expr, Steps steps, const Texts *labels,
     *out = NULL;
     bool drops_name = false;
     if (exec->given != NULL || exec->whole != NULL) return true;
-    const Expr *selector = chain_selector(expr, &drops_name);
+    const Function *over = NULL;
+    const Expr *selector = chain_selector(expr, &drops_name, &over);
     if (selector == NULL) return true;
     Shards *shards = operator_new(exec, Shards, selector, steps, NULL);
     shards->operator.close = shards_close;
     shards->stats_only = exec->stats_only;
-    TRY(find_series(shards, selector, drops_name, labels, err));
+    TRY(find_series(shards, selector, over, drops_name, labels, err));
     shards_narrowed(shards);
     *out = shards;
     return true;
@@ -250,6 +252,7 @@ static void shard_begin(Shards *shards, size_t i) {
         .memory_max = whole->memory_max,
         .stats_only = shards->stats_only,
         .counts = whole->counts,
+        .downsampled = whole->downsampled,
         .in_subquery = shards->operator.in_subquery,
         .whole = whole,
         .given = &shards->selections[i],
