@@ -2,6 +2,8 @@
 
 #include "app/settings.h"
 
+#include "app/store_options.h"
+
 #include <stdlib.h>
 
 #include "base/test.h"
@@ -129,9 +131,37 @@ TEST(a_bad_value_changes_nothing) {
     check_text(t, TEXT("30d"), settings_text(&settings, SETTING_RETENTION));
 }
 
+TEST(tiers_are_off_or_kept_for_a_time) {
+    static const struct {
+        const char *text;
+        bool fine, on;
+        int64_t keep_ms;
+    } rows[] = {
+        {"off", true, false, 0},        {"", true, false, 0},
+        {"0", true, true, 0},           {"365d", true, true, 365 * INT64_C(86400000)},
+        {" 1d ", true, true, 86400000}, {"on", false, false, 0},
+        {"-1d", false, false, 0},       {"for ever", false, false, 0},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        Settings settings = begun(t);
+        AUTO(retention_rules_free) RetentionRules rules = {0};
+        StoreOptions options;
+        bool known;
+        check_ok(t, settings_read_flag(&settings, TEXT("series.retention_5m"),
+                                       text_from_cstring(rows[i].text), &known, t->err));
+        bool made = store_options_make(&settings, clock_system(), &rules, &options, t->err);
+        check(t, known && made == rows[i].fine);
+        if (!made) check(t, strstr(t->err->message, "series.retention_5m: ") != NULL);
+        if (!made) continue;
+        check(t, options.tiers[0].on == rows[i].on && !options.tiers[1].on);
+        check_i64(t, rows[i].keep_ms, options.tiers[0].keep_ms);
+    }
+}
+
 TEST_MAIN("settings", CASE(every_setting_has_help_and_a_valid_default),
           CASE(a_file_sets_nested_and_dotted_keys),
           CASE(a_fault_in_a_file_is_named_with_its_line_and_a_suggestion),
           CASE(variables_of_the_environment_are_filled_in),
           CASE(what_belongs_to_scraping_is_passed_by_and_otlp_may_be_as_in_prometheus),
-          CASE(flags_come_last_and_may_be_written_with_hyphens), CASE(a_bad_value_changes_nothing))
+          CASE(flags_come_last_and_may_be_written_with_hyphens), CASE(a_bad_value_changes_nothing),
+          CASE(tiers_are_off_or_kept_for_a_time))

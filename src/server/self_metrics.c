@@ -43,6 +43,8 @@ static void series_add(SeriesState *sum, const SeriesState *one) {
     sum->seals += one->seals;
     sum->corruptions += one->corruptions;
     sum->scrubbed_bytes += one->scrubbed_bytes;
+    sum->tiers += one->tiers;
+    sum->tier_bytes += one->tier_bytes;
 }
 
 static void snapshot_tenants(Snapshot *s, Store *store) {

@@ -184,8 +184,10 @@ static bool tidy_tenant(Store *store, Tenant *tenant, int64_t now_ms, Error *err
         return error_context(err, "letting go what tenant %.*s keeps no longer",
                              TEXT_ARG(tenant->name));
     }
-    return series_merge(tenant->series, &more, err) ||
-           error_context(err, "merging blocks of tenant %.*s", TEXT_ARG(tenant->name));
+    if (!series_merge(tenant->series, &more, err))
+        return error_context(err, "merging blocks of tenant %.*s", TEXT_ARG(tenant->name));
+    return series_make_tiers(tenant->series, now_ms, &more, err) ||
+           error_context(err, "making tiers of tenant %.*s", TEXT_ARG(tenant->name));
 }
 
 // One tenant that fails does not keep the others from it; the first reason is told.
@@ -205,7 +207,7 @@ static bool tidy_blocks(Store *store, Error *err) {
     Tenant *next = tenants[store->scrub_next++ % count];
     SeriesState state;
     series_state(next->series, &state);
-    int64_t share = state.block_bytes / SCRUB_ROUNDS_PER_WEEK * (int64_t)count;
+    int64_t share = (state.block_bytes + state.tier_bytes) / SCRUB_ROUNDS_PER_WEEK * (int64_t)count;
     share = MIN(MAX(share, SCRUB_BYTES_MIN), SCRUB_BYTES_MAX);
     if (!series_scrub(next->series, share, fine ? err : &again)) {
         if (fine) error_context(err, "verifying blocks of tenant %.*s", TEXT_ARG(next->name));

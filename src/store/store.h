@@ -40,12 +40,13 @@ typedef struct StoreOptions {
     int64_t retention_ms;              // 0: for ever
     const StoreKeep *retention_rules;  // outlive the store
     size_t retention_rule_count;
-    int64_t head_span_ms;        // 0: default of series.h
-    SeriesLimits series_limits;  // of each tenant
-    int64_t log_bytes_max;       // heads are turned and sealed when the log holds more; 0: 2 GiB
-    int64_t log_segment_bytes;   // 0: default of log.h
-    int64_t stop_log_bytes;  // store_settle does something from here on; 0: LIMIT_STOP_LOG_BYTES
-    int64_t stop_seal_ms;    // and gives up after so long; 0: LIMIT_STOP_SEAL_MS
+    SeriesTierKeep tiers[SERIES_TIERS];  // of each tenant
+    int64_t head_span_ms;                // 0: default of series.h
+    SeriesLimits series_limits;          // of each tenant
+    int64_t log_bytes_max;      // heads are turned and sealed when the log holds more; 0: 2 GiB
+    int64_t log_segment_bytes;  // 0: default of log.h
+    int64_t stop_log_bytes;     // store_settle does something from here on; 0: LIMIT_STOP_LOG_BYTES
+    int64_t stop_seal_ms;       // and gives up after so long; 0: LIMIT_STOP_SEAL_MS
 } StoreOptions;
 
 // Other limits of new series, for every tenant, from now on. Any thread.

@@ -25,7 +25,7 @@ sys.path[:0] = [str(FOLDER), str(FOLDER.parent / "scenario")]
 
 import columns
 from block import Block
-from cursor import Damaged, TooNew, crc32c, fields, unsnappy
+from cursor import Damaged, TooNew, crc32c, double_of, fields, unsnappy
 from manifest import Manifest
 from read_traceo import METADATA_TYPES, tenants
 from segments import REMOTE_WRITE_1, REMOTE_WRITE_2, UNPACKED_1, read_log, read_series_1, refused_rows, sent
@@ -35,7 +35,7 @@ from traceo import ROOT, Server, Tap, binary, field, snappy, varint, write
 CROWD = 8  # series of one metric that the server of the log takes
 DAY_MS, STEP_MS = 86_400_000, 15_000
 MAIN, OTHER = "default", "other-team"
-FLAGS = ["--retention", "0", "--web.enable_admin_api", "true", "--query.start_timestamps", "true"]
+FLAGS = ["--retention", "0", "--series.retention_5m", "0", "--series.retention_1h", "0", "--web.enable_admin_api", "true", "--query.start_timestamps", "true"]
 READER = str(FOLDER / "read_traceo.py")
 
 
@@ -140,6 +140,19 @@ def merged(server, timeout_s=20):
     return False
 
 
+def tiered(server, timeout_s=60):
+    """Waits until the main tenant has both tiers of its oldest day, of the one block that the day has."""
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        manifest = tenants(server.folder + "/data")[MAIN].manifest
+        day = min(block.earliest for block in manifest.blocks) // DAY_MS
+        numbers = [block.number for block in manifest.blocks if block.earliest // DAY_MS == day]
+        if [tier.source for tier in manifest.tiers if tier.earliest // DAY_MS == day] == 2 * numbers:
+            return True
+        time.sleep(0.05)
+    return False
+
+
 def tell_all(tap, teller, chance, now_ms):
     midnight = now_ms // DAY_MS * DAY_MS
     # A day that is over, in pieces that come out of order and tell some times twice.
@@ -148,6 +161,7 @@ def tell_all(tap, teller, chance, now_ms):
         tell_day(teller, MAIN, chance, begin + piece * 60 * STEP_MS, 80)
         flush(teller.server)
     tap.check(merged(teller.server), "small blocks of one day are merged")
+    tap.check(tiered(teller.server), "and windows are made of it")
     # Over midnight, for two tenants.
     for tenant in (MAIN, OTHER):
         tell_day(teller, tenant, chance, midnight - DAY_MS - 100 * STEP_MS, 200)
@@ -264,6 +278,67 @@ def starts_differ(server, tenant, table):
     return "\n".join(out)
 
 
+# ---- Windows --------------------------------------------------------------------------------------
+
+
+def slow_windows(samples, histograms, day, length_ms):
+    """{end: window} of the samples of a day, told as FORMAT.md has it."""
+    out = {}
+    rows = [row for row in samples if row[0] // DAY_MS == day]
+    for time_ms, bits, _ in rows:
+        end_ms = -(-time_ms // length_ms) * length_ms
+        window, value = out.setdefault(end_ms, {"count": 0.0, "values": []}), double_of(bits)
+        if bits == columns.STALE:
+            window["ended_ago"] = float(end_ms - time_ms)
+            continue
+        window.pop("ended_ago", None)
+        before = window.get("last")
+        if before is not None and value < before:
+            window["fell"], window["resets"] = window.get("fell", 0.0) + before, window.get("resets", 0.0) + 1
+        window["count"] += 1
+        window["values"].append(value)
+        window.setdefault("first", value)
+        window.setdefault("first_ago", float(end_ms - time_ms))
+        window["last"], window["last_ago"] = value, float(end_ms - time_ms)
+    for time_ms, _ in histograms:
+        if time_ms // DAY_MS == day:
+            window = out.setdefault(-(-time_ms // length_ms) * length_ms, {"count": 0.0, "values": []})
+            window["histograms"] = window.get("histograms", 0.0) + 1
+    for window in out.values():
+        values = window.pop("values")
+        numbers = [value for value in values if value == value]
+        if values:
+            nothing = float("nan")
+            window.update(sum=sum(values), least=min(numbers, default=nothing), greatest=max(numbers, default=nothing))
+    return out
+
+
+def same_window(a, b):
+    # Zero that fell is not told.
+    parts = {part for part in {*a, *b} if a.get(part, 0) != 0 or b.get(part, 0) != 0}
+    return all(part in a and part in b and same_number(part, a[part], b[part]) for part in parts)
+
+
+def same_number(part, a, b):
+    if a != a or b != b or part == "sum" and not (abs(a) < 1e300 and abs(b) < 1e300):
+        return a != a and b != b or part == "sum"
+    return a == b or part in ("sum", "fell") and abs(a - b) <= 1e-9 * (abs(a) + abs(b))
+
+
+def compare_tiers(tap, tenant, table):
+    """Every window is what the samples say that the reader found, and none is missing."""
+    left, windows_seen = [], 0
+    for row, all_series in tenant.tiers():
+        day, found = row.earliest // DAY_MS, {tuple(sorted(labels.items())): windows for labels, windows in all_series}
+        for key, (samples, histograms, _) in table.items():
+            wanted, have = slow_windows(samples, histograms, day, row.length_ms), found.pop(key, {})
+            windows_seen += len(have)
+            left += [f"{dict(key)}, {row.length_ms} to {end_ms}: {have.get(end_ms)}, not {wanted.get(end_ms)}" for end_ms in sorted({*wanted, *have})
+                     if end_ms not in have or end_ms not in wanted or not same_window(have[end_ms], wanted[end_ms])]
+        left += [f"{dict(key)} has no samples" for key in found]
+    tap.check(len(tenant.manifest.tiers) >= 2 and windows_seen > 500 and not left, f"{windows_seen} windows of {len(tenant.manifest.tiers)} tiers say what samples say", "\n".join(left[:10]))
+
+
 # ---- Lines of JSON --------------------------------------------------------------------------------
 
 
@@ -295,9 +370,9 @@ def compare_lines(tap, data):
         theirs, mine = lines_of(theirs), lines_of(mine)
         wrong = [str(key) for key in theirs.keys() | mine.keys() if theirs.get(key) != mine.get(key)]
         tap.check(code == again == 0 and theirs and not wrong, f"{tenant}: the reader's lines are those of traceo export", "\n".join([*wrong[:5], err, err_again]))
-    code, out, err = reader(data, "--starts", "--exemplars", "--metadata")
+    code, out, err = reader(data, "--starts", "--exemplars", "--metadata", "--tiers")
     found = {key for row in out.splitlines() for key in json.loads(row)}
-    tap.check(code == 0 and {"starts", "exemplars", "family"} <= found, "asked for, it prints starts, exemplars and metadata too", err)
+    tap.check(code == 0 and {"starts", "exemplars", "family", "windows"} <= found, "asked for, it prints starts, exemplars, metadata and windows too", err)
     code, _, err = reader(data, "--tenant", "nobody")
     tap.check(code != 0 and "nobody" in err and OTHER in err, "a tenant that is not there is said so", err)
 
@@ -526,6 +601,26 @@ def compare_server(tap, server, tenant, table, now_ms):
     tap.check(theirs == mine, f"{tenant}: the same exemplars", theirs)
 
 
+def compare_answers(tap, server, data, now_ms):
+    """Windows answer where they are allowed to, say so, and say what samples say."""
+    day_ms = now_ms // DAY_MS * DAY_MS - 3 * DAY_MS
+    for query in ("count_over_time(levels[1h])", "sum(rate(took_bucket[1h]))", "took_bucket"):
+        form = {"query": query, "start": day_ms // 1000, "end": (day_ms + DAY_MS) // 1000, "step": 3600, "stats": "all"}
+        for longest in ("1h", "auto", "5m"):
+            plain, (status, body) = ask(server, MAIN, "/api/v1/query_range", **form), server.get(
+                "/api/v1/query_range?" + urllib.parse.urlencode({**form, "max_source_resolution": longest}), {"X-Scope-OrgID": MAIN})
+            answer = json.loads(body)
+            tap.check(status == 200 and plain["result"] and same_rows(plain["result"], answer["data"]["result"]), f"{query} from windows up to {longest}: the same", body[:600])
+            tap.check("downsampled" not in plain["stats"]["samples"] and answer["data"]["stats"]["samples"].get("downsampled", 0) > 0
+                      and any("samples of " + ("1h" if longest == "1h" else "5m") in note for note in answer.get("infos", [])), "and it is said", body[-600:])
+
+
+def same_rows(a, b):
+    return [row["metric"] for row in a] == [row["metric"] for row in b] and all(
+        len(x["values"]) == len(y["values"]) and all(p[0] == q[0] and abs(float(p[1]) - float(q[1])) <= 1e-9 * abs(float(p[1])) for p, q in zip(x["values"], y["values"]))
+        for x, y in zip(a, b))
+
+
 def compare_metadata(tap, server, data, memory):
     mine = tenants(data)[MAIN].metadata()
     theirs = {family: tuple(rows[0][part] for part in ("type", "help", "unit")) for family, rows in ask(server, MAIN, "/api/v1/metadata").items()}
@@ -550,6 +645,7 @@ def blocks_of_a_server(tap, chance, now_ms):
             left = differences(told, found[tenant])
             tap.check(not left, f"{tenant}: the reader gives what was told, bit for bit", left)
             planted(tap, chance, told, found[tenant])
+        compare_tiers(tap, tenants(data)[MAIN], found[MAIN])
         tap.check(kinds.met >= Kinds.WANTED, "every way of writing columns was met", Kinds.WANTED - kinds.met)
         compare_lines(tap, data)
         flip_blocks(tap, chance, data)
@@ -557,6 +653,7 @@ def blocks_of_a_server(tap, chance, now_ms):
         server.start()
         for tenant in (MAIN, OTHER):
             compare_server(tap, server, tenant, found[tenant], now_ms)
+        compare_answers(tap, server, data, now_ms)
         compare_metadata(tap, server, data, teller.tenants[MAIN])
     finally:
         server.close()
