@@ -114,51 +114,33 @@ TEST(a_manifest_reads_what_it_wrote) {
     disk_model_free(&model);
 }
 
-TEST(the_golden_manifest_is_read_for_ever) {
+// The bytes of the file are read as what is stated, and what is stated prints as they are.
+static void check_golden(Test *t, const char *path, Manifest stated) {
     Bytes content;
-    check_ok(t, disk_read_whole(disk_real(), TEXT("test/golden/series/manifest"), MB, t->arena,
-                                &content, t->err));
-    Manifest stated = sample_manifest(), actual;
+    Manifest actual;
+    check_ok(t,
+             disk_read_whole(disk_real(), text_from_cstring(path), MB, t->arena, &content, t->err));
     check_ok(t, manifest_parse(content, t->arena, &actual, t->err));
     check_same(t, &stated, &actual);
+    check_same_deletes(t, &stated, &actual);
     Builder printed = {0};
     manifest_print(&stated, &printed);
     check_text(t, bytes_text(content), builder_text(&printed));
     builder_free(&printed);
-    array_free(&stated.blocks);
-    array_free(&actual.blocks);
+    manifest_free(&stated);
+    manifest_free(&actual);
+}
+
+TEST(the_golden_manifest_is_read_for_ever) {
+    check_golden(t, "test/golden/series/manifest", sample_manifest());
 }
 
 TEST(the_golden_manifest_with_deletes_is_read_for_ever) {
-    Bytes content;
-    check_ok(t, disk_read_whole(disk_real(), TEXT("test/golden/series/manifest_deletes"), MB,
-                                t->arena, &content, t->err));
-    Manifest stated = manifest_with_deletes(), actual;
-    check_ok(t, manifest_parse(content, t->arena, &actual, t->err));
-    check_same(t, &stated, &actual);
-    check_same_deletes(t, &stated, &actual);
-    Builder printed = {0};
-    manifest_print(&stated, &printed);
-    check_text(t, bytes_text(content), builder_text(&printed));
-    builder_free(&printed);
-    manifest_free(&stated);
-    manifest_free(&actual);
+    check_golden(t, "test/golden/series/manifest_deletes", manifest_with_deletes());
 }
 
 TEST(the_golden_manifest_with_tiers_is_read_for_ever) {
-    Bytes content;
-    check_ok(t, disk_read_whole(disk_real(), TEXT("test/golden/series/manifest_tiers"), MB,
-                                t->arena, &content, t->err));
-    Manifest stated = manifest_with_tiers(), actual;
-    check_ok(t, manifest_parse(content, t->arena, &actual, t->err));
-    check_same(t, &stated, &actual);
-    check_same_deletes(t, &stated, &actual);
-    Builder printed = {0};
-    manifest_print(&stated, &printed);
-    check_text(t, bytes_text(content), builder_text(&printed));
-    builder_free(&printed);
-    manifest_free(&stated);
-    manifest_free(&actual);
+    check_golden(t, "test/golden/series/manifest_tiers", manifest_with_tiers());
 }
 
 TEST(the_number_of_a_block_is_in_its_name) {
