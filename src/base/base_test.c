@@ -244,8 +244,38 @@ TEST(a_log_line_cannot_be_forged) {
     builder_free(&lines);
 }
 
-TEST_MAIN("base", CASE(an_arena_gives_zeroed_aligned_memory), CASE(an_arena_goes_back_to_its_mark),
-          CASE(an_error_tells_its_story_from_the_outside_in),
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+static long resident_pages(void) {
+    long all = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file == NULL || fscanf(file, "%ld %ld", &all, &resident) != 2) resident = -1;
+    if (file != NULL) (void)fclose(file);
+    return resident;
+}
+
+// Sanitizers keep what was freed, to find who uses it.
+TEST(what_was_freed_goes_back_when_it_is_asked_for) {
+    enum { BLOCKS = 64 * 1024, BLOCK = 1000 };
+    void **blocks = memory_new_array(void *, BLOCKS);
+    for (size_t i = 0; i < BLOCKS; i++) {
+        blocks[i] = memory_take(BLOCK);
+        memset(blocks[i], 1, BLOCK);
+    }
+    long before = resident_pages();
+    // All but the last ones, which keep the heap from shrinking by itself.
+    for (size_t i = 0; i < BLOCKS - 64; i++) memory_free(blocks[i]);
+    memory_give_back();
+    check(t, before > 0 && before - resident_pages() > (long)BLOCKS * BLOCK / 4096 / 2);
+    for (size_t i = BLOCKS - 64; i < BLOCKS; i++) memory_free(blocks[i]);
+    memory_free(blocks);
+}
+#define GIVE_BACK_CASE CASE(what_was_freed_goes_back_when_it_is_asked_for),
+#else
+#define GIVE_BACK_CASE
+#endif
+
+TEST_MAIN("base", GIVE_BACK_CASE CASE(an_arena_gives_zeroed_aligned_memory),
+          CASE(an_arena_goes_back_to_its_mark), CASE(an_error_tells_its_story_from_the_outside_in),
           CASE(an_error_that_grows_too_long_keeps_its_cause), CASE(numbers_are_read_strictly),
           CASE(utf8_is_told_from_other_bytes), CASE(cutting_gives_every_part_once),
           CASE(siphash_matches_its_vector), CASE(wide_hashes_tell_every_key_from_every_other),

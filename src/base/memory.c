@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 #include <stdio.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,6 +48,19 @@ void *memory_resize(void *at, size_t bytes) {
 
 void memory_free(void *at) {
     free(at);
+}
+
+// jemalloc's, where the program is linked with it (jemalloc(3), "arena.<i>.purge"; 4096 stands for
+// all arenas, MALLCTL_ARENAS_ALL).
+extern int mallctl(const char *name, void *old, size_t *old_len, void *new_value, size_t new_len)
+    __attribute__((weak));
+
+void memory_give_back(void) {
+    if (mallctl != NULL) {
+        (void)mallctl("arena.4096.purge", NULL, NULL, NULL, 0);
+    } else {
+        (void)malloc_trim(0);
+    }
 }
 
 uint64_t memory_fail_after(uint64_t nth, bool for_ever) {

@@ -17,6 +17,10 @@ void *memory_take_zeroed(size_t bytes);  // never NULL
 void *memory_resize(void *at, size_t bytes);
 void memory_free(void *at);  // NULL is fine
 
+// What was freed goes back to the system at once, not when the allocator gets to it: for when much
+// was freed and the limit is near. Some milliseconds. Any thread.
+void memory_give_back(void);
+
 // Large memory: ERROR_NO_MEMORY, naming the size, when there is none. `*out` is untouched then.
 must_use bool memory_reserve(size_t bytes, void **out, Error *err);
 must_use bool memory_reserve_aligned(size_t bytes, size_t align, void **out,

@@ -79,6 +79,7 @@ static bool seal_heads(Store *store, bool all, Error *err) {
         fine &= seal_tenant(store, tenants[i], turn, fine ? err : &again);
     }
     if (all && fine) store->seal_soon = false;
+    if (pressed && !store_is_pressed(store)) memory_give_back();
     if (!turned && !long_log) return fine;
     if (turned && fine)
         atomic_store(&store->last_seal_ms, store->options.clock->wall_ms(store->options.clock));
@@ -96,6 +97,7 @@ bool store_relieve_memory(Store *store, Error *err) {
         if (is_large(store, tenants[i]->series, count))
             TRY(seal_tenant(store, tenants[i], true, err));
     }
+    memory_give_back();
     return true;
 }
 
