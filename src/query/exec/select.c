@@ -305,6 +305,7 @@ bool selection_find(Exec *exec, const Expr *selector, Steps steps, const Functio
     selector_span(exec, selector, steps, &from_ms, &to_ms);
     TRY(series_view_open(exec->store, from_ms, to_ms, view, err));
     series_view_meter(*view, &exec->meter);
+    series_view_keep_rows(*view, exec->store);
     int64_t most_ms = tiers_most_ms(exec, selector, steps, over);
     bool tiered = series_view_add_tiers(*view, exec->store, most_ms);
     Texts damaged = series_view_warnings(*view);

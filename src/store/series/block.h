@@ -113,6 +113,7 @@ must_use bool block_values_matching(const Block *block, Text name, Matchers matc
 typedef struct BlockCursor BlockCursor;
 BlockCursor *block_cursor_open(const Block *block);  // always reads the block itself
 BlockCursor *block_cursor_open_shared(const Block *block);
+void block_cursor_keep_rows(BlockCursor *cursor);  // of a shared one: finds and leaves rows too
 struct SeriesMeter;
 void block_cursor_meter(BlockCursor *cursor, struct SeriesMeter *meter);  // counts what it reads
 void block_cursor_close(BlockCursor **cursor);

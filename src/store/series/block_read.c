@@ -77,8 +77,11 @@ BlockCursor *block_cursor_open(const Block *block) {
 BlockCursor *block_cursor_open_shared(const Block *block) {
     BlockCursor *cursor = block_cursor_open(block);
     cursor->shared = block->page_cache != NULL;
-    cursor->rows = block->rows;
     return cursor;
+}
+
+void block_cursor_keep_rows(BlockCursor *cursor) {
+    cursor->rows = cursor->block->rows;
 }
 
 void block_cursor_close(BlockCursor **cursor) {

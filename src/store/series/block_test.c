@@ -218,6 +218,7 @@ TEST(rows_that_are_kept_give_what_the_block_gives) {
     RowCache *cache = row_cache_open(NULL, MOST);
     block_keep(world.block, NULL, cache);
     BlockCursor *cursor = block_cursor_open_shared(world.block);
+    block_cursor_keep_rows(cursor);
     SeriesColumns columns = {0};
     uint64_t random = t->seed;
     for (size_t round = 0; round < 4000; round++) {
@@ -227,6 +228,7 @@ TEST(rows_that_are_kept_give_what_the_block_gives) {
         if (round % 100 == 0) {  // counts are told when a cursor goes
             block_cursor_close(&cursor);
             cursor = block_cursor_open_shared(world.block);
+            block_cursor_keep_rows(cursor);
             uint32_t all[BLOCK_AHEAD];
             for (uint32_t i = 0; i < BLOCK_AHEAD; i++) all[i] = i * 3;
             block_read_ahead(world.block, all, BLOCK_AHEAD, from);

@@ -154,6 +154,10 @@ typedef struct SeriesMeter {
 } SeriesMeter;
 void series_view_meter(SeriesView *view, SeriesMeter *meter);
 
+// What is read through it, and will be read again, is kept as numbers (kept_rows.h): for queries. Who
+// copies everything away leaves nothing behind. Before cursors are opened.
+void series_view_keep_rows(SeriesView *view, SeriesStore *store);
+
 // Intervals that could not be read (damaged blocks, lost log): an answer over them carries these as
 // warnings.
 Texts series_view_warnings(const SeriesView *view);

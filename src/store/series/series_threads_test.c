@@ -88,6 +88,7 @@ static void check_view(Stage *stage, size_t *total) {
     bool fine = series_view_open(stage->f.store, 0, INT64_MAX, &view, &err) &&
                 series_select(view, kept, 0, &arena, &found, &err);
     if (!fine) fault(stage, err.message);
+    series_view_keep_rows(view, stage->f.store);
     SeriesCursor *cursor = series_cursor_open(view);
     *total = 0;
     for (size_t i = 0; i < found.count; i++) {

@@ -226,6 +226,7 @@ static void compare_all(Test *t, Life *life, uint64_t seed, Compared *compared) 
     bool wide = below(&life->random, 2) == 0;
     check_ok(t, series_view_open(life->f.store, wide ? 0 : from_ms, wide ? INT64_MAX : to_ms, &view,
                                  t->err));
+    series_view_keep_rows(view, life->f.store);
     check_ok(t, series_select(view, all, 0, t->arena, &found, t->err));
     SeriesCursor *cursor = series_cursor_open(view);
     for (size_t i = 0; i < found.count; i++) {

@@ -76,7 +76,6 @@ bool series_view_open(SeriesStore *store, int64_t from_ms, int64_t to_ms, Series
     *out = view;
     if (store == NULL) return true;
     view->hash_key = store->options.hash_key;
-    view->rows = store->options.rows;
     mutex_take(&store->blocks_lock);
     size_t most = store->blocks.count + store->turned.count + 1;
     view->sources = arena_push_array(&view->arena, ViewSource, most);
@@ -159,6 +158,10 @@ SeriesView *cursor_view(SeriesCursor *cursor) {
     return cursor->view;
 }
 
+void series_view_keep_rows(SeriesView *view, SeriesStore *store) {
+    if (store != NULL) view->rows = store->options.rows;
+}
+
 SeriesCursor *series_cursor_open(SeriesView *view) {
     SeriesCursor *cursor = memory_new(SeriesCursor);
     cursor->view = view;
@@ -187,6 +190,7 @@ void series_cursor_close(SeriesCursor **cursor) {
 static BlockCursor *block_cursor(SeriesCursor *cursor, uint32_t source) {
     if (cursor->blocks[source] == NULL) {
         cursor->blocks[source] = block_cursor_open_shared(cursor->view->sources[source].block);
+        if (cursor->view->rows != NULL) block_cursor_keep_rows(cursor->blocks[source]);
         block_cursor_meter(cursor->blocks[source], cursor->view->meter);
     }
     return cursor->blocks[source];

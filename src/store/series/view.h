@@ -27,7 +27,7 @@ struct SeriesView {
     Arena arena;
     int64_t from_ms, to_ms;
     SeriesMeter *meter;   // may be NULL
-    RowCache *rows;       // where rows of heads are kept; may be NULL
+    RowCache *rows;       // where rows are kept of what is read; NULL: nowhere
     ViewSource *sources;  // first stored first: who comes first wins a time
     size_t source_count;
     DeleteArray deletes;  // that mean one of the sources; most often none
