@@ -184,13 +184,7 @@ static void replay(Life *life) {
     for (size_t i = 0; i < life->all.log.count; i++) {
         const OracleWrite *write = &life->all.log.at[i];
         if (write->sequence < f->report.sealed_sequence) continue;
-        fixture_clear(f);
-        oracle_row(f, write->series);
-        oracle_to_batch(f, write);
-        series_write_begin(f->store);
-        series_resolve(f->store, &f->prediction, &f->batch, true);
-        series_append(f->store, &f->batch, write->sequence);
-        series_write_end(f->store);
+        oracle_replay(f, write);
     }
 }
 
@@ -291,13 +285,7 @@ static bool survives(Life *life, Test *t, Error *err) {
                 "record %llu was trimmed from the log, but only what is below %llu is sealed",
                 (unsigned long long)write->sequence, (unsigned long long)f->report.sealed_sequence);
         }
-        fixture_clear(f);
-        oracle_row(f, write->series);
-        oracle_to_batch(f, write);
-        series_write_begin(f->store);
-        series_resolve(f->store, &f->prediction, &f->batch, true);
-        series_append(f->store, &f->batch, write->sequence);
-        series_write_end(f->store);
+        oracle_replay(f, write);
     }
     int64_t from_ms = life->dropped_before_ms;
     Error without = {0};

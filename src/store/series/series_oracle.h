@@ -83,6 +83,17 @@ static inline void oracle_to_batch(Fixture *f, const OracleWrite *write) {
     if (write->start_ms != 0) batch_add_start(&f->batch, write->start_ms);
 }
 
+// As a replay of the log does, in a batch of its own.
+static inline void oracle_replay(Fixture *f, const OracleWrite *write) {
+    fixture_clear(f);
+    oracle_row(f, write->series);
+    oracle_to_batch(f, write);
+    series_write_begin(f->store);
+    series_resolve(f->store, &f->prediction, &f->batch, true);
+    series_append(f->store, &f->batch, write->sequence);
+    series_write_end(f->store);
+}
+
 // There, and into the oracle and its log.
 static inline void oracle_write(Oracle *oracle, Fixture *f, uint32_t series, Sample sample,
                                 int64_t start_ms) {

@@ -37,13 +37,7 @@ static void replay(Fixture *f, const Oracle *oracle) {
     for (size_t i = 0; i < oracle->log.count; i++) {
         const OracleWrite *write = &oracle->log.at[i];
         if (write->sequence < f->report.sealed_sequence) continue;
-        fixture_clear(f);
-        oracle_row(f, write->series);
-        oracle_to_batch(f, write);
-        series_write_begin(f->store);
-        series_resolve(f->store, &f->prediction, &f->batch, true);
-        series_append(f->store, &f->batch, write->sequence);
-        series_write_end(f->store);
+        oracle_replay(f, write);
     }
 }
 
