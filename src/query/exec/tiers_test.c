@@ -50,20 +50,30 @@ static void kept_close(Kept *kept) {
     arena_free(&kept->arena);
 }
 
-static void put(Test *t, Kept *kept, const char *labels, int64_t time_ms, double value) {
+// A batch of one series, which the caller gives its samples.
+static Batch *batch_of(Test *t, Kept *kept, const char *labels, int64_t time_ms, BatchSeries row) {
     Labels made;
-    Batch *batch = &kept->batch;
-    SeriesPrediction prediction = {0};
     arena_clear(&kept->arena);
-    batch_clear(batch);
-    batch->arrival_ms = time_ms;
+    batch_clear(&kept->batch);
+    kept->batch.arrival_ms = time_ms;
     check_ok(t, script_labels(text_from_cstring(labels), &kept->arena, &made, t->err));
-    *array_add(&batch->series) = (BatchSeries){.labels = made.wire, .sample_count = 1};
-    *array_add(&batch->samples) = (Sample){time_ms, value};
+    row.labels = made.wire;
+    *array_add(&kept->batch.series) = row;
+    return &kept->batch;
+}
+
+static void store_batch(Kept *kept) {
+    SeriesPrediction prediction = {0};
     series_write_begin(kept->store);
-    series_resolve(kept->store, &prediction, batch, false);
-    series_append(kept->store, batch, kept->sequence++);
+    series_resolve(kept->store, &prediction, &kept->batch, false);
+    series_append(kept->store, &kept->batch, kept->sequence++);
     series_write_end(kept->store);
+}
+
+static void put(Test *t, Kept *kept, const char *labels, int64_t time_ms, double value) {
+    Batch *batch = batch_of(t, kept, labels, time_ms, (BatchSeries){.sample_count = 1});
+    *array_add(&batch->samples) = (Sample){time_ms, value};
+    store_batch(kept);
 }
 
 static void to_blocks(Test *t, Kept *kept) {
@@ -368,20 +378,10 @@ TEST(what_needs_samples_says_that_they_are_gone) {
 static void put_histogram(Test *t, Kept *kept, const char *labels, int64_t time_ms) {
     static const uint8_t wire[] = {0x08, 1, 0x19, 0, 0,    0, 0,    0, 0,    0xf0, 0x3f,
                                    0x28, 1, 0x5a, 4, 0x08, 0, 0x10, 1, 0x62, 1,    2};
-    Labels made;
-    Batch *batch = &kept->batch;
-    SeriesPrediction prediction = {0};
-    arena_clear(&kept->arena);
-    batch_clear(batch);
-    batch->arrival_ms = time_ms;
-    check_ok(t, script_labels(text_from_cstring(labels), &kept->arena, &made, t->err));
-    *array_add(&batch->series) = (BatchSeries){.labels = made.wire, .histogram_count = 1};
+    Batch *batch = batch_of(t, kept, labels, time_ms, (BatchSeries){.histogram_count = 1});
     *array_add(&batch->histograms) =
         (BatchHistogram){.time_ms = time_ms, .wire = {wire, sizeof wire}};
-    series_write_begin(kept->store);
-    series_resolve(kept->store, &prediction, batch, false);
-    series_append(kept->store, batch, kept->sequence++);
-    series_write_end(kept->store);
+    store_batch(kept);
 }
 
 TEST(native_histograms_are_read_as_they_came_or_missed_aloud) {
