@@ -279,17 +279,22 @@ TEST(w9_the_log_is_read_past_the_page_cache) {
     stage_end(&stage);
 }
 
+// Of a log with some ballast on a disk that is soon full.
+static LogOptions small_disk_options(DiskModel *model, int64_t bytes, ManualClock *clock) {
+    disk_model_capacity(model, bytes);
+    clock_manual(clock, 1700000000000);
+    return (LogOptions){.disk = disk_model_disk(model),
+                        .clock = &clock->clock,
+                        .folder = TEXT("data/log"),
+                        .segment_bytes = 64 * KB,
+                        .ballast_bytes = 128 * KB};
+}
+
 TEST(w10_w12_a_full_disk_stops_the_log_gives_the_ballast_back_and_lets_it_go_on_by_itself) {
-    DiskModel *model = disk_model_new();
-    disk_model_capacity(model, 1 * MB);
-    Disk *disk = disk_model_disk(model);
     ManualClock clock;
-    clock_manual(&clock, 1700000000000);
-    LogOptions options = {.disk = disk,
-                          .clock = &clock.clock,
-                          .folder = TEXT("data/log"),
-                          .segment_bytes = 64 * KB,
-                          .ballast_bytes = 128 * KB};
+    DiskModel *model = disk_model_new();
+    Disk *disk = disk_model_disk(model);
+    LogOptions options = small_disk_options(model, 1 * MB, &clock);
     LogRecovery recovery;
     Log *log = NULL;
     check_ok(t, log_open(options, t->arena, &recovery, &log, t->err));
@@ -337,16 +342,10 @@ static bool is_there(Test *t, Disk *disk, const char *name) {
 }
 
 TEST(w12_bytes_and_files_are_kept_aside_and_given_to_whoever_finds_no_space) {
-    DiskModel *model = disk_model_new();
-    disk_model_capacity(model, 4 * MB);
-    Disk *disk = disk_model_disk(model);
     ManualClock clock;
-    clock_manual(&clock, 1700000000000);
-    LogOptions options = {.disk = disk,
-                          .clock = &clock.clock,
-                          .folder = TEXT("data/log"),
-                          .segment_bytes = 64 * KB,
-                          .ballast_bytes = 128 * KB};
+    DiskModel *model = disk_model_new();
+    Disk *disk = disk_model_disk(model);
+    LogOptions options = small_disk_options(model, 4 * MB, &clock);
     LogRecovery recovery;
     for (int life = 0; life < 2; life++) {
         Log *log = NULL;
