@@ -97,7 +97,7 @@ bool store_relieve_memory(Store *store, Error *err) {
         if (is_large(store, tenants[i]->series, count))
             TRY(seal_tenant(store, tenants[i], true, err));
     }
-    memory_give_back();
+    if (!store_is_pressed(store)) memory_give_back();
     return true;
 }
 
