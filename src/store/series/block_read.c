@@ -498,19 +498,6 @@ static void reserve(SeriesColumns *columns, size_t more) {
     columns->capacity = capacity;
 }
 
-// The first place whose time is not below `time_ms`.
-static size_t times_lower_bound(const int64_t *times, size_t count, int64_t time_ms) {
-    size_t low = 0, high = count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (times[middle] < time_ms)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 // Samples [from, to) of the chunk are the last ones of `out`: their starts.
 static bool chunk_starts(BlockCursor *cursor, const ChunkRow *chunk, size_t count, size_t from,
                          size_t to, SeriesColumns *out, Error *err) {
@@ -548,8 +535,8 @@ static bool chunk_read(BlockCursor *cursor, const ChunkRow *chunk, const ClockRo
     reserve(out, count);
     double *into = out->values + out->count;
     TRY(column_values(cursor, chunk, count, into, err));
-    size_t from = from_ms <= clock->first_ms ? 0 : times_lower_bound(times, count, from_ms);
-    size_t to = to_ms >= clock->last_ms ? count : times_lower_bound(times, count, to_ms + 1);
+    size_t from = from_ms <= clock->first_ms ? 0 : times_place(times, count, from_ms);
+    size_t to = to_ms >= clock->last_ms ? count : times_place(times, count, to_ms + 1);
     if (from >= to) return true;
     memcpy(out->times + out->count, times + from, (to - from) * sizeof *times);
     if (from > 0) memmove(into, into + from, (to - from) * sizeof *into);
@@ -775,7 +762,7 @@ static bool chunk_told(BlockCursor *cursor, const ChunkRow *chunk, const ClockRo
 }
 
 static bool others_overlap(const BlockOthers *others, const ClockRow *clock) {
-    size_t at = times_lower_bound(others->times, others->time_count, clock->first_ms);
+    size_t at = times_place(others->times, others->time_count, clock->first_ms);
     if (at < others->time_count && others->times[at] <= clock->last_ms) return true;
     for (size_t i = 0; i < others->span_count; i++) {
         const BlockSpan *span = &others->spans[i];

@@ -23,20 +23,6 @@ struct RowCache {
 
 // ---- Clocks ----
 
-// The first place of a time that is not before `time_ms`.
-static uint32_t time_place(const int64_t *times, uint32_t count, int64_t time_ms) {
-    uint32_t low = 0, high = count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (times[middle] < time_ms) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
 // Has it these times from `first` on, as far as it goes, and room for the rest?
 static bool clock_fits(const RowClock *clock, uint32_t first, const int64_t *times, size_t count) {
     size_t common = MIN(count, (size_t)(clock->count - first));
@@ -84,7 +70,7 @@ static void clock_choose(KeptRows *rows, KeptRow *row, const int64_t *times, siz
     for (size_t i = end; i > 0 && i + CLOCKS_LOOKED_AT > end; i--) {
         RowClock *clock = &rows->clocks.at[i - 1];
         if (clock->rows == 0) continue;
-        uint32_t first = time_place(clock->times, clock->count, times[0]);
+        uint32_t first = (uint32_t)times_place(clock->times, clock->count, times[0]);
         if (first == clock->count || !clock_fits(clock, first, times, count)) continue;
         clock_extend(clock, first, times, count);
         clock->rows++;
@@ -121,7 +107,7 @@ bool kept_row_grow(KeptRows *rows, KeptRow *row, const int64_t *times, const dou
 void kept_row_prefetch(const KeptRows *rows, const KeptRow *row, int64_t from_ms) {
     enum { LINE = 64, LINES_AHEAD = 16 };
     const int64_t *times = rows->clocks.at[row->clock].times + row->first;
-    uint32_t place = from_ms <= row->from_ms ? 0 : time_place(times, row->count, from_ms);
+    size_t place = from_ms <= row->from_ms ? 0 : times_place(times, row->count, from_ms);
     const char *at = (const char *)(row->values + place);
     const char *end = (const char *)(row->values + row->count);
     for (int i = 0; i < LINES_AHEAD && at < end; i++, at += LINE) __builtin_prefetch(at);
@@ -131,9 +117,9 @@ void kept_row_read(const KeptRows *rows, const KeptRow *row, int64_t from_ms, in
                    SeriesColumns *out) {
     assert(from_ms >= row->from_ms && to_ms <= row->to_ms);
     const int64_t *times = rows->clocks.at[row->clock].times + row->first;
-    uint32_t begin = 0, end = row->count;
-    if (times[0] < from_ms) begin = time_place(times, end, from_ms);
-    if (times[end - 1] > to_ms) end = time_place(times, end, to_ms + 1);
+    size_t begin = 0, end = row->count;
+    if (times[0] < from_ms) begin = times_place(times, end, from_ms);
+    if (times[end - 1] > to_ms) end = times_place(times, end, to_ms + 1);
     if (begin >= end) return;
     size_t count = end - begin;
     columns_reserve(out, count);

@@ -328,20 +328,6 @@ static bool find_in_strips(Page *page, PageSeries *series, int64_t time_ms, doub
     return false;
 }
 
-// The place of the first late sample not older than `time_ms`.
-static uint32_t late_place(const PageLate *late, int64_t time_ms) {
-    uint32_t low = 0, high = late->count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (late->times[middle] < time_ms) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
 static void late_pack(Page *page, PageSeries *series, PageLate *late) {
     for (uint32_t at = 0; at < late->count; at += STRIP_SAMPLES) {
         uint32_t count = MIN(late->count - at, (uint32_t)STRIP_SAMPLES);
@@ -365,7 +351,7 @@ static void late_add(Page *page, PageSeries *series, Sample sample) {
         late->values = memory_resize(late->values, array_bytes(more, sizeof *late->values));
         late->capacity = more;
     }
-    uint32_t at = late_place(late, sample.time_ms);
+    uint32_t at = (uint32_t)times_place(late->times, late->count, sample.time_ms);
     memmove(&late->times[at + 1], &late->times[at], (late->count - at) * sizeof *late->times);
     memmove(&late->values[at + 1], &late->values[at], (late->count - at) * sizeof *late->values);
     late->times[at] = sample.time_ms;
@@ -381,7 +367,7 @@ Verdict page_add_disorder(Page *page, PageSeries *series, Sample sample) {
         return compare_values(stored, sample.value);
     if (series->late != 0) {
         const PageLate *late = &page->late.at[series->late - 1];
-        uint32_t at = late_place(late, sample.time_ms);
+        uint32_t at = (uint32_t)times_place(late->times, late->count, sample.time_ms);
         if (at < late->count && late->times[at] == sample.time_ms)
             return compare_values(late->values[at], sample.value);
     }
