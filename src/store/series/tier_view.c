@@ -17,16 +17,6 @@ static bool is_better(const TierSource *tier, const TierSource *than) {
     return tier->must ? tier->tier_ms < than->tier_ms : tier->tier_ms > than->tier_ms;
 }
 
-static void warn(SeriesView *view, const StoreBlock *block) {
-    AUTO(arena_free) Arena scratch = {0};
-    Text from = time_format_ms(block->facts.min_ms, &scratch),
-         to = time_format_ms(block->facts.max_ms, &scratch);
-    *array_add_on(&view->arena, &view->warnings) = text_format(
-        &view->arena,
-        "what is kept of samples from %.*s to %.*s may be missing: block %.*s is damaged (%s)",
-        TEXT_ARG(from), TEXT_ARG(to), TEXT_ARG(block->facts.name), block->why.message);
-}
-
 static bool overlaps(const SeriesView *view, const StoreBlock *block) {
     // Windows reach up to one behind the samples, and a moment looks at the window before it.
     int64_t first_ms, last_ms;
@@ -50,7 +40,7 @@ static void pin_tiers(SeriesView *view, SeriesStore *store, int64_t most_ms) {
         bool must = facts->tier_ms > most_ms;
         if ((must && facts->source != 0) || !overlaps(view, block)) continue;
         if (block->block == NULL) {
-            if (facts->source == 0) warn(view, block);
+            if (facts->source == 0) view_warn(view, block);
             continue;
         }
         TierSource tier = {.block = block->block,

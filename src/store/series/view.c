@@ -15,13 +15,14 @@ static int by_order(const void *a, const void *b) {
     return (first->facts.order > again->facts.order) - (first->facts.order < again->facts.order);
 }
 
-static void warn(SeriesView *view, const StoreBlock *block) {
+void view_warn(SeriesView *view, const StoreBlock *block) {
     AUTO(arena_free) Arena scratch = {0};
     Text from = time_format_ms(block->facts.min_ms, &scratch),
          to = time_format_ms(block->facts.max_ms, &scratch);
+    const char *kept = block->facts.tier_ms == 0 ? "" : "what is kept of ";
     *array_add_on(&view->arena, &view->warnings) = text_format(
-        &view->arena, "samples from %.*s to %.*s may be missing: block %.*s is damaged (%s)",
-        TEXT_ARG(from), TEXT_ARG(to), TEXT_ARG(block->facts.name), block->why.message);
+        &view->arena, "%ssamples from %.*s to %.*s may be missing: block %.*s is damaged (%s)",
+        kept, TEXT_ARG(from), TEXT_ARG(to), TEXT_ARG(block->facts.name), block->why.message);
 }
 
 // The deletes that concern the view, with `blocks_lock` held and its blocks known.
@@ -85,7 +86,7 @@ bool series_view_open(SeriesStore *store, int64_t from_ms, int64_t to_ms, Series
         StoreBlock *block = &store->blocks.at[i];
         if (block->facts.min_ms > to_ms || block->facts.max_ms < from_ms) continue;
         if (block->block == NULL) {
-            warn(view, block);
+            view_warn(view, block);
         } else {
             blocks[count++] = block;
         }

@@ -52,6 +52,9 @@ typedef struct FoundSources {
     DeletedSpans tier_deleted;
 } FoundSources;
 
+// That what this block says, which is damaged, may be missing from answers.
+void view_warn(SeriesView *view, const StoreBlock *block);
+
 // What the view's deletes took from a series of a source.
 DeletedSpans view_spans(const SeriesView *view, uint32_t source, Labels labels, Arena *arena);
 
