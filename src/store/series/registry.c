@@ -4,10 +4,7 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
-
-#ifdef __x86_64__
-#include <immintrin.h>
-#endif
+#include "store/series/same_bytes.h"
 
 _Static_assert(sizeof(RegistrySeries) == 8, "a series costs 8 bytes here");
 
@@ -42,20 +39,6 @@ void registry_end(Registry *registry) {
 
 // ---- Comparing ----
 
-static inline uint64_t load_8(const uint8_t *at) {
-    uint64_t word;
-    memcpy(&word, at, 8);
-    return word;
-}
-
-// memcmp without the call, for labels of 10 to 60 bytes: whole words, the last one overlapping.
-static inline bool same_bytes(const uint8_t *a, const uint8_t *b, size_t len) {
-    if (unlikely(len < 8)) return memcmp(a, b, len) == 0;
-    uint64_t difference = load_8(a + len - 8) ^ load_8(b + len - 8);
-    for (size_t at = 0; at + 8 < len; at += 8) difference |= load_8(a + at) ^ load_8(b + at);
-    return difference == 0;
-}
-
 static bool registry_same(const Registry *registry, const RegistrySeries *series,
                           const uint32_t *ids, Bytes wire) {
     if (series->wire_len != wire.len) return false;
@@ -74,13 +57,6 @@ bool registry_is_anywhere(const Registry *registry, uint32_t ref, Bytes wire) {
 }
 
 #ifdef __x86_64__
-#define WIDE_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,bmi,bmi2,lzcnt")))
-
-static inline bool has_wide(void) {
-    return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("bmi2");
-}
-
 // A label of up to 64 bytes in one step: no loop whose end would be foretold wrongly for every
 // other label. Bytes behind it are not touched. The lengths of the pairs add up to the row's.
 WIDE_TARGET static inline bool same_wide(const Registry *registry, const RegistrySeries *series,
@@ -116,99 +92,6 @@ bool registry_is(const Registry *registry, uint32_t ref, Bytes wire) {
     return registry_is_anywhere(registry, ref, wire);
 }
 #endif
-
-// registry_is with the help of the row before; a match becomes the row before of the next.
-static bool is_after(const Registry *registry, RegistryTrail *trail, uint32_t ref, Bytes wire) {
-    const RegistrySeries *series = registry_series(registry, ref);
-    if (series->wire_len != wire.len) return false;
-    const uint32_t *ids = registry_ids(registry, series);
-    __typeof__(&trail->rows[0]) before = &trail->rows[trail->last],
-                                here = &trail->rows[trail->last ^ 1];
-    uint32_t count = series->pair_count, shared = MIN(count, before->count), at = 0;
-    for (uint32_t i = 0; i < count;) {
-        here->at[i] = at;
-        if (i < shared && ids[i] == before->ids[i]) {
-            uint32_t end = i + 1, begin = before->at[i];
-            for (; end < shared && ids[end] == before->ids[end]; end++)
-                here->at[end] = at + before->at[end] - begin;
-            uint32_t len = before->at[end] - begin;
-            if (len > wire.len - at || memcmp(before->wire + begin, wire.at + at, len) != 0)
-                return false;
-            at += len;
-            i = end;
-            continue;
-        }
-        const RegistryPair *pair = registry_pair(registry, ids[i]);
-        if (pair->len > wire.len - at || !same_bytes(pair->wire, wire.at + at, pair->len))
-            return false;
-        at += pair->len;
-        i++;
-    }
-    here->at[count] = at;
-    here->count = count;
-    here->ids = ids;
-    here->wire = wire.at;
-    trail->last ^= 1;
-    return at == wire.len;
-}
-
-// The guessed successor of `ref` (or of none: UINT32_MAX); false when there is none.
-static bool guess_after(const Registry *registry, uint32_t ref, uint32_t *out) {
-    uint32_t guess = 0;
-    uint32_t count = registry_count(registry);
-    if (ref < count) {
-        _Atomic uint32_t *successor = vector_place(&registry->successors, ref, sizeof *successor);
-        uint32_t next = atomic_load_explicit(successor, memory_order_acquire);
-        guess = next != 0 ? next - 1 : ref + 1;  // series come in the order in which they were made
-    }
-    // The count is read again: a successor may have been made since.
-    if (guess >= count && guess >= registry_count(registry)) return false;
-    *out = guess;
-    return true;
-}
-
-bool registry_predict(Registry *registry, RegistryTrail *trail, uint32_t ref, Bytes wire,
-                      uint32_t *out) {
-    uint32_t guess;
-    if (!guess_after(registry, ref, &guess) || !is_after(registry, trail, guess, wire))
-        return false;
-    *out = guess;
-    return true;
-}
-
-// Whether the pair is this label: 0a len 0a len name 12 len value.
-static bool pair_is(const RegistryPair *pair, Text name, Text value) {
-    Label label = registry_label_of(pair);
-    return text_equal(label.name, name) && text_equal(label.value, value);
-}
-
-bool registry_predict_symbols(Registry *registry, uint32_t ref, const BatchSymbols *symbols,
-                              const BatchSeries *row, uint32_t *out) {
-    uint32_t guess;
-    if (!guess_after(registry, ref, &guess)) return false;
-    const RegistrySeries *series = registry_series(registry, guess);
-    if (2 * (uint32_t)series->pair_count != row->symbol_count) return false;
-    const uint32_t *ids = registry_ids(registry, series);
-    const uint32_t *refs = symbols->refs + row->first_symbol;
-    for (uint32_t i = 0; i < series->pair_count; i++) {
-        uint32_t name = refs[2 * i], value = refs[2 * i + 1];
-        uint64_t proof = (uint64_t)name << 32 | (ids[i] + 1);
-        if (likely(symbols->known[value] == proof)) continue;
-        if (!pair_is(registry_pair(registry, ids[i]), symbols->texts[name], symbols->texts[value]))
-            return false;
-        symbols->known[value] = proof;
-    }
-    *out = guess;
-    return true;
-}
-
-void registry_learn(Registry *registry, uint32_t before, uint32_t ref) {
-    if (before >= registry_count(registry)) return;
-    _Atomic uint32_t *successor = vector_place(&registry->successors, before, sizeof *successor);
-    uint32_t known = atomic_load_explicit(successor, memory_order_relaxed);
-    if (known == ref + 1 || (known == 0 && ref == before + 1)) return;
-    atomic_store_explicit(successor, ref + 1, memory_order_release);
-}
 
 // ---- Tables: open addressing, linear probing, at most three quarters full ----
 

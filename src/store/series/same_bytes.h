@@ -1,0 +1,35 @@
+// Comparing label bytes: short runs whose length nobody foretells, so no loops where they can be
+// avoided and no calls. `WIDE_TARGET` functions only where has_wide().
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/language.h"
+
+#ifdef __x86_64__
+#include <immintrin.h>
+
+#define WIDE_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,bmi,bmi2,lzcnt")))
+
+static inline bool has_wide(void) {
+    return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("bmi2");
+}
+#endif
+
+static inline uint64_t load_8(const uint8_t *at) {
+    uint64_t word;
+    memcpy(&word, at, 8);
+    return word;
+}
+
+// memcmp without the call, for labels of 10 to 60 bytes: whole words, the last one overlapping.
+static inline bool same_bytes(const uint8_t *a, const uint8_t *b, size_t len) {
+    if (unlikely(len < 8)) return memcmp(a, b, len) == 0;
+    uint64_t difference = load_8(a + len - 8) ^ load_8(b + len - 8);
+    for (size_t at = 0; at + 8 < len; at += 8) difference |= load_8(a + at) ^ load_8(b + at);
+    return difference == 0;
+}
