@@ -23,7 +23,8 @@ typedef struct Stage {
     Store *store;
     int64_t memory_limit, head_span_ms;
     Bytes wires[SERIES];
-    uint64_t sent;  // samples
+    uint64_t sent;     // samples
+    size_t busy_most;  // workers that had a record, in any replay of the stage
 } Stage;
 
 // One thread of a replay.
@@ -228,7 +229,7 @@ static Text replayed(Stage *stage, size_t count, uint64_t seed, ReplayPlant plan
     check(t, state.ready && state.replay_part == 1.0);
     size_t busy = 0;
     for (size_t i = 0; i < count; i++) busy += workers[i].records > 0;
-    check(t, count == 1 || busy > 1);
+    stage->busy_most = MAX(stage->busy_most, busy);
     Text text = dump(stage);
     store_close(&stage->store);
     return text;
@@ -246,6 +247,8 @@ TEST(a_replay_on_many_threads_stores_what_one_on_one_thread_stores) {
                 replayed(&stage, again == 0 ? 2 : WORKERS, t->seed + again, REPLAY_PLANT_NONE);
             check(t, text_equal(expected, found));
         }
+        // On a busy machine one worker may be through before the next has begun, but not always.
+        check(t, stage.busy_most > 1);
         stage_end(&stage);
     }
 }
