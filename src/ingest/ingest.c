@@ -43,9 +43,18 @@ static void batch_begin(IngestSender *sender, int64_t arrival_ms) {
 
 typedef enum Version { VERSION_1, VERSION_2 } Version;  // of remote write
 
+static SeriesPrediction *prediction_for(IngestSender *sender, const Tenant *tenant) {
+    if (sender->tenant != tenant->id.number) {
+        sender->tenant = tenant->id.number;
+        sender->prediction = (SeriesPrediction){0};
+    }
+    return &sender->prediction;
+}
+
 // Decodes `body` into the sender's batch, which is empty before. `*plain` is the body decompressed.
-static bool decode(IngestSender *sender, Version version, Compression compression, Bytes body,
-                   int64_t arrival_ms, Bytes *plain, Error *err) {
+static bool decode(IngestSender *sender, const Tenant *tenant, Version version,
+                   Compression compression, Bytes body, int64_t arrival_ms, Bytes *plain,
+                   Error *err) {
     batch_begin(sender, arrival_ms);
     *plain = body;
     if (compression != COMPRESSION_NONE) {
@@ -58,15 +67,11 @@ static bool decode(IngestSender *sender, Version version, Compression compressio
         return write_request_2_decode(*plain, &sender->symbols, &sender->scratch, &sender->batch,
                                       err);
     }
-    return write_request_decode(*plain, &sender->scratch, &sender->batch, err);
-}
-
-static SeriesPrediction *prediction_for(IngestSender *sender, const Tenant *tenant) {
-    if (sender->tenant != tenant->id.number) {
-        sender->tenant = tenant->id.number;
-        sender->prediction = (SeriesPrediction){0};
-    }
-    return &sender->prediction;
+    SeriesForetold foretold;
+    series_foretell_begin(tenant->series, prediction_for(sender, tenant), &foretold);
+    bool done = write_request_decode(*plain, &sender->scratch, &foretold, &sender->batch, err);
+    series_foretell_end(&foretold);
+    return done;
 }
 
 // After a very large body, good or bad, the memory is given back: a connection must not hold 64 MiB
@@ -127,7 +132,7 @@ static bool remote_write(Store *store, Tenant *tenant, IngestSender *sender, Ver
                          IngestOutcome *out, Error *err) {
     Bytes plain;
     *out = (IngestOutcome){0};
-    TRY(decode(sender, version, compression, body, arrival_ms, &plain, err));
+    TRY(decode(sender, tenant, version, compression, body, arrival_ms, &plain, err));
     judge(&sender->batch, out);
     LogForm form = {version == VERSION_1 ? LOG_RECORD_REMOTE_WRITE_1 : LOG_RECORD_REMOTE_WRITE_2,
                     body};
@@ -184,7 +189,7 @@ static bool store_part(Store *store, Tenant *tenant, IngestSender *sender, Bytes
                        int64_t arrival_ms, IngestOutcome *out, Error *err) {
     Bytes plain;
     LogForm form = {.type = LOG_RECORD_REMOTE_WRITE_1};
-    TRY(decode(sender, VERSION_1, COMPRESSION_NONE, part, arrival_ms, &plain, err));
+    TRY(decode(sender, tenant, VERSION_1, COMPRESSION_NONE, part, arrival_ms, &plain, err));
     judge(&sender->batch, out);
     TRY(pack(sender, plain, &form, err));
     return store_batch(store, tenant, sender, form, out, err);
@@ -215,7 +220,8 @@ bool ingest_replay(void *context, Store *store, const LogRecord *record, Error *
         record->type == LOG_RECORD_SAMPLES ? COMPRESSION_NONE : COMPRESSION_SNAPPY;
     Version version = record->type == LOG_RECORD_REMOTE_WRITE_2 ? VERSION_2 : VERSION_1;
     Bytes plain;
-    if (!decode(sender, version, compression, record->body, record->arrival_ms, &plain, err)) {
+    if (!decode(sender, tenant, version, compression, record->body, record->arrival_ms, &plain,
+                err)) {
         return error_context(err, "decoding log record %llu", (unsigned long long)record->sequence);
     }
     admit_beside(&sender->batch);

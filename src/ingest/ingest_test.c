@@ -21,8 +21,8 @@ TEST(rows_come_out_as_they_were_written) {
     write_body_add(&body, named(t, "b"), -5, NAN);
     write_body_add_metadata(&body, TEXT("a"), 1, TEXT("help"), TEXT("bytes"));
     Batch batch = {0};
-    check_ok(t,
-             write_request_decode(text_bytes(builder_text(&body.bytes)), t->arena, &batch, t->err));
+    check_ok(t, write_request_decode(text_bytes(builder_text(&body.bytes)), t->arena, NULL, &batch,
+                                     t->err));
     check_i64(t, 2, batch.series.count);
     check(t, labels_equal(named(t, "b"), (Labels){batch.series.at[1].labels}));
     check_i64(t, -5, batch.samples.at[1].time_ms);
@@ -52,8 +52,8 @@ TEST(a_series_carries_samples_exemplars_and_histograms) {
     check_i64(t, 4, body.rows);
 
     Batch batch = {0};
-    check_ok(t,
-             write_request_decode(text_bytes(builder_text(&body.bytes)), t->arena, &batch, t->err));
+    check_ok(t, write_request_decode(text_bytes(builder_text(&body.bytes)), t->arena, NULL, &batch,
+                                     t->err));
     check_i64(t, 2, batch.series.count);
     check_i64(t, 2, batch.series.at[0].sample_count);
     check_i64(t, 1, batch.series.at[1].sample_count);
@@ -107,7 +107,8 @@ TEST(labels_written_in_several_places_are_brought_together) {
                             "1"));
     protobuf_end(&body, series);
     Batch batch = {0};
-    check_ok(t, write_request_decode(text_bytes(builder_text(&body)), t->arena, &batch, t->err));
+    check_ok(t,
+             write_request_decode(text_bytes(builder_text(&body)), t->arena, NULL, &batch, t->err));
     check_i64(t, 2, labels_count((Labels){batch.series.at[0].labels}));
     check(t, batch.samples.at[0].time_ms == 7 && batch.samples.at[0].value == 3);
     batch_free(&batch);
@@ -121,7 +122,7 @@ TEST(every_truncation_is_refused_or_a_whole_number_of_rows) {
         Batch batch = {0};
         uint8_t *exact = arena_push_raw(t->arena, len, 1);
         memcpy(exact, body.bytes.at, len);
-        bool decoded = write_request_decode((Bytes){exact, len}, t->arena, &batch, t->err);
+        bool decoded = write_request_decode((Bytes){exact, len}, t->arena, NULL, &batch, t->err);
         check(t, decoded == (len % row == 0));
         batch_free(&batch);
     }
@@ -145,8 +146,8 @@ TEST(times_outside_the_limits_refuse_their_row_and_no_other) {
     for (size_t i = 0; i < COUNT(rows); i++)
         write_body_add(&body, named(t, "m"), rows[i].time_ms, 1);
     Batch batch = {.arrival_ms = INT64_C(1763683200000)};
-    check_ok(t,
-             write_request_decode(text_bytes(builder_text(&body.bytes)), t->arena, &batch, t->err));
+    check_ok(t, write_request_decode(text_bytes(builder_text(&body.bytes)), t->arena, NULL, &batch,
+                                     t->err));
     admit(&batch);
     for (size_t i = 0; i < COUNT(rows); i++)
         check_i64(t, rows[i].verdict, batch.series.at[i].verdict);
@@ -163,8 +164,8 @@ TEST(exemplars_and_metadata_beyond_their_limits_are_left_out) {
     write_body_add_metadata(&body, TEXT("long"), 1, (Text){long_text, 8000}, TEXT_NONE);
     write_body_add_metadata(&body, TEXT("\xff"), 1, TEXT("h"), TEXT_NONE);
     Batch batch = {0};
-    check_ok(t,
-             write_request_decode(text_bytes(builder_text(&body.bytes)), t->arena, &batch, t->err));
+    check_ok(t, write_request_decode(text_bytes(builder_text(&body.bytes)), t->arena, NULL, &batch,
+                                     t->err));
     admit(&batch);
     check_i64(t, 1, batch.metadata.count);
     batch_free(&batch);
@@ -219,7 +220,8 @@ TEST(exemplars_with_labels_that_cannot_be_read_are_left_out) {
     }
     protobuf_end(&body, series);
     Batch batch = {.arrival_ms = INT64_C(1763683200000)};
-    check_ok(t, write_request_decode(text_bytes(builder_text(&body)), t->arena, &batch, t->err));
+    check_ok(t,
+             write_request_decode(text_bytes(builder_text(&body)), t->arena, NULL, &batch, t->err));
     check_i64(t, COUNT(rows), batch.series.at[0].exemplar_count);
     admit_beside(&batch);
     check_i64(t, expected, batch.series.at[0].exemplar_count);
@@ -245,8 +247,8 @@ TEST(a_body_of_countless_empty_rows_is_too_large_or_nothing) {
     } bodies[] = {{"\x0a", true}, {"\x1a", true}, {"\x0a\x02\x12", false}, {"\x0a\x02\x1a", false}};
     for (size_t i = 0; i < COUNT(bodies); i++) {
         Batch batch = {0};
-        bool decoded =
-            write_request_decode(repeated(t, bodies[i].piece, MANY), t->arena, &batch, t->err);
+        bool decoded = write_request_decode(repeated(t, bodies[i].piece, MANY), t->arena, NULL,
+                                            &batch, t->err);
         check(t, decoded == bodies[i].fits);
         check(t, decoded || (t->err->code == ERROR_TOO_LARGE &&
                              strstr(t->err->message, "WRITE_BATCH_BYTES") != NULL));
@@ -364,7 +366,7 @@ static void check_notes(Test *t, const WriteBody *body) {
     write_body_batch(body, &noted);
     check(t, write_body_decodes_to(body, &noted));
     // And the gate says the same of both, row by row.
-    check_ok(t, write_request_decode(write_body_bytes(body), t->arena, &decoded, t->err));
+    check_ok(t, write_request_decode(write_body_bytes(body), t->arena, NULL, &decoded, t->err));
     noted.arrival_ms = decoded.arrival_ms = INT64_C(1763683200000);
     admit(&noted);
     admit(&decoded);
@@ -505,7 +507,7 @@ TEST(a_body_that_fits_is_decoded_and_one_that_does_not_is_too_large) {
     for (size_t i = 0; i < most; i++) write_body_add(&body, LABELS_NONE, 0, 0);
     check_ok(t, write_body_fits(&body, t->err));
     Batch batch = {0};
-    check_ok(t, write_request_decode(write_body_bytes(&body), t->arena, &batch, t->err));
+    check_ok(t, write_request_decode(write_body_bytes(&body), t->arena, NULL, &batch, t->err));
     check_i64(t, most, batch.series.count);
     batch_free(&batch);
     write_body_add(&body, LABELS_NONE, 0, 0);

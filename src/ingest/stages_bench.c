@@ -43,11 +43,14 @@ static void take(void *context, size_t connection, Bytes frame) {
                &err);
     at[DECODE] = cpu_thread_ns();
     Bytes body = text_bytes(builder_text(&c->body));
+    SeriesForetold foretold;
+    series_foretell_begin(bench->store, &c->prediction, &foretold);
     stage_must(bench,
                requests->version_2
                    ? write_request_2_decode(body, &c->symbols, &c->scratch, &c->batch, &err)
-                   : write_request_decode(body, &c->scratch, &c->batch, &err),
+                   : write_request_decode(body, &c->scratch, &foretold, &c->batch, &err),
                &err);
+    series_foretell_end(&foretold);
     at[ADMIT] = cpu_thread_ns();
     admit(&c->batch);
     at[RESOLVE] = cpu_thread_ns();

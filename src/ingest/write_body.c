@@ -513,7 +513,8 @@ bool write_body_decodes_to(const WriteBody *body, const Batch *batch) {
     bool same =
         plain_of(body, &plain) &&
         (body->aside > 0 || text_equal(builder_text(&plain), bytes_text(write_body_bytes(body)))) &&
-        write_request_decode(text_bytes(builder_text(&plain)), &scratch, &decoded, &ignored) &&
+        write_request_decode(text_bytes(builder_text(&plain)), &scratch, NULL, &decoded,
+                             &ignored) &&
         series_same(batch, &decoded) && samples_same(batch, &decoded) &&
         others_same(batch, &decoded);
     batch_free(&decoded);

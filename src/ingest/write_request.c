@@ -8,6 +8,7 @@
 
 #include "base/limits.h"
 #include "codec/protobuf.h"
+#include "store/series/series.h"
 
 enum {
     REQUEST_TIMESERIES = 1,
@@ -122,26 +123,47 @@ static inline const uint8_t *skip_labels(Bytes bytes) {
     return at;
 }
 
-static bool decode_series(Bytes bytes, Arena *scratch, Batch *batch, Error *err) {
+// Steps over the labels at the front by their lengths; the store compares the bytes.
+static bool step_over_labels(Reader *reader, Bytes bytes) {
+    *reader = (Reader){skip_labels(bytes), bytes.at + bytes.len, false};
+    while (reader->at < reader->end && *reader->at == 0x0a) {  // long ones, or a malformed one
+        reader->at++;
+        uint64_t len = reader_varint(reader);
+        reader_take(reader, len);
+        if (unlikely(reader->failed)) return false;
+    }
+    return true;
+}
+
+// The labels of a row, which come first and together. Those that were foretold are equal, byte for
+// byte, to labels that were taken apart once, and so need not be stepped over.
+static inline bool decode_labels(Reader *reader, Bytes bytes, SeriesForetold *foretold,
+                                 BatchSeries *series) {
+    size_t len;
+    if (likely(foretold != NULL && series_foretell(foretold, bytes, &len))) {
+        *reader = (Reader){bytes.at + len, bytes.at + bytes.len, false};
+        series->told = true;
+    } else {
+        if (unlikely(!step_over_labels(reader, bytes))) return false;
+        len = (size_t)(reader->at - bytes.at);
+        series->told = foretold != NULL && series_foretell_again(foretold, (Bytes){bytes.at, len});
+    }
+    series->labels = (Bytes){bytes.at, len};
+    if (series->told) series->ref = foretold->follow.ref;
+    return true;
+}
+
+static bool decode_series(Bytes bytes, Arena *scratch, SeriesForetold *foretold, Batch *batch,
+                          Error *err) {
     size_t row = batch->series.count;
     BatchSeries *series = array_add(&batch->series);
     series->first_sample = (uint32_t)batch->samples.count;
     series->first_histogram = (uint32_t)batch->histograms.count;
     series->first_exemplar = (uint32_t)batch->exemplars.count;
 
-    // Labels come first and together: step over them by their lengths, the store compares the
-    // bytes.
-    Reader reader = {skip_labels(bytes), bytes.at + bytes.len, false};
-    while (reader.at < reader.end && *reader.at == 0x0a) {  // long ones, or a malformed one
-        const uint8_t *tag = reader.at++;
-        uint64_t len = reader_varint(&reader);
-        reader_take(&reader, len);
-        if (unlikely(reader.failed)) {
-            reader.at = tag;
-            return malformed(err, "the labels", row);
-        }
-    }
-    series->labels = (Bytes){bytes.at, (size_t)(reader.at - bytes.at)};
+    Reader reader;
+    if (unlikely(!decode_labels(&reader, bytes, foretold, series)))
+        return malformed(err, "the labels", row);
     // Then one sample, nearly always, which ends the series.
     size_t left = reader_left(&reader);
     if (likely(left >= 2 && reader.at[0] == (SERIES_SAMPLES << 3 | WIRE_BYTES) &&
@@ -179,7 +201,10 @@ static bool decode_series(Bytes bytes, Arena *scratch, Batch *batch, Error *err)
         }
     }
     if (reader.failed) return malformed(err, "the fields", row);
-    if (unlikely(scattered)) series->labels = gather_labels(bytes, scratch);
+    if (unlikely(scattered)) {
+        series->labels = gather_labels(bytes, scratch);
+        series->told = false;
+    }
     // Prometheus makes no series of labels alone either.
     if (unlikely(series->sample_count + series->histogram_count + series->exemplar_count == 0))
         batch->series.count--;
@@ -219,20 +244,22 @@ static inline bool next_series(Reader *reader, Bytes *out) {
     return true;
 }
 
-bool write_request_decode(Bytes body, Arena *scratch, Batch *batch, Error *err) {
+bool write_request_decode(Bytes body, Arena *scratch, SeriesForetold *foretold, Batch *batch,
+                          Error *err) {
     Reader reader = reader_begin(body);
+    if (foretold != NULL) batch->told_head = foretold->head_name;
     ProtobufField field;
     for (size_t fields = 1;; fields++) {
         if (unlikely(fields % FIELDS_PER_LOOK == 0)) TRY(write_batch_fits(batch, err));
         Bytes series;
         if (likely(next_series(&reader, &series))) {
-            TRY(decode_series(series, scratch, batch, err));
+            TRY(decode_series(series, scratch, foretold, batch, err));
             continue;
         }
         if (!protobuf_next(&reader, &field)) break;
         if (field.type != WIRE_BYTES) continue;
         if (field.number == REQUEST_TIMESERIES) {
-            TRY(decode_series(field.bytes, scratch, batch, err));
+            TRY(decode_series(field.bytes, scratch, foretold, batch, err));
         } else if (field.number == REQUEST_METADATA) {
             TRY(decode_metadata(field.bytes, batch, err));
         }

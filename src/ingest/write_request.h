@@ -5,11 +5,14 @@
 
 #include "model/batch.h"
 
+struct SeriesForetold;  // store/series/series.h
+
 // Appends the rows of `body` to `batch`; label bytes stay views into `body` (or into `scratch`,
 // when a sender wrote the labels of one series in several places). A series that carries nothing is
 // no row. Malformed protobuf is BAD_INPUT naming the row and what is wrong; more rows than fit into
-// WRITE_BATCH_BYTES are TOO_LARGE.
-must_use bool write_request_decode(Bytes body, Arena *scratch, Batch *batch, Error *err);
+// WRITE_BATCH_BYTES are TOO_LARGE. Rows that `foretold` (NULL: nothing) knows are told.
+must_use bool write_request_decode(Bytes body, Arena *scratch, struct SeriesForetold *foretold,
+                                   Batch *batch, Error *err);
 
 // What both versions of remote write share. TOO_LARGE when the rows take more than
 // WRITE_BATCH_BYTES.

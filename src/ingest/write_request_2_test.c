@@ -221,8 +221,8 @@ TEST(both_versions_of_remote_write_give_the_same_rows) {
         Sender two = {.arena = t->arena};
         for (int row = 0; row < 20; row++) put_both(t, &random, &one, &two);
         Batch batch_one = {0}, batch_two = {0};
-        check_ok(
-            t, write_request_decode(text_bytes(builder_text(&one)), t->arena, &batch_one, t->err));
+        check_ok(t, write_request_decode(text_bytes(builder_text(&one)), t->arena, NULL, &batch_one,
+                                         t->err));
         check_ok(t,
                  write_request_2_decode(body_of(t, &two), &symbols, t->arena, &batch_two, t->err));
         check_same_rows(t, &batch_one, &batch_two);

@@ -32,6 +32,7 @@ typedef struct BatchSeries {
     uint32_t first_exemplar, exemplar_count;
     uint32_t ref;     // filled by the store
     uint8_t verdict;  // filled by admit and the store: refuses the whole row when not STORED
+    bool told;        // `ref` was known while decoding: the series in the head Batch.told_head
 } BatchSeries;
 
 typedef struct BatchHistogram {
@@ -105,6 +106,7 @@ typedef struct Batch {
     // Of the first of `series`, as many as there are; NULL: its labels are not kept. Not owned;
     // filled by the store, and by nobody else meanwhile.
     ARRAY(BatchKnown *) known;
+    uint64_t told_head;     // the name of the head that rows are told of; 0: none
     BatchSymbols *symbols;  // of rows that have some; NULL: none has. Not owned
     // Samples and histograms by verdict; filled by admit and the store.
     uint64_t counts[VERDICT_COUNT];

@@ -26,7 +26,7 @@ static void put(Test *t, const char *folder, const char *name, const char *conte
 // The value of the series printed as `series`, or NaN.
 static double value_of(Test *t, Bytes body, Text series) {
     Batch batch = {0};
-    check_ok(t, write_request_decode(body, t->arena, &batch, t->err));
+    check_ok(t, write_request_decode(body, t->arena, NULL, &batch, t->err));
     double found = NAN;
     for (size_t i = 0; i < batch.series.count; i++) {
         AUTO(builder_free) Builder name = {0};
@@ -130,8 +130,8 @@ TEST(this_host_gives_what_node_dashboards_ask_for) {
         TEXT_INIT("node_procs_running"),
     };
     Batch batch = {0};
-    check_ok(t,
-             write_request_decode(text_bytes(builder_text(&body.bytes)), t->arena, &batch, t->err));
+    check_ok(t, write_request_decode(text_bytes(builder_text(&body.bytes)), t->arena, NULL, &batch,
+                                     t->err));
     for (size_t f = 0; f < COUNT(families); f++) {
         bool found = false;
         for (size_t i = 0; i < batch.series.count; i++) {
@@ -150,7 +150,7 @@ TEST(this_host_gives_what_node_dashboards_ask_for) {
 static size_t count_of(Test *t, const WriteBody *body, Text family, double value) {
     Batch batch = {0};
     Bytes bytes = text_bytes(builder_text(&body->bytes));
-    check_ok(t, write_request_decode(bytes, t->arena, &batch, t->err));
+    check_ok(t, write_request_decode(bytes, t->arena, NULL, &batch, t->err));
     size_t count = 0;
     for (size_t i = 0; i < batch.series.count; i++) {
         Labels labels = {batch.series.at[i].labels};
@@ -191,8 +191,8 @@ TEST(every_family_says_its_type_and_help) {
     Clock *clock = clock_system();
     host_collect(host, clock, clock->wall_ms(clock), &body);
     Batch batch = {0};
-    check_ok(t,
-             write_request_decode(text_bytes(builder_text(&body.bytes)), t->arena, &batch, t->err));
+    check_ok(t, write_request_decode(text_bytes(builder_text(&body.bytes)), t->arena, NULL, &batch,
+                                     t->err));
     check(t, batch.series.count > 50);
     for (size_t i = 0; i < batch.series.count; i++) {
         Text name = labels_get((Labels){batch.series.at[i].labels}, LABEL_NAME);

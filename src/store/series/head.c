@@ -69,6 +69,9 @@ bool head_read(Head *head, PageReader *reader, uint32_t ref, int64_t from_ms, in
 
 // ---- Resolving ----
 
+// So many rows in a row that nothing foretold: the sender has no order.
+enum { FAILURES_MAX = 3 };
+
 typedef struct Miss {
     uint32_t row;
     bool known;  // to the head before
@@ -250,14 +253,17 @@ static uint32_t look_up_group(Head *head, uint32_t before, Batch *batch, size_t 
 }
 
 // By its symbols where it has them; else, and where those are in another order, by its bytes.
-static inline bool predict(Registry *registry, RegistryTrail *trail, uint32_t last, Batch *batch,
+static inline bool predict(Registry *registry, SeriesFollow *follow, Batch *batch,
                            BatchSeries *row) {
     if (row->labels.at == NULL && row->symbol_count > 0) {
-        if (likely(registry_predict_symbols(registry, last, batch->symbols, row, &row->ref)))
+        if (likely(
+                registry_predict_symbols(registry, follow->ref, batch->symbols, row, &row->ref))) {
+            *follow = (SeriesFollow){row->ref, {0}};
             return true;
+        }
         batch_labels(batch, row);
     }
-    return registry_predict(registry, trail, last, row->labels, &row->ref);
+    return registry_predict(registry, follow, row->labels, &row->ref);
 }
 
 // Tells senders that keep labels which series these are.
@@ -276,11 +282,8 @@ static void tell_known(const Head *head, const Batch *batch) {
 // labels that are kept, of which this head was not known to have them.
 static void find_known(Head *head, uint32_t last, Batch *batch, MissArray *misses, size_t *untold,
                        HeadCounts *counts) {
-    enum { FAILURES_MAX = 3 };
     Registry *registry = &head->registry;
-    UNFILLED RegistryTrail trail;
-    trail.rows[0].count = trail.rows[1].count = 0;
-    trail.last = 0;
+    SeriesFollow follow = {.ref = last};
     bool first = true, locked = false;
     for (size_t i = 0, failures = 0; i < batch->series.count;) {
         BatchSeries *row = &batch->series.at[i];
@@ -289,14 +292,19 @@ static void find_known(Head *head, uint32_t last, Batch *batch, MissArray *misse
             continue;
         }
         const BatchKnown *known = batch_known(batch, i);
-        bool told = known != NULL && known->head == head->name;
-        if (told) row->ref = known->ref;
-        *untold += known != NULL && !told;
+        bool told = row->told && batch->told_head == head->name;
+        if (known != NULL && !told) {
+            told = known->head == head->name;
+            if (told) row->ref = known->ref;
+            *untold += !told;
+        }
+        if (told) follow = (SeriesFollow){row->ref, row->labels};
+        assert_slow(!told || row->labels.at == NULL ||
+                    registry_is(registry, row->ref, row->labels));
         if (told ||
-            ((first || last != UINT32_MAX) && predict(registry, &trail, last, batch, row))) {
+            ((first || follow.ref != UINT32_MAX) && predict(registry, &follow, batch, row))) {
             counts->predicted++;
             failures = 0;
-            last = row->ref;
             first = false;
             i++;
             continue;
@@ -305,7 +313,8 @@ static void find_known(Head *head, uint32_t last, Batch *batch, MissArray *misse
         if (!locked) shared_take_read(&registry->lock);
         locked = true;
         if (failures >= FAILURES_MAX) {
-            last = look_up_group(head, last, batch, &i, misses, counts);
+            follow =
+                (SeriesFollow){.ref = look_up_group(head, follow.ref, batch, &i, misses, counts)};
             continue;
         }
         failures++;
@@ -313,11 +322,11 @@ static void find_known(Head *head, uint32_t last, Batch *batch, MissArray *misse
         uint64_t hash = registry_hash(registry, labels);
         if (registry_find(registry, labels, hash, &row->ref)) {
             counts->looked_up++;
-            if (last != UINT32_MAX) registry_learn(registry, last, row->ref);
-            last = row->ref;
+            if (follow.ref != UINT32_MAX) registry_learn(registry, follow.ref, row->ref);
+            follow = (SeriesFollow){row->ref, labels};
         } else {
             *array_add(misses) = (Miss){.row = (uint32_t)i, .hash = hash};
-            last = UINT32_MAX;
+            follow = (SeriesFollow){.ref = UINT32_MAX};
         }
         i++;
     }
@@ -375,6 +384,31 @@ void head_resolve(Head *head, Head *before, Quota *quota, Clock *clock,
         *prediction = (SeriesPrediction){head->generation, batch->series.at[i - 1].ref};
         break;
     }
+}
+
+// ---- Foretelling ----
+
+bool series_foretell(SeriesForetold *foretold, Bytes bytes, size_t *len) {
+    if (foretold->failures >= FAILURES_MAX ||
+        !registry_follow(&foretold->head->registry, &foretold->follow, bytes, len))
+        return false;
+    foretold->failures = 0;
+    return true;
+}
+
+bool series_foretell_again(SeriesForetold *foretold, Bytes labels) {
+    if (foretold->failures >= FAILURES_MAX) return false;
+    Registry *registry = &foretold->head->registry;
+    uint32_t ref;
+    uint64_t hash = registry_hash(registry, labels);
+    shared_take_read(&registry->lock);
+    bool found = registry_find(registry, labels, hash, &ref);
+    shared_give(&registry->lock);
+    foretold->failures++;
+    if (!found) return false;
+    if (foretold->follow.ref != UINT32_MAX) registry_learn(registry, foretold->follow.ref, ref);
+    foretold->follow = (SeriesFollow){ref, labels};
+    return true;
 }
 
 // ---- Appending ----

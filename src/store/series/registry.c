@@ -13,7 +13,7 @@ void registry_begin(Registry *registry, HashKey hash_key) {
     hash_wide_begin(&registry->hash_key, hash_key);
     shared_begin(&registry->lock, LOCK_SERIES_REGISTRY);
     registry->series.element_bytes = sizeof(RegistrySeries);
-    registry->successors.element_bytes = sizeof(uint32_t);
+    registry->links.element_bytes = sizeof(uint64_t);
     registry->ids.element_bytes = sizeof(uint32_t);
     registry->pairs.element_bytes = sizeof(RegistryPair);
     registry->holders.element_bytes = sizeof(RegistryHolders);
@@ -23,7 +23,7 @@ void registry_begin(Registry *registry, HashKey hash_key) {
 
 void registry_end(Registry *registry) {
     vector_free(&registry->series);
-    vector_free(&registry->successors);
+    vector_free(&registry->links);
     vector_free(&registry->ids);
     vector_free(&registry->pairs);
     vector_free(&registry->holders);
@@ -364,16 +364,17 @@ bool registry_make(Registry *registry, Bytes wire, uint64_t hash, uint32_t *out,
     // the next try.
     TRY(intern(registry, wire, ids, &count, err));
     TRY(vector_reserve(&registry->series, ref, err));
-    TRY(vector_reserve(&registry->successors, ref, err));
+    TRY(vector_reserve(&registry->links, ref, err));
     TRY(table_prepare(&registry->series_table, &registry->bytes, err));
     uint32_t at;
     TRY(vector_reserve_run(&registry->ids, &registry->id_next, (uint32_t)count, &at, err));
     RegistrySeries *series = vector_at(&registry->series, ref);
     *series = (RegistrySeries){at, (uint16_t)wire.len, (uint8_t)count};
     memcpy(vector_at(&registry->ids, at), ids, count * sizeof *ids);
-    atomic_store_explicit((_Atomic uint32_t *)vector_at(&registry->successors, ref), 0,
+    atomic_store_explicit((_Atomic uint64_t *)vector_at(&registry->links, ref), 0,
                           memory_order_relaxed);
-    atomic_fetch_add(&registry->bytes, (int64_t)(sizeof *series + sizeof(uint32_t) * (count + 1)));
+    atomic_fetch_add(&registry->bytes,
+                     (int64_t)(sizeof *series + sizeof(uint64_t) + sizeof(uint32_t) * count));
     *out = ref;
     return true;
 }

@@ -2,7 +2,7 @@
 //
 // Labels are interned as PAIRS: the canonical wire bytes of one label, stored once. A series is an
 // array of pair ids. Three ways lead to a series, each confirmed by comparing bytes:
-//   prediction   successor[ref]: who came after this series last time. No lock, no hash.
+//   following    link[ref]: who came after this series last time. No lock, no hash.
 //   table        keyed hash of the whole label bytes -> ref. Under the lock, shared.
 //   matchers     pair -> postings. Under the lock, shared.
 // Storage only grows and never moves (vector.h), so whoever holds a ref below registry_count()
@@ -15,6 +15,7 @@
 #include "model/matcher.h"
 #include "os/thread.h"
 #include "store/index/postings.h"
+#include "store/series/series.h"
 #include "store/series/vector.h"
 
 // SERIES_LABELS (40) with room; a run of the id vector.
@@ -54,7 +55,7 @@ typedef struct Registry {
     SharedLock lock;         // SERIES_REGISTRY
     _Atomic uint32_t count;  // series; published after their entries
     Vector series;           // RegistrySeries
-    Vector successors;       // _Atomic uint32_t: ref + 1 of who came next; 0: not known
+    Vector links;            // _Atomic uint64_t: who came next, what they share (registry_follow.c)
     Vector ids;              // pair ids of all series, in runs
     Vector pairs;            // RegistryPair
     Vector holders;          // RegistryHolders, same index as `pairs`
@@ -80,26 +81,18 @@ bool registry_is(const Registry *registry, uint32_t ref, Bytes wire);
 // The same, without instructions that not every processor has.
 bool registry_is_anywhere(const Registry *registry, uint32_t ref, Bytes wire);
 
-// The row recognised last, and where its labels begin in its bytes. Neighbours share most labels:
-// where the next series has the same pairs, its bytes are compared with this row's, a long run at
-// once and hot in the cache, and the pairs themselves need not be looked at (85 -> 30 ns for 11
-// labels). Begin with {0}; the rows' bytes stay valid.
-typedef struct RegistryTrail {
-    struct {
-        const uint32_t *ids;
-        const uint8_t *wire;
-        uint32_t count;
-        uint32_t at[REGISTRY_PAIRS_MAX + 1];  // where pair i begins; the end behind the last
-    } rows[2];
-    unsigned last;  // which of the two
-} RegistryTrail;
+// ---- Following (registry_follow.c); no lock ----
 
-// The predicted successor of `ref` (or of none: UINT32_MAX), when its bytes are these.
-bool registry_predict(Registry *registry, RegistryTrail *trail, uint32_t ref, Bytes wire,
-                      uint32_t *out);
-// The same for a row whose labels are symbols, without their bytes: each pair of symbols is
-// compared with the pair of the series once for a request, byte by byte, and known by its number
-// then.
+// Whether `bytes` begin with the labels of the series that is foretold next, and no further label
+// follows; it is the one that was recognised last then, and *len its labels' length.
+bool registry_follow(Registry *registry, SeriesFollow *follow, Bytes bytes, size_t *len);
+// The same, without instructions that not every processor has.
+bool registry_follow_anywhere(Registry *registry, SeriesFollow *follow, Bytes bytes, size_t *len);
+// The same for labels whose end is known.
+bool registry_predict(Registry *registry, SeriesFollow *follow, Bytes wire, uint32_t *out);
+// The same for a row after `ref` whose labels are symbols, without their bytes: each pair of
+// symbols is compared with the pair of the series once for a request, byte by byte, and known by
+// its number then.
 bool registry_predict_symbols(Registry *registry, uint32_t ref, const BatchSymbols *symbols,
                               const BatchSeries *row, uint32_t *out);
 void registry_learn(Registry *registry, uint32_t before, uint32_t ref);

@@ -1,51 +1,75 @@
 // Recognising a series by the one that came before it.
+//
+// Neighbours share most of their labels: those of one target all of them but the name, those of one
+// name all but a value. How many pairs two neighbours share at both ends is kept with the link
+// between them, so of the next row's bytes only the middle is looked up; its ends are compared with
+// those of the row before, which are hot in the cache. Nothing else of the labels is looked at.
 
 #include "base/assert.h"
 #include "store/series/registry.h"
 #include "store/series/same_bytes.h"
 
-// registry_is with the help of the row before; a match becomes the row before of the next.
-static bool is_after(const Registry *registry, RegistryTrail *trail, uint32_t ref, Bytes wire) {
-    const RegistrySeries *series = registry_series(registry, ref);
-    if (series->wire_len != wire.len) return false;
-    const uint32_t *ids = registry_ids(registry, series);
-    __typeof__(&trail->rows[0]) before = &trail->rows[trail->last],
-                                here = &trail->rows[trail->last ^ 1];
-    uint32_t count = series->pair_count, shared = MIN(count, before->count), at = 0;
-    for (uint32_t i = 0; i < count;) {
-        here->at[i] = at;
-        if (i < shared && ids[i] == before->ids[i]) {
-            uint32_t end = i + 1, begin = before->at[i];
-            for (; end < shared && ids[end] == before->ids[end]; end++)
-                here->at[end] = at + before->at[end] - begin;
-            uint32_t len = before->at[end] - begin;
-            if (len > wire.len - at || memcmp(before->wire + begin, wire.at + at, len) != 0)
-                return false;
-            at += len;
-            i = end;
-            continue;
-        }
-        const RegistryPair *pair = registry_pair(registry, ids[i]);
-        if (pair->len > wire.len - at || !same_bytes(pair->wire, wire.at + at, pair->len))
-            return false;
-        at += pair->len;
-        i++;
-    }
-    here->at[count] = at;
-    here->count = count;
-    here->ids = ids;
-    here->wire = wire.at;
-    trail->last ^= 1;
-    return at == wire.len;
+// A link: who comes next, and what both share. One word, so that it is read whole.
+//   next + 1 (32 bits; 0: who was made next) | told (1) | first (7) | last (8) | first_bytes (16)
+typedef struct Shared {
+    uint32_t first, last;  // pairs at the front and at the end; they do not overlap
+    uint32_t first_bytes;  // of those at the front
+} Shared;
+
+enum { LINK_TOLD = 1u << 31, LABEL_TAG = 0x0a };
+
+_Static_assert(REGISTRY_PAIRS_MAX < 128, "seven bits");
+
+static uint64_t link_make(uint32_t next, Shared shared) {
+    return (uint64_t)(next + 1) << 32 | LINK_TOLD | shared.first << 24 | shared.last << 16 |
+           shared.first_bytes;
 }
 
-// The guessed successor of `ref` (or of none: UINT32_MAX); false when there is none.
-static bool guess_after(const Registry *registry, uint32_t ref, uint32_t *out) {
+static inline Shared link_shared(uint64_t link) {
+    return (Shared){(uint32_t)link >> 24 & 0x7f, (uint32_t)link >> 16 & 0xff, link & 0xffff};
+}
+
+static inline _Atomic uint64_t *link_of(const Registry *registry, uint32_t ref) {
+    return vector_place(&registry->links, ref, sizeof(uint64_t));
+}
+
+static Shared shared_by(const Registry *registry, uint32_t before, uint32_t ref) {
+    const RegistrySeries *a = registry_series(registry, before),
+                         *b = registry_series(registry, ref);
+    const uint32_t *a_ids = registry_ids(registry, a), *b_ids = registry_ids(registry, b);
+    uint32_t most = MIN((uint32_t)a->pair_count, (uint32_t)b->pair_count);
+    Shared shared = {0};
+    for (; shared.first < most && a_ids[shared.first] == b_ids[shared.first]; shared.first++)
+        shared.first_bytes += registry_pair(registry, a_ids[shared.first])->len;
+    while (shared.first + shared.last < most &&
+           a_ids[a->pair_count - 1 - shared.last] == b_ids[b->pair_count - 1 - shared.last])
+        shared.last++;
+    return shared;
+}
+
+static void link_tell(Registry *registry, uint32_t before, uint32_t ref) {
+    atomic_store_explicit(link_of(registry, before),
+                          link_make(ref, shared_by(registry, before, ref)), memory_order_release);
+}
+
+void registry_learn(Registry *registry, uint32_t before, uint32_t ref) {
+    if (before >= registry_count(registry)) return;
+    uint32_t known =
+        (uint32_t)(atomic_load_explicit(link_of(registry, before), memory_order_relaxed) >> 32);
+    if (known == ref + 1 || (known == 0 && ref == before + 1)) return;
+    link_tell(registry, before, ref);
+}
+
+// The guessed successor of `ref` (or of none: UINT32_MAX) and the link to it; false when there is
+// none.
+static inline bool guess_after(const Registry *registry, uint32_t ref, uint32_t *out,
+                               uint64_t *link) {
     uint32_t guess = 0;
     uint32_t count = registry_count(registry);
+    *link = 0;
     if (ref < count) {
-        _Atomic uint32_t *successor = vector_place(&registry->successors, ref, sizeof *successor);
-        uint32_t next = atomic_load_explicit(successor, memory_order_acquire);
+        *link = atomic_load_explicit(link_of(registry, ref), memory_order_acquire);
+        uint32_t next = (uint32_t)(*link >> 32);
         guess = next != 0 ? next - 1 : ref + 1;  // series come in the order in which they were made
     }
     // The count is read again: a successor may have been made since.
@@ -54,12 +78,96 @@ static bool guess_after(const Registry *registry, uint32_t ref, uint32_t *out) {
     return true;
 }
 
-bool registry_predict(Registry *registry, RegistryTrail *trail, uint32_t ref, Bytes wire,
-                      uint32_t *out) {
+// Whether `at` begins with the labels of the series, which share `shared` with those before.
+static inline bool begins_with(const Registry *registry, const RegistrySeries *series,
+                               Shared shared, Bytes before, const uint8_t *at) {
+    const uint32_t *ids = registry_ids(registry, series);
+    const uint8_t *end = at + series->wire_len, *middle = at + shared.first_bytes;
+    for (uint32_t i = shared.first; i + shared.last < series->pair_count; i++) {
+        const RegistryPair *pair = registry_pair(registry, ids[i]);
+        if (!same_bytes(pair->wire, middle, pair->len)) return false;
+        middle += pair->len;
+    }
+    size_t rest = (size_t)(end - middle);
+    return memcmp(before.at, at, shared.first_bytes) == 0 &&
+           memcmp(before.at + before.len - rest, middle, rest) == 0;
+}
+
+#ifdef __x86_64__
+WIDE_TARGET static inline bool same_wide(const uint8_t *a, const uint8_t *b, size_t len) {
+    for (; len > 64; len -= 64, a += 64, b += 64) {
+        if (unlikely(_mm512_cmpneq_epi8_mask(_mm512_loadu_si512(a), _mm512_loadu_si512(b)) != 0))
+            return false;
+    }
+    __mmask64 bytes = _bzhi_u64(~UINT64_C(0), (uint32_t)len);
+    return _mm512_mask_cmpneq_epi8_mask(bytes, _mm512_maskz_loadu_epi8(bytes, a),
+                                        _mm512_maskz_loadu_epi8(bytes, b)) == 0;
+}
+
+WIDE_TARGET static inline bool begins_with_wide(const Registry *registry,
+                                                const RegistrySeries *series, Shared shared,
+                                                Bytes before, const uint8_t *at) {
+    const uint32_t *ids = registry_ids(registry, series);
+    const uint8_t *end = at + series->wire_len, *middle = at + shared.first_bytes;
+    if (unlikely(!same_wide(before.at, at, shared.first_bytes))) return false;
+    for (uint32_t i = shared.first; i + shared.last < series->pair_count; i++) {
+        const RegistryPair *pair = registry_pair(registry, ids[i]);
+        if (unlikely(!same_wide(pair->wire, middle, pair->len))) return false;
+        middle += pair->len;
+    }
+    size_t rest = (size_t)(end - middle);
+    return same_wide(before.at + before.len - rest, middle, rest);
+}
+#endif
+
+typedef bool BeginsWith(const Registry *registry, const RegistrySeries *series, Shared shared,
+                        Bytes before, const uint8_t *at);
+
+static inline __attribute__((always_inline)) bool follow_with(BeginsWith *begins,
+                                                              Registry *registry,
+                                                              SeriesFollow *follow, Bytes bytes,
+                                                              size_t *len) {
     uint32_t guess;
-    if (!guess_after(registry, ref, &guess) || !is_after(registry, trail, guess, wire))
+    uint64_t link;
+    if (!guess_after(registry, follow->ref, &guess, &link)) return false;
+    const RegistrySeries *series = registry_series(registry, guess);
+    size_t wire_len = series->wire_len;
+    if (wire_len > bytes.len || (wire_len < bytes.len && bytes.at[wire_len] == LABEL_TAG))
         return false;
-    *out = guess;
+    // Without the row before, the series' own bytes are all there is to compare with.
+    bool alone = follow->wire.at == NULL;
+    Shared shared = alone ? (Shared){0} : link_shared(link);
+    if (!begins(registry, series, shared, alone ? bytes : follow->wire, bytes.at)) return false;
+    if (unlikely((link & LINK_TOLD) == 0) && follow->ref < registry_count(registry))
+        link_tell(registry, follow->ref, guess);
+    *len = wire_len;
+    *follow = (SeriesFollow){guess, {bytes.at, wire_len}};
+    return true;
+}
+
+#ifdef __x86_64__
+WIDE_TARGET static bool follow_wide(Registry *registry, SeriesFollow *follow, Bytes bytes,
+                                    size_t *len) {
+    return follow_with(begins_with_wide, registry, follow, bytes, len);
+}
+#endif
+
+bool registry_follow_anywhere(Registry *registry, SeriesFollow *follow, Bytes bytes, size_t *len) {
+    return follow_with(begins_with, registry, follow, bytes, len);
+}
+
+bool registry_follow(Registry *registry, SeriesFollow *follow, Bytes bytes, size_t *len) {
+#ifdef __x86_64__
+    if (has_wide()) return follow_wide(registry, follow, bytes, len);
+#endif
+    return registry_follow_anywhere(registry, follow, bytes, len);
+}
+
+bool registry_predict(Registry *registry, SeriesFollow *follow, Bytes wire, uint32_t *out) {
+    size_t len;
+    if (!registry_follow(registry, follow, wire, &len)) return false;
+    assert(len == wire.len);
+    *out = follow->ref;
     return true;
 }
 
@@ -72,7 +180,8 @@ static bool pair_is(const RegistryPair *pair, Text name, Text value) {
 bool registry_predict_symbols(Registry *registry, uint32_t ref, const BatchSymbols *symbols,
                               const BatchSeries *row, uint32_t *out) {
     uint32_t guess;
-    if (!guess_after(registry, ref, &guess)) return false;
+    uint64_t link;
+    if (!guess_after(registry, ref, &guess, &link)) return false;
     const RegistrySeries *series = registry_series(registry, guess);
     if (2 * (uint32_t)series->pair_count != row->symbol_count) return false;
     const uint32_t *ids = registry_ids(registry, series);
@@ -87,12 +196,4 @@ bool registry_predict_symbols(Registry *registry, uint32_t ref, const BatchSymbo
     }
     *out = guess;
     return true;
-}
-
-void registry_learn(Registry *registry, uint32_t before, uint32_t ref) {
-    if (before >= registry_count(registry)) return;
-    _Atomic uint32_t *successor = vector_place(&registry->successors, before, sizeof *successor);
-    uint32_t known = atomic_load_explicit(successor, memory_order_relaxed);
-    if (known == ref + 1 || (known == 0 && ref == before + 1)) return;
-    atomic_store_explicit(successor, ref + 1, memory_order_release);
 }

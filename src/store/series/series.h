@@ -108,6 +108,31 @@ typedef struct SeriesPrediction {
     uint32_t last_ref;
 } SeriesPrediction;
 
+// Series recognised while their rows are decoded: labels that the sender is likely to send next
+// need not even be parsed. One thread, one body; it holds memory of the store meanwhile, so end it
+// soon. What it says holds for the head that it looks at: put `head_name` into Batch.told_head, and
+// a head that came in between recognises the rows again.
+typedef struct SeriesFollow {  // the series that was recognised last
+    uint32_t ref;              // UINT32_MAX: none
+    Bytes wire;                // its label bytes in the body; NULL: not at hand
+} SeriesFollow;
+typedef struct SeriesForetold {
+    struct Head *head;
+    uint64_t head_name;
+    SeriesFollow follow;
+    unsigned failures;  // rows in a row that nothing foretold
+} SeriesForetold;
+void series_foretell_begin(SeriesStore *store, const SeriesPrediction *prediction,
+                           SeriesForetold *out);
+void series_foretell_end(SeriesForetold *foretold);
+// Whether `bytes` begin with the labels of the series that is foretold, and no further label
+// follows; it is follow.ref then, and *len how long they are.
+bool series_foretell(SeriesForetold *foretold, Bytes bytes, size_t *len);
+// Looks up the labels of a row that was not foretold: whether they are those of a series, which is
+// follow.ref then. A few such rows one after the other are nobody's order: then neither this nor
+// series_foretell says yes any more.
+bool series_foretell_again(SeriesForetold *foretold, Bytes labels);
+
 // A write holds the generation still between begin and end, so that its log record and its samples
 // belong to the same head. Short: no disk, no waiting inside.
 //
@@ -154,8 +179,8 @@ typedef struct SeriesMeter {
 } SeriesMeter;
 void series_view_meter(SeriesView *view, SeriesMeter *meter);
 
-// What is read through it, and will be read again, is kept as numbers (kept_rows.h): for queries. Who
-// copies everything away leaves nothing behind. Before cursors are opened.
+// What is read through it, and will be read again, is kept as numbers (kept_rows.h): for queries.
+// Who copies everything away leaves nothing behind. Before cursors are opened.
 void series_view_keep_rows(SeriesView *view, SeriesStore *store);
 
 // Intervals that could not be read (damaged blocks, lost log): an answer over them carries these as
