@@ -515,7 +515,7 @@ static uint64_t leave(Page *page, uint64_t strips_before) {
 }
 
 void head_append(Head *head, Batch *batch, uint64_t sequence, int64_t oldest_ms) {
-    enum { AHEAD = 12 };
+    enum { AHEAD = 2 * PAGE_TAIL_AHEAD };
     Page *page = NULL;
     uint32_t number = UINT32_MAX;
     Interval stored = {INT64_MAX, INT64_MIN};
@@ -535,6 +535,8 @@ void head_append(Head *head, Batch *batch, uint64_t sequence, int64_t oldest_ms)
                 prefetch_series(head, places[turn + AHEAD].ref);
             } else if (row[AHEAD].verdict == VERDICT_STORED) {
                 prefetch_series(head, row[AHEAD].ref);
+                uint32_t ref = row[PAGE_TAIL_AHEAD].ref;
+                if (ref >> PAGE_BITS == number) page_prefetch_tail(page, ref & (PAGE_SERIES - 1));
             }
         }
         if (row->verdict != VERDICT_STORED) continue;

@@ -109,16 +109,38 @@ static uint32_t slab_take(Page *page, uint32_t bytes) {
     return place;
 }
 
+// A free quad that holds the places of others. A list with one place in each would make every take
+// wait for memory that nobody has touched for long, and the next take for that one.
+typedef struct FreeQuads {
+    uint32_t next;  // the next such quad; 0: none
+    uint32_t count;
+    uint32_t places[QUAD_BYTES / 4 - 2];
+} FreeQuads;
+
+_Static_assert(sizeof(FreeQuads) <= QUAD_BYTES, "it lies in a quad");
+
+static inline FreeQuads *free_quads(const Page *page) {
+    return (FreeQuads *)(void *)slab_at(page, page->free_quads);
+}
+
 static uint32_t quad_take(Page *page) {
+    if (page->free_quads == 0) return slab_take(page, QUAD_BYTES);
+    FreeQuads *holder = free_quads(page);
+    if (holder->count > 0) return holder->places[--holder->count];
     uint32_t place = page->free_quads;
-    if (place == 0) return slab_take(page, QUAD_BYTES);
-    memcpy(&page->free_quads, slab_at(page, place), sizeof page->free_quads);
+    page->free_quads = holder->next;
     return place;
 }
 
 static void quad_give(Page *page, uint32_t place) {
-    memcpy(slab_at(page, place), &page->free_quads, sizeof page->free_quads);
+    if (page->free_quads != 0 && free_quads(page)->count < COUNT(free_quads(page)->places)) {
+        FreeQuads *holder = free_quads(page);
+        holder->places[holder->count++] = place;
+        return;
+    }
+    uint32_t next = page->free_quads;
     page->free_quads = place;
+    *free_quads(page) = (FreeQuads){.next = next};
 }
 
 // ---- Packing ----
@@ -189,6 +211,21 @@ static void tail_pack(Page *page, PageSeries *series) {
     assert(memory_is_as_written);
     strip_write(page, series, tail_clock(page, series->base_ms, deltas, count), values, count);
     series->tail_count = 0;
+}
+
+void page_prefetch_tail(const Page *page, uint32_t slot) {
+    const PageSeries *series = &page->hot[slot];
+    uint32_t quad = series->quads[series->tail_count / QUAD_SAMPLES];
+    if (quad == 0) {
+        if (page->free_quads == 0) return;
+        // As many rows before it will take one each, most likely.
+        const FreeQuads *holder = free_quads(page);
+        bool there = holder->count > PAGE_TAIL_AHEAD;
+        quad = there ? holder->places[holder->count - 1 - PAGE_TAIL_AHEAD] : holder->next;
+    }
+    const uint8_t *at = slab_at(page, quad);
+    __builtin_prefetch(at, 1);
+    __builtin_prefetch(at + QUAD_BYTES - 1, 1);
 }
 
 void page_add_new(Page *page, PageSeries *series, Sample sample) {
