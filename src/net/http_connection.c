@@ -248,7 +248,6 @@ void http_connection_begin(HttpLoop *loop, Socket socket, const char *peer, Http
     c->link = &loop->connections;
     if (c->next != NULL) c->next->link = &c->next;
     loop->connections = c;
-    loop->connection_count++;
     stranger_begin(c);
     if (tls != NULL) {
         http_handshake_begin(c);

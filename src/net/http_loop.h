@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 
+#include "base/array.h"
 #include "net/http_quota.h"
 #include "net/http_turn.h"
 #include "os/thread.h"
@@ -38,6 +39,12 @@ typedef struct HttpListener {
     bool watched;
 } HttpListener;
 
+// A connection that another loop has accepted for this one.
+typedef struct HttpArrival {
+    Socket socket;
+    char peer[64];
+} HttpArrival;
+
 // What HTTP/2 counts on a loop; resets and GOAWAYs are never taken back.
 typedef struct Http2Counters {
     _Atomic int64_t sessions;         // open now
@@ -56,7 +63,10 @@ struct HttpLoop {
     HttpListener *listeners;
     size_t listener_count;
     HttpConnection *connections;
-    size_t connection_count;
+    _Atomic int64_t connection_count;  // those that have not arrived yet, too
+    Mutex arrivals_lock;               // HTTP_ARRIVALS
+    ARRAY(HttpArrival) arrivals;
+    bool arrivals_shut;  // nothing is given to this loop any more
     HttpConnection *stranger_oldest, *stranger_newest;
     size_t stranger_count, stranger_max;
     HttpPool inputs, bodies;

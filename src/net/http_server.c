@@ -69,6 +69,7 @@ static void accept_again(WheelTimer *timer) {
 
 // Beyond the limit a few more are let in to be told so; beyond those, the door is shut in their
 // face.
+// It is counted in loop->connection_count already.
 static void take_connection(HttpLoop *loop, Socket socket, const char *peer) {
     HttpServer *server = loop->server;
     int64_t limit = server->options.limits.connections;
@@ -77,6 +78,7 @@ static void take_connection(HttpLoop *loop, Socket socket, const char *peer) {
     if (count > limit) http_count(&loop->refused_connections, 1);
     if (count > limit + limit / 16 + 8) {
         atomic_fetch_sub(&server->connections, 1);
+        atomic_fetch_sub(&loop->connection_count, 1);
         socket_close(&socket);
         return;
     }
@@ -99,6 +101,54 @@ static void take_connection(HttpLoop *loop, Socket socket, const char *peer) {
     http_connection_begin(loop, socket, peer, entry, refusal);
 }
 
+// ---- Sharing out ----
+//
+// The kernel chooses the loop that accepts by a hash of the addresses, so of a few busy senders all
+// may come to one. Who has more than another gives the connection away.
+
+static void take_arrivals(void *context) {
+    HttpLoop *loop = context;
+    for (;;) {
+        HttpArrival arrival = {0};
+        mutex_take(&loop->arrivals_lock);
+        bool any = loop->arrivals.count > 0;
+        if (any) arrival = loop->arrivals.at[--loop->arrivals.count];
+        mutex_give(&loop->arrivals_lock);
+        if (!any) return;
+        take_connection(loop, arrival.socket, arrival.peer);
+    }
+}
+
+// False: that loop is on its way to its end.
+static bool give_connection(HttpLoop *to, Socket socket, const char *peer) {
+    mutex_take(&to->arrivals_lock);
+    bool taken = !to->arrivals_shut;
+    if (taken) {
+        HttpArrival *arrival = array_add(&to->arrivals);
+        arrival->socket = socket;
+        snprintf(arrival->peer, sizeof arrival->peer, "%s", peer);
+        atomic_fetch_add(&to->connection_count, 1);
+    }
+    mutex_give(&to->arrivals_lock);
+    if (taken) loop_post(to->loop, take_arrivals, to);
+    return taken;
+}
+
+static void share_out(HttpLoop *loop, Socket socket, const char *peer) {
+    HttpLoop *emptiest = loop;
+    int64_t least = atomic_load(&loop->connection_count);
+    for (int i = 0; i < loop->server->options.loop_count; i++) {
+        HttpLoop *other = &loop->server->loops[i];
+        int64_t count = atomic_load(&other->connection_count);
+        if (count >= least) continue;
+        least = count;
+        emptiest = other;
+    }
+    if (emptiest != loop && !loop->draining && give_connection(emptiest, socket, peer)) return;
+    atomic_fetch_add(&loop->connection_count, 1);
+    take_connection(loop, socket, peer);
+}
+
 // True when there may be more to accept.
 static bool accept_one(HttpLoop *loop, HttpListener *listener) {
     Socket socket = SOCKET_NONE;
@@ -106,7 +156,7 @@ static bool accept_one(HttpLoop *loop, HttpListener *listener) {
     Error err = {0};
     switch (socket_accept(listener->source.socket, &socket, peer, sizeof peer, &err)) {
         case SOCKET_DONE:
-            take_connection(loop, socket, peer);
+            share_out(loop, socket, peer);
             return true;
         case SOCKET_AGAIN:
         case SOCKET_CLOSED:
@@ -144,12 +194,12 @@ static void close_connections(HttpLoop *loop) {
 }
 
 static void stop_when_empty(HttpLoop *loop) {
-    if (loop->draining && loop->connection_count == 0) loop_stop(loop->loop);
+    if (loop->draining && atomic_load(&loop->connection_count) == 0) loop_stop(loop->loop);
 }
 
 void http_loop_connection_ended(HttpLoop *loop) {
-    assert(loop->connection_count > 0);
-    loop->connection_count--;
+    int64_t before = atomic_fetch_sub(&loop->connection_count, 1);
+    assert(before > 0);
     atomic_fetch_sub(&loop->server->connections, 1);
     stop_when_empty(loop);
 }
@@ -161,6 +211,10 @@ static void drain_ended(WheelTimer *timer) {
 static void drain(void *context) {
     HttpLoop *loop = context;
     loop->draining = true;
+    mutex_take(&loop->arrivals_lock);
+    loop->arrivals_shut = true;
+    mutex_give(&loop->arrivals_lock);
+    take_arrivals(loop);
     // Who has connected already is answered: a closed listener would reset them.
     for (size_t i = 0; i < loop->listener_count; i++) {
         HttpListener *listener = &loop->listeners[i];
@@ -215,6 +269,7 @@ static bool open_all(HttpServer *server, Error *err) {
         HttpLoop *loop = &server->loops[i];
         loop->server = server;
         loop->index = i;
+        mutex_begin(&loop->arrivals_lock, LOCK_HTTP_ARRIVALS);
         loop->stranger_max = (size_t)MAX(strangers, (int64_t)1);
         loop->accept_pause.fire = accept_again;
         TRY(loop_open(server->options.clock, &loop->loop, err));
@@ -292,6 +347,10 @@ void http_server_free(HttpServer **server) {
         HttpLoop *loop = &(*server)->loops[i];
         // Left over only when the loop ended by an error of the poller.
         if (loop->loop != NULL) close_connections(loop);
+        for (size_t n = 0; n < loop->arrivals.count; n++)
+            socket_close(&loop->arrivals.at[n].socket);
+        array_free(&loop->arrivals);
+        if (loop->server != NULL) mutex_end(&loop->arrivals_lock);
         for (size_t n = 0; n < loop->listener_count; n++)
             socket_close(&loop->listeners[n].source.socket);
         memory_free(loop->listeners);

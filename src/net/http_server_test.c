@@ -2,6 +2,7 @@
 // at all.
 
 #include "net/http_client.h"
+#include "net/http_loop.h"
 #include "net/test_peer.h"
 #include "net/test_world.h"
 #include "os/process.h"
@@ -392,6 +393,43 @@ TEST(draining_under_load_breaks_no_answer) {
     world_close(&world);
 }
 
+// The kernel alone would give some loop most of them, one time or the other.
+TEST(connections_are_shared_out_among_the_loops) {
+    enum { LOOPS = 4, EACH = 8 };
+    World world;
+    world_open(t, &world, LOOPS, NULL);
+    for (int round = 0; round < 5; round++) {
+        Socket sockets[LOOPS * EACH];
+        for (int i = 0; i < LOOPS * EACH; i++) {
+            sockets[i] = dial(t, world.address.port);
+            say(t, sockets[i], TEXT("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx"));
+            check(t, has(hear(t, sockets[i], TEXT("POST:x")), TEXT("HTTP/1.1 200 ")));
+        }
+        for (int i = 0; i < LOOPS; i++)
+            check_i64(t, EACH, atomic_load(&world.server->loops[i].connection_count));
+        for (int i = 0; i < LOOPS * EACH; i++) socket_close(&sockets[i]);
+        for (int i = 0; i < 300 && http_server_stats(world.server).connections > 0; i++)
+            clock_system()->sleep_ms(clock_system(), 10);
+        check_i64(t, 0, http_server_stats(world.server).connections);
+    }
+    world_close(&world);
+}
+
+// Those on their way to another loop when the server stops are answered or closed, none is lost.
+TEST(connections_on_their_way_to_another_loop_end_with_the_server) {
+    for (int round = 0; round < 30; round++) {
+        World world;
+        world_open(t, &world, 3, NULL);
+        Socket sockets[24];
+        for (size_t i = 0; i < COUNT(sockets); i++) sockets[i] = dial(t, world.address.port);
+        world_close(&world);
+        for (size_t i = 0; i < COUNT(sockets); i++) {
+            check_text(t, TEXT(""), hear(t, sockets[i], TEXT("")));
+            socket_close(&sockets[i]);
+        }
+    }
+}
+
 // Of a server that does not start.
 static void on_request(void *context, HttpExchange *exchange) {
     answer(exchange, 200, TEXT(""));
@@ -494,7 +532,9 @@ TEST(http2_streams_are_answered_from_elsewhere_lost_and_drained_like_requests) {
     check_i64(t, 3, world.users_freed);
 }
 
-TEST_MAIN("net/http_server", CASE(a_client_gets_answers_with_and_without_bodies),
+TEST_MAIN("net/http_server", CASE(connections_are_shared_out_among_the_loops),
+          CASE(connections_on_their_way_to_another_loop_end_with_the_server),
+          CASE(a_client_gets_answers_with_and_without_bodies),
           CASE(pipelined_requests_are_answered_in_order_on_one_connection),
           CASE(a_request_byte_by_byte_is_understood),
           CASE(a_client_that_asks_first_is_told_to_continue_or_not),
