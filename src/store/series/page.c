@@ -213,8 +213,18 @@ static void tail_pack(Page *page, PageSeries *series) {
     series->tail_count = 0;
 }
 
+static inline void prefetch_quad(const Page *page, uint32_t quad) {
+    const uint8_t *at = slab_at(page, quad);
+    __builtin_prefetch(at, 1);
+    __builtin_prefetch(at + QUAD_BYTES - 1, 1);
+}
+
 void page_prefetch_tail(const Page *page, uint32_t slot) {
     const PageSeries *series = &page->hot[slot];
+    if (series->tail_count == STRIP_SAMPLES - 1) {  // all of it will be packed
+        for (size_t i = 0; i < COUNT(series->quads); i++) prefetch_quad(page, series->quads[i]);
+        return;
+    }
     uint32_t quad = series->quads[series->tail_count / QUAD_SAMPLES];
     if (quad == 0) {
         if (page->free_quads == 0) return;
@@ -223,9 +233,7 @@ void page_prefetch_tail(const Page *page, uint32_t slot) {
         bool there = holder->count > PAGE_TAIL_AHEAD;
         quad = there ? holder->places[holder->count - 1 - PAGE_TAIL_AHEAD] : holder->next;
     }
-    const uint8_t *at = slab_at(page, quad);
-    __builtin_prefetch(at, 1);
-    __builtin_prefetch(at + QUAD_BYTES - 1, 1);
+    prefetch_quad(page, quad);
 }
 
 void page_add_new(Page *page, PageSeries *series, Sample sample) {
