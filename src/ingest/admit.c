@@ -93,9 +93,21 @@ static Bounds bounds_of(const Batch *batch) {
                     batch->arrival_ms + LIMIT_SAMPLE_AGE_FUTURE_MS};
 }
 
+// Whether all samples are, which one look at the times tells.
+static bool all_inside(const Batch *batch, Bounds bounds) {
+    int64_t least = INT64_MAX, most = INT64_MIN;
+    for (size_t i = 0; i < batch->samples.count; i++) {
+        int64_t time_ms = batch->samples.at[i].time_ms;
+        least = time_ms < least ? time_ms : least;
+        most = time_ms > most ? time_ms : most;
+    }
+    return batch->samples.count == 0 || (inside(bounds, least) && inside(bounds, most));
+}
+
 void admit(Batch *batch) {
     Bounds bounds = bounds_of(batch);
-    for (size_t i = 0; i < batch->series.count; i++)
+    bool fine = batch->histograms.count == 0 && all_inside(batch, bounds);
+    for (size_t i = 0; !fine && i < batch->series.count; i++)
         judge_times(batch, &batch->series.at[i], bounds);
     admit_beside(batch);
 }

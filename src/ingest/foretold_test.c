@@ -146,6 +146,7 @@ static size_t take(Test *t, Side *plain, Side *telling, Bytes body, bool turn) {
     check_ok(t, write_request_decode(exact, t->arena, &foretold, &telling->batch, t->err));
     check_same(t, &plain->batch, &telling->batch);
     size_t told = told_rows(&telling->batch);
+    check_i64(t, (int64_t)told, (int64_t)telling->batch.told);
     if (turn) {
         uint64_t generation = plain->head->generation + 1;
         head_unref(&plain->head);

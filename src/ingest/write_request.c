@@ -138,7 +138,7 @@ static bool step_over_labels(Reader *reader, Bytes bytes) {
 // The labels of a row, which come first and together. Those that were foretold are equal, byte for
 // byte, to labels that were taken apart once, and so need not be stepped over.
 static inline bool decode_labels(Reader *reader, Bytes bytes, SeriesForetold *foretold,
-                                 BatchSeries *series) {
+                                 Batch *batch, BatchSeries *series) {
     size_t len;
     if (likely(foretold != NULL && series_foretell(foretold, bytes, &len))) {
         *reader = (Reader){bytes.at + len, bytes.at + bytes.len, false};
@@ -149,7 +149,10 @@ static inline bool decode_labels(Reader *reader, Bytes bytes, SeriesForetold *fo
         series->told = foretold != NULL && series_foretell_again(foretold, (Bytes){bytes.at, len});
     }
     series->labels = (Bytes){bytes.at, len};
-    if (series->told) series->ref = foretold->follow.ref;
+    if (series->told) {
+        series->ref = foretold->follow.ref;
+        batch->told++;
+    }
     return true;
 }
 
@@ -162,7 +165,7 @@ static bool decode_series(Bytes bytes, Arena *scratch, SeriesForetold *foretold,
     series->first_exemplar = (uint32_t)batch->exemplars.count;
 
     Reader reader;
-    if (unlikely(!decode_labels(&reader, bytes, foretold, series)))
+    if (unlikely(!decode_labels(&reader, bytes, foretold, batch, series)))
         return malformed(err, "the labels", row);
     // Then one sample, nearly always, which ends the series.
     size_t left = reader_left(&reader);
@@ -203,11 +206,14 @@ static bool decode_series(Bytes bytes, Arena *scratch, SeriesForetold *foretold,
     if (reader.failed) return malformed(err, "the fields", row);
     if (unlikely(scattered)) {
         series->labels = gather_labels(bytes, scratch);
+        batch->told -= series->told;
         series->told = false;
     }
     // Prometheus makes no series of labels alone either.
-    if (unlikely(series->sample_count + series->histogram_count + series->exemplar_count == 0))
+    if (unlikely(series->sample_count + series->histogram_count + series->exemplar_count == 0)) {
+        batch->told -= series->told;
         batch->series.count--;
+    }
     return true;
 }
 

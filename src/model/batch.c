@@ -13,6 +13,7 @@ void batch_clear(Batch *batch) {
     array_clear(&batch->metadata);
     array_clear(&batch->known);
     batch->told_head = 0;
+    batch->told = 0;
     batch->symbols = NULL;
     memset(batch->counts, 0, sizeof batch->counts);
     batch->histograms_kept = 0;

@@ -107,6 +107,7 @@ typedef struct Batch {
     // filled by the store, and by nobody else meanwhile.
     ARRAY(BatchKnown *) known;
     uint64_t told_head;     // the name of the head that rows are told of; 0: none
+    size_t told;            // how many rows are
     BatchSymbols *symbols;  // of rows that have some; NULL: none has. Not owned
     // Samples and histograms by verdict; filled by admit and the store.
     uint64_t counts[VERDICT_COUNT];

@@ -5,7 +5,7 @@
 
 #include "base/test.h"
 #include "os/thread.h"
-#include "store/series/page.h"
+#include "store/series/page_inside.h"
 
 enum { SERIES = 40, PAGES = 3, STEP_MS = 15000 };
 

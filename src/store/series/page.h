@@ -117,12 +117,6 @@ void page_prefetch_tail(const Page *page, uint32_t slot);
 Verdict page_add_disorder(Page *page, PageSeries *series, Sample sample);
 void page_add_new(Page *page, PageSeries *series, Sample sample);
 
-static inline Verdict page_add(Page *page, PageSeries *series, Sample sample) {
-    if (unlikely(sample.time_ms <= series->last_ms)) return page_add_disorder(page, series, sample);
-    page_add_new(page, series, sample);
-    return VERDICT_STORED;
-}
-
 // ---- page_starts.c ----
 
 // With the lock held, after the sample of this time was stored: when its counting began, 0 when

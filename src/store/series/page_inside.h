@@ -82,6 +82,26 @@ static inline uint16_t tail_check_add(uint16_t check, int32_t delta, double valu
     return (uint16_t)((mixed * UINT64_C(0x9e3779b97f4a7c15)) >> 48);
 }
 
+// With the lock held. Most samples go where the one before went; page_add_new knows all cases.
+static inline Verdict page_add(Page *page, PageSeries *series, Sample sample) {
+    if (unlikely(sample.time_ms <= series->last_ms)) return page_add_disorder(page, series, sample);
+    uint32_t at = series->tail_count, quad = series->quads[at / QUAD_SAMPLES];
+    // No overflow: with a tail, base <= last < time.
+    uint64_t delta = (uint64_t)sample.time_ms - (uint64_t)series->base_ms;
+    if (unlikely(at == 0 || at == STRIP_SAMPLES - 1 || quad == 0 || delta > INT32_MAX)) {
+        page_add_new(page, series, sample);
+        return VERDICT_STORED;
+    }
+    series->tail_check = tail_check_add(series->tail_check, (int32_t)delta, sample.value);
+    quad_deltas(page, quad)[at % QUAD_SAMPLES] = (int32_t)delta;
+    quad_values(page, quad)[at % QUAD_SAMPLES] = sample.value;
+    series->last_ms = sample.time_ms;
+    series->last_value = sample.value;
+    series->tail_count = (uint8_t)(at + 1);
+    page->samples++;
+    return VERDICT_STORED;
+}
+
 // ---- page_read.c ----
 
 // Decode bytes that this process packed itself: a failure is our own bug or broken memory.

@@ -1,7 +1,7 @@
 // W20: samples in memory carry a check from the moment they are packed, and it is looked at
 // whenever they are read again.
 
-#include "store/series/page.h"
+#include "store/series/page_inside.h"
 
 #include <stdio.h>
 #include <sys/wait.h>
