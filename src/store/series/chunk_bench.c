@@ -95,8 +95,8 @@ static void measure(const char *name, const double *values, const int64_t *times
         }
         int64_t between = cpu_thread_ns();
         for (size_t s = 0; s < SERIES; s++) {
-            double out[CHUNK_SAMPLES_MAX];
-            int64_t out_times[CHUNK_SAMPLES_MAX];
+            UNFILLED double out[CHUNK_SAMPLES_MAX];
+            UNFILLED int64_t out_times[CHUNK_SAMPLES_MAX];
             size_t used;
             Bytes from = {encoded + s * COLUMN_BYTES_MAX, lens[s]};
             bool decoded = values != NULL ? values_decode(from, count, out, &used, NULL)
