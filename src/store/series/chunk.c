@@ -55,7 +55,7 @@ bool times_decode(Bytes encoded, size_t count, int64_t *into, size_t *used, Erro
 unsigned decimals_of(double value) {
     int64_t number;
     // A double that is no short decimal fails at every power: ask the largest first.
-    if (fabs(value) < 90.0 && !decimal_from(value, DECIMALS_MAX, &number)) return DOMAIN_BITS;
+    if (!decimal_from(value, decimals_that_fit(value), &number)) return DOMAIN_BITS;
     for (unsigned decimals = 0; decimals <= DECIMALS_MAX; decimals++) {
         if (decimal_from(value, decimals, &number)) return decimals;
     }

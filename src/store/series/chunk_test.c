@@ -5,6 +5,7 @@
 #include "base/test.h"
 #include "model/sample.h"
 #include "store/series/chunk_shapes.h"
+#include "store/series/decimal.h"
 
 static void check_values(Test *t, const double *values, size_t count, bool fast) {
     // Exact memory, so that the address sanitizer sees a step too far.
@@ -137,6 +138,38 @@ TEST(a_summary_leaves_nan_out) {
     check(t, summary.first == 3 && isnan(summary.last));
 }
 
+static unsigned decimals_by_trying(double value) {
+    int64_t number;
+    for (unsigned decimals = 0; decimals <= DECIMALS_MAX; decimals++) {
+        if (decimal_from(value, decimals, &number)) return decimals;
+    }
+    return DOMAIN_BITS;
+}
+
+TEST(one_power_tells_whether_a_double_is_a_decimal) {
+    uint64_t random = t->seed;
+    for (unsigned round = 0; round < 1000000; round++) {
+        // Around 2^50 … 2^53 is where the last digits are in doubt.
+        uint64_t number = test_random(&random) >> (round % 4 == 0 ? test_random(&random) % 64
+                                                                  : 11 + test_random(&random) % 4);
+        double value = (double)number / decimal_powers[test_random(&random) % (DECIMALS_MAX + 1)];
+        value = double_from_bits(double_bits(value) + test_random(&random) % 3 - 1);
+        if (!isfinite(value)) continue;
+        check_i64(t, decimals_by_trying(value), decimals_of(value));
+        check_i64(t, decimals_by_trying(-value), decimals_of(-value));
+    }
+}
+
+TEST(decimals_of_few_places_are_known_at_any_size) {
+    uint64_t random = t->seed;
+    for (unsigned round = 0; round < 200000; round++) {
+        unsigned decimals = (unsigned)test_random(&random) % 4;
+        uint64_t number = test_random(&random) >> (15 + test_random(&random) % 49);
+        check(t, decimals_of((double)number / decimal_powers[decimals]) <= decimals);
+    }
+}
+
 TEST_MAIN("store/chunk", CASE(values_come_back_bit_for_bit), CASE(mixed_random_columns_come_back),
           CASE(times_come_back_and_are_small), CASE(plain_shapes_are_small),
-          CASE(a_summary_leaves_nan_out))
+          CASE(a_summary_leaves_nan_out), CASE(one_power_tells_whether_a_double_is_a_decimal),
+          CASE(decimals_of_few_places_are_known_at_any_size))
