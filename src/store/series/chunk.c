@@ -8,6 +8,7 @@
 #include "model/sample.h"
 #include "store/series/decimal.h"
 #include "store/series/integers.h"
+#include "store/series/strip.h"
 
 enum {
     SAMPLED_THOROUGH = 32,
@@ -20,6 +21,11 @@ const double decimal_powers[DECIMALS_MAX + 1] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5
 // ---- Times ----
 
 size_t times_encode(const int64_t *times, size_t count, uint8_t *into) {
+    size_t len = count == STRIP_SAMPLES ? strip_times_encode(times, into) : 0;
+    return len > 0 ? len : times_encode_anywhere(times, count, into);
+}
+
+size_t times_encode_anywhere(const int64_t *times, size_t count, uint8_t *into) {
     assert(count <= CHUNK_SAMPLES_MAX);
     if (count == 0) return 0;
     IntegersEffort effort = count > STRIP_SAMPLES ? INTEGERS_THOROUGH : INTEGERS_FAST;
@@ -34,6 +40,11 @@ size_t times_encode(const int64_t *times, size_t count, uint8_t *into) {
 }
 
 bool times_decode(Bytes encoded, size_t count, int64_t *into, size_t *used, Error *err) {
+    if (count == STRIP_SAMPLES && strip_times_decode(encoded, into, used)) return true;
+    return times_decode_anywhere(encoded, count, into, used, err);
+}
+
+bool times_decode_anywhere(Bytes encoded, size_t count, int64_t *into, size_t *used, Error *err) {
     if (count == 0) {
         *used = 0;
         return true;
@@ -196,6 +207,11 @@ static bool is_constant(const double *values, size_t count) {
 }
 
 size_t values_encode(const double *values, size_t count, bool fast, uint8_t *into) {
+    size_t len = fast && count == STRIP_SAMPLES ? strip_values_encode(values, into) : 0;
+    return len > 0 ? len : values_encode_anywhere(values, count, fast, into);
+}
+
+size_t values_encode_anywhere(const double *values, size_t count, bool fast, uint8_t *into) {
     assert(count <= CHUNK_SAMPLES_MAX);
     if (count == 0) return 0;
     if (is_constant(values, count)) {
@@ -276,6 +292,11 @@ static bool values_read(Reader *reader, size_t count, double *into) {
 }
 
 bool values_decode(Bytes encoded, size_t count, double *into, size_t *used, Error *err) {
+    if (count == STRIP_SAMPLES && strip_values_decode(encoded, into, used)) return true;
+    return values_decode_anywhere(encoded, count, into, used, err);
+}
+
+bool values_decode_anywhere(Bytes encoded, size_t count, double *into, size_t *used, Error *err) {
     if (count == 0) {
         *used = 0;
         return true;

@@ -19,7 +19,8 @@ enum {
     COLUMN_BYTES_MAX = 16 + CHUNK_SAMPLES_MAX * 9,  // the longest any encoded column can be
 };
 
-// Both return the number of bytes written to `into`, which has room for 16 + count * 9 bytes.
+// Both return the number of bytes written to `into`, which has room for 16 + count * 9 bytes; the
+// rest of these may be touched.
 // `fast` tries fewer codecs (for strips in the head).
 size_t times_encode(const int64_t *times, size_t count, uint8_t *into);
 size_t values_encode(const double *values, size_t count, bool fast, uint8_t *into);

@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "store/series/chunk.h"
+#include "store/series/strip.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -22,11 +23,45 @@ static void times_round(const int64_t *times, size_t count) {
     assert(decoded && used == len && memcmp(times, again, count * sizeof *times) == 0);
 }
 
+// What wide registers say of a strip, the general way says too.
+static void strip_alike(Bytes encoded) {
+    double wide[STRIP_SAMPLES], general[STRIP_SAMPLES];
+    int64_t wide_times[STRIP_SAMPLES], general_times[STRIP_SAMPLES];
+    size_t used, general_used;
+    if (strip_values_decode(encoded, wide, &used)) {
+        bool decoded = values_decode_anywhere(encoded, STRIP_SAMPLES, general, &general_used, NULL);
+        assert(decoded && used == general_used && memcmp(wide, general, sizeof wide) == 0);
+    }
+    if (strip_times_decode(encoded, wide_times, &used)) {
+        bool decoded =
+            times_decode_anywhere(encoded, STRIP_SAMPLES, general_times, &general_used, NULL);
+        assert(decoded && used == general_used &&
+               memcmp(wide_times, general_times, sizeof wide_times) == 0);
+    }
+    if (encoded.len < sizeof wide) return;
+    uint8_t column[COLUMN_BYTES_MAX], general_column[COLUMN_BYTES_MAX];
+    memcpy(wide, encoded.at, sizeof wide);
+    memcpy(wide_times, encoded.at, sizeof wide_times);
+    size_t len = strip_values_encode(wide, column);
+    if (len > 0) {
+        bool same = values_encode_anywhere(wide, STRIP_SAMPLES, true, general_column) == len &&
+                    memcmp(column, general_column, len) == 0;
+        assert(same);
+    }
+    len = strip_times_encode(wide_times, column);
+    if (len > 0) {
+        bool same = times_encode_anywhere(wide_times, STRIP_SAMPLES, general_column) == len &&
+                    memcmp(column, general_column, len) == 0;
+        assert(same);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 3) return 0;
     // The first two bytes say how many samples the rest is said to hold, or is.
     size_t count = 1 + (data[0] | (size_t)data[1] << 8) % CHUNK_SAMPLES_MAX;
     Bytes rest = {data + 2, size - 2};
+    strip_alike(rest);
     double values[CHUNK_SAMPLES_MAX];
     int64_t times[CHUNK_SAMPLES_MAX];
     size_t used;
