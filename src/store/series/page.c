@@ -206,7 +206,7 @@ static void tail_pack(Page *page, PageSeries *series) {
         series->quads[at / QUAD_SAMPLES] = 0;
     }
     uint16_t check = tail_check_begin(series->base_ms);
-    for (uint32_t i = 0; i < count; i++) check = tail_check_add(check, deltas[i], values[i]);
+    for (uint32_t i = 0; i < count; i++) check = tail_check_add(check, i, deltas[i], values[i]);
     bool memory_is_as_written = check == series->tail_check;
     assert(memory_is_as_written);
     strip_write(page, series, tail_clock(page, series->base_ms, deltas, count), values, count);
@@ -249,7 +249,7 @@ void page_add_new(Page *page, PageSeries *series, Sample sample) {
     }
     uint32_t at = series->tail_count;
     uint16_t check = at == 0 ? tail_check_begin(series->base_ms) : series->tail_check;
-    series->tail_check = tail_check_add(check, (int32_t)delta, sample.value);
+    series->tail_check = tail_check_add(check, at, (int32_t)delta, sample.value);
     uint32_t *quad = &series->quads[at / QUAD_SAMPLES];
     if (at % QUAD_SAMPLES == 0 && *quad == 0) *quad = quad_take(page);
     quad_deltas(page, *quad)[at % QUAD_SAMPLES] = (int32_t)delta;

@@ -72,14 +72,15 @@ static inline const StripClock *clock_at(const Page *page, uint32_t place) {
     return clock;
 }
 
-// Multiplying by an odd number spreads every bit to the upper ones, which are kept.
+// Multiplying by an odd number spreads every bit to the upper ones, which are kept. The samples are
+// added up, so that sixteen need not wait for each other; each is mixed with its place.
 static inline uint16_t tail_check_begin(int64_t base_ms) {
     return (uint16_t)(((uint64_t)base_ms * UINT64_C(0x9e3779b97f4a7c15)) >> 48);
 }
 
-static inline uint16_t tail_check_add(uint16_t check, int32_t delta, double value) {
-    uint64_t mixed = double_bits(value) ^ (uint64_t)(uint32_t)delta << 20 ^ check;
-    return (uint16_t)((mixed * UINT64_C(0x9e3779b97f4a7c15)) >> 48);
+static inline uint16_t tail_check_add(uint16_t check, uint32_t at, int32_t delta, double value) {
+    uint64_t mixed = double_bits(value) ^ (uint64_t)(uint32_t)delta << 20 ^ at;
+    return (uint16_t)(check + (uint16_t)((mixed * UINT64_C(0x9e3779b97f4a7c15)) >> 48));
 }
 
 // With the lock held. Most samples go where the one before went; page_add_new knows all cases.

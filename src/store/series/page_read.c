@@ -79,7 +79,7 @@ static size_t tail_read(const Page *page, const PageSeries *series, int64_t *tim
         int32_t delta = quad_deltas(page, quad)[i % QUAD_SAMPLES];
         values[i] = quad_values(page, quad)[i % QUAD_SAMPLES];
         times[i] = series->base_ms + delta;
-        check = tail_check_add(check, delta, values[i]);
+        check = tail_check_add(check, i, delta, values[i]);
     }
     bool memory_is_as_written = series->tail_count == 0 || check == series->tail_check;
     assert(memory_is_as_written);
