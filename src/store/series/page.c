@@ -109,40 +109,6 @@ static uint32_t slab_take(Page *page, uint32_t bytes) {
     return place;
 }
 
-// A free quad that holds the places of others. A list with one place in each would make every take
-// wait for memory that nobody has touched for long, and the next take for that one.
-typedef struct FreeQuads {
-    uint32_t next;  // the next such quad; 0: none
-    uint32_t count;
-    uint32_t places[QUAD_BYTES / 4 - 2];
-} FreeQuads;
-
-_Static_assert(sizeof(FreeQuads) <= QUAD_BYTES, "it lies in a quad");
-
-static inline FreeQuads *free_quads(const Page *page) {
-    return (FreeQuads *)(void *)slab_at(page, page->free_quads);
-}
-
-static uint32_t quad_take(Page *page) {
-    if (page->free_quads == 0) return slab_take(page, QUAD_BYTES);
-    FreeQuads *holder = free_quads(page);
-    if (holder->count > 0) return holder->places[--holder->count];
-    uint32_t place = page->free_quads;
-    page->free_quads = holder->next;
-    return place;
-}
-
-static void quad_give(Page *page, uint32_t place) {
-    if (page->free_quads != 0 && free_quads(page)->count < COUNT(free_quads(page)->places)) {
-        FreeQuads *holder = free_quads(page);
-        holder->places[holder->count++] = place;
-        return;
-    }
-    uint32_t next = page->free_quads;
-    page->free_quads = place;
-    *free_quads(page) = (FreeQuads){.next = next};
-}
-
 // ---- Packing ----
 
 static uint32_t clock_write(Page *page, const int64_t *times, size_t count) {
@@ -190,8 +156,8 @@ static uint32_t tail_clock(Page *page, int64_t base_ms, const int32_t *deltas, u
     return known->place;
 }
 
-// Packs the tail into a strip. The first quad stays with the series, the others go back to the
-// page.
+// Packs the tail into a strip. The quads stay with the series: those of series that are stored one
+// after the other lie one after the other, and what is to be touched next is near already.
 static void tail_pack(Page *page, PageSeries *series) {
     uint32_t count = series->tail_count;
     if (count == 0) return;
@@ -201,9 +167,6 @@ static void tail_pack(Page *page, PageSeries *series) {
         uint32_t quad = series->quads[at / QUAD_SAMPLES];
         memcpy(&deltas[at], quad_deltas(page, quad), QUAD_SAMPLES * sizeof *deltas);
         memcpy(&values[at], quad_values(page, quad), QUAD_SAMPLES * sizeof *values);
-        if (at == 0) continue;
-        quad_give(page, quad);
-        series->quads[at / QUAD_SAMPLES] = 0;
     }
     uint16_t check = tail_check_begin(series->base_ms);
     for (uint32_t i = 0; i < count; i++) check = tail_check_add(check, i, deltas[i], values[i]);
@@ -226,13 +189,7 @@ void page_prefetch_tail(const Page *page, uint32_t slot) {
         return;
     }
     uint32_t quad = series->quads[series->tail_count / QUAD_SAMPLES];
-    if (quad == 0) {
-        if (page->free_quads == 0) return;
-        // As many rows before it will take one each, most likely.
-        const FreeQuads *holder = free_quads(page);
-        bool there = holder->count > PAGE_TAIL_AHEAD;
-        quad = there ? holder->places[holder->count - 1 - PAGE_TAIL_AHEAD] : holder->next;
-    }
+    if (quad == 0) return;
     prefetch_quad(page, quad);
 }
 
@@ -251,7 +208,7 @@ void page_add_new(Page *page, PageSeries *series, Sample sample) {
     uint16_t check = at == 0 ? tail_check_begin(series->base_ms) : series->tail_check;
     series->tail_check = tail_check_add(check, at, (int32_t)delta, sample.value);
     uint32_t *quad = &series->quads[at / QUAD_SAMPLES];
-    if (at % QUAD_SAMPLES == 0 && *quad == 0) *quad = quad_take(page);
+    if (at % QUAD_SAMPLES == 0 && *quad == 0) *quad = slab_take(page, QUAD_BYTES);
     quad_deltas(page, *quad)[at % QUAD_SAMPLES] = (int32_t)delta;
     quad_values(page, *quad)[at % QUAD_SAMPLES] = sample.value;
     series->last_ms = sample.time_ms;

@@ -25,7 +25,7 @@ typedef struct PageSeries {
     int64_t last_ms;  // newest time; INT64_MIN: none
     double last_value;
     int64_t base_ms;    // the tail's deltas count from here
-    uint32_t quads[4];  // of the tail
+    uint32_t quads[4];  // of the tail; 0: not yet. They stay
     uint32_t strip;     // newest; 0: none
     uint32_t late;      // 1 + index into Page.late
     uint32_t strips;    // how many
@@ -87,7 +87,6 @@ typedef struct Page {
     PageSeries *hot;
     uint8_t **pieces;
     uint32_t piece_count, piece_capacity, piece_used;
-    uint32_t free_quads;  // one that holds the places of others (page.c); 0: none is free
     ARRAY(PageLate) late;
     uint64_t samples;
     uint64_t strips;  // packed so far; HeadMemory.strips is told by whoever appends
@@ -108,8 +107,7 @@ static inline PageSeries *page_series(Page *page, uint32_t slot) {
     return &page->hot[slot];
 }
 
-// Brings near where the next sample of the slot goes, PAGE_TAIL_AHEAD samples ahead of it (with the
-// places of free quads at hand: of appending, packing included, 91 ns a sample became 76).
+// Brings near where the next sample of the slot goes, PAGE_TAIL_AHEAD samples ahead of it.
 enum { PAGE_TAIL_AHEAD = 6 };
 void page_prefetch_tail(const Page *page, uint32_t slot);
 
