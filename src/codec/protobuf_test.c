@@ -254,6 +254,9 @@ TEST(crc32c_continues_and_agrees_with_its_table) {
         size_t cut = len / 3;
         check(t, whole == crc32c(crc32c(0, (Bytes){bytes, cut}), (Bytes){bytes + cut, len - cut}));
     }
+    uint64_t word;
+    memcpy(&word, bytes, sizeof word);
+    check(t, ~crc32c_word(~UINT32_C(0), word) == crc32c(0, (Bytes){bytes, sizeof word}));
 }
 
 TEST_MAIN("codec/protobuf", CASE(varints_come_back_at_every_length),

@@ -109,29 +109,34 @@ static uint32_t slab_take(Page *page, uint32_t bytes) {
     return place;
 }
 
+// The last that was taken keeps `bytes` of it.
+static void slab_shorten(Page *page, uint32_t place, size_t bytes) {
+    page->piece_used = place % PAGE_PIECE_BYTES + (uint32_t)((bytes + 7) & ~(size_t)7);
+}
+
 // ---- Packing ----
+//
+// Columns are packed where they will stay.
 
 static uint32_t clock_write(Page *page, const int64_t *times, size_t count) {
-    UNFILLED uint8_t packed[STRIP_COLUMN_MAX];
-    size_t bytes = times_encode(times, count, packed);
-    assert(bytes <= sizeof packed);
-    uint32_t place = slab_take(page, (uint32_t)(sizeof(StripClock) + bytes));
+    uint32_t place = slab_take(page, sizeof(StripClock) + STRIP_COLUMN_MAX);
     StripClock *clock = (StripClock *)(void *)slab_at(page, place);
-    *clock = (StripClock){times[0], times[count - 1], (uint16_t)bytes, 0};
-    memcpy(clock + 1, packed, bytes);
+    size_t bytes = times_encode(times, count, (uint8_t *)(clock + 1));
+    assert(bytes <= STRIP_COLUMN_MAX);
+    *clock = (StripClock){times[0], times[count - 1], 0, (uint16_t)bytes};
+    slab_shorten(page, place, sizeof *clock + bytes);
     clock->check = clock_check(clock);
     return place;
 }
 
 static void strip_write(Page *page, PageSeries *series, uint32_t clock, const double *values,
                         size_t count) {
-    UNFILLED uint8_t packed[STRIP_COLUMN_MAX];
-    size_t bytes = values_encode(values, count, true, packed);
-    assert(bytes <= sizeof packed);
-    uint32_t place = slab_take(page, (uint32_t)(sizeof(Strip) + bytes));
+    uint32_t place = slab_take(page, sizeof(Strip) + STRIP_COLUMN_MAX);
     Strip *strip = (Strip *)(void *)slab_at(page, place);
-    *strip = (Strip){series->strip, clock, (uint8_t)bytes, (uint8_t)count, 0};
-    memcpy(strip + 1, packed, bytes);
+    size_t bytes = values_encode(values, count, true, (uint8_t *)(strip + 1));
+    assert(bytes <= STRIP_COLUMN_MAX);
+    *strip = (Strip){0, (uint8_t)bytes, (uint8_t)count, series->strip, clock};
+    slab_shorten(page, place, sizeof *strip + bytes);
     strip->check = strip_check(strip);
     series->strip = place;
     series->strips++;

@@ -12,17 +12,17 @@ enum {
 };
 
 typedef struct Strip {
+    uint16_t check;  // over what stands behind it and what follows, to a multiple of 8
+    uint8_t bytes;   // of the packed values that follow
+    uint8_t count;
     uint32_t before;  // the next older one; 0: none
     uint32_t clock;
-    uint8_t bytes;  // of the packed values that follow
-    uint8_t count;
-    uint16_t check;  // over what stands before it and what follows
 } Strip;
 
 typedef struct StripClock {
     int64_t first_ms, last_ms;
+    uint16_t check;  // likewise, over all but itself
     uint16_t bytes;  // of the packed times that follow
-    uint16_t check;  // likewise
 } StripClock;
 
 _Static_assert(STRIP_COLUMN_MAX <= UINT8_MAX, "Strip.bytes has eight bits");
@@ -44,18 +44,25 @@ static inline double *quad_values(const Page *page, uint32_t quad) {
 // changed by itself ends the process, and the log has it all. Sixteen bits are what the structures
 // have room for.
 
-static inline uint16_t check_of(const void *head, size_t head_len, const void *packed, size_t len) {
-    uint32_t crc = crc32c(0, (Bytes){head, head_len});
-    crc = crc32c(crc, (Bytes){packed, len});
+// Of whole words: what follows a strip or a clock up to a multiple of 8 is nobody's and stays as it
+// is. `check` is where the check lies among them; it counts as 0.
+static inline uint16_t check_of(const void *words, size_t bytes, size_t check) {
+    uint32_t crc = 0;
+    for (size_t at = 0; at < bytes; at += 8) {
+        uint64_t word;
+        memcpy(&word, (const uint8_t *)words + at, sizeof word);
+        if (at == check) word &= ~UINT64_C(0xffff);
+        crc = crc32c_word(crc, word);
+    }
     return (uint16_t)(crc ^ crc >> 16);
 }
 
 static inline uint16_t strip_check(const Strip *strip) {
-    return check_of(strip, offsetof(Strip, check), strip + 1, strip->bytes);
+    return check_of(strip, sizeof *strip + strip->bytes, offsetof(Strip, check));
 }
 
 static inline uint16_t clock_check(const StripClock *clock) {
-    return check_of(clock, offsetof(StripClock, check), clock + 1, clock->bytes);
+    return check_of(clock, sizeof *clock + clock->bytes, offsetof(StripClock, check));
 }
 
 static inline const Strip *strip_at(const Page *page, uint32_t place) {
