@@ -3,6 +3,7 @@
 #include "store/index/bitpack.h"
 
 #include "base/assert.h"
+#include "base/wide.h"
 
 void bitpack(const uint64_t *numbers, size_t count, unsigned width, uint8_t *into) {
     assert(width <= 64);
@@ -39,10 +40,43 @@ static uint64_t take_at_end(Bytes packed, size_t bit, unsigned width) {
     return width == 64 ? low : low & ((UINT64_C(1) << width) - 1);
 }
 
+#ifdef __x86_64__
+// Eight numbers take `width` bytes, so each eight begin with a byte, and lie in it as the eight
+// before: bytes go to their lanes, lanes are shifted. Widths up to 57: what eight bytes hold.
+WIDE_TARGET static void unpack_wide(Bytes packed, size_t count, unsigned width, uint64_t *into) {
+    const __m512i lanes = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);
+    const __m512i spread = _mm512_set1_epi64(0x0706050403020100);
+    const __m512i firsts = _mm512_set4_epi32(0x08080808, 0x08080808, 0, 0);
+    __m512i place = _mm512_mullo_epi32(lanes, _mm512_set1_epi64(width));
+    __m512i byte = _mm512_shuffle_epi8(_mm512_srli_epi64(place, 3), firsts);
+    __m512i from = _mm512_add_epi8(byte, spread);
+    __m512i shift = _mm512_and_si512(place, _mm512_set1_epi64(7));
+    __m512i mask = _mm512_set1_epi64((int64_t)((UINT64_C(1) << width) - 1));
+    const uint8_t *at = packed.at;
+    for (size_t left = count, len = packed.len; left > 0;) {
+        size_t taken = MIN(left, (size_t)8);
+        __mmask64 there = _bzhi_u64(~UINT64_C(0), (unsigned)MIN(len, (size_t)64));
+        __m512i words = _mm512_permutexvar_epi8(from, _mm512_maskz_loadu_epi8(there, at));
+        words = _mm512_and_si512(_mm512_srlv_epi64(words, shift), mask);
+        _mm512_mask_storeu_epi64(into, (__mmask8)(0xff >> (8 - taken)), words);
+        at += MIN(len, (size_t)width);
+        len -= MIN(len, (size_t)width);
+        into += taken;
+        left -= taken;
+    }
+}
+#else
+static void unpack_wide(Bytes packed, size_t count, unsigned width, uint64_t *into) {}
+#endif
+
 void bitunpack(Bytes packed, size_t count, unsigned width, uint64_t *into) {
     assert(width <= 64 && packed.len >= bitpack_bytes(count, width));
     if (width == 0) {
         if (count > 0) memset(into, 0, count * sizeof *into);
+        return;
+    }
+    if (width <= 57 && has_wide()) {
+        unpack_wide(packed, count, width, into);
         return;
     }
     // Up to 57 bits lie in one unaligned word; such a load must end inside the bytes.
