@@ -5,6 +5,7 @@
 #include "store/series/chunk.h"
 
 #include "base/assert.h"
+#include "base/wide.h"
 #include "model/sample.h"
 #include "store/series/decimal.h"
 #include "store/series/integers.h"
@@ -21,15 +22,12 @@ const double decimal_powers[DECIMALS_MAX + 1] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5
 // ---- Times ----
 
 size_t times_encode(const int64_t *times, size_t count, uint8_t *into) {
-    size_t len = count == STRIP_SAMPLES ? strip_times_encode(times, into) : 0;
-    return len > 0 ? len : times_encode_anywhere(times, count, into);
-}
-
-size_t times_encode_anywhere(const int64_t *times, size_t count, uint8_t *into) {
     assert(count <= CHUNK_SAMPLES_MAX);
     if (count == 0) return 0;
+    size_t len = count == STRIP_SAMPLES ? strip_times_encode(times, into) : 0;
+    if (len > 0) return len;
     IntegersEffort effort = count > STRIP_SAMPLES ? INTEGERS_THOROUGH : INTEGERS_FAST;
-    size_t len = integers_encode((const uint64_t *)times, count, effort, into);
+    len = integers_encode((const uint64_t *)times, count, effort, into);
     UNFILLED int64_t again[CHUNK_SAMPLES_MAX];
     Reader reader = reader_begin((Bytes){into + 1, len - 1});
     bool same = integers_decode(&reader, into[0], count, (uint64_t *)again) &&
@@ -41,10 +39,6 @@ size_t times_encode_anywhere(const int64_t *times, size_t count, uint8_t *into) 
 
 bool times_decode(Bytes encoded, size_t count, int64_t *into, size_t *used, Error *err) {
     if (count == STRIP_SAMPLES && strip_times_decode(encoded, into, used)) return true;
-    return times_decode_anywhere(encoded, count, into, used, err);
-}
-
-bool times_decode_anywhere(Bytes encoded, size_t count, int64_t *into, size_t *used, Error *err) {
     if (count == 0) {
         *used = 0;
         return true;
@@ -82,23 +76,68 @@ typedef struct Scaled {
     int64_t numbers[CHUNK_SAMPLES_MAX];
 } Scaled;
 
+#ifdef __x86_64__
+// Eight values at a time, as long as all of them fit; how many those are.
+WIDE_TARGET static size_t scale_wide(const double *values, size_t count, unsigned domain,
+                                     int64_t *numbers) {
+    __m512d power = _mm512_set1_pd(decimal_powers[domain]);
+    __m512d limit = _mm512_set1_pd(domain == 0 ? 0x1p62 : 0x1p53);
+    size_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+        __m512d value = _mm512_loadu_pd(values + i), scaled = _mm512_mul_pd(value, power);
+        __m512i number = _mm512_cvtpd_epi64(scaled);
+        __m512d again = _mm512_cvtepi64_pd(number);
+        if (domain > 0) again = _mm512_div_pd(again, power);
+        __mmask8 fit = _mm512_cmp_pd_mask(_mm512_abs_pd(scaled), limit, _CMP_LT_OQ);
+        fit = _mm512_mask_cmpeq_epi64_mask(fit, _mm512_castpd_si512(again),
+                                           _mm512_castpd_si512(value));
+        if (fit != 0xff) break;
+        _mm512_storeu_si512(numbers + i, number);
+    }
+    return i;
+}
+
+// In place: numbers become the doubles that they stand for.
+WIDE_TARGET static void unscale_wide(double *values, size_t count, unsigned domain) {
+    __m512d power = _mm512_set1_pd(decimal_powers[domain]);
+    for (size_t i = 0; i < count; i += 8) {
+        __mmask8 there = (__mmask8)(0xff >> (8 - MIN(count - i, (size_t)8)));
+        __m512d value = _mm512_cvtepi64_pd(_mm512_maskz_loadu_epi64(there, values + i));
+        if (domain > 0) value = _mm512_div_pd(value, power);
+        _mm512_mask_storeu_pd(values + i, there, value);
+    }
+}
+#else
+static size_t scale_wide(const double *values, size_t count, unsigned domain, int64_t *numbers) {
+    return 0;
+}
+static void unscale_wide(double *values, size_t count, unsigned domain) {}
+#endif
+
 static void scale_to(const double *values, size_t count, unsigned domain, Scaled *out) {
     out->domain = domain;
     out->odd_count = 0;
     out->odd_are_stale = true;
     int64_t last = 0;
-    for (size_t i = 0; i < count; i++) {
-        int64_t number = (int64_t)double_bits(values[i]);
-        bool fits =
-            domain == DOMAIN_BITS ? !is_stale(values[i]) : decimal_from(values[i], domain, &number);
-        if (!fits) {
-            out->odd_are_stale &= is_stale(values[i]);
-            out->odd[out->odd_count++] = (uint16_t)i;
-            number = last;  // repeats: costs next to nothing
-        } else if (out->odd_count == i && i > 0) {
-            for (size_t before = 0; before < i; before++) out->numbers[before] = number;
+    for (size_t i = 0; i < count;) {
+        if (has_wide() && domain != DOMAIN_BITS && (i == 0 || out->odd_count < i)) {
+            size_t fit = scale_wide(values + i, count - i, domain, out->numbers + i);
+            i += fit;
+            if (fit > 0) last = out->numbers[i - 1];
         }
-        out->numbers[i] = last = number;
+        for (size_t end = MIN(i + 8, count); i < end; i++) {
+            int64_t number = (int64_t)double_bits(values[i]);
+            bool fits = domain == DOMAIN_BITS ? !is_stale(values[i])
+                                              : decimal_from(values[i], domain, &number);
+            if (!fits) {
+                out->odd_are_stale &= is_stale(values[i]);
+                out->odd[out->odd_count++] = (uint16_t)i;
+                number = last;  // repeats: costs next to nothing
+            } else if (out->odd_count == i && i > 0) {
+                for (size_t before = 0; before < i; before++) out->numbers[before] = number;
+            }
+            out->numbers[i] = last = number;
+        }
     }
 }
 
@@ -207,13 +246,10 @@ static bool is_constant(const double *values, size_t count) {
 }
 
 size_t values_encode(const double *values, size_t count, bool fast, uint8_t *into) {
-    size_t len = fast && count == STRIP_SAMPLES ? strip_values_encode(values, into) : 0;
-    return len > 0 ? len : values_encode_anywhere(values, count, fast, into);
-}
-
-size_t values_encode_anywhere(const double *values, size_t count, bool fast, uint8_t *into) {
     assert(count <= CHUNK_SAMPLES_MAX);
     if (count == 0) return 0;
+    size_t strip = fast && count == STRIP_SAMPLES ? strip_values_encode(values, into) : 0;
+    if (strip > 0) return strip;
     if (is_constant(values, count)) {
         size_t len = constant_put(values[0], into);
         return comes_back((Bytes){into, len}, values, count) ? len : raw_put(values, count, into);
@@ -275,7 +311,9 @@ static bool values_read(Reader *reader, size_t count, double *into) {
     unsigned domain = first >> 4;
     if (reader->failed || !integers_decode(reader, first & 15, count, (uint64_t *)into))
         return false;
-    if (domain != DOMAIN_BITS) {
+    if (domain != DOMAIN_BITS && has_wide()) {
+        unscale_wide(into, count, domain);
+    } else if (domain != DOMAIN_BITS) {
         // In place: each integer becomes the double that its decimals say. Copies, not casts of the
         // pointer.
         double power = decimal_powers[domain];
@@ -293,10 +331,6 @@ static bool values_read(Reader *reader, size_t count, double *into) {
 
 bool values_decode(Bytes encoded, size_t count, double *into, size_t *used, Error *err) {
     if (count == STRIP_SAMPLES && strip_values_decode(encoded, into, used)) return true;
-    return values_decode_anywhere(encoded, count, into, used, err);
-}
-
-bool values_decode_anywhere(Bytes encoded, size_t count, double *into, size_t *used, Error *err) {
     if (count == 0) {
         *used = 0;
         return true;

@@ -2,6 +2,7 @@
 // come back bit for bit.
 
 #include "base/assert.h"
+#include "base/wide.h"
 #include "store/series/chunk.h"
 #include "store/series/strip.h"
 
@@ -23,18 +24,48 @@ static void times_round(const int64_t *times, size_t count) {
     assert(decoded && used == len && memcmp(times, again, count * sizeof *times) == 0);
 }
 
+// The general way, which knows no wide registers.
+static bool wide_leave(void) {
+    bool is_there = wide_is_there;
+    wide_is_there = false;
+    return is_there;
+}
+static size_t values_encode_anywhere(const double *values, uint8_t *into) {
+    bool is_there = wide_leave();
+    size_t len = values_encode(values, STRIP_SAMPLES, true, into);
+    wide_is_there = is_there;
+    return len;
+}
+static size_t times_encode_anywhere(const int64_t *times, uint8_t *into) {
+    bool is_there = wide_leave();
+    size_t len = times_encode(times, STRIP_SAMPLES, into);
+    wide_is_there = is_there;
+    return len;
+}
+static bool values_decode_anywhere(Bytes encoded, double *into, size_t *used) {
+    bool is_there = wide_leave();
+    bool decoded = values_decode(encoded, STRIP_SAMPLES, into, used, NULL);
+    wide_is_there = is_there;
+    return decoded;
+}
+static bool times_decode_anywhere(Bytes encoded, int64_t *into, size_t *used) {
+    bool is_there = wide_leave();
+    bool decoded = times_decode(encoded, STRIP_SAMPLES, into, used, NULL);
+    wide_is_there = is_there;
+    return decoded;
+}
+
 // What wide registers say of a strip, the general way says too.
 static void strip_alike(Bytes encoded) {
     double wide[STRIP_SAMPLES], general[STRIP_SAMPLES];
     int64_t wide_times[STRIP_SAMPLES], general_times[STRIP_SAMPLES];
     size_t used, general_used;
     if (strip_values_decode(encoded, wide, &used)) {
-        bool decoded = values_decode_anywhere(encoded, STRIP_SAMPLES, general, &general_used, NULL);
+        bool decoded = values_decode_anywhere(encoded, general, &general_used);
         assert(decoded && used == general_used && memcmp(wide, general, sizeof wide) == 0);
     }
     if (strip_times_decode(encoded, wide_times, &used)) {
-        bool decoded =
-            times_decode_anywhere(encoded, STRIP_SAMPLES, general_times, &general_used, NULL);
+        bool decoded = times_decode_anywhere(encoded, general_times, &general_used);
         assert(decoded && used == general_used &&
                memcmp(wide_times, general_times, sizeof wide_times) == 0);
     }
@@ -44,13 +75,13 @@ static void strip_alike(Bytes encoded) {
     memcpy(wide_times, encoded.at, sizeof wide_times);
     size_t len = strip_values_encode(wide, column);
     if (len > 0) {
-        bool same = values_encode_anywhere(wide, STRIP_SAMPLES, true, general_column) == len &&
+        bool same = values_encode_anywhere(wide, general_column) == len &&
                     memcmp(column, general_column, len) == 0;
         assert(same);
     }
     len = strip_times_encode(wide_times, column);
     if (len > 0) {
-        bool same = times_encode_anywhere(wide_times, STRIP_SAMPLES, general_column) == len &&
+        bool same = times_encode_anywhere(wide_times, general_column) == len &&
                     memcmp(column, general_column, len) == 0;
         assert(same);
     }

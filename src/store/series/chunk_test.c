@@ -3,6 +3,7 @@
 #include "store/series/chunk.h"
 
 #include "base/test.h"
+#include "base/wide.h"
 #include "model/sample.h"
 #include "store/series/chunk_shapes.h"
 #include "store/series/decimal.h"
@@ -138,6 +139,54 @@ TEST(a_summary_leaves_nan_out) {
     check(t, summary.first == 3 && isnan(summary.last));
 }
 
+// With and without wide registers the same bytes are written, and the same numbers read.
+static void check_either_way(Test *t, const double *values, size_t count, bool fast) {
+    bool is_there = wide_is_there;
+    uint8_t encoded[2][COLUMN_BYTES_MAX];
+    double again[2][CHUNK_SAMPLES_MAX];
+    size_t lens[2], used;
+    for (unsigned way = 0; way < 2; way++) {
+        wide_is_there = is_there && way == 0;
+        lens[way] = values_encode(values, count, fast, encoded[way]);
+    }
+    check_i64(t, lens[1], lens[0]);
+    check_same_bytes(t, encoded[0], encoded[1], lens[1]);
+    for (unsigned way = 0; way < 2; way++) {
+        wide_is_there = is_there && way == 0;
+        Bytes bytes = {memory_take(lens[0]), lens[0]};  // exact, for the address sanitizer
+        memcpy((uint8_t *)bytes.at, encoded[0], lens[0]);
+        check_ok(t, values_decode(bytes, count, again[way], &used, t->err));
+        check_same_bytes(t, again[way], values, count * sizeof *values);
+        memory_free((uint8_t *)bytes.at);
+    }
+    // As times: their bits are integers of all sizes.
+    for (unsigned way = 0; way < 2; way++) {
+        wide_is_there = is_there && way == 0;
+        lens[way] = times_encode((const int64_t *)(const void *)values, count, encoded[way]);
+        check_ok(t, times_decode((Bytes){encoded[way], lens[way]}, count,
+                                 (int64_t *)(void *)again[way], &used, t->err));
+        check_same_bytes(t, again[way], values, count * sizeof *values);
+    }
+    check_i64(t, lens[1], lens[0]);
+    check_same_bytes(t, encoded[0], encoded[1], lens[1]);
+    wide_is_there = is_there;
+}
+
+TEST(wide_registers_change_no_byte) {
+    double values[CHUNK_SAMPLES_MAX];
+    uint64_t random = t->seed;
+    for (unsigned round = 0; round < 1200; round++) {
+        size_t count = 1 + test_random(&random) % (round % 4 == 0 ? CHUNK_SAMPLES_MAX : 100);
+        for (size_t at = 0; at < count;) {
+            size_t piece = round % 3 == 0 ? MIN(count - at, (size_t)(1 + test_random(&random) % 80))
+                                          : count - at;
+            values_shape((unsigned)(test_random(&random) % SHAPES), piece, &random, values + at);
+            at += piece;
+        }
+        check_either_way(t, values, count, round % 2);
+    }
+}
+
 static unsigned decimals_by_trying(double value) {
     int64_t number;
     for (unsigned decimals = 0; decimals <= DECIMALS_MAX; decimals++) {
@@ -171,5 +220,6 @@ TEST(decimals_of_few_places_are_known_at_any_size) {
 
 TEST_MAIN("store/chunk", CASE(values_come_back_bit_for_bit), CASE(mixed_random_columns_come_back),
           CASE(times_come_back_and_are_small), CASE(plain_shapes_are_small),
-          CASE(a_summary_leaves_nan_out), CASE(one_power_tells_whether_a_double_is_a_decimal),
+          CASE(a_summary_leaves_nan_out), CASE(wide_registers_change_no_byte),
+          CASE(one_power_tells_whether_a_double_is_a_decimal),
           CASE(decimals_of_few_places_are_known_at_any_size))

@@ -12,6 +12,7 @@
 #include <math.h>
 
 #include "base/assert.h"
+#include "base/wide.h"
 #include "store/index/bitpack.h"
 #include "store/series/chunk.h"
 #include "store/series/entropy.h"
@@ -50,43 +51,107 @@ static inline size_t put_zigzag(uint8_t *into, uint64_t value) {
     return put_varint(into, zigzag_encode((int64_t)value));
 }
 
-// The residuals of one order, with their spread.
-static Line line_make(const uint64_t *numbers, size_t count, unsigned order, uint64_t step,
-                      uint64_t *residuals) {
-    Line line = {.order = order, .starts = {numbers[0], 0}};
+typedef struct Extent {
+    int64_t least, most;
+} Extent;
+
+// All residuals of one order, and what lies between them.
+static Extent residuals_anywhere(const uint64_t *numbers, size_t count, unsigned order,
+                                 uint64_t step, uint64_t *residuals) {
     switch (order) {
         case 0:
-            line.count = count;
             memcpy(residuals, numbers, count * sizeof *numbers);
             break;
         case 1:
-            line.start_count = 1;
-            line.count = count - 1;
-            for (size_t i = 1; i < count; i++) residuals[i - 1] = numbers[i] - numbers[i - 1];
+            for (size_t i = 0; i < count; i++) residuals[i] = numbers[i + 1] - numbers[i];
             break;
         case 2:
-            line.start_count = 2;
-            line.starts[1] = numbers[1] - numbers[0];
-            line.count = count - 2;
-            for (size_t i = 2; i < count; i++) {
-                residuals[i - 2] = numbers[i] - 2 * numbers[i - 1] + numbers[i - 2];
-            }
+            for (size_t i = 0; i < count; i++)
+                residuals[i] = numbers[i + 2] - 2 * numbers[i + 1] + numbers[i];
             break;
         default:
-            line.start_count = 2;
-            line.starts[1] = step;
-            line.count = count;
             for (size_t i = 0; i < count; i++) residuals[i] = numbers[i] - numbers[0] - i * step;
             break;
     }
-    int64_t least = INT64_MAX, most = INT64_MIN;
-    for (size_t i = 0; i < line.count; i++) {
+    Extent extent = {INT64_MAX, INT64_MIN};
+    for (size_t i = 0; i < count; i++) {
         int64_t residual = (int64_t)residuals[i];
-        least = MIN(least, residual);
-        most = MAX(most, residual);
+        extent.least = MIN(extent.least, residual);
+        extent.most = MAX(extent.most, residual);
     }
-    line.least = (uint64_t)least;
-    line.spread = (uint64_t)most - (uint64_t)least;
+    return extent;
+}
+
+// The median of `taken` numbers, 1 to MEDIAN_SAMPLES; `some` has room for one more.
+static int64_t median_anywhere(int64_t *some, size_t taken) {
+    for (size_t i = 1; i < taken; i++) {
+        int64_t value = some[i];
+        size_t at = i;
+        for (; at > 0 && some[at - 1] > value; at--) some[at] = some[at - 1];
+        some[at] = value;
+    }
+    return some[taken / 2];
+}
+
+#ifdef __x86_64__
+WIDE_TARGET static Extent residuals_wide(const uint64_t *numbers, size_t count, unsigned order,
+                                         uint64_t step, uint64_t *residuals) {
+    __m512i least = _mm512_set1_epi64(INT64_MAX), most = _mm512_set1_epi64(INT64_MIN);
+    __m512i line = _mm512_add_epi64(_mm512_set1_epi64((int64_t)numbers[0]),
+                                    _mm512_mullo_epi64(_mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7),
+                                                       _mm512_set1_epi64((int64_t)step)));
+    for (size_t i = 0; i < count; i += 8) {
+        __mmask8 there = (__mmask8)(0xff >> (8 - MIN(count - i, (size_t)8)));
+        __m512i residual = _mm512_maskz_loadu_epi64(there, numbers + i);
+        if (order == 1) {
+            residual = _mm512_sub_epi64(_mm512_maskz_loadu_epi64(there, numbers + i + 1), residual);
+        } else if (order == 2) {
+            __m512i middle = _mm512_maskz_loadu_epi64(there, numbers + i + 1);
+            residual = _mm512_add_epi64(residual, _mm512_maskz_loadu_epi64(there, numbers + i + 2));
+            residual = _mm512_sub_epi64(residual, _mm512_add_epi64(middle, middle));
+        } else if (order == 3) {
+            residual = _mm512_sub_epi64(residual, line);
+            line = _mm512_add_epi64(line, _mm512_set1_epi64((int64_t)(step * 8)));
+        }
+        least = _mm512_mask_min_epi64(least, there, least, residual);
+        most = _mm512_mask_max_epi64(most, there, most, residual);
+        _mm512_mask_storeu_epi64(residuals + i, there, residual);
+    }
+    return (Extent){_mm512_reduce_min_epi64(least), _mm512_reduce_max_epi64(most)};
+}
+
+// The greatest of those than which no more are less than there are below the median.
+WIDE_TARGET static int64_t median_wide(int64_t *some, size_t taken) {
+    __m512i parts[4];
+    for (size_t i = taken; i <= MEDIAN_SAMPLES; i++) some[i] = INT64_MAX;
+    for (size_t i = 0; i < COUNT(parts); i++) parts[i] = _mm512_loadu_si512(some + 8 * i);
+    int64_t median = INT64_MIN;
+    for (size_t i = 0; i < taken; i++) {
+        __m512i value = _mm512_set1_epi64(some[i]);
+        uint32_t less = 0;
+        for (size_t k = 0; k < COUNT(parts); k++)
+            less |= (uint32_t)_mm512_cmplt_epi64_mask(parts[k], value) << (8 * k);
+        bool below = (unsigned)_mm_popcnt_u32(less) <= taken / 2;
+        median = below && some[i] > median ? some[i] : median;
+    }
+    return median;
+}
+#else
+#define residuals_wide residuals_anywhere
+#define median_wide    median_anywhere
+#endif
+
+// The residuals of one order, with their spread.
+static Line line_make(const uint64_t *numbers, size_t count, unsigned order, uint64_t step,
+                      uint64_t *residuals) {
+    Line line = {.order = order, .starts = {numbers[0], 0}, .count = count};
+    if (order == 1 || order == 2) line.count -= order;
+    if (order > 0) line.start_count = order == 1 ? 1 : 2;
+    if (order > 1) line.starts[1] = order == 2 ? numbers[1] - numbers[0] : step;
+    Extent extent = has_wide() ? residuals_wide(numbers, line.count, order, step, residuals)
+                               : residuals_anywhere(numbers, line.count, order, step, residuals);
+    line.least = (uint64_t)extent.least;
+    line.spread = (uint64_t)extent.most - (uint64_t)extent.least;
     return line;
 }
 
@@ -120,15 +185,15 @@ static size_t packed_put(const Line *line, uint64_t *residuals, uint8_t *into) {
 
 // The median of a few evenly spread residuals.
 static uint64_t median_of_some(const uint64_t *residuals, size_t count) {
-    int64_t some[MEDIAN_SAMPLES] = {0};
+    int64_t some[MEDIAN_SAMPLES + 1];
     size_t taken = MIN(count, (size_t)MEDIAN_SAMPLES);
-    for (size_t i = 0; i < taken; i++) {
-        int64_t value = (int64_t)residuals[i * count / taken];
-        size_t at = i;
-        for (; at > 0 && some[at - 1] > value; at--) some[at] = some[at - 1];
-        some[at] = value;
+    if (taken == MEDIAN_SAMPLES) {  // dividing by what is known is cheaper
+        for (uint32_t i = 0; i < MEDIAN_SAMPLES; i++)
+            some[i] = (int64_t)residuals[i * (uint32_t)count / MEDIAN_SAMPLES];
+    } else {
+        memcpy(some, residuals, count * sizeof *some);
     }
-    return (uint64_t)some[taken / 2];
+    return (uint64_t)(has_wide() ? median_wide(some, taken) : median_anywhere(some, taken));
 }
 
 // About how many bits the class code would take, from some of the residuals: the entropy of the

@@ -21,7 +21,7 @@ typedef enum ColumnKind {
 typedef enum IntegersEffort { INTEGERS_FAST, INTEGERS_THOROUGH } IntegersEffort;
 
 // Writes the column; its first byte has zero in the high four bits. At most 1 + count * 8 bytes, or
-// 21 for a line; count is 1 to CHUNK_SAMPLES_MAX.
+// 21 for a line, of which seven more may be touched; count is 1 to CHUNK_SAMPLES_MAX.
 size_t integers_encode(const uint64_t *numbers, size_t count, IntegersEffort effort, uint8_t *into);
 
 // `kind` is the low half of the first byte, which was taken already. False on bad bytes.

@@ -7,17 +7,13 @@
 #include "store/series/strip.h"
 
 #include "base/assert.h"
+#include "base/wide.h"
 #include "model/sample.h"
 #include "store/index/bitpack.h"
 #include "store/series/decimal.h"
 #include "store/series/integers.h"
 
 #ifdef __x86_64__
-#include <immintrin.h>
-
-#define WIDE_TARGET \
-    __attribute__(( \
-        target("avx512f,avx512bw,avx512vl,avx512dq,avx512cd,avx512vbmi,bmi,bmi2,lzcnt,popcnt")))
 #define WIDE WIDE_TARGET static inline __attribute__((always_inline))
 // What few strips need keeps out of the way of the others.
 #define WIDE_APART WIDE_TARGET static __attribute__((noinline))
@@ -34,12 +30,6 @@ enum {
     HEAD_BYTES = 64,  // all that may stand before the bits: 53 at most
     EXCEPT_ROOM = 2 + ODD_MAX * 9 + 16 + STRIP_SAMPLES * 9,
 };
-
-static inline bool has_wide(void) {
-    return __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("bmi2");
-}
 
 // Sixteen numbers.
 typedef struct Wide {

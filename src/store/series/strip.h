@@ -19,11 +19,3 @@ size_t strip_times_encode(const int64_t *times, uint8_t *into);
 // False: bad bytes, or a shape that is not known here. Bytes behind `encoded` are not touched.
 bool strip_values_decode(Bytes encoded, double *into, size_t *used);
 bool strip_times_decode(Bytes encoded, int64_t *into, size_t *used);
-
-// ---- chunk.c ----
-
-// The general ways, for whoever compares both.
-size_t values_encode_anywhere(const double *values, size_t count, bool fast, uint8_t *into);
-size_t times_encode_anywhere(const int64_t *times, size_t count, uint8_t *into);
-bool values_decode_anywhere(Bytes encoded, size_t count, double *into, size_t *used, Error *err);
-bool times_decode_anywhere(Bytes encoded, size_t count, int64_t *into, size_t *used, Error *err);
