@@ -167,6 +167,7 @@ static bool codes_make(const uint8_t *lengths, uint16_t *codes) {
     return true;
 }
 
+// Writes eight bytes at a time: as many behind the last one may be touched.
 typedef struct BitWriter {
     uint8_t *at;
     uint64_t word;
@@ -175,13 +176,12 @@ typedef struct BitWriter {
 
 // At most 56 bits at a time.
 static inline void bits_put(BitWriter *writer, uint64_t bits, unsigned count) {
-    writer->word |= bits << writer->filled;
-    writer->filled += count;
-    while (writer->filled >= 8) {
-        *writer->at++ = (uint8_t)writer->word;
-        writer->word >>= 8;
-        writer->filled -= 8;
-    }
+    uint64_t word = writer->word | bits << writer->filled;
+    unsigned filled = writer->filled + count;  // 63 at most
+    memcpy(writer->at, &word, sizeof word);
+    writer->at += filled / 8;
+    writer->word = word >> (filled & ~7u);
+    writer->filled = filled % 8;
 }
 
 static void stream_put(const EntropyPlan *plan, const uint16_t *codes, const uint64_t *numbers,

@@ -28,6 +28,7 @@ typedef struct EntropyPlan {
 // Counts symbols and makes the code. False when a number needs 64 bits. `count` is at most
 // ENTROPY_NUMBERS_MAX, not 0.
 bool entropy_plan(const uint64_t *numbers, size_t count, EntropyPlan *plan);
+// Seven bytes behind what it writes may be touched.
 size_t entropy_encode(const EntropyPlan *plan, const uint64_t *numbers, size_t count,
                       uint8_t *into);
 
