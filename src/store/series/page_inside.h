@@ -100,7 +100,7 @@ static inline Verdict page_add(Page *page, PageSeries *series, Sample sample) {
         page_add_new(page, series, sample);
         return VERDICT_STORED;
     }
-    series->tail_check = tail_check_add(series->tail_check, (int32_t)delta, sample.value);
+    series->tail_check = tail_check_add(series->tail_check, at, (int32_t)delta, sample.value);
     quad_deltas(page, quad)[at % QUAD_SAMPLES] = (int32_t)delta;
     quad_values(page, quad)[at % QUAD_SAMPLES] = sample.value;
     series->last_ms = sample.time_ms;

@@ -1,24 +1,13 @@
 // Comparing label bytes: short runs whose length nobody foretells, so no loops where they can be
-// avoided and no calls. `WIDE_TARGET` functions only where has_wide().
+// avoided and no calls.
 #pragma once
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "base/language.h"
-
-#ifdef __x86_64__
-#include <immintrin.h>
-
-#define WIDE_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,bmi,bmi2,lzcnt")))
-
-static inline bool has_wide(void) {
-    return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("bmi2");
-}
-#endif
+#include "base/wide.h"
 
 static inline uint64_t load_8(const uint8_t *at) {
     uint64_t word;
