@@ -68,6 +68,90 @@ static bool directory_put(Objects *objects, Text name, Bytes content, Error *err
     return error_context(err, "putting the object %.*s", TEXT_ARG(name));
 }
 
+// ---- In pieces ----
+
+struct ObjectDraft {
+    Arena arena;
+    Text name, folder, path, path_new;
+    File *file;
+    int64_t bytes;
+    bool named;  // it has its place, and is nothing to be tidied away
+};
+
+static bool draft_file(Disk *disk, ObjectDraft *draft, Error *err) {
+    TRY(disk_make_folders(disk, draft->folder, err));
+    // A crashed attempt may have left its half behind; nobody reads it, so it goes.
+    Error missing = {0};
+    if (!disk->remove(disk, draft->path_new, &missing) && missing.code != ERROR_NOT_FOUND) {
+        *err = missing;
+        return false;
+    }
+    return disk->open(disk, draft->path_new, FILE_CREATE, &draft->file, err);
+}
+
+static void directory_abandon(Objects *objects, ObjectDraft **draft) {
+    if (*draft == NULL) return;
+    Directory *directory = objects->context;
+    ObjectDraft *gone = TAKE(*draft);
+    bool there = gone->file != NULL && !gone->named;
+    directory->disk->close(directory->disk, &gone->file);
+    if (there) (void)directory->disk->remove(directory->disk, gone->path_new, NULL);
+    arena_free(&gone->arena);
+    memory_free(gone);
+}
+
+static bool directory_begin(Objects *objects, Text name, ObjectDraft **out, Error *err) {
+    Directory *directory = objects->context;
+    TRY(check_name(name, err));
+    ObjectDraft *draft = memory_new(ObjectDraft);
+    Text folder, last;
+    split(name, &folder, &last);
+    draft->name = text_copy(name, &draft->arena);
+    draft->folder = text_copy(folder_path(directory, folder, &draft->arena), &draft->arena);
+    draft->path = path_of(directory, name, &draft->arena);
+    draft->path_new = text_format(&draft->arena, "%.*s.tmp", TEXT_ARG(draft->path));
+    if (!draft_file(directory->disk, draft, err)) {
+        directory_abandon(objects, &draft);
+        return error_context(err, "putting the object %.*s", TEXT_ARG(name));
+    }
+    *out = draft;
+    return true;
+}
+
+static bool directory_add(Objects *objects, ObjectDraft *draft, Bytes piece, Error *err) {
+    Directory *directory = objects->context;
+    Disk *disk = directory->disk;
+    if (!disk->write(disk, draft->file, draft->bytes, piece.at, piece.len, err))
+        return error_context(err, "putting the object %.*s", TEXT_ARG(draft->name));
+    draft->bytes += (int64_t)piece.len;
+    return true;
+}
+
+static bool directory_read(Objects *objects, ObjectDraft *draft, int64_t offset, void *into,
+                           size_t len, Error *err) {
+    Directory *directory = objects->context;
+    size_t got = 0;
+    TRY(directory->disk->read(directory->disk, draft->file, offset, into, len, &got, err));
+    return got == len || error_set(err, ERROR_CORRUPT,
+                                   "the object %.*s, while it is written, has no %zu bytes at %lld",
+                                   TEXT_ARG(draft->name), len, (long long)offset);
+}
+
+static bool finish(Disk *disk, ObjectDraft *draft, Error *err) {
+    TRY(disk->sync(disk, draft->file, err));
+    TRY(disk->rename(disk, draft->path_new, draft->path, err));
+    draft->named = true;
+    return disk->sync_folder(disk, draft->folder, err);
+}
+
+static bool directory_finish(Objects *objects, ObjectDraft *draft, Error *err) {
+    Directory *directory = objects->context;
+    return finish(directory->disk, draft, err) ||
+           error_context(err, "putting the object %.*s", TEXT_ARG(draft->name));
+}
+
+// ---- Reading ----
+
 static bool directory_open(Objects *objects, Text name, int64_t bytes, Object *out, Error *err) {
     Directory *directory = objects->context;
     Disk *disk = directory->disk;
@@ -213,6 +297,11 @@ bool objects_open_directory(Disk *disk, Text folder, Objects **out, Error *err) 
     directory->objects = (Objects){
         .context = directory,
         .put = directory_put,
+        .begin = directory_begin,
+        .add = directory_add,
+        .read = directory_read,
+        .finish = directory_finish,
+        .abandon = directory_abandon,
         .open = directory_open,
         .close = directory_close,
         .will_need = directory_will_need,

@@ -15,11 +15,23 @@ typedef struct Object {
     File *file;
 } Object;
 
+// An object on its way, in pieces: it need not be in memory whole. One thread at a time.
+typedef struct ObjectDraft ObjectDraft;
+
 struct Objects {
     void *context;
     // The whole of it, visible at once and durable, or not there at all. Replaces an object of the
     // same name.
     bool (*put)(Objects *objects, Text name, Bytes content, Error *err);
+    // The same in pieces: `begin`, then `add` each behind the one before; what was added may be
+    // read again, all `len` bytes or an error. Nobody sees it until `finish`. `abandon` ends it in
+    // place of that, and whatever came of it; NULL is fine. One draft of a name at a time.
+    bool (*begin)(Objects *objects, Text name, ObjectDraft **out, Error *err);
+    bool (*add)(Objects *objects, ObjectDraft *draft, Bytes piece, Error *err);
+    bool (*read)(Objects *objects, ObjectDraft *draft, int64_t offset, void *into, size_t len,
+                 Error *err);
+    bool (*finish)(Objects *objects, ObjectDraft *draft, Error *err);
+    void (*abandon)(Objects *objects, ObjectDraft **draft);
     // Maps it. `bytes` is the size as stated elsewhere; another size is CORRUPT (W17). NOT_FOUND
     // when missing.
     bool (*open)(Objects *objects, Text name, int64_t bytes, Object *out, Error *err);

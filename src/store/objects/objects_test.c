@@ -40,6 +40,41 @@ TEST(an_object_gives_back_what_was_put) {
     disk_model_free(&model);
 }
 
+TEST(an_object_in_pieces_is_seen_when_it_is_whole) {
+    DiskModel *model = disk_model_new();
+    Objects *objects = NULL;
+    ObjectDraft *draft = NULL;
+    char again[4];
+    check_ok(t, objects_open_directory(disk_model_disk(model), FOLDER, &objects, t->err));
+    for (int round = 0; round < 2; round++) {  // the second one replaces the first
+        check_ok(t, objects->begin(objects, TEXT("a/b/chunks"), &draft, t->err));
+        check_ok(t, objects->add(objects, draft, bytes_of("one, "), t->err));
+        Object object = {0};
+        if (round == 0)
+            check_error(t, objects->open(objects, TEXT("a/b/chunks"), 5, &object, t->err),
+                        ERROR_NOT_FOUND);
+        check_ok(t, objects->add(objects, draft, bytes_of(round == 0 ? "two" : "three"), t->err));
+        check_ok(t, objects->read(objects, draft, 3, again, 4, t->err));
+        check(t, memcmp(again, round == 0 ? ", tw" : ", th", 4) == 0);
+        check_error(t, objects->read(objects, draft, 8, again, 4, t->err), ERROR_CORRUPT);
+        check_ok(t, objects->finish(objects, draft, t->err));
+        objects->abandon(objects, &draft);
+        check_object(t, objects, TEXT("a/b/chunks"),
+                     bytes_of(round == 0 ? "one, two" : "one, three"));
+    }
+    // One that is abandoned leaves nothing, neither does one without a name.
+    check_ok(t, objects->begin(objects, TEXT("a/c"), &draft, t->err));
+    check_ok(t, objects->add(objects, draft, bytes_of("half"), t->err));
+    objects->abandon(objects, &draft);
+    objects->abandon(objects, &draft);
+    check_error(t, objects->begin(objects, TEXT("../c"), &draft, t->err), ERROR_BAD_INPUT);
+    DiskEntries entries;
+    check_ok(t, objects->list(objects, TEXT_NONE, t->arena, &entries, t->err));
+    check_i64(t, 1, entries.count);
+    objects_close(&objects);
+    disk_model_free(&model);
+}
+
 TEST(names_cannot_leave_the_folder) {
     DiskModel *model = disk_model_new();
     Objects *objects = NULL;
@@ -104,14 +139,26 @@ TEST(w14_verify_sees_every_flipped_bit_and_every_other_size) {
     disk_model_free(&model);
 }
 
-// Puts "old", then "new!"; *step says how much of it was confirmed.
+static bool put_in_pieces(Objects *objects, Text name, Bytes content, Error *err) {
+    ObjectDraft *draft = NULL;
+    TRY(objects->begin(objects, name, &draft, err));
+    bool ok = true;
+    for (size_t i = 0; ok && i < content.len; i += 2)
+        ok = objects->add(objects, draft, (Bytes){content.at + i, MIN(content.len - i, (size_t)2)},
+                          err);
+    ok = ok && objects->finish(objects, draft, err);
+    objects->abandon(objects, &draft);
+    return ok;
+}
+
+// Puts "old", then "new!" in pieces; *step says how much of it was confirmed.
 static bool put_twice(Disk *disk, int *step, Error *err) {
     Objects *objects = NULL;
     *step = 0;
     TRY(objects_open_directory(disk, FOLDER, &objects, err));
     bool ok = objects->put(objects, TEXT("a/b"), bytes_of("old"), err);
     if (ok) *step = 1;
-    ok = ok && objects->put(objects, TEXT("a/b"), bytes_of("new!"), err);
+    ok = ok && put_in_pieces(objects, TEXT("a/b"), bytes_of("new!"), err);
     if (ok) *step = 2;
     objects_close(&objects);
     return ok;
@@ -194,6 +241,7 @@ TEST(each_disk_call_fails_once_and_for_ever_and_nothing_confirmed_is_lost) {
 }
 
 TEST_MAIN("store/objects", CASE(an_object_gives_back_what_was_put),
+          CASE(an_object_in_pieces_is_seen_when_it_is_whole),
           CASE(names_cannot_leave_the_folder),
           CASE(w15_list_shows_leftovers_and_strangers_for_the_owner_to_judge),
           CASE(w14_verify_sees_every_flipped_bit_and_every_other_size),
