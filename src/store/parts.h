@@ -33,7 +33,7 @@ struct Store {
     Objects *objects;
     Log *log;
     LogRecovery recovery;
-    Budget memory, ingest_memory, query_memory, cache_memory;
+    Budget memory, ingest_memory, query_memory, cache_memory, building_memory;
     PageCache *pages;  // of blocks, of all tenants
     RowCache *rows;    // of both, likewise
 

@@ -13,7 +13,7 @@ enum { INSTANCE_BYTES = 16, SEGMENTS_AT_START_MAX = 4 };
 
 // ---- Opening ----
 
-// Shares of memory.limit (RELIABILITY: ingest 40 %, queries 30 %, caches 20 %, reserve 10 %).
+// Shares of memory.limit: ingest 40 %, queries 30 %, caches 20 %, blocks 10 %.
 static void budgets_begin(Store *store) {
     int64_t limit = store->options.memory_limit;
     store->memory = (Budget){.name = "memory.limit", .limit = limit};
@@ -23,6 +23,9 @@ static void budgets_begin(Store *store) {
         (Budget){.name = "queries", .limit = limit / 10 * 3, .parent = &store->memory};
     store->cache_memory =
         (Budget){.name = "caches", .limit = limit / 10 * 2, .parent = &store->memory};
+    // What a head or blocks become while they are written again.
+    store->building_memory =
+        (Budget){.name = "blocks", .limit = limit / 10, .parent = &store->memory};
     store->pages = page_cache_open(&store->cache_memory, limit / 10);
     store->rows = row_cache_open(&store->cache_memory, limit / 10);
 }
@@ -93,6 +96,7 @@ static bool tenant_open(Store *store, TenantId id, Text name, Tenant **out, Erro
         .clock = store->options.clock,
         .hash_key = store->options.hash_key,
         .memory = &store->ingest_memory,
+        .building = &store->building_memory,
         .pages = store->pages,
         .rows = store->rows,
         .retention = retention_of_tenant(store, name),
@@ -331,6 +335,7 @@ void store_state(Store *store, StoreState *out) {
     out->memory_limit = store->options.memory_limit;
     out->memory_heads = atomic_load(&store->ingest_memory.used);
     out->memory_queries = atomic_load(&store->query_memory.used);
+    out->memory_blocks = atomic_load(&store->building_memory.used);
     out->pages_kept = page_cache_facts(store->pages);
     out->rows_kept = row_cache_facts(store->rows);
     out->ready = atomic_load(&store->ready);

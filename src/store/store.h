@@ -120,7 +120,7 @@ must_use bool store_snapshot(Store *store, bool skip_head, Arena *arena, Text *n
 typedef struct StoreState {
     LogState log;
     LogRecovery recovery;
-    int64_t memory_limit, memory_heads, memory_queries;
+    int64_t memory_limit, memory_heads, memory_queries, memory_blocks;
     PageCacheFacts pages_kept;
     RowCacheFacts rows_kept;
     bool ready;

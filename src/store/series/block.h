@@ -41,8 +41,22 @@ void block_writer_tier(BlockWriter *writer, int64_t tier_ms, int64_t min_ms, int
 // What comes next of this series begins a new chunk.
 must_use bool block_writer_cut(BlockWriter *writer, Error *err);
 must_use bool block_writer_metadata(BlockWriter *writer, const BatchMetadata *metadata, Error *err);
-// The whole object, ready for objects->put. The writer is used up.
+// The whole object, ready for objects->put; with a sink, what did not go there. The writer is used
+// up.
 must_use bool block_writer_finish(BlockWriter *writer, Builder *out, Error *err);
+
+// Where the object goes while it is written, so that memory holds its tables and not its columns:
+// pieces of `bytes` or a little more, in order. `read` gives bytes that went there.
+typedef struct BlockSink {
+    void *context;
+    size_t bytes;
+    bool (*add)(void *context, Bytes piece, Error *err);
+    bool (*read)(void *context, int64_t offset, void *into, size_t len, Error *err);
+} BlockSink;
+// Before the first series.
+void block_writer_into(BlockWriter *writer, BlockSink sink);
+// What it holds, and will hold until it is finished.
+int64_t block_writer_memory(const BlockWriter *writer);
 
 // ---- Reading ----
 typedef struct Block Block;
@@ -66,8 +80,8 @@ Block *block_ref(Block *block);
 struct PageCache;
 struct RowCache;
 void block_keep(Block *block, struct PageCache *pages, struct RowCache *rows);
-// Before so many series, whose numbers rise, are read one after the other by shared cursors: what is
-// kept of them is brought near.
+// Before so many series, whose numbers rise, are read one after the other by shared cursors: what
+// is kept of them is brought near.
 enum { BLOCK_AHEAD = 16 };
 void block_read_ahead(const Block *block, const uint32_t *series, size_t count, int64_t from_ms);
 void block_unref(Block **block);  // NULL is fine

@@ -19,11 +19,6 @@ bool grouped_row(Grouped *grouped, bool *first, Error *err) {
     return true;
 }
 
-void grouped_finish(Grouped *grouped, Builder *out) {
-    builder_add(out, builder_text(&grouped->rows));
-    for (size_t i = 0; i < grouped->offsets.count; i++) writer_u32(out, grouped->offsets.at[i]);
-}
-
 void grouped_free(Grouped *grouped) {
     builder_free(&grouped->rows);
     array_free(&grouped->offsets);
@@ -33,12 +28,12 @@ void grouped_free(Grouped *grouped) {
 
 void label_tables_begin(LabelTables *tables, HashKey hash_key) {
     tables->name_map = map_begin(&tables->arena, hash_key);
-    tables->pair_map = map_begin(&tables->arena, hash_key);
 }
 
 void label_tables_free(LabelTables *tables) {
     for (size_t i = 0; i < tables->pairs.count; i++)
         posting_list_free(&tables->pairs.at[i]->series);
+    seen_free(&tables->known);
     array_free(&tables->names);
     array_free(&tables->pairs);
     array_free(&tables->series_pairs);
@@ -65,12 +60,18 @@ static uint32_t pair_number(LabelTables *tables, Label label) {
     builder_clear(&tables->key);
     writer_u32(&tables->key, name);
     builder_add(&tables->key, label.value);
-    if (map_number(&tables->pair_map, builder_text(&tables->key), tables->pairs.count, &pair)) {
-        Pair *made = arena_push(&tables->arena, Pair);
-        made->name = name;
-        made->value = text_copy(label.value, &tables->arena);
-        *array_add(&tables->pairs) = made;
+    uint64_t hash = hash_keyed(tables->name_map.hash_key, text_bytes(builder_text(&tables->key)));
+    hash += hash == 0;
+    for (uint64_t at = hash; seen_next(&tables->known, hash, &at, &pair);) {
+        const Pair *met = tables->pairs.at[pair];
+        if (met->name == name && text_equal(met->value, label.value)) return pair;
     }
+    pair = (uint32_t)tables->pairs.count;
+    Pair *made = arena_push(&tables->arena, Pair);
+    made->name = name;
+    made->value = text_copy(label.value, &tables->arena);
+    *array_add(&tables->pairs) = made;
+    seen_add(&tables->known, hash, pair);
     return pair;
 }
 
@@ -90,7 +91,6 @@ bool label_tables_add(LabelTables *tables, Labels labels, Error *err) {
     *array_add(&tables->series_first) = tables->series_pairs.count;
 
     // Most labels are those of the series before: equal bytes are the same pair.
-    int64_t taken = 0;
     Label label, before = {TEXT_NONE, TEXT_NONE};
     size_t count = 0;
     Bytes last_rest = last.wire;
@@ -100,7 +100,7 @@ bool label_tables_add(LabelTables *tables, Labels labels, Error *err) {
         uint32_t number = known ? tables->last_pairs[count] : pair_number(tables, label);
         tables->last_pairs[count] = number;
         *array_add(&tables->series_pairs) = number;
-        posting_list_add(&tables->pairs.at[number]->series, series, &taken);
+        posting_list_add(&tables->pairs.at[number]->series, series, &tables->posting_bytes);
     }
     tables->last_count = count;
     builder_clear(&tables->last_labels);
@@ -214,7 +214,7 @@ bool label_tables_finish(LabelTables *tables, Builder *names, Grouped *pairs, Gr
     // Shapes are few: found by the bytes of their lists.
     AUTO(builder_free) Builder shapes = {0};
     AUTO(builder_free) Builder key = {0};
-    Map shape_map = map_begin(arena, tables->pair_map.hash_key);
+    Map shape_map = map_begin(arena, tables->name_map.hash_key);
     size_t shape_count = 0, series_count = tables->series_first.count;
     SeriesRow rows[2] = {0};
     for (size_t s = 0; s < series_count; s++) {

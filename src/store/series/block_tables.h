@@ -15,8 +15,22 @@ typedef struct Grouped {
 
 // Call before each row is written; *first: nothing may be told from the row before.
 must_use bool grouped_row(Grouped *grouped, bool *first, Error *err);
-void grouped_finish(Grouped *grouped, Builder *out);
 void grouped_free(Grouped *grouped);
+
+// ---- What was met ----
+// Numbers by a hash that is never 0; equality is for the caller to confirm.
+typedef struct Seen {
+    uint64_t hash;  // 0: free
+    uint32_t value;
+} Seen;
+typedef struct SeenTable {
+    Seen *slots;
+    size_t slot_count, count;
+} SeenTable;
+void seen_add(SeenTable *table, uint64_t hash, uint32_t value);
+// Walks the values with this hash: begin with *at = hash; false at the end.
+bool seen_next(const SeenTable *table, uint64_t hash, uint64_t *at, uint32_t *value);
+void seen_free(SeenTable *table);
 
 // ---- Labels ----
 typedef struct Pair {
@@ -28,11 +42,14 @@ typedef struct Pair {
 
 typedef struct LabelTables {
     Arena arena;
-    Map name_map, pair_map;  // values: number + 1 as a pointer
+    Map name_map;  // values: number + 1 as a pointer
+    SeenTable
+        known;  // numbers of pairs, by name and value: of many pairs a map would take twice as much
     ARRAY(Text) names;
     ARRAY(Pair *) pairs;
     ARRAY(uint32_t) series_pairs;  // of all series, one after the other
     ARRAY(size_t) series_first;
+    int64_t posting_bytes;  // of the pairs' lists
     Builder last_labels, key;
     uint32_t last_pairs[BLOCK_LABELS_MAX];
     size_t last_count;
@@ -48,19 +65,6 @@ must_use bool label_tables_finish(LabelTables *tables, Builder *names, Grouped *
 // ---- Clocks and equal columns ----
 // A hash of our own data, to find what may be equal; equality is always confirmed by the bytes.
 uint64_t content_hash(Bytes bytes);
-
-typedef struct Seen {
-    uint64_t hash;  // 0: free
-    uint32_t value;
-} Seen;
-typedef struct SeenTable {
-    Seen *slots;
-    size_t slot_count, count;
-} SeenTable;
-void seen_add(SeenTable *table, uint64_t hash, uint32_t value);
-// Walks the values with this hash: begin with *at = hash; false at the end.
-bool seen_next(const SeenTable *table, uint64_t hash, uint64_t *at, uint32_t *value);
-void seen_free(SeenTable *table);
 
 typedef struct ClockEntry {
     uint32_t count, column_offset, column_len;

@@ -34,12 +34,16 @@ typedef struct Pieces {
 } Pieces;
 
 struct BlockWriter {
-    Builder out;        // the object so far
+    Builder out;        // the object so far, behind what went to the sink
+    BlockSink sink;     // add NULL: all stays here
+    uint64_t spilled;   // bytes that went there
+    Error failed;       // the first failure of the sink; the writer is only good for freeing then
     Builder page;       // the open page
     Builder page_rows;  // of those closed
     uint32_t pages;
     ZSTD_CCtx *zstd;
     Builder peeked;  // a closed page decoded again, to compare columns
+    Builder reread;  // one that came back from the sink
     uint32_t peeked_page;
 
     LabelTables labels;
@@ -101,6 +105,7 @@ void block_writer_free(BlockWriter **writer) {
                            &w->page,
                            &w->page_rows,
                            &w->peeked,
+                           &w->reread,
                            &w->row,
                            &w->histograms.rows,
                            &w->histograms.directory,
@@ -117,16 +122,49 @@ void block_writer_free(BlockWriter **writer) {
     memory_free(TAKE(*writer));
 }
 
+// ---- The sink ----
+
+void block_writer_into(BlockWriter *writer, BlockSink sink) {
+    assert(writer->facts.series == 0 && sink.bytes > 0);
+    writer->sink = sink;
+}
+
+static bool has_failed(const BlockWriter *writer, Error *err) {
+    if (likely(writer->failed.code == ERROR_NONE)) return false;
+    if (err != NULL) *err = writer->failed;
+    return true;
+}
+
+// What is there goes to the sink when it is a piece.
+static void spill(BlockWriter *writer) {
+    Builder *out = &writer->out;
+    if (writer->sink.add == NULL || out->len < writer->sink.bytes || has_failed(writer, NULL))
+        return;
+    Error err = {0};
+    if (!writer->sink.add(writer->sink.context, text_bytes(builder_text(out)), &err)) {
+        writer->failed = err;
+        return;
+    }
+    writer->spilled += out->len;
+    builder_clear(out);
+}
+
+static uint64_t object_bytes(const BlockWriter *writer) {
+    return writer->spilled + writer->out.len;
+}
+
 // ---- Pages ----
 
 // Closes the open page: compressed when that saves 3 % or more.
 static void page_close(BlockWriter *writer) {
     Builder *page = &writer->page;
     if (page->len == 0) return;
-    uint64_t offset = writer->out.len;
+    spill(writer);
+    uint64_t offset = object_bytes(writer);
+    size_t begun = writer->out.len;
     builder_reserve(&writer->out, ZSTD_compressBound(page->len));
     size_t stored =
-        ZSTD_compressCCtx(writer->zstd, writer->out.at + offset, writer->out.capacity - offset,
+        ZSTD_compressCCtx(writer->zstd, writer->out.at + begun, writer->out.capacity - begun,
                           page->at, page->len, ZSTD_LEVEL);
     bool zstd = page->len >= ZSTD_BYTES_MIN && !ZSTD_isError(stored) &&
                 stored < page->len - page->len * 3 / 100;
@@ -140,7 +178,7 @@ static void page_close(BlockWriter *writer) {
     writer_u32(&writer->page_rows, (uint32_t)stored);
     writer_u32(&writer->page_rows, (uint32_t)page->len | (zstd ? PAGE_IS_ZSTD : 0));
     writer_u32(&writer->page_rows,
-               crc32c(0, (Bytes){(const uint8_t *)writer->out.at + offset, stored}));
+               crc32c(0, (Bytes){(const uint8_t *)writer->out.at + begun, stored}));
     writer->pages++;
     builder_clear(page);
 }
@@ -153,6 +191,36 @@ static Place page_add(BlockWriter *writer, Bytes bytes) {
     return place;
 }
 
+// Bytes that went to the sink, which gives them back as they were: who has them compares them with
+// what is to be written, so that wrong ones are unequal ones.
+static bool read_back(BlockWriter *writer, uint64_t offset, void *into, size_t len) {
+    if (has_failed(writer, NULL)) return false;
+    Error err = {0};
+    if (writer->sink.read(writer->sink.context, (int64_t)offset, into, len, &err)) return true;
+    writer->failed = err;
+    return false;
+}
+
+// A closed page to `peeked`. False where the sink does not give it; what it gives and cannot be
+// unpacked is treated alike.
+static bool peek(BlockWriter *writer, uint64_t offset, uint32_t stored, bool zstd, uint32_t raw) {
+    Builder *peeked = &writer->peeked;
+    writer->peeked_page = UINT32_MAX;
+    builder_clear(peeked);
+    builder_reserve(peeked, raw);
+    if (offset >= writer->spilled) {
+        const char *at = writer->out.at + (offset - writer->spilled);
+        size_t got = ZSTD_decompress(peeked->at, raw, at, stored);
+        assert(got == raw);
+        return true;
+    }
+    if (!zstd) return read_back(writer, offset, peeked->at, raw);
+    builder_clear(&writer->reread);
+    builder_reserve(&writer->reread, stored);
+    return read_back(writer, offset, writer->reread.at, stored) &&
+           ZSTD_decompress(peeked->at, raw, writer->reread.at, stored) == raw;
+}
+
 // The raw bytes of what was added before, from the open page or a closed one.
 static Bytes page_peek(BlockWriter *writer, Place place) {
     const char *raw = writer->page.at;
@@ -162,16 +230,13 @@ static Bytes page_peek(BlockWriter *writer, Place place) {
                     PAGE_ROW_BYTES});
         uint64_t offset = reader_u64(&row);
         uint32_t stored = reader_u32(&row), raw_len = reader_u32(&row);
-        raw = writer->out.at + offset;
-        if ((raw_len & PAGE_IS_ZSTD) && writer->peeked_page != place.page) {
-            raw_len &= ~PAGE_IS_ZSTD;
-            builder_clear(&writer->peeked);
-            builder_reserve(&writer->peeked, raw_len);
-            size_t got = ZSTD_decompress(writer->peeked.at, raw_len, raw, stored);
-            assert(got == raw_len);
+        bool zstd = raw_len & PAGE_IS_ZSTD, away = offset < writer->spilled;
+        if ((zstd || away) && writer->peeked_page != place.page) {
+            if (!peek(writer, offset, stored, zstd, raw_len & ~PAGE_IS_ZSTD)) return BYTES_NONE;
             writer->peeked_page = place.page;
         }
-        if (writer->peeked_page == place.page) raw = writer->peeked.at;
+        raw = writer->peeked_page == place.page ? writer->peeked.at
+                                                : writer->out.at + (offset - writer->spilled);
     }
     return (Bytes){(const uint8_t *)raw + place.offset, place.len};
 }
@@ -510,6 +575,7 @@ static bool series_end(BlockWriter *writer, Error *err) {
 
 bool block_writer_series(BlockWriter *writer, Labels labels, Error *err) {
     TRY(series_end(writer, err));
+    if (has_failed(writer, err)) return false;
     writer->series_begun = false;
     TRY(label_tables_add(&writer->labels, labels, err));
     TRY(grouped_row(&writer->chunks, &writer->row_first, err));
@@ -549,20 +615,53 @@ static uint32_t metadata_finish(BlockWriter *writer) {
     return first;
 }
 
-static void section_finish(BlockWriter *writer, int64_t begun, Builder *tail) {
-    Bytes section = {(const uint8_t *)writer->out.at + begun, writer->out.len - (size_t)begun};
-    writer_u64(tail, section.len);
-    for (size_t at = 0; at < section.len; at += EXTENT_BYTES) {
-        Bytes extent = {section.at + at, MIN(section.len - at, (size_t)EXTENT_BYTES)};
-        writer_u32(tail, crc32c(0, extent));
+// A section on its way out, with a checksum for each extent.
+typedef struct SectionOut {
+    size_t filled;  // of the open extent
+    uint32_t crc;
+} SectionOut;
+
+static void extent_end(SectionOut *section, Builder *tail) {
+    if (section->filled > 0) writer_u32(tail, section->crc);
+    *section = (SectionOut){0};
+}
+
+static void section_add(BlockWriter *writer, SectionOut *section, Text bytes, Builder *tail) {
+    while (bytes.len > 0) {
+        size_t len = MIN(bytes.len, (size_t)EXTENT_BYTES - section->filled);
+        Text piece = text_slice(bytes, 0, len);
+        section->crc = crc32c(section->crc, text_bytes(piece));
+        section->filled += len;
+        builder_add(&writer->out, piece);
+        bytes = text_slice(bytes, len, bytes.len);
+        if (section->filled < EXTENT_BYTES) continue;
+        extent_end(section, tail);
+        spill(writer);
     }
+}
+
+// The rows, then where groups of them begin. They are let go.
+static void section_write(BlockWriter *writer, Grouped *grouped, Builder *tail) {
+    SectionOut section = {0};
+    writer_u64(tail, grouped->rows.len + grouped->offsets.count * sizeof(uint32_t));
+    section_add(writer, &section, builder_text(&grouped->rows), tail);
+    AUTO(builder_free) Builder offsets = {0};
+    for (size_t i = 0; i < grouped->offsets.count; i++) {
+        writer_u32(&offsets, grouped->offsets.at[i]);
+        if (offsets.len < EXTENT_BYTES && i + 1 < grouped->offsets.count) continue;
+        section_add(writer, &section, builder_text(&offsets), tail);
+        builder_clear(&offsets);
+    }
+    extent_end(&section, tail);
+    grouped_free(grouped);
+    *grouped = (Grouped){0};
 }
 
 static void footer_finish(BlockWriter *writer, const Builder *tail) {
     Builder *out = &writer->out;
     builder_add(out, builder_text(tail));
     size_t trailer = out->len;
-    writer_u64(out, trailer + BLOCK_TRAILER_BYTES);
+    writer_u64(out, object_bytes(writer) + BLOCK_TRAILER_BYTES);
     writer_u32(out, (uint32_t)tail->len);
     writer_u32(out, crc32c(0, text_bytes(builder_text(tail))));
     writer_u32(out, writer->version);
@@ -571,22 +670,18 @@ static void footer_finish(BlockWriter *writer, const Builder *tail) {
 }
 
 static bool sections_write(BlockWriter *writer, Builder *tail, Error *err) {
-    AUTO(builder_free) Builder names = {0};
+    AUTO(grouped_free) Grouped names = {0};
     AUTO(grouped_free) Grouped pairs = {0};
     AUTO(grouped_free) Grouped series = {0};
-    TRY(label_tables_finish(&writer->labels, &names, &pairs, &series, err));
+    TRY(label_tables_finish(&writer->labels, &names.rows, &pairs, &series, err));
+    // What the tables were made for is told by now: their memory is that of the sections.
+    label_tables_free(&writer->labels);
+    Grouped pages = {.rows = writer->page_rows};
+    writer->page_rows = (Builder){0};
     // ORDER: sections of a block
-    const Builder *plain[SECTION_COUNT] = {&writer->page_rows, &names};
-    Grouped *grouped[SECTION_COUNT] = {
-        NULL, NULL, &pairs, &series, &writer->chunks, &writer->clocks.rows};
-    for (size_t i = 0; i < SECTION_COUNT; i++) {
-        int64_t begun = (int64_t)writer->out.len;
-        if (grouped[i] != NULL)
-            grouped_finish(grouped[i], &writer->out);
-        else
-            builder_add(&writer->out, builder_text(plain[i]));
-        section_finish(writer, begun, tail);
-    }
+    Grouped *sections[SECTION_COUNT] = {&pages,  &names,          &pairs,
+                                        &series, &writer->chunks, &writer->clocks.rows};
+    for (size_t i = 0; i < SECTION_COUNT; i++) section_write(writer, sections[i], tail);
     return true;
 }
 
@@ -619,8 +714,31 @@ bool block_writer_finish(BlockWriter *writer, Builder *out, Error *err) {
     if (writer->tier_ms != 0) writer_u64(&tail, (uint64_t)writer->tier_ms);
     TRY(sections_write(writer, &tail, err));
     footer_finish(writer, &tail);
+    if (has_failed(writer, err)) return false;
     builder_free(out);
     *out = writer->out;
     writer->out = (Builder){0};
     return true;
+}
+
+int64_t block_writer_memory(const BlockWriter *writer) {
+    const LabelTables *labels = &writer->labels;
+    const Grouped *grouped[] = {&writer->chunks, &writer->clocks.rows};
+    size_t bytes = writer->out.capacity + writer->page_rows.capacity + writer->arena.bytes +
+                   writer->clocks.arena.bytes;
+    for (size_t i = 0; i < COUNT(grouped); i++) {
+        bytes += grouped[i]->rows.capacity;
+        bytes += grouped[i]->offsets.capacity * sizeof *grouped[i]->offsets.at;
+    }
+    bytes += writer->clocks.entries.capacity * sizeof *writer->clocks.entries.at;
+    bytes += (writer->clocks.seen.slot_count + writer->columns.slot_count) * sizeof(Seen);
+    bytes += writer->places.capacity * sizeof *writer->places.at;
+    bytes += writer->metadata.capacity * sizeof *writer->metadata.at;
+    // The sections of pairs and series stand beside the tables that they are made of.
+    size_t tables = labels->arena.bytes + (size_t)labels->posting_bytes +
+                    labels->known.slot_count * sizeof *labels->known.slots +
+                    labels->pairs.capacity * sizeof *labels->pairs.at +
+                    labels->series_pairs.capacity * sizeof *labels->series_pairs.at +
+                    labels->series_first.capacity * sizeof *labels->series_first.at;
+    return (int64_t)(bytes + tables + tables / 4);
 }

@@ -19,6 +19,7 @@ typedef struct StoreBlock {
     Error why;
     int64_t scrubbed;   // bytes verified in this round
     int64_t retain_ms;  // before then retention takes nothing from it; 0: not looked at yet
+    bool alone;         // one block would not hold it and what comes behind it: not merged
 } StoreBlock;
 
 typedef ARRAY(StoreBlock) StoreBlockArray;
@@ -89,9 +90,6 @@ Text store_object_name(const SeriesStore *store, Text name, Arena *arena);
 // Opens one; queries keep its pages where the store's options say.
 must_use bool store_open_block(SeriesStore *store, Text object, int64_t bytes, Block **out,
                                Error *err);
-// Puts `content` as a new block of the day, verified (W14), opened; not in the manifest yet.
-must_use bool store_put_block(SeriesStore *store, Bytes content, uint32_t level, uint64_t order,
-                              StoreBlock *out, Error *err);
 // Writes a manifest with these blocks and this sequence. On success the caller installs them.
 // Deletes that mean none of them are left out, there and in the store.
 must_use bool store_write_manifest(SeriesStore *store, const StoreBlockArray *blocks,
@@ -110,9 +108,8 @@ void store_install_deletes(SeriesStore *store, const DeleteArray *deletes);
 // The following run with `maintain` held.
 // Turns the head and writes all turned ones as blocks.
 must_use bool store_seal_heads_now(SeriesStore *store, Error *err);
-// Blocks that are neighbours in the order of storing become one, without what was deleted; one
-// alone is written again.
-must_use bool store_merge_run(SeriesStore *store, StoreBlock **run, size_t count, Error *err);
+// One block is written again, without what was deleted.
+must_use bool store_merge_one(SeriesStore *store, StoreBlock *block, Error *err);
 // One block is written again without the series that are kept no longer at `now_ms`.
 must_use bool store_merge_retained(SeriesStore *store, StoreBlock *block, int64_t now_ms,
                                    Error *err);

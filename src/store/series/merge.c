@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "store/series/building.h"
 #include "store/series/view.h"
 
 enum {
@@ -29,6 +30,7 @@ typedef struct MergeSource {
 typedef struct Merge {
     SeriesStore *store;
     bool wrote;            // a series, or metadata
+    double part;           // of the series, that one block has room for; 1: all of them
     int64_t retain_ms;     // retention is applied as of then; INT64_MIN: not
     MergeSource *sources;  // first stored first
     size_t source_count;
@@ -187,10 +189,24 @@ static bool merge_metadata(SeriesStore *store, Merge *merge, BlockWriter *writer
     return fine;
 }
 
-// *out has no block when everything was deleted.
+static double part_done(const Merge *merge) {
+    uint64_t done = 0, all = 0;
+    for (size_t i = 0; i < merge->source_count; i++) {
+        done += merge->sources[i].next;
+        all += merge->sources[i].count;
+    }
+    return all == 0 ? 1 : (double)done / (double)all;
+}
+
+// *out has no block when everything was deleted, or when there is no room for all (merge->part). A
+// single source is written again whatever it takes.
 static bool merge_into(SeriesStore *store, Merge *merge, StoreBlock *out, Error *err) {
-    uint32_t level = 0;
-    AUTO(block_writer_free) BlockWriter *writer = block_writer_begin();
+    uint32_t level = 0, written = 0;
+    AUTO(building_end) Building building;
+    building_begin(&building, store);
+    BlockWriter *writer = building.writer;
+    *out = (StoreBlock){0};
+    merge->part = 1;
     for (size_t i = 0; i < merge->source_count; i++) {
         MergeSource *source = &merge->sources[i];
         source->count = (uint32_t)block_facts(source->from->block).series;
@@ -200,6 +216,11 @@ static bool merge_into(SeriesStore *store, Merge *merge, StoreBlock *out, Error 
         TRY(load_labels(source, err));
     }
     for (MergeSource *first; (first = lowest(merge)) != NULL;) {
+        if (written++ % SERIES_PER_LOOK == 0 && !building_fits(&building) &&
+            merge->source_count > 1) {
+            merge->part = part_done(merge);
+            return true;
+        }
         arena_clear(&merge->scratch);
         Labels labels = {bytes_copy(first->labels.wire, &merge->scratch)};
         uint32_t before[MERGE_BLOCKS_MAX];
@@ -210,14 +231,10 @@ static bool merge_into(SeriesStore *store, Merge *merge, StoreBlock *out, Error 
         }
     }
     TRY(merge_metadata(store, merge, writer, err));
-    *out = (StoreBlock){0};
     if (!merge->wrote) return true;
-    AUTO(builder_free) Builder content = {0};
-    TRY(block_writer_finish(writer, &content, err));
     // One that is written again is as it was, and is merged with its neighbours as before.
     level += merge->source_count > 1;
-    return store_put_block(store, text_bytes(builder_text(&content)), level,
-                           merge->sources[0].from->facts.order, out, err);
+    return building_put(&building, level, merge->sources[0].from->facts.order, out, err);
 }
 
 // ---- Replacing blocks ----
@@ -289,11 +306,12 @@ static bool find_run(StoreBlock **sorted, size_t count, int64_t now_ms, size_t *
     for (size_t i = 0; i < count; i++) {
         int64_t day = day_of_ms(sorted[i]->facts.min_ms);
         uint32_t level = sorted[i]->facts.level;
-        if (sorted[i]->block == NULL) continue;
+        if (sorted[i]->block == NULL || sorted[i]->alone) continue;
         bool over = (day + 1) * DAY_MS + 2 * 3600 * 1000 <= now_ms;
         size_t j = i + 1;
         while (j < count && j - i < MERGE_BLOCKS_MAX && day_of_ms(sorted[j]->facts.min_ms) == day &&
-               sorted[j]->block != NULL && (over || sorted[j]->facts.level == level)) {
+               sorted[j]->block != NULL && !sorted[j]->alone &&
+               (over || sorted[j]->facts.level == level)) {
             j++;
         }
         if (j - i < (over ? 2 : MERGE_BLOCKS_MIN)) continue;
@@ -304,8 +322,9 @@ static bool find_run(StoreBlock **sorted, size_t count, int64_t now_ms, size_t *
     return false;
 }
 
+// *part: of the series, that one block has room for; less than 1: nothing was done.
 static bool merge_run(SeriesStore *store, StoreBlock **run, size_t count, int64_t retain_ms,
-                      Error *err) {
+                      double *part, Error *err) {
     AUTO(merge_end)
     Merge merge = {.store = store,
                    .retain_ms = retain_ms,
@@ -319,6 +338,8 @@ static bool merge_run(SeriesStore *store, StoreBlock **run, size_t count, int64_
     }
     StoreBlock made;
     TRY(merge_into(store, &merge, &made, err));
+    *part = merge.part;
+    if (*part < 1) return true;
     // The cursors look into blocks that are about to go.
     for (size_t i = 0; i < count; i++) block_cursor_close(&merge.sources[i].cursor);
     bool any = made.block != NULL, for_age = false;
@@ -338,12 +359,28 @@ static bool merge_run(SeriesStore *store, StoreBlock **run, size_t count, int64_
     return true;
 }
 
-bool store_merge_run(SeriesStore *store, StoreBlock **run, size_t count, Error *err) {
-    return merge_run(store, run, count, INT64_MIN, err);
+bool store_merge_one(SeriesStore *store, StoreBlock *block, Error *err) {
+    double whole;
+    return merge_run(store, &block, 1, INT64_MIN, &whole, err);
+}
+
+// The first ones of the run that fit into one block. Where not even two do, the first one stays as
+// it is for as long as this process lives.
+static bool merge_what_fits(SeriesStore *store, StoreBlock **run, size_t count, Error *err) {
+    while (count > 1) {
+        double part;
+        TRY(merge_run(store, run, count, INT64_MIN, &part, err));
+        if (part >= 1) return true;
+        // Not quite what would fill it, as the guess goes by series.
+        count = MIN(count - 1, (size_t)((double)count * part * 0.9));
+    }
+    run[0]->alone = true;
+    return true;
 }
 
 bool store_merge_retained(SeriesStore *store, StoreBlock *block, int64_t now_ms, Error *err) {
-    return merge_run(store, &block, 1, now_ms, err);
+    double whole;
+    return merge_run(store, &block, 1, now_ms, &whole, err);
 }
 
 bool store_drop_before(SeriesStore *store, int64_t before_ms, int64_t now_ms, bool *any,
@@ -383,7 +420,7 @@ static bool merge_once(SeriesStore *store, bool *more, Error *err) {
     if (!find_run(sorted, count, now_ms, &begin, &end))
         return rewrite_once(store, now_ms, more, err);
     *more = true;
-    return store_merge_run(store, sorted + begin, end - begin, err);
+    return merge_what_fits(store, sorted + begin, end - begin, err);
 }
 
 bool series_merge(SeriesStore *store, bool *more, Error *err) {

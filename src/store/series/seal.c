@@ -4,8 +4,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
-#include "codec/crc32c.h"
-#include "store/series/generations.h"
+#include "store/series/building.h"
 
 enum { DAY_MS = 86400000 };
 
@@ -78,37 +77,6 @@ bool store_open_block(SeriesStore *store, Text object, int64_t bytes, Block **ou
     // Columns of windows are read in turns, so that a row of one would only push out another.
     bool samples = block_facts(*out).tier_ms == 0;
     block_keep(*out, store->options.pages, samples ? store->options.rows : NULL);
-    return true;
-}
-
-bool store_put_block(SeriesStore *store, Bytes content, uint32_t level, uint64_t order,
-                     StoreBlock *out, Error *err) {
-    Objects *objects = store->options.objects;
-    AUTO(arena_free) Arena scratch = {0};
-    Text name = text_format(&store->arena, "%016llx.block",
-                            (unsigned long long)store->manifest.next_order++);
-    Text object = store_object_name(store, name, &scratch);
-    StoreBlock block = {.facts = {.name = name,
-                                  .bytes = (int64_t)content.len,
-                                  .crc = crc32c(0, content),
-                                  .level = level,
-                                  .order = order}};
-    bool there = objects->put(objects, object, content, err) &&
-                 objects->verify(objects, object, block.facts.bytes, block.facts.crc, err) &&
-                 store_open_block(store, object, block.facts.bytes, &block.block, err);
-    if (!there) {
-        // No manifest names it yet. What cannot be removed either is set aside at the next start.
-        Error ignored = {0};
-        bool removed = objects->remove(objects, object, &ignored);
-        (void)removed;
-        return false;
-    }
-    BlockFacts facts = block_facts(block.block);
-    block.facts.min_ms = facts.min_ms;
-    block.facts.max_ms = facts.max_ms;
-    block.facts.series = facts.series;
-    block.facts.samples = facts.samples;
-    *out = block;
     return true;
 }
 
@@ -320,41 +288,50 @@ static bool write_series(Sealing *sealing, uint32_t ref, int64_t from_ms, int64_
     return write_exemplars(exemplars, ref, writer, err);
 }
 
-// Looked at for every so many series.
-enum { SERIES_PER_LOOK = 256 };
-
 static bool in_time(const SeriesStore *store, Error *err) {
     Clock *clock = store->options.clock;
     if (store->seal_by_ns == 0 || clock->monotonic_ns(clock) < store->seal_by_ns) return true;
     return error_set(err, ERROR_TIMEOUT, "the time for writing heads to blocks is over");
 }
 
-static bool seal_day(Sealing *sealing, int64_t day, Error *err) {
+// A block of the day's series from the one at *next on, as many as its budget has room for.
+static bool seal_part(Sealing *sealing, int64_t day, const HeadExemplarArray *exemplars,
+                      uint32_t *next, Error *err) {
     Head *head = sealing->head;
     SeriesStore *store = sealing->store;
     int64_t from_ms = day * DAY_MS, to_ms = from_ms + DAY_MS - 1;
-    AUTO(arena_free) Arena scratch = {0};
-    HeadExemplarArray exemplars = {0};
-    side_exemplars(head, NULL, from_ms, to_ms, &scratch, &exemplars);
-    if (exemplars.count > 0)
-        qsort(exemplars.at, exemplars.count, sizeof *exemplars.at, by_ref_and_time);
-    AUTO(block_writer_free) BlockWriter *writer = block_writer_begin();
+    AUTO(building_end) Building building;
+    building_begin(&building, store);
     bool wrote = false;
-    for (uint32_t i = 0; i < registry_count(&head->registry); i++) {
-        if (i % SERIES_PER_LOOK == 0) TRY(in_time(store, err));
-        TRY(write_series(sealing, sealing->refs[i], from_ms, to_ms, &exemplars, writer, &wrote,
-                         err));
+    uint32_t count = registry_count(&head->registry);
+    for (; *next < count; ++*next) {
+        if (*next % SERIES_PER_LOOK == 0) {
+            TRY(in_time(store, err));
+            if (!building_fits(&building)) break;
+        }
+        TRY(write_series(sealing, sealing->refs[*next], from_ms, to_ms, exemplars, building.writer,
+                         &wrote, err));
     }
     if (!wrote) return true;  // the day was noted for a sample that was a duplicate
-    if (!sealing->metadata_written) TRY(store_write_metadata(store, head->generation, writer, err));
+    if (!sealing->metadata_written)
+        TRY(store_write_metadata(store, head->generation, building.writer, err));
     sealing->metadata_written = true;
     TRY(in_time(store, err));
-    AUTO(builder_free) Builder content = {0};
-    TRY(block_writer_finish(writer, &content, err));
     StoreBlock block;
-    TRY(store_put_block(store, text_bytes(builder_text(&content)), 0, store->manifest.next_order,
-                        &block, err));
+    TRY(building_put(&building, 0, BUILDING_COMES_LAST, &block, err));
     *array_add(&sealing->made) = block;
+    return true;
+}
+
+static bool seal_day(Sealing *sealing, int64_t day, Error *err) {
+    AUTO(arena_free) Arena scratch = {0};
+    HeadExemplarArray exemplars = {0};
+    side_exemplars(sealing->head, NULL, day * DAY_MS, day * DAY_MS + DAY_MS - 1, &scratch,
+                   &exemplars);
+    if (exemplars.count > 0)
+        qsort(exemplars.at, exemplars.count, sizeof *exemplars.at, by_ref_and_time);
+    for (uint32_t next = 0; next < registry_count(&sealing->head->registry);)
+        TRY(seal_part(sealing, day, &exemplars, &next, err));
     return true;
 }
 
@@ -392,14 +369,12 @@ static bool seal_metadata(Sealing *sealing, Error *err) {
     SeriesStore *store = sealing->store;
     Clock *clock = store->options.clock;
     int64_t now_ms = clock->wall_ms(clock);
-    AUTO(block_writer_free) BlockWriter *writer = block_writer_begin();
-    block_writer_covers(writer, now_ms, now_ms);
-    TRY(store_write_metadata(store, sealing->head->generation, writer, err));
-    AUTO(builder_free) Builder content = {0};
-    TRY(block_writer_finish(writer, &content, err));
+    AUTO(building_end) Building building;
+    building_begin(&building, store);
+    block_writer_covers(building.writer, now_ms, now_ms);
+    TRY(store_write_metadata(store, sealing->head->generation, building.writer, err));
     StoreBlock block;
-    TRY(store_put_block(store, text_bytes(builder_text(&content)), 0, store->manifest.next_order,
-                        &block, err));
+    TRY(building_put(&building, 0, BUILDING_COMES_LAST, &block, err));
     *array_add(&sealing->made) = block;
     return true;
 }

@@ -79,6 +79,8 @@ typedef struct SeriesOptions {
     RowCache *rows;                      // of heads and blocks, likewise
     HashKey hash_key;                    // secret of this process
     Budget *memory;                      // heads are charged here
+    Budget *building;                    // and blocks while they are written; NULL: no bound
+    int64_t block_piece_bytes;           // which go to the disk in pieces of this; 0: 1 MiB
     SeriesLimits limits;                 // of new series
     SeriesRetention retention;           // what is older than the longest of it is refused
     SeriesTierKeep tiers[SERIES_TIERS];  // by series_tiers_ms

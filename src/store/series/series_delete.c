@@ -146,7 +146,7 @@ bool store_rewrite_touched(SeriesStore *store, int64_t before_ms, bool *more, Er
     TRY(find_touched(store, before_ms, &block, &any, err));
     if (block != NULL) {
         *more = true;
-        return store_merge_run(store, &block, 1, err);
+        return store_merge_one(store, block, err);
     }
     TRY(tiers_rewrite_touched(store, before_ms, more, &any, err));
     if (any) return true;

@@ -11,12 +11,14 @@ typedef struct Fixture {
     DiskModel *model;
     Disk planted;  // a copy of the model's table whose sync does nothing, when `skip_sync`
     bool skip_sync;
+    Disk *around;  // the model's disk in something; NULL: the model's
     Objects *objects;
     SeriesStore *store;
     ManualClock clock;
     PageCache *pages;
     RowCache *rows;
-    Budget memory;
+    Budget memory, building;
+    int64_t piece_bytes;
     SeriesReport report;
     SeriesPrediction prediction;
     uint64_t sequence;
@@ -38,6 +40,7 @@ static inline bool fixture_sync_nothing(Disk *disk, File *file, Error *err) {
 }
 
 static inline Disk *fixture_disk(Fixture *f) {
+    if (f->around != NULL) return f->around;
     if (!f->skip_sync) return disk_model_disk(f->model);
     f->planted = *disk_model_disk(f->model);
     f->planted.sync = f->planted.sync_data = fixture_sync_nothing;
@@ -53,6 +56,8 @@ static inline SeriesOptions fixture_options(Fixture *f) {
         .clock = &f->clock.clock,
         .hash_key = {1, 2},
         .memory = &f->memory,
+        .building = &f->building,
+        .block_piece_bytes = f->piece_bytes,
         .pages = f->pages,
         .rows = f->rows,
         .retention = {f->retention_ms, f->rules, f->rule_count},
@@ -83,7 +88,10 @@ static inline bool fixture_drop_before(Fixture *f, int64_t before_ms, Error *err
 }
 
 static inline void fixture_begin(Fixture *f, Test *t) {
-    *f = (Fixture){.model = disk_model_new(), .memory = {.name = "ingest"}, .sequence = 1};
+    *f = (Fixture){.model = disk_model_new(),
+                   .memory = {.name = "ingest"},
+                   .building = {.name = "blocks"},
+                   .sequence = 1};
     clock_manual(&f->clock, FIXTURE_NOW_MS);
     check_ok(t, fixture_open(f, t->arena, t->err));
 }

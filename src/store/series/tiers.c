@@ -6,6 +6,7 @@
 #include "store/series/tier.h"
 
 #include "base/assert.h"
+#include "store/series/building.h"
 #include "store/series/columns.h"
 
 enum { HOUR_MS = 3600000 };
@@ -161,15 +162,17 @@ static bool make(SeriesStore *store, const StoreBlock *from, size_t k, int64_t n
                          .now_ms = now_ms,
                          .retention = &store->tier_retention[k],
                          .cursor = block_cursor_open(from->block)};
-    AUTO(block_writer_free) BlockWriter *writer = block_writer_begin();
+    AUTO(building_end) Building building;
+    building_begin(&building, store);
     *out = (StoreBlock){0};
-    for (uint32_t i = 0; i < (uint32_t)block_facts(from->block).series; i++)
-        TRY(make_series(&making, i, writer, err));
+    for (uint32_t i = 0; i < (uint32_t)block_facts(from->block).series; i++) {
+        // Charged, not bounded: it has the labels of one block, which had room.
+        if (i % SERIES_PER_LOOK == 0) (void)building_fits(&building);
+        TRY(make_series(&making, i, building.writer, err));
+    }
     if (!making.wrote) return true;
-    block_writer_tier(writer, making.tier_ms, facts->min_ms, facts->max_ms);
-    AUTO(builder_free) Builder content = {0};
-    TRY(block_writer_finish(writer, &content, err));
-    TRY(store_put_block(store, text_bytes(builder_text(&content)), 0, 0, out, err));
+    block_writer_tier(building.writer, making.tier_ms, facts->min_ms, facts->max_ms);
+    TRY(building_put(&building, 0, 0, out, err));
     out->facts.tier_ms = making.tier_ms;
     out->facts.source = facts->tier_ms == 0 ? block_number(facts->name) : facts->source;
     return true;
