@@ -2,7 +2,7 @@
 // synced is dropped, kept or torn, and the store must open again with all that was sealed, nothing
 // else, and never claim a log record as sealed that is not. And random lives, cut anywhere:
 // batches, heads that become blocks, merges, deletes, blocks written again, retention of all and of
-// some, openings, in any order.
+// some, tiers, openings, in any order.
 //
 // The same suite runs over disks that lie; if it does not notice, it proves nothing.
 
@@ -32,6 +32,7 @@ typedef struct Life {
     Matcher rule_matcher;
     SeriesKeep rule;                                     // of retention, in random lives
     uint64_t more_blocks, fewer_blocks, smaller_blocks;  // after a step
+    uint64_t windows;                                    // of tiers that were looked at in the end
 } Life;
 
 static void put_round(Life *life, uint64_t *random, int round) {
@@ -201,7 +202,7 @@ static bool let_go(Life *life, uint64_t *random, Error *err) {
 static bool random_step(Life *life, Test *t, uint64_t *random, int step, Error *err) {
     Fixture *f = &life->f;
     bool more;
-    switch (test_random(random) % 20) {
+    switch (test_random(random) % 22) {
         case 0:
             return series_turn(f->store, err);
         case 1:
@@ -230,6 +231,10 @@ static bool random_step(Life *life, Test *t, uint64_t *random, int step, Error *
         case 13:
             put_again(life, random);
             return true;
+        case 14:
+            return series_make_tiers(f->store, f->clock.wall_ms, &more, err);
+        case 15:
+            return keep_house(f, err);
         default:
             put_randomly(life, random, step);
             return true;
@@ -260,10 +265,16 @@ static void life_end(Life *life) {
 
 static bool windows_agree(Life *life, Error *err) {
     size_t seen;
-    for (size_t k = 0; k < SERIES_TIERS; k++)
-        TRY(oracle_windows_agree(&life->all, &life->f, series_tiers_ms[k],
-                                 FIXTURE_NOW_MS - 3 * (int64_t)DAY_MS,
+    int64_t from_ms = FIXTURE_NOW_MS - 3 * (int64_t)DAY_MS;
+    // In random lives samples may come late to a day of which samples were let go: then its tiers
+    // are what was there before.
+    if (life->random_seed != 0 && life->dropped_before_ms > 0)
+        from_ms = MAX(from_ms, (life->dropped_before_ms / DAY_MS + 1) * DAY_MS);
+    for (size_t k = 0; k < SERIES_TIERS; k++) {
+        TRY(oracle_windows_agree(&life->all, &life->f, series_tiers_ms[k], from_ms,
                                  FIXTURE_NOW_MS + 2 * (int64_t)DAY_MS, &seen, err));
+        life->windows += seen;
+    }
     return true;
 }
 
@@ -298,7 +309,7 @@ static bool survives(Life *life, Test *t, Error *err) {
     TRY(oracle_agrees(&life->all, f, from_ms, INT64_MAX, err));
     if (!life->tiered) return true;
     // Days are over: tiers have all there ever was of them, whether or not the samples are there.
-    f->clock.wall_ms = FIXTURE_NOW_MS + 3 * (int64_t)DAY_MS;
+    f->clock.wall_ms = MAX(f->clock.wall_ms, FIXTURE_NOW_MS + 3 * (int64_t)DAY_MS);
     TRY(keep_house(f, err));
     if (life->deleting && !windows_agree(life, &without))
         oracle_delete(&life->all, life->delete_series, life->delete_from_ms, life->delete_to_ms);
@@ -315,7 +326,7 @@ typedef struct Crash {
 typedef struct Tally {
     size_t states, failed;
     Error first;
-    uint64_t more_blocks, fewer_blocks, smaller_blocks;
+    uint64_t more_blocks, fewer_blocks, smaller_blocks, windows;
 } Tally;
 
 // Another life with the same past, on a disk of its own.
@@ -340,6 +351,9 @@ static bool crash_states(Test *t, Crash crash, uint64_t seeds, uint64_t *operati
     Life life = {.f = {.model = disk_model_new(),
                        .retention_ms = INT64_C(3650) * DAY_MS,
                        .memory = {.name = "ingest"},
+                       .building = {.name = "blocks"},
+                       // Half of the random lives have blocks that reach the disk in pieces.
+                       .piece_bytes = crash.life >> 1 & 1,
                        .sequence = 1,
                        .skip_sync = crash.skip_sync},
                  .random_seed = crash.life,
@@ -348,9 +362,11 @@ static bool crash_states(Test *t, Crash crash, uint64_t seeds, uint64_t *operati
     if (crash.life != 0) {
         life.f.rules = &life.rule;
         life.f.rule_count = 1;
-    } else {
-        for (size_t k = 0; k < SERIES_TIERS; k++) life.f.tiers[k].on = true;
     }
+    // A quarter of the random lives have none.
+    bool tiers = crash.life == 0 || (crash.life >> 2 & 3) != 0;
+    for (size_t k = 0; k < SERIES_TIERS; k++) life.f.tiers[k].on = tiers;
+    life.tiered = crash.life != 0 && tiers;
     clock_manual(&life.f.clock, FIXTURE_NOW_MS);
     disk_model_lie(life.f.model, crash.lie);
     disk_model_stop_at(life.f.model, crash.operation);
@@ -372,6 +388,7 @@ static bool crash_states(Test *t, Crash crash, uint64_t seeds, uint64_t *operati
                           (int)kind, (unsigned long long)(t->seed + seed));
             tally->first = why;
         }
+        tally->windows += after.windows;
         life_end(&after);
     }
     tally->more_blocks += life.more_blocks;
@@ -433,14 +450,16 @@ static void check_noticed(Test *t, DiskLie lie, bool skip_sync) {
     check(t, crash_everywhere(t, lie, skip_sync, SEEDS_DEFAULT, 5, &states, t->err) > 0);
 }
 
-TEST(r2_random_lives_with_deletes_merges_and_retention_survive_a_power_cut_anywhere) {
+TEST(r2_random_lives_with_deletes_merges_retention_and_tiers_survive_a_power_cut_anywhere) {
     uint64_t lives = wanted("TRACEO_CRASH_LIVES", LIVES_DEFAULT);
     Tally tally = crash_randomly(t, LIE_NONE, lives, 4, 2);
     printf(
         "# %llu random lives, %zu crash states; steps after which there were more blocks %llu, "
-        "fewer %llu, the same and smaller %llu\n",
+        "fewer %llu, the same and smaller %llu; %llu windows of tiers\n",
         (unsigned long long)lives, tally.states, (unsigned long long)tally.more_blocks,
-        (unsigned long long)tally.fewer_blocks, (unsigned long long)tally.smaller_blocks);
+        (unsigned long long)tally.fewer_blocks, (unsigned long long)tally.smaller_blocks,
+        (unsigned long long)tally.windows);
+    check(t, tally.windows > 100 * lives);
     check(t, tally.more_blocks > lives && tally.fewer_blocks > lives && tally.smaller_blocks > 0);
     if (tally.failed > 0)
         check_failed(t, __FILE__, __LINE__, "%zu of %zu: %s", tally.failed, tally.states,
@@ -470,10 +489,11 @@ TEST(the_suite_notices_a_rename_that_outruns_content_that_was_not_synced) {
     check_noticed(t, LIE_RENAME_EARLY, true);
 }
 
-TEST_MAIN("store/series crash",
-          CASE(r2_every_power_cut_leaves_a_store_that_opens_with_all_that_was_sealed),
-          CASE(r2_random_lives_with_deletes_merges_and_retention_survive_a_power_cut_anywhere),
-          CASE(the_suite_notices_lies_in_random_lives),
-          CASE(the_suite_notices_a_disk_that_does_not_sync_files),
-          CASE(the_suite_notices_a_disk_that_does_not_sync_folders),
-          CASE(the_suite_notices_a_rename_that_outruns_content_that_was_not_synced))
+TEST_MAIN(
+    "store/series crash",
+    CASE(r2_every_power_cut_leaves_a_store_that_opens_with_all_that_was_sealed),
+    CASE(r2_random_lives_with_deletes_merges_retention_and_tiers_survive_a_power_cut_anywhere),
+    CASE(the_suite_notices_lies_in_random_lives),
+    CASE(the_suite_notices_a_disk_that_does_not_sync_files),
+    CASE(the_suite_notices_a_disk_that_does_not_sync_folders),
+    CASE(the_suite_notices_a_rename_that_outruns_content_that_was_not_synced))
