@@ -309,7 +309,7 @@ bool server_start(const ServerOptions *options, Server **out, Error *err) {
     atomic_store(&server->spread, seed);
     atomic_store(&server->reload_ok, true);
     atomic_store(&server->reloaded_ms, options->started_ms);
-    server->query_cache = query_cache_new(0);
+    server->query_cache = query_cache_new(store_cache_budget(options->store), 0);
     server_set_query(server, options->query);
     StoreState state;
     store_state(options->store, &state);

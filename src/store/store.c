@@ -26,8 +26,9 @@ static void budgets_begin(Store *store) {
     // What a head or blocks become while they are written again.
     store->building_memory =
         (Budget){.name = "blocks", .limit = limit / 10, .parent = &store->memory};
-    store->pages = page_cache_open(&store->cache_memory, limit / 10);
-    store->rows = row_cache_open(&store->cache_memory, limit / 10);
+    // Of the fifth for caches; what is left is for answers.
+    store->pages = page_cache_open(&store->cache_memory, limit / 100 * 9);
+    store->rows = row_cache_open(&store->cache_memory, limit / 100 * 9);
 }
 
 static Text path_of(Store *store, const char *name) {
@@ -327,6 +328,10 @@ Catalog *store_catalog(Store *store) {
 
 Budget *store_query_budget(Store *store) {
     return &store->query_memory;
+}
+
+Budget *store_cache_budget(Store *store) {
+    return &store->cache_memory;
 }
 
 void store_state(Store *store, StoreState *out) {

@@ -82,6 +82,7 @@ must_use bool store_tenants(Store *store, Arena *arena, Tenant ***out, size_t *c
 
 Catalog *store_catalog(Store *store);
 Budget *store_query_budget(Store *store);
+Budget *store_cache_budget(Store *store);
 
 // Whether the log would take a body of about so many bytes now, with store_write's reason if not:
 // before it is unpacked.

@@ -22,14 +22,16 @@ typedef struct QueryCache QueryCache;
 
 enum { CACHE_MARGIN_MS = 60000 };
 
-QueryCache *query_cache_new(int64_t bytes_max);  // 0: keeps nothing
-void query_cache_free(QueryCache **cache);       // no query runs any more; NULL is fine
+// At most `bytes_max` bytes (0: keeps nothing), or what `memory` grants, which outlives the answers
+// and may be NULL.
+QueryCache *query_cache_new(Budget *memory, int64_t bytes_max);
+void query_cache_free(QueryCache **cache);  // no query runs any more; NULL is fine
 void query_cache_resize(QueryCache *cache, int64_t bytes_max);
 
 // As query_run, whose answer it gives. `stats` are of what was computed now. Series of a range lie
 // in an entry, and are printed there, as far as one has them: query_cache_release() when the answer
-// is not needed any more. What lies in an entry is bounded by the cache (an eighth of it) and is not
-// charged to request->memory.
+// is not needed any more. What lies in an entry is bounded by the cache (an eighth of it) and is
+// not charged to request->memory.
 must_use bool query_cache_run(QueryCache *cache, SeriesStore *store, const QueryRequest *request,
                               Arena *arena, QueryResult *out, SourceRange *where, Error *err);
 

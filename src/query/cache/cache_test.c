@@ -104,7 +104,7 @@ static void ask_both(Test *t, QueryCache *cache, ScriptStore *store, QueryReques
 TEST(answers_are_the_same_under_late_writes_and_deletes) {
     ScriptStore store;
     check_ok(t, generate_store(&store, t->arena, t->err));
-    QueryCache *cache = query_cache_new(MB);
+    QueryCache *cache = query_cache_new(NULL, MB);
     uint64_t random = t->seed;
     Text texts[6] = {{0}};
     static const int64_t steps[] = {15000, 60000, 90000};
@@ -158,7 +158,7 @@ static QueryCacheState ask_once(Test *t, QueryCache *cache, ScriptStore *store,
 TEST(only_the_tail_is_computed_and_a_late_write_ends_what_it_concerns) {
     ScriptStore store;
     check_ok(t, script_store_open(&store, t->arena, t->err));
-    QueryCache *cache = query_cache_new(MB);
+    QueryCache *cache = query_cache_new(NULL, MB);
     for (int64_t i = 0; i < 60; i++) write_text(t, &store, "a", i * MINUTE_MS, (double)i);
     QueryRequest request =
         ranged(&store, TEXT("sum(a)"), 10 * MINUTE_MS, 30 * MINUTE_MS, MINUTE_MS);
@@ -199,7 +199,7 @@ TEST(only_the_tail_is_computed_and_a_late_write_ends_what_it_concerns) {
 TEST(what_looks_ahead_or_is_young_is_not_kept) {
     ScriptStore store;
     check_ok(t, generate_store(&store, t->arena, t->err));
-    QueryCache *cache = query_cache_new(MB);
+    QueryCache *cache = query_cache_new(NULL, MB);
     static const char *const never[] = {"g offset -1m",
                                         "g @ 600",
                                         "g @ end()",
@@ -233,7 +233,7 @@ TEST(what_looks_ahead_or_is_young_is_not_kept) {
 TEST(the_least_recently_used_goes_first) {
     ScriptStore store;
     check_ok(t, generate_store(&store, t->arena, t->err));
-    QueryCache *cache = query_cache_new(100000);
+    QueryCache *cache = query_cache_new(NULL, 100000);
     for (int i = 0; i < 200; i++) {
         Text text = text_format(t->arena, "sum(g) + %d", i);
         QueryCacheState state =
@@ -248,6 +248,46 @@ TEST(the_least_recently_used_goes_first) {
     script_store_close(&store);
 }
 
+// Others take the budget: answers give way, are not kept, and come back; what is held by a reader
+// stays charged until it is let go.
+TEST(answers_are_charged_to_the_budget_of_caches) {
+    ScriptStore store;
+    check_ok(t, generate_store(&store, t->arena, t->err));
+    Budget caches = {.name = "caches", .limit = 200000};
+    QueryCache *cache = query_cache_new(&caches, 10 * MB);
+    QueryCacheState state = {0};
+    for (int i = 0; i < 100; i++) {
+        Text text = text_format(t->arena, "sum(g) + %d", i);
+        state = ask_once(t, cache, &store, ranged(&store, text, 0, 20 * MINUTE_MS, MINUTE_MS));
+        check_i64(t, state.bytes, atomic_load(&caches.used));
+    }
+    check(t, state.entries > 2 && state.entries < 100 && state.bytes <= 200000);
+
+    QueryResult held;
+    SourceRange where;
+    QueryRequest last = ranged(&store, TEXT("sum(g) + 99"), 0, 20 * MINUTE_MS, MINUTE_MS);
+    check_ok(t, query_cache_run(cache, store.store, &last, t->arena, &held, &where, t->err));
+    query_cache_resize(cache, 0);
+    query_cache_state(cache, &state);
+    check_i64(t, 0, state.bytes);
+    check(t, atomic_load(&caches.used) > 0);
+    query_cache_release(&held);
+    check_i64(t, 0, atomic_load(&caches.used));
+
+    query_cache_resize(cache, 10 * MB);
+    check_ok(t, budget_reserve(&caches, 199000, t->err));
+    state = ask_once(t, cache, &store, last);
+    check_i64(t, 0, state.entries);
+    check_i64(t, 199000, atomic_load(&caches.used));
+    budget_release(&caches, 199000);
+    state = ask_once(t, cache, &store, last);
+    check_i64(t, 1, state.entries);
+    query_cache_free(&cache);
+    check_i64(t, 0, atomic_load(&caches.used));
+    script_store_close(&store);
+}
+
 TEST_MAIN("query/cache", CASE(answers_are_the_same_under_late_writes_and_deletes),
           CASE(only_the_tail_is_computed_and_a_late_write_ends_what_it_concerns),
-          CASE(what_looks_ahead_or_is_young_is_not_kept), CASE(the_least_recently_used_goes_first))
+          CASE(what_looks_ahead_or_is_young_is_not_kept), CASE(the_least_recently_used_goes_first),
+          CASE(answers_are_charged_to_the_budget_of_caches))

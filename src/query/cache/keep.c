@@ -11,6 +11,7 @@ enum { BUCKETS = 1024 };
 
 struct QueryCache {
     HashKey hash_key;
+    Budget *memory;
     Mutex lock;  // QUERY_CACHE, of all below
     Kept *buckets[BUCKETS];
     Kept *newest, *oldest;
@@ -31,11 +32,13 @@ void kept_unref(Kept **kept) {
     Kept *gone = TAKE(*kept);
     if (atomic_fetch_sub(&gone->references, 1) != 1) return;
     arena_free(&gone->arena);
+    if (gone->charged_to != NULL) budget_release(gone->charged_to, gone->bytes);
     memory_free(gone);
 }
 
-QueryCache *query_cache_new(int64_t bytes_max) {
+QueryCache *query_cache_new(Budget *memory, int64_t bytes_max) {
     QueryCache *cache = memory_new(QueryCache);
+    cache->memory = memory;
     mutex_begin(&cache->lock, LOCK_QUERY_CACHE);
     // Without randomness the table still works; keys of clients could only make one bucket long.
     Error err;
@@ -99,7 +102,21 @@ void query_cache_resize(QueryCache *cache, int64_t bytes_max) {
 }
 
 int64_t keep_bytes_max(QueryCache *cache) {
-    return atomic_load(&cache->bytes_max);
+    int64_t bytes_max = atomic_load(&cache->bytes_max);
+    int64_t limit = cache->memory == NULL ? 0 : atomic_load(&cache->memory->limit);
+    return limit == 0 ? bytes_max : MIN(bytes_max, limit);
+}
+
+// With the lock held. Others need the memory: this one takes the place of as much of its own, or is
+// not kept.
+static bool charge(QueryCache *cache, Kept *kept) {
+    if (cache->memory == NULL) return true;
+    while (!budget_reserve(cache->memory, kept->bytes, NULL)) {
+        if (cache->oldest == NULL) return false;
+        drop(cache, cache->oldest);
+    }
+    kept->charged_to = cache->memory;
+    return true;
 }
 
 Kept *keep_find(QueryCache *cache, Text key) {
@@ -116,12 +133,16 @@ Kept *keep_find(QueryCache *cache, Text key) {
 }
 
 void keep_put(QueryCache *cache, Kept *kept) {
-    atomic_fetch_add(&kept->references, 1);
     kept->hash = hash_keyed(cache->hash_key, text_bytes(kept->key));
     kept->bytes = (int64_t)(sizeof *kept + kept->arena.bytes);
     mutex_take(&cache->lock);
     Kept *before = find(cache, kept->key, kept->hash);
     if (before != NULL) drop(cache, before);
+    if (!charge(cache, kept)) {
+        mutex_give(&cache->lock);
+        return;
+    }
+    atomic_fetch_add(&kept->references, 1);
     Kept **bucket = bucket_of(cache, kept->hash);
     kept->next = *bucket;
     *bucket = kept;

@@ -10,9 +10,9 @@ typedef struct KeptSeries {
     const int64_t *times;  // of the points that exist
     const double *values;
     size_t count;
-    Text json_labels;       // empty: nothing is printed
-    const char *json;       // the points, commas between them
-    const uint32_t *ends;   // where each one's text ends
+    Text json_labels;      // empty: nothing is printed
+    const char *json;      // the points, commas between them
+    const uint32_t *ends;  // where each one's text ends
 } KeptSeries;
 
 // Immutable once it is in the table.
@@ -28,6 +28,7 @@ typedef struct Kept {
     size_t series_count;
     Texts infos;  // annotations of all its steps
     int64_t bytes;
+    Budget *charged_to;          // they are released there with the memory; NULL: nowhere
     struct Kept *next;           // of its bucket
     struct Kept *newer, *older;  // by use
 } Kept;
@@ -37,7 +38,8 @@ void kept_unref(Kept **kept);
 
 // The entry, referenced; NULL: none.
 Kept *keep_find(QueryCache *cache, Text key);
-// The table has it from here on, by a reference of its own, in place of one with the same key.
+// The table has it from here on, by a reference of its own, in place of one with the same key;
+// unless there is no memory for it.
 void keep_put(QueryCache *cache, Kept *kept);
 int64_t keep_bytes_max(QueryCache *cache);  // 0: nothing is kept
 // Counts an answer of which `have` of `count` steps were there.
