@@ -41,9 +41,10 @@ typedef struct Control {
     _Atomic uint32_t fail;     // then so many fail; UINT32_MAX: all
     _Atomic uint32_t believe;  // planted: the failure is met by a second sync, which says yes
     _Atomic uint32_t full;     // FULL_…
-    _Atomic uint32_t syncs, failed, refused;                  // what was seen
-    _Atomic uint32_t slow_us;                                 // a write takes so long for each MiB
-    char under[PATH_MAX];                                     // only files below this folder
+    _Atomic uint32_t syncs, failed, refused;  // what was seen
+    _Atomic uint32_t slow_us;  // a write takes so long for each MiB, of the files of full_part
+    _Atomic uint32_t forget;   // what is overwritten is not remembered, and costs no memory
+    char under[PATH_MAX];      // only files below this folder
     char sync_part[PATH_PART_MAX], full_part[PATH_PART_MAX];  // and with this in their path
 } Control;
 
@@ -147,7 +148,8 @@ static void remember(int fd, size_t len, int64_t offset) {
 static ssize_t write_at(int fd, const void *from, size_t len, off_t offset) {
     if (len == 0 || !is_ours(fd, "")) return next_pwrite(fd, from, len, offset);
     uint32_t full = atomic_load(&control->full);
-    bool refused = (full & FULL_WRITES) != 0 && is_ours(fd, control->full_part);
+    bool meant = is_ours(fd, control->full_part);
+    bool refused = (full & FULL_WRITES) != 0 && meant;
     size_t half = len / 2 / ALIGN * ALIGN;
     if (refused && ((full & FULL_HALF) == 0 || half == 0)) {
         atomic_fetch_add(&control->refused, 1);
@@ -157,8 +159,8 @@ static ssize_t write_at(int fd, const void *from, size_t len, off_t offset) {
     if (refused) len = half;
     int kept = errno;
     uint64_t slow_us = atomic_load(&control->slow_us) * (uint64_t)len >> 20;
-    if (slow_us > 0) usleep((useconds_t)slow_us);
-    remember(fd, len, offset);
+    if (slow_us > 0 && meant) usleep((useconds_t)slow_us);
+    if (!atomic_load(&control->forget)) remember(fd, len, offset);
     errno = kept;
     return next_pwrite(fd, from, len, offset);
 }

@@ -7,7 +7,7 @@ import struct
 WRITES, FILES, HALF = 1, 2, 4
 ALL = 0xFFFFFFFF
 PATH_MAX, PART_MAX = 4096, 256
-NUMBERS = ("skip", "fail", "believe", "full", "syncs", "failed", "refused", "slow_us")
+NUMBERS = ("skip", "fail", "believe", "full", "syncs", "failed", "refused", "slow_us", "forget")
 BYTES = 4 * len(NUMBERS) + PATH_MAX + 2 * PART_MAX
 
 
@@ -50,6 +50,13 @@ class BadDisk:
         self.put(4 * len(NUMBERS) + PATH_MAX + PART_MAX, part, PART_MAX)
         self.number("refused", 0)
         self.number("full", what)
+
+    def slow(self, us_per_mib, part=""):
+        """Writes to files with `part` in their path take so long. Syncs that fail lose nothing from now on: what is overwritten would have to be
+        remembered in the memory of the server."""
+        self.number("forget", 1)
+        self.fill(0, part)
+        self.number("slow_us", us_per_mib)
 
     def lose(self, folder):
         """What failing syncs lost is taken out of the files below `folder`, as a power cut would. The server must be dead. Returns how many bytes."""

@@ -107,5 +107,9 @@ void building_end(Building *building) {
     block_writer_free(&building->writer);
     objects->abandon(objects, &building->draft);
     if (building->charged > 0) budget_release(building->budget, building->charged);
+    // One that came near its bound leaves as much behind in the allocator, beside heads that grow.
+    if (building->charged > BUILDING_BYTES_LEAST &&
+        building->charged > atomic_load(&building->budget->limit) / 2)
+        memory_give_back();
     arena_free(&building->arena);
 }
