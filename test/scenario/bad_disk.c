@@ -30,6 +30,8 @@ enum {
     FULL_WRITES = 1,  // pwrite: no space
     FULL_FILES = 2,   // a new file: no space (inodes are used up)
     FULL_HALF = 4,    // a write is taken by half before
+    FULL_GROWS =
+        8,  // of the writes those that make the file longer: what it has may be overwritten
     PATH_PART_MAX = 256,
     ALIGN = 4096,
     HELD_MAX = 4096,
@@ -42,9 +44,10 @@ typedef struct Control {
     _Atomic uint32_t believe;  // planted: the failure is met by a second sync, which says yes
     _Atomic uint32_t full;     // FULL_…
     _Atomic uint32_t syncs, failed, refused;  // what was seen
-    _Atomic uint32_t slow_us;  // a write takes so long for each MiB, of the files of full_part
-    _Atomic uint32_t forget;   // what is overwritten is not remembered, and costs no memory
-    char under[PATH_MAX];      // only files below this folder
+    _Atomic uint32_t slow_us;    // a write takes so long for each MiB, of the files of full_part
+    _Atomic uint32_t full_skip;  // so many writes and new files that full means go well first
+    _Atomic uint32_t forget;     // what is overwritten is not remembered, and costs no memory
+    char under[PATH_MAX];        // only files below this folder
     char sync_part[PATH_PART_MAX], full_part[PATH_PART_MAX];  // and with this in their path
 } Control;
 
@@ -121,7 +124,21 @@ static bool is_ours(int fd, const char *part) {
     return control != NULL && path_of(fd, path) && is_under(path, part);
 }
 
+// What full means finds no space now, or is one of those that go well first.
+static bool is_full(void) {
+    uint32_t skip = atomic_load(&control->full_skip);
+    while (skip > 0) {
+        if (atomic_compare_exchange_weak(&control->full_skip, &skip, skip - 1)) return false;
+    }
+    return true;
+}
+
 // ---- Writes ----
+
+static bool makes_longer(int fd, size_t len, int64_t offset) {
+    struct stat stat;
+    return fstat(fd, &stat) != 0 || offset + (int64_t)len > stat.st_size;
+}
 
 // What is at the place of the write now; behind the end of the file are zeros.
 static void remember(int fd, size_t len, int64_t offset) {
@@ -149,7 +166,8 @@ static ssize_t write_at(int fd, const void *from, size_t len, off_t offset) {
     if (len == 0 || !is_ours(fd, "")) return next_pwrite(fd, from, len, offset);
     uint32_t full = atomic_load(&control->full);
     bool meant = is_ours(fd, control->full_part);
-    bool refused = (full & FULL_WRITES) != 0 && meant;
+    bool refused = (full & FULL_WRITES) != 0 && meant &&
+                   ((full & FULL_GROWS) == 0 || makes_longer(fd, len, offset)) && is_full();
     size_t half = len / 2 / ALIGN * ALIGN;
     if (refused && ((full & FULL_HALF) == 0 || half == 0)) {
         atomic_fetch_add(&control->refused, 1);
@@ -192,7 +210,7 @@ static int open_at(const char *path, int flags, mode_t mode) {
         snprintf(whole, sizeof whole, "%s/%s",
                  slash != NULL && realpath(folder, real) != NULL ? real : "",
                  slash + (slash != NULL));
-        if (is_under(whole, control->full_part)) {
+        if (is_under(whole, control->full_part) && is_full()) {
             atomic_fetch_add(&control->refused, 1);
             errno = ENOSPC;
             return -1;

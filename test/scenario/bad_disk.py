@@ -4,10 +4,10 @@ import mmap
 import os
 import struct
 
-WRITES, FILES, HALF = 1, 2, 4
+WRITES, FILES, HALF, GROWS = 1, 2, 4, 8
 ALL = 0xFFFFFFFF
 PATH_MAX, PART_MAX = 4096, 256
-NUMBERS = ("skip", "fail", "believe", "full", "syncs", "failed", "refused", "slow_us", "forget")
+NUMBERS = ("skip", "fail", "believe", "full", "syncs", "failed", "refused", "slow_us", "full_skip", "forget")
 BYTES = 4 * len(NUMBERS) + PATH_MAX + 2 * PART_MAX
 
 
@@ -44,9 +44,11 @@ class BadDisk:
         self.number("failed", 0)
         self.number("fail", count)
 
-    def fill(self, what, part=""):
-        """WRITES, FILES, HALF: which of them find no space, of the files with `part` in their path. 0: there is space again."""
+    def fill(self, what, part="", skip=0):
+        """WRITES, FILES, HALF, GROWS (of the writes those that make a file longer): which of them find no space, of the files with `part` in their path, after `skip` that go well. 0: there is
+        space again."""
         self.number("full", 0)
+        self.number("full_skip", skip)
         self.put(4 * len(NUMBERS) + PATH_MAX + PART_MAX, part, PART_MAX)
         self.number("refused", 0)
         self.number("full", what)

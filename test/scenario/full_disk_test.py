@@ -10,6 +10,7 @@ as acknowledged must find it missing.
 """
 
 import argparse
+import functools
 import http.client
 import os
 import random
@@ -39,8 +40,11 @@ class Life:
         self.problems = []
         self.slowest_s = 0.0
         self.deletes = [0, 0]  # on a full disk: refused, done
-        # The same samples again and again: nothing new to store, much to log.
-        self.bulk = series({"__name__": "full_bulk"}, [(self.base_ms + i, 1.5) for i in range(20_000)])
+
+    @functools.cached_property
+    def bulk(self):
+        """The same samples again and again: nothing new to store, much to log."""
+        return series({"__name__": "full_bulk"}, [(self.base_ms + i, 1.5) for i in range(20_000)])
 
     def say(self, problem):
         self.problems.append(problem)
