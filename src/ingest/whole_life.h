@@ -1,6 +1,6 @@
 // A scripted life of the whole store, for suites that spoil it (tests only): batches, commits,
 // heads that become blocks, deletes of what is in blocks and heads, merges, blocks written again
-// without what was deleted, retention. Beside it a list of what may and what must be found.
+// without what was deleted, tiers, retention. Beside it a list of what may and what must be found.
 //
 // A step that fails is no end: the life may go on with the next, as a server would.
 #pragma once
@@ -35,6 +35,7 @@ typedef struct WholeLife {
     ManualClock clock;
     LogDurability durability;
     bool ignores_errors;  // planted: acknowledges whatever was said
+    bool no_tiers;        // planted: samples are let go and nothing is left of them
     IngestSender *sender;
     Store *store;
     Cell cells[WHOLE_CELLS];
@@ -76,6 +77,7 @@ static inline bool whole_open(WholeLife *life, Disk *disk, Error *err) {
         .durability = life->durability,
         .memory_limit = GB,
         .retention_ms = 72 * WHOLE_HOUR_MS,
+        .tiers = {{.on = !life->no_tiers}, {.on = !life->no_tiers}},
         .log_segment_bytes = 64 * KB,
     };
     life->sender = ingest_sender_new();
@@ -226,6 +228,67 @@ static inline bool whole_step(WholeLife *life, char step, Error *err) {
     return error_set(err, ERROR_BAD_INPUT, "no step is called %c", step);
 }
 
+// The first sample is let go by retention when its tiers are there: it is in one or the other.
+static inline bool whole_is_kept(const Cell *cell) {
+    return cell->sent == KNOWN_YES && cell->time_ms < WHOLE_BASE_MS - 48 * WHOLE_HOUR_MS;
+}
+
+// The windows of one series that answer in place of samples: none has what nobody sent. `seen`:
+// whatever may be in one.
+static inline const char *whole_windows_wrong(WholeLife *life, SeriesCursor *cursor,
+                                              const SeriesFound *found, int series, bool *seen,
+                                              Arena *arena) {
+    Error err = {0};
+    SeriesParts parts = {0};
+    SeriesColumns samples = {0};
+    const char *error = NULL;
+    if (!series_read_parts(cursor, found, WHOLE_FROM_MS, WHOLE_TO_MS, UINT32_MAX, &parts, &samples,
+                           &err))
+        error = text_format(arena, "reading tiers: %s", err.message).at;
+    for (size_t i = 0; i < parts.count && error == NULL; i++) {
+        if (parts.tiers_ms[i] == 0) continue;
+        double count = 0;
+        bool known = false;
+        for (size_t k = 0; k < life->cell_count; k++) {
+            const Cell *cell = &life->cells[k];
+            if (cell->series != series || cell->time_ms > parts.ends_ms[i] ||
+                cell->time_ms <= parts.ends_ms[i] - parts.tiers_ms[i])
+                continue;
+            count += cell->sent != KNOWN_NO || cell->sent_again != KNOWN_NO;
+            known |= parts.of[WINDOW_FIRST][i] == cell->value ||
+                     parts.of[WINDOW_FIRST][i] == cell->again;
+            seen[k] |= parts.of[WINDOW_COUNT][i] > 0;
+        }
+        if (parts.of[WINDOW_COUNT][i] > count) error = "a window has more samples than were sent";
+        if (parts.of[WINDOW_COUNT][i] > 0 && !known) error = "a window begins with another value";
+    }
+    series_parts_free(&parts);
+    series_columns_free(&samples);
+    return error;
+}
+
+static inline const char *whole_tiers_wrong(WholeLife *life, Tenant *tenant, bool *seen,
+                                            Arena *arena) {
+    Error err = {0};
+    AUTO(series_view_close) SeriesView *view = NULL;
+    SeriesFoundList found = {0};
+    if (!series_view_open(tenant->series, WHOLE_FROM_MS, WHOLE_TO_MS, &view, &err))
+        return text_format(arena, "asking tiers: %s", err.message).at;
+    if (!series_view_add_tiers(view, tenant->series, series_tiers_ms[0])) return NULL;
+    if (!series_select_tiers(view, (Matchers){0}, 0, arena, &found, &err))
+        return text_format(arena, "asking tiers: %s", err.message).at;
+    AUTO(series_cursor_close) SeriesCursor *cursor = series_cursor_open(view);
+    const char *error = NULL;
+    for (size_t i = 0; i < found.count && error == NULL; i++) {
+        uint64_t series = WHOLE_SERIES;
+        if (!text_to_u64(labels_get(found.at[i].labels, TEXT("series")), &series) ||
+            series >= WHOLE_SERIES)
+            return "a series is in tiers that nobody sent";
+        error = whole_windows_wrong(life, cursor, &found.at[i], (int)series, seen, arena);
+    }
+    return error;
+}
+
 // Asks the open store for everything. A sentence about the first thing that is wrong, or NULL.
 // `damaged`: what is missing is fine when the answer says that something is (*said).
 static inline const char *whole_wrong(WholeLife *life, bool damaged, const char **said,
@@ -283,7 +346,12 @@ static inline const char *whole_wrong(WholeLife *life, bool damaged, const char 
                                cell->series, (long long)(cell->time_ms - WHOLE_BASE_MS))
                 .at;
     }
-    return NULL;
+    error = whole_tiers_wrong(life, tenant, seen, arena);
+    for (size_t i = 0; i < life->cell_count && error == NULL; i++) {
+        if (whole_is_kept(&life->cells[i]) && !seen[i])
+            error = "an old sample is let go and no tier has it";
+    }
+    return error;
 }
 
 // The same after opening what a disk holds.

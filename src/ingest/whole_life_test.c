@@ -69,6 +69,7 @@ TEST(a_whole_life_keeps_its_promises_and_does_all_that_it_should) {
     DiskModel *model = disk_model_new();
     check_ok(t, whole_open(&life, disk_model_disk(model), t->err));
     bool merged = false, rewritten = false, dropped = false;
+    SeriesState last = {0};
     for (int i = 0; i < STEPS; i++) {
         Tenant *tenant;
         SeriesState before = {0}, after;
@@ -76,6 +77,7 @@ TEST(a_whole_life_keeps_its_promises_and_does_all_that_it_should) {
         series_state(tenant->series, &before);
         check_ok(t, whole_step(&life, WHOLE_SCRIPT[i], t->err));
         series_state(tenant->series, &after);
+        last = after;
         const char *wrong = whole_wrong(&life, false, NULL, t->arena);
         if (wrong != NULL) check_failed(t, __FILE__, __LINE__, "step %d: %s", i, wrong);
         if (WHOLE_SCRIPT[i] == 'm' && after.blocks < before.blocks)
@@ -85,9 +87,24 @@ TEST(a_whole_life_keeps_its_promises_and_does_all_that_it_should) {
     check(t, merged);
     check(t, rewritten);
     check(t, dropped);
+    check_i64(t, 2, last.tiers);  // of the day that samples were let go of
     whole_close(&life);
     const char *wrong = whole_wrong_after(&life, disk_model_disk(model), t->arena);
     if (wrong != NULL) check_failed(t, __FILE__, __LINE__, "%s", wrong);
+    disk_model_free(&model);
+    whole_forget_catalog(&life);
+}
+
+// The suite can fail: without tiers what was let go is nowhere.
+TEST(samples_that_are_let_go_without_tiers_are_caught) {
+    WholeLife life = {.no_tiers = true};
+    Tally tally = {0};
+    Error err = {0};
+    DiskModel *model = disk_model_new();
+    whole_begin(&life, t, "whole-untiered");
+    check(t, live(&life, disk_model_disk(model), false, "", NULL, &err));
+    judge(&life, disk_model_disk(model), "at the end", &tally);
+    check(t, tally.broken == 1);
     disk_model_free(&model);
     whole_forget_catalog(&life);
 }
@@ -126,7 +143,7 @@ static Tally every_crash(Test *t, DiskLie lie, int random_states, uint64_t strid
     }
 }
 
-TEST(no_crash_state_of_deletes_merges_and_retention_breaks_a_promise) {
+TEST(no_crash_state_of_deletes_merges_tiers_and_retention_breaks_a_promise) {
     // By day one cut in three; at night all of them, in a thousand states each.
     int states = rounds_wanted("TRACEO_WHOLE_STATES", 1);
     Tally tally = every_crash(t, LIE_NONE, states, states > 1 ? 1 : 3);
@@ -389,7 +406,8 @@ TEST(acknowledging_on_a_full_disk_is_caught) {
 }
 
 TEST_MAIN("whole life", CASE(a_whole_life_keeps_its_promises_and_does_all_that_it_should),
-          CASE(no_crash_state_of_deletes_merges_and_retention_breaks_a_promise),
+          CASE(samples_that_are_let_go_without_tiers_are_caught),
+          CASE(no_crash_state_of_deletes_merges_tiers_and_retention_breaks_a_promise),
           CASE(a_disk_that_lies_about_syncing_is_caught),
           CASE(each_disk_call_may_fail_and_no_promise_is_broken),
           CASE(a_failure_of_the_disk_that_is_ignored_is_caught),
