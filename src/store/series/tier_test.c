@@ -84,6 +84,15 @@ static void check_both(Test *t, const Oracle *oracle, Fixture *f) {
         check(t, check_windows(t, oracle, f, series_tiers_ms[k], TODAY, TODAY + 2 * DAY_MS) > 100);
 }
 
+// May a tier of the day answer, where it is allowed to?
+static bool tiers_answer(Test *t, Fixture *f, int64_t day_ms) {
+    SeriesView *view = NULL;
+    check_ok(t, series_view_open(f->store, day_ms, day_ms + DAY_MS, &view, t->err));
+    bool any = series_view_add_tiers(view, f->store, series_tiers_ms[1]);
+    series_view_close(&view);
+    return any;
+}
+
 TEST(windows_say_what_a_slow_look_at_the_samples_says) {
     Fixture f;
     Oracle oracle = {0};
@@ -97,13 +106,22 @@ TEST(windows_say_what_a_slow_look_at_the_samples_says) {
     check_both(t, &oracle, &f);
     check_i64(t, 0, keep_house(t, &f, now_of(&f)));
 
-    // Late samples: both are made again.
+    // Late samples: until both are made again samples answer, of that day and of no other.
+    check(t, tiers_answer(t, &f, TODAY));
+    fixture_clear(&f);
+    oracle_row(&f, 3);
+    oracle_write(&oracle, &f, 3, (Sample){now_of(&f), 1}, 0);
+    fixture_write(&f);
+    check(t, tiers_answer(t, &f, TODAY));
     fixture_clear(&f);
     oracle_row(&f, 4);
     oracle_write(&oracle, &f, 4, (Sample){TODAY + 7777777, 12345}, 0);
     fixture_write(&f);
+    check(t, !tiers_answer(t, &f, TODAY));
     to_blocks(t, &f);
+    check(t, !tiers_answer(t, &f, TODAY));
     check_i64(t, 2, keep_house(t, &f, now_of(&f)));
+    check(t, tiers_answer(t, &f, TODAY));
     check_i64(t, 2, state_of(&f).tiers);
     check_both(t, &oracle, &f);
 

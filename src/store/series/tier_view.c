@@ -49,6 +49,7 @@ static void pin_tiers(SeriesView *view, SeriesStore *store, int64_t most_ms) {
                            .max_ms = facts->max_ms,
                            .day_ms = day_of_ms(facts->min_ms) * TIER_DAY_MS,
                            .tier_ms = facts->tier_ms,
+                           .source = facts->source,
                            .must = must};
         TierSource *same = NULL;
         for (size_t j = 0; j < view->tier_count && same == NULL; j++)
@@ -71,12 +72,46 @@ static void pin_tiers(SeriesView *view, SeriesStore *store, int64_t most_ms) {
     }
 }
 
+static bool has_day(Head *head, int64_t day_ms) {
+    bool has = false;
+    mutex_take(&head->side.lock);
+    for (size_t i = 0; i < head->side.days.count && !has; i++)
+        has = head->side.days.at[i] * TIER_DAY_MS == day_ms;
+    mutex_give(&head->side.lock);
+    return has;
+}
+
+// Samples that came late are in no tier until it is made again: then those that came answer. Where
+// some were let go nothing else does.
+static bool is_up_to_date(const SeriesView *view, const TierSource *tier) {
+    bool alone = true;
+    for (size_t i = 0; tier->source != 0 && i < view->source_count && alone; i++) {
+        const ViewSource *source = &view->sources[i];
+        alone = source->head != NULL ? !has_day(source->head, tier->day_ms)
+                                     : source->number == tier->source ||
+                                           day_of_ms(source->min_ms) * TIER_DAY_MS != tier->day_ms;
+    }
+    return alone;
+}
+
+static void drop_outdated(SeriesView *view) {
+    size_t kept = 0;
+    for (size_t i = 0; i < view->tier_count; i++) {
+        if (is_up_to_date(view, &view->tiers[i]))
+            view->tiers[kept++] = view->tiers[i];
+        else
+            block_unref(&view->tiers[i].block);
+    }
+    view->tier_count = kept;
+}
+
 bool series_view_add_tiers(SeriesView *view, SeriesStore *store, int64_t most_ms) {
     assert(view->tier_count == 0);
     if (store == NULL) return false;
     mutex_take(&store->blocks_lock);
     pin_tiers(view, store, most_ms);
     mutex_give(&store->blocks_lock);
+    drop_outdated(view);
     if (view->tier_count > 0) qsort(view->tiers, view->tier_count, sizeof *view->tiers, by_day);
     return view->tier_count > 0;
 }

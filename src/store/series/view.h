@@ -19,7 +19,8 @@ typedef struct TierSource {
     uint64_t number;
     int64_t min_ms, max_ms;  // of what it stands for
     int64_t day_ms, tier_ms;
-    bool must;  // only for series of which the day has no samples any more
+    uint64_t source;  // number of the block it was made of; 0: that is gone
+    bool must;        // only for series of which the day has no samples any more
 } TierSource;
 
 struct SeriesView {
