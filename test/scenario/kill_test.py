@@ -3,8 +3,9 @@
 
     kill_test.py TRACEO [--rounds 20] [--seed N]
 
-Writers send batches over several connections and remember what was acknowledged; a keeper deletes series, makes blocks of heads and has
-blocks written again without what was deleted. At a random moment the server is
+Writers send batches over several connections and remember what was acknowledged; a keeper deletes series, makes blocks of heads, has
+blocks written again without what was deleted, and sends samples of a day that is over, which is merged and gets its tiers, and of the last
+seconds that retention keeps. At a random moment the server is
 killed; it starts again on the same folder; every acknowledged sample of the round is asked for. At the end all rounds
 are asked for at once. The suite first catches its planted fault: with `durability: memory` an answer leaves before the
 data is written, and some round must lose something.
@@ -12,15 +13,19 @@ data is written, and some round must lose something.
 
 import argparse
 import http.client
+import json
 import random
 import sys
 import threading
 import time
+import urllib.parse
 
 from traceo import Server, Tap, series, write
 
 WRITERS = 4
 SERIES_PER_BATCH = 40
+DAY_MS = 86400 * 1000
+RETENTION_DAYS, PAST_S = 7, 3  # what is sent of the past is let go so much later
 
 
 class Writer(threading.Thread):
@@ -63,6 +68,11 @@ class Keeper(threading.Thread):
         # Numbers of series of which it is known that they are there, and that they are gone.
         self.there, self.gone = (before.there, before.gone) if before else (set(), set())
         self.done = before.done if before else 0
+        # Of a day that is over: acknowledged, sent. Of the end of retention: sent.
+        self.old_ms = before.old_ms if before else (base_ms // DAY_MS - 2) * DAY_MS + DAY_MS // 4
+        self.old_acked, self.old_sent = (before.old_acked, before.old_sent) if before else (set(), set())
+        self.past_sent = before.past_sent if before else 0
+        self.from_tiers = before.from_tiers if before else 0
 
     def post(self, path):
         connection = self.server.connect()
@@ -83,6 +93,13 @@ class Keeper(threading.Thread):
                 name = {"__name__": "kill_gone", "n": str(number)}
                 if write(connection, series(name, [(self.base_ms + number, float(number))]))[0] not in (200, 204):
                     return
+                self.old_sent.add(number)
+                if write(connection, series({"__name__": "kill_old"}, [(self.old_ms + number * 1000, float(number))]))[0] not in (200, 204):
+                    return
+                self.old_acked.add(number)
+                if number % 4 == 0:
+                    self.past_sent += 1
+                    write(connection, series({"__name__": "kill_past"}, [(int(time.time() * 1000) - RETENTION_DAYS * DAY_MS + PAST_S * 1000, 1.0)]))
                 if number % 3 == 1:
                     self.post("/api/traceo/v1/flush")
                 if number % 5 == 4:
@@ -97,12 +114,50 @@ class Keeper(threading.Thread):
         except (OSError, http.client.HTTPException):
             pass
 
+    def count(self, name, at_ms, resolution):
+        """How many samples of a series a day has, and whether a tier says so."""
+        status, body = self.server.get("/api/v1/query?" + urllib.parse.urlencode(
+            {"query": f"count_over_time({name}[1d])", "time": at_ms // 1000, "max_source_resolution": resolution}))
+        answer = json.loads(body)
+        if status != 200:
+            return f"{status} {answer.get('error')}", False
+        found = answer["data"]["result"]
+        return int(found[0]["value"][1]) if found else 0, " from samples of " in body.decode()
+
+    def old_faults(self):
+        """Of the day that is over all is there, whoever answers; of the past no more than was sent."""
+        end_ms = (self.old_ms // DAY_MS + 1) * DAY_MS
+        data = self.server.query("kill_old[1d]", end_ms / 1000)
+        found = {round(float(at) * 1000): float(value) for row in data["result"] for at, value in row["values"]}
+        bad = [f"kill_old {number} was acknowledged and is lost" for number in self.old_acked if found.get(self.old_ms + number * 1000) != number]
+        bad += [f"kill_old is {value} at {at}" for at, value in found.items()
+                if value not in self.old_sent or at != self.old_ms + value * 1000]
+        counts = {resolution: self.count("kill_old", end_ms, resolution) for resolution in ("0s", "5m", "1h")}
+        bad += [f"kill_old has {count} samples by {resolution}, not {len(found)}" for resolution, (count, _) in counts.items() if count != len(found)]
+        self.from_tiers += sum(tier for _, tier in counts.values())
+        past = self.count("kill_past", (int(time.time() * 1000) // DAY_MS - RETENTION_DAYS + 1) * DAY_MS, "0s")[0]
+        if not isinstance(past, int) or past > self.past_sent:
+            bad.append(f"kill_past has {past} samples of {self.past_sent}")
+        return bad
+
+    def tier_faults(self):
+        """Once heads are blocks and merged, tiers are made again, and count the same."""
+        end_ms = (self.old_ms // DAY_MS + 1) * DAY_MS
+        self.post("/api/traceo/v1/flush")
+        until = time.monotonic() + 10
+        while not self.count("kill_old", end_ms, "1h")[1]:
+            if time.monotonic() > until:
+                return [f"no tier answers for the day of kill_old after 10 s: {self.server.tail()[-500:]}"]
+            time.sleep(0.05)
+        return self.old_faults()
+
     def faults(self):
         if self.next == 0:
             return []
+        bad = self.old_faults()
         data = self.server.query(f"kill_gone[{self.next + 1}ms]", (self.base_ms + self.next) / 1000)
         found = {int(row["metric"]["n"]): row["values"] for row in data["result"]}
-        return ([f"kill_gone {number} was deleted and is back" for number in self.gone & set(found)] +
+        return (bad + [f"kill_gone {number} was deleted and is back" for number in self.gone & set(found)] +
                 [f"kill_gone {number} was acknowledged and is lost" for number in self.there - set(found)] +
                 [f"kill_gone {number} is {values}" for number, values in found.items()
                  if len(values) != 1 or float(values[0][1]) != number or number >= self.next])
@@ -144,14 +199,14 @@ def faults(server, writer, acked, sent, base_ms):
 
 
 def run(rounds, randomness, *flags):
-    """Returns (faults, acknowledged samples, deletes)."""
-    server = Server("--web.enable_admin_api", "true", *flags)
+    """Returns (faults, acknowledged samples, the keeper)."""
+    server = Server("--web.enable_admin_api", "true", "--retention", f"{RETENTION_DAYS}d", "--series.retention_5m", "30d", "--series.retention_1h", "30d", *flags)
     base_ms = int(time.time() * 1000) - 3600 * 1000
     acked, sent = {w: [] for w in range(WRITERS)}, {w: [] for w in range(WRITERS)}
     bad, keeper = [], None
     try:
         server.start()
-        for _ in range(rounds):
+        for number in range(rounds):
             writers = [Writer(server, w, len(sent[w]), base_ms) for w in range(WRITERS)]
             keeper = Keeper(server, base_ms, keeper)
             for thread in [*writers, keeper]:
@@ -165,15 +220,17 @@ def run(rounds, randomness, *flags):
             keeper.join(timeout=30)
             server.start()
             bad += keeper.faults()
+            if number % 20 == 19:
+                bad += keeper.tier_faults()
             for writer in writers:
                 bad += faults(server, writer.number, writer.acked, writer.sent, base_ms)
                 acked[writer.number] += writer.acked
                 sent[writer.number] += writer.sent
             if bad:
-                return bad, sum(map(len, acked.values())) * SERIES_PER_BATCH, keeper.done
+                return bad, sum(map(len, acked.values())) * SERIES_PER_BATCH, keeper
         for w in range(WRITERS):
             bad += faults(server, w, acked[w], sent[w], base_ms)
-        return bad, sum(map(len, acked.values())) * SERIES_PER_BATCH, keeper.done
+        return bad, sum(map(len, acked.values())) * SERIES_PER_BATCH, keeper
     finally:
         server.close()
 
@@ -189,9 +246,10 @@ def main():
     tap = Tap()
     planted = run(20, randomness, "--durability", "memory")[0]
     tap.check(any("lost" in fault for fault in planted), "answering before the data is written is caught as a loss")
-    bad, acked, deletes = run(options.rounds, randomness)
-    tap.check(not bad and deletes > 0, f"{options.rounds} kills, {acked} acknowledged samples, {deletes} deletes: none lost, none twice, none altered, none back",
+    bad, acked, keeper = run(options.rounds, randomness)
+    tap.check(not bad and keeper.done > 0, f"{options.rounds} kills, {acked} acknowledged samples, {keeper.done} deletes: none lost, none twice, none altered, none back",
               "\n".join(bad[:20]))
+    tap.check(keeper.from_tiers > 0, f"{len(keeper.old_acked)} samples of a day that is over, {keeper.from_tiers} answers from tiers that count the same")
     return tap.end()
 
 
