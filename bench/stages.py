@@ -14,10 +14,10 @@ UNDER = [("pack", {"tail_pack"}), ("seal", {"series_seal", "series_merge", "seal
 # (stage, what its files are called, what its functions are called); the first row that fits wins. Functions that are inlined count as their callers.
 STAGES = [
     ("log", r"src/store/log/|src/codec/crc32c\.c", ""),
-    ("pack", r"src/codec/snappy_rows\.c|src/store/index/bitpack\.c", ""),
+    ("pack", r"src/codec/snappy_rows\.c|src/store/index/bitpack\.c|src/store/series/strip\.c", ""),
     ("append", r"src/store/series/(page|page_starts|series)\.c", ""),
     ("append", r"src/store/series/head\.c", r"append"),
-    ("resolve", r"src/store/series/(head|registry)\.c|src/model/labels\.c|src/store/index/postings\.c", ""),
+    ("resolve", r"src/store/series/(head|registry|registry_follow)\.c|src/model/labels\.c|src/store/index/postings\.c", ""),
     ("seal", r"src/store/series/|src/store/objects/|src/store/maintain\.c|src/store/index/", ""),
     ("unpack", r"src/codec/compress\.c", ""),
     ("decode", r"src/ingest/|src/store/|src/codec/protobuf\.c", ""),
