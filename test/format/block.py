@@ -9,7 +9,7 @@ from columns import column_integers, column_values, decimal, unpacked
 from cursor import Cursor, TooNew, double_of, expect, expect_crc, signed, unzstd, utf8
 from histograms import read_exemplars, read_histograms
 
-HEAD, TAIL_MAGIC, VERSION_MAX = b"TRcBLOCK", b"KCOLBcRT", 4
+HEAD, TAIL_MAGIC, VERSION_MAX = b"TRcBLOCK", b"KCOLBcRT", 5
 SECTIONS = ("pages", "names", "pairs", "series", "chunks", "clocks")
 TOTALS = ("earliest", "latest", "series", "samples", "chunks", "histograms", "exemplars", "pairs", "clocks", "pages", "metadata")
 SECTION_PIECE = 64 << 10  # bytes under one checksum

@@ -5,7 +5,7 @@ column_integers() and column_values() take a Cursor and leave it behind the colu
 
 from cursor import MASK, Cursor, Damaged, bits_of, expect, signed, unzigzag
 
-RAW, CONSTANT, STEADY, PACKED, CODED, SCALED, EXCEPT = range(7)
+RAW, CONSTANT, STEADY, PACKED, CODED, SCALED, EXCEPT, NEAR = range(8)
 AS_BITS = 15
 STALE = 0x7FF0000000000002
 SPLIT_FROM = 128  # numbers of a class code, from which it has two streams
@@ -24,10 +24,18 @@ def column_values(cursor, count):
     if kind == EXCEPT:
         expect(high == 0, f"{cursor.what}: a column with exceptions has decimals {high}")
         return patched_values(cursor, count)
+    if kind == NEAR:
+        return near_values(cursor, high, count)
     numbers = column_numbers(cursor, kind, count)
     if high == AS_BITS:
         return [number & MASK for number in numbers]
     return [bits_of(decimal(number, high)) for number in numbers]
+
+
+def near_values(cursor, decimals, count):
+    expect(decimals < AS_BITS, f"{cursor.what}: a column near doubles as bits")
+    numbers, beside = column_integers(cursor, count), column_integers(cursor, count)
+    return [bits_of(decimal(number, decimals)) + away & MASK for number, away in zip(numbers, beside)]
 
 
 def decimal(number, decimals):
@@ -71,7 +79,7 @@ def column_numbers(cursor, kind, count):
     if kind == SCALED:
         first, divisor = cursor.zigzag(), cursor.varint()
         inner, high = column_head(cursor)
-        expect(inner not in (SCALED, EXCEPT) and high == 0, f"{cursor.what}: a column of kind {inner}, {high} decimals inside a scaled one")
+        expect(inner not in (SCALED, EXCEPT, NEAR) and high == 0, f"{cursor.what}: a column of kind {inner}, {high} decimals inside a scaled one")
         return [first + divisor * number for number in column_numbers(cursor, inner, count)]
     raise Damaged(f"{cursor.what}: a column of unknown kind {kind} before {cursor.at}")
 

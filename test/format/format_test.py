@@ -24,7 +24,7 @@ FOLDER = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(FOLDER), str(FOLDER.parent / "scenario")]
 
 import columns
-from block import Block
+from block import VERSION_MAX, Block
 from cursor import Damaged, TooNew, crc32c, double_of, fields, unsnappy
 from manifest import Manifest
 from read_traceo import METADATA_TYPES, tenants
@@ -469,7 +469,7 @@ def golden(tap):
 def newer(tap):
     """A version that nobody knows yet, with good checksums."""
     content = (ROOT / "test/golden/series/block").read_bytes()
-    trailer = content[-32:-16] + struct.pack("<I", 5)
+    trailer = content[-32:-16] + struct.pack("<I", VERSION_MAX + 1)
     manifest = b"traceo series manifest 4\nsealed 1\nnext 1\nwrites 1\n"
     for what, open_it in (("block", lambda: Block(content[:-32] + trailer + struct.pack("<I", crc32c(trailer)) + content[-8:], "a block")),
                           ("manifest", lambda: Manifest(manifest + f"crc32c {crc32c(manifest):08x}\n".encode(), "MANIFEST"))):
@@ -571,7 +571,7 @@ def planted(tap, chance, told, found):
 class Kinds:
     """Which ways of writing columns the reader met."""
 
-    WANTED = {"raw", "constant", "steady", "scaled", "all stale", "odd values", "two streams", "one stream", "unsigned", "signed",
+    WANTED = {"raw", "constant", "steady", "scaled", "all stale", "odd values", "near", "two streams", "one stream", "unsigned", "signed",
               *(f"{kind} of order {order}" for kind in ("packed", "coded") for order in range(4))}
 
     def __init__(self):
@@ -580,6 +580,7 @@ class Kinds:
         self.watch("residual_numbers", lambda cursor, kind, count: f"{'packed' if kind == columns.PACKED else 'coded'} of order {cursor.data[cursor.at] & 3}")
         self.watch("residual_numbers", lambda cursor, kind, count: kind == columns.CODED and ("unsigned" if cursor.data[cursor.at] & 4 else "signed"))
         self.watch("class_coded", lambda cursor, count: "one stream" if count < columns.SPLIT_FROM else "two streams")
+        self.watch("near_values", lambda cursor, decimals, count: "near")
         self.watch("patched_values", lambda cursor, count: "all stale" if cursor.data[cursor.at] & 1 else "odd values")
 
     def watch(self, name, what):

@@ -152,6 +152,7 @@ def shapes(chance):
         "pages_bytes": walk(chance, 1 << 30, lambda chance, value: value + 4096 * chance.randrange(-200, 200)),
         "levels": walk(chance, 500, lambda chance, value: value + chance.randrange(-4, 5)),
         "far_levels": walk(chance, 0, lambda chance, value: chance.choice([1, 1, 1, 1, 1, 2, 3, 1 << 40])),
+        "seconds_total": walk(chance, 0, lambda chance, value: value + 0.1 * chance.randrange(9)),
         "noise": lambda count: [bits_of(chance.gauss(0, 1)) for _ in range(count)],
         "any_bits": lambda count: [chance.getrandbits(64) & ~(1 << 62) for _ in range(count)],
         "sparse_total": sparse(chance),

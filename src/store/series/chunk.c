@@ -14,6 +14,9 @@
 enum {
     SAMPLED_THOROUGH = 32,
     SAMPLED_FAST = 4,
+    NEAR_ULPS_MAX = 1 << 12,
+    NEAR_DECIMALS_MAX = 9,  // with more, all doubles of a size are near some decimal
+    NEAR_COUNT_MIN = 24,
 };
 
 const double decimal_powers[DECIMALS_MAX + 1] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6, 1e7,
@@ -278,6 +281,78 @@ size_t values_encode(const double *values, size_t count, bool fast, uint8_t *int
     return best;
 }
 
+// ---- Values that are nearly decimals ----
+//
+// Who adds up tenths, or multiplies by a thousandth instead of dividing by a thousand, gets doubles
+// that are a last bit or two beside a decimal. The decimal is told, and how many steps of the last
+// bit it is away.
+
+static inline int64_t ulps_from(double value, unsigned decimals, int64_t *number) {
+    double scaled = value * decimal_powers[decimals];
+    *number = fabs(scaled) < 0x1p53 ? (int64_t)rint(scaled) : 0;
+    return (int64_t)(double_bits(value) - double_bits((double)*number / decimal_powers[decimals]));
+}
+
+static inline bool is_near(int64_t ulps) {
+    return ulps >= -NEAR_ULPS_MAX && ulps <= NEAR_ULPS_MAX;
+}
+
+// The fewest decimals that most of some values are near; DOMAIN_BITS: none.
+static unsigned near_decimals(const double *values, size_t count) {
+    size_t taken = MIN(count, (size_t)SAMPLED_THOROUGH);
+    for (unsigned decimals = 0; decimals <= NEAR_DECIMALS_MAX; decimals++) {
+        size_t near = 0, seen = 0;
+        for (size_t i = 0; i < taken; i++) {
+            int64_t number;
+            double value = values[(i * count + count - 1) / taken];
+            if (!isfinite(value)) continue;
+            seen++;
+            near += is_near(ulps_from(value, decimals, &number));
+        }
+        if (seen == 0) break;
+        if (near * 8 >= seen * 7) return decimals;
+    }
+    return DOMAIN_BITS;
+}
+
+size_t values_encode_cold(const double *values, size_t count, uint8_t *into, bool *near) {
+    size_t len = values_encode(values, count, false, into);
+    *near = false;
+    // A column that is all decimals is shorter without.
+    if (count < NEAR_COUNT_MIN || (into[0] != COLUMN_EXCEPT && into[0] >> 4 != DOMAIN_BITS))
+        return len;
+    unsigned decimals = near_decimals(values, count);
+    if (decimals == DOMAIN_BITS) return len;
+    UNFILLED Scaled scaled;
+    UNFILLED uint64_t ulps[CHUNK_SAMPLES_MAX];
+    scaled.odd_count = 0;
+    scaled.odd_are_stale = true;
+    int64_t last = 0;
+    for (size_t i = 0; i < count; i++) {
+        int64_t away =
+            isfinite(values[i]) ? ulps_from(values[i], decimals, &scaled.numbers[i]) : INT64_MAX;
+        bool odd = !is_near(away);
+        if (odd) {
+            scaled.odd_are_stale &= is_stale(values[i]);
+            scaled.odd[scaled.odd_count++] = (uint16_t)i;
+            scaled.numbers[i] = last;
+        }
+        ulps[i] = odd ? 0 : (uint64_t)away;
+        last = scaled.numbers[i];
+    }
+    if (scaled.odd_count * 4 > count + 12) return len;
+    UNFILLED uint8_t trial[4 * COLUMN_BYTES_MAX];
+    size_t tried = scaled.odd_count == 0 ? 0 : odd_put(values, &scaled, trial);
+    trial[tried++] = (uint8_t)(COLUMN_NEAR | decimals << 4);
+    tried +=
+        integers_encode((const uint64_t *)scaled.numbers, count, INTEGERS_THOROUGH, trial + tried);
+    tried += integers_encode(ulps, count, INTEGERS_THOROUGH, trial + tried);
+    if (tried >= len || !comes_back((Bytes){trial, tried}, values, count)) return len;
+    memcpy(into, trial, tried);
+    *near = true;
+    return tried;
+}
+
 static bool odd_patch(Reader *list, size_t count, double *into) {
     uint64_t head = reader_varint(list);
     uint64_t odd_count = head / 2;
@@ -299,6 +374,38 @@ static bool odd_patch(Reader *list, size_t count, double *into) {
     return !list->failed;
 }
 
+// In place: numbers become the doubles that they stand for. Copies, not casts of the pointer.
+static void unscale(double *values, size_t count, unsigned domain) {
+    if (domain == DOMAIN_BITS) return;
+    if (has_wide()) {
+        unscale_wide(values, count, domain);
+        return;
+    }
+    double power = decimal_powers[domain];
+    for (size_t i = 0; i < count; i++) {
+        int64_t number;
+        memcpy(&number, &values[i], sizeof number);
+        values[i] = (double)number;
+    }
+    if (domain > 0) {
+        for (size_t i = 0; i < count; i++) values[i] /= power;
+    }
+}
+
+// NEAR, behind its first byte: a column of decimals, then one of what is added to their bits.
+static bool near_read(Reader *reader, size_t count, unsigned decimals, double *into) {
+    UNFILLED uint64_t ulps[CHUNK_SAMPLES_MAX];
+    unsigned numbers_kind = reader_u8(reader);
+    if (decimals > DECIMALS_MAX || reader->failed ||
+        !integers_decode(reader, numbers_kind, count, (uint64_t *)into))
+        return false;
+    unsigned ulps_kind = reader_u8(reader);
+    if (reader->failed || !integers_decode(reader, ulps_kind, count, ulps)) return false;
+    unscale(into, count, decimals);
+    for (size_t i = 0; i < count; i++) into[i] = double_from_bits(double_bits(into[i]) + ulps[i]);
+    return true;
+}
+
 static bool values_read(Reader *reader, size_t count, double *into) {
     if (count > CHUNK_SAMPLES_MAX) return false;
     unsigned first = reader_u8(reader);
@@ -308,23 +415,13 @@ static bool values_read(Reader *reader, size_t count, double *into) {
         if (!odd_patch(reader, count, NULL)) return false;
         first = reader_u8(reader);
     }
-    unsigned domain = first >> 4;
-    if (reader->failed || !integers_decode(reader, first & 15, count, (uint64_t *)into))
-        return false;
-    if (domain != DOMAIN_BITS && has_wide()) {
-        unscale_wide(into, count, domain);
-    } else if (domain != DOMAIN_BITS) {
-        // In place: each integer becomes the double that its decimals say. Copies, not casts of the
-        // pointer.
-        double power = decimal_powers[domain];
-        for (size_t i = 0; i < count; i++) {
-            int64_t number;
-            memcpy(&number, &into[i], sizeof number);
-            into[i] = (double)number;
-        }
-        if (domain > 0) {
-            for (size_t i = 0; i < count; i++) into[i] /= power;
-        }
+    unsigned domain = first >> 4, kind = first & 15;
+    if (reader->failed) return false;
+    if (kind == COLUMN_NEAR) {
+        if (!near_read(reader, count, domain, into)) return false;
+    } else {
+        if (!integers_decode(reader, kind, count, (uint64_t *)into)) return false;
+        unscale(into, count, domain);
     }
     return !patched || odd_patch(&list, count, into);
 }

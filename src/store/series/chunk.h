@@ -24,6 +24,9 @@ enum {
 // `fast` tries fewer codecs (for strips in the head).
 size_t times_encode(const int64_t *times, size_t count, uint8_t *into);
 size_t values_encode(const double *values, size_t count, bool fast, uint8_t *into);
+// Thorough, and with columns that need a reader of blocks of version 5: *near says whether this is
+// one.
+size_t values_encode_cold(const double *values, size_t count, uint8_t *into, bool *near);
 
 // *used: how many bytes the column took.
 must_use bool times_decode(Bytes encoded, size_t count, int64_t *into, size_t *used, Error *err);

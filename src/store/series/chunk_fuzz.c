@@ -16,6 +16,15 @@ static void values_round(const double *values, size_t count, bool fast) {
     assert(decoded && used == len && memcmp(values, again, count * sizeof *values) == 0);
 }
 
+static void cold_round(const double *values, size_t count) {
+    uint8_t encoded[COLUMN_BYTES_MAX];
+    double again[CHUNK_SAMPLES_MAX];
+    bool near;
+    size_t used, len = values_encode_cold(values, count, encoded, &near);
+    bool decoded = values_decode((Bytes){encoded, len}, count, again, &used, NULL);
+    assert(decoded && used == len && memcmp(values, again, count * sizeof *values) == 0);
+}
+
 static void times_round(const int64_t *times, size_t count) {
     uint8_t encoded[COLUMN_BYTES_MAX];
     int64_t again[CHUNK_SAMPLES_MAX];
@@ -99,6 +108,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (values_decode(rest, count, values, &used, NULL)) {
         assert(used <= rest.len);
         values_round(values, count, data[0] & 1);
+        cold_round(values, count);
     }
     if (times_decode(rest, count, times, &used, NULL)) {
         assert(used <= rest.len);
@@ -109,6 +119,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     memcpy(values, rest.at, count * sizeof *values);
     memcpy(times, rest.at, count * sizeof *times);
     values_round(values, count, data[0] & 1);
+    cold_round(values, count);
     times_round(times, count);
     return 0;
 }

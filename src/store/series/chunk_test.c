@@ -187,6 +187,78 @@ TEST(wide_registers_change_no_byte) {
     }
 }
 
+// Sums of tenths, thousandths by multiplying; with stale markers, restarts and true doubles
+// between.
+static void near_make(uint64_t *random, size_t count, double *values) {
+    static const double scales[] = {0.1, 0.01, 0.001, 1e-9};
+    double scale = scales[test_random(random) % COUNT(scales)], sum = 0;
+    unsigned way = (unsigned)(test_random(random) % 3), odd = (unsigned)(test_random(random) % 3);
+    uint64_t number = test_random(random) % 100000;
+    for (size_t i = 0; i < count; i++) {
+        number += test_random(random) % 30;
+        sum += (double)(test_random(random) % 30) * scale;
+        if (way == 2 && test_random(random) % 200 == 0) sum = 0;
+        values[i] = way == 0 ? (double)number * scale : sum;
+        if (odd == 1 && test_random(random) % 40 == 0) values[i] = stale_nan();
+        if (odd == 2 && test_random(random) % 40 == 0) values[i] = noise(random);
+    }
+}
+
+static size_t check_cold(Test *t, const double *values, size_t count, bool *near) {
+    bool is_there = wide_is_there, nears[2];
+    uint8_t encoded[2][COLUMN_BYTES_MAX];
+    size_t lens[2], used;
+    double again[CHUNK_SAMPLES_MAX];
+    for (unsigned way = 0; way < 2; way++) {
+        wide_is_there = is_there && way == 0;
+        lens[way] = values_encode_cold(values, count, encoded[way], &nears[way]);
+        Bytes bytes = {memory_take(lens[way]), lens[way]};
+        memcpy((uint8_t *)bytes.at, encoded[way], lens[way]);
+        check_ok(t, values_decode(bytes, count, again, &used, t->err));
+        check_i64(t, lens[way], used);
+        check_same_bytes(t, again, values, count * sizeof *values);
+        for (size_t cut = 0; cut < MIN(lens[way], (size_t)60); cut++) {
+            check_error(t, values_decode((Bytes){bytes.at, cut}, count, again, &used, t->err),
+                        ERROR_CORRUPT);
+        }
+        memory_free((uint8_t *)bytes.at);
+    }
+    wide_is_there = is_there;
+    check_i64(t, lens[1], lens[0]);
+    check(t, nears[0] == nears[1]);
+    check_same_bytes(t, encoded[0], encoded[1], lens[0]);
+    *near = nears[0];
+    return lens[0];
+}
+
+TEST(what_is_nearly_decimal_is_told_as_decimals) {
+    double values[CHUNK_SAMPLES_MAX];
+    uint8_t plain[COLUMN_BYTES_MAX];
+    uint64_t random = t->seed;
+    size_t nears = 0, near_bytes = 0, plain_bytes = 0;
+    for (unsigned round = 0; round < 300; round++) {
+        size_t count = 1 + test_random(&random) % CHUNK_SAMPLES_MAX;
+        bool near;
+        near_make(&random, count, values);
+        size_t len = check_cold(t, values, count, &near);
+        size_t plain_len = values_encode(values, count, false, plain);
+        check(t, near ? len < plain_len : len == plain_len);
+        if (!near) continue;
+        nears++;
+        near_bytes += len;
+        plain_bytes += plain_len;
+    }
+    if (nears < 150 || near_bytes * 3 > plain_bytes * 2) {
+        check_failed(t, __FILE__, __LINE__, "%zu of 300 near, %zu bytes instead of %zu", nears,
+                     near_bytes, plain_bytes);
+    }
+    for (unsigned shape = 0; shape < SHAPES; shape++) {
+        bool near;
+        values_shape(shape, 500, &random, values);
+        check_cold(t, values, 500, &near);
+    }
+}
+
 static unsigned decimals_by_trying(double value) {
     int64_t number;
     for (unsigned decimals = 0; decimals <= DECIMALS_MAX; decimals++) {
@@ -221,5 +293,6 @@ TEST(decimals_of_few_places_are_known_at_any_size) {
 TEST_MAIN("store/chunk", CASE(values_come_back_bit_for_bit), CASE(mixed_random_columns_come_back),
           CASE(times_come_back_and_are_small), CASE(plain_shapes_are_small),
           CASE(a_summary_leaves_nan_out), CASE(wide_registers_change_no_byte),
+          CASE(what_is_nearly_decimal_is_told_as_decimals),
           CASE(one_power_tells_whether_a_double_is_a_decimal),
           CASE(decimals_of_few_places_are_known_at_any_size))

@@ -16,6 +16,7 @@ typedef enum ColumnKind {
     COLUMN_CODED = 4,     // the same, by class codes (entropy.h)
     COLUMN_SCALED = 5,    // a common divisor taken out of another column
     COLUMN_EXCEPT = 6,    // values only: some positions patched (chunk.c)
+    COLUMN_NEAR = 7,      // values only: decimals, and how far beside them (chunk.c)
 } ColumnKind;
 
 typedef enum IntegersEffort { INTEGERS_FAST, INTEGERS_THOROUGH } IntegersEffort;
