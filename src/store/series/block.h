@@ -19,6 +19,9 @@ struct SeriesColumns;
 typedef struct BlockWriter BlockWriter;
 
 BlockWriter *block_writer_begin(void);
+// What is written from now on is kept as it is for long: it may cost more to pack. Any reader reads
+// it, at the same price.
+void block_writer_cold(BlockWriter *writer);
 void block_writer_free(BlockWriter **writer);
 
 // Series in rising labels_compare order, each once. Times rise strictly within a series.

@@ -1,5 +1,5 @@
 // Bytes and nanoseconds per sample of whole blocks, shaped like scrapes of node_exporter: ninja
-// block_bench, then `block_bench [targets] [samples] [jitter_ms]`.
+// block_bench, then `block_bench [targets] [samples] [jitter_ms] [cold]`.
 
 #include <math.h>
 #include <stdio.h>
@@ -108,7 +108,7 @@ static size_t argument(int argc, char **argv, int at, size_t otherwise) {
 
 int main(int argc, char **argv) {
     size_t targets = argument(argc, argv, 1, 40), count = argument(argc, argv, 2, 480),
-           jitter = argument(argc, argv, 3, 3);
+           jitter = argument(argc, argv, 3, 3), cold = argument(argc, argv, 4, 0);
     Error err;
     Arena arena = {0};
     int64_t *times = memory_new_array(int64_t, targets * count);
@@ -120,6 +120,7 @@ int main(int argc, char **argv) {
         }
     }
     BlockWriter *writer = block_writer_begin();
+    if (cold > 0) block_writer_cold(writer);
     int64_t spent = 0;
     for (size_t metric = 0; metric < METRICS; metric++) {
         for (size_t t = 0; t < targets; t++) {

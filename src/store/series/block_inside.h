@@ -16,7 +16,8 @@ enum {
     BLOCK_VERSION_PACKED = 2,  // a piece of histograms is packed
     BLOCK_VERSION_STARTS = 3,  // some sample says when its counting began
     BLOCK_VERSION_TIER = 4,    // windows of a tier instead of samples
-    BLOCK_VERSION = 4,         // the highest we read
+    BLOCK_VERSION_NEAR = 5,    // some values are told as decimals and steps beside them
+    BLOCK_VERSION = 5,         // the highest we read
     BLOCK_HEAD_BYTES = 8,
     BLOCK_TRAILER_BYTES = 32,
     PAGE_BYTES = 64 * KB,       // a page is closed before it would pass this

@@ -725,7 +725,55 @@ TEST(only_a_block_with_starts_needs_a_program_that_knows_them) {
     check_i64(t, BLOCK_VERSION_STARTS, version_of(&starts));
 }
 
-TEST_MAIN("store/block", CASE(a_block_gives_back_what_it_took),
+// Sums of tenths, and a start where `starts` is set; as such blocks are read by programs of the
+// version that comes out.
+static uint32_t version_of_sums(Test *t, bool cold, bool starts) {
+    double values[200], sum = 0;
+    int64_t times[200], begun[200];
+    for (size_t i = 0; i < COUNT(values); i++) {
+        values[i] = sum += 0.1 * (double)(i % 7);
+        times[i] = 1700000000000 + (int64_t)i * 15000;
+        begun[i] = 1700000000000 - 5;
+    }
+    AUTO(builder_free) Builder out = {0};
+    BlockWriter *writer = block_writer_begin();
+    if (cold) block_writer_cold(writer);
+    Labels labels = FIXTURE_LABELS(t->arena, "__name__", "sums");
+    SeriesColumns columns = {.times = times,
+                             .values = values,
+                             .count = COUNT(values),
+                             .starts = begun,
+                             .has_starts = starts};
+    check_ok(t, block_writer_series(writer, labels, t->err));
+    check_ok(t, block_writer_columns(writer, &columns, t->err));
+    check_ok(t, block_writer_finish(writer, &out, t->err));
+    block_writer_free(&writer);
+    MemoryObject memory;
+    Block *block;
+    memory_object_begin(&memory, text_bytes(builder_text(&out)));
+    check_ok(t, memory_block_open(&memory, &block, t->err));
+    BlockCursor *cursor = block_cursor_open(block);
+    SeriesColumns again = {.wants_starts = true};
+    check_ok(t, block_read(cursor, 0, INT64_MIN, INT64_MAX, &again, t->err));
+    check_i64(t, COUNT(values), again.count);
+    check_same_bytes(t, again.values, values, sizeof values);
+    check(t, again.has_starts == starts);
+    series_columns_free(&again);
+    block_cursor_close(&cursor);
+    block_unref(&block);
+    memory_object_end(&memory);
+    return version_of(&out);
+}
+
+TEST(only_a_cold_block_needs_a_program_that_knows_what_is_nearly_decimal) {
+    check_i64(t, BLOCK_VERSION_PLAIN, version_of_sums(t, false, false));
+    check_i64(t, BLOCK_VERSION_STARTS, version_of_sums(t, false, true));
+    check_i64(t, BLOCK_VERSION_NEAR, version_of_sums(t, true, false));
+    check_i64(t, BLOCK_VERSION_NEAR, version_of_sums(t, true, true));
+}
+
+TEST_MAIN("store/block", CASE(only_a_cold_block_needs_a_program_that_knows_what_is_nearly_decimal),
+          CASE(a_block_gives_back_what_it_took),
           CASE(an_inspection_that_verifies_tells_how_far_it_is),
           CASE(an_interval_gives_the_samples_inside), CASE(selection_agrees_with_matching_labels),
           CASE(names_and_values_are_sorted), CASE(names_and_values_of_some_series),

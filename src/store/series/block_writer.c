@@ -13,6 +13,7 @@
 
 enum {
     ZSTD_LEVEL = 3,
+    ZSTD_LEVEL_COLD = 6,  // docs/decisions/0025: higher ones cost much and save nothing
     ZSTD_BYTES_MIN =
         512,  // less is not worth a frame; and the golden block does not depend on zstd's version
     DEDUPLICATED_BYTES_MIN = 24,
@@ -42,6 +43,7 @@ struct BlockWriter {
     Builder page_rows;  // of those closed
     uint32_t pages;
     ZSTD_CCtx *zstd;
+    bool cold;
     Builder peeked;  // a closed page decoded again, to compare columns
     Builder reread;  // one that came back from the sink
     uint32_t peeked_page;
@@ -95,6 +97,10 @@ BlockWriter *block_writer_begin(void) {
     assert(writer->zstd != NULL);
     builder_add_bytes(&writer->out, block_magic_head, BLOCK_HEAD_BYTES);
     return writer;
+}
+
+void block_writer_cold(BlockWriter *writer) {
+    writer->cold = true;
 }
 
 void block_writer_free(BlockWriter **writer) {
@@ -165,7 +171,7 @@ static void page_close(BlockWriter *writer) {
     builder_reserve(&writer->out, ZSTD_compressBound(page->len));
     size_t stored =
         ZSTD_compressCCtx(writer->zstd, writer->out.at + begun, writer->out.capacity - begun,
-                          page->at, page->len, ZSTD_LEVEL);
+                          page->at, page->len, writer->cold ? ZSTD_LEVEL_COLD : ZSTD_LEVEL);
     bool zstd = page->len >= ZSTD_BYTES_MIN && !ZSTD_isError(stored) &&
                 stored < page->len - page->len * 3 / 100;
     if (zstd) {
@@ -330,7 +336,10 @@ static size_t chunk_cut(const int64_t *times, size_t count) {
 static bool chunk_flush(BlockWriter *writer, size_t count, Error *err) {
     if (count == 0) return true;
     UNFILLED uint8_t column[COLUMN_BYTES_MAX];
-    size_t len = values_encode(writer->values, count, false, column);
+    bool near = false;
+    size_t len = writer->cold ? values_encode_cold(writer->values, count, column, &near)
+                              : values_encode(writer->values, count, false, column);
+    if (near) writer->version = MAX(writer->version, (uint32_t)BLOCK_VERSION_NEAR);
     Place place = column_add(writer, (Bytes){column, len});
     uint32_t clock;
     TRY(clock_number(&writer->clocks, writer->times, count, writer->clock_expected, &clock, err));
@@ -346,7 +355,7 @@ static bool chunk_flush(BlockWriter *writer, size_t count, Error *err) {
     size_t changes = writer->with_starts ? starts_put(writer, count, &starts) : 0;
     if (changes > 0) {
         flags |= CHUNK_STARTS;
-        writer->version = BLOCK_VERSION_STARTS;
+        writer->version = MAX(writer->version, (uint32_t)BLOCK_VERSION_STARTS);
     }
     builder_add_char(&writer->row, (char)flags);
     if (flags & CHUNK_OTHER_CLOCK)
@@ -691,6 +700,7 @@ bool block_writer_finish(BlockWriter *writer, Builder *out, Error *err) {
     if (writer->facts.min_ms > writer->facts.max_ms)
         writer->facts.min_ms = writer->facts.max_ms = 0;
     if (writer->tier_ms != 0) {
+        assert(!writer->cold);  // a tier says by its version that it is one
         writer->version = BLOCK_VERSION_TIER;
         writer->facts.min_ms = writer->tier_min_ms;
         writer->facts.max_ms = writer->tier_max_ms;

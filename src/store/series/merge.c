@@ -198,6 +198,11 @@ static double part_done(const Merge *merge) {
     return all == 0 ? 1 : (double)done / (double)all;
 }
 
+// Two hours of grace for what is still being sealed.
+static bool day_is_over(int64_t day, int64_t now_ms) {
+    return (day + 1) * DAY_MS + 2 * 3600 * 1000 <= now_ms;
+}
+
 // *out has no block when everything was deleted, or when there is no room for all (merge->part). A
 // single source is written again whatever it takes.
 static bool merge_into(SeriesStore *store, Merge *merge, StoreBlock *out, Error *err) {
@@ -207,6 +212,9 @@ static bool merge_into(SeriesStore *store, Merge *merge, StoreBlock *out, Error 
     BlockWriter *writer = building.writer;
     *out = (StoreBlock){0};
     merge->part = 1;
+    Clock *clock = store->options.clock;
+    if (day_is_over(day_of_ms(merge->sources[0].from->facts.min_ms), clock->wall_ms(clock)))
+        block_writer_cold(writer);
     for (size_t i = 0; i < merge->source_count; i++) {
         MergeSource *source = &merge->sources[i];
         source->count = (uint32_t)block_facts(source->from->block).series;
@@ -299,15 +307,14 @@ static int by_day_and_order(const void *a, const void *b) {
 }
 
 // A run in `sorted` that is worth merging: at least four neighbours of one day and level; or all of
-// a day that is over (two hours of grace for what is still being sealed). Damaged blocks break a
-// run.
+// a day that is over. Damaged blocks break a run.
 static bool find_run(StoreBlock **sorted, size_t count, int64_t now_ms, size_t *begin,
                      size_t *end) {
     for (size_t i = 0; i < count; i++) {
         int64_t day = day_of_ms(sorted[i]->facts.min_ms);
         uint32_t level = sorted[i]->facts.level;
         if (sorted[i]->block == NULL || sorted[i]->alone) continue;
-        bool over = (day + 1) * DAY_MS + 2 * 3600 * 1000 <= now_ms;
+        bool over = day_is_over(day, now_ms);
         size_t j = i + 1;
         while (j < count && j - i < MERGE_BLOCKS_MAX && day_of_ms(sorted[j]->facts.min_ms) == day &&
                sorted[j]->block != NULL && !sorted[j]->alone &&

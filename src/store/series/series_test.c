@@ -451,6 +451,46 @@ TEST(histograms_exemplars_and_metadata_live_through_seal_merge_and_reopen) {
     fixture_end(&f);
 }
 
+// Four blocks of counters that move alike, merged as long as their day goes on, or afterwards; how
+// long the result is.
+static int64_t merged_bytes(Test *t, int64_t wait_ms) {
+    Fixture f;
+    fixture_begin(&f, t);
+    uint64_t random = 1;
+    double levels[60] = {0};
+    for (int64_t block = 0, at = 0; block < 4; block++) {
+        for (int i = 0; i < 100; i++, at++) {
+            fixture_clear(&f);
+            double step = (double)(test_random(&random) % 20);
+            for (size_t s = 0; s < COUNT(levels); s++) {
+                char name[16];
+                snprintf(name, sizeof name, "counter_%zu", s);
+                fixture_row(&f, name, (const char *const[]){NULL});
+                levels[s] += step + (double)(test_random(&random) % 50 == 0);
+                fixture_sample(&f, FIXTURE_NOW_MS + at * 1000, levels[s]);
+            }
+            fixture_write(&f);
+        }
+        check_ok(t, series_turn(f.store, t->err));
+        check_ok(t, series_seal(f.store, t->err));
+    }
+    clock_advance(&f.clock, wait_ms);
+    bool more;
+    check_ok(t, series_merge(f.store, &more, t->err));
+    SeriesState state;
+    series_state(f.store, &state);
+    check(t, more && state.blocks == 1 && state.block_samples == 400 * COUNT(levels));
+    fixture_end(&f);
+    return state.block_bytes;
+}
+
+TEST(blocks_of_a_day_that_is_over_are_packed_with_more_effort) {
+    int64_t warm = merged_bytes(t, 0), cold = merged_bytes(t, 2 * 86400000);
+    if (cold >= warm)
+        check_failed(t, __FILE__, __LINE__, "%lld bytes, not below %lld", (long long)cold,
+                     (long long)warm);
+}
+
 TEST(metadata_without_samples_has_a_block_and_does_not_hold_the_log) {
     Fixture f;
     fixture_begin(&f, t);
@@ -757,6 +797,7 @@ TEST_MAIN("store/series", CASE(a_head_over_midnight_becomes_a_block_per_day),
           CASE(retention_lets_old_blocks_go_and_refuses_old_samples),
           CASE(a_histogram_in_several_heads_and_blocks_counts_once),
           CASE(histograms_exemplars_and_metadata_live_through_seal_merge_and_reopen),
+          CASE(blocks_of_a_day_that_is_over_are_packed_with_more_effort),
           CASE(metadata_without_samples_has_a_block_and_does_not_hold_the_log),
           CASE(known_series_flow_across_a_turn_though_memory_is_nearly_used_up),
           CASE(memory_at_its_end_refuses_new_series_first_and_everything_later_without_losing_any),
