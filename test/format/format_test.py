@@ -8,6 +8,7 @@ reads, the server starts again and is asked. All three say the same, bit for bit
 """
 
 import argparse
+import itertools
 import json
 import os
 import pathlib
@@ -450,6 +451,10 @@ def golden(tap):
     first, anew = 1699999940000, 1699999940000 + 133000
     tap.check(starts == {"restarts_total": [first] * 5 + [anew] * 3, "steady_total": [first] * 8, "unsure_total": [first] * 2 + [None] * 2 + [first] * 4},
               "the golden block of starts", starts)
+    near = {row.labels["__name__"]: [bits for _, bits, _ in row.samples] for row in Block((folder / "block_near").read_bytes(), "block_near").series()}
+    sums = list(itertools.accumulate(0.1 * (i % 7) for i in range(96)))
+    tap.check(near == {"seconds_total": [bits_of(value) for value in sums], "ending_seconds_total": [bits_of(value * 3) for value in sums[:-1]] + [columns.STALE]},
+              "the golden block near decimals", near)
     found = Manifest((folder / "manifest_deletes").read_bytes(), "manifest_deletes").deletes
     labels = {"__name__": "up", "a b%": "c", "x": "\n"}
     tap.check([each.before for each in found] == [17, 18] and found[1].first_ms == -5 and found[1].means(labels) and not found[1].means({**labels, "y": "z"}),

@@ -212,3 +212,27 @@ static inline bool fixture_golden_starts(Builder *out, Error *err) {
     arena_free(&arena);
     return good;
 }
+
+// The block of test/golden/series/block_near: two series of sums of tenths, one of which ends.
+static inline bool fixture_golden_near(Builder *out, Error *err) {
+    Arena arena = {0};
+    BlockWriter *writer = block_writer_begin();
+    block_writer_cold(writer);
+    int64_t times[96];
+    double values[2][96], sum = 0;
+    for (size_t i = 0; i < COUNT(times); i++) {
+        times[i] = 1700000000000 + (int64_t)i * 15000;
+        values[0][i] = sum += 0.1 * (double)(i % 7);
+        values[1][i] = i == COUNT(times) - 1 ? stale_nan() : sum * 3;
+    }
+    bool good = true;
+    static const char *const names[] = {"ending_seconds_total", "seconds_total"};
+    for (size_t s = 0; good && s < 2; s++) {
+        good = block_writer_series(writer, FIXTURE_LABELS(&arena, "__name__", names[s]), err) &&
+               block_writer_samples(writer, times, values[1 - s], COUNT(times), err);
+    }
+    good = good && block_writer_finish(writer, out, err);
+    block_writer_free(&writer);
+    arena_free(&arena);
+    return good;
+}

@@ -725,6 +725,17 @@ TEST(only_a_block_with_starts_needs_a_program_that_knows_them) {
     check_i64(t, BLOCK_VERSION_STARTS, version_of(&starts));
 }
 
+TEST(the_golden_block_near_decimals_is_written_and_read_as_ever) {
+    AUTO(builder_free) Builder dump = {0};
+    AUTO(builder_free) Builder block = {0};
+    check_golden(t, "test/golden/series/block_near", fixture_golden_near, &dump);
+    check_ok(t, fixture_golden_near(&block, t->err));
+    check_i64(t, BLOCK_VERSION_NEAR, version_of(&block));
+    double sums[8], sum = 0;
+    for (size_t i = 0; i < COUNT(sums); i++) sums[i] = sum += 0.1 * (double)(i % 7);
+    check(t, text_find(builder_text(&dump), (Text){(const char *)sums, sizeof sums}) > 0);
+}
+
 // Sums of tenths, and a start where `starts` is set; as such blocks are read by programs of the
 // version that comes out.
 static uint32_t version_of_sums(Test *t, bool cold, bool starts) {
@@ -772,7 +783,8 @@ TEST(only_a_cold_block_needs_a_program_that_knows_what_is_nearly_decimal) {
     check_i64(t, BLOCK_VERSION_NEAR, version_of_sums(t, true, true));
 }
 
-TEST_MAIN("store/block", CASE(only_a_cold_block_needs_a_program_that_knows_what_is_nearly_decimal),
+TEST_MAIN("store/block", CASE(the_golden_block_near_decimals_is_written_and_read_as_ever),
+          CASE(only_a_cold_block_needs_a_program_that_knows_what_is_nearly_decimal),
           CASE(a_block_gives_back_what_it_took),
           CASE(an_inspection_that_verifies_tells_how_far_it_is),
           CASE(an_interval_gives_the_samples_inside), CASE(selection_agrees_with_matching_labels),
