@@ -124,12 +124,11 @@ static bool refuse_room(HttpConnection *c) {
 
 static bool read_input(HttpConnection *c) {
     Http1 *h = &c->http1;
-    if (!make_room(c, 1)) return refuse_room(c);
+    // What begin_exchange will want stays free, so that it need not grow for a body's first bytes.
+    if (!make_room(c, 1 + HTTP1_INPUT_SPARE)) return refuse_room(c);
     if (h->input_from == h->input_len) h->head_begin_ms = http_connection_now_ms(c);
-    size_t count;
-    if (!http_connection_read(c, h->input.at + h->input_len, h->input.capacity - h->input_len,
-                              &count))
-        return false;
+    size_t count, room = h->input.capacity - h->input_len - HTTP1_INPUT_SPARE;
+    if (!http_connection_read(c, h->input.at + h->input_len, room, &count)) return false;
     h->input_len += count;
     return true;
 }
