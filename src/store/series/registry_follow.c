@@ -47,9 +47,8 @@ static Shared shared_by(const Registry *registry, uint32_t before, uint32_t ref)
     return shared;
 }
 
-static void link_tell(Registry *registry, uint32_t before, uint32_t ref) {
-    atomic_store_explicit(link_of(registry, before),
-                          link_make(ref, shared_by(registry, before, ref)), memory_order_release);
+static void link_tell(Registry *registry, uint32_t before, uint32_t ref, Shared shared) {
+    atomic_store_explicit(link_of(registry, before), link_make(ref, shared), memory_order_release);
 }
 
 void registry_learn(Registry *registry, uint32_t before, uint32_t ref) {
@@ -57,7 +56,7 @@ void registry_learn(Registry *registry, uint32_t before, uint32_t ref) {
     uint32_t known =
         (uint32_t)(atomic_load_explicit(link_of(registry, before), memory_order_relaxed) >> 32);
     if (known == ref + 1 || (known == 0 && ref == before + 1)) return;
-    link_tell(registry, before, ref);
+    link_tell(registry, before, ref, shared_by(registry, before, ref));
 }
 
 // The guessed successor of `ref` (or of none: UINT32_MAX) and the link to it; false when there is
@@ -134,12 +133,19 @@ static inline __attribute__((always_inline)) bool follow_with(BeginsWith *begins
     size_t wire_len = series->wire_len;
     if (wire_len > bytes.len || (wire_len < bytes.len && bytes.at[wire_len] == LABEL_TAG))
         return false;
+    bool alone = follow->wire.at == NULL, told = (link & LINK_TOLD) != 0;
+    Shared shared = {0};
+    if (told) {
+        shared = link_shared(link);
+    } else if (follow->ref < registry_count(registry)) {
+        shared = shared_by(registry, follow->ref, guess);
+    }
     // Without the row before, the series' own bytes are all there is to compare with.
-    bool alone = follow->wire.at == NULL;
-    Shared shared = alone ? (Shared){0} : link_shared(link);
-    if (!begins(registry, series, shared, alone ? bytes : follow->wire, bytes.at)) return false;
-    if (unlikely((link & LINK_TOLD) == 0) && follow->ref < registry_count(registry))
-        link_tell(registry, follow->ref, guess);
+    if (!begins(registry, series, alone ? (Shared){0} : shared, alone ? bytes : follow->wire,
+                bytes.at))
+        return false;
+    if (unlikely(!told) && follow->ref < registry_count(registry))
+        link_tell(registry, follow->ref, guess, shared);
     *len = wire_len;
     *follow = (SeriesFollow){guess, {bytes.at, wire_len}};
     return true;
