@@ -14,10 +14,10 @@
 #ifdef __x86_64__
 #include <immintrin.h>
 
-#define WIDE_TARGET                                                                     \
-    __attribute__((                                                                     \
-        target("avx512f,avx512bw,avx512vl,avx512dq,avx512cd,avx512vbmi,bmi,bmi2,lzcnt," \
-               "popcnt")))
+#define WIDE_TARGET                                                                           \
+    __attribute__((                                                                           \
+        target("avx512f,avx512bw,avx512vl,avx512dq,avx512cd,avx512vbmi,avx512vbmi2,bmi,bmi2," \
+               "lzcnt,popcnt")))
 #else
 #define WIDE_TARGET
 #endif

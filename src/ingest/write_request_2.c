@@ -10,6 +10,7 @@
 #include "ingest/write_request_2.h"
 
 #include "base/limits.h"
+#include "base/wide.h"
 #include "codec/protobuf.h"
 #include "ingest/write_request.h"
 
@@ -147,11 +148,55 @@ static bool refs_malformed(const Decoder *decoder, Error *err) {
     return malformed(err, "the label references", decoder->batch->series.count - 1);
 }
 
+#ifdef __x86_64__
+// Numbers of one or two bytes each, 64 bytes of them at most: all at once. Writes up to 64 numbers
+// at `out`. False: some are longer, or the last one is cut off.
+WIDE_TARGET static bool refs_unpack_wide(Bytes bytes, uint32_t *out, size_t *count,
+                                         uint32_t *highest) {
+    __mmask64 there = _bzhi_u64(~UINT64_C(0), (uint32_t)bytes.len);
+    __m512i all = _mm512_maskz_loadu_epi8(there, bytes.at);
+    uint64_t more = _mm512_movepi8_mask(all), ends = there & ~more;
+    if ((more & more << 1) != 0 || (more >> (bytes.len - 1) & 1) != 0) return false;
+    __mmask64 begins = (ends << 1 | 1) & there;
+    __m512i first = _mm512_maskz_compress_epi8(begins, all);
+    __m512i second =
+        _mm512_maskz_compress_epi8(begins, _mm512_maskz_loadu_epi8(there >> 1, bytes.at + 1));
+    __m512i most = _mm512_setzero_si512();
+    *count = (size_t)_mm_popcnt_u64(ends);
+    for (size_t at = 0;;) {
+        __m512i low = _mm512_cvtepu8_epi32(_mm512_castsi512_si128(first));
+        __m512i high = _mm512_cvtepu8_epi32(_mm512_castsi512_si128(second));
+        __mmask16 longer = _mm512_test_epi32_mask(low, _mm512_set1_epi32(0x80));
+        __m512i number = _mm512_and_si512(low, _mm512_set1_epi32(0x7f));
+        number = _mm512_mask_or_epi32(number, longer, number, _mm512_slli_epi32(high, 7));
+        _mm512_storeu_si512(out + at, number);
+        most = _mm512_max_epu32(most, number);
+        at += 16;
+        if (likely(at >= *count)) break;
+        first = _mm512_alignr_epi64(_mm512_setzero_si512(), first, 2);
+        second = _mm512_alignr_epi64(_mm512_setzero_si512(), second, 2);
+    }
+    *highest = MAX(*highest, (uint32_t)_mm512_reduce_max_epu32(most));
+    return true;
+}
+#else
+static bool refs_unpack_wide(Bytes bytes, uint32_t *out, size_t *count, uint32_t *highest) {
+    (void)bytes, (void)out, (void)count, (void)highest;
+    return false;
+}
+#endif
+
 // Adds the numbers of one field, packed or single, to `refs`, and keeps the highest of all.
 static inline bool refs_add(const Decoder *decoder, Bytes bytes, WriteRefs *refs, uint32_t *highest,
                             Error *err) {
-    size_t need = refs->count + bytes.len;  // a number has at least a byte
+    size_t need = refs->count + bytes.len + 64;  // a number has at least a byte
     if (unlikely(refs->capacity < need)) TRY(refs_grow(refs, need, err));
+    size_t count;
+    if (likely(bytes.len > 0 && bytes.len <= 64) && has_wide() &&
+        likely(refs_unpack_wide(bytes, refs->at + refs->count, &count, highest))) {
+        refs->count += count;
+        return true;
+    }
     uint32_t *out = refs->at + refs->count, most = *highest;
     const uint8_t *at = bytes.at, *end = at + bytes.len;
     while (at < end) {

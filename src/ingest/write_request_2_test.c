@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "base/test.h"
+#include "base/wide.h"
 #include "codec/compress.h"
 #include "codec/protobuf.h"
 #include "ingest/write_request.h"
@@ -213,7 +214,7 @@ static void put_both(Test *t, uint64_t *random, Builder *one, Sender *two) {
     protobuf_end(&two->series, series_two);
 }
 
-TEST(both_versions_of_remote_write_give_the_same_rows) {
+static void check_both_versions(Test *t) {
     uint64_t random = 42;
     WriteSymbols symbols = {0};
     for (int round = 0; round < 200; round++) {
@@ -232,6 +233,58 @@ TEST(both_versions_of_remote_write_give_the_same_rows) {
         sender_end(&two);
     }
     write_symbols_free(&symbols);
+}
+
+// Numbers of one byte and of more, few and many of them: with wide registers and without.
+TEST(both_versions_of_remote_write_give_the_same_rows) {
+    bool there = wide_is_there;
+    check_both_versions(t);
+    wide_is_there = false;
+    check_both_versions(t);
+    wide_is_there = there;
+}
+
+// References whose bytes are cut anywhere, with wide registers and without: the same rows, or the
+// same refusal.
+TEST(references_of_any_length_are_read_alike_with_wide_registers_and_without) {
+    bool there = wide_is_there;
+    uint64_t random = 9;
+    for (int round = 0; round < 20000; round++) {
+        uint8_t refs[80];
+        size_t len = 1 + test_random(&random) % 70;
+        for (size_t i = 0; i < len; i++) {
+            uint64_t chance = test_random(&random);
+            refs[i] = (uint8_t)(chance % 40 == 0 ? chance >> 8 | 0x80 : chance >> 8 & 0x7f);
+            if (chance % 5 == 1 && i > 0 && refs[i - 1] < 0x80) refs[i] |= 0x80;
+        }
+        AUTO(builder_free) Builder body = {0};
+        for (int i = 0; i < 200; i++) protobuf_add_text(&body, 4, TEXT("s"));
+        size_t series = protobuf_begin(&body, 5);
+        protobuf_add_text(&body, 1, (Text){(const char *)refs, len});
+        put_sample(&body, 1000, 1);
+        protobuf_end(&body, series);
+        Batch batches[2] = {0};
+        WriteSymbols symbols[2] = {0};
+        bool done[2];
+        for (int way = 0; way < 2; way++) {
+            wide_is_there = way == 0 && there;
+            done[way] = write_request_2_decode(text_bytes(builder_text(&body)), &symbols[way],
+                                               t->arena, &batches[way], t->err);
+        }
+        check(t, done[0] == done[1] && batches[0].series.count == batches[1].series.count);
+        if (done[0] && done[1] && batches[0].series.count == 1) {
+            const BatchSeries *a = &batches[0].series.at[0], *b = &batches[1].series.at[0];
+            check(t, a->symbol_count == b->symbol_count && a->verdict == b->verdict);
+            check(t, symbols[0].row_refs.count == symbols[1].row_refs.count);
+            for (size_t i = 0; i < symbols[0].row_refs.count; i++)
+                check_i64(t, symbols[0].row_refs.at[i], symbols[1].row_refs.at[i]);
+        }
+        for (int way = 0; way < 2; way++) {
+            batch_free(&batches[way]);
+            write_symbols_free(&symbols[way]);
+        }
+    }
+    wide_is_there = there;
 }
 
 TEST(references_that_point_nowhere_refuse_their_series_alone) {
@@ -487,6 +540,7 @@ TEST(every_truncation_is_refused_or_a_whole_number_of_rows) {
 
 TEST_MAIN("ingest/write_request_2", CASE(the_golden_body_gives_the_rows_it_always_gave),
           CASE(both_versions_of_remote_write_give_the_same_rows),
+          CASE(references_of_any_length_are_read_alike_with_wide_registers_and_without),
           CASE(labels_in_any_order_are_sorted_and_doubles_stay_for_who_judges),
           CASE(references_that_point_nowhere_refuse_their_series_alone),
           CASE(metadata_comes_once_for_each_name_and_of_the_family),
