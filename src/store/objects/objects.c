@@ -316,6 +316,7 @@ bool objects_open_directory(Disk *disk, Text folder, Objects **out, Error *err) 
 
 void objects_close(Objects **objects) {
     if (*objects == NULL) return;
+    if (*objects == NULL) return;
     Directory *directory = (*objects)->context;
     arena_free(&directory->arena);
     memory_free(directory);

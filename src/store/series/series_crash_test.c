@@ -2,12 +2,14 @@
 // synced is dropped, kept or torn, and the store must open again with all that was sealed, nothing
 // else, and never claim a log record as sealed that is not. And random lives, cut anywhere:
 // batches, heads that become blocks, merges, deletes, blocks written again, retention of all and of
-// some, tiers, openings, in any order.
+// some, tiers, openings, in any order. And the same lives while calls of the disk and allocations
+// fail now and then (R5, R6).
 //
 // The same suite runs over disks that lie; if it does not notice, it proves nothing.
 
 #include <stdlib.h>
 
+#include "os/disk_fault.h"
 #include "store/series/series_oracle.h"
 
 enum {
@@ -33,6 +35,8 @@ typedef struct Life {
     SeriesKeep rule;                                     // of retention, in random lives
     uint64_t more_blocks, fewer_blocks, smaller_blocks;  // after a step
     uint64_t windows;                                    // of tiers that were looked at in the end
+    DiskFault *fault;                                    // NULL: nothing fails
+    uint64_t failures;                                   // steps that failed
 } Life;
 
 static void put_round(Life *life, uint64_t *random, int round) {
@@ -199,10 +203,16 @@ static bool let_go(Life *life, uint64_t *random, Error *err) {
     return true;
 }
 
-static bool random_step(Life *life, Test *t, uint64_t *random, int step, Error *err) {
+// Of the steps those that keep house: writes and openings are for other suites to spoil.
+static bool keeps_house(uint64_t dice) {
+    return dice <= 10 || dice == 14 || dice == 15;
+}
+
+static bool random_step(Life *life, Test *t, uint64_t dice, uint64_t *random, int step,
+                        Error *err) {
     Fixture *f = &life->f;
     bool more;
-    switch (test_random(random) % 22) {
+    switch (dice) {
         case 0:
             return series_turn(f->store, err);
         case 1:
@@ -241,13 +251,47 @@ static bool random_step(Life *life, Test *t, uint64_t *random, int step, Error *
     }
 }
 
+// In every other step that keeps house something fails, once or from then on.
+static void spoil(Life *life, uint64_t dice, uint64_t *random) {
+    static const ErrorCode codes[] = {ERROR_IO, ERROR_DISK_FULL, ERROR_NO_MEMORY};
+    uint64_t how = test_random(random);
+    if (!keeps_house(dice) || how % 2 == 0) return;
+    uint64_t nth = 1 + (how >> 8) % 50;
+    if (how >> 1 & 1) {
+        memory_fail_after(1 + nth % 8, how >> 2 & 1);
+        return;
+    }
+    disk_fault_plan(life->fault, (DiskFaultPlan){.nth = nth,
+                                                 .for_ever = how >> 2 & 1,
+                                                 .partial = how >> 3 & 1,
+                                                 .code = codes[(how >> 4) % COUNT(codes)]});
+}
+
+static void unspoil(Life *life) {
+    if (life->fault == NULL) return;
+    disk_fault_plan(life->fault, (DiskFaultPlan){0});
+    memory_fail_after(0, false);
+}
+
+// The step that failed leaves all as it was, or half done; a delete is asked for again.
+static bool go_on(Life *life, Error *err) {
+    life->failures++;
+    if (life->deleting)
+        TRY(forget(life, life->delete_series, life->delete_from_ms, life->delete_to_ms, err));
+    return oracle_agrees(&life->all, &life->f, life->dropped_before_ms, INT64_MAX, err);
+}
+
 static bool live_randomly(Life *life, Test *t, Error *err) {
     uint64_t random = life->random_seed;
     TRY(fixture_open(&life->f, t->arena, err));
     for (int step = 0; step < STEPS_OF_A_LIFE; step++) {
         SeriesState before, after;
         series_state(life->f.store, &before);
-        TRY(random_step(life, t, &random, step, err));
+        uint64_t dice = test_random(&random) % 22;
+        if (life->fault != NULL) spoil(life, dice, &random);
+        bool done = random_step(life, t, dice, &random, step, err);
+        unspoil(life);
+        if (!done && (life->fault == NULL || !go_on(life, err))) return false;
         series_state(life->f.store, &after);
         life->more_blocks += after.blocks > before.blocks;
         life->fewer_blocks += after.blocks < before.blocks;
@@ -321,18 +365,21 @@ typedef struct Crash {
     uint64_t operation;
     DiskLie lie;
     bool skip_sync;  // planted in the code instead of the disk
+    bool faults;     // calls of the disk and allocations fail now and then
 } Crash;
 
 typedef struct Tally {
     size_t states, failed;
     Error first;
-    uint64_t more_blocks, fewer_blocks, smaller_blocks, windows;
+    uint64_t more_blocks, fewer_blocks, smaller_blocks, windows, failures;
 } Tally;
 
 // Another life with the same past, on a disk of its own.
 static void life_copy(const Life *life, DiskModel *disk, Life *out) {
     *out = *life;
     out->f.model = disk;
+    out->f.around = NULL;
+    out->fault = NULL;
     out->f.batch = (Batch){0};
     memset(out->f.wires, 0, sizeof out->f.wires);
     clock_manual(&out->f.clock, life->f.clock.wall_ms);
@@ -370,6 +417,10 @@ static bool crash_states(Test *t, Crash crash, uint64_t seeds, uint64_t *operati
     clock_manual(&life.f.clock, FIXTURE_NOW_MS);
     disk_model_lie(life.f.model, crash.lie);
     disk_model_stop_at(life.f.model, crash.operation);
+    if (crash.faults) {
+        life.fault = disk_fault_new(disk_model_disk(life.f.model));
+        life.f.around = disk_fault_disk(life.fault);
+    }
     Error ended = {0};
     bool whole = crash.life == 0 ? live(&life, t, 77, &ended) : live_randomly(&life, t, &ended);
     fixture_close(&life.f);
@@ -394,7 +445,13 @@ static bool crash_states(Test *t, Crash crash, uint64_t seeds, uint64_t *operati
     tally->more_blocks += life.more_blocks;
     tally->fewer_blocks += life.fewer_blocks;
     tally->smaller_blocks += life.smaller_blocks;
+    tally->failures += life.failures;
+    if (crash.faults && !whole && tally->failed++ == 0) {
+        error_context(&ended, "life %llu, while calls fail", (unsigned long long)crash.life);
+        tally->first = ended;
+    }
     life_end(&life);
+    disk_fault_free(&life.fault);
     arena_clear(t->arena);
     return whole;
 }
@@ -406,7 +463,8 @@ static size_t crash_everywhere(Test *t, DiskLie lie, bool skip_sync, uint64_t se
     bool whole = false;
     uint64_t operations;
     for (uint64_t operation = 1; !whole && operation < 5000; operation += stride)
-        whole = crash_states(t, (Crash){0, operation, lie, skip_sync}, seeds, &operations, &tally);
+        whole = crash_states(t, (Crash){0, operation, lie, skip_sync, false}, seeds, &operations,
+                             &tally);
     *states += tally.states;
     if (tally.failed > 0) *err = tally.first;
     return tally.failed;
@@ -417,7 +475,7 @@ static Tally crash_randomly(Test *t, DiskLie lie, uint64_t lives, uint64_t cuts,
     Tally tally = {0};
     uint64_t random = t->seed;
     for (uint64_t i = 0; i < lives; i++) {
-        Crash crash = {test_random(&random) | 1, 0, lie, false};
+        Crash crash = {test_random(&random) | 1, 0, lie, false, false};
         uint64_t all, until;
         check(t, crash_states(t, crash, 0, &all, &tally));
         for (uint64_t k = 0; k < cuts; k++) {
@@ -466,6 +524,29 @@ TEST(r2_random_lives_with_deletes_merges_retention_and_tiers_survive_a_power_cut
                      tally.first.message);
 }
 
+// Calls of the disk and allocations fail now and then; at the end the power is cut.
+static Tally fail_randomly(Test *t, DiskLie lie, uint64_t lives) {
+    Tally tally = {0};
+    uint64_t random = t->seed, until;
+    for (uint64_t i = 0; i < lives; i++)
+        (void)crash_states(t, (Crash){test_random(&random) | 1, 0, lie, false, true}, 2, &until,
+                           &tally);
+    return tally;
+}
+
+TEST(r5_r6_random_lives_go_on_while_calls_of_the_disk_and_allocations_fail) {
+    uint64_t lives = wanted("TRACEO_CRASH_LIVES", LIVES_DEFAULT);
+    Tally tally = fail_randomly(t, LIE_NONE, lives);
+    printf("# %llu random lives, %llu steps that failed, %zu states, %llu windows of tiers\n",
+           (unsigned long long)lives, (unsigned long long)tally.failures, tally.states,
+           (unsigned long long)tally.windows);
+    check(t, tally.failures > lives);
+    if (tally.failed > 0)
+        check_failed(t, __FILE__, __LINE__, "%zu of %zu: %s", tally.failed, tally.states,
+                     tally.first.message);
+    check(t, fail_randomly(t, LIE_SYNC, 6).failed > 0);  // planted
+}
+
 TEST(the_suite_notices_lies_in_random_lives) {
     check(t, crash_randomly(t, LIE_SYNC, 6, 4, 0).failed > 0);
     check(t, crash_randomly(t, LIE_SYNC_FOLDER, 6, 4, 0).failed > 0);
@@ -493,6 +574,7 @@ TEST_MAIN(
     "store/series crash",
     CASE(r2_every_power_cut_leaves_a_store_that_opens_with_all_that_was_sealed),
     CASE(r2_random_lives_with_deletes_merges_retention_and_tiers_survive_a_power_cut_anywhere),
+    CASE(r5_r6_random_lives_go_on_while_calls_of_the_disk_and_allocations_fail),
     CASE(the_suite_notices_lies_in_random_lives),
     CASE(the_suite_notices_a_disk_that_does_not_sync_files),
     CASE(the_suite_notices_a_disk_that_does_not_sync_folders),
