@@ -183,6 +183,9 @@ bool series_open(SeriesOptions options, Arena *arena, SeriesReport *report, Seri
     *report = (SeriesReport){0};
     TRY(disk_make_folders(options.disk, store->options.folder, err));
     TRY(manifest_read(options.disk, store->options.folder, &store->arena, &store->manifest, err));
+    // Its name may be there and not be durable: whoever wrote it may have been killed, or have
+    // failed, before the folder was synced. The log is trimmed by what it says, so it must stay.
+    TRY(options.disk->sync_folder(options.disk, store->options.folder, err));
     TRY(open_deletes(store, err));
     const Manifest *manifest = &store->manifest;
     TRY(open_blocks(store, manifest->blocks.at, manifest->blocks.count, &store->blocks, arena,

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "os/disk_fault.h"
 #include "store/series/series_oracle.h"
 
 // ---- Random lives ----
@@ -237,6 +238,39 @@ TEST(the_head_asks_to_turn_by_span_of_its_samples_and_by_age) {
     clock_advance(&f.clock, 7200000);
     check(t, series_wants_turn(f.store));
     fixture_end(&f);
+}
+
+// Every sync of a seal fails in turn, the process starts again and believes what it finds; then the
+// power goes. What it said the log is not needed for is in blocks all the same.
+TEST(w16_what_an_opening_believes_to_be_sealed_survives_the_power) {
+    uint64_t believed = 0;
+    bool over = false;
+    for (uint64_t nth = 1; !over; nth++) {
+        Fixture f = {.model = disk_model_new(), .sequence = 1};
+        DiskFault *fault = disk_fault_new(disk_model_disk(f.model));
+        clock_manual(&f.clock, FIXTURE_NOW_MS);
+        f.around = disk_fault_disk(fault);
+        check_ok(t, fixture_open(&f, t->arena, t->err));
+        write_steps(&f, FIXTURE_NOW_MS, 3);
+        check_ok(t, series_turn(f.store, t->err));
+        disk_fault_plan(fault,
+                        (DiskFaultPlan){.call = DISK_CALL_SYNC, .nth = nth, .code = ERROR_IO});
+        bool sealed = series_seal(f.store, t->err);
+        over = disk_fault_seen(fault, DISK_CALL_SYNC) < nth;
+        disk_fault_plan(fault, (DiskFaultPlan){0});
+        fixture_close(&f);
+        check_ok(t, fixture_open(&f, t->arena, t->err));
+        uint64_t before = f.report.sealed_sequence;
+        believed += !sealed && before > 1;
+        fixture_close(&f);
+        disk_model_crash(f.model, CRASH_DROP_ALL, 0);
+        check_ok(t, fixture_open(&f, t->arena, t->err));
+        check_i64(t, before, f.report.sealed_sequence);
+        check_i64(t, before > 1 ? 3 : 0, count_samples(t, &f, 0, INT64_MAX));
+        fixture_end(&f);
+        disk_fault_free(&fault);
+    }
+    check(t, believed > 0);  // it did happen that a failure had left its manifest
 }
 
 TEST(r32_a_head_turns_by_its_age_under_a_clock_that_was_set_back) {
@@ -792,6 +826,7 @@ TEST_MAIN("store/series", CASE(a_head_over_midnight_becomes_a_block_per_day),
           CASE(the_last_sample_is_known_across_a_turn),
           CASE(the_head_asks_to_turn_by_span_of_its_samples_and_by_age),
           CASE(w16_the_log_is_needed_until_the_manifest_names_the_blocks),
+          CASE(w16_what_an_opening_believes_to_be_sealed_survives_the_power),
           CASE(r32_a_head_turns_by_its_age_under_a_clock_that_was_set_back),
           CASE(a_head_of_series_without_samples_turns_and_gives_its_memory_back),
           CASE(retention_lets_old_blocks_go_and_refuses_old_samples),
