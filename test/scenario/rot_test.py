@@ -5,7 +5,7 @@ no crash.
 
     rot_test.py TRACEO [--flips 150] [--seed N]
 
-A server fills a directory once: blocks of two days, deletes, a head that is only in the log; it is killed. Each round
+A server fills a directory once: blocks of two days, deletes, an older day with its tiers, a head that is only in the log; it is killed. Each round
 takes a copy of that, flips a bit, starts the server on it, asks for everything, and now and then lets it write and make blocks over the
 damage. The suite first catches its planted faults, which no checksum can see: a copy from which the program itself deleted a series, and one
 to which it added a sample.
@@ -24,7 +24,8 @@ import urllib.parse
 
 from traceo import Server, Tap, series, write
 
-SERIES, DAY_MS = 6, 86400 * 1000
+SERIES, DAY_MS, OLD = 6, 86400 * 1000, 50
+FLAGS = ("--web.enable_admin_api", "true", "--series.retention_5m", "90d", "--series.retention_1h", "90d")
 
 
 def post(server, path):
@@ -44,9 +45,11 @@ class Master:
         self.data = os.path.join(folder, "data")
         self.now_ms = int(time.time() * 1000) // 15000 * 15000
         self.samples = {i: {} for i in range(SERIES)}
-        server = Server("--web.enable_admin_api", "true", folder=folder)
+        self.old_ms = (self.now_ms // DAY_MS - 3) * DAY_MS
+        server = Server(*FLAGS, folder=folder)
         server.start()
         try:
+            self.write_old(server)
             for step, (day, count) in enumerate(((1, 40), (0, 30), (0, 30), (1, 20), (0, 25))):
                 self.write(server, step, day, count)
                 self.done(post(server, "/api/traceo/v1/flush"), 200)
@@ -83,6 +86,23 @@ class Master:
             body += series({"__name__": "rot", "n": str(i)}, rows)
         self.done(write(server.connect(), body), 204)
 
+    def write_old(self, server):
+        """A day that is over, until both tiers of it are there."""
+        rows = [(self.old_ms + DAY_MS // 2 + k * 60_000, float(k)) for k in range(OLD)]
+        self.done(write(server.connect(), series({"__name__": "rot_old"}, rows)), 204)
+        self.done(post(server, "/api/traceo/v1/flush"), 200)
+        until = time.monotonic() + 20
+        while any(" from samples of " not in self.ask_old(server, resolution)[1] for resolution in ("5m", "1h")):
+            if time.monotonic() > until:
+                raise RuntimeError(f"no tiers after 20 s: {server.tail()}")
+            time.sleep(0.1)
+
+    def ask_old(self, server, resolution):
+        """Status and text of the answer: the sum of the day."""
+        status, body = server.get("/api/v1/query?" + urllib.parse.urlencode(
+            {"query": "sum_over_time(rot_old[1d])", "time": self.old_ms // 1000 + DAY_MS // 1000, "max_source_resolution": resolution}))
+        return status, body.decode(errors="replace")
+
     def delete(self, server, number):
         self.done(post(server, "/api/v1/admin/tsdb/delete_series?match[]=" + urllib.parse.quote(f'rot{{n="{number}"}}')), 204)
         self.samples[number] = {}
@@ -93,7 +113,7 @@ class Round:
 
     def __init__(self, master, damage=None):
         self.master, self.damage = master, damage
-        self.server = Server("--web.enable_admin_api", "true", folder=tempfile.mkdtemp(prefix="traceo-rot-", dir=memory_folder()))
+        self.server = Server(*FLAGS, folder=tempfile.mkdtemp(prefix="traceo-rot-", dir=memory_folder()))
         shutil.copytree(master.data, os.path.join(self.server.folder, "data"))
         if damage:
             path, bit = damage
@@ -110,6 +130,27 @@ class Round:
 
     def ask(self):
         """(kind, what is wrong or None)."""
+        kind, wrong = self.ask_samples()
+        for resolution in ("0s", "5m", "1h"):
+            if wrong is None:
+                again, wrong = self.ask_old(resolution)
+                kind = again if again != "unharmed" else kind
+        return kind, wrong
+
+    def ask_old(self, resolution):
+        status, text = self.master.ask_old(self.server, resolution)
+        if status != 200:
+            return ("named", None) if self.names_it(text) else ("named", f"by {resolution}: an error does not name the file: {status} {text[:300]}")
+        answer = json.loads(text)
+        said = " ".join(answer.get("warnings", []))
+        values = [row["value"][1] for row in answer["data"]["result"]]
+        if values == [str(OLD * (OLD - 1) // 2)]:
+            return "unharmed", None
+        if not said:
+            return "wrong", f"the day that is over is {values} by {resolution}, and nothing is said"
+        return "named", None if self.names_it(said) else f"by {resolution}: the damaged file is not named: {said[:300]}"
+
+    def ask_samples(self):
         path = "/api/v1/query?" + urllib.parse.urlencode({"query": "rot[3d]", "time": self.master.now_ms / 1000 + 3600})
         status, body = self.server.get(path)
         text = body.decode(errors="replace")
@@ -171,6 +212,8 @@ def planted(master, tap):
     before, after = judge(lambda server: post(server, "/api/v1/admin/tsdb/delete_series?match[]=" + urllib.parse.quote('rot{n="4"}')))
     tap.check(before == ("unharmed", None), "without damage everything is there", before)
     tap.check(after[1] and "nothing is said" in after[1], "a series that is silently gone is caught", after)
+    _, after = judge(lambda server: write(server.connect(), series({"__name__": "rot_old"}, [(master.old_ms + DAY_MS // 2 + 1, 1.0)])))
+    tap.check(after[1] and "the day that is over" in after[1], "another sample of a day that is over is caught", after)
     _, after = judge(lambda server: write(server.connect(), series({"__name__": "rot", "n": "5"}, [(master.now_ms + 1, 1.0)])))
     tap.check(after[1] and "invented" in after[1], "a sample that nobody sent is caught", after)
 
