@@ -28,7 +28,7 @@ WAYS = {"writes": WRITES | GROWS, "half a write": WRITES | HALF | GROWS, "new fi
 # What the server says of it, in its log or in an answer.
 SAYS = {
     "seal": r"sealing a head: putting the object",
-    "merge": r"merging blocks of tenant [^:]*: putting the object",
+    "merge": r"merging blocks of tenant default: putting the object",
 }
 
 
@@ -69,6 +69,10 @@ class Aimed(Life):
                 return
             time.sleep(0.05)
         self.say(f"{what}: not within {seconds} s; {self.said()[-600:]}")
+
+    def house_is_kept(self):
+        text = self.said()
+        return max(text.rfind("housekeeping works again"), text.rfind("msg=ready")) >= text.rfind("housekeeping failed")
 
     def metric(self, name):
         return float(re.search(rf"^{name} (\S+)$", self.server.get("/metrics")[1].decode(), re.M)[1])
@@ -136,15 +140,15 @@ class Aimed(Life):
         self.nothing_beside("when there is space again")
 
     def merge(self, way):
-        # Whatever waits to be merged is, so that the next four blocks are the next merge.
-        merges = self.metric("traceo_series_merges_total")
-        blocks = 0
-        while blocks < 3 or self.metric("traceo_series_merges_total") != merges:
-            merges, blocks = self.metric("traceo_series_merges_total"), 0
+        # Whatever waits to be merged is, so that the next block makes the next merge, and what housekeeping says of it is not what it said before.
+        merges = None
+        while merges is None or self.metric("traceo_series_merges_total") != merges:
+            merges = self.metric("traceo_series_merges_total")
             for _ in range(3):
                 self.some_batches()
                 self.flush()
-                blocks += 1
+            time.sleep(1.2)  # a round
+        self.wait("housekeeping works", self.house_is_kept)
         self.some_batches()
         failures = self.metric("traceo_store_maintenance_failures_total")
         # The block of the fourth head has its place; the one after it is the merge's.
