@@ -56,7 +56,9 @@ void registry_learn(Registry *registry, uint32_t before, uint32_t ref) {
     uint32_t known =
         (uint32_t)(atomic_load_explicit(link_of(registry, before), memory_order_relaxed) >> 32);
     if (known == ref + 1 || (known == 0 && ref == before + 1)) return;
-    link_tell(registry, before, ref, shared_by(registry, before, ref));
+    // What they share is told once ref follows again: most rows of a sender without order never do.
+    atomic_store_explicit(link_of(registry, before), (uint64_t)(ref + 1) << 32,
+                          memory_order_release);
 }
 
 // The guessed successor of `ref` (or of none: UINT32_MAX) and the link to it; false when there is
