@@ -341,6 +341,44 @@ static bool is_there(Test *t, Disk *disk, const char *name) {
     return there;
 }
 
+// Some file systems need space to write over what is there: an opening after a crash does.
+TEST(w12_an_opening_on_a_full_disk_takes_what_is_kept_aside) {
+    for (int kept = 0; kept < 2; kept++) {
+        ManualClock clock;
+        DiskModel *model = disk_model_new();
+        DiskFault *fault = disk_fault_new(disk_model_disk(model));
+        LogOptions options = small_disk_options(model, 4 * MB, &clock);
+        options.disk = disk_fault_disk(fault);
+        if (kept == 0) options.ballast_bytes = -1;
+        LogRecord record = {.type = LOG_RECORD_SAMPLES, .tenant = 1, .body = text_bytes(TEXT("x"))};
+        LogRecovery recovery;
+        Log *log = NULL;
+        uint64_t sequence;
+        check_ok(t, log_open(options, t->arena, &recovery, &log, t->err));
+        while (log_background_now(log)) continue;
+        check_ok(t, log_append(log, &record, &sequence, t->err));
+        check_ok(t, log_commit_now(log, t->err));
+        // One more that is not committed: the log does not end in order.
+        check_ok(t, log_append(log, &record, &sequence, t->err));
+        log_close(&log);
+        disk_fault_plan(
+            fault, (DiskFaultPlan){.call = DISK_CALL_WRITE, .nth = 1, .code = ERROR_DISK_FULL});
+        if (kept == 0) {
+            check_error(t, log_open(options, t->arena, &recovery, &log, t->err), ERROR_DISK_FULL);
+        } else {
+            check_ok(t, log_open(options, t->arena, &recovery, &log, t->err));
+            check(t, disk_fault_seen(fault, DISK_CALL_WRITE) > 1);
+            check_i64(t, (int64_t)sequence, (int64_t)recovery.next_sequence);
+            check(t, recovery.records == 1 && recovery.gap_count == 0);
+            check(t, !is_there(t, disk_model_disk(model), "ballast"));
+            disk_fault_plan(fault, (DiskFaultPlan){0});
+            log_close(&log);
+        }
+        disk_fault_free(&fault);
+        disk_model_free(&model);
+    }
+}
+
 TEST(w12_bytes_and_files_are_kept_aside_and_given_to_whoever_finds_no_space) {
     ManualClock clock;
     DiskModel *model = disk_model_new();
@@ -1029,6 +1067,7 @@ TEST_MAIN(
     CASE(w8_after_a_second_failure_the_log_stops_and_can_still_be_read),
     CASE(w9_the_log_is_read_past_the_page_cache),
     CASE(w10_w12_a_full_disk_stops_the_log_gives_the_ballast_back_and_lets_it_go_on_by_itself),
+    CASE(w12_an_opening_on_a_full_disk_takes_what_is_kept_aside),
     CASE(w12_bytes_and_files_are_kept_aside_and_given_to_whoever_finds_no_space),
     CASE(w11_a_short_write_that_then_fails_is_overwritten_and_not_acknowledged),
     CASE(w13_every_group_begins_and_ends_on_a_page),

@@ -256,6 +256,16 @@ static bool settle_tail(const Scan *scan, const Found *last, int64_t *cut_bytes,
     return disk->sync_data(disk, open.file, err);
 }
 
+// The same bytes are written over themselves, but not every file system puts them in the same
+// place: on a full disk they may need what is kept aside (W12).
+static bool settle_tail_with_room(const Scan *scan, const Found *last, int64_t *cut_bytes,
+                                  Error *err) {
+    if (settle_tail(scan, last, cut_bytes, err)) return true;
+    if (err->code != ERROR_DISK_FULL || !ballast_release(scan->log)) return false;
+    *cut_bytes = 0;
+    return settle_tail(scan, last, cut_bytes, err);
+}
+
 static int compare_segments(const void *a, const void *b) {
     uint64_t left = ((const Segment *)a)->id, right = ((const Segment *)b)->id;
     return left < right ? -1 : left > right;
@@ -344,7 +354,7 @@ bool recovery_run(Log *log, uint64_t from,
         if (last->readable) {
             log->proven_sequence =
                 scan.orderly ? scan.expected : MAX(scan.group_last, last->proven);
-            if (!scan.orderly) TRY(settle_tail(&scan, last, &cut_bytes, err));
+            if (!scan.orderly) TRY(settle_tail_with_room(&scan, last, &cut_bytes, err));
         }
         // Names that only the cache knows, after kill -9, become durable with what they hold (W1).
         TRY(log->disk->sync_folder(log->disk, log->folder, err));
