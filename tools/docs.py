@@ -455,7 +455,7 @@ def self_test():
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         copy = pathlib.Path(folder) / "copy"
-        skip = shutil.ignore_patterns("build*", ".git", "traceo-data", "test", "bench")
+        skip = shutil.ignore_patterns("build", ".git", "traceo-data", "test", "bench")
         shutil.copytree(ROOT, copy, ignore=skip, symlinks=True)
         for name in ("test", "bench"):
             (copy / name).symlink_to(ROOT / name)
