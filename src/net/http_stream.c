@@ -46,6 +46,9 @@ static void when_given(void *context) {
 // The producer does not touch the turn any more.
 static void when_ended(void *context) {
     HttpTurn *turn = context;
+    const HttpStream *stream = stream_of(turn);
+    turn->answer.trailers = stream->trailers;
+    turn->answer.trailer_count = stream->trailer_count;
     turn->streaming = true;
     turn->answered = true;
     turn->when_answered(turn);
@@ -136,8 +139,9 @@ void http_stream_end(HttpExchange *exchange, bool whole, const HttpHeader *trail
     mutex_take(&stream->lock);
     stream->whole = whole;
     mutex_give(&stream->lock);
-    turn->answer.trailers = http_turn_copy_headers(trailers, count, &stream->arena);
-    turn->answer.trailer_count = count;
+    // The loop may be looking at the answer for a piece that was given before.
+    stream->trailers = http_turn_copy_headers(trailers, count, &stream->arena);
+    stream->trailer_count = count;
     loop_post(loop, when_ended, turn);
 }
 

@@ -29,7 +29,10 @@ struct HttpStream {
     bool posted;     // a message is on its way
     bool parked;     // the producer is called when there is room
     bool gone;
-    bool whole;          // how it ended
+    bool whole;  // how it ended
+    // The producer's until it has ended, then the loop's, which takes them into the answer.
+    const HttpHeader *trailers;
+    size_t trailer_count;
     Arena arena;         // of the trailers
     HttpPiece *sending;  // of the loop
 };
