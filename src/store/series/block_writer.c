@@ -13,7 +13,7 @@
 
 enum {
     ZSTD_LEVEL = 3,
-    ZSTD_LEVEL_COLD = 6,  // docs/decisions/0025: higher ones cost much and save nothing
+    ZSTD_LEVEL_COLD = 6,  // docs/decisions/0027: higher ones cost much and save nothing
     ZSTD_BYTES_MIN =
         512,  // less is not worth a frame; and the golden block does not depend on zstd's version
     DEDUPLICATED_BYTES_MIN = 24,
