@@ -15,6 +15,20 @@ typedef struct Samples {
     size_t count;
 } Samples;
 
+// The first place of rising times that is not before `time_ms`.
+static inline size_t times_place(const int64_t *times, size_t count, int64_t time_ms) {
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (times[middle] < time_ms) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
 static inline uint64_t double_bits(double value) {
     uint64_t bits;
     memcpy(&bits, &value, sizeof bits);

@@ -140,20 +140,6 @@ static void rows_unite(const Plan *plan, const QueryResult *tail, Arena *arena, 
     }
 }
 
-// The first of `count` rising times that is not before `time_ms`.
-static size_t first_from(const int64_t *times, size_t count, int64_t time_ms) {
-    size_t low = 0, high = count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (times[middle] < time_ms) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
 // Points [from, until) of a series of an entry.
 typedef struct Slice {
     const KeptSeries *of;  // NULL: none
@@ -163,8 +149,8 @@ typedef struct Slice {
 // The points of an entry's series in [from_ms, until_ms).
 static Slice slice_of(const KeptSeries *series, int64_t from_ms, int64_t until_ms) {
     if (series == NULL) return (Slice){0};
-    return (Slice){series, first_from(series->times, series->count, from_ms),
-                   first_from(series->times, series->count, until_ms)};
+    return (Slice){series, times_place(series->times, series->count, from_ms),
+                   times_place(series->times, series->count, until_ms)};
 }
 
 static size_t slice_count(Slice slice) {
@@ -186,8 +172,8 @@ static Text slice_text(Slice slice) {
 static QuerySeries tail_of(const Row *row, int64_t from_ms, int64_t until_ms) {
     if (row->tail == NULL) return (QuerySeries){0};
     QuerySeries part = *row->tail;
-    size_t from = first_from(part.times, part.count, from_ms);
-    part.count = first_from(part.times, part.count, until_ms) - from;
+    size_t from = times_place(part.times, part.count, from_ms);
+    part.count = times_place(part.times, part.count, until_ms) - from;
     part.times += from;
     part.values += from;
     return part;

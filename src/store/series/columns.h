@@ -3,20 +3,6 @@
 
 #include "store/series/series.h"
 
-// The first place of rising times that is not before `time_ms`.
-static inline size_t times_place(const int64_t *times, size_t count, int64_t time_ms) {
-    size_t low = 0, high = count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (times[middle] < time_ms) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
 void columns_reserve(SeriesColumns *columns, size_t more);
 
 // The starts of the samples from `from` on, not known yet (0), to be filled in; those of the
