@@ -2,9 +2,9 @@
 // come back bit for bit.
 
 #include "base/assert.h"
-#include "base/wide.h"
 #include "store/series/chunk.h"
 #include "store/series/strip.h"
+#include "store/series/strip_fixture.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -31,37 +31,6 @@ static void times_round(const int64_t *times, size_t count) {
     size_t used, len = times_encode(times, count, encoded);
     bool decoded = times_decode((Bytes){encoded, len}, count, again, &used, NULL);
     assert(decoded && used == len && memcmp(times, again, count * sizeof *times) == 0);
-}
-
-// The general way, which knows no wide registers.
-static bool wide_leave(void) {
-    bool is_there = wide_is_there;
-    wide_is_there = false;
-    return is_there;
-}
-static size_t values_encode_anywhere(const double *values, uint8_t *into) {
-    bool is_there = wide_leave();
-    size_t len = values_encode(values, STRIP_SAMPLES, true, into);
-    wide_is_there = is_there;
-    return len;
-}
-static size_t times_encode_anywhere(const int64_t *times, uint8_t *into) {
-    bool is_there = wide_leave();
-    size_t len = times_encode(times, STRIP_SAMPLES, into);
-    wide_is_there = is_there;
-    return len;
-}
-static bool values_decode_anywhere(Bytes encoded, double *into, size_t *used) {
-    bool is_there = wide_leave();
-    bool decoded = values_decode(encoded, STRIP_SAMPLES, into, used, NULL);
-    wide_is_there = is_there;
-    return decoded;
-}
-static bool times_decode_anywhere(Bytes encoded, int64_t *into, size_t *used) {
-    bool is_there = wide_leave();
-    bool decoded = times_decode(encoded, STRIP_SAMPLES, into, used, NULL);
-    wide_is_there = is_there;
-    return decoded;
 }
 
 // What wide registers say of a strip, the general way says too.

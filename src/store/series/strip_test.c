@@ -4,43 +4,12 @@
 #include "store/series/strip.h"
 
 #include "base/test.h"
-#include "base/wide.h"
 #include "model/sample.h"
 #include "store/series/chunk_shapes.h"
 #include "store/series/decimal.h"
+#include "store/series/strip_fixture.h"
 
 enum { ROOM = 16 + STRIP_SAMPLES * 9, ROUNDS = 20000 };
-
-// The general way, which knows no wide registers.
-static bool wide_leave(void) {
-    bool is_there = wide_is_there;
-    wide_is_there = false;
-    return is_there;
-}
-static size_t values_encode_anywhere(const double *values, uint8_t *into) {
-    bool is_there = wide_leave();
-    size_t len = values_encode(values, STRIP_SAMPLES, true, into);
-    wide_is_there = is_there;
-    return len;
-}
-static size_t times_encode_anywhere(const int64_t *times, uint8_t *into) {
-    bool is_there = wide_leave();
-    size_t len = times_encode(times, STRIP_SAMPLES, into);
-    wide_is_there = is_there;
-    return len;
-}
-static bool values_decode_anywhere(Bytes encoded, double *into, size_t *used) {
-    bool is_there = wide_leave();
-    bool decoded = values_decode(encoded, STRIP_SAMPLES, into, used, NULL);
-    wide_is_there = is_there;
-    return decoded;
-}
-static bool times_decode_anywhere(Bytes encoded, int64_t *into, size_t *used) {
-    bool is_there = wide_leave();
-    bool decoded = times_decode(encoded, STRIP_SAMPLES, into, used, NULL);
-    wide_is_there = is_there;
-    return decoded;
-}
 
 static uint64_t below(uint64_t *random, uint64_t limit) {
     return test_random(random) % limit;
