@@ -210,16 +210,10 @@ void page_add_new(Page *page, PageSeries *series, Sample sample) {
         delta = 0;
     }
     uint32_t at = series->tail_count;
-    uint16_t check = at == 0 ? tail_check_begin(series->base_ms) : series->tail_check;
-    series->tail_check = tail_check_add(check, at, (int32_t)delta, sample.value);
+    if (at == 0) series->tail_check = tail_check_begin(series->base_ms);
     uint32_t *quad = &series->quads[at / QUAD_SAMPLES];
     if (at % QUAD_SAMPLES == 0 && *quad == 0) *quad = slab_take(page, QUAD_BYTES);
-    quad_deltas(page, *quad)[at % QUAD_SAMPLES] = (int32_t)delta;
-    quad_values(page, *quad)[at % QUAD_SAMPLES] = sample.value;
-    series->last_ms = sample.time_ms;
-    series->last_value = sample.value;
-    series->tail_count++;
-    page->samples++;
+    tail_put(page, series, at, (int32_t)delta, sample);
     if (series->tail_count == STRIP_SAMPLES) tail_pack(page, series);
 }
 

@@ -90,6 +90,19 @@ static inline uint16_t tail_check_add(uint16_t check, uint32_t at, int32_t delta
     return (uint16_t)(check + (uint16_t)((mixed * UINT64_C(0x9e3779b97f4a7c15)) >> 48));
 }
 
+// The sample becomes number `at` of the tail, whose quad is there.
+static inline void tail_put(Page *page, PageSeries *series, uint32_t at, int32_t delta,
+                            Sample sample) {
+    uint32_t quad = series->quads[at / QUAD_SAMPLES];
+    series->tail_check = tail_check_add(series->tail_check, at, delta, sample.value);
+    quad_deltas(page, quad)[at % QUAD_SAMPLES] = delta;
+    quad_values(page, quad)[at % QUAD_SAMPLES] = sample.value;
+    series->last_ms = sample.time_ms;
+    series->last_value = sample.value;
+    series->tail_count = (uint8_t)(at + 1);
+    page->samples++;
+}
+
 // With the lock held. Most samples go where the one before went; page_add_new knows all cases.
 static inline Verdict page_add(Page *page, PageSeries *series, Sample sample) {
     if (unlikely(sample.time_ms <= series->last_ms)) return page_add_disorder(page, series, sample);
@@ -100,13 +113,7 @@ static inline Verdict page_add(Page *page, PageSeries *series, Sample sample) {
         page_add_new(page, series, sample);
         return VERDICT_STORED;
     }
-    series->tail_check = tail_check_add(series->tail_check, at, (int32_t)delta, sample.value);
-    quad_deltas(page, quad)[at % QUAD_SAMPLES] = (int32_t)delta;
-    quad_values(page, quad)[at % QUAD_SAMPLES] = sample.value;
-    series->last_ms = sample.time_ms;
-    series->last_value = sample.value;
-    series->tail_count = (uint8_t)(at + 1);
-    page->samples++;
+    tail_put(page, series, at, (int32_t)delta, sample);
     return VERDICT_STORED;
 }
 
