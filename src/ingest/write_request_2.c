@@ -34,7 +34,8 @@ enum {
     SPACE_BYTES = 64 * KB,  // label bytes are taken from the arena by so much
     SPACE_KEPT_BYTES = 960 * KB,
     FIELDS_PER_LOOK = 256,
-    COPY_BYTES = 64,  // most labels are shorter
+    COPY_BYTES = 64,    // most labels are shorter
+    REFS_AT_ONCE = 64,  // bytes of references
 };
 
 typedef struct Decoder {
@@ -149,8 +150,8 @@ static bool refs_malformed(const Decoder *decoder, Error *err) {
 }
 
 #ifdef __x86_64__
-// Numbers of one or two bytes each, 64 bytes of them at most: all at once. Writes up to 64 numbers
-// at `out`. False: some are longer, or the last one is cut off.
+// Numbers of one or two bytes each, REFS_AT_ONCE bytes of them at most: all at once. Writes up to
+// as many numbers at `out`, whatever *count. False: some are longer, or the last one is cut off.
 WIDE_TARGET static bool refs_unpack_wide(Bytes bytes, uint32_t *out, size_t *count,
                                          uint32_t *highest) {
     __mmask64 there = _bzhi_u64(~UINT64_C(0), (uint32_t)bytes.len);
@@ -189,10 +190,10 @@ static bool refs_unpack_wide(Bytes bytes, uint32_t *out, size_t *count, uint32_t
 // Adds the numbers of one field, packed or single, to `refs`, and keeps the highest of all.
 static inline bool refs_add(const Decoder *decoder, Bytes bytes, WriteRefs *refs, uint32_t *highest,
                             Error *err) {
-    size_t need = refs->count + bytes.len + 64;  // a number has at least a byte
+    size_t need = refs->count + bytes.len + REFS_AT_ONCE;  // a number has at least a byte
     if (unlikely(refs->capacity < need)) TRY(refs_grow(refs, need, err));
     size_t count;
-    if (likely(bytes.len > 0 && bytes.len <= 64) && has_wide() &&
+    if (likely(bytes.len > 0 && bytes.len <= REFS_AT_ONCE) && has_wide() &&
         likely(refs_unpack_wide(bytes, refs->at + refs->count, &count, highest))) {
         refs->count += count;
         return true;

@@ -294,7 +294,6 @@ static void find_known(Head *head, uint32_t last, Batch *batch, MissArray *misse
                        HeadCounts *counts) {
     Registry *registry = &head->registry;
     SeriesFollow follow = {.ref = last};
-    assert_slow(told_truly(head, batch));
     bool first = true, locked = false;
     for (size_t i = 0, failures = 0; i < batch->series.count;) {
         BatchSeries *row = &batch->series.at[i];
@@ -365,9 +364,9 @@ void head_resolve(Head *head, Head *before, Quota *quota, Clock *clock,
     uint32_t last = prediction->generation == head->generation ? prediction->last_ref : UINT32_MAX;
     AUTO(miss_array_free) MissArray misses = {0};
     size_t untold = 0;
+    assert_slow(told_truly(head, batch));
     if (batch->told == batch->series.count && batch->told_head == head->name) {
         counts->predicted += batch->told;
-        assert_slow(told_truly(head, batch));
     } else {
         find_known(head, last, batch, &misses, &untold, counts);
     }
