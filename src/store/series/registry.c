@@ -51,7 +51,7 @@ static bool registry_same(const Registry *registry, const RegistrySeries *series
     return at == end;
 }
 
-bool registry_is_anywhere(const Registry *registry, uint32_t ref, Bytes wire) {
+static bool is_anywhere(const Registry *registry, uint32_t ref, Bytes wire) {
     const RegistrySeries *series = registry_series(registry, ref);
     return registry_same(registry, series, registry_ids(registry, series), wire);
 }
@@ -85,11 +85,11 @@ WIDE_TARGET static bool is_wide(const Registry *registry, uint32_t ref, Bytes wi
 }
 
 bool registry_is(const Registry *registry, uint32_t ref, Bytes wire) {
-    return has_wide() ? is_wide(registry, ref, wire) : registry_is_anywhere(registry, ref, wire);
+    return has_wide() ? is_wide(registry, ref, wire) : is_anywhere(registry, ref, wire);
 }
 #else
 bool registry_is(const Registry *registry, uint32_t ref, Bytes wire) {
-    return registry_is_anywhere(registry, ref, wire);
+    return is_anywhere(registry, ref, wire);
 }
 #endif
 

@@ -78,16 +78,12 @@ static inline uint32_t registry_count(const Registry *registry) {
 
 // Are these the label bytes of series `ref`? No lock.
 bool registry_is(const Registry *registry, uint32_t ref, Bytes wire);
-// The same, without instructions that not every processor has.
-bool registry_is_anywhere(const Registry *registry, uint32_t ref, Bytes wire);
 
 // ---- Following (registry_follow.c); no lock ----
 
 // Whether `bytes` begin with the labels of the series that is foretold next, and no further label
 // follows; it is the one that was recognised last then, and *len its labels' length.
 bool registry_follow(Registry *registry, SeriesFollow *follow, Bytes bytes, size_t *len);
-// The same, without instructions that not every processor has.
-bool registry_follow_anywhere(Registry *registry, SeriesFollow *follow, Bytes bytes, size_t *len);
 // The same for labels whose end is known.
 bool registry_predict(Registry *registry, SeriesFollow *follow, Bytes wire, uint32_t *out);
 // The same for a row after `ref` whose labels are symbols, without their bytes: each pair of

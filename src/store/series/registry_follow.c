@@ -160,7 +160,7 @@ WIDE_TARGET static bool follow_wide(Registry *registry, SeriesFollow *follow, By
 }
 #endif
 
-bool registry_follow_anywhere(Registry *registry, SeriesFollow *follow, Bytes bytes, size_t *len) {
+static bool follow_anywhere(Registry *registry, SeriesFollow *follow, Bytes bytes, size_t *len) {
     return follow_with(begins_with, registry, follow, bytes, len);
 }
 
@@ -168,7 +168,7 @@ bool registry_follow(Registry *registry, SeriesFollow *follow, Bytes bytes, size
 #ifdef __x86_64__
     if (has_wide()) return follow_wide(registry, follow, bytes, len);
 #endif
-    return registry_follow_anywhere(registry, follow, bytes, len);
+    return follow_anywhere(registry, follow, bytes, len);
 }
 
 bool registry_predict(Registry *registry, SeriesFollow *follow, Bytes wire, uint32_t *out) {
