@@ -4,7 +4,7 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
-#include "store/series/same_bytes.h"
+#include "base/same_bytes.h"
 
 _Static_assert(sizeof(RegistrySeries) == 8, "a series costs 8 bytes here");
 

@@ -6,8 +6,8 @@
 // those of the row before, which are hot in the cache. Nothing else of the labels is looked at.
 
 #include "base/assert.h"
+#include "base/same_bytes.h"
 #include "store/series/registry.h"
-#include "store/series/same_bytes.h"
 
 // A link: who comes next, and what both share. One word, so that it is read whole.
 //   next + 1 (32 bits; 0: who was made next) | told (1) | first (7) | last (8) | first_bytes (16)
@@ -95,29 +95,19 @@ static inline bool begins_with(const Registry *registry, const RegistrySeries *s
 }
 
 #ifdef __x86_64__
-WIDE_TARGET static inline bool same_wide(const uint8_t *a, const uint8_t *b, size_t len) {
-    for (; len > 64; len -= 64, a += 64, b += 64) {
-        if (unlikely(_mm512_cmpneq_epi8_mask(_mm512_loadu_si512(a), _mm512_loadu_si512(b)) != 0))
-            return false;
-    }
-    __mmask64 bytes = _bzhi_u64(~UINT64_C(0), (uint32_t)len);
-    return _mm512_mask_cmpneq_epi8_mask(bytes, _mm512_maskz_loadu_epi8(bytes, a),
-                                        _mm512_maskz_loadu_epi8(bytes, b)) == 0;
-}
-
 WIDE_TARGET static inline bool begins_with_wide(const Registry *registry,
                                                 const RegistrySeries *series, Shared shared,
                                                 Bytes before, const uint8_t *at) {
     const uint32_t *ids = registry_ids(registry, series);
     const uint8_t *end = at + series->wire_len, *middle = at + shared.first_bytes;
-    if (unlikely(!same_wide(before.at, at, shared.first_bytes))) return false;
+    if (unlikely(!same_bytes_wide(before.at, at, shared.first_bytes))) return false;
     for (uint32_t i = shared.first; i + shared.last < series->pair_count; i++) {
         const RegistryPair *pair = registry_pair(registry, ids[i]);
-        if (unlikely(!same_wide(pair->wire, middle, pair->len))) return false;
+        if (unlikely(!same_bytes_wide(pair->wire, middle, pair->len))) return false;
         middle += pair->len;
     }
     size_t rest = (size_t)(end - middle);
-    return same_wide(before.at + before.len - rest, middle, rest);
+    return same_bytes_wide(before.at + before.len - rest, middle, rest);
 }
 #endif
 
