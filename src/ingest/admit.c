@@ -107,6 +107,7 @@ static bool all_inside(const Batch *batch, Bounds bounds) {
 void admit(Batch *batch) {
     Bounds bounds = bounds_of(batch);
     bool fine = batch->histograms.count == 0 && all_inside(batch, bounds);
+    if (unlikely(!fine)) batch_unfold(batch);
     for (size_t i = 0; !fine && i < batch->series.count; i++)
         judge_times(batch, &batch->series.at[i], bounds);
     admit_beside(batch);

@@ -12,6 +12,8 @@ void batch_clear(Batch *batch) {
     array_clear(&batch->exemplars);
     array_clear(&batch->metadata);
     array_clear(&batch->known);
+    array_clear(&batch->plain);
+    batch->head = 0;
     batch->told_head = 0;
     batch->told = 0;
     batch->symbols = NULL;
@@ -30,6 +32,23 @@ void batch_free(Batch *batch) {
     array_free(&batch->metadata);
     array_free(&batch->places);
     array_free(&batch->known);
+    array_free(&batch->plain);
+}
+
+void batch_unfold(Batch *batch) {
+    size_t count = batch->plain.count;
+    if (count > 0 && batch->series.count == 0) {
+        array_reserve(&batch->series, count);
+        for (size_t i = 0; i < count; i++) {
+            *array_add(&batch->series) = (BatchSeries){.symbol_count = BATCH_SYMBOLS_UNREAD,
+                                                       .first_sample = (uint32_t)i,
+                                                       .sample_count = 1,
+                                                       .ref = batch->plain.at[i],
+                                                       .told = true};
+        }
+        batch->told = count;
+    }
+    batch->plain.count = 0;
 }
 
 size_t batch_bytes_kept(const Batch *batch) {
@@ -39,7 +58,7 @@ size_t batch_bytes_kept(const Batch *batch) {
            batch->exemplars.capacity * sizeof(BatchExemplar) +
            batch->metadata.capacity * sizeof(BatchMetadata) +
            batch->places.capacity * sizeof(BatchPlace) +
-           batch->known.capacity * sizeof(BatchKnown *);
+           batch->known.capacity * sizeof(BatchKnown *) + batch->plain.capacity * sizeof(uint32_t);
 }
 
 void batch_add_start(Batch *batch, int64_t start_ms) {

@@ -21,6 +21,10 @@ typedef enum Verdict {
     VERDICT_COUNT
 } Verdict;
 
+// BatchSeries.symbol_count of rows whose references nobody has read yet (BatchSymbols.refs is
+// NULL).
+enum { BATCH_SYMBOLS_UNREAD = 1 };
+
 typedef struct BatchSeries {
     // As sent; canonical when labels_check says so. Nothing yet where the row has symbols: ask
     // batch_labels.
@@ -71,7 +75,9 @@ typedef struct BatchMetadata {
 typedef struct BatchSymbols {
     const Text *texts;
     uint32_t count;
-    const uint32_t *refs;  // of all rows; below `count`, an even number, where a row is not refused
+    // Of all rows; below `count`, an even number, where a row is not refused. NULL: all rows are
+    // told, and nobody has read them; they are there once `make` was asked for a row.
+    const uint32_t *refs;
     // For who recognises, one for each text, 0 at first: what the label of this value was last
     // found to be.
     uint64_t *known;
@@ -106,6 +112,11 @@ typedef struct Batch {
     // Of the first of `series`, as many as there are; NULL: its labels are not kept. Not owned;
     // filled by the store, and by nobody else meanwhile.
     ARRAY(BatchKnown *) known;
+    // Of a batch that is plain: the series of each sample, in the head Batch.told_head. Such a
+    // batch has one row for each sample, in their order, all told and none refused, and beside them
+    // metadata alone. The rows are not there until somebody wants them (batch_unfold).
+    ARRAY(uint32_t) plain;
+    uint64_t head;          // the name of the head that took it; filled by the store
     uint64_t told_head;     // the name of the head that rows are told of; 0: none
     size_t told;            // how many rows are
     BatchSymbols *symbols;  // of rows that have some; NULL: none has. Not owned
@@ -114,6 +125,13 @@ typedef struct Batch {
     uint64_t histograms_kept;  // of those stored or there already; filled by the store
     Error first_fault;  // of the first row refused (code NONE: none), names series and reason
 } Batch;
+
+static inline bool batch_is_plain(const Batch *batch) {
+    return batch->plain.count > 0;
+}
+
+// Fills `series` of a plain batch, which is plain no more. Others stay as they are.
+void batch_unfold(Batch *batch);
 
 void batch_clear(Batch *batch);  // keeps the memory
 void batch_free(Batch *batch);

@@ -123,16 +123,20 @@ static uint64_t part_of(Replay *replay, uint64_t sequence) {
     return number;
 }
 
+static inline void touch(Part *part, uint32_t ref) {
+    part->touched[ref / 64 % TOUCHED_WORDS] |= UINT64_C(1) << ref % 64;
+}
+
 bool replay_wait_turn(Replay *replay, const LogRecord *record, const Batch *batch, Error *err) {
     if (replay == NULL || replay->worker_count == 0) return true;
     uint64_t number = part_of(replay, record->sequence);
     Part *part = part_at(replay, number);
     if (part->alone) return true;  // it waited before it began
     memset(part->touched, 0, sizeof part->touched);
+    for (size_t i = 0; i < batch->plain.count; i++) touch(part, batch->plain.at[i]);
     for (size_t i = 0; i < batch->series.count; i++) {
         const BatchSeries *row = &batch->series.at[i];
-        if (row->verdict != VERDICT_STORED) continue;
-        part->touched[row->ref / 64 % TOUCHED_WORDS] |= UINT64_C(1) << row->ref % 64;
+        if (row->verdict == VERDICT_STORED) touch(part, row->ref);
     }
     part->alone = batch->histograms.count + batch->exemplars.count + batch->metadata.count > 0;
     return wait_turn(replay, number, err);

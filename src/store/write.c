@@ -18,6 +18,7 @@ static void refused_write(const Batch *batch, Builder *out) {
 static bool refused_read(Bytes refused, Batch *batch, Error *err) {
     Reader reader = reader_begin(refused);
     size_t row = 0;
+    if (refused.len > 0) batch_unfold(batch);
     while (reader.at < reader.end) {
         uint64_t more = reader_varint(&reader);
         if (reader.failed || more >= batch->series.count - row) {
@@ -39,7 +40,7 @@ static uint64_t refused_count(const Batch *batch) {
 }
 
 static bool any_stored(const Batch *batch) {
-    if (batch->metadata.count > 0) return true;
+    if (batch->metadata.count > 0 || batch_is_plain(batch)) return true;
     for (size_t i = 0; i < batch->series.count; i++) {
         if (batch->series.at[i].verdict == VERDICT_STORED) return true;
     }

@@ -257,6 +257,7 @@ static uint32_t look_up_group(Head *head, uint32_t before, Batch *batch, size_t 
 static inline bool predict(Registry *registry, SeriesFollow *follow, Batch *batch,
                            BatchSeries *row) {
     if (row->labels.at == NULL && row->symbol_count > 0) {
+        if (unlikely(batch->symbols->refs == NULL)) batch_labels(batch, row);
         if (likely(
                 registry_predict_symbols(registry, follow->ref, batch->symbols, row, &row->ref))) {
             *follow = (SeriesFollow){row->ref, {0}};
@@ -278,10 +279,15 @@ static void tell_known(const Head *head, const Batch *batch) {
 }
 
 // For slow assertions: the rows that were told while decoding are these series.
-__attribute__((unused)) static bool told_truly(const Head *head, const Batch *batch) {
-    for (size_t i = 0; batch->told_head == head->name && i < batch->series.count; i++) {
-        const BatchSeries *row = &batch->series.at[i];
-        if (row->told && !registry_is(&head->registry, row->ref, row->labels)) return false;
+__attribute__((unused)) static bool told_truly(const Head *head, Batch *batch) {
+    if (batch->told_head != head->name) return true;
+    size_t plain = batch->plain.count;
+    batch_unfold(batch);
+    batch->plain.count = plain;  // the rows stay where they are, and are not looked at
+    for (size_t i = 0; i < batch->series.count; i++) {
+        BatchSeries *row = &batch->series.at[i];
+        if (row->told && !registry_is(&head->registry, row->ref, batch_labels(batch, row)))
+            return false;
     }
     return true;
 }
@@ -364,7 +370,14 @@ void head_resolve(Head *head, Head *before, Quota *quota, Clock *clock,
     uint32_t last = prediction->generation == head->generation ? prediction->last_ref : UINT32_MAX;
     AUTO(miss_array_free) MissArray misses = {0};
     size_t untold = 0;
+    batch->head = head->name;
     assert_slow(told_truly(head, batch));
+    if (batch_is_plain(batch) && batch->told_head == head->name) {
+        counts->predicted += batch->plain.count;
+        *prediction = (SeriesPrediction){head->generation, batch->plain.at[batch->plain.count - 1]};
+        return;
+    }
+    batch_unfold(batch);
     if (batch->told == batch->series.count && batch->told_head == head->name) {
         counts->predicted += batch->told;
     } else {
@@ -515,80 +528,161 @@ static void append_histograms(Head *head, Batch *batch, BatchSeries *row, int64_
     }
 }
 
-// Brings near what appending to the series will touch.
-static inline void prefetch_series(const Head *head, uint32_t ref) {
-    __builtin_prefetch(&head_page(head, ref)->hot[ref & (PAGE_SERIES - 1)], 1);
+// Where samples of a batch are being added: a page, with its lock held, and what came of them.
+typedef struct Adding {
+    Head *head;
+    int64_t oldest_ms;
+    Page *page;       // NULL: none so far
+    uint32_t number;  // of the page
+    uint64_t strips, strips_before;
+    Interval stored;
+    uint64_t counts[VERDICT_COUNT];
+    Fault fault;
+} Adding;
+
+enum { PLACE_AHEAD = 2 * PAGE_TAIL_AHEAD };
+
+// Brings near what adding to the series will touch first: neighbours are mostly of one page.
+static inline void prefetch_series(const Adding *adding, uint32_t ref) {
+    const Page *page =
+        likely(ref >> PAGE_BITS == adding->number) ? adding->page : head_page(adding->head, ref);
+    __builtin_prefetch(&page->hot[ref & (PAGE_SERIES - 1)], 1);
 }
 
-// Gives the page back; how many strips were packed meanwhile.
-static uint64_t leave(Page *page, uint64_t strips_before) {
-    uint64_t strips = page->strips - strips_before;
-    mutex_give(&page->lock);
-    return strips;
+static inline void prefetch_tail(const Adding *adding, uint32_t ref) {
+    if (likely(ref >> PAGE_BITS == adding->number))
+        page_prefetch_tail(adding->page, ref & (PAGE_SERIES - 1));
 }
 
-void head_append(Head *head, Batch *batch, uint64_t sequence, int64_t oldest_ms) {
-    enum { AHEAD = 2 * PAGE_TAIL_AHEAD };
-    Page *page = NULL;
-    uint32_t number = UINT32_MAX;
-    Interval stored = {INT64_MAX, INT64_MIN};
-    uint64_t counts[VERDICT_COUNT] = {0};
+static void leave(Adding *adding) {
+    if (adding->page == NULL) return;
+    adding->strips += adding->page->strips - adding->strips_before;
+    mutex_give(&adding->page->lock);
+}
+
+static inline void enter(Adding *adding, uint32_t ref) {
+    if (likely(ref >> PAGE_BITS == adding->number)) return;
+    leave(adding);
+    adding->number = ref >> PAGE_BITS;
+    adding->page = head_page(adding->head, ref);
+    mutex_take(&adding->page->lock);
+    adding->strips_before = adding->page->strips;
+}
+
+// Of row `at`, its sample number `k`, which began at `start_ms`; `starts`: that is to be noted.
+static inline void add(Adding *adding, uint32_t ref, Sample sample, bool starts, int64_t start_ms,
+                       uint32_t at, uint32_t k) {
+    Verdict verdict = VERDICT_TOO_OLD;
+    if (likely(sample.time_ms >= adding->oldest_ms)) {
+        PageSeries *series = page_series(adding->page, ref & (PAGE_SERIES - 1));
+        verdict = page_add(adding->page, series, sample);
+        if (verdict == VERDICT_STORED) {
+            interval_add(&adding->stored, sample.time_ms);
+            if (unlikely(starts))
+                page_note_start(adding->page, ref & (PAGE_SERIES - 1), sample.time_ms, start_ms);
+        }
+    }
+    if (unlikely(verdict > VERDICT_DUPLICATE) && at < adding->fault.row)
+        adding->fault = (Fault){at, k};
+    adding->counts[verdict]++;
+}
+
+static inline bool has_starts(const Page *page) {
+    return atomic_load_explicit(&page->starts, memory_order_relaxed) != NULL;
+}
+
+// The samples of a plain batch as they stand. What most of them need stays in registers.
+static void add_plain(Adding *adding, const Batch *batch) {
+    const uint32_t *refs = batch->plain.at;
+    const Sample *samples = batch->samples.at;
+    size_t count = batch->plain.count;
+    uint64_t stored = 0;
+    Interval interval = {INT64_MAX, INT64_MIN};
+    bool starts = false;
+    for (size_t i = 0; i < count; i++) {
+        if (likely(i + PLACE_AHEAD < count)) {
+            prefetch_series(adding, refs[i + PLACE_AHEAD]);
+            prefetch_tail(adding, refs[i + PAGE_TAIL_AHEAD]);
+        }
+        if (unlikely(refs[i] >> PAGE_BITS != adding->number)) {
+            enter(adding, refs[i]);
+            starts = batch->starts.count > 0 || has_starts(adding->page);
+        }
+        PageSeries *series = page_series(adding->page, refs[i] & (PAGE_SERIES - 1));
+        if (likely(!starts && samples[i].time_ms >= adding->oldest_ms &&
+                   page_add(adding->page, series, samples[i]) == VERDICT_STORED)) {
+            interval_add(&interval, samples[i].time_ms);
+            stored++;
+        } else {  // again, to be told what became of it
+            add(adding, refs[i], samples[i], starts, batch_start(batch, i), (uint32_t)i, 0);
+        }
+    }
+    adding->counts[VERDICT_STORED] += stored;
+    if (stored == 0) return;
+    interval_add(&adding->stored, interval.min_ms);
+    interval_add(&adding->stored, interval.max_ms);
+}
+
+// Those of all rows, in the order of their series where that is not nearly theirs. Whether any row
+// has more than samples.
+static bool add_rows(Adding *adding, Batch *batch) {
     bool more = false;
     BatchSeries *rows = batch->series.at;
-    size_t row_count = batch->series.count, turn_count = row_count;
-    const RowPlace *places = rows_by_series(batch, &turn_count);
-    Fault fault = {UINT32_MAX, 0};
-    uint64_t strips = 0, strips_before = 0;
-    for (size_t turn = 0; turn < turn_count; turn++) {
+    size_t count = batch->series.count;
+    const RowPlace *places = rows_by_series(batch, &count);
+    for (size_t turn = 0; turn < count; turn++) {
         uint32_t at = places == NULL ? (uint32_t)turn : places[turn].row;
         BatchSeries *row = &rows[at];
-        if (turn + AHEAD < turn_count) {
+        if (turn + PLACE_AHEAD < count) {
             if (places != NULL) {
-                __builtin_prefetch(&rows[places[turn + AHEAD].row]);
-                prefetch_series(head, places[turn + AHEAD].ref);
-            } else if (row[AHEAD].verdict == VERDICT_STORED) {
-                prefetch_series(head, row[AHEAD].ref);
-                uint32_t ref = row[PAGE_TAIL_AHEAD].ref;
-                if (ref >> PAGE_BITS == number) page_prefetch_tail(page, ref & (PAGE_SERIES - 1));
+                __builtin_prefetch(&rows[places[turn + PLACE_AHEAD].row]);
+                prefetch_series(adding, places[turn + PLACE_AHEAD].ref);
+            } else if (row[PLACE_AHEAD].verdict == VERDICT_STORED) {
+                prefetch_series(adding, row[PLACE_AHEAD].ref);
+                prefetch_tail(adding, row[PAGE_TAIL_AHEAD].ref);
             }
         }
         if (row->verdict != VERDICT_STORED) continue;
         more |= row->histogram_count > 0 || row->exemplar_count > 0;
         if (row->sample_count == 0) continue;
-        if (row->ref >> PAGE_BITS != number) {
-            if (page != NULL) strips += leave(page, strips_before);
-            number = row->ref >> PAGE_BITS;
-            page = head_page(head, row->ref);
-            mutex_take(&page->lock);
-            strips_before = page->strips;
-        }
-        PageSeries *series = page_series(page, row->ref & (PAGE_SERIES - 1));
-        bool starts = row->first_sample < batch->starts.count ||
-                      atomic_load_explicit(&page->starts, memory_order_relaxed) != NULL;
-        const Sample *samples = &batch->samples.at[row->first_sample];
+        enter(adding, row->ref);
+        bool starts = row->first_sample < batch->starts.count || has_starts(adding->page);
         for (uint32_t k = 0; k < row->sample_count; k++) {
-            Verdict verdict = VERDICT_TOO_OLD;
-            if (likely(samples[k].time_ms >= oldest_ms)) {
-                verdict = page_add(page, series, samples[k]);
-                if (verdict == VERDICT_STORED) {
-                    interval_add(&stored, samples[k].time_ms);
-                    if (unlikely(starts))
-                        page_note_start(page, row->ref & (PAGE_SERIES - 1), samples[k].time_ms,
-                                        batch_start(batch, row->first_sample + k));
-                }
-            }
-            if (unlikely(verdict > VERDICT_DUPLICATE) && at < fault.row) fault = (Fault){at, k};
-            counts[verdict]++;
+            uint32_t sample = row->first_sample + k;
+            add(adding, row->ref, batch->samples.at[sample], starts,
+                starts ? batch_start(batch, sample) : 0, at, k);
         }
     }
-    if (page != NULL) strips += leave(page, strips_before);
+    return more;
+}
+
+void head_append(Head *head, Batch *batch, uint64_t sequence, int64_t oldest_ms) {
+    Adding adding = {.head = head,
+                     .oldest_ms = oldest_ms,
+                     .number = UINT32_MAX,
+                     .stored = {INT64_MAX, INT64_MIN},
+                     .fault = {UINT32_MAX, 0}};
+    bool more = false;
+    if (batch_is_plain(batch) && refs_near_order(batch->plain.at, batch->plain.count)) {
+        add_plain(&adding, batch);
+    } else {
+        batch_unfold(batch);
+        more = add_rows(&adding, batch);
+    }
+    leave(&adding);
+    Interval stored = adding.stored;
+    const uint64_t *counts = adding.counts;
     // Counted here once, not by each strip: all threads that append share the place.
-    if (strips > 0) atomic_fetch_add_explicit(&head->memory.strips, strips, memory_order_relaxed);
-    if (unlikely(fault.row != UINT32_MAX)) {
-        BatchSeries *row = &rows[fault.row];
-        note_fault(batch, row, batch->samples.at[row->first_sample + fault.sample].time_ms,
+    if (adding.strips > 0)
+        atomic_fetch_add_explicit(&head->memory.strips, adding.strips, memory_order_relaxed);
+    if (unlikely(adding.fault.row != UINT32_MAX)) {
+        batch_unfold(batch);
+        BatchSeries *row = &batch->series.at[adding.fault.row];
+        note_fault(batch, row, batch->samples.at[row->first_sample + adding.fault.sample].time_ms,
                    oldest_ms);
     }
+    size_t row_count = batch->series.count;
+    BatchSeries *rows = batch->series.at;
     for (size_t i = 0; i < VERDICT_COUNT; i++) batch->counts[i] += counts[i];
     atomic_fetch_add(&head->samples, counts[VERDICT_STORED]);
 

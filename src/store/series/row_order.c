@@ -23,6 +23,12 @@ static void sort_by_digit(const RowPlace *from, RowPlace *to, size_t count, uint
         to[begins[(from[i].ref - least) >> shift & (DIGITS - 1)]++] = from[i];
 }
 
+bool refs_near_order(const uint32_t *refs, size_t count) {
+    uint32_t back = 0;
+    for (size_t i = 1; i < count; i++) back += refs[i] < refs[i - 1];
+    return count < ROWS_MIN || back < count / STEPS_BACK_MIN;
+}
+
 const RowPlace *rows_by_series(Batch *batch, size_t *count) {
     size_t row_count = batch->series.count, kept = 0, back = 0;
     if (row_count < ROWS_MIN) return NULL;

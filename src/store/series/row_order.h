@@ -13,3 +13,6 @@ typedef BatchPlace RowPlace;
 // the rows are near enough to that order, or too few, and are to be taken as they stand. Valid
 // until the batch is cleared.
 const RowPlace *rows_by_series(Batch *batch, size_t *count);
+
+// Whether rows of these series are.
+bool refs_near_order(const uint32_t *refs, size_t count);
