@@ -2,7 +2,7 @@
 // sender of batches.
 //
 //   stream --series 100000 --steps 60 --interval-ms 15000 --batch 2000 [--start-ms T] [--shuffle]
-//   [--seed N] [--noise small|doubles] [--otlp none|gzip|zstd] [--rw2] > FILE
+//   [--shift] [--seed N] [--noise small|doubles] [--otlp none|gzip|zstd] [--rw2] > FILE
 //
 // A frame of the file is a little-endian uint32 length and a snappy-compressed
 // prometheus.WriteRequest; with --otlp an ExportMetricsServiceRequest, packed as it says, that
@@ -13,7 +13,8 @@
 // node_exporter page (counted on one: 70 % hardly ever change): constants, counters (with a restart
 // of the target now and then), integer gauges, decimal gauges, histogram buckets. With --noise
 // every value is drawn anew, evenly: `small` a whole number below 100, `doubles` 53 bits between 0
-// and 1.
+// and 1. With --shift each step is cut into requests elsewhere, as by a sender that has more series
+// than one request takes.
 
 #include <math.h>
 #include <stdio.h>
@@ -26,7 +27,7 @@
 #include "codec/protobuf.h"
 #include "model/labels.h"
 
-enum { SERIES_PER_TARGET = 1000, BUCKETS = 12 };
+enum { SERIES_PER_TARGET = 1000, BUCKETS = 12, SHIFT = 617 };
 
 typedef enum Kind {
     KIND_CONSTANT,
@@ -392,7 +393,7 @@ static void rw2_add(Rw2Body *body, const Row *row, int64_t time_ms) {
 
 typedef struct Options {
     int64_t series, steps, interval_ms, batch, start_ms, seed;
-    bool shuffle, otlp, rw2;
+    bool shuffle, shift, otlp, rw2;
     Noise noise;
     Compression compression;
 } Options;
@@ -402,7 +403,8 @@ static void step(Stream *stream, const Options *options, int64_t number, size_t 
     AUTO(builder_free) Builder body = {0};
     OtlpBody otlp = {0};
     Rw2Body rw2 = {0};
-    size_t gathered = 0;
+    size_t batch = (size_t)options->batch;
+    size_t gathered = options->shift ? (size_t)number * SHIFT % batch : 0;
     int64_t *times = arena_push_array(&stream->arena, int64_t, stream->target_count);
     bool *restarted = arena_push_array(&stream->arena, bool, stream->target_count);
     for (size_t target = 0; target < stream->target_count; target++) {
@@ -420,7 +422,6 @@ static void step(Stream *stream, const Options *options, int64_t number, size_t 
         }
         row_move(stream, &stream->rows.at[i], before, restarted[i / SERIES_PER_TARGET]);
     }
-    size_t batch = (size_t)options->batch;
     for (size_t first = 0; options->shuffle && first < stream->rows.count; first += batch) {
         size_t *of = order + first;
         for (size_t i = MIN(batch, stream->rows.count - first) - 1; i > 0; i--) {
@@ -439,7 +440,7 @@ static void step(Stream *stream, const Options *options, int64_t number, size_t 
         } else {
             body_add(&body, &stream->rows.at[at], times[target]);
         }
-        if (++gathered < (size_t)options->batch && i + 1 < stream->rows.count) continue;
+        if (++gathered < batch && i + 1 < stream->rows.count) continue;
         otlp_end(&otlp);
         if (options->rw2) {
             builder_add(&body, builder_text(&rw2.symbols));
@@ -489,6 +490,7 @@ int main(int argc, char **argv) {
         .start_ms = number_after(argc, argv, "--start-ms", 0),
         .seed = number_after(argc, argv, "--seed", 1),
         .shuffle = has(argc, argv, "--shuffle"),
+        .shift = has(argc, argv, "--shift"),
         .otlp = has(argc, argv, "--otlp"),
         .rw2 = has(argc, argv, "--rw2"),
         .compression = COMPRESSION_SNAPPY,
@@ -509,7 +511,8 @@ int main(int argc, char **argv) {
     if (options.start_ms <= 0 || !known || !noise_known) {
         fprintf(stderr,
                 "usage: stream --start-ms T [--series N] [--steps N] [--interval-ms N] [--batch N] "
-                "[--shuffle] [--seed N] [--noise small|doubles] [--otlp none|gzip|zstd] [--rw2] > "
+                "[--shuffle] [--shift] [--seed N]"
+                " [--noise small|doubles] [--otlp none|gzip|zstd] [--rw2] > "
                 "FILE\n");
         return 2;
     }

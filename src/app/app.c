@@ -8,6 +8,7 @@
 #include "app/collect.h"
 #include "app/in_force.h"
 #include "app/listening.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "os/process.h"
 #include "os/random.h"
@@ -23,6 +24,7 @@ enum {
 
 static const int64_t MEMORY_LIMIT_MIN = 32 * MB;
 static const int64_t REPLAYER_MEMORY = 64 * MB;  // of the limit, for each thread of the replay
+static const int64_t REPEATS_PART = 32;          // of memory.limit is for requests that come again
 
 typedef struct App App;
 
@@ -46,6 +48,7 @@ struct App {
     RetentionRules retention;  // the store looks into them
     Store *store;
     Otlp *otlp;
+    Repeats *repeats;
     Access *access;
     TlsServer *tls;  // NULL: plain
     Server *server;
@@ -157,6 +160,16 @@ static bool open_otlp(App *app, Error *err) {
     return true;
 }
 
+static bool open_repeats(App *app, Error *err) {
+    HashKey key;
+    StoreState state;
+    TRY(random_hash_key(&key, err));
+    store_state(app->store, &state);
+    int64_t part = state.memory_limit / REPEATS_PART;
+    app->repeats = repeats_new(key, MIN(part, LIMIT_REPEATS_BYTES));
+    return true;
+}
+
 // Empty: the page in the binary.
 static Text ui_folder(const Settings *settings) {
     Text folder = settings_text(settings, SETTING_WEB_UI_DIR);
@@ -197,10 +210,12 @@ static bool start_server(App *app, Error *err) {
     TRY(add_otlp_address(app, SETTING_OTLP_GRPC_LISTEN, err));
     TRY(add_otlp_address(app, SETTING_OTLP_HTTP_LISTEN, err));
     TRY(open_otlp(app, err));
+    TRY(open_repeats(app, err));
     TRY(open_tls(app, err));
     ServerOptions options = {
         .influx = {.db_label = label_or_off(app->settings, SETTING_INFLUX_DB_LABEL)},
         .otlp = app->otlp,
+        .repeats = app->repeats,
         .store = app->store,
         .access = app->access,
         .clock = app->clock,
@@ -295,8 +310,10 @@ static void replayers_begin(App *app) {
     count = MAX(MIN(count, state.memory_limit / REPLAYER_MEMORY), (int64_t)1);
     app->replayer_count = (size_t)count;
     app->replayers = arena_push_array(&app->arena, Replayer, app->replayer_count);
-    for (size_t i = 0; i < app->replayer_count; i++)
+    for (size_t i = 0; i < app->replayer_count; i++) {
         app->replayers[i] = (Replayer){app, ingest_sender_new()};
+        ingest_sender_remember(app->replayers[i].sender, app->repeats);
+    }
 }
 
 static bool replay(App *app, Error *err) {
@@ -444,6 +461,7 @@ static void app_stop(App *app) {
     store_close(&app->store);
     retention_rules_free(&app->retention);
     replayers_end(app);
+    repeats_free(&app->repeats);
     atomic_store(&app->stopped, true);
     if (app->watcher != NULL) signals_raise(SIGNAL_NONE);  // wakes it
     thread_join(&app->watcher);

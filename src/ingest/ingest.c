@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "ingest/admit.h"
+#include "ingest/repeats.h"
 #include "ingest/write_request.h"
 #include "ingest/write_request_2.h"
 
@@ -15,6 +16,7 @@ struct IngestSender {
     Builder packed;   // for the log, when the body came in another form
     Batch batch;
     WriteSymbols symbols;  // of remote write 2.0
+    Repeats *repeats;      // of all senders; NULL: nothing is remembered. Not owned
     Arena scratch;         // labels that had to be brought together; cleared per request
 };
 
@@ -23,6 +25,10 @@ enum { BODY_KEPT_BYTES = 2 * MB };
 
 IngestSender *ingest_sender_new(void) {
     return memory_new(IngestSender);
+}
+
+void ingest_sender_remember(IngestSender *sender, Repeats *repeats) {
+    sender->repeats = repeats;
 }
 
 void ingest_sender_free(IngestSender **sender) {
@@ -51,6 +57,22 @@ static SeriesPrediction *prediction_for(IngestSender *sender, const Tenant *tena
     return &sender->prediction;
 }
 
+static bool decode_2(IngestSender *sender, const Tenant *tenant, Bytes plain, Error *err) {
+    Batch *batch = &sender->batch;
+    if (sender->repeats != NULL && repeats_find(sender->repeats, tenant->id.number, plain, batch)) {
+        write_symbols_repeat(&sender->symbols, plain, &sender->scratch, batch);
+        return true;
+    }
+    return write_request_2_decode(plain, &sender->symbols, &sender->scratch, batch, err);
+}
+
+// A request that the store took. Rows that were told of the head that took them are remembered.
+static void remember(IngestSender *sender, const Tenant *tenant, Version version, Bytes plain) {
+    const Batch *batch = &sender->batch;
+    if (version != VERSION_2 || sender->repeats == NULL || batch->head == batch->told_head) return;
+    repeats_note(sender->repeats, tenant->id.number, plain, sender->symbols.front_len, batch);
+}
+
 // Decodes `body` into the sender's batch, which is empty before. `*plain` is the body decompressed.
 static bool decode(IngestSender *sender, const Tenant *tenant, Version version,
                    Compression compression, Bytes body, int64_t arrival_ms, Bytes *plain,
@@ -63,10 +85,7 @@ static bool decode(IngestSender *sender, const Tenant *tenant, Version version,
                        err));
         *plain = text_bytes(builder_text(&sender->body));
     }
-    if (version == VERSION_2) {
-        return write_request_2_decode(*plain, &sender->symbols, &sender->scratch, &sender->batch,
-                                      err);
-    }
+    if (version == VERSION_2) return decode_2(sender, tenant, *plain, err);
     SeriesForetold foretold;
     series_foretell_begin(tenant->series, prediction_for(sender, tenant), &foretold);
     bool done = write_request_decode(*plain, &sender->scratch, &foretold, &sender->batch, err);
@@ -95,7 +114,7 @@ typedef struct LogForm {
 static bool store_batch(Store *store, Tenant *tenant, IngestSender *sender, LogForm form,
                         IngestOutcome *out, Error *err) {
     Batch *batch = &sender->batch;
-    if (batch->series.count > 0 || batch->metadata.count > 0) {
+    if (batch_is_plain(batch) || batch->series.count > 0 || batch->metadata.count > 0) {
         TRY(store_write(store, tenant, form.type, form.body, prediction_for(sender, tenant), batch,
                         &out->sequence, err));
     }
@@ -141,7 +160,9 @@ static bool remote_write(Store *store, Tenant *tenant, IngestSender *sender, Ver
     } else if (compression != COMPRESSION_SNAPPY) {
         TRY(pack(sender, plain, &form, err));
     }
-    return store_batch(store, tenant, sender, form, out, err);
+    TRY(store_batch(store, tenant, sender, form, out, err));
+    remember(sender, tenant, version, plain);
+    return true;
 }
 
 bool ingest_remote_write(Store *store, Tenant *tenant, IngestSender *sender,
@@ -227,6 +248,7 @@ bool ingest_replay(void *context, Store *store, const LogRecord *record, Error *
     admit_beside(&sender->batch);
     bool done = store_write_again(store, tenant, record, prediction_for(sender, tenant),
                                   &sender->batch, err);
+    if (done) remember(sender, tenant, version, plain);
     let_go(sender);
     return done;
 }

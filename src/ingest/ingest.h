@@ -15,6 +15,13 @@ typedef struct IngestSender IngestSender;
 IngestSender *ingest_sender_new(void);
 void ingest_sender_free(IngestSender **sender);
 
+// What requests of remote write 2.0 that come again were, for all senders (repeats.h). Freed after
+// them.
+typedef struct Repeats Repeats;
+Repeats *repeats_new(HashKey key, int64_t bytes_max);  // 0: LIMIT_REPEATS_BYTES
+void repeats_free(Repeats **repeats);
+void ingest_sender_remember(IngestSender *sender, Repeats *repeats);  // NULL: it does not
+
 typedef struct IngestOutcome {
     uint64_t sequence;               // wait for it with store_when_durable; 0: nothing was logged
     uint64_t counts[VERDICT_COUNT];  // samples and histograms

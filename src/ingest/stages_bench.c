@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "codec/compress.h"
 #include "ingest/admit.h"
+#include "ingest/repeats.h"
 #include "ingest/write_request.h"
 #include "ingest/write_request_2.h"
 
@@ -24,7 +25,15 @@ typedef struct Requests {
     StageBench bench;
     Connection connections[STAGE_CONNECTIONS];
     bool version_2;
+    Repeats *repeats;
 } Requests;
+
+static bool decode_2(Requests *requests, Connection *c, Bytes body, Error *err) {
+    if (!repeats_find(requests->repeats, 1, body, &c->batch))
+        return write_request_2_decode(body, &c->symbols, &c->scratch, &c->batch, err);
+    write_symbols_repeat(&c->symbols, body, &c->scratch, &c->batch);
+    return true;
+}
 
 static void take(void *context, size_t connection, Bytes frame) {
     Requests *requests = context;
@@ -47,7 +56,7 @@ static void take(void *context, size_t connection, Bytes frame) {
     series_foretell_begin(bench->store, &c->prediction, &foretold);
     stage_must(bench,
                requests->version_2
-                   ? write_request_2_decode(body, &c->symbols, &c->scratch, &c->batch, &err)
+                   ? decode_2(requests, c, body, &err)
                    : write_request_decode(body, &c->scratch, &foretold, &c->batch, &err),
                &err);
     series_foretell_end(&foretold);
@@ -59,6 +68,8 @@ static void take(void *context, size_t connection, Bytes frame) {
     at[APPEND] = cpu_thread_ns();
     series_append(bench->store, &c->batch, ++bench->sequence);
     series_write_end(bench->store);
+    if (requests->version_2 && c->batch.head != c->batch.told_head)
+        repeats_note(requests->repeats, 1, body, c->symbols.front_len, &c->batch);
     at[STAGES] = cpu_thread_ns();
     stage_bench_note(bench, &c->batch, at, STAGES);
 }
@@ -82,6 +93,7 @@ int main(int argc, char **argv) {
         return 2;
     }
     stage_bench_open(&requests.bench, "stages_bench");
+    requests.repeats = repeats_new((HashKey){1, 2}, 0);
     stage_bench_run(&requests.bench, path, per_step, take, &requests);
     for (size_t i = 0; i < STAGE_CONNECTIONS; i++) {
         Connection *c = &requests.connections[i];
@@ -90,6 +102,7 @@ int main(int argc, char **argv) {
         write_symbols_free(&c->symbols);
         arena_free(&c->scratch);
     }
+    repeats_free(&requests.repeats);
     stage_bench_end(&requests.bench, names, STAGES);
     return 0;
 }

@@ -9,9 +9,9 @@
 
 #include "ingest/write_request_2.h"
 
+#include "base/assert.h"
 #include "base/limits.h"
 #include "base/wide.h"
-#include "codec/protobuf.h"
 #include "ingest/write_request.h"
 
 enum {
@@ -497,33 +497,10 @@ static bool decode_parts(Decoder *decoder, Bytes bytes, BatchSeries *series, Byt
     return !reader.failed || malformed(err, "the fields", row);
 }
 
-// The parts of a series as senders write it: references, one sample, its metadata.
-typedef struct Usual {
-    Bytes refs, sample, metadata;
-} Usual;
-
-// A field of this tag and fewer than 128 bytes, cut from the front.
-static inline bool cut_short(Bytes *from, uint8_t tag, Bytes *out) {
-    if (from->len < 2 || from->at[0] != tag || from->at[1] >= 0x80 || from->at[1] > from->len - 2)
-        return false;
-    *out = (Bytes){from->at + 2, from->at[1]};
-    *from = (Bytes){out->at + out->len, from->len - 2 - out->len};
-    return true;
-}
-
-static inline bool is_usual(Bytes bytes, Usual *out) {
-    out->metadata = BYTES_NONE;
-    return cut_short(&bytes, SERIES_REFS << 3 | WIRE_BYTES, &out->refs) &&
-           cut_short(&bytes, SERIES_SAMPLES << 3 | WIRE_BYTES, &out->sample) &&
-           (bytes.len == 0 ||
-            (cut_short(&bytes, SERIES_METADATA << 3 | WIRE_BYTES, &out->metadata) &&
-             bytes.len == 0));
-}
-
 static bool decode_fields(Decoder *decoder, Bytes bytes, BatchSeries *series, Bytes *metadata,
                           Error *err) {
-    Usual usual;
-    if (unlikely(!is_usual(bytes, &usual)))
+    WriteUsual usual;
+    if (unlikely(!write_2_is_usual(bytes, &usual)))
         return decode_parts(decoder, bytes, series, metadata, err);
     Batch *batch = decoder->batch;
     TRY(refs_add(decoder, usual.refs, &decoder->symbols->row_refs, &decoder->highest, err));
@@ -592,7 +569,7 @@ static bool add_symbol(WriteSymbols *symbols, Bytes text, Error *err) {
 // The symbols at the front of `rest`, where senders write them.
 static bool cut_symbols(Bytes *rest, WriteSymbols *symbols, Error *err) {
     Bytes text;
-    while (cut_short(rest, REQUEST_SYMBOLS << 3 | WIRE_BYTES, &text))
+    while (write_2_cut_short(rest, REQUEST_SYMBOLS << 3 | WIRE_BYTES, &text))
         TRY(add_symbol(symbols, text, err));
     return true;
 }
@@ -664,7 +641,7 @@ static bool decode_rows(WriteSymbols *symbols, Bytes body, Bytes rest, Batch *ba
     for (size_t fields = 1;; fields++) {
         if (unlikely(fields % FIELDS_PER_LOOK == 0)) TRY(write_batch_fits(batch, err));
         Bytes series;
-        if (likely(cut_short(&rest, REQUEST_TIMESERIES << 3 | WIRE_BYTES, &series))) {
+        if (likely(write_2_cut_short(&rest, WRITE_2_ROW_TAG, &series))) {
             TRY(decode_series(&decoder, series, err));
             continue;
         }
@@ -687,8 +664,10 @@ bool write_request_2_decode(Bytes body, WriteSymbols *symbols, Arena *scratch, B
     space_begin(symbols, scratch);
     array_clear(&symbols->texts);
     TRY(cut_symbols(&rest, symbols, err));
+    symbols->front_len = body.len - rest.len;
     TRY(decode_rows(symbols, body, rest, batch, &symbols_there, err));
     if (unlikely(symbols_there)) {
+        symbols->front_len = 0;
         batch_again(batch);
         TRY(read_symbols(body, symbols, err));
         TRY(decode_rows(symbols, body, body, batch, NULL, err));
@@ -696,4 +675,27 @@ bool write_request_2_decode(Bytes body, WriteSymbols *symbols, Arena *scratch, B
     TRY(labels_fit(symbols, batch, err));
     batch_symbols(symbols, batch);
     return true;
+}
+
+// BatchSymbols.make of rows that nobody has decoded: decodes them all.
+static void make_again(BatchSymbols *of, BatchSeries *row) {
+    WriteSymbols *symbols = (WriteSymbols *)(void *)of;
+    Batch *batch = symbols->again_batch;
+    AUTO(batch_free) Batch decoded = {0};
+    Error err;
+    bool done = write_request_2_decode(symbols->again, symbols, symbols->scratch, &decoded, &err);
+    assert(done && decoded.series.count == batch->series.count);
+    for (size_t i = 0; done && i < decoded.series.count; i++) {
+        batch->series.at[i].first_symbol = decoded.series.at[i].first_symbol;
+        batch->series.at[i].symbol_count = decoded.series.at[i].symbol_count;
+    }
+    make_labels(of, row);
+}
+
+void write_symbols_repeat(WriteSymbols *symbols, Bytes body, Arena *scratch, Batch *batch) {
+    symbols->batch = (BatchSymbols){.make = make_again};
+    symbols->scratch = scratch;
+    symbols->again = body;
+    symbols->again_batch = batch;
+    batch->symbols = &symbols->batch;
 }

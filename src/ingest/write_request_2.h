@@ -8,7 +8,15 @@
 #pragma once
 
 #include "base/array.h"
+#include "codec/protobuf.h"
 #include "model/batch.h"
+
+enum {
+    WRITE_2_ROW_TAG = 5 << 3 | WIRE_BYTES,  // Request.timeseries
+    WRITE_2_REFS_TAG = 1 << 3 | WIRE_BYTES,
+    WRITE_2_SAMPLE_TAG = 2 << 3 | WIRE_BYTES,
+    WRITE_2_METADATA_TAG = 5 << 3 | WIRE_BYTES,
+};
 
 // The bytes of one label.
 typedef struct WritePair {
@@ -38,6 +46,9 @@ typedef struct WriteSymbols {
     WriteSpace row_space, pair_space;  // for label bytes, on `scratch`
     size_t taken;                      // from it, by the last request
     size_t exemplar_bytes;             // of their labels, of this request
+    size_t front_len;                  // of the body: what its symbols take, which all come first
+    Bytes again;                       // a body that was not decoded (write_symbols_repeat)
+    Batch *again_batch;
 } WriteSymbols;
 
 void write_symbols_free(WriteSymbols *symbols);
@@ -51,3 +62,31 @@ size_t write_symbols_bytes_kept(const WriteSymbols *symbols);
 // references or symbols beyond WRITE_BATCH_BYTES, labels that would pass WRITE_LABELS_BYTES.
 must_use bool write_request_2_decode(Bytes body, WriteSymbols *symbols, Arena *scratch,
                                      Batch *batch, Error *err);
+
+// Gives symbols to a batch whose rows were recognised without being decoded (repeats.h). `body` is
+// decoded once somebody asks for labels; it is known to be good, and to have the rows of `batch`.
+void write_symbols_repeat(WriteSymbols *symbols, Bytes body, Arena *scratch, Batch *batch);
+
+// ---- The shape of a row, as senders write it ----
+
+// References, one sample, its metadata.
+typedef struct WriteUsual {
+    Bytes refs, sample, metadata;
+} WriteUsual;
+
+// A field of this tag and fewer than 128 bytes, cut from the front.
+static inline bool write_2_cut_short(Bytes *from, uint8_t tag, Bytes *out) {
+    if (from->len < 2 || from->at[0] != tag || from->at[1] >= 0x80 || from->at[1] > from->len - 2)
+        return false;
+    *out = (Bytes){from->at + 2, from->at[1]};
+    *from = (Bytes){out->at + out->len, from->len - 2 - out->len};
+    return true;
+}
+
+static inline bool write_2_is_usual(Bytes row, WriteUsual *out) {
+    out->metadata = BYTES_NONE;
+    return write_2_cut_short(&row, WRITE_2_REFS_TAG, &out->refs) &&
+           write_2_cut_short(&row, WRITE_2_SAMPLE_TAG, &out->sample) &&
+           (row.len == 0 ||
+            (write_2_cut_short(&row, WRITE_2_METADATA_TAG, &out->metadata) && row.len == 0));
+}

@@ -88,8 +88,9 @@ typedef struct ServerScrape {
 
 typedef struct ServerOptions {
     InfluxOptions influx;
-    Otlp *otlp;    // NULL: OTLP is answered with 501
-    Store *store;  // open; it may still be replaying, then all but health and status is 503
+    Otlp *otlp;        // NULL: OTLP is answered with 501
+    Repeats *repeats;  // of remote write 2.0; NULL: none are remembered
+    Store *store;      // open; it may still be replaying, then all but health and status is 503
     Access *access;
     Clock *clock;
     const Address *addresses;

@@ -77,9 +77,11 @@ static void start(Test *t, TestServer *world, TestServerOptions options) {
     OtlpOptions otlp = options.otlp;
     otlp.hash_key = store.hash_key;
     world->otlp = otlp_open(&otlp);
+    world->repeats = repeats_new(store.hash_key, 0);
     ServerOptions server = {
         .influx = {.db_label = TEXT("db")},
         .otlp = world->otlp,
+        .repeats = world->repeats,
         .ui = options.ui,
         .ui_folder = options.ui_folder,
         .all_started = options.all_started,
@@ -108,6 +110,7 @@ static void stop(TestServer *world) {
     access_close(&world->access);
     store_close(&world->store);
     ingest_sender_free(&world->replayer);
+    repeats_free(&world->repeats);
 }
 
 Text test_folder_name(Test *t) {

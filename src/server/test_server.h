@@ -13,6 +13,7 @@ typedef struct TestServer {
     Text folder;
     Store *store;
     Otlp *otlp;
+    Repeats *repeats;
     Access *access;
     Server *server;
     IngestSender *replayer;
