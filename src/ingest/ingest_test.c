@@ -459,6 +459,48 @@ TEST(rows_of_kept_labels_are_packed_as_if_they_had_been_written) {
     write_body_free(&written);
 }
 
+// Where one head is known to have the labels of all rows the batch is plain, and unfolds to what it
+// would have been.
+TEST(rows_of_labels_that_a_head_has_become_a_plain_batch) {
+    enum { PLAIN, ANOTHER_HEAD, NOT_KNOWN, NOT_KEPT, TWO_SAMPLES, EXEMPLAR, CASES };
+    KeptLabels kept[KEPT];
+    kept_begin(kept);
+    for (int what = 0; what < CASES; what++) {
+        WriteBody body = {0};
+        Batch batch = {0};
+        for (uint32_t i = 0; i < KEPT; i++) {
+            uint64_t head = what == NOT_KNOWN && i == KEPT - 1      ? 0
+                            : what == ANOTHER_HEAD && i == KEPT / 2 ? 8
+                                                                    : 9;
+            kept[i].known = (BatchKnown){.head = head, .ref = 100 - i};
+            if (i == 5 && what == NOT_KEPT) {
+                write_body_add(&body, kept[i].labels, 1000, 5);
+            } else if (i == 5 && what >= TWO_SAMPLES) {
+                write_body_begin_kept(&body, &kept[i]);
+                write_body_sample(&body, 1000, 5);
+                if (what == TWO_SAMPLES) write_body_sample(&body, 1001, 6);
+                if (what == EXEMPLAR) write_body_exemplar(&body, kept[0].labels, 1, 1000);
+                write_body_end(&body);
+            } else {
+                write_body_add_kept(&body, &kept[i], 1000 + i, i, i % 2 == 0 ? 0 : 500 + i);
+            }
+        }
+        write_body_add_metadata(&body, TEXT("m"), 1, TEXT("What it says."), TEXT_NONE);
+        write_body_batch(&body, &batch);
+        check(t, batch_is_plain(&batch) == (what == PLAIN));
+        for (size_t i = 0; i < batch.plain.count; i++)
+            check_i64(t, 100 - (int)i, batch.plain.at[i]);
+        check(t, write_body_decodes_to(&body, &batch));
+        batch_unfold(&batch);
+        check(t, !batch_is_plain(&batch) && write_body_decodes_to(&body, &batch));
+        for (size_t i = 0; what == PLAIN && i < KEPT; i++)
+            check(t, batch_known(&batch, i) == &kept[i].known && !batch.series.at[i].told);
+        batch_free(&batch);
+        write_body_free(&body);
+    }
+    kept_end(kept);
+}
+
 // Else the comparison above would prove nothing.
 TEST(a_batch_of_other_rows_is_told_from_what_the_bytes_say) {
     WriteBody body = {0};
@@ -525,6 +567,7 @@ TEST(a_body_that_fits_is_decoded_and_one_that_does_not_is_too_large) {
 
 TEST_MAIN("ingest", CASE(the_batch_made_from_notes_is_the_batch_decoded_from_the_bytes),
           CASE(rows_of_kept_labels_are_packed_as_if_they_had_been_written),
+          CASE(rows_of_labels_that_a_head_has_become_a_plain_batch),
           CASE(a_batch_of_other_rows_is_told_from_what_the_bytes_say),
           CASE(a_body_that_fits_is_decoded_and_one_that_does_not_is_too_large),
           CASE(a_body_of_countless_empty_rows_is_too_large_or_nothing),

@@ -267,9 +267,10 @@ bool write_body_fits(const WriteBody *body, Error *err) {
                      (long long)LIMIT_WRITE_BATCH_BYTES);
 }
 
-static void series_to_batch(const WriteBody *body, Batch *batch) {
+// `sample` is the number that the first sample has in the batch.
+static void series_to_batch(const WriteBody *body, size_t sample, Batch *batch) {
     const uint8_t *bytes = (const uint8_t *)body->bytes.at;
-    size_t sample = 0, histogram = 0, exemplar = 0;
+    size_t histogram = 0, exemplar = 0, samples = sample + body->samples.count;
     array_reserve(&batch->series, batch->series.count + body->written.count);
     for (size_t i = 0; i < body->written.count; i++) {
         const WrittenSeries *note = &body->written.at[i];
@@ -277,7 +278,7 @@ static void series_to_batch(const WriteBody *body, Batch *batch) {
         const uint8_t *content = aside ? note->kept->labels.wire.at : bytes + note->at;
         batch->series.at[batch->series.count++] = (BatchSeries){
             .labels = {content, note->labels_len},
-            .first_sample = (uint32_t)(batch->samples.count + sample),
+            .first_sample = (uint32_t)sample,
             .sample_count = note->samples,
             .first_histogram = (uint32_t)batch->histograms.count,
             .histogram_count = note->histograms,
@@ -302,13 +303,43 @@ static void series_to_batch(const WriteBody *body, Batch *batch) {
                 (BatchExemplar){from->time_ms, from->value, {content + from->at, from->labels_len}};
         }
     }
-    assert(sample == body->samples.count && histogram == body->histograms.count &&
+    assert(sample == samples && histogram == body->histograms.count &&
            exemplar == body->exemplars.count);
+}
+
+// Batch.unfold of a body: the rows are not told, their labels know which series they are.
+static void unfold(Batch *batch) {
+    series_to_batch(batch->folded, 0, batch);
+}
+
+// The series of all rows, where each is one sample of labels that the same head is known to have.
+static bool series_plain(const WriteBody *body, Batch *batch) {
+    enum { AHEAD = 8 };
+    size_t count = body->written.count;
+    const WrittenSeries *notes = body->written.at;
+    if (count == 0 || count != body->samples.count || batch->samples.count > 0 ||
+        body->histograms.count + body->exemplars.count > 0 || notes[0].kept == NULL)
+        return false;
+    uint64_t head = notes[0].kept->known.head;
+    array_reserve(&batch->plain, count);
+    for (size_t i = 0; i < count; i++) {
+        if (i + AHEAD < count && notes[i + AHEAD].kept != NULL)
+            __builtin_prefetch(&notes[i + AHEAD].kept->known);
+        if (notes[i].kept == NULL || notes[i].kept->known.head != head || notes[i].samples != 1)
+            return false;
+        batch->plain.at[i] = notes[i].kept->known.ref;
+    }
+    if (head == 0) return false;
+    batch->plain.count = count;
+    batch->told_head = head;
+    batch->unfold = unfold;
+    batch->folded = body;
+    return true;
 }
 
 void write_body_batch(const WriteBody *body, Batch *batch) {
     assert(body->series == 0);
-    series_to_batch(body, batch);
+    if (!series_plain(body, batch)) series_to_batch(body, batch->samples.count, batch);
     if (body->starts.count > 0) {
         while (batch->starts.count < batch->samples.count) *array_add(&batch->starts) = 0;
         array_add_many(&batch->starts, body->starts.at, body->starts.count);
@@ -443,7 +474,15 @@ void write_body_pack(const WriteBody *body, Builder *out) {
     snappy_rows_end(&packing.rows, tail);
 }
 
+// `a` may be plain: what it would unfold to.
 static bool series_same(const Batch *a, const Batch *b) {
+    if (batch_is_plain(a) && a->series.count == 0) {
+        Batch unfolded = {.folded = a->folded};
+        unfold(&unfolded);
+        bool same = a->plain.count == unfolded.series.count && series_same(&unfolded, b);
+        batch_free(&unfolded);
+        return same;
+    }
     if (a->series.count != b->series.count) return false;
     for (size_t i = 0; i < a->series.count; i++) {
         const BatchSeries *x = &a->series.at[i], *y = &b->series.at[i];

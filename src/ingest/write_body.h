@@ -107,8 +107,9 @@ void write_body_rewind(WriteBody *body, const WriteBodyMark *mark);  // a series
 // a replay takes too.
 must_use bool write_body_fits(const WriteBody *body, Error *err);
 
-// Appends its rows to `batch`, as views into its bytes and into labels that are kept. It must fit,
-// and no series be open.
+// Appends its rows to `batch`, as views into its bytes and into labels that are kept; where an
+// empty batch can be plain, it is, and the body stays as it is until the batch is cleared. It must
+// fit, and no series be open.
 void write_body_batch(const WriteBody *body, Batch *batch);
 
 // Appends all its bytes as a snappy block, for the log; learns what kept labels have in common. It

@@ -13,6 +13,7 @@ void batch_clear(Batch *batch) {
     array_clear(&batch->metadata);
     array_clear(&batch->known);
     array_clear(&batch->plain);
+    batch->unfold = NULL;
     batch->head = 0;
     batch->told_head = 0;
     batch->told = 0;
@@ -35,19 +36,21 @@ void batch_free(Batch *batch) {
     array_free(&batch->plain);
 }
 
-void batch_unfold(Batch *batch) {
-    size_t count = batch->plain.count;
-    if (count > 0 && batch->series.count == 0) {
-        array_reserve(&batch->series, count);
-        for (size_t i = 0; i < count; i++) {
-            *array_add(&batch->series) = (BatchSeries){.symbol_count = BATCH_SYMBOLS_UNREAD,
-                                                       .first_sample = (uint32_t)i,
-                                                       .sample_count = 1,
-                                                       .ref = batch->plain.at[i],
-                                                       .told = true};
-        }
-        batch->told = count;
+static void unfold_told(Batch *batch) {
+    array_reserve(&batch->series, batch->plain.count);
+    for (size_t i = 0; i < batch->plain.count; i++) {
+        *array_add(&batch->series) = (BatchSeries){.symbol_count = BATCH_SYMBOLS_UNREAD,
+                                                   .first_sample = (uint32_t)i,
+                                                   .sample_count = 1,
+                                                   .ref = batch->plain.at[i],
+                                                   .told = true};
     }
+    batch->told = batch->plain.count;
+}
+
+void batch_unfold(Batch *batch) {
+    if (batch_is_plain(batch) && batch->series.count == 0)
+        (batch->unfold == NULL ? unfold_told : batch->unfold)(batch);
     batch->plain.count = 0;
 }
 

@@ -113,9 +113,12 @@ typedef struct Batch {
     // filled by the store, and by nobody else meanwhile.
     ARRAY(BatchKnown *) known;
     // Of a batch that is plain: the series of each sample, in the head Batch.told_head. Such a
-    // batch has one row for each sample, in their order, all told and none refused, and beside them
-    // metadata alone. The rows are not there until somebody wants them (batch_unfold).
+    // batch has one row for each sample, in their order, none refused, and beside them metadata
+    // alone. The rows are not there until somebody wants them (batch_unfold).
     ARRAY(uint32_t) plain;
+    // Appends the rows of a plain batch to `series`; NULL: they are told, and labels are symbols'.
+    void (*unfold)(struct Batch *batch);
+    const void *folded;     // for `unfold`. Not owned
     uint64_t head;          // the name of the head that took it; filled by the store
     uint64_t told_head;     // the name of the head that rows are told of; 0: none
     size_t told;            // how many rows are

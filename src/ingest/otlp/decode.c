@@ -133,8 +133,11 @@ static bool resource_info(Decode *decode, const LabelArray *attributes, Resource
     TRY(label_set_attributes(&set, decode->options->naming, &told, err));
     if (out->has_job) label_set_put(&set, TEXT("job"), out->job);
     if (out->has_instance) label_set_put(&set, TEXT("instance"), out->instance);
-    return label_set_make(&set, TEXT("target_info"), NULL, cache_arena(decode->cache), &out->info,
-                          err);
+    Labels labels;
+    TRY(label_set_make(&set, TEXT("target_info"), NULL, cache_arena(decode->cache), &labels, err));
+    out->info = arena_push(cache_arena(decode->cache), KeptLabels);
+    out->info->labels = labels;
+    return true;
 }
 
 static bool resource_make(Decode *decode, Bytes bytes, ResourceValue *out, Error *err) {
@@ -144,7 +147,7 @@ static bool resource_make(Decode *decode, Bytes bytes, ResourceValue *out, Error
     resource_identity(&attributes, cache_arena(decode->cache), out);
     TRY(resource_promoted(decode, &attributes, out, err));
     Error ignored;
-    if (!resource_info(decode, &attributes, out, &ignored)) out->info = LABELS_NONE;
+    (void)resource_info(decode, &attributes, out, &ignored);
     return true;
 }
 
@@ -445,10 +448,14 @@ enum { INFO_ROWS_MAX = 1000 };
 
 static void write_info(Decode *decode) {
     const ResourceValue *resource = decode->resource;
-    if (resource->faulty || resource->info.wire.len == 0 || decode->last_ns == 0) return;
+    if (resource->faulty || resource->info == NULL || decode->last_ns == 0) return;
     int64_t from = (int64_t)(decode->first_ns / 1000000), to = (int64_t)(decode->last_ns / 1000000);
     int64_t every = MAX(decode->options->info_every_ms, (to - from) / INFO_ROWS_MAX + 1);
-    write_body_begin(decode->rows, resource->info);
+    if (from == to) {
+        write_body_add_kept(decode->rows, resource->info, to, 1, 0);
+        return;
+    }
+    write_body_begin_kept(decode->rows, resource->info);
     for (int64_t at = from; at < to; at += every) write_body_sample(decode->rows, at, 1);
     write_body_sample(decode->rows, to, 1);
     write_body_end(decode->rows);

@@ -27,8 +27,8 @@ typedef struct ResourceValue {
     size_t promoted_count;
     Text job, instance;
     bool has_job, has_instance;
-    Labels info;  // of target_info; none when there is nothing to tell
-    bool faulty;  // all its points are rejected
+    KeptLabels *info;  // of target_info; NULL when there is nothing to tell
+    bool faulty;       // all its points are rejected
     const char *why;
 } ResourceValue;
 

@@ -579,7 +579,8 @@ static inline void add(Adding *adding, uint32_t ref, Sample sample, bool starts,
         if (verdict == VERDICT_STORED) {
             interval_add(&adding->stored, sample.time_ms);
             if (unlikely(starts))
-                page_note_start(adding->page, ref & (PAGE_SERIES - 1), sample.time_ms, start_ms);
+                page_note_start_usual(adding->page, ref & (PAGE_SERIES - 1), sample.time_ms,
+                                      start_ms);
         }
     }
     if (unlikely(verdict > VERDICT_DUPLICATE) && at < adding->fault.row)

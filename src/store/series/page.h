@@ -121,6 +121,14 @@ void page_add_new(Page *page, PageSeries *series, Sample sample);
 // With the lock held, after the sample of this time was stored: when its counting began, 0 when
 // that is not known. Only where the page has starts already, or this is one.
 void page_note_start(Page *page, uint32_t slot, int64_t time_ms, int64_t start_ms);
+// Nearly every sample says what the one before it said.
+static inline void page_note_start_usual(Page *page, uint32_t slot, int64_t time_ms,
+                                         int64_t start_ms) {
+    const PageStarts *starts = atomic_load_explicit(&page->starts, memory_order_relaxed);
+    if (unlikely(starts == NULL || starts->newest[slot].start_ms != start_ms ||
+                 time_ms < page->hot[slot].last_ms))
+        page_note_start(page, slot, time_ms, start_ms);
+}
 // Fills in the starts of the samples from `from` on, which are of the slot, where any is known.
 void page_starts(Page *page, uint32_t slot, SeriesColumns *columns, size_t from);
 void page_starts_close(Page *page);
