@@ -20,6 +20,12 @@ void ingest_sender_free(IngestSender **sender);
 typedef struct Repeats Repeats;
 Repeats *repeats_new(HashKey key, int64_t bytes_max);  // 0: LIMIT_REPEATS_BYTES
 void repeats_free(Repeats **repeats);
+typedef struct RepeatsState {
+    size_t requests, series;
+    int64_t bytes;
+    uint64_t found, remembered, evicted;
+} RepeatsState;
+void repeats_state(Repeats *repeats, RepeatsState *out);
 void ingest_sender_remember(IngestSender *sender, Repeats *repeats);  // NULL: it does not
 
 typedef struct IngestOutcome {

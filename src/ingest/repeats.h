@@ -14,7 +14,7 @@
 // shifts from request to request, as Prometheus' does when it sends more than it may in one, costs
 // a checksum and no memory. What was seen longest ago goes first. Some 45 bytes a series.
 //
-// Any thread. Why: docs/decisions/0028. Private to ingest, but for making and freeing (ingest.h).
+// Any thread. Why: docs/decisions/0028. Private to ingest, but for what ingest.h has of it.
 #pragma once
 
 #include "ingest/ingest.h"
@@ -29,10 +29,3 @@ bool repeats_find(Repeats *repeats, uint32_t tenant, Bytes body, Batch *batch);
 // all of one sample and all good.
 void repeats_note(Repeats *repeats, uint32_t tenant, Bytes body, size_t symbols_len,
                   const Batch *batch);
-
-typedef struct RepeatsState {
-    size_t requests, series;
-    int64_t bytes;
-    uint64_t found, remembered, evicted;
-} RepeatsState;
-void repeats_state(Repeats *repeats, RepeatsState *out);

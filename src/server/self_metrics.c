@@ -100,6 +100,7 @@ void snapshot_take(Server *server, Snapshot *s) {
     if (server->options.listen_state != NULL)
         server->options.listen_state(server->options.listen_context, &s->listen);
     if (scrape->state != NULL) scrape->state(scrape->context, &s->scrape);
+    if (server->options.repeats != NULL) repeats_state(server->options.repeats, &s->repeats);
     snapshot_tenants(s, server->options.store);
 }
 

@@ -26,6 +26,7 @@ typedef struct Snapshot {
     QueryCacheState query_cache;
     ScraperState scrape;
     ListenState listen;
+    RepeatsState repeats;
     size_t tenants;
     double cpu_s, started_s, tls_expires_s;
     int64_t resident, files_open, files_max;

@@ -342,6 +342,50 @@ TEST(remote_write_2_says_what_it_kept_and_keeps_it_over_a_restart) {
     test_server_end(t, &world);
 }
 
+// What a sender of 2.0 sends again and again: twenty series, one sample each.
+static Bytes scrape_2_of(Test *t, int64_t time_ms) {
+    enum { SERIES = 20 };
+    AUTO(builder_free) Builder out = {0};
+    protobuf_add_text(&out, 4, TEXT_NONE);
+    protobuf_add_text(&out, 4, TEXT("__name__"));
+    protobuf_add_text(&out, 4, TEXT("again_and_again"));
+    protobuf_add_text(&out, 4, TEXT("number"));
+    for (uint64_t i = 0; i < SERIES; i++)
+        protobuf_add_text(&out, 4, text_format(t->arena, "value-%llu", (unsigned long long)i));
+    for (uint64_t i = 0; i < SERIES; i++) {
+        const char refs[] = {1, 2, 3, (char)(4 + i)};
+        size_t series = protobuf_begin(&out, 5);
+        protobuf_add_text(&out, 1, (Text){refs, sizeof refs});
+        size_t sample = protobuf_begin(&out, 2);
+        protobuf_add_double(&out, 1, (double)i + 0.5);
+        protobuf_add_varint(&out, 2, (uint64_t)time_ms);
+        protobuf_end(&out, sample);
+        protobuf_end(&out, series);
+    }
+    return bytes_copy(text_bytes(builder_text(&out)), t->arena);
+}
+
+TEST(a_request_of_remote_write_2_that_comes_again_is_known_and_stored_whole) {
+    TestServer world;
+    test_server_plain(t, &world);
+    for (int64_t i = 0; i < 6; i++) {
+        Bytes body = test_packed(t, scrape_2_of(t, T0_MS + i * 1000), COMPRESSION_SNAPPY);
+        HttpClientAnswer answer = write_2(t, &world, "snappy", body);
+        check_status(t, 204, answer);
+        check_written(t, answer, "20", "0", "0");
+    }
+    Text page = test_get(t, &world, "/metrics").body;
+    check(t, text_find(page, TEXT("traceo_remote_write_repeats_found_total 4\n")) > 0);
+    const char *query =
+        "/api/v1/query?query=sum(count_over_time(again_and_again[1m]))"
+        "&time=1760000010";
+    check(t, text_find(test_get(t, &world, query).body, TEXT("\"120\"")) > 0);
+    Text before = everything_of(t, &world);
+    test_server_again(t, &world);
+    check_text(t, before, everything_of(t, &world));
+    test_server_end(t, &world);
+}
+
 TEST(relaxed_durability_is_named_in_every_answer_to_a_write) {
     TestServer world;
     test_server_begin(t, &world, (TestServerOptions){.durability = LOG_MEMORY});
@@ -523,6 +567,7 @@ TEST_MAIN("server/write", CASE(rows_that_are_wrong_are_refused_with_the_reason),
           CASE(content_types_are_checked_before_the_body),
           CASE(the_first_bytes_say_how_a_body_is_packed), CASE(good_rows_beside_bad_ones_are_kept),
           CASE(remote_write_2_says_what_it_kept_and_keeps_it_over_a_restart),
+          CASE(a_request_of_remote_write_2_that_comes_again_is_known_and_stored_whole),
           CASE(relaxed_durability_is_named_in_every_answer_to_a_write),
           CASE(exemplars_come_back_with_their_series),
           CASE(a_disk_that_fails_acknowledges_nothing_and_goes_on_reading),
