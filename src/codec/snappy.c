@@ -3,6 +3,8 @@
 
 #include "codec/snappy.h"
 
+#include "base/wide.h"
+
 enum {
     WIDE = 16,
     LITERAL_INLINE_MAX = 60,  // longer ones state their length in bytes that follow
@@ -53,7 +55,9 @@ static const uint8_t *literal(const uint8_t *at, const uint8_t *end, uint8_t tag
 
 // `len` bytes, 64 at most, from `offset` before. Up to 63 bytes behind them are overwritten: always
 // as many, as how long a copy is cannot be foretold, and a wrong guess costs more than four moves.
-static inline void copy(uint8_t *to, size_t offset, size_t len) {
+typedef void Copy(uint8_t *to, size_t offset, size_t len);
+
+static inline void copy_anywhere(uint8_t *to, size_t offset, size_t len) {
     const uint8_t *from = to - offset;
     if (likely(offset >= WIDE)) {
         move_wide(to, from);
@@ -65,7 +69,22 @@ static inline void copy(uint8_t *to, size_t offset, size_t len) {
     for (size_t i = 0; i < len; i++) to[i] = from[i];
 }
 
-bool snappy_unpack(Bytes elements, uint8_t *out, size_t len) {
+#ifdef __x86_64__
+// Reads no more than is copied: what stands behind it was written a moment ago, in other pieces,
+// and a read of both would have to wait for them (20 to 19 ns a row of remote write 2.0, 45 to 43
+// of one in no order).
+WIDE_TARGET static inline void copy_wide(uint8_t *to, size_t offset, size_t len) {
+    if (unlikely(offset < len)) {
+        copy_anywhere(to, offset, len);
+        return;
+    }
+    __mmask64 bytes = _bzhi_u64(~UINT64_C(0), (uint32_t)len);
+    _mm512_storeu_si512(to, _mm512_maskz_loadu_epi8(bytes, to - offset));
+}
+#endif
+
+static inline __attribute__((always_inline)) bool unpack_with(Copy *copy, Bytes elements,
+                                                              uint8_t *out, size_t len) {
     const uint8_t *at = elements.at, *end = at + elements.len, *begin = out, *out_end = out + len;
     while (at < end) {
         uint8_t tag = *at++;
@@ -101,4 +120,21 @@ bool snappy_unpack(Bytes elements, uint8_t *out, size_t len) {
         out += bytes;
     }
     return out == out_end;
+}
+
+#ifdef __x86_64__
+WIDE_TARGET static bool unpack_wide(Bytes elements, uint8_t *out, size_t len) {
+    return unpack_with(copy_wide, elements, out, len);
+}
+#endif
+
+static bool unpack_anywhere(Bytes elements, uint8_t *out, size_t len) {
+    return unpack_with(copy_anywhere, elements, out, len);
+}
+
+bool snappy_unpack(Bytes elements, uint8_t *out, size_t len) {
+#ifdef __x86_64__
+    if (has_wide()) return unpack_wide(elements, out, len);
+#endif
+    return unpack_anywhere(elements, out, len);
 }

@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "base/wide.h"
 #include "codec/snappy.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -26,6 +27,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     char *expected = memory_take(stated + 1);
     Bytes elements = {block.at + at, block.len - at};
     bool done = snappy_unpack(elements, ours, stated + more);
+    uint8_t *anywhere = memory_take(stated + more + SNAPPY_SLACK_BYTES);
+    bool there = wide_is_there;
+    wide_is_there = false;
+    bool also = snappy_unpack(elements, anywhere, stated + more);
+    wide_is_there = there;
+    assert(done == also && (!done || memcmp(ours, anywhere, stated + more) == 0));
+    memory_free(anywhere);
     theirs = snappy_uncompress((const char *)block.at, block.len, expected, &known) == SNAPPY_OK;
     // Elements give one length.
     assert(more == 0 ? done == theirs : !done || !theirs);
