@@ -108,8 +108,9 @@ static inline PageSeries *page_series(Page *page, uint32_t slot) {
 }
 
 // Brings near where the next sample of the slot goes, PAGE_TAIL_AHEAD samples ahead of it (of
-// appending 100,000 series, packing included, 30 ns a sample became 27).
-enum { PAGE_TAIL_AHEAD = 6 };
+// appending 100,000 series, packing included, 30 ns a sample became 27; ten ahead instead of six
+// take 5 % from adding a plain batch).
+enum { PAGE_TAIL_AHEAD = 10 };
 void page_prefetch_tail(const Page *page, uint32_t slot);
 
 // With the lock held. Never fails: the sample is in the log already.
