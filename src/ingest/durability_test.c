@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/test.h"
+#include "codec/protobuf.h"
 #include "ingest/ingest.h"
 #include "os/disk_fault.h"
 #include "os/disk_model.h"
@@ -78,16 +79,52 @@ static bool open_store(Life *life, Disk *disk, IngestSender *sender, Store **out
     return true;
 }
 
-static bool write_batch(Life *life, Store *store, IngestSender *sender, int batch, Error *err) {
-    Tenant *tenant;
-    TRY(store_tenant(store, TENANT_DEFAULT_NAME, true, &tenant, err));
+static bool write_rows(Store *store, Tenant *tenant, IngestSender *sender, int batch,
+                       IngestOutcome *out, Error *err) {
     AUTO(write_body_free) WriteBody body = {0};
     AUTO(arena_free) Arena arena = {0};
     for (int i = 0; i < SERIES; i++)
         write_body_add_since(&body, labels_of(&arena, i), BASE_MS + batch * 1000,
                              value_of(batch, i), start_of(batch, i));
+    return ingest_samples(store, tenant, sender, &body, BASE_MS + batch * 1000, out, err);
+}
+
+// The same as remote write 2.0. Its symbols are long enough to be remembered, and always the same.
+static bool write_2(Store *store, Tenant *tenant, IngestSender *sender, int batch,
+                    IngestOutcome *out, Error *err) {
+    AUTO(builder_free) Builder body = {0};
+    AUTO(arena_free) Arena arena = {0};
+    protobuf_add_text(&body, 4, TEXT_NONE);
+    protobuf_add_text(&body, 4, LABEL_NAME);
+    protobuf_add_text(&body, 4, TEXT("m"));
+    protobuf_add_text(&body, 4, TEXT("series"));
+    for (int i = 0; i < SERIES; i++) protobuf_add_text(&body, 4, text_format(&arena, "%d", i));
+    protobuf_add_text(
+        &body, 4,
+        TEXT("A symbol that nobody refers to, so that the table is longer than what a "
+             "request is looked for by, which is one hundred and twenty-eight bytes."));
+    for (int i = 0; i < SERIES; i++) {
+        const char refs[] = {1, 2, 3, (char)(4 + i)};
+        size_t series = protobuf_begin(&body, 5);
+        protobuf_add_text(&body, 1, (Text){refs, sizeof refs});
+        size_t sample = protobuf_begin(&body, 2);
+        protobuf_add_double(&body, 1, value_of(batch, i));
+        protobuf_add_varint(&body, 2, (uint64_t)(BASE_MS + batch * 1000));
+        int64_t start_ms = start_of(batch, i);
+        if (start_ms != 0) protobuf_add_varint(&body, 3, (uint64_t)start_ms);
+        protobuf_end(&body, sample);
+        protobuf_end(&body, series);
+    }
+    return ingest_remote_write_2(store, tenant, sender, COMPRESSION_NONE,
+                                 text_bytes(builder_text(&body)), BASE_MS + batch * 1000, out, err);
+}
+
+// Every other batch is one of 2.0, which is known from its third time on.
+static bool write_batch(Life *life, Store *store, IngestSender *sender, int batch, Error *err) {
+    Tenant *tenant;
     IngestOutcome outcome;
-    TRY(ingest_samples(store, tenant, sender, &body, BASE_MS + batch * 1000, &outcome, err));
+    TRY(store_tenant(store, TENANT_DEFAULT_NAME, true, &tenant, err));
+    TRY((batch % 2 == 0 ? write_rows : write_2)(store, tenant, sender, batch, &outcome, err));
     return outcome.first_fault.code == ERROR_NONE ||
            error_set(err, ERROR_BAD_INPUT, "refused: %s", outcome.first_fault.message);
 }
@@ -111,8 +148,10 @@ static bool live_batch(Life *life, Store *store, IngestSender *sender, Promises 
 // Lives the whole script; stops at the first failure, or with `goes_on` tries the next batch. *err
 // is the first failure.
 static bool live(Life *life, Disk *disk, Promises *promises, bool goes_on, Error *err) {
+    AUTO(repeats_free) Repeats *repeats = repeats_new((HashKey){1, 2}, 0);
     AUTO(ingest_sender_free) IngestSender *sender = ingest_sender_new();
     AUTO(store_close) Store *store = NULL;
+    ingest_sender_remember(sender, repeats);
     TRY(open_store(life, disk, sender, &store, err));
     bool all = true;
     while (promises->sent < BATCHES && (all || goes_on)) {
@@ -128,8 +167,10 @@ static bool live(Life *life, Disk *disk, Promises *promises, bool goes_on, Error
 // Reads all back. Returns a sentence about the first broken promise, or NULL.
 static const char *broken_promise(Life *life, Disk *disk, const Promises *promises, Arena *arena) {
     Error err = {0};
+    AUTO(repeats_free) Repeats *repeats = repeats_new((HashKey){1, 2}, 0);
     AUTO(ingest_sender_free) IngestSender *sender = ingest_sender_new();
     AUTO(store_close) Store *store = NULL;
+    ingest_sender_remember(sender, repeats);
     if (!open_store(life, disk, sender, &store, &err))
         return text_format(arena, "it does not open: %s", err.message).at;
     Tenant *tenant;

@@ -566,12 +566,19 @@ static bool add_symbol(WriteSymbols *symbols, Bytes text, Error *err) {
                      (long long)LIMIT_WRITE_BATCH_BYTES);
 }
 
-// The symbols at the front of `rest`, where senders write them.
+// The symbols at the front of `rest`, where senders write them. Help texts may be long ones.
 static bool cut_symbols(Bytes *rest, WriteSymbols *symbols, Error *err) {
-    Bytes text;
-    while (write_2_cut_short(rest, REQUEST_SYMBOLS << 3 | WIRE_BYTES, &text))
+    enum { TAG = REQUEST_SYMBOLS << 3 | WIRE_BYTES };
+    for (Bytes text;;) {
+        if (unlikely(!write_2_cut_short(rest, TAG, &text))) {
+            Reader reader = reader_begin(*rest);
+            if (reader_u8(&reader) != TAG) return true;
+            text = reader_take(&reader, reader_varint(&reader));
+            if (reader.failed) return true;  // who reads on will say so
+            *rest = (Bytes){reader.at, reader_left(&reader)};
+        }
         TRY(add_symbol(symbols, text, err));
-    return true;
+    }
 }
 
 static bool request_whole(const Reader *reader, Bytes body, Error *err) {
