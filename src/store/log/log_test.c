@@ -792,6 +792,83 @@ TEST(a_large_segment_is_read_ahead_and_nothing_changes_by_that) {
     disk_fault_free(&fault);
 }
 
+// A page of a segment, as it stands in the file.
+static void page_read(Test *t, Disk *disk, Text path, int64_t offset, uint8_t page[SEGMENT_PAGE]) {
+    File *file;
+    size_t got;
+    check_ok(t, disk->open(disk, path, FILE_READ, &file, t->err));
+    check_ok(t, disk->read(disk, file, offset, page, SEGMENT_PAGE, &got, t->err));
+    check_i64(t, SEGMENT_PAGE, got);
+    disk->close(disk, &file);
+}
+
+// Writes a record of this number that verifies at this place of the segment.
+static void record_plant(Test *t, Disk *disk, Text path, int64_t offset, uint64_t sequence) {
+    uint8_t page[SEGMENT_PAGE];
+    SegmentHeader segment;
+    Bytes body = text_bytes(TEXT("far behind"));
+    page_read(t, disk, path, 0, page);
+    check_ok(t, segment_header_decode((Bytes){page, sizeof page}, &segment, t->err));
+    RecordHeader record = {.sequence = sequence,
+                           .group = sequence,
+                           .arrival_ms = 1700000000000,
+                           .tenant = 1,
+                           .type = LOG_RECORD_SAMPLES,
+                           .body_bytes = (uint32_t)body.len,
+                           .payload_crc = record_payload_crc(BYTES_NONE, body)};
+    memset(page, 0, sizeof page);
+    record_header_encode(&record, &segment, offset, page);
+    memcpy(page + RECORD_HEADER_BYTES, body.at, body.len);
+    File *file;
+    check_ok(t, disk->open(disk, path, FILE_WRITE, &file, t->err));
+    check_ok(t, disk->write(disk, file, offset, page, sizeof page, t->err));
+    check_ok(t, disk->sync_data(disk, file, t->err));
+    disk->close(disk, &file);
+}
+
+TEST(the_end_of_a_large_segment_is_looked_at_from_behind_and_nothing_is_missed) {
+    // With the thread that does so, and without one.
+    for (int threads = 0; threads < 2; threads++) {
+        Stage stage;
+        Text path;
+        stage_begin(&stage);
+        Life *life = &stage.life;
+        life->segment_bytes = 12 * MB;
+        check_ok(t, life_open(life, t->err));
+        while (log_background_now(life->log)) continue;
+        for (int i = 0; i < 60; i++) append_and_commit(t, life, 1, 40000);
+        stop_and_crash(&stage);
+        check_i64(t, 1, count_files(t, life->disk, TEXT(".log"), &path));
+        const int64_t cases[] = {0, 3 * MB, 9 * MB + 12345, 12 * MB - 4097};
+        for (size_t i = 0; i < COUNT(cases); i++) {
+            // Bytes that are no record are cut, wherever they lie, once.
+            if (cases[i] > 0) check(t, disk_model_flip(stage.model, path, cases[i], 3));
+            for (int again = 0; again < 2; again++) {
+                if (threads == 0) thread_fail_after(3);
+                reopen_and_judge(t, &stage);
+                thread_fail_after(0);
+                check_i64(t, 60, life->recovery.records);
+                check_i64(t, 0, life->recovery.gap_count);
+                check_i64(t, cases[i] > 0 && again == 0 ? SEGMENT_PAGE : 0,
+                          life->recovery.bytes_cut);
+                stop_and_crash(&stage);
+            }
+        }
+        // A record is found, and what is missing before it is a gap.
+        record_plant(t, life->disk, path, 10 * MB, 70);
+        record_plant(t, life->disk, path, 12 * MB - 2 * SEGMENT_PAGE, 71);
+        if (threads == 0) thread_fail_after(3);
+        check_ok(t, life_open(life, t->err));
+        thread_fail_after(0);
+        check_i64(t, 62, life->recovery.records);
+        check_i64(t, 72, life->recovery.next_sequence);
+        check_i64(t, 1, life->recovery.gap_count);
+        check_i64(t, 61, life->recovery.gaps[0].first_sequence);
+        check_i64(t, 69, life->recovery.gaps[0].last_sequence);
+        stage_end(&stage);
+    }
+}
+
 // The example of FORMAT.md, byte for byte.
 static Bytes golden(Test *t) {
     uint8_t *bytes = arena_push_array(t->arena, uint8_t, 16384);
@@ -1079,6 +1156,7 @@ TEST_MAIN(
     CASE(what_is_too_large_or_too_much_is_refused), CASE(replay_begins_where_it_is_told),
     CASE(an_opened_and_closed_log_does_not_grow),
     CASE(a_large_segment_is_read_ahead_and_nothing_changes_by_that),
+    CASE(the_end_of_a_large_segment_is_looked_at_from_behind_and_nothing_is_missed),
     CASE(a_finished_log_holds_nothing_but_its_end_and_the_count_goes_on),
     CASE(the_golden_segment_of_remote_write_2_is_written_and_read_as_ever),
     CASE(the_golden_segment_is_written_and_read_as_format_md_says),

@@ -35,6 +35,7 @@ typedef struct Scan {
     uint64_t group_last;     // the last group's number, 0 when it holds none
     int64_t group_offset;    // where that group begins
     int64_t cut;             // behind its last whole record
+    int64_t zero_from;       // from here to its end there are zeros, as far as is known
     bool orderly;            // it ends with an end mark
     int64_t segments_bytes;  // of the segments before it
     // For replay:
@@ -98,6 +99,17 @@ static bool take_record(Scan *scan, const Found *found, const WalkStep *step, Er
     return scan->each(scan->context, record, err);
 }
 
+static bool scan_next(Scan *scan, const Found *found, Walk *walk, bool *more, Error *err) {
+    WalkStep step;
+    TRY(walk_next(walk, &step, err));
+    *more = step.found && step.record.sequence <= found->void_from &&
+            (step.record.sequence < found->void_from || step.is_end_mark);
+    if (!*more) return true;
+    // The mark of an orderly end is the last that was written to this file.
+    *more = !step.is_end_mark;
+    return take_record(scan, found, &step, err);
+}
+
 static bool scan_segment(Scan *scan, const Found *found, Error *err) {
     AUTO(walk_close) Walk walk = {.disk = scan->log->disk};
     bool readable;
@@ -109,16 +121,10 @@ static bool scan_segment(Scan *scan, const Found *found, Error *err) {
     scan->group_last = 0;
     scan->cut = scan->group_offset = SEGMENT_PAGE;
     scan->orderly = false;
-    for (;;) {
-        WalkStep step;
-        if (scan->expected >= scan->until) return true;
-        TRY(walk_next(&walk, &step, err));
-        if (!step.found || step.record.sequence > found->void_from) return true;
-        if (step.record.sequence == found->void_from && !step.is_end_mark) return true;
-        TRY(take_record(scan, found, &step, err));
-        // The mark of an orderly end is the last that was written to this file.
-        if (step.is_end_mark) return true;
-    }
+    bool more = true;
+    while (more && scan->expected < scan->until) TRY(scan_next(scan, found, &walk, &more, err));
+    scan->zero_from = walk_zero_from(&walk);
+    return true;
 }
 
 // Closes the books of found[i]: which of its gaps are proven, and what is missing up to the next
@@ -220,6 +226,7 @@ static bool zero_tail(const Scan *scan, Walk *walk, File *file, int64_t *cut_byt
     int64_t from = page_round_up(scan->cut);
     int64_t to = MIN(walk->end, from + page_round_up(LIMIT_LOG_GROUP_BYTES +
                                                      LIMIT_LOG_RECORD_BYTES + SEGMENT_PAGE));
+    to = MIN(to, page_round_up(scan->zero_from));
     Bytes rest;
     TRY(walk_view(walk, scan->cut, (size_t)(from - scan->cut), &rest, err));
     size_t rest_len = MIN(rest.len, (size_t)(from - scan->cut));

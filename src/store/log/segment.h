@@ -3,6 +3,8 @@
 // Nothing here reads or writes files. Private to store/log.
 #pragma once
 
+#include <string.h>
+
 #include "store/log/log.h"
 
 enum {
@@ -61,6 +63,15 @@ bool record_header_decode(const uint8_t at[RECORD_HEADER_BYTES], const SegmentHe
 uint64_t record_mark(uint64_t segment_id);
 
 uint32_t record_payload_crc(Bytes refused, Bytes body);
+
+// Whether the ZEROS_STEP bytes there, which may begin a record at every RECORD_ALIGN, are zeros.
+enum { ZEROS_STEP = 64 };
+static inline bool all_zeros(const uint8_t at[ZEROS_STEP]) {
+    uint64_t words[ZEROS_STEP / 8], any = 0;
+    memcpy(words, at, sizeof words);
+    for (size_t i = 0; i < ZEROS_STEP / 8; i++) any |= words[i];
+    return any == 0;
+}
 
 // Names, on `arena`, without the folder.
 Text segment_name(uint64_t id, uint64_t first_sequence, Arena *arena);

@@ -29,6 +29,10 @@ static bool window_load(Walk *walk, int64_t offset, size_t need, Error *err) {
         walk->reads_ahead = false;  // once
         walk->ahead = ahead_begin(walk->disk, walk->file, walk->file_bytes,
                                   from / AHEAD_WINDOW_BYTES * AHEAD_WINDOW_BYTES);
+        // Of a file that was cut short there is no end to begin at.
+        if (walk->ahead != NULL && walk->end % SEGMENT_PAGE == 0 && walk->end < walk->file_bytes)
+            walk->tail =
+                tail_begin(walk->disk, walk->file, from, walk->end, record_mark(walk->header.id));
     }
     bool fine = walk->ahead != NULL
                     ? ahead_read(walk->ahead, from, walk->window, want, &got, err)
@@ -104,10 +108,15 @@ bool walk_open(Disk *disk, Text path, uint64_t id, uint64_t first_sequence, Walk
 }
 
 void walk_close(Walk *walk) {
+    tail_end(&walk->tail);
     ahead_end(&walk->ahead);
     if (walk->file != NULL) walk->disk->close(walk->disk, &walk->file);
     disk_buffer_free(&walk->window);
     walk->window_capacity = walk->window_len = 0;
+}
+
+static void stain(Walk *walk, int64_t to) {
+    walk->stained = walk->seen = to;
 }
 
 // Moves *offset to the next place where a record of this segment may begin; false when there is
@@ -116,19 +125,34 @@ static bool find_mark(Walk *walk, int64_t *offset, bool *found, Error *err) {
     uint64_t mark = record_mark(walk->header.id);
     *found = false;
     while (*offset + RECORD_HEADER_BYTES <= walk->end) {
+        if (walk->tail != NULL && *offset >= tail_bare_from(walk->tail)) return true;
         Bytes view;
         TRY(walk_view(walk, *offset, RECORD_HEADER_BYTES, &view, err));
         if (view.len < RECORD_HEADER_BYTES) return true;
-        for (size_t i = 0; i + RECORD_HEADER_BYTES <= view.len;
-             i += RECORD_ALIGN, *offset += RECORD_ALIGN) {
+        for (size_t i = 0; i + RECORD_HEADER_BYTES <= view.len;) {
+            if (all_zeros(view.at + i)) {
+                i += ZEROS_STEP;
+                walk->seen = *offset += ZEROS_STEP;
+                continue;
+            }
             uint64_t here;
             memcpy(&here, view.at + i, sizeof here);
-            if (here != mark) continue;
-            *found = *offset + RECORD_HEADER_BYTES <= walk->end;
-            return true;
+            if (here == mark) {
+                *found = *offset + RECORD_HEADER_BYTES <= walk->end;
+                return true;
+            }
+            i += RECORD_ALIGN;
+            stain(walk, *offset += RECORD_ALIGN);
         }
     }
     return true;
+}
+
+int64_t walk_zero_from(const Walk *walk) {
+    if (walk->tail == NULL) return walk->end;
+    // Where both have met all of it is known.
+    int64_t from = tail_zero_from(walk->tail);
+    return from <= walk->seen ? MIN(from, walk->stained) : from;
 }
 
 // A verified record that this program does not know: to skip it would lose it silently (W23).
@@ -155,13 +179,13 @@ bool walk_next(Walk *walk, WalkStep *out, Error *err) {
         RecordHeader record;
         TRY(walk_view(walk, offset, RECORD_HEADER_BYTES, &view, err));
         if (!record_header_decode(view.at, &walk->header, offset, &record)) {
-            offset += RECORD_ALIGN;
+            stain(walk, offset += RECORD_ALIGN);
             continue;
         }
         size_t payload_bytes = (size_t)record.refused_bytes + record.body_bytes;
         int64_t next = offset + (int64_t)record_bytes(payload_bytes);
         if (next > walk->end) {
-            offset += RECORD_ALIGN;
+            stain(walk, offset += RECORD_ALIGN);
             continue;
         }
         TRY(walk_view(walk, offset, RECORD_HEADER_BYTES + payload_bytes, &view, err));
@@ -171,7 +195,7 @@ bool walk_next(Walk *walk, WalkStep *out, Error *err) {
         bool whole = view.len >= RECORD_HEADER_BYTES + payload_bytes &&
                      record_payload_crc(BYTES_NONE, payload) == record.payload_crc;
         if (!whole || record.sequence < walk->expected) {
-            offset = next;
+            stain(walk, offset = next);
             continue;
         }
         TRY(check_known(walk, &record, offset, err));
@@ -189,6 +213,7 @@ bool walk_next(Walk *walk, WalkStep *out, Error *err) {
             .body = {payload.at + record.refused_bytes, record.body_bytes},
         };
         walk->at = next;
+        stain(walk, next);
         walk->expected = record.sequence + (out->is_end_mark ? 0 : 1);
         return true;
     }

@@ -6,6 +6,7 @@
 
 #include "store/log/ahead.h"
 #include "store/log/segment.h"
+#include "store/log/tail.h"
 
 typedef struct Walk {
     Disk *disk;
@@ -20,7 +21,10 @@ typedef struct Walk {
     size_t window_capacity, window_len;
     int64_t window_from;
     Ahead *ahead;      // NULL: read as it comes
+    Tail *tail;        // NULL: all is looked at from the front
     bool reads_ahead;  // the walk goes to the end, so what comes next is read meanwhile
+    int64_t stained;   // behind the last byte that was seen not to be zero, of those behind `at`
+    int64_t seen;      // behind the last byte that was looked at for it
 } Walk;
 
 // What walk_next found. Views hold until the next call.
@@ -41,6 +45,9 @@ void walk_close(Walk *walk);
 
 // IO when the file cannot be read, NEWER_FORMAT for a verified record of unknown type.
 must_use bool walk_next(Walk *walk, WalkStep *out, Error *err);
+
+// Once no further record was found: where the zeros begin that reach to `end`, as far as is known.
+int64_t walk_zero_from(const Walk *walk);
 
 // The window's bytes from `offset` on, at least `need` of them when the file has that many; fewer
 // only at the end of the records. For inspect and for the cut.
