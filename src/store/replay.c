@@ -21,9 +21,14 @@ enum {
     SMALL_BYTES = 4 * KB,  // records below it are gathered
     PART_BYTES = 64 * KB,  // until a part is so large
     WAITING_BYTES_MAX = 8 * MB,
+    // Parts under way together: that many, more with many workers, fewer where memory is short, as
+    // what is new takes far more in the head than in the log; but two for each worker and two.
+    PARTS = 64,
+    PARTS_PER_WORKER = 8,
+    MEMORY_PER_PART = 16 * MB,
     TOUCHED_BITS = 32 * 1024,
     TOUCHED_WORDS = TOUCHED_BITS / 64,
-    PART_KEPT_BYTES = 1 * MB,
+    PART_KEPT_BYTES = 128 * KB,
 };
 
 typedef enum PartState {
@@ -57,6 +62,10 @@ struct Replay {
 
     Mutex lock;                    // STORE_REPLAY, guards what follows
     Condition filled, done, turn;  // for workers, for the reader, for who waits for earlier parts
+    // Who waits at these. Nobody is woken in vain, nor with the lock held where it can be helped: a
+    // wake costs as much as a hundred samples, and who is woken runs at once and wants the lock.
+    size_t idle, turning;
+    bool reader_waits, wants_drained;
     Part *parts;
     size_t part_count;
     bool begun;        // something is in the part that is being filled; the reader's
@@ -98,11 +107,17 @@ static bool must_wait(Replay *replay, uint64_t number) {
 static bool wait_turn(Replay *replay, uint64_t number, Error *err) {
     mutex_take(&replay->lock);
     part_at(replay, number)->state = PART_RESOLVED;
-    condition_wake_all(&replay->turn);
-    while (!replay->failed && must_wait(replay, number))
+    bool others = replay->turning > 0;
+    while (!replay->failed && must_wait(replay, number)) {
+        if (others) condition_wake_all(&replay->turn);
+        others = false;
+        replay->turning++;
         condition_wait(&replay->turn, &replay->lock);
+        replay->turning--;
+    }
     bool go_on = !replay->failed;
     mutex_give(&replay->lock);
+    if (others) condition_wake_all(&replay->turn);
     return go_on || error_set(err, ERROR_CANCELLED, "the replay failed elsewhere");
 }
 
@@ -123,8 +138,31 @@ static uint64_t part_of(Replay *replay, uint64_t sequence) {
     return number;
 }
 
-static inline void touch(Part *part, uint32_t ref) {
-    part->touched[ref / 64 % TOUCHED_WORDS] |= UINT64_C(1) << ref % 64;
+// Neighbours are in one word mostly, which is kept at hand.
+typedef struct Touching {
+    uint64_t *words, bits;
+    uint32_t word;
+} Touching;
+
+static inline void touch(Touching *touching, uint32_t ref) {
+    uint32_t word = ref / 64 % TOUCHED_WORDS;
+    if (word != touching->word) {
+        touching->words[touching->word] |= touching->bits;
+        touching->word = word;
+        touching->bits = 0;
+    }
+    touching->bits |= UINT64_C(1) << ref % 64;
+}
+
+static void touch_all(Part *part, const Batch *batch) {
+    memset(part->touched, 0, sizeof part->touched);
+    Touching touching = {.words = part->touched};
+    for (size_t i = 0; i < batch->plain.count; i++) touch(&touching, batch->plain.at[i]);
+    for (size_t i = 0; i < batch->series.count; i++) {
+        const BatchSeries *row = &batch->series.at[i];
+        if (row->verdict == VERDICT_STORED) touch(&touching, row->ref);
+    }
+    touching.words[touching.word] |= touching.bits;
 }
 
 bool replay_wait_turn(Replay *replay, const LogRecord *record, const Batch *batch, Error *err) {
@@ -132,12 +170,7 @@ bool replay_wait_turn(Replay *replay, const LogRecord *record, const Batch *batc
     uint64_t number = part_of(replay, record->sequence);
     Part *part = part_at(replay, number);
     if (part->alone) return true;  // it waited before it began
-    memset(part->touched, 0, sizeof part->touched);
-    for (size_t i = 0; i < batch->plain.count; i++) touch(part, batch->plain.at[i]);
-    for (size_t i = 0; i < batch->series.count; i++) {
-        const BatchSeries *row = &batch->series.at[i];
-        if (row->verdict == VERDICT_STORED) touch(part, row->ref);
-    }
+    touch_all(part, batch);
     part->alone = batch->histograms.count + batch->exemplars.count + batch->metadata.count > 0;
     return wait_turn(replay, number, err);
 }
@@ -155,6 +188,15 @@ static bool run_part(ReplayWorker *worker, uint64_t number, Error *err) {
     return true;
 }
 
+// Under `lock`. The reader sleeps until there is much to do again.
+static bool reader_goes_on(const Replay *replay) {
+    uint64_t under_way = replay->filling - replay->oldest;
+    bool low =
+        under_way <= replay->part_count / 2 && replay->waiting_bytes <= WAITING_BYTES_MAX / 2;
+    return replay->reader_waits &&
+           (replay->failed || under_way == 0 || (low && !replay->wants_drained));
+}
+
 // Under `lock`.
 static void part_done(Replay *replay, uint64_t number, bool fine, const Error *err) {
     Part *part = part_at(replay, number);
@@ -164,30 +206,42 @@ static void part_done(Replay *replay, uint64_t number, bool fine, const Error *e
         replay->oldest++;
     // Who waited in vain for its turn tells nothing.
     bool in_vain = replay->failed && !fine && err->code == ERROR_CANCELLED;
-    if (!fine && !in_vain && (!replay->failed || number < replay->failed_part)) {
-        replay->failed = true;
-        replay->failed_part = number;
-        replay->error = *err;
+    if (fine || in_vain || (replay->failed && number > replay->failed_part)) return;
+    replay->failed = true;
+    replay->failed_part = number;
+    replay->error = *err;
+}
+
+// The next part that nobody has; false when there will be none.
+static bool take_part(Replay *replay, uint64_t *number) {
+    while (!replay->ended && (replay->failed || replay->next == replay->filling)) {
+        replay->idle++;
+        condition_wait(&replay->filled, &replay->lock);
+        replay->idle--;
     }
-    condition_wake_all(&replay->turn);
-    condition_wake_one(&replay->done);
+    if (replay->failed || replay->next == replay->filling) return false;
+    *number = replay->next++;
+    part_at(replay, *number)->state = PART_TAKEN;
+    return true;
 }
 
 static void worker_run(void *context) {
     ReplayWorker *worker = context;
     Replay *replay = worker->replay;
+    uint64_t number;
     mutex_take(&replay->lock);
-    for (;;) {
-        while (!replay->ended && (replay->failed || replay->next == replay->filling))
-            condition_wait(&replay->filled, &replay->lock);
-        if (replay->failed || replay->next == replay->filling) break;
-        uint64_t number = replay->next++;
-        part_at(replay, number)->state = PART_TAKEN;
+    while (take_part(replay, &number)) {
         mutex_give(&replay->lock);
-        Error err;
+        UNFILLED Error err;
         bool fine = run_part(worker, number, &err);
         mutex_take(&replay->lock);
         part_done(replay, number, fine, &err);
+        bool others = replay->turning > 0, reader = reader_goes_on(replay);
+        if (!others && !reader) continue;
+        mutex_give(&replay->lock);
+        if (others) condition_wake_all(&replay->turn);
+        if (reader) condition_wake_one(&replay->done);
+        mutex_take(&replay->lock);
     }
     mutex_give(&replay->lock);
 }
@@ -217,19 +271,23 @@ static void publish(Replay *replay) {
     part->state = PART_READY;
     replay->waiting_bytes += (int64_t)part->bytes.len;
     replay->filling++;
-    condition_wake_one(&replay->filled);
+    bool idle = replay->idle > 0;
     mutex_give(&replay->lock);
+    if (idle) condition_wake_one(&replay->filled);
 }
 
 // Waits until the next part to fill is free, or until all are (`drained`).
 static bool wait_free(Replay *replay, bool drained, Error *err) {
     mutex_take(&replay->lock);
+    replay->wants_drained = drained;
     while (!replay->failed) {
         bool free = part_at(replay, replay->filling)->state == PART_FREE &&
                     replay->filling - replay->oldest < replay->part_count &&
                     replay->waiting_bytes < WAITING_BYTES_MAX;
         if (drained ? replay->oldest == replay->filling : free) break;
+        replay->reader_waits = true;
         condition_wait(&replay->done, &replay->lock);
+        replay->reader_waits = false;
     }
     bool fine = !replay->failed || fail_as_told(replay, err);
     mutex_give(&replay->lock);
@@ -312,7 +370,10 @@ static void replay_begin(Replay *replay) {
 static void start_workers(Replay *replay, void *const *contexts, size_t count) {
     replay->workers[0].context = contexts[0];
     if (count < 2) return;
-    replay->part_count = 2 * count + 2;
+    int64_t limit = replay->store->options.memory_limit;
+    size_t most =
+        MIN(MAX((size_t)PARTS, PARTS_PER_WORKER * count), (size_t)(limit / MEMORY_PER_PART));
+    replay->part_count = MAX(most, 2 * count + 2);
     replay->parts = memory_take(array_bytes(replay->part_count, sizeof *replay->parts));
     memset(replay->parts, 0, replay->part_count * sizeof *replay->parts);
     for (size_t i = 0; i < count; i++) {
