@@ -18,6 +18,7 @@ void batch_clear(Batch *batch) {
     batch->told_head = 0;
     batch->told = 0;
     batch->symbols = NULL;
+    batch->refusals = 0;
     memset(batch->counts, 0, sizeof batch->counts);
     batch->histograms_kept = 0;
     batch->first_fault.code = ERROR_NONE;
@@ -74,6 +75,7 @@ void batch_refuse(Batch *batch, BatchSeries *series, Verdict verdict, const Erro
     assert(verdict != VERDICT_STORED);
     if (series->verdict != VERDICT_STORED) return;
     series->verdict = (uint8_t)verdict;
+    batch->refusals++;
     batch->counts[verdict] += series->sample_count + series->histogram_count;
     if (batch->first_fault.code == ERROR_NONE && why != NULL) batch->first_fault = *why;
 }

@@ -123,6 +123,7 @@ typedef struct Batch {
     uint64_t told_head;     // the name of the head that rows are told of; 0: none
     size_t told;            // how many rows are
     BatchSymbols *symbols;  // of rows that have some; NULL: none has. Not owned
+    size_t refusals;        // how often a row was refused; 0: all have the verdict STORED
     // Samples and histograms by verdict; filled by admit and the store.
     uint64_t counts[VERDICT_COUNT];
     uint64_t histograms_kept;  // of those stored or there already; filled by the store

@@ -8,7 +8,7 @@
 // were welcome.
 static void refused_write(const Batch *batch, Builder *out) {
     size_t before = 0;
-    for (size_t i = 0; i < batch->series.count; i++) {
+    for (size_t i = 0; batch->refusals > 0 && i < batch->series.count; i++) {
         if (likely(batch->series.at[i].verdict == VERDICT_STORED)) continue;
         writer_varint(out, i - before);
         before = i;
@@ -30,13 +30,6 @@ static bool refused_read(Bytes refused, Batch *batch, Error *err) {
         batch_refuse(batch, &batch->series.at[row], VERDICT_LIMIT, NULL);
     }
     return true;
-}
-
-static uint64_t refused_count(const Batch *batch) {
-    uint64_t count = 0;
-    for (size_t i = 0; i < batch->series.count; i++)
-        count += batch->series.at[i].verdict != VERDICT_STORED;
-    return count;
 }
 
 static bool any_stored(const Batch *batch) {
@@ -81,8 +74,8 @@ bool store_write(Store *store, Tenant *tenant, LogRecordType type, Bytes body,
 
 // What was stored once must not be left out silently by a replay, which the next seal would make
 // final.
-static bool check_all_again(const Batch *batch, uint64_t refused_before, Error *err) {
-    if (refused_count(batch) == refused_before) return true;
+static bool check_all_again(const Batch *batch, size_t refusals_before, Error *err) {
+    if (batch->refusals == refusals_before) return true;
     if (batch->first_fault.code == ERROR_NONE)
         return error_set(err, ERROR_CORRUPT, "rows that were stored are refused by the replay");
     *err = batch->first_fault;
@@ -92,10 +85,10 @@ static bool check_all_again(const Batch *batch, uint64_t refused_before, Error *
 bool store_write_again(Store *store, Tenant *tenant, const LogRecord *record,
                        SeriesPrediction *prediction, Batch *batch, Error *err) {
     TRY(refused_read(record->refused, batch, err));
-    uint64_t refused = refused_count(batch);
+    size_t refusals = batch->refusals;
     series_write_begin(tenant->series);
     series_resolve(tenant->series, prediction, batch, true);
-    bool whole = check_all_again(batch, refused, err);
+    bool whole = check_all_again(batch, refusals, err);
     series_write_end(tenant->series);
     // No head turns between the two: the replay turns them while no record is under way.
     TRY(whole && replay_wait_turn(store->replaying, record, batch, err));
