@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "base/same_bytes.h"
 #include "codec/reader.h"
 
 enum { TAG_BYTES_1 = 0x0a, TAG_BYTES_2 = 0x12 };
@@ -73,56 +74,79 @@ static Text excerpt(Text text) {
     return text_slice(text, 0, 64);
 }
 
+// One label, and whether it stands where it does rightly, behind the name before it (none: empty).
+static bool check_label(const uint8_t **at, const uint8_t *end, int64_t number, Text before,
+                        Label *out, Error *err) {
+    if (!take_label(at, end, out)) {
+        return error_set(err, ERROR_BAD_INPUT,
+                         "label %lld is not a name and a value in canonical protobuf",
+                         (long long)number);
+    }
+    Text name = excerpt(out->name);
+    if (!text_is_utf8(out->name))
+        return error_set(err, ERROR_BAD_INPUT, "a label name is not UTF-8 (label %lld)",
+                         (long long)number);
+    if (out->name.len == 0)
+        return error_set(err, ERROR_BAD_INPUT, "label %lld has no name", (long long)number);
+    if ((int64_t)out->name.len > LIMIT_LABEL_NAME_BYTES) {
+        return error_set(err, ERROR_TOO_LARGE,
+                         "label name \"%.*s…\" is longer than LABEL_NAME_BYTES (%lld)",
+                         TEXT_ARG(name), (long long)LIMIT_LABEL_NAME_BYTES);
+    }
+    if ((int64_t)out->value.len > LIMIT_LABEL_VALUE_BYTES) {
+        return error_set(err, ERROR_TOO_LARGE,
+                         "the value of label \"%.*s\" is longer than LABEL_VALUE_BYTES (%lld)",
+                         TEXT_ARG(name), (long long)LIMIT_LABEL_VALUE_BYTES);
+    }
+    if (!text_is_utf8(out->value))
+        return error_set(err, ERROR_BAD_INPUT, "the value of label \"%.*s\" is not UTF-8",
+                         TEXT_ARG(name));
+    if (out->value.len == 0)
+        return error_set(err, ERROR_BAD_INPUT, "label \"%.*s\" has an empty value", TEXT_ARG(name));
+    int order = text_compare(before, out->name);
+    if (order == 0)
+        return error_set(err, ERROR_BAD_INPUT, "label \"%.*s\" stands twice", TEXT_ARG(name));
+    if (order > 0)
+        return error_set(err, ERROR_BAD_INPUT, "labels are not sorted: \"%.*s\" comes too late",
+                         TEXT_ARG(name));
+    return true;
+}
+
+// How long the label there is, where its length takes one byte; else 0.
+static inline size_t short_label(const uint8_t *at, const uint8_t *end) {
+    return end - at >= 2 && at[1] < 0x80 && at[1] <= end - at - 2 ? (size_t)at[1] + 2 : 0;
+}
+
 bool labels_check(Bytes wire, Error *err) {
+    return labels_check_beside(BYTES_NONE, wire, err);
+}
+
+bool labels_check_beside(Bytes known, Bytes wire, Error *err) {
     if ((int64_t)wire.len > LIMIT_SERIES_LABELS_BYTES) {
         return error_set(err, ERROR_TOO_LARGE,
                          "the labels take %zu bytes, more than SERIES_LABELS_BYTES (%lld)",
                          wire.len, (long long)LIMIT_SERIES_LABELS_BYTES);
     }
     const uint8_t *at = wire.at, *end = wire.at + wire.len;
+    const uint8_t *beside = known.at, *beside_end = known.at + known.len;
     Label label, before = {TEXT_NONE, TEXT_NONE};
-    bool named = false;
+    bool named = false, follows = true;  // the label before is the same in both, or there is none
     for (int64_t count = 0; at < end; count++, before = label) {
         if (count == LIMIT_SERIES_LABELS) {
             return error_set(err, ERROR_TOO_LARGE, "more labels than SERIES_LABELS (%lld)",
                              (long long)LIMIT_SERIES_LABELS);
         }
-        if (!take_label(&at, end, &label)) {
-            return error_set(err, ERROR_BAD_INPUT,
-                             "label %lld is not a name and a value in canonical protobuf",
-                             (long long)count + 1);
+        size_t len = short_label(beside, beside_end);
+        bool same = len > 0 && len <= (size_t)(end - at) && same_bytes(beside, at, len);
+        beside = len == 0 ? beside_end : beside + len;
+        if (same && follows) {
+            Bytes rest = {at, len};
+            (void)labels_next(&rest, &label);
+            at += len;
+        } else {
+            TRY(check_label(&at, end, count + 1, before.name, &label, err));
         }
-        Text name = excerpt(label.name);
-        if (!text_is_utf8(label.name))
-            return error_set(err, ERROR_BAD_INPUT, "a label name is not UTF-8 (label %lld)",
-                             (long long)count + 1);
-        if (label.name.len == 0)
-            return error_set(err, ERROR_BAD_INPUT, "label %lld has no name", (long long)count + 1);
-        if ((int64_t)label.name.len > LIMIT_LABEL_NAME_BYTES) {
-            return error_set(err, ERROR_TOO_LARGE,
-                             "label name \"%.*s…\" is longer than LABEL_NAME_BYTES (%lld)",
-                             TEXT_ARG(name), (long long)LIMIT_LABEL_NAME_BYTES);
-        }
-        if ((int64_t)label.value.len > LIMIT_LABEL_VALUE_BYTES) {
-            return error_set(err, ERROR_TOO_LARGE,
-                             "the value of label \"%.*s\" is longer than LABEL_VALUE_BYTES (%lld)",
-                             TEXT_ARG(name), (long long)LIMIT_LABEL_VALUE_BYTES);
-        }
-        if (!text_is_utf8(label.value))
-            return error_set(err, ERROR_BAD_INPUT, "the value of label \"%.*s\" is not UTF-8",
-                             TEXT_ARG(name));
-        if (label.value.len == 0)
-            return error_set(err, ERROR_BAD_INPUT, "label \"%.*s\" has an empty value",
-                             TEXT_ARG(name));
-        if (count > 0) {
-            int order = text_compare(before.name, label.name);
-            if (order == 0)
-                return error_set(err, ERROR_BAD_INPUT, "label \"%.*s\" stands twice",
-                                 TEXT_ARG(name));
-            if (order > 0)
-                return error_set(err, ERROR_BAD_INPUT,
-                                 "labels are not sorted: \"%.*s\" comes too late", TEXT_ARG(name));
-        }
+        follows = same;
         named |= text_equal(label.name, LABEL_NAME);
     }
     if (!named)

@@ -58,6 +58,8 @@ Text labels_get(Labels labels, Text name);  // {NULL, 0} when absent
 // TOO_LARGE naming the label and the limit. What a stranger sent passes here before it becomes a
 // series. Metric and label names may be any UTF-8 (Prometheus 3); `__name__` must not be missing.
 must_use bool labels_check(Bytes wire, Error *err);
+// The same answer, sooner where labels stand at the same place in `known`, which passed already.
+must_use bool labels_check_beside(Bytes known, Bytes wire, Error *err);
 
 // The labels of an exemplar as a sender wrote them: the same protobuf and UTF-8, but no metric name
 // is needed, they may stand in any order (OpenTelemetry's collector sends trace_id before span_id)

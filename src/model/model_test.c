@@ -129,6 +129,27 @@ static Labels random_labels(Test *t, uint64_t *state) {
     return make(t, labels, count);
 }
 
+TEST(labels_beside_others_are_judged_as_by_themselves) {
+    uint64_t random = t->seed * 2 + 1;
+    size_t fine = 0, refused = 0;
+    while (fine < 2000 || refused < 2000) {
+        // Others that passed, and these: they have labels in common, and a byte may be another.
+        Bytes known = random_labels(t, &random).wire, wire = random_labels(t, &random).wire;
+        if (wire.len == 0 || !labels_check(known, t->err)) continue;
+        if (test_random(&random) % 2 == 0) wire = known;
+        uint8_t *bytes = arena_push_array(t->arena, uint8_t, wire.len + 1);
+        memcpy(bytes, wire.at, wire.len);
+        if (test_random(&random) % 2 == 0)
+            bytes[test_random(&random) % wire.len] ^= (uint8_t)(1u << test_random(&random) % 8);
+        wire = (Bytes){bytes, wire.len - (test_random(&random) % 8 == 0)};
+        Error alone = {0}, beside = {0};
+        bool passes = labels_check(wire, &alone);
+        check(t, labels_check_beside(known, wire, &beside) == passes);
+        check(t, alone.code == beside.code && strcmp(alone.message, beside.message) == 0);
+        passes ? fine++ : refused++;
+    }
+}
+
 TEST(many_labels_are_sorted_as_by_comparing_them) {
     static const size_t counts[] = {0, 1, 2, 12, 13, 100, 3000};
     uint64_t state = 1;
@@ -191,6 +212,7 @@ TEST_MAIN("model", CASE(labels_are_sorted_and_read_back),
           CASE(the_limits_of_labels_hold_and_are_named),
           CASE(names_beyond_ascii_are_printed_quoted),
           CASE(labels_compare_like_their_names_and_values),
+          CASE(labels_beside_others_are_judged_as_by_themselves),
           CASE(many_labels_are_sorted_as_by_comparing_them), CASE(an_absent_label_matches_as_empty),
           CASE(the_names_of_tenants_cannot_become_paths),
           CASE(a_refused_row_is_counted_once_and_keeps_the_first_reason))

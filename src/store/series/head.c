@@ -73,6 +73,9 @@ bool head_read(Head *head, PageReader *reader, uint32_t ref, int64_t from_ms, in
 // So many rows in a row that nothing foretold: the sender has no order.
 enum { FAILURES_MAX = 3 };
 
+// So far ahead of what is made its place in the table is brought near: 90 ns otherwise, twice.
+enum { MISSES_AHEAD = 12 };
+
 typedef struct Miss {
     uint32_t row;
     bool known;  // to the head before
@@ -180,6 +183,7 @@ static void make_missing(Head *head, Quota *quota, Clock *clock, Batch *batch,
     shared_take_write(&registry->lock);
     for (size_t i = 0; i < misses->count; i++) {
         const Miss *miss = &misses->at[i];
+        if (i + MISSES_AHEAD < misses->count) registry_prefetch(registry, miss[MISSES_AHEAD].hash);
         BatchSeries *row = &batch->series.at[miss->row];
         if (row->verdict != VERDICT_STORED) continue;
         Bytes labels = batch_labels(batch, row);
@@ -384,13 +388,16 @@ void head_resolve(Head *head, Head *before, Quota *quota, Clock *clock,
         find_known(head, last, batch, &misses, &untold, counts);
     }
     if (misses.count > 0) {
+        Bytes checked = BYTES_NONE;  // the row before, where it was in order
         for (size_t i = 0; i < misses.count; i++) {
             Miss *miss = &misses.at[i];
             BatchSeries *row = &batch->series.at[miss->row];
             UNFILLED Error first;
             Error *err = reason_wanted(batch, &first);
             Bytes labels = batch_labels(batch, row);
-            if (!labels_check(labels, err)) {
+            bool fine = labels_check_beside(checked, labels, err);
+            checked = fine ? labels : BYTES_NONE;
+            if (!fine) {
                 refuse(batch, row, VERDICT_BAD_LABELS, err);
             } else if (!replay && row_newest_ms(batch, row) < oldest_ms) {
                 // Exemplars that are too old are left out without a word.

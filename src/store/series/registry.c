@@ -331,29 +331,39 @@ static void add_holder(Registry *registry, uint32_t pair, uint32_t ref) {
 }
 
 // The pair ids of these labels; a neighbour's pair at the same place is tried before the table.
+// What both have in common at their ends is noted for who follows that neighbour.
 static bool intern(Registry *registry, Bytes wire, uint32_t *ids, size_t *count, Error *err) {
     const RegistrySeries *near =
         registry->last_made == UINT32_MAX ? NULL : registry_series(registry, registry->last_made);
     const uint32_t *near_ids = near == NULL ? NULL : registry_ids(registry, near);
     Label label;
     *count = 0;
+    uint32_t first = 0, first_bytes = 0, last = 0;
     for (Bytes rest = wire;;) {
         const uint8_t *begin = rest.at;
-        if (!labels_next(&rest, &label)) return true;
+        if (!labels_next(&rest, &label)) break;
         assert(*count < REGISTRY_PAIRS_MAX);
         Bytes pair = {begin, (size_t)(rest.at - begin)};
         uint32_t *id = &ids[(*count)++];
         if (near != NULL && *count <= near->pair_count) {
             const RegistryPair *known = registry_pair(registry, near_ids[*count - 1]);
-            if (known->len == pair.len && memcmp(known->wire, pair.at, pair.len) == 0) {
+            if (known->len == pair.len && same_bytes(known->wire, pair.at, pair.len)) {
                 *id = near_ids[*count - 1];
+                bool front = first + 1 == *count;
+                first += front;
+                first_bytes += front ? known->len : 0;
+                last += !front;
                 continue;
             }
         }
+        last = 0;
         uint64_t hash = registry_hash(registry, pair);
         if (!find_pair(registry, pair, hash, id))
             TRY(make_pair(registry, pair, label.name, hash, id, err));
     }
+    if (near != NULL && *count != near->pair_count) last = 0;
+    registry->link_made = registry_link(registry_count(registry), first, last, first_bytes);
+    return true;
 }
 
 bool registry_make(Registry *registry, Bytes wire, uint64_t hash, uint32_t *out, Error *err) {
@@ -384,6 +394,8 @@ void registry_publish(Registry *registry, uint32_t ref, uint64_t hash) {
     const uint32_t *ids = registry_ids(registry, series);
     for (unsigned i = 0; i < series->pair_count; i++) add_holder(registry, ids[i], ref);
     table_add(&registry->series_table, hash, ref);
+    if (registry->last_made != UINT32_MAX)
+        registry_learn_made(registry, registry->last_made, registry->link_made);
     registry->last_made = ref;
     atomic_store_explicit(&registry->count, ref + 1, memory_order_release);
 }

@@ -66,6 +66,7 @@ typedef struct Registry {
     Map name_map;           // name -> 1 + index into `names`
     Arena arena;            // wire bytes of pairs, names
     uint32_t last_made;     // pairs of the series made last are tried first
+    uint64_t link_made;     // from that series to the one that is being made, as `links` has it
     _Atomic int64_t bytes;  // memory in use
 } Registry;
 
@@ -92,9 +93,20 @@ bool registry_predict(Registry *registry, SeriesFollow *follow, Bytes wire, uint
 bool registry_predict_symbols(Registry *registry, uint32_t ref, const BatchSymbols *symbols,
                               const BatchSeries *row, uint32_t *out);
 void registry_learn(Registry *registry, uint32_t before, uint32_t ref);
+// The link to a series that has `first` pairs in common with the one before, of so many bytes, and
+// `last` behind them; fewer are no harm.
+uint64_t registry_link(uint32_t next, uint32_t first, uint32_t last, uint32_t first_bytes);
+// The same as registry_learn, for a series that is made, once it is.
+void registry_learn_made(Registry *registry, uint32_t before, uint64_t link);
 
 static inline uint64_t registry_hash(const Registry *registry, Bytes wire) {
     return hash_wide(&registry->hash_key, wire);
+}
+// Brings near where a series of this hash would be found, or added. With the lock held.
+static inline void registry_prefetch(const Registry *registry, uint64_t hash) {
+    const RegistryTable *table = &registry->series_table;
+    if (table->slot_count > 0)
+        __builtin_prefetch(&table->slots[(uint32_t)hash & (table->slot_count - 1)], 1);
 }
 // With the lock held, shared or exclusive.
 bool registry_find(const Registry *registry, Bytes wire, uint64_t hash, uint32_t *out);

@@ -20,9 +20,8 @@ enum { LINK_TOLD = 1u << 31, LABEL_TAG = 0x0a };
 
 _Static_assert(REGISTRY_PAIRS_MAX < 128, "seven bits");
 
-static uint64_t link_make(uint32_t next, Shared shared) {
-    return (uint64_t)(next + 1) << 32 | LINK_TOLD | shared.first << 24 | shared.last << 16 |
-           shared.first_bytes;
+uint64_t registry_link(uint32_t next, uint32_t first, uint32_t last, uint32_t first_bytes) {
+    return (uint64_t)(next + 1) << 32 | LINK_TOLD | first << 24 | last << 16 | first_bytes;
 }
 
 static inline Shared link_shared(uint64_t link) {
@@ -48,7 +47,26 @@ static Shared shared_by(const Registry *registry, uint32_t before, uint32_t ref)
 }
 
 static void link_tell(Registry *registry, uint32_t before, uint32_t ref, Shared shared) {
-    atomic_store_explicit(link_of(registry, before), link_make(ref, shared), memory_order_release);
+    atomic_store_explicit(link_of(registry, before),
+                          registry_link(ref, shared.first, shared.last, shared.first_bytes),
+                          memory_order_release);
+}
+
+// For slow assertions: no more is told than is so.
+__attribute__((unused)) static bool link_is_true(const Registry *registry, uint32_t before,
+                                                 uint64_t link) {
+    Shared told = link_shared(link),
+           known = shared_by(registry, before, (uint32_t)(link >> 32) - 1);
+    return told.first == known.first && told.first_bytes == known.first_bytes &&
+           told.last <= known.last;
+}
+
+void registry_learn_made(Registry *registry, uint32_t before, uint64_t link) {
+    assert_slow(link_is_true(registry, before, link));
+    // Whoever came after it before stays.
+    uint64_t nobody = 0;
+    atomic_compare_exchange_strong_explicit(link_of(registry, before), &nobody, link,
+                                            memory_order_release, memory_order_relaxed);
 }
 
 void registry_learn(Registry *registry, uint32_t before, uint32_t ref) {
