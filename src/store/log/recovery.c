@@ -220,9 +220,9 @@ static bool is_zero(const uint8_t *at, size_t len) {
 }
 
 // Zeros the pages behind the cut, as far as one group can reach (W7). A page with a whole record in
-// it stays.
+// it stays. Those of a recycled file are all to be written, so what lies together is written at
+// once.
 static bool zero_tail(const Scan *scan, Walk *walk, File *file, int64_t *cut_bytes, Error *err) {
-    Disk *disk = scan->log->disk;
     int64_t from = page_round_up(scan->cut);
     int64_t to = MIN(walk->end, from + page_round_up(LIMIT_LOG_GROUP_BYTES +
                                                      LIMIT_LOG_RECORD_BYTES + SEGMENT_PAGE));
@@ -231,14 +231,18 @@ static bool zero_tail(const Scan *scan, Walk *walk, File *file, int64_t *cut_byt
     TRY(walk_view(walk, scan->cut, (size_t)(from - scan->cut), &rest, err));
     size_t rest_len = MIN(rest.len, (size_t)(from - scan->cut));
     if (!is_zero(rest.at, rest_len)) *cut_bytes += (int64_t)rest_len;
-    for (int64_t at = from; at + SEGMENT_PAGE <= to; at += SEGMENT_PAGE) {
+    int64_t at = from, stained = from;  // pages from `stained` to `at` are not zero
+    for (; at + SEGMENT_PAGE <= to; at += SEGMENT_PAGE) {
         Bytes page;
         TRY(walk_view(walk, at, SEGMENT_PAGE, &page, err));
-        if (page.len < SEGMENT_PAGE || is_zero(page.at, SEGMENT_PAGE)) continue;
-        TRY(disk->write(disk, file, at, scan->log->page, SEGMENT_PAGE, err));
-        *cut_bytes += SEGMENT_PAGE;
+        if (page.len >= SEGMENT_PAGE && !is_zero(page.at, SEGMENT_PAGE)) {
+            *cut_bytes += SEGMENT_PAGE;
+            continue;
+        }
+        if (stained < at) TRY(write_zeros(scan->log, file, stained, at, err));
+        stained = at + SEGMENT_PAGE;
     }
-    return true;
+    return stained == at || write_zeros(scan->log, file, stained, at, err);
 }
 
 typedef struct OpenFile {
