@@ -273,8 +273,25 @@ TEST(what_was_freed_goes_back_when_it_is_asked_for) {
 #define GIVE_BACK_CASE
 #endif
 
-TEST_MAIN("base", GIVE_BACK_CASE CASE(an_arena_gives_zeroed_aligned_memory),
-          CASE(an_arena_goes_back_to_its_mark), CASE(an_error_tells_its_story_from_the_outside_in),
+TEST(wide_memory_is_aligned_writable_and_refused_as_other_memory_is) {
+    const size_t sizes[] = {100, MEMORY_HUGE - 1, MEMORY_HUGE, 3 * (size_t)MEMORY_HUGE};
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        void *at = NULL;
+        check_ok(t, memory_reserve_wide(sizes[i], &at, t->err));
+        check(t, sizes[i] < MEMORY_HUGE || (uintptr_t)at % MEMORY_HUGE == 0);
+        memset(at, 7, sizes[i]);
+        memory_free_wide(at, sizes[i]);
+        memory_fail_after(1, false);
+        check_error(t, memory_reserve_wide(sizes[i], &at, t->err), ERROR_NO_MEMORY);
+        memory_fail_after(0, false);
+    }
+    memory_free_wide(NULL, 0);
+}
+
+TEST_MAIN("base",
+          GIVE_BACK_CASE CASE(wide_memory_is_aligned_writable_and_refused_as_other_memory_is),
+          CASE(an_arena_gives_zeroed_aligned_memory), CASE(an_arena_goes_back_to_its_mark),
+          CASE(an_error_tells_its_story_from_the_outside_in),
           CASE(an_error_that_grows_too_long_keeps_its_cause), CASE(numbers_are_read_strictly),
           CASE(utf8_is_told_from_other_bytes), CASE(cutting_gives_every_part_once),
           CASE(siphash_matches_its_vector), CASE(wide_hashes_tell_every_key_from_every_other),

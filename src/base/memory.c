@@ -7,6 +7,7 @@
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/assert.h"
 
@@ -100,6 +101,19 @@ bool memory_reserve_aligned(size_t bytes, size_t align, void **out, Error *err) 
     }
     *out = at;
     return true;
+}
+
+bool memory_reserve_wide(size_t bytes, void **out, Error *err) {
+    if (bytes < MEMORY_HUGE) return memory_reserve(bytes, out, err);
+    TRY(memory_reserve_aligned(bytes, MEMORY_HUGE, out, err));
+    (void)madvise(*out, bytes, MADV_HUGEPAGE);
+    return true;
+}
+
+void memory_free_wide(void *at, size_t bytes) {
+    // The allocator gives it out again in small pieces, which need not be touched all over.
+    if (at != NULL && bytes >= MEMORY_HUGE) (void)madvise(at, bytes, MADV_NOHUGEPAGE);
+    memory_free(at);
 }
 
 bool memory_reserve_again(void *at, size_t bytes, void **out, Error *err) {

@@ -25,6 +25,12 @@ void memory_give_back(void);
 must_use bool memory_reserve(size_t bytes, void **out, Error *err);
 must_use bool memory_reserve_aligned(size_t bytes, size_t align, void **out,
                                      Error *err);  // align: a power of two
+// For what is touched all over and at once: with MEMORY_HUGE or more it lies in pages of that size
+// where the system has some to give. Given back with memory_free_wide, of the same size; NULL is
+// fine.
+enum { MEMORY_HUGE = 2 * MB };
+must_use bool memory_reserve_wide(size_t bytes, void **out, Error *err);
+void memory_free_wide(void *at, size_t bytes);
 must_use bool memory_reserve_again(void *at, size_t bytes, void **out, Error *err);  // realloc
 
 // Tests: the n-th memory_reserve from now fails (1 is the next); with `for_ever` all later ones

@@ -248,7 +248,7 @@ bool postings_meet(Bytes encoded, uint32_t limit, const uint64_t *among, bool *m
 
 // ---- Growing ----
 
-void posting_list_add(PostingList *list, uint32_t number, int64_t *taken) {
+void posting_list_add_any(PostingList *list, uint32_t number, int64_t *taken) {
     assert(list->count == 0 || number > list->last);
     uint32_t gap = list->count == 0 ? number : number - list->last - 1;
     if (list->capacity - list->len < 5) {

@@ -39,7 +39,19 @@ typedef struct PostingList {
     uint32_t count, last;
 } PostingList;
 // `taken` is increased by the heap bytes it grew by.
-void posting_list_add(PostingList *list, uint32_t number, int64_t *taken);
+void posting_list_add_any(PostingList *list, uint32_t number, int64_t *taken);
+static inline void posting_list_add(PostingList *list, uint32_t number, int64_t *taken) {
+    // A delta of one byte and room for it, as nearly always: the difference wraps where the number
+    // is not above the last one.
+    uint32_t gap = number - list->last - 1;
+    if (unlikely(gap >= 0x80 || list->count == 0 || list->capacity == list->len)) {
+        posting_list_add_any(list, number, taken);
+        return;
+    }
+    list->bytes[list->len++] = (uint8_t)gap;
+    list->last = number;
+    list->count++;
+}
 PostingSet posting_list_read(const PostingList *list, Arena *arena);
 // postings_and of it and a set, without unpacking what lies between the members of the set.
 PostingSet posting_list_and(const PostingList *list, PostingSet set, Arena *arena);

@@ -21,14 +21,18 @@ void registry_begin(Registry *registry, HashKey hash_key) {
     registry->last_made = UINT32_MAX;
 }
 
+static void table_free(RegistryTable *table) {
+    memory_free_wide(table->slots, table->slot_count * sizeof(uint64_t));
+}
+
 void registry_end(Registry *registry) {
     vector_free(&registry->series);
     vector_free(&registry->links);
     vector_free(&registry->ids);
     vector_free(&registry->pairs);
     vector_free(&registry->holders);
-    memory_free(registry->series_table.slots);
-    memory_free(registry->pair_table.slots);
+    table_free(&registry->series_table);
+    table_free(&registry->pair_table);
     for (size_t i = 0; i < registry->lists.count; i++) posting_list_free(&registry->lists.at[i]);
     array_free(&registry->lists);
     for (size_t i = 0; i < registry->names.count; i++) array_free(&registry->names.at[i].pairs);
@@ -95,10 +99,16 @@ bool registry_is(const Registry *registry, uint32_t ref, Bytes wire) {
 
 // ---- Tables: open addressing, linear probing, at most three quarters full ----
 
+// Only who has the lock adds, so nothing is lost between the two; others read it at any time.
+static void bytes_add(_Atomic int64_t *bytes, int64_t more) {
+    int64_t before = atomic_load_explicit(bytes, memory_order_relaxed);
+    atomic_store_explicit(bytes, before + more, memory_order_relaxed);
+}
+
 static bool table_grow(RegistryTable *table, _Atomic int64_t *bytes, Error *err) {
     uint32_t slot_count = table->slot_count == 0 ? 64 : table->slot_count * 2;
     void *memory;
-    TRY(memory_reserve(array_bytes(slot_count, sizeof(uint64_t)), &memory, err));
+    TRY(memory_reserve_wide(array_bytes(slot_count, sizeof(uint64_t)), &memory, err));
     uint64_t *slots = memory;
     memset(slots, 0, slot_count * sizeof *slots);
     for (uint32_t i = 0; i < table->slot_count; i++) {
@@ -107,8 +117,8 @@ static bool table_grow(RegistryTable *table, _Atomic int64_t *bytes, Error *err)
         while (slots[at] != 0) at = (at + 1) & (slot_count - 1);
         slots[at] = table->slots[i];
     }
-    memory_free(table->slots);
-    atomic_fetch_add(bytes, (int64_t)(slot_count - table->slot_count) * 8);
+    table_free(table);
+    bytes_add(bytes, (int64_t)(slot_count - table->slot_count) * 8);
     table->slots = slots;
     table->slot_count = slot_count;
     return true;
@@ -284,8 +294,7 @@ static RegistryName *name_of(Registry *registry, Text name, uint32_t *index) {
         RegistryName *made = array_add(&registry->names);
         made->name = text_copy(name, &registry->arena);
         *known = (void *)(uintptr_t)registry->names.count;
-        atomic_fetch_add(&registry->bytes,
-                         (int64_t)(sizeof *made + 2 * name.len + sizeof(MapSlot) * 2));
+        bytes_add(&registry->bytes, (int64_t)(sizeof *made + 2 * name.len + sizeof(MapSlot) * 2));
     }
     *index = (uint32_t)((uintptr_t)*known - 1);
     return &registry->names.at[*index];
@@ -308,13 +317,13 @@ static bool make_pair(Registry *registry, Bytes wire, Text name, uint64_t hash, 
     *holders = (RegistryHolders){UINT32_MAX, 0};
     table_add(&registry->pair_table, hash, id);
     registry->pair_count++;
-    atomic_fetch_add(&registry->bytes, (int64_t)(wire.len + sizeof *pair + sizeof *holders + 6));
+    bytes_add(&registry->bytes, (int64_t)(wire.len + sizeof *pair + sizeof *holders + 6));
     *out = id;
     return true;
 }
 
 static void add_holder(Registry *registry, uint32_t pair, uint32_t ref) {
-    RegistryHolders *holders = vector_at(&registry->holders, pair);
+    RegistryHolders *holders = vector_place(&registry->holders, pair, sizeof(RegistryHolders));
     int64_t taken = 0;
     if (holders->first == UINT32_MAX) {
         holders->first = ref;
@@ -327,7 +336,7 @@ static void add_holder(Registry *registry, uint32_t pair, uint32_t ref) {
         }
         posting_list_add(&registry->lists.at[holders->list - 1], ref, &taken);
     }
-    if (taken > 0) atomic_fetch_add(&registry->bytes, taken);
+    if (taken > 0) bytes_add(&registry->bytes, taken);
 }
 
 // The pair ids of these labels; a neighbour's pair at the same place is tried before the table.
@@ -378,13 +387,13 @@ bool registry_make(Registry *registry, Bytes wire, uint64_t hash, uint32_t *out,
     TRY(table_prepare(&registry->series_table, &registry->bytes, err));
     uint32_t at;
     TRY(vector_reserve_run(&registry->ids, &registry->id_next, (uint32_t)count, &at, err));
-    RegistrySeries *series = vector_at(&registry->series, ref);
+    RegistrySeries *series = vector_place(&registry->series, ref, sizeof(RegistrySeries));
     *series = (RegistrySeries){at, (uint16_t)wire.len, (uint8_t)count};
-    memcpy(vector_at(&registry->ids, at), ids, count * sizeof *ids);
-    atomic_store_explicit((_Atomic uint64_t *)vector_at(&registry->links, ref), 0,
-                          memory_order_relaxed);
-    atomic_fetch_add(&registry->bytes,
-                     (int64_t)(sizeof *series + sizeof(uint64_t) + sizeof(uint32_t) * count));
+    memcpy(vector_place(&registry->ids, at, sizeof *ids), ids, count * sizeof *ids);
+    _Atomic uint64_t *link = vector_place(&registry->links, ref, sizeof(uint64_t));
+    atomic_store_explicit(link, 0, memory_order_relaxed);
+    bytes_add(&registry->bytes,
+              (int64_t)(sizeof *series + sizeof(uint64_t) + sizeof(uint32_t) * count));
     *out = ref;
     return true;
 }

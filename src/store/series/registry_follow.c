@@ -63,10 +63,9 @@ __attribute__((unused)) static bool link_is_true(const Registry *registry, uint3
 
 void registry_learn_made(Registry *registry, uint32_t before, uint64_t link) {
     assert_slow(link_is_true(registry, before, link));
-    // Whoever came after it before stays.
-    uint64_t nobody = 0;
-    atomic_compare_exchange_strong_explicit(link_of(registry, before), &nobody, link,
-                                            memory_order_release, memory_order_relaxed);
+    // Whoever came after it before stays; a hint that another thread gives just now may be lost.
+    if (atomic_load_explicit(link_of(registry, before), memory_order_relaxed) == 0)
+        atomic_store_explicit(link_of(registry, before), link, memory_order_release);
 }
 
 void registry_learn(Registry *registry, uint32_t before, uint32_t ref) {
