@@ -110,6 +110,13 @@ void shared_take_read(SharedLock *lock) {
     must_be_zero(pthread_rwlock_rdlock(&lock->lock));
 }
 
+bool shared_try_read(SharedLock *lock) {
+    int failed = pthread_rwlock_tryrdlock(&lock->lock);
+    assert(failed == 0 || failed == EBUSY || failed == EAGAIN);
+    if (failed == 0) rank_take(lock->rank);
+    return failed == 0;
+}
+
 void shared_take_write(SharedLock *lock) {
     rank_take(lock->rank);
     must_be_zero(pthread_rwlock_wrlock(&lock->lock));

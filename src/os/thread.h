@@ -36,6 +36,7 @@ void mutex_give(Mutex *mutex);
 void shared_begin(SharedLock *lock, LockRank rank);
 void shared_end(SharedLock *lock);
 void shared_take_read(SharedLock *lock);
+must_use bool shared_try_read(SharedLock *lock);  // false: it would have to wait
 void shared_take_write(SharedLock *lock);
 void shared_give(SharedLock *lock);
 

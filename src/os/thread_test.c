@@ -107,6 +107,18 @@ TEST(a_thread_fails_to_start_when_told_to) {
     check(t, thread_core_count() >= 1);
 }
 
+TEST(a_shared_lock_is_tried_without_waiting) {
+    SharedLock lock;
+    shared_begin(&lock, LOCK_CATALOG);
+    shared_take_write(&lock);
+    check(t, !shared_try_read(&lock));
+    shared_give(&lock);
+    check(t, shared_try_read(&lock));
+    shared_give(&lock);
+    check(t, thread_locks_held() == 0);
+    shared_end(&lock);
+}
+
 #ifdef TRACEO_SLOW_ASSERTS
 
 // True when taking `first` and then `second` stops the process, as it must for a wrong order.
@@ -143,4 +155,5 @@ TEST(locks_are_taken_in_their_order_only) {
 #endif
 
 TEST_MAIN("os/thread", CASE(locks_let_one_thread_in), CASE(a_condition_wakes_or_times_out),
-          CASE(a_thread_fails_to_start_when_told_to), CASE(locks_are_taken_in_their_order_only))
+          CASE(a_thread_fails_to_start_when_told_to), CASE(a_shared_lock_is_tried_without_waiting),
+          CASE(locks_are_taken_in_their_order_only))

@@ -76,6 +76,8 @@ enum { FAILURES_MAX = 3 };
 // So far ahead of what is made its place in the table is brought near: 90 ns otherwise, twice.
 enum { MISSES_AHEAD = 12 };
 
+enum { NEW_AT_ONCE = 240 };
+
 typedef struct Miss {
     uint32_t row;
     bool known;  // to the head before
@@ -226,9 +228,9 @@ static void learn_around(Head *head, const Batch *batch, const MissArray *misses
 }
 
 // Rows that nothing predicts, in groups: from `*at` on until the group is full; `before` is the
-// series of the row in front. Returns the series of the last one found.
+// series of the row in front. Returns the series of the last one found. *none: none of them was.
 static uint32_t look_up_group(Head *head, uint32_t before, Batch *batch, size_t *at,
-                              MissArray *misses, HeadCounts *counts) {
+                              MissArray *misses, bool *none, HeadCounts *counts) {
     Registry *registry = &head->registry;
     UNFILLED Bytes wires[REGISTRY_GROUP];
     UNFILLED uint64_t hashes[REGISTRY_GROUP];
@@ -243,8 +245,10 @@ static uint32_t look_up_group(Head *head, uint32_t before, Batch *batch, size_t 
         count++;
     }
     registry_find_group(registry, wires, hashes, count, refs);
+    *none = true;
     for (size_t i = 0; i < count; i++) {
         batch->series.at[rows[i]].ref = refs[i];
+        *none &= refs[i] == UINT32_MAX;
         if (refs[i] == UINT32_MAX) {
             *array_add(misses) = (Miss){.row = rows[i], .hash = hashes[i]};
         } else {
@@ -255,6 +259,20 @@ static uint32_t look_up_group(Head *head, uint32_t before, Batch *batch, size_t 
         before = refs[i];
     }
     return before;
+}
+
+// Behind a group of which nothing was found the next rows are taken for new ones, too: they are
+// looked for when they are made in any case, and all that is done before needs no lock. Ends at a
+// row whose sender knows its series.
+static void take_for_new(const Head *head, Batch *batch, size_t *at, MissArray *misses) {
+    size_t end = MIN(batch->series.count, *at + NEW_AT_ONCE);
+    for (; *at < end; (*at)++) {
+        BatchSeries *row = &batch->series.at[*at];
+        if (row->verdict != VERDICT_STORED) continue;
+        if (row->told || batch_known(batch, *at) != NULL) return;
+        uint64_t hash = registry_hash(&head->registry, batch_labels(batch, row));
+        *array_add(misses) = (Miss){.row = (uint32_t)*at, .hash = hash};
+    }
 }
 
 // By its symbols where it has them; else, and where those are in another order, by its bytes.
@@ -331,8 +349,13 @@ static void find_known(Head *head, uint32_t last, Batch *batch, MissArray *misse
         if (!locked) shared_take_read(&registry->lock);
         locked = true;
         if (failures >= FAILURES_MAX) {
-            follow =
-                (SeriesFollow){.ref = look_up_group(head, follow.ref, batch, &i, misses, counts)};
+            bool none;
+            uint32_t ref = look_up_group(head, follow.ref, batch, &i, misses, &none, counts);
+            follow = (SeriesFollow){.ref = ref};
+            if (!none) continue;
+            shared_give(&registry->lock);
+            locked = false;
+            take_for_new(head, batch, &i, misses);
             continue;
         }
         failures++;
@@ -433,11 +456,13 @@ bool series_foretell_again(SeriesForetold *foretold, Bytes labels) {
     if (foretold->failures >= FAILURES_MAX) return false;
     Registry *registry = &foretold->head->registry;
     uint32_t ref;
+    foretold->failures++;
     uint64_t hash = registry_hash(registry, labels);
-    shared_take_read(&registry->lock);
+    // Series are being made: it is not worth waiting for, as there is another try once all is
+    // decoded.
+    if (!shared_try_read(&registry->lock)) return false;
     bool found = registry_find(registry, labels, hash, &ref);
     shared_give(&registry->lock);
-    foretold->failures++;
     if (!found) return false;
     if (foretold->follow.ref != UINT32_MAX) registry_learn(registry, foretold->follow.ref, ref);
     foretold->follow = (SeriesFollow){ref, labels};

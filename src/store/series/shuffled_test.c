@@ -130,6 +130,52 @@ TEST(so_are_those_that_say_when_counting_began) {
     check_shuffled(t, true);
 }
 
+// Rows of `from` to `to`, without samples.
+static void add_run(Batch *batch, const Bytes *labels, uint32_t from, uint32_t to) {
+    for (uint32_t i = from; i < to; i++)
+        *array_add(&batch->series) = (BatchSeries){.labels = labels[i]};
+}
+
+static void resolve(Test *t, Side *side) {
+    head_resolve(side->head, NULL, &side->quota, clock_system(), &side->prediction, &side->batch,
+                 BEGIN_MS, true, &side->counts);
+    for (size_t i = 0; i < side->batch.series.count; i++) {
+        const BatchSeries *row = &side->batch.series.at[i];
+        check(t, registry_is(&side->head->registry, row->ref, row->labels));
+    }
+    batch_clear(&side->batch);
+}
+
+TEST(known_rows_behind_new_ones_are_known) {
+    Bytes *labels = arena_push_array(t->arena, Bytes, SERIES);
+    for (uint32_t i = 0; i < SERIES; i++) labels[i] = labels_of(i, t->arena);
+    Side side;
+    side_open(&side);
+    add_run(&side.batch, labels, 0, 1000);
+    resolve(t, &side);
+    check_i64(t, 1000, (int64_t)side.counts.created);
+    // What was taken for new because so much before it was.
+    add_run(&side.batch, labels, 1000, 1100);
+    add_run(&side.batch, labels, 0, 600);
+    add_run(&side.batch, labels, 1100, 1200);
+    add_run(&side.batch, labels, 600, 1000);
+    add_run(&side.batch, labels, 1000, 1001);
+    resolve(t, &side);
+    check_i64(t, 1200, (int64_t)side.counts.created);
+    check_i64(t, 1200, (int64_t)head_series(side.head));
+    check_i64(t, 1000 + 1201,
+              (int64_t)(side.counts.created + side.counts.predicted + side.counts.looked_up));
+    // Who keeps to that order is foretold from then on.
+    for (int again = 0; again < 2; again++) {
+        side.counts = (HeadCounts){0};
+        add_run(&side.batch, labels, 1000, 1100);
+        add_run(&side.batch, labels, 0, 600);
+        resolve(t, &side);
+    }
+    check(t, side.counts.predicted >= 699);
+    side_close(&side);
+}
+
 TEST(rows_are_sorted_by_series_and_keep_their_order_within_one) {
     Batch batch = {0};
     uint64_t state = t->seed;
@@ -215,5 +261,6 @@ TEST(every_bit_of_labels_tells_series_apart) {
 
 TEST_MAIN("store/shuffled", CASE(shuffled_rows_are_stored_as_if_they_came_one_by_one),
           CASE(so_are_those_that_say_when_counting_began),
+          CASE(known_rows_behind_new_ones_are_known),
           CASE(rows_are_sorted_by_series_and_keep_their_order_within_one),
           CASE(rows_that_are_in_order_are_left_alone), CASE(every_bit_of_labels_tells_series_apart))
