@@ -118,10 +118,12 @@ static inline size_t short_label(const uint8_t *at, const uint8_t *end) {
 }
 
 bool labels_check(Bytes wire, Error *err) {
-    return labels_check_beside(BYTES_NONE, wire, err);
+    uint64_t same;
+    return labels_check_beside(BYTES_NONE, wire, &same, err);
 }
 
-bool labels_check_beside(Bytes known, Bytes wire, Error *err) {
+bool labels_check_beside(Bytes known, Bytes wire, uint64_t *same_at, Error *err) {
+    *same_at = 0;
     if ((int64_t)wire.len > LIMIT_SERIES_LABELS_BYTES) {
         return error_set(err, ERROR_TOO_LARGE,
                          "the labels take %zu bytes, more than SERIES_LABELS_BYTES (%lld)",
@@ -147,6 +149,7 @@ bool labels_check_beside(Bytes known, Bytes wire, Error *err) {
             TRY(check_label(&at, end, count + 1, before.name, &label, err));
         }
         follows = same;
+        if (same && count < 64) *same_at |= UINT64_C(1) << count;
         named |= text_equal(label.name, LABEL_NAME);
     }
     if (!named)

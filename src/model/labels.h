@@ -59,7 +59,8 @@ Text labels_get(Labels labels, Text name);  // {NULL, 0} when absent
 // series. Metric and label names may be any UTF-8 (Prometheus 3); `__name__` must not be missing.
 must_use bool labels_check(Bytes wire, Error *err);
 // The same answer, sooner where labels stand at the same place in `known`, which passed already.
-must_use bool labels_check_beside(Bytes known, Bytes wire, Error *err);
+// Bit i of *same: label i does (of the first 64, and not of long ones).
+must_use bool labels_check_beside(Bytes known, Bytes wire, uint64_t *same, Error *err);
 
 // The labels of an exemplar as a sender wrote them: the same protobuf and UTF-8, but no metric name
 // is needed, they may stand in any order (OpenTelemetry's collector sends trace_id before span_id)

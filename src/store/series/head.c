@@ -83,7 +83,8 @@ typedef struct Miss {
     bool known;  // to the head before
     bool has_last;
     uint64_t hash;
-    Sample last;  // what the head before stored last of this series
+    uint64_t same;  // labels that are those of the miss before, as labels_check_beside tells it
+    Sample last;    // what the head before stored last of this series
 } Miss;
 
 typedef ARRAY(Miss) MissArray;
@@ -132,11 +133,11 @@ static void look_before(Head *before, Bytes wire, Miss *miss) {
     miss->has_last = miss->last.time_ms != INT64_MIN;
 }
 
-static bool make_series(Head *head, Bytes wire, const Miss *miss, bool replay, uint32_t *out,
-                        Error *err) {
+static bool make_series(Head *head, Bytes wire, const Miss *miss, RegistryNear near, bool replay,
+                        uint32_t *out, Error *err) {
     uint32_t ref;
     TRY(prepare_page(head, replay, err));
-    TRY(registry_make(&head->registry, wire, miss->hash, &ref, err));
+    TRY(registry_make(&head->registry, wire, miss->hash, near, &ref, err));
     page_begin_series(head_page(head, ref), ref & (PAGE_SERIES - 1),
                       miss->has_last ? &miss->last : NULL);
     registry_publish(&head->registry, ref, miss->hash);
@@ -201,7 +202,10 @@ static void make_missing(Head *head, Quota *quota, Clock *clock, Batch *batch,
         bool allowed =
             replay || ((miss->known || memory_for_new(head, err)) &&
                        quota_take(quota, registry, labels, miss->known, now_ns, &reason, err));
-        if (!allowed || !make_series(head, labels, miss, replay, &row->ref, err)) {
+        RegistryNear near = {UINT32_MAX, 0};
+        if (i > 0 && miss->same != 0 && batch->series.at[miss[-1].row].verdict == VERDICT_STORED)
+            near = (RegistryNear){batch->series.at[miss[-1].row].ref, miss->same};
+        if (!allowed || !make_series(head, labels, miss, near, replay, &row->ref, err)) {
             quota_refused(quota, registry, labels, reason, now_ms);
             refuse_new(head, batch, row, err);
             continue;
@@ -418,7 +422,7 @@ void head_resolve(Head *head, Head *before, Quota *quota, Clock *clock,
             UNFILLED Error first;
             Error *err = reason_wanted(batch, &first);
             Bytes labels = batch_labels(batch, row);
-            bool fine = labels_check_beside(checked, labels, err);
+            bool fine = labels_check_beside(checked, labels, &miss->same, err);
             checked = fine ? labels : BYTES_NONE;
             if (!fine) {
                 refuse(batch, row, VERDICT_BAD_LABELS, err);

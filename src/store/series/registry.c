@@ -339,49 +339,94 @@ static void add_holder(Registry *registry, uint32_t pair, uint32_t ref) {
     if (taken > 0) bytes_add(&registry->bytes, taken);
 }
 
-// The pair ids of these labels; a neighbour's pair at the same place is tried before the table.
-// What both have in common at their ends is noted for who follows that neighbour.
-static bool intern(Registry *registry, Bytes wire, uint32_t *ids, size_t *count, Error *err) {
-    const RegistrySeries *near =
-        registry->last_made == UINT32_MAX ? NULL : registry_series(registry, registry->last_made);
-    const uint32_t *near_ids = near == NULL ? NULL : registry_ids(registry, near);
-    Label label;
-    *count = 0;
-    uint32_t first = 0, first_bytes = 0, last = 0;
-    for (Bytes rest = wire;;) {
+// What two neighbours have in common at their ends, as it is found out label by label.
+typedef struct Common {
+    uint32_t first, first_bytes, last;
+} Common;
+
+static inline void common_add(Common *common, uint32_t place, uint32_t bytes) {
+    bool front = common->first == place;
+    common->first += front;
+    common->first_bytes += front ? bytes : 0;
+    common->last += !front;
+}
+
+static bool intern_pair(Registry *registry, Bytes pair, Text name, uint32_t *out, Error *err) {
+    uint64_t hash = registry_hash(registry, pair);
+    return find_pair(registry, pair, hash, out) || make_pair(registry, pair, name, hash, out, err);
+}
+
+// The pair ids of these labels. Those of `near` are taken unseen where they are known to be the
+// same, and tried before the table where nothing is known. What both have in common at their ends
+// is noted for who follows that neighbour.
+static bool intern(Registry *registry, Bytes wire, RegistryNear near, uint32_t *ids, size_t *count,
+                   Error *err) {
+    bool seen = near.ref != UINT32_MAX;  // `same` says it
+    uint32_t before = seen ? near.ref : registry->last_made;
+    const RegistrySeries *series = before == UINT32_MAX ? NULL : registry_series(registry, before);
+    const uint32_t *near_ids = series == NULL ? NULL : registry_ids(registry, series);
+    uint32_t near_count = series == NULL ? 0 : series->pair_count, place = 0;
+    Common common = {0};
+    for (Bytes rest = wire; rest.len > 0; place++) {
+        assert(place < REGISTRY_PAIRS_MAX);
+        if (seen && (near.same >> place & 1) != 0) {
+            size_t len = (size_t)rest.at[1] + 2;  // no long one is said to be the same
+            ids[place] = near_ids[place];
+            common_add(&common, place, (uint32_t)len);
+            rest = (Bytes){rest.at + len, rest.len - len};
+            continue;
+        }
         const uint8_t *begin = rest.at;
-        if (!labels_next(&rest, &label)) break;
-        assert(*count < REGISTRY_PAIRS_MAX);
+        UNFILLED Label label;
+        (void)labels_next(&rest, &label);
         Bytes pair = {begin, (size_t)(rest.at - begin)};
-        uint32_t *id = &ids[(*count)++];
-        if (near != NULL && *count <= near->pair_count) {
-            const RegistryPair *known = registry_pair(registry, near_ids[*count - 1]);
+        if (!seen && place < near_count) {
+            const RegistryPair *known = registry_pair(registry, near_ids[place]);
             if (known->len == pair.len && same_bytes(known->wire, pair.at, pair.len)) {
-                *id = near_ids[*count - 1];
-                bool front = first + 1 == *count;
-                first += front;
-                first_bytes += front ? known->len : 0;
-                last += !front;
+                ids[place] = near_ids[place];
+                common_add(&common, place, known->len);
                 continue;
             }
         }
-        last = 0;
-        uint64_t hash = registry_hash(registry, pair);
-        if (!find_pair(registry, pair, hash, id))
-            TRY(make_pair(registry, pair, label.name, hash, id, err));
+        common.last = 0;
+        TRY(intern_pair(registry, pair, label.name, &ids[place], err));
     }
-    if (near != NULL && *count != near->pair_count) last = 0;
-    registry->link_made = registry_link(registry_count(registry), first, last, first_bytes);
+    *count = place;
+    if (place != near_count) common.last = 0;
+    registry->link_before = before;
+    registry->link_made =
+        registry_link(registry_count(registry), common.first, common.last, common.first_bytes);
     return true;
 }
 
-bool registry_make(Registry *registry, Bytes wire, uint64_t hash, uint32_t *out, Error *err) {
+// For slow assertions: the labels that are said to be the same are.
+__attribute__((unused)) static bool near_is_true(const Registry *registry, Bytes wire,
+                                                 RegistryNear near) {
+    if (near.ref == UINT32_MAX) return true;
+    const RegistrySeries *series = registry_series(registry, near.ref);
+    const uint32_t *ids = registry_ids(registry, series);
+    Label label;
+    for (uint32_t place = 0; wire.len > 0; place++) {
+        const uint8_t *begin = wire.at;
+        (void)labels_next(&wire, &label);
+        if ((near.same >> place & 1) == 0) continue;
+        size_t len = (size_t)(wire.at - begin);
+        if (len != (size_t)begin[1] + 2 || place >= series->pair_count) return false;
+        const RegistryPair *pair = registry_pair(registry, ids[place]);
+        if (pair->len != len || memcmp(pair->wire, begin, len) != 0) return false;
+    }
+    return true;
+}
+
+bool registry_make(Registry *registry, Bytes wire, uint64_t hash, RegistryNear near, uint32_t *out,
+                   Error *err) {
     uint32_t ref = registry_count(registry);
-    uint32_t ids[REGISTRY_PAIRS_MAX];
+    UNFILLED uint32_t ids[REGISTRY_PAIRS_MAX];
     size_t count;
+    assert_slow(near_is_true(registry, wire, near));
     // Pairs made before a failure stay without holders: they match nothing and are found again by
     // the next try.
-    TRY(intern(registry, wire, ids, &count, err));
+    TRY(intern(registry, wire, near, ids, &count, err));
     TRY(vector_reserve(&registry->series, ref, err));
     TRY(vector_reserve(&registry->links, ref, err));
     TRY(table_prepare(&registry->series_table, &registry->bytes, err));
@@ -403,8 +448,8 @@ void registry_publish(Registry *registry, uint32_t ref, uint64_t hash) {
     const uint32_t *ids = registry_ids(registry, series);
     for (unsigned i = 0; i < series->pair_count; i++) add_holder(registry, ids[i], ref);
     table_add(&registry->series_table, hash, ref);
-    if (registry->last_made != UINT32_MAX)
-        registry_learn_made(registry, registry->last_made, registry->link_made);
+    if (registry->link_before != UINT32_MAX)
+        registry_learn_made(registry, registry->link_before, registry->link_made);
     registry->last_made = ref;
     atomic_store_explicit(&registry->count, ref + 1, memory_order_release);
 }

@@ -66,7 +66,8 @@ typedef struct Registry {
     Map name_map;           // name -> 1 + index into `names`
     Arena arena;            // wire bytes of pairs, names
     uint32_t last_made;     // pairs of the series made last are tried first
-    uint64_t link_made;     // from that series to the one that is being made, as `links` has it
+    uint32_t link_before;   // the series before the one that is being made, or UINT32_MAX;
+    uint64_t link_made;     // the link between them, as `links` has it
     _Atomic int64_t bytes;  // memory in use
 } Registry;
 
@@ -120,11 +121,17 @@ void registry_find_group(const Registry *registry, const Bytes *wires, const uin
 bool registry_find_pair(const Registry *registry, Bytes wire, uint32_t *out);
 // How many series have it.
 uint32_t registry_pair_series(const Registry *registry, Bytes wire);
+// A series whose labels are known to be the same at some places: of label i where bit i of `same`
+// says so. UINT32_MAX: none is known.
+typedef struct RegistryNear {
+    uint32_t ref;
+    uint64_t same;
+} RegistryNear;
 // With the lock held exclusively, for canonical bytes (labels_check passed) that registry_find does
 // not know. The new series is not published and leaves no trace until then: the caller prepares
 // what belongs to it, then calls registry_publish.
-must_use bool registry_make(Registry *registry, Bytes wire, uint64_t hash, uint32_t *out,
-                            Error *err);
+must_use bool registry_make(Registry *registry, Bytes wire, uint64_t hash, RegistryNear near,
+                            uint32_t *out, Error *err);
 void registry_publish(Registry *registry, uint32_t ref, uint64_t hash);
 
 // Which label of these canonical bytes has most values among all series, and how many: what grows

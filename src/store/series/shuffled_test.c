@@ -240,7 +240,8 @@ TEST(every_bit_of_labels_tells_series_apart) {
         memcpy(at, labels.at, labels.len);
         uint32_t ref;
         uint64_t hash = registry_hash(registry, labels);
-        check_ok(t, registry_make(registry, labels, hash, &ref, t->err));
+        check_ok(
+            t, registry_make(registry, labels, hash, (RegistryNear){UINT32_MAX, 0}, &ref, t->err));
         registry_publish(registry, ref, hash);
         check_i64(t, i, ref);
         Bytes same = {at, labels.len}, shorter = {at, labels.len - 1};
