@@ -57,7 +57,9 @@ Tail *tail_begin(Disk *disk, File *file, int64_t from, int64_t end, uint64_t mar
     tail->disk = disk;
     tail->file = file;
     tail->from = from;
-    tail->end = tail->bare_from = tail->zero_from = end;
+    tail->end = end;
+    atomic_store(&tail->bare_from, end);
+    atomic_store(&tail->zero_from, end);
     tail->mark = mark;
     if (!disk_buffer_take(WINDOW_BYTES, &tail->window, &ignored)) return NULL;
     if (!thread_start("log-tail", tail_run, tail, &tail->thread, &ignored)) return NULL;
