@@ -36,6 +36,7 @@ typedef struct WholeLife {
     LogDurability durability;
     bool ignores_errors;  // planted: acknowledges whatever was said
     bool no_tiers;        // planted: samples are let go and nothing is left of them
+    int64_t series_max;   // of a block; 0: a day is one block, else it and its tiers are several
     IngestSender *sender;
     Store *store;
     Cell cells[WHOLE_CELLS];
@@ -79,6 +80,7 @@ static inline bool whole_open(WholeLife *life, Disk *disk, Error *err) {
         .retention_ms = 72 * WHOLE_HOUR_MS,
         .tiers = {{.on = !life->no_tiers}, {.on = !life->no_tiers}},
         .log_segment_bytes = 64 * KB,
+        .block_series_max = life->series_max,
     };
     life->sender = ingest_sender_new();
     if (store_open(options, &life->store, err) &&
@@ -127,14 +129,15 @@ static inline bool whole_send(WholeLife *life, const WriteBody *body, Error *err
     return (sent && store_commit_now(life->store, err)) || life->ignores_errors;
 }
 
-// A batch of all series now; the very first brings a sample that retention will let go.
+// A batch of all series now; the very first brings samples that retention will let go.
 static inline bool whole_write(WholeLife *life, Error *err) {
     AUTO(write_body_free) WriteBody body = {0};
     AUTO(arena_free) Arena arena = {0};
     size_t first = life->cell_count;
     clock_advance(&life->clock, 15000);
     int64_t now_ms = life->clock.clock.wall_ms(&life->clock.clock);
-    if (life->batches == 0) whole_add(life, &body, &arena, 3, WHOLE_BASE_MS - 60 * WHOLE_HOUR_MS);
+    for (int i = 0; i < 2 && life->batches == 0; i++)
+        whole_add(life, &body, &arena, i == 0 ? 3 : 0, WHOLE_BASE_MS - (60 - i) * WHOLE_HOUR_MS);
     for (int i = 0; i < WHOLE_SERIES; i++) whole_add(life, &body, &arena, i, now_ms);
     life->batches++;
     TRY(whole_send(life, &body, err));
@@ -228,7 +231,8 @@ static inline bool whole_step(WholeLife *life, char step, Error *err) {
     return error_set(err, ERROR_BAD_INPUT, "no step is called %c", step);
 }
 
-// The first sample is let go by retention when its tiers are there: it is in one or the other.
+// The first samples are let go by retention when their tiers are there: they are in one or the
+// other.
 static inline bool whole_is_kept(const Cell *cell) {
     return cell->sent == KNOWN_YES && cell->time_ms < WHOLE_BASE_MS - 48 * WHOLE_HOUR_MS;
 }

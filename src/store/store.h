@@ -41,6 +41,7 @@ typedef struct StoreOptions {
     const StoreKeep *retention_rules;  // outlive the store
     size_t retention_rule_count;
     SeriesTierKeep tiers[SERIES_TIERS];  // of each tenant
+    int64_t block_series_max;            // as in series.h
     int64_t head_span_ms;                // 0: default of series.h
     SeriesLimits series_limits;          // of each tenant
     int64_t log_bytes_max;      // heads are turned and sealed when the log holds more; 0: 2 GiB

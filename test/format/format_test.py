@@ -142,13 +142,13 @@ def merged(server, timeout_s=20):
 
 
 def tiered(server, timeout_s=60):
-    """Waits until the main tenant has both tiers of its oldest day, of the one block that the day has."""
+    """Waits until the main tenant has both tiers of its oldest day, of all blocks that the day has."""
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:
         manifest = tenants(server.folder + "/data")[MAIN].manifest
         day = min(block.earliest for block in manifest.blocks) // DAY_MS
-        numbers = [block.number for block in manifest.blocks if block.earliest // DAY_MS == day]
-        if [tier.source for tier in manifest.tiers if tier.earliest // DAY_MS == day] == 2 * numbers:
+        newest = max(block.number for block in manifest.blocks if block.earliest // DAY_MS == day)
+        if {tier.length_ms: tier.source for tier in manifest.tiers if tier.earliest // DAY_MS == day} == {300000: newest, 3600000: newest}:
             return True
         time.sleep(0.05)
     return False
@@ -329,12 +329,12 @@ def same_number(part, a, b):
 def compare_tiers(tap, tenant, table):
     """Every window is what the samples say that the reader found, and none is missing."""
     left, windows_seen = [], 0
-    for row, all_series in tenant.tiers():
-        day, found = row.earliest // DAY_MS, {tuple(sorted(labels.items())): windows for labels, windows in all_series}
+    for day, length_ms, all_series in tenant.tiers():
+        found = {tuple(sorted(labels.items())): windows for labels, windows in all_series}
         for key, (samples, histograms, _) in table.items():
-            wanted, have = slow_windows(samples, histograms, day, row.length_ms), found.pop(key, {})
+            wanted, have = slow_windows(samples, histograms, day, length_ms), found.pop(key, {})
             windows_seen += len(have)
-            left += [f"{dict(key)}, {row.length_ms} to {end_ms}: {have.get(end_ms)}, not {wanted.get(end_ms)}" for end_ms in sorted({*wanted, *have})
+            left += [f"{dict(key)}, {length_ms} to {end_ms}: {have.get(end_ms)}, not {wanted.get(end_ms)}" for end_ms in sorted({*wanted, *have})
                      if end_ms not in have or end_ms not in wanted or not same_window(have[end_ms], wanted[end_ms])]
         left += [f"{dict(key)} has no samples" for key in found]
     tap.check(len(tenant.manifest.tiers) >= 2 and windows_seen > 500 and not left, f"{windows_seen} windows of {len(tenant.manifest.tiers)} tiers say what samples say", "\n".join(left[:10]))
@@ -461,6 +461,9 @@ def golden(tap):
               "the golden manifest with deletes", [vars(each) for each in found])
     found = Manifest((folder / "manifest_tiers").read_bytes(), "manifest_tiers").tiers
     tap.check([(each.number, each.length_ms, each.source) for each in found] == [(14, 300000, 16), (15, 3600000, 0)], "the golden manifest with tiers", [vars(each) for each in found])
+    found = Manifest((folder / "manifest_parts").read_bytes(), "manifest_parts")
+    tap.check(found.version == 4 and {at: [each.number for each in rows] for at, rows in found.tiers_by_day().items()}
+              == {(20777, 300000): [14], (20412, 3600000): [15], (20413, 3600000): [9, 10]}, "the golden manifest with a tier in two blocks", [vars(each) for each in found.tiers])
     (labels, windows), (_, others) = Block((folder / "block_tier").read_bytes(), "block_tier").windows()
     first = 1700000100000
     tap.check(labels == {"__name__": "fallen_total"} and [windows[first][part] for part in ("count", "sum", "least", "greatest", "first", "last", "fell", "resets")] == [4, 21, 2, 10, 4, 2, 15, 2]
@@ -475,7 +478,7 @@ def newer(tap):
     """A version that nobody knows yet, with good checksums."""
     content = (ROOT / "test/golden/series/block").read_bytes()
     trailer = content[-32:-16] + struct.pack("<I", VERSION_MAX + 1)
-    manifest = b"traceo series manifest 4\nsealed 1\nnext 1\nwrites 1\n"
+    manifest = b"traceo series manifest 5\nsealed 1\nnext 1\nwrites 1\n"
     for what, open_it in (("block", lambda: Block(content[:-32] + trailer + struct.pack("<I", crc32c(trailer)) + content[-8:], "a block")),
                           ("manifest", lambda: Manifest(manifest + f"crc32c {crc32c(manifest):08x}\n".encode(), "MANIFEST"))):
         try:

@@ -4,7 +4,8 @@ import re
 
 from cursor import Damaged, TooNew, crc32c, expect, utf8
 
-VERSION_MAX = 3
+VERSION_MAX = 4
+DAY_MS = 86400000
 COUNTERS = ("sealed", "next", "writes")
 MATCHES = {
     "eq": lambda text, value: text == value,
@@ -27,7 +28,7 @@ class BlockRow:
 
 
 class TierRow:
-    """A block of a tier, of windows of `length_ms`; made of the block of number `source`, 0 when samples of its day are gone."""
+    """A block of a tier, of windows of `length_ms`; made of blocks of which `source` is the highest number, 0 when samples of its day are gone."""
 
     def __init__(self, words, what):
         expect(len(words) == 9 and re.fullmatch(r"[0-9a-f]{8}", words[2]), f"{what}: not a row of a tier")
@@ -67,6 +68,14 @@ class Manifest:
         expect(set(self.counters) == set(COUNTERS), f"{name}: of {', '.join(COUNTERS)} not all are there")
         named = [block.name for block in self.blocks + self.tiers]
         expect(len(set(named)) == len(named), f"{name}: a block is named twice")
+        expect(self.version >= 4 or len(self.tiers_by_day()) == len(self.tiers), f"{name}: a tier is in several blocks")
+
+    def tiers_by_day(self):
+        """{(day, length of a window): rows of its blocks}: together they are the tier."""
+        days = {}
+        for tier in self.tiers:
+            days.setdefault((tier.earliest // DAY_MS, tier.length_ms), []).append(tier)
+        return days
 
     def read_line(self, words, what):
         kind, rest = words[0], words[1:]

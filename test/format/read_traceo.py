@@ -52,11 +52,15 @@ class Tenant:
         return block
 
     def tiers(self):
-        """(row of the manifest, [(labels, {end: window})]): without the windows that deletes touch."""
-        for row in self.manifest.tiers if self.manifest else []:
-            deletes = [delete for delete in self.manifest.deletes if row.number < delete.before]
-            yield row, [(labels, windows_left(windows, row.length_ms, [delete for delete in deletes if delete.means(labels)]))
-                        for labels, windows in self.block(row, row.length_ms).windows()]
+        """(day, length of a window, [(labels, {end: window})]): without the windows that deletes touch."""
+        for (day, length_ms), rows in self.manifest.tiers_by_day().items() if self.manifest else []:
+            found = []
+            for row in rows:
+                deletes = [delete for delete in self.manifest.deletes if row.number < delete.before]
+                found += [(labels, windows_left(windows, length_ms, [delete for delete in deletes if delete.means(labels)]))
+                          for labels, windows in self.block(row, length_ms).windows()]
+            expect(len({tuple(sorted(labels.items())) for labels, _ in found}) == len(found), f"day {day}: a series is in two blocks of a tier")
+            yield day, length_ms, found
 
     def series(self):
         """All of them by their labels; of two samples with one time that of the lower order stays."""
@@ -149,9 +153,9 @@ def tenant_lines(tenant, options):
             yield from start_line(series)
         if options.exemplars:
             yield from exemplar_line(series)
-    for row, all_series in tenant.tiers():
+    for _, length_ms, all_series in tenant.tiers():
         for labels, windows in all_series if options.tiers else []:
-            yield line(metric=labels, tier=row.length_ms, windows=[[end_ms, {part: shown(value) for part, value in window.items()}] for end_ms, window in windows.items()])
+            yield line(metric=labels, tier=length_ms, windows=[[end_ms, {part: shown(value) for part, value in window.items()}] for end_ms, window in windows.items()])
     if options.metadata:
         for family, (kind, help_text, unit) in sorted(tenant.metadata().items()):
             yield line(family=family, type=kind, help=help_text, unit=unit)

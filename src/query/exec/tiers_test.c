@@ -7,7 +7,14 @@
 #include "model/sample.h"
 #include "query/exec/script.h"
 
-enum { DAY_MS = 86400000, DAYS = 4, METRICS = 6, ROUNDS = 150 };
+enum {
+    FIVE_MS = 300000,
+    HOUR_MS = 3600000,
+    DAY_MS = 86400000,
+    DAYS = 4,
+    METRICS = 6,
+    ROUNDS = 150
+};
 
 // 2026-11-21T00:00:00Z.
 static const int64_t BEGIN_MS = INT64_C(1795219200000);
@@ -18,13 +25,18 @@ typedef struct Kept {
     SeriesStore *store;
     ManualClock clock;
     Budget memory;
+    int64_t series_max;  // of a block
     uint64_t sequence;
     Batch batch;
     Arena arena;  // of label bytes
 } Kept;
 
-static void kept_open(Test *t, Kept *kept, bool five_minutes, bool hours, int64_t retention_ms) {
-    *kept = (Kept){.disk = disk_model_new(), .memory = {.name = "test"}, .sequence = 1};
+static void kept_open_bound(Test *t, Kept *kept, bool five_minutes, bool hours,
+                            int64_t retention_ms, int64_t series_max) {
+    *kept = (Kept){.disk = disk_model_new(),
+                   .memory = {.name = "test"},
+                   .series_max = series_max,
+                   .sequence = 1};
     clock_manual(&kept->clock, BEGIN_MS + (DAYS + 1) * (int64_t)DAY_MS);
     Disk *disk = disk_model_disk(kept->disk);
     SeriesReport report;
@@ -38,8 +50,13 @@ static void kept_open(Test *t, Kept *kept, bool five_minutes, bool hours, int64_
                              .memory = &kept->memory,
                              .retention = {.keep_ms = retention_ms},
                              .tiers = {{.on = five_minutes}, {.on = hours}},
+                             .block_series_max = series_max,
                              .head_span_ms = INT64_MAX / 4};
     check_ok(t, series_open(options, t->arena, &report, &kept->store, t->err));
+}
+
+static void kept_open(Test *t, Kept *kept, bool five_minutes, bool hours, int64_t retention_ms) {
+    kept_open_bound(t, kept, five_minutes, hours, retention_ms, 0);
 }
 
 static void kept_close(Kept *kept) {
@@ -278,6 +295,83 @@ TEST(windows_answer_as_samples_do) {
     for (size_t i = 0; i < COUNT(all); i++) kept_close(all[i]);
 }
 
+static void check_same_texts(Test *t, Texts stated, Texts actual) {
+    check_i64(t, stated.count, actual.count);
+    for (size_t i = 0; i < MIN(stated.count, actual.count); i++)
+        check_text(t, stated.at[i], actual.at[i]);
+}
+
+// The same question of two stores: answers are the same, bit for bit. How many windows there were.
+static uint64_t check_alike(Test *t, Kept *one, Kept *several, const QueryRequest *request) {
+    QueryResult stated, actual;
+    check_ok(t, query_run(one->store, request, t->arena, &stated, NULL, t->err));
+    check_ok(t, query_run(several->store, request, t->arena, &actual, NULL, t->err));
+    check_i64(t, stated.stats.downsampled, actual.stats.downsampled);
+    check_same_texts(t, stated.infos, actual.infos);
+    check_same_texts(t, stated.warnings, actual.warnings);
+    check_i64(t, stated.count, actual.count);
+    for (size_t i = 0; i < MIN(stated.count, actual.count); i++) {
+        const QuerySeries *a = &stated.series[i], *b = &actual.series[i];
+        bool same = labels_equal(a->labels, b->labels) && a->count == b->count &&
+                    memcmp(a->times, b->times, a->count * sizeof *a->times) == 0 &&
+                    memcmp(a->values, b->values, a->count * sizeof *a->values) == 0;
+        if (!same)
+            check_failed(t, __FILE__, __LINE__, "%.*s: series %zu differs", TEXT_ARG(request->text),
+                         i);
+    }
+    return actual.stats.downsampled;
+}
+
+// Days of one block and days of several, of one series or two each: every function that windows
+// answer, with leave to use them and without, of days whose samples are there and are gone.
+TEST(days_of_several_blocks_answer_as_days_of_one) {
+    int64_t now_ms = BEGIN_MS + (DAYS + 1) * (int64_t)DAY_MS;
+    for (int64_t series_max = 1; series_max <= 2; series_max++) {
+        Kept one, several, *all[] = {&one, &several};
+        uint64_t random = t->seed + (uint64_t)series_max;
+        kept_open(t, &one, true, true, 3 * (int64_t)DAY_MS);
+        kept_open_bound(t, &several, true, true, 3 * (int64_t)DAY_MS, series_max);
+        fill(t, all, COUNT(all), &random);
+        SeriesState states[2];
+        for (size_t i = 0; i < COUNT(all); i++) {
+            forget(t, all[i]);
+            keep_house(t, all[i], now_ms);
+            series_state(all[i]->store, &states[i]);
+        }
+        check_i64(t, 2 * DAYS, states[0].tiers);
+        check_i64(t, 2, states[0].blocks);
+        check(t, states[1].tiers >= 2 * states[0].tiers && states[1].blocks >= 6);
+        uint64_t windows = 0;
+        for (int round = 0; round < 4 * ROUNDS; round++) {
+            int64_t tier_ms = round % 2 == 0 ? FIVE_MS : HOUR_MS;
+            QueryRequest request = {.text = random_query(t, &random, tier_ms),
+                                    .step_ms = tier_ms * (int64_t)(1 + test_random(&random) % 12),
+                                    .max_resolution_ms = round % 3 == 0 ? 0 : tier_ms,
+                                    .shard_series = test_random(&random) % 3};
+            request.start_ms =
+                BEGIN_MS + (int64_t)(test_random(&random) % (uint64_t)(DAYS * (int64_t)DAY_MS));
+            request.end_ms = request.start_ms + request.step_ms * 40;
+            windows += check_alike(t, &one, &several, &request);
+        }
+        // And each by its name, whatever chance took.
+        static const int64_t most_ms[] = {0, FIVE_MS, HOUR_MS};
+        for (size_t i = 0; i < COUNT(answered) * 2 * COUNT(most_ms); i++) {
+            const char *metric = i % 2 == 0 ? "c_total" : "g";
+            const char *function = answered[i / 2 % COUNT(answered)];
+            QueryRequest request = {.text = text_format(t->arena, "%s(%s[2h])", function, metric),
+                                    .start_ms = BEGIN_MS,
+                                    .end_ms = BEGIN_MS + DAYS * (int64_t)DAY_MS,
+                                    .step_ms = HOUR_MS,
+                                    .max_resolution_ms = most_ms[i / 2 / COUNT(answered)]};
+            uint64_t more = check_alike(t, &one, &several, &request);
+            check(t, more > 0);
+            windows += more;
+        }
+        check(t, windows > 10000);
+        for (size_t i = 0; i < COUNT(all); i++) kept_close(all[i]);
+    }
+}
+
 static QueryResult ask(Test *t, Kept *kept, const char *query, int64_t start_ms, int64_t step_ms,
                        int64_t most_ms) {
     QueryRequest request = {.text = text_from_cstring(query),
@@ -409,6 +503,7 @@ TEST(native_histograms_are_read_as_they_came_or_missed_aloud) {
 }
 
 TEST_MAIN("query/tiers", CASE(windows_answer_as_samples_do),
+          CASE(days_of_several_blocks_answer_as_days_of_one),
           CASE(samples_answer_while_they_are_there_unless_it_is_allowed),
           CASE(what_needs_samples_says_that_they_are_gone),
           CASE(native_histograms_are_read_as_they_came_or_missed_aloud))

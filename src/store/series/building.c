@@ -44,13 +44,20 @@ void building_begin(Building *building, SeriesStore *store) {
                                                     .read = read_piece});
 }
 
-bool building_fits(Building *building) {
+static bool fits(Building *building) {
     int64_t wanted = block_writer_memory(building->writer);
     if (building->budget == NULL || wanted <= building->charged) return true;
     if (!budget_reserve(building->budget, wanted - building->charged, NULL))
         return wanted <= BUILDING_BYTES_LEAST;
     building->charged = wanted;
     return true;
+}
+
+bool building_has_room(Building *building) {
+    int64_t most = building->store->options.block_series_max;
+    uint64_t before = building->asked++;
+    if (before % SERIES_PER_LOOK == 0 && !fits(building)) return false;
+    return most == 0 || before < (uint64_t)most;
 }
 
 // What is left of it, and then its name.

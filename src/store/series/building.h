@@ -4,7 +4,7 @@
 //
 //   AUTO(building_end) Building building;
 //   building_begin(&building, store);
-//   … block_writer_series(building.writer, …), and now and then building_fits(&building) …
+//   … before each series building_has_room(&building), block_writer_series(building.writer, …) …
 //   building_put(&building, level, order, &block, err)
 //
 // A small block is put whole. A larger one goes to the disk in pieces while it is made, so that
@@ -21,6 +21,7 @@ typedef struct Building {
     SeriesStore *store;
     Budget *budget;  // SeriesOptions.building; NULL: no bound
     int64_t charged;
+    uint64_t asked;  // how often for room
     Arena arena;
     Text name, object;   // empty until it needs one
     ObjectDraft *draft;  // NULL: nothing of it is on the disk
@@ -28,7 +29,7 @@ typedef struct Building {
     uint32_t crc;        // of them
 } Building;
 
-// Whoever builds looks after every so many series.
+// What the writer holds is looked at every so many series.
 enum { SERIES_PER_LOOK = 256 };
 
 // So much is granted to each whatever the budget says, so that no head becomes thousands of blocks.
@@ -36,9 +37,10 @@ enum { BUILDING_BYTES_LEAST = 1 * MB };
 
 // `building` stays where it is until building_end.
 void building_begin(Building *building, SeriesStore *store);
-// Charges what the writer holds by now. False when the budget does not grant it: the block ends
-// here, or takes more than its share.
-bool building_fits(Building *building);
+// Asked before each series. Charges, now and then, what the writer holds by then. False when the
+// budget does not grant it, or the block has its number of series: it ends here, or takes more than
+// its share.
+bool building_has_room(Building *building);
 // Puts the block durably, verifies it (W14) and opens it; it is not in the manifest yet. `order`:
 // whose place it takes in the order of storing; BUILDING_COMES_LAST: behind all there are.
 static const uint64_t BUILDING_COMES_LAST = UINT64_MAX;

@@ -2,6 +2,7 @@
 // head and leaves blocks apart that would not fit into one, and answers are the same.
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "os/disk_fault.h"
 #include "store/series/block.h"
@@ -220,6 +221,58 @@ TEST(blocks_are_merged_as_far_as_they_fit_into_one) {
     fixture_end(&f);
 }
 
+// A day whose series do not fit into one block has tiers, of several blocks each, within the same
+// budget: each call makes one of them.
+TEST(tiers_of_a_day_beyond_the_budget_are_several_blocks) {
+    Fixture f;
+    SeriesState state;
+    fixture_begin(&f, t);
+    fixture_close(&f);
+    for (size_t k = 0; k < SERIES_TIERS; k++) f.tiers[k].on = true;
+    f.building.limit = BUDGET;
+    check_ok(t, fixture_open(&f, t->arena, t->err));
+    // Two heads of the same series: all of them are in two blocks.
+    for (int i = 0; i < 2; i++) {
+        put_series(&f, 0, 20000, FIXTURE_NOW_MS + 1000 + i * 15000);
+        turn_and_seal(t, &f);
+    }
+    clock_advance(&f.clock, 2 * (int64_t)DAY_MS);
+    check_i64(t, 0, merge_all(t, &f));
+    uint64_t blocks = blocks_of(&f);
+    check(t, blocks >= 4);
+    int calls = 0;
+    for (bool more = true; more; calls += more) {
+        check_ok(t, series_make_tiers(f.store, f.clock.wall_ms, &more, t->err));
+        check_i64(t, 0, atomic_load(&f.building.used));
+    }
+    series_state(f.store, &state);
+    check(t, state.tiers >= 2 * 3);
+    check_i64(t, calls, state.tiers);
+    check_all_there(t, &f, 20000, 2);
+    // Every series has its window.
+    SeriesView *view = NULL;
+    SeriesFoundList found;
+    SeriesColumns samples = {0};
+    SeriesParts parts = {0};
+    check_ok(t, series_view_open(f.store, 0, INT64_MAX, &view, t->err));
+    check(t, series_view_add_tiers(view, f.store, 3600000));
+    check_ok(t, series_select_tiers(view, (Matchers){0}, 0, t->arena, &found, t->err));
+    check_i64(t, 20000, found.count);
+    qsort(found.at, found.count, sizeof *found.at, fixture_by_labels);
+    SeriesCursor *cursor = series_cursor_open(view);
+    for (size_t i = 0; i < found.count; i++) {
+        check_ok(t, series_read_parts(cursor, &found.at[i], 0, INT64_MAX, UINT32_MAX, &parts,
+                                      &samples, t->err));
+        check(t, parts.count == 1 && parts.tiers_ms[0] == 3600000);
+        check(t, parts.of[WINDOW_COUNT][0] == 2 && parts.of[WINDOW_LAST][0] == (double)i);
+    }
+    series_cursor_close(&cursor);
+    series_view_close(&view);
+    series_columns_free(&samples);
+    series_parts_free(&parts);
+    fixture_end(&f);
+}
+
 // What must be written again is, whatever it takes.
 TEST(a_delete_is_carried_out_in_a_block_beyond_the_budget) {
     Fixture f;
@@ -276,5 +329,6 @@ TEST_MAIN("store/building", CASE(a_block_in_pieces_is_the_block),
           CASE(a_piece_that_cannot_be_put_or_read_fails_the_block),
           CASE(a_head_of_many_series_becomes_several_blocks_within_the_budget),
           CASE(blocks_are_merged_as_far_as_they_fit_into_one),
+          CASE(tiers_of_a_day_beyond_the_budget_are_several_blocks),
           CASE(a_delete_is_carried_out_in_a_block_beyond_the_budget),
           CASE(a_block_that_is_half_on_the_disk_leaves_nothing_behind))

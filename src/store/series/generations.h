@@ -23,6 +23,18 @@ typedef struct StoreBlock {
 } StoreBlock;
 
 typedef ARRAY(StoreBlock) StoreBlockArray;
+static inline void blocks_free(StoreBlockArray *blocks) {  // the array alone; works with AUTO
+    array_free(blocks);
+}
+
+// A tier that is being made and does not fit into one block (tiers.c): blocks of it that are
+// durable, and how far the walk through those of its day has come.
+typedef struct TierDraft {
+    int64_t day, tier_ms;  // tier_ms 0: none is being made
+    uint64_t source;
+    StoreBlockArray parts;
+    ARRAY(uint32_t) next;
+} TierDraft;
 
 // What is known to be lost; `note` belongs to whoever told.
 typedef struct StoreGap {
@@ -69,10 +81,11 @@ struct SeriesStore {
     SeriesRetention tier_retention[SERIES_TIERS];
     uint64_t tiers_seen;      // 1 + the manifest's writes when no tier was missing; 0: never
     int64_t tiers_seen_hour;  // and when
-    DeleteArray deletes;      // that still mean a block; changed with `maintain` and `blocks_lock`
-    int64_t seal_by_ns;       // monotonic; sealing gives up then; 0: never; under `maintain`
-    int64_t rewrote_ns;  // when blocks were last looked through for what deletes took from them
-    Manifest manifest;   // as on disk; its lists are not used between writes
+    TierDraft tier_draft;
+    DeleteArray deletes;  // that still mean a block; changed with `maintain` and `blocks_lock`
+    int64_t seal_by_ns;   // monotonic; sealing gives up then; 0: never; under `maintain`
+    int64_t rewrote_ns;   // when blocks were last looked through for what deletes took from them
+    Manifest manifest;    // as on disk; its lists are not used between writes
     Quota quota;
     ARRAY(StoreGap) gaps;  // under `blocks_lock`
 
@@ -106,13 +119,24 @@ must_use bool store_write_manifest_all(SeriesStore *store, const StoreBlockArray
 void store_install_deletes(SeriesStore *store, const DeleteArray *deletes);
 
 // The following run with `maintain` held.
+// Its blocks by day, those of a day first stored first.
+StoreBlock **store_blocks_by_day(SeriesStore *store, Arena *arena);
+// Is there nothing left that merging would do with the blocks of a day, in that order?
+bool store_day_is_merged(const SeriesStore *store, StoreBlock **blocks, size_t count);
+// Is a block to be written again for what deletes took from it?
+must_use bool store_is_touched(const SeriesStore *store, const StoreBlock *block, bool *touched,
+                               Error *err);
 // Turns the head and writes all turned ones as blocks.
 must_use bool store_seal_heads_now(SeriesStore *store, Error *err);
 // One block is written again, without what was deleted.
 must_use bool store_merge_one(SeriesStore *store, StoreBlock *block, Error *err);
-// One block is written again without the series that are kept no longer at `now_ms`.
-must_use bool store_merge_retained(SeriesStore *store, StoreBlock *block, int64_t now_ms,
-                                   Error *err);
+// Blocks of one day are written again, each by itself and all at once, without the series that are
+// kept no longer at `now_ms`.
+must_use bool store_merge_retained(SeriesStore *store, StoreBlock **blocks, size_t count,
+                                   int64_t now_ms, Error *err);
+// When what a block has ends, as retention sees it: where there are tiers with the last sample of
+// its day, so that all blocks of a day go at once; windows answer only for who has none.
+int64_t store_end_ms(const SeriesStore *store, const StoreBlock *block);
 // Removes the blocks that end before `before_ms`, but for those that wait for their tiers.
 must_use bool store_drop_before(SeriesStore *store, int64_t before_ms, int64_t now_ms, bool *any,
                                 Error *err);

@@ -103,6 +103,9 @@ typedef ARRAY(HeadExemplar) HeadExemplarArray;
 void side_exemplars(Head *head, const PostingSet *of, int64_t from_ms, int64_t to_ms, Arena *arena,
                     HeadExemplarArray *out);
 
+// Has it anything of the day?
+bool side_has_day(Head *head, int64_t day);
+
 static inline int64_t day_of_ms(int64_t time_ms) {
     const int64_t day = 86400000;
     return time_ms >= 0 ? time_ms / day : -((-(time_ms + 1)) / day) - 1;

@@ -188,3 +188,11 @@ void side_exemplars(Head *head, const PostingSet *of, int64_t from_ms, int64_t t
     mutex_give(&side->lock);
     if (out->count > begin) qsort(out->at + begin, out->count - begin, sizeof *out->at, by_time);
 }
+
+bool side_has_day(Head *head, int64_t day) {
+    bool has = false;
+    mutex_take(&head->side.lock);
+    for (size_t i = 0; i < head->side.days.count && !has; i++) has = head->side.days.at[i] == day;
+    mutex_give(&head->side.lock);
+    return has;
+}

@@ -2,6 +2,8 @@
 
 #include "store/series/manifest.h"
 
+#include <stdlib.h>
+
 #include "base/limits.h"
 #include "codec/crc32c.h"
 
@@ -9,9 +11,15 @@ static const int64_t MANIFEST_BYTES_MAX = 64 * MB;
 #define MANIFEST_NAME  TEXT("MANIFEST")
 #define MANIFEST_FIRST "traceo series manifest "
 
-// Version 2 is written only when there are deletes, 3 when there are tiers: who cannot honour them
-// must not read it.
-enum { MANIFEST_VERSION_DELETES = 2, MANIFEST_VERSION_TIERS = 3, MANIFEST_VERSION_MAX = 3 };
+// Version 2 is written only when there are deletes, 3 when there are tiers, 4 when one is of
+// several blocks: who cannot honour them must not read it.
+enum {
+    MANIFEST_VERSION_DELETES = 2,
+    MANIFEST_VERSION_TIERS = 3,
+    MANIFEST_VERSION_PARTS = 4,
+    MANIFEST_VERSION_MAX = 4
+};
+enum { DAY_MS = 86400000 };
 
 static const char *const matcher_words[] = {"eq", "ne", "re", "nr"};  // ORDER: MatcherKind
 
@@ -42,9 +50,29 @@ static void print_delete(const ManifestDelete *one, Builder *out) {
     builder_add_char(out, '\n');
 }
 
+static int by_day_and_length(const void *a, const void *b) {
+    const ManifestBlock *first = *(ManifestBlock *const *)a, *again = *(ManifestBlock *const *)b;
+    int64_t day = first->min_ms / DAY_MS, other = again->min_ms / DAY_MS;
+    if (day != other) return day < other ? -1 : 1;
+    return (first->tier_ms > again->tier_ms) - (first->tier_ms < again->tier_ms);
+}
+
+// Is a tier of a day in more blocks than one?
+static bool has_parts(const Manifest *manifest) {
+    AUTO(arena_free) Arena arena = {0};
+    size_t count = manifest->tiers.count;
+    const ManifestBlock **sorted = arena_push_array(&arena, const ManifestBlock *, count + 1);
+    bool has = false;
+    for (size_t i = 0; i < count; i++) sorted[i] = &manifest->tiers.at[i];
+    if (count > 0) qsort(sorted, count, sizeof *sorted, by_day_and_length);
+    for (size_t i = 1; i < count; i++) has |= by_day_and_length(&sorted[i - 1], &sorted[i]) == 0;
+    return has;
+}
+
 void manifest_print(const Manifest *manifest, Builder *out) {
     builder_addf(out, MANIFEST_FIRST "%d\n",
-                 manifest->tiers.count > 0     ? MANIFEST_VERSION_TIERS
+                 has_parts(manifest)           ? MANIFEST_VERSION_PARTS
+                 : manifest->tiers.count > 0   ? MANIFEST_VERSION_TIERS
                  : manifest->deletes.count > 0 ? MANIFEST_VERSION_DELETES
                                                : 1);
     builder_addf(out, "sealed %llu\n", (unsigned long long)manifest->sealed_sequence);

@@ -18,8 +18,9 @@ typedef struct ManifestBlock {
                      // one it was written again from
     uint64_t order;  // who was stored first wins: the lower order. Unique within a day
     uint64_t series, samples;
-    // Of tiers only (tier.h): how long a window is, and the number of the block of samples it was
-    // made of; 0 once samples of that day were let go for their age, so that it is final.
+    // Of tiers only (tier.h): how long a window is, and the highest number of the blocks of samples
+    // it was made of; 0 once samples of that day were let go for their age, so that it is final. A
+    // tier of a day may be in several blocks, each with series of its own.
     int64_t tier_ms;
     uint64_t source;
 } ManifestBlock;

@@ -62,6 +62,23 @@ static Manifest manifest_with_tiers(void) {
     return manifest;
 }
 
+// And those of an hour of another day, in two blocks.
+static Manifest manifest_with_parts(void) {
+    Manifest manifest = manifest_with_tiers();
+    for (size_t i = 0; i < 2; i++)
+        *array_add(&manifest.tiers) = (ManifestBlock){
+            .name = i == 0 ? TEXT("0000000000000009.block") : TEXT("000000000000000a.block"),
+            .bytes = 700,
+            .crc = 0xa,
+            .min_ms = 1763683200000,
+            .max_ms = 1763683205000,
+            .series = 1,
+            .samples = 8,
+            .tier_ms = 3600000,
+            .source = 8};
+    return manifest;
+}
+
 static void check_same_deletes(Test *t, const Manifest *stated, const Manifest *actual) {
     check_i64(t, stated->deletes.count, actual->deletes.count);
     for (size_t i = 0; i < stated->deletes.count; i++) {
@@ -143,6 +160,10 @@ TEST(the_golden_manifest_with_tiers_is_read_for_ever) {
     check_golden(t, "test/golden/series/manifest_tiers", manifest_with_tiers());
 }
 
+TEST(the_golden_manifest_with_tiers_of_several_blocks_is_read_for_ever) {
+    check_golden(t, "test/golden/series/manifest_parts", manifest_with_parts());
+}
+
 TEST(the_number_of_a_block_is_in_its_name) {
     check_i64(t, 255, block_number(TEXT("00000000000000ff.block")));
     check_i64(t, 10, block_number(TEXT("a.block")));
@@ -184,7 +205,7 @@ static void check_lines(Test *t, const char *lines, ErrorCode code) {
 
 TEST(lines_that_make_no_sense_are_refused_with_a_right_checksum_too) {
     check_lines(t, "traceo series manifest 1\nsealed 1\nnext 2\nwrites 3\n", ERROR_NONE);
-    check_lines(t, "traceo series manifest 4\n", ERROR_NEWER_FORMAT);
+    check_lines(t, "traceo series manifest 5\n", ERROR_NEWER_FORMAT);
     check_lines(t, "traceo series manifest 2\ndelete 7 -1 1 eq =a =\n", ERROR_NONE);
     check_lines(t, "traceo series manifest 1\ndelete 7 -1 1 eq =a =\n", ERROR_CORRUPT);
     static const char *const bad_deletes[] = {"delete",
@@ -205,6 +226,10 @@ TEST(lines_that_make_no_sense_are_refused_with_a_right_checksum_too) {
         check_lines(t, text_format(t->arena, "traceo series manifest 2\n%s\n", bad_deletes[i]).at,
                     ERROR_CORRUPT);
     }
+    check_lines(t,
+                "traceo series manifest 4\ntier a 1 00000000 0 0 300000 7 1 8\n"
+                "tier b 1 00000000 0 0 300000 7 1 8\n",
+                ERROR_NONE);
     check_lines(t, "traceo series manifest 3\ntier a 1 00000000 0 0 300000 7 1 8\n", ERROR_NONE);
     check_lines(t, "traceo series manifest 2\ntier a 1 00000000 0 0 300000 7 1 8\n", ERROR_CORRUPT);
     static const char *const bad_tiers[] = {
@@ -248,5 +273,6 @@ TEST_MAIN("store/series manifest", CASE(a_manifest_reads_what_it_wrote),
           CASE(the_golden_manifest_is_read_for_ever),
           CASE(the_golden_manifest_with_deletes_is_read_for_ever),
           CASE(the_golden_manifest_with_tiers_is_read_for_ever),
+          CASE(the_golden_manifest_with_tiers_of_several_blocks_is_read_for_ever),
           CASE(the_number_of_a_block_is_in_its_name), CASE(r9_no_flipped_bit_and_no_cut_passes),
           CASE(lines_that_make_no_sense_are_refused_with_a_right_checksum_too))

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "store/series/block_walk.h"
 #include "store/series/building.h"
 #include "store/series/view.h"
 
@@ -19,52 +20,23 @@ enum {
 
 // ---- One merge ----
 
-typedef struct MergeSource {
-    StoreBlock *from;
-    BlockCursor *cursor;
-    uint32_t next, count;  // series
-    Arena arena;           // of `labels`
-    Labels labels;         // of the series `next`
-} MergeSource;
-
 typedef struct Merge {
     SeriesStore *store;
-    bool wrote;            // a series, or metadata
-    double part;           // of the series, that one block has room for; 1: all of them
-    int64_t retain_ms;     // retention is applied as of then; INT64_MIN: not
-    MergeSource *sources;  // first stored first
-    size_t source_count;
+    BlockWalk walk;     // first stored first
+    bool wrote;         // a series, or metadata
+    double part;        // of the series, that one block has room for; 1: all of them
+    int64_t retain_ms;  // retention is applied as of then; INT64_MIN: not
+    int64_t end_ms;     // when what the sources have ends, for it
     SeriesColumns all, one, merged;
     Arena scratch;
 } Merge;
 
 static void merge_end(Merge *merge) {
-    for (size_t i = 0; i < merge->source_count; i++) {
-        if (merge->sources[i].cursor != NULL) block_cursor_close(&merge->sources[i].cursor);
-        arena_free(&merge->sources[i].arena);
-    }
-    memory_free(merge->sources);
+    block_walk_end(&merge->walk);
     series_columns_free(&merge->all);
     series_columns_free(&merge->one);
     series_columns_free(&merge->merged);
     arena_free(&merge->scratch);
-}
-
-static bool load_labels(MergeSource *source, Error *err) {
-    arena_clear(&source->arena);
-    if (source->next == source->count) return true;
-    return block_labels(source->from->block, source->next, &source->arena, &source->labels, err);
-}
-
-// The lowest label set of all sources; none when all are at their end.
-static MergeSource *lowest(Merge *merge) {
-    MergeSource *best = NULL;
-    for (size_t i = 0; i < merge->source_count; i++) {
-        MergeSource *source = &merge->sources[i];
-        if (source->next == source->count) continue;
-        if (best == NULL || labels_compare(source->labels, best->labels) < 0) best = source;
-    }
-    return best;
 }
 
 typedef struct ExemplarAt {
@@ -130,33 +102,32 @@ static bool write_exemplars(MergeSink *sink, BlockWriter *writer, Error *err) {
 }
 
 // One series from every source that has it.
-static bool merge_series(Merge *merge, Labels labels, BlockWriter *writer, Error *err) {
+static bool merge_series(Merge *merge, BlockWriter *writer, Error *err) {
+    Labels labels = merge->walk.labels;
     MergeSink sink = {.arena = &merge->scratch};
     merge->all.count = 0;
     merge->all.has_starts = false;
     merge->all.wants_starts = merge->one.wants_starts = true;
-    for (size_t i = 0; i < merge->source_count; i++) {
-        MergeSource *source = &merge->sources[i];
-        if (source->next == source->count || !labels_equal(source->labels, labels)) continue;
+    for (size_t i = 0; i < merge->walk.count; i++) {
+        WalkSource *source = &merge->walk.sources[i];
         const ManifestBlock *facts = &source->from->facts;
+        if (!source->here) continue;
         if (merge->retain_ms != INT64_MIN &&
-            retention_is_over(&merge->store->options.retention, labels, facts->max_ms,
-                              merge->retain_ms)) {
-            source->next++;
+            retention_is_over(&merge->store->options.retention, labels, merge->end_ms,
+                              merge->retain_ms))
             continue;
-        }
+        BlockCursor *cursor = block_walk_cursor(&merge->walk, source);
         sink.deleted = deletes_spans(&merge->store->deletes, 0, block_number(facts->name),
                                      facts->min_ms, facts->max_ms, labels, &merge->scratch);
         merge->one.count = merge->one.histograms = 0;
         merge->one.has_starts = false;
-        TRY(block_read(source->cursor, source->next, INT64_MIN, INT64_MAX, &merge->one, err));
+        TRY(block_read(cursor, source->next, INT64_MIN, INT64_MAX, &merge->one, err));
         spans_apply(sink.deleted, 0, &merge->one);
         columns_append_merged(&merge->all, &merge->one, &merge->merged);
-        TRY(block_each_histogram(source->cursor, source->next, INT64_MIN, INT64_MAX, take_histogram,
-                                 &sink, err));
-        TRY(block_each_exemplar(source->cursor, source->next, INT64_MIN, INT64_MAX, take_exemplar,
-                                &sink, err));
-        source->next++;
+        TRY(block_each_histogram(cursor, source->next, INT64_MIN, INT64_MAX, take_histogram, &sink,
+                                 err));
+        TRY(block_each_exemplar(cursor, source->next, INT64_MIN, INT64_MAX, take_exemplar, &sink,
+                                err));
     }
     if (merge->all.count == 0 && sink.histograms.count == 0 && sink.exemplars.count == 0)
         return true;  // all of it was deleted, or kept long enough
@@ -179,23 +150,13 @@ static bool merge_metadata(SeriesStore *store, Merge *merge, BlockWriter *writer
     mutex_begin(&map->families_lock, LOCK_SERIES_SIDE);
     map->families = map_begin(&map->families_arena, store->options.hash_key);
     bool fine = true;
-    for (size_t i = 0; fine && i < merge->source_count; i++) {
-        fine = block_each_metadata(merge->sources[i].from->block, take_metadata, map, err);
-    }
+    for (size_t i = 0; fine && i < merge->walk.count; i++)
+        fine = block_each_metadata(merge->walk.sources[i].from->block, take_metadata, map, err);
     fine = fine && store_write_metadata(map, 0, writer, err);
     merge->wrote |= store_has_metadata(map, 1);
     store_free_metadata(map);
     memory_free(map);
     return fine;
-}
-
-static double part_done(const Merge *merge) {
-    uint64_t done = 0, all = 0;
-    for (size_t i = 0; i < merge->source_count; i++) {
-        done += merge->sources[i].next;
-        all += merge->sources[i].count;
-    }
-    return all == 0 ? 1 : (double)done / (double)all;
 }
 
 // Two hours of grace for what is still being sealed.
@@ -206,43 +167,36 @@ static bool day_is_over(int64_t day, int64_t now_ms) {
 // *out has no block when everything was deleted, or when there is no room for all (merge->part). A
 // single source is written again whatever it takes.
 static bool merge_into(SeriesStore *store, Merge *merge, StoreBlock *out, Error *err) {
-    uint32_t level = 0, written = 0;
+    uint32_t level = 0;
     AUTO(building_end) Building building;
     building_begin(&building, store);
     BlockWriter *writer = building.writer;
+    BlockWalk *walk = &merge->walk;
+    const ManifestBlock *first = &walk->sources[0].from->facts;
     *out = (StoreBlock){0};
     merge->part = 1;
     Clock *clock = store->options.clock;
-    if (day_is_over(day_of_ms(merge->sources[0].from->facts.min_ms), clock->wall_ms(clock)))
-        block_writer_cold(writer);
-    for (size_t i = 0; i < merge->source_count; i++) {
-        MergeSource *source = &merge->sources[i];
-        source->count = (uint32_t)block_facts(source->from->block).series;
-        source->cursor = block_cursor_open(source->from->block);
-        level = MAX(level, source->from->facts.level);
-        block_writer_covers(writer, source->from->facts.min_ms, source->from->facts.max_ms);
-        TRY(load_labels(source, err));
+    if (day_is_over(day_of_ms(first->min_ms), clock->wall_ms(clock))) block_writer_cold(writer);
+    for (size_t i = 0; i < walk->count; i++) {
+        const ManifestBlock *facts = &walk->sources[i].from->facts;
+        level = MAX(level, facts->level);
+        block_writer_covers(writer, facts->min_ms, facts->max_ms);
     }
-    for (MergeSource *first; (first = lowest(merge)) != NULL;) {
-        if (written++ % SERIES_PER_LOOK == 0 && !building_fits(&building) &&
-            merge->source_count > 1) {
-            merge->part = part_done(merge);
+    for (bool more;;) {
+        TRY(block_walk_next(walk, &more, err));
+        if (!more) break;
+        if (!building_has_room(&building) && walk->count > 1) {
+            merge->part = block_walk_done(walk);
             return true;
         }
         arena_clear(&merge->scratch);
-        Labels labels = {bytes_copy(first->labels.wire, &merge->scratch)};
-        uint32_t before[MERGE_BLOCKS_MAX];
-        for (size_t i = 0; i < merge->source_count; i++) before[i] = merge->sources[i].next;
-        TRY(merge_series(merge, labels, writer, err));
-        for (size_t i = 0; i < merge->source_count; i++) {
-            if (merge->sources[i].next != before[i]) TRY(load_labels(&merge->sources[i], err));
-        }
+        TRY(merge_series(merge, writer, err));
     }
     TRY(merge_metadata(store, merge, writer, err));
     if (!merge->wrote) return true;
     // One that is written again is as it was, and is merged with its neighbours as before.
-    level += merge->source_count > 1;
-    return building_put(&building, level, merge->sources[0].from->facts.order, out, err);
+    level += walk->count > 1;
+    return building_put(&building, level, first->order, out, err);
 }
 
 // ---- Replacing blocks ----
@@ -258,14 +212,13 @@ static void make_final(StoreBlockArray *tiers, const StoreBlockArray *gone) {
     }
 }
 
-// Replaces the blocks marked in `gone` by `made` (NULL: by nothing): manifest, then views, then
-// files.
-static bool replace_blocks(SeriesStore *store, const bool *gone, const StoreBlock *made,
+// Replaces the blocks marked in `gone` by those of `made`: manifest, then views, then files.
+static bool replace_blocks(SeriesStore *store, const bool *gone, const StoreBlockArray *made,
                            bool for_age, Error *err) {
     StoreBlockArray blocks = {0}, old = {0};
     for (size_t i = 0; i < store->blocks.count; i++)
         *array_add(gone[i] ? &old : &blocks) = store->blocks.at[i];
-    if (made != NULL) *array_add(&blocks) = *made;
+    array_add_many(&blocks, made->at, made->count);
     StoreBlockArray tiers = {0};
     array_add_many(&tiers, store->tiers.at, store->tiers.count);
     if (for_age) make_final(&tiers, &old);
@@ -306,6 +259,14 @@ static int by_day_and_order(const void *a, const void *b) {
     return (first->facts.order > again->facts.order) - (first->facts.order < again->facts.order);
 }
 
+StoreBlock **store_blocks_by_day(SeriesStore *store, Arena *arena) {
+    size_t count = store->blocks.count;
+    StoreBlock **sorted = arena_push_array(arena, StoreBlock *, count + 1);
+    for (size_t i = 0; i < count; i++) sorted[i] = &store->blocks.at[i];
+    qsort(sorted, count, sizeof(StoreBlock *), by_day_and_order);
+    return sorted;
+}
+
 // A run in `sorted` that is worth merging: at least four neighbours of one day and level; or all of
 // a day that is over. Damaged blocks break a run.
 static bool find_run(StoreBlock **sorted, size_t count, int64_t now_ms, size_t *begin,
@@ -329,46 +290,62 @@ static bool find_run(StoreBlock **sorted, size_t count, int64_t now_ms, size_t *
     return false;
 }
 
-// *part: of the series, that one block has room for; less than 1: nothing was done.
-static bool merge_run(SeriesStore *store, StoreBlock **run, size_t count, int64_t retain_ms,
-                      double *part, Error *err) {
+bool store_day_is_merged(const SeriesStore *store, StoreBlock **blocks, size_t count) {
+    Clock *clock = store->options.clock;
+    int64_t now_ms = clock->wall_ms(clock);
+    size_t begin, end;
+    if (count > 1 && !day_is_over(day_of_ms(blocks[0]->facts.min_ms), now_ms)) return false;
+    return !find_run(blocks, count, now_ms, &begin, &end);
+}
+
+static bool is_installed(const SeriesStore *store, const StoreBlock *block) {
+    bool installed = false;
+    for (size_t i = 0; i < store->blocks.count; i++)
+        installed |= store->blocks.at[i].block == block->block;
+    return installed;
+}
+
+// The same; those of `made` that do not get into the store go.
+static bool install_merged(SeriesStore *store, const bool *gone, StoreBlockArray *made,
+                           bool for_age, Error *err) {
+    if (replace_blocks(store, gone, made, for_age, err)) {
+        atomic_fetch_add(&store->merges, 1);
+        return true;
+    }
+    for (size_t i = 0; i < made->count; i++) {
+        if (!is_installed(store, &made->at[i])) store_give_up_block(store, &made->at[i]);
+    }
+    return false;
+}
+
+// What blocks become, which is not in the manifest yet; without a block: nothing.
+static bool merge_apart(SeriesStore *store, StoreBlock *const *run, size_t count, int64_t retain_ms,
+                        double *part, StoreBlock *made, Error *err) {
     AUTO(merge_end)
-    Merge merge = {.store = store,
-                   .retain_ms = retain_ms,
-                   .sources = memory_new_array(MergeSource, count),
-                   .source_count = count};
-    AUTO(arena_free) Arena arena = {0};
-    bool *gone = arena_push_array(&arena, bool, store->blocks.count);
-    for (size_t i = 0; i < count; i++) {
-        merge.sources[i].from = run[i];
-        gone[run[i] - store->blocks.at] = true;
-    }
-    StoreBlock made;
-    TRY(merge_into(store, &merge, &made, err));
+    Merge merge = {.store = store, .retain_ms = retain_ms, .end_ms = store_end_ms(store, run[0])};
+    block_walk_begin(&merge.walk, run, count, NULL);
+    TRY(merge_into(store, &merge, made, err));
     *part = merge.part;
-    if (*part < 1) return true;
-    // The cursors look into blocks that are about to go.
-    for (size_t i = 0; i < count; i++) block_cursor_close(&merge.sources[i].cursor);
-    bool any = made.block != NULL, for_age = false;
-    // What only rules let go is not kept in tiers either, so that they may be made again.
-    int64_t keep_ms = store->options.retention.keep_ms, oldest_ms;
-    if (retain_ms != INT64_MIN && keep_ms > 0 &&
-        !__builtin_sub_overflow(retain_ms, keep_ms, &oldest_ms))
-        for_age = run[0]->facts.max_ms < oldest_ms;
-    if (!replace_blocks(store, gone, any ? &made : NULL, for_age, err)) {
-        bool installed = !any;
-        for (size_t i = 0; i < store->blocks.count; i++)
-            installed |= store->blocks.at[i].block == made.block;
-        if (!installed) store_give_up_block(store, &made);
-        return false;
-    }
-    atomic_fetch_add(&store->merges, 1);
     return true;
+}
+
+// *part: of the series, that one block has room for; less than 1: nothing was done.
+static bool merge_run(SeriesStore *store, StoreBlock **run, size_t count, double *part,
+                      Error *err) {
+    AUTO(arena_free) Arena arena = {0};
+    AUTO(blocks_free) StoreBlockArray all = {0};
+    StoreBlock made;
+    bool *gone = arena_push_array(&arena, bool, store->blocks.count);
+    for (size_t i = 0; i < count; i++) gone[run[i] - store->blocks.at] = true;
+    TRY(merge_apart(store, run, count, INT64_MIN, part, &made, err));
+    if (*part < 1) return true;
+    if (made.block != NULL) *array_add(&all) = made;
+    return install_merged(store, gone, &all, false, err);
 }
 
 bool store_merge_one(SeriesStore *store, StoreBlock *block, Error *err) {
     double whole;
-    return merge_run(store, &block, 1, INT64_MIN, &whole, err);
+    return merge_run(store, &block, 1, &whole, err);
 }
 
 // The first ones of the run that fit into one block. Where not even two do, the first one stays as
@@ -376,29 +353,56 @@ bool store_merge_one(SeriesStore *store, StoreBlock *block, Error *err) {
 static bool merge_what_fits(SeriesStore *store, StoreBlock **run, size_t count, Error *err) {
     while (count > 1) {
         double part;
-        TRY(merge_run(store, run, count, INT64_MIN, &part, err));
+        TRY(merge_run(store, run, count, &part, err));
         if (part >= 1) return true;
         // Not quite what would fill it, as the guess goes by series.
         count = MIN(count - 1, (size_t)((double)count * part * 0.9));
     }
     run[0]->alone = true;
+    store->tiers_seen = 0;  // its day may be settled now
     return true;
 }
 
-bool store_merge_retained(SeriesStore *store, StoreBlock *block, int64_t now_ms, Error *err) {
-    double whole;
-    return merge_run(store, &block, 1, now_ms, &whole, err);
+// Did the default let go of all that ends at `end_ms`? What only rules let go is not kept in tiers
+// either, so that they may be made again.
+static bool is_for_age(const SeriesStore *store, int64_t end_ms, int64_t now_ms) {
+    int64_t keep_ms = store->options.retention.keep_ms, oldest_ms;
+    return keep_ms > 0 && !__builtin_sub_overflow(now_ms, keep_ms, &oldest_ms) &&
+           end_ms < oldest_ms;
+}
+
+bool store_merge_retained(SeriesStore *store, StoreBlock **blocks, size_t count, int64_t now_ms,
+                          Error *err) {
+    AUTO(arena_free) Arena arena = {0};
+    AUTO(blocks_free) StoreBlockArray all = {0};
+    bool *gone = arena_push_array(&arena, bool, store->blocks.count);
+    int64_t end_ms = store_end_ms(store, blocks[0]);
+    for (size_t i = 0; i < count; i++) {
+        StoreBlock made;
+        double whole;
+        if (!merge_apart(store, &blocks[i], 1, now_ms, &whole, &made, err)) {
+            for (size_t j = 0; j < all.count; j++) store_give_up_block(store, &all.at[j]);
+            return false;
+        }
+        gone[blocks[i] - store->blocks.at] = true;
+        if (made.block != NULL) *array_add(&all) = made;
+    }
+    return install_merged(store, gone, &all, is_for_age(store, end_ms, now_ms), err);
 }
 
 bool store_drop_before(SeriesStore *store, int64_t before_ms, int64_t now_ms, bool *any,
                        Error *err) {
     AUTO(arena_free) Arena arena = {0};
+    StoreBlockArray none = {0};
     bool *gone = arena_push_array(&arena, bool, store->blocks.count + 1);
     *any = false;
-    for (size_t i = 0; i < store->blocks.count; i++)
-        *any |= gone[i] = store->blocks.at[i].facts.max_ms < before_ms &&
-                          !tiers_wait(store, &store->blocks.at[i], now_ms);
-    return !*any || replace_blocks(store, gone, NULL, true, err);
+    for (size_t i = 0; i < store->blocks.count; i++) {
+        const StoreBlock *block = &store->blocks.at[i];
+        *any |= gone[i] = block->facts.max_ms < before_ms &&
+                          store_end_ms(store, block) < before_ms &&
+                          !tiers_wait(store, block, now_ms);
+    }
+    return !*any || replace_blocks(store, gone, &none, true, err);
 }
 
 // What was deleted from a day that is over leaves the disk by itself, a block at a time; the day
@@ -419,12 +423,9 @@ static bool merge_once(SeriesStore *store, bool *more, Error *err) {
     int64_t now_ms = clock->wall_ms(clock);
     *more = false;
     AUTO(arena_free) Arena arena = {0};
-    size_t count = store->blocks.count;
-    StoreBlock **sorted = arena_push_array(&arena, StoreBlock *, count + 1);
-    for (size_t i = 0; i < count; i++) sorted[i] = &store->blocks.at[i];
-    qsort(sorted, count, sizeof *sorted, by_day_and_order);
+    StoreBlock **sorted = store_blocks_by_day(store, &arena);
     size_t begin, end;
-    if (!find_run(sorted, count, now_ms, &begin, &end))
+    if (!find_run(sorted, store->blocks.count, now_ms, &begin, &end))
         return rewrite_once(store, now_ms, more, err);
     *more = true;
     return merge_what_fits(store, sorted + begin, end - begin, err);

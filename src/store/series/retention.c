@@ -76,19 +76,51 @@ int64_t retention_next(const SeriesRetention *retention, int64_t max_ms, int64_t
 
 // ---- Housekeeping ----
 
-// A block of which some series have to go by now; NULL: none.
-static bool find_touched(SeriesStore *store, int64_t now_ms, StoreBlock **out, Error *err) {
+static bool has_tiers(const SeriesStore *store, int64_t day) {
+    bool has = false;
+    for (size_t k = 0; k < SERIES_TIERS; k++) has |= store->options.tiers[k].on;
+    for (size_t i = 0; i < store->tiers.count && !has; i++)
+        has = day_of_ms(store->tiers.at[i].facts.min_ms) == day;
+    return has;
+}
+
+int64_t store_end_ms(const SeriesStore *store, const StoreBlock *block) {
+    int64_t day = day_of_ms(block->facts.min_ms), end_ms = block->facts.max_ms;
+    if (!has_tiers(store, day)) return end_ms;
+    for (size_t i = 0; i < store->blocks.count; i++) {
+        const ManifestBlock *other = &store->blocks.at[i].facts;
+        if (day_of_ms(other->min_ms) == day) end_ms = MAX(end_ms, other->max_ms);
+    }
+    return end_ms;
+}
+
+// Do some series of the block have to go by now?
+static bool is_touched(SeriesStore *store, StoreBlock *block, int64_t now_ms, bool *touches,
+                       Error *err) {
     const SeriesRetention *retention = &store->options.retention;
-    *out = NULL;
-    for (size_t i = 0; i < store->blocks.count && *out == NULL; i++) {
+    *touches = false;
+    // A damaged one waits for its repair, or goes as a whole.
+    if (block->block == NULL || block->retain_ms > now_ms || tiers_wait(store, block, now_ms))
+        return true;
+    int64_t end_ms = store_end_ms(store, block);
+    TRY(retention_touches(retention, block->block, end_ms, now_ms, touches, err));
+    if (!*touches) block->retain_ms = retention_next(retention, end_ms, now_ms);
+    return true;
+}
+
+// Blocks of one day of which some series have to go by now, in `out`, which has room for all there
+// are: one, or where the day may have tiers all of them.
+static bool find_touched(SeriesStore *store, int64_t now_ms, StoreBlock **out, size_t *count,
+                         Error *err) {
+    *count = 0;
+    for (size_t i = 0; i < store->blocks.count; i++) {
         StoreBlock *block = &store->blocks.at[i];
-        // A damaged one waits for its repair, or goes as a whole.
-        if (block->block == NULL || block->retain_ms > now_ms || tiers_wait(store, block, now_ms))
-            continue;
         bool touches;
-        TRY(retention_touches(retention, block->block, block->facts.max_ms, now_ms, &touches, err));
-        if (touches) *out = block;
-        if (!touches) block->retain_ms = retention_next(retention, block->facts.max_ms, now_ms);
+        int64_t day = day_of_ms(block->facts.min_ms);
+        if (*count > 0 && (day != day_of_ms(out[0]->facts.min_ms) || !has_tiers(store, day)))
+            continue;
+        TRY(is_touched(store, block, now_ms, &touches, err));
+        if (touches) out[(*count)++] = block;
     }
     return true;
 }
@@ -98,12 +130,14 @@ static bool retain(SeriesStore *store, int64_t now_ms, bool *changed, bool *more
     if (longest_ms > 0 && !__builtin_sub_overflow(now_ms, longest_ms, &before_ms))
         TRY(store_drop_before(store, before_ms, now_ms, changed, err));
     TRY(tiers_retain(store, now_ms, changed, more, err));
-    StoreBlock *touched;
+    AUTO(arena_free) Arena arena = {0};
+    size_t count;
+    StoreBlock **touched = arena_push_array(&arena, StoreBlock *, store->blocks.count + 1);
     if (store->options.retention.rule_count == 0) return true;
-    TRY(find_touched(store, now_ms, &touched, err));
-    if (touched == NULL) return true;
+    TRY(find_touched(store, now_ms, touched, &count, err));
+    if (count == 0) return true;
     *changed = *more = true;
-    return store_merge_retained(store, touched, now_ms, err);
+    return store_merge_retained(store, touched, count, now_ms, err);
 }
 
 bool series_retain(SeriesStore *store, int64_t now_ms, bool *more, Error *err) {

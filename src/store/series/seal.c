@@ -305,10 +305,8 @@ static bool seal_part(Sealing *sealing, int64_t day, const HeadExemplarArray *ex
     bool wrote = false;
     uint32_t count = registry_count(&head->registry);
     for (; *next < count; ++*next) {
-        if (*next % SERIES_PER_LOOK == 0) {
-            TRY(in_time(store, err));
-            if (!building_fits(&building)) break;
-        }
+        if (*next % SERIES_PER_LOOK == 0) TRY(in_time(store, err));
+        if (!building_has_room(&building)) break;
         TRY(write_series(sealing, sealing->refs[*next], from_ms, to_ms, exemplars, building.writer,
                          &wrote, err));
     }

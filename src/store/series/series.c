@@ -218,6 +218,7 @@ void series_close(SeriesStore **store) {
     array_free(&gone->turned);
     for (size_t i = 0; i < gone->blocks.count; i++) store_block_drop(&gone->blocks.at[i]);
     array_free(&gone->blocks);
+    tier_draft_end(gone);
     for (size_t i = 0; i < gone->tiers.count; i++) store_block_drop(&gone->tiers.at[i]);
     array_free(&gone->tiers);
     manifest_free(&gone->manifest);

@@ -81,6 +81,7 @@ typedef struct SeriesOptions {
     Budget *memory;                      // heads are charged here
     Budget *building;                    // and blocks while they are written; NULL: no bound
     int64_t block_piece_bytes;           // which go to the disk in pieces of this; 0: 1 MiB
+    int64_t block_series_max;            // and have at most so many series; 0: no such bound
     SeriesLimits limits;                 // of new series
     SeriesRetention retention;           // what is older than the longest of it is refused
     SeriesTierKeep tiers[SERIES_TIERS];  // by series_tiers_ms

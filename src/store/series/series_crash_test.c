@@ -364,8 +364,9 @@ typedef struct Crash {
     uint64_t life;  // 0: the scripted one, else the seed of a random one
     uint64_t operation;
     DiskLie lie;
-    bool skip_sync;  // planted in the code instead of the disk
-    bool faults;     // calls of the disk and allocations fail now and then
+    bool skip_sync;      // planted in the code instead of the disk
+    bool faults;         // calls of the disk and allocations fail now and then
+    int64_t series_max;  // of a block of the scripted life; 0: a day is one block
 } Crash;
 
 typedef struct Tally {
@@ -401,6 +402,10 @@ static bool crash_states(Test *t, Crash crash, uint64_t seeds, uint64_t *operati
                        .building = {.name = "blocks"},
                        // Half of the random lives have blocks that reach the disk in pieces.
                        .piece_bytes = crash.life >> 1 & 1,
+                       // And half of them days of several blocks.
+                       .series_max = crash.life == 0 ? crash.series_max
+                                                     : (int64_t)(crash.life >> 5 & 1) *
+                                                           (1 + (int64_t)(crash.life >> 6 & 1) * 2),
                        .sequence = 1,
                        .skip_sync = crash.skip_sync},
                  .random_seed = crash.life,
@@ -457,14 +462,13 @@ static bool crash_states(Test *t, Crash crash, uint64_t seeds, uint64_t *operati
 }
 
 // All crash states of the scripted life; the number that failed, the first of them in `err`.
-static size_t crash_everywhere(Test *t, DiskLie lie, bool skip_sync, uint64_t seeds,
-                               uint64_t stride, size_t *states, Error *err) {
+static size_t crash_everywhere(Test *t, Crash crash, uint64_t seeds, uint64_t stride,
+                               size_t *states, Error *err) {
     Tally tally = {0};
     bool whole = false;
     uint64_t operations;
-    for (uint64_t operation = 1; !whole && operation < 5000; operation += stride)
-        whole = crash_states(t, (Crash){0, operation, lie, skip_sync, false}, seeds, &operations,
-                             &tally);
+    for (crash.operation = 1; !whole && crash.operation < 5000; crash.operation += stride)
+        whole = crash_states(t, crash, seeds, &operations, &tally);
     *states += tally.states;
     if (tally.failed > 0) *err = tally.first;
     return tally.failed;
@@ -475,7 +479,7 @@ static Tally crash_randomly(Test *t, DiskLie lie, uint64_t lives, uint64_t cuts,
     Tally tally = {0};
     uint64_t random = t->seed;
     for (uint64_t i = 0; i < lives; i++) {
-        Crash crash = {test_random(&random) | 1, 0, lie, false, false};
+        Crash crash = {.life = test_random(&random) | 1, .lie = lie};
         uint64_t all, until;
         check(t, crash_states(t, crash, 0, &all, &tally));
         for (uint64_t k = 0; k < cuts; k++) {
@@ -492,10 +496,11 @@ static uint64_t wanted(const char *name, uint64_t by_day) {
     return given != NULL && text_to_u64(text_from_cstring(given), &count) ? count : by_day;
 }
 
-TEST(r2_every_power_cut_leaves_a_store_that_opens_with_all_that_was_sealed) {
+static void check_every_cut(Test *t, int64_t series_max) {
     size_t states = 0;
-    size_t failed = crash_everywhere(
-        t, LIE_NONE, false, wanted("TRACEO_CRASH_SEEDS", SEEDS_DEFAULT), 1, &states, t->err);
+    size_t failed =
+        crash_everywhere(t, (Crash){.series_max = series_max},
+                         wanted("TRACEO_CRASH_SEEDS", SEEDS_DEFAULT), 1, &states, t->err);
     if (failed > 0)
         check_failed(t, __FILE__, __LINE__, "%zu of %zu crash states: %s", failed, states,
                      t->err->message);
@@ -503,9 +508,18 @@ TEST(r2_every_power_cut_leaves_a_store_that_opens_with_all_that_was_sealed) {
     check(t, states > 200);
 }
 
+TEST(r2_every_power_cut_leaves_a_store_that_opens_with_all_that_was_sealed) {
+    check_every_cut(t, 0);
+}
+
+TEST(r2_every_power_cut_in_a_life_whose_days_and_tiers_are_several_blocks) {
+    check_every_cut(t, 2);
+}
+
 static void check_noticed(Test *t, DiskLie lie, bool skip_sync) {
     size_t states = 0;
-    check(t, crash_everywhere(t, lie, skip_sync, SEEDS_DEFAULT, 5, &states, t->err) > 0);
+    Crash crash = {.lie = lie, .skip_sync = skip_sync};
+    check(t, crash_everywhere(t, crash, SEEDS_DEFAULT, 5, &states, t->err) > 0);
 }
 
 TEST(r2_random_lives_with_deletes_merges_retention_and_tiers_survive_a_power_cut_anywhere) {
@@ -529,8 +543,8 @@ static Tally fail_randomly(Test *t, DiskLie lie, uint64_t lives) {
     Tally tally = {0};
     uint64_t random = t->seed, until;
     for (uint64_t i = 0; i < lives; i++)
-        (void)crash_states(t, (Crash){test_random(&random) | 1, 0, lie, false, true}, 2, &until,
-                           &tally);
+        (void)crash_states(t, (Crash){.life = test_random(&random) | 1, .lie = lie, .faults = true},
+                           2, &until, &tally);
     return tally;
 }
 
@@ -564,7 +578,8 @@ TEST(the_suite_notices_a_disk_that_does_not_sync_folders) {
 // only then.
 TEST(the_suite_notices_a_rename_that_outruns_content_that_was_not_synced) {
     size_t states = 0;
-    size_t failed = crash_everywhere(t, LIE_RENAME_EARLY, false, SEEDS_DEFAULT, 5, &states, t->err);
+    Crash crash = {.lie = LIE_RENAME_EARLY};
+    size_t failed = crash_everywhere(t, crash, SEEDS_DEFAULT, 5, &states, t->err);
     if (failed > 0)
         check_failed(t, __FILE__, __LINE__, "%zu of %zu: %s", failed, states, t->err->message);
     check_noticed(t, LIE_RENAME_EARLY, true);
@@ -573,6 +588,7 @@ TEST(the_suite_notices_a_rename_that_outruns_content_that_was_not_synced) {
 TEST_MAIN(
     "store/series crash",
     CASE(r2_every_power_cut_leaves_a_store_that_opens_with_all_that_was_sealed),
+    CASE(r2_every_power_cut_in_a_life_whose_days_and_tiers_are_several_blocks),
     CASE(r2_random_lives_with_deletes_merges_retention_and_tiers_survive_a_power_cut_anywhere),
     CASE(r5_r6_random_lives_go_on_while_calls_of_the_disk_and_allocations_fail),
     CASE(the_suite_notices_lies_in_random_lives),

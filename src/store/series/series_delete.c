@@ -116,6 +116,18 @@ bool series_delete(SeriesStore *store, const Matchers *sets, size_t count, int64
 
 // ---- Writing blocks again ----
 
+bool store_is_touched(const SeriesStore *store, const StoreBlock *block, bool *touched,
+                      Error *err) {
+    const ManifestBlock *facts = &block->facts;
+    *touched = false;
+    for (size_t i = 0; i < store->deletes.count && !*touched; i++) {
+        const Delete *one = store->deletes.at[i];
+        if (delete_means(one, block_number(facts->name), facts->min_ms, facts->max_ms))
+            TRY(block_has(block, one->facts.matchers, touched, err));
+    }
+    return true;
+}
+
 // A block, of a day that is over or of any, that a delete has taken something from; NULL: none.
 static bool find_touched(SeriesStore *store, int64_t before_ms, StoreBlock **out, bool *any,
                          Error *err) {
@@ -123,15 +135,10 @@ static bool find_touched(SeriesStore *store, int64_t before_ms, StoreBlock **out
     *any = false;
     for (size_t i = 0; i < store->blocks.count; i++) {
         StoreBlock *block = &store->blocks.at[i];
-        const ManifestBlock *facts = &block->facts;
-        bool touched = false;
-        for (size_t j = 0; j < store->deletes.count && !touched; j++) {
-            const Delete *one = store->deletes.at[j];
-            if (delete_means(one, block_number(facts->name), facts->min_ms, facts->max_ms))
-                TRY(block_has(block, one->facts.matchers, &touched, err));
-        }
+        bool touched;
+        TRY(store_is_touched(store, block, &touched, err));
         *any |= touched;
-        if (!touched || block->block == NULL || facts->max_ms >= before_ms) continue;
+        if (!touched || block->block == NULL || block->facts.max_ms >= before_ms) continue;
         *out = block;
         return true;
     }

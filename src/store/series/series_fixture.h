@@ -18,7 +18,7 @@ typedef struct Fixture {
     PageCache *pages;
     RowCache *rows;
     Budget memory, building;
-    int64_t piece_bytes;
+    int64_t piece_bytes, series_max;  // of a block
     SeriesReport report;
     SeriesPrediction prediction;
     uint64_t sequence;
@@ -58,6 +58,7 @@ static inline SeriesOptions fixture_options(Fixture *f) {
         .memory = &f->memory,
         .building = &f->building,
         .block_piece_bytes = f->piece_bytes,
+        .block_series_max = f->series_max,
         .pages = f->pages,
         .rows = f->rows,
         .retention = {f->retention_ms, f->rules, f->rule_count},

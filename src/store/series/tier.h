@@ -1,9 +1,11 @@
 // Tiers: what windows of five minutes or an hour say of the samples of a day. Private to this
 // folder; docs/decisions/0022-downsampled-tiers.md has the meaning, FORMAT.md ("Tiers") the bytes.
 //
-//   the one raw block of a day that is over ──series_make_tiers──► a block of windows, in the
-//   manifest samples of the day let go for their age ─────────────────────► the tier is final: only
-//   cut from now on
+//   the raw blocks of a day that is over ──series_make_tiers──► a block of windows, or several
+//   where
+//                                                               one has no room, in the manifest
+//   samples of the day let go for their age ──────────────────► the tier is final: only cut from
+//                                                               now on
 //
 // The rows of a series are its windows, told as columns one behind the other (SeriesPart): the
 // column of number k stands at the times end + k × TIER_COLUMN_MS, so that a block of a tier is
@@ -43,6 +45,9 @@ void parts_reserve(SeriesParts *parts, size_t more);
 bool tier_touched(DeletedSpans spans, uint32_t source, int64_t tier_ms, int64_t end_ms);
 
 // ---- tiers.c, with `maintain` held ----
+
+// Gives up what was made of a tier that is not whole yet.
+void tier_draft_end(SeriesStore *store);
 
 // Of series_tiers_ms; SERIES_TIERS: none.
 size_t tier_index(int64_t tier_ms);

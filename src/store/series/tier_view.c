@@ -10,11 +10,20 @@
 
 // ---- Which tiers ----
 
+// A tier of a day in the view: its blocks lie side by side.
+typedef struct TierRun {
+    const TierSource *begin;
+    size_t count;
+    bool damaged;  // one of them
+} TierRun;
+
 // Of two tiers of one day the one that answers: of those that are allowed the coarsest, else of
-// those that must be the finest.
-static bool is_better(const TierSource *tier, const TierSource *than) {
-    if (tier->must != than->must) return than->must;
-    return tier->must ? tier->tier_ms < than->tier_ms : tier->tier_ms > than->tier_ms;
+// those that must be the finest; but one that is whole before one that is not.
+static bool is_better(const TierRun *run, const TierRun *than) {
+    const TierSource *tier = run->begin, *other = than->begin;
+    if (run->damaged != than->damaged) return than->damaged;
+    if (tier->must != other->must) return other->must;
+    return tier->must ? tier->tier_ms < other->tier_ms : tier->tier_ms > other->tier_ms;
 }
 
 static bool overlaps(const SeriesView *view, const StoreBlock *block) {
@@ -28,38 +37,68 @@ static bool overlaps(const SeriesView *view, const StoreBlock *block) {
 
 static int by_day(const void *a, const void *b) {
     const TierSource *first = a, *again = b;
-    return (first->day_ms > again->day_ms) - (first->day_ms < again->day_ms);
+    if (first->day_ms != again->day_ms) return first->day_ms < again->day_ms ? -1 : 1;
+    if (first->tier_ms != again->tier_ms) return first->tier_ms < again->tier_ms ? -1 : 1;
+    return (first->number > again->number) - (first->number < again->number);
 }
 
-// With `blocks_lock` held.
-static void pin_tiers(SeriesView *view, SeriesStore *store, int64_t most_ms) {
+// All of them that the view may see, with `blocks_lock` held. A damaged one has no block.
+static void find_tiers(SeriesView *view, SeriesStore *store, int64_t most_ms) {
     view->tiers = arena_push_array(&view->arena, TierSource, store->tiers.count);
     for (size_t i = 0; i < store->tiers.count; i++) {
         StoreBlock *block = &store->tiers.at[i];
         const ManifestBlock *facts = &block->facts;
         bool must = facts->tier_ms > most_ms;
         if ((must && facts->source != 0) || !overlaps(view, block)) continue;
-        if (block->block == NULL) {
-            if (facts->source == 0) view_warn(view, block);
-            continue;
-        }
-        TierSource tier = {.block = block->block,
-                           .number = block_number(facts->name),
-                           .min_ms = facts->min_ms,
-                           .max_ms = facts->max_ms,
-                           .day_ms = day_of_ms(facts->min_ms) * TIER_DAY_MS,
-                           .tier_ms = facts->tier_ms,
-                           .source = facts->source,
-                           .must = must};
-        TierSource *same = NULL;
-        for (size_t j = 0; j < view->tier_count && same == NULL; j++)
-            same = view->tiers[j].day_ms == tier.day_ms ? &view->tiers[j] : NULL;
-        if (same == NULL) {
-            view->tiers[view->tier_count++] = tier;
-        } else if (is_better(&tier, same)) {
-            *same = tier;
-        }
+        if (block->block == NULL && facts->source == 0) view_warn(view, block);
+        view->tiers[view->tier_count++] =
+            (TierSource){.block = block->block,
+                         .number = block_number(facts->name),
+                         .min_ms = facts->min_ms,
+                         .max_ms = facts->max_ms,
+                         .day_ms = day_of_ms(facts->min_ms) * TIER_DAY_MS,
+                         .tier_ms = facts->tier_ms,
+                         .source = facts->source,
+                         .must = must};
     }
+    if (view->tier_count > 0) qsort(view->tiers, view->tier_count, sizeof *view->tiers, by_day);
+}
+
+static TierRun run_at(const SeriesView *view, size_t at) {
+    TierRun run = {.begin = &view->tiers[at]};
+    for (; at < view->tier_count; at++, run.count++) {
+        const TierSource *tier = &view->tiers[at];
+        if (tier->day_ms != run.begin->day_ms || tier->tier_ms != run.begin->tier_ms) break;
+        run.damaged |= tier->block == NULL;
+    }
+    return run;
+}
+
+// Of each day the one tier that answers, as far as it is there.
+static void choose_tiers(SeriesView *view) {
+    size_t kept = 0;
+    for (size_t at = 0; at < view->tier_count;) {
+        TierRun best = run_at(view, at), run = best;
+        for (at += run.count; at < view->tier_count; at += run.count) {
+            run = run_at(view, at);
+            if (run.begin->day_ms != best.begin->day_ms) break;
+            if (is_better(&run, &best)) best = run;
+        }
+        // What is kept lies before what is looked at.
+        for (size_t i = 0; i < best.count; i++) {
+            TierSource tier = best.begin[i];
+            tier.place = view->tier_days;
+            if (tier.block != NULL) view->tiers[kept++] = tier;
+        }
+        view->tier_days++;
+    }
+    view->tier_count = kept;
+}
+
+// With `blocks_lock` held.
+static void pin_tiers(SeriesView *view, SeriesStore *store, int64_t most_ms) {
+    find_tiers(view, store, most_ms);
+    choose_tiers(view);
     for (size_t i = 0; i < view->tier_count; i++) block_ref(view->tiers[i].block);
     for (size_t i = 0; i < store->deletes.count; i++) {
         Delete *one = store->deletes.at[i];
@@ -72,23 +111,14 @@ static void pin_tiers(SeriesView *view, SeriesStore *store, int64_t most_ms) {
     }
 }
 
-static bool has_day(Head *head, int64_t day_ms) {
-    bool has = false;
-    mutex_take(&head->side.lock);
-    for (size_t i = 0; i < head->side.days.count && !has; i++)
-        has = head->side.days.at[i] * TIER_DAY_MS == day_ms;
-    mutex_give(&head->side.lock);
-    return has;
-}
-
-// Samples that came late are in no tier until it is made again: then those that came answer. Where
-// some were let go nothing else does.
+// Samples that came late, which are in heads or in a block of a higher number, are in no tier until
+// it is made again: then those that came answer. Where some were let go nothing else does.
 static bool is_up_to_date(const SeriesView *view, const TierSource *tier) {
     bool alone = true;
     for (size_t i = 0; tier->source != 0 && i < view->source_count && alone; i++) {
         const ViewSource *source = &view->sources[i];
-        alone = source->head != NULL ? !has_day(source->head, tier->day_ms)
-                                     : source->number == tier->source ||
+        alone = source->head != NULL ? !side_has_day(source->head, tier->day_ms / TIER_DAY_MS)
+                                     : source->number <= tier->source ||
                                            day_of_ms(source->min_ms) * TIER_DAY_MS != tier->day_ms;
     }
     return alone;
@@ -112,7 +142,6 @@ bool series_view_add_tiers(SeriesView *view, SeriesStore *store, int64_t most_ms
     pin_tiers(view, store, most_ms);
     mutex_give(&store->blocks_lock);
     drop_outdated(view);
-    if (view->tier_count > 0) qsort(view->tiers, view->tier_count, sizeof *view->tiers, by_day);
     return view->tier_count > 0;
 }
 
@@ -160,7 +189,10 @@ static bool add_series(TierUnion *all, uint32_t at, uint32_t number, Labels labe
     FoundSources *sources = all->found.at[*slot - 1].sources;
     if (tier->must && has_samples(all->view, sources, tier->day_ms)) return true;
     if (sources->tiers == NULL)
-        sources->tiers = arena_push_array_raw(all->arena, FoundPlace, all->view->tier_count);
+        sources->tiers = arena_push_array_raw(all->arena, FoundPlace, all->view->tier_days);
+    if (sources->tier_count > 0 &&
+        all->view->tiers[sources->tiers[sources->tier_count - 1].source].place == tier->place)
+        return error_set(err, ERROR_CORRUPT, "two blocks of a tier have the same series");
     sources->tiers[sources->tier_count++] = (FoundPlace){at, number};
     DeletedSpans spans = all->view->tier_deletes.count == 0
                              ? (DeletedSpans){0}
@@ -210,10 +242,16 @@ bool series_select_tiers(SeriesView *view, Matchers matchers, size_t series_max,
 
 // ---- Reading ----
 
+// Of the blocks of a tier the one read last is open.
+typedef struct TierCursor {
+    BlockCursor *block;
+    uint32_t tier;
+} TierCursor;
+
 struct TierCursors {
     size_t count;
-    BlockCursor **blocks;  // of each tier, opened when first read
-    FoundPlace *places;    // room for those of a series
+    TierCursor *days;    // by TierSource.place
+    FoundPlace *places;  // room for those of a series
     size_t place_room;
     SeriesColumns column;
     SeriesParts merged;
@@ -223,9 +261,9 @@ void tier_cursors_close(TierCursors **cursors) {
     if (*cursors == NULL) return;
     TierCursors *gone = TAKE(*cursors);
     for (size_t i = 0; i < gone->count; i++) {
-        if (gone->blocks[i] != NULL) block_cursor_close(&gone->blocks[i]);
+        if (gone->days[i].block != NULL) block_cursor_close(&gone->days[i].block);
     }
-    memory_free(gone->blocks);
+    memory_free(gone->days);
     memory_free(gone->places);
     series_columns_free(&gone->column);
     series_parts_free(&gone->merged);
@@ -236,20 +274,22 @@ static TierCursors *tiers_of(SeriesCursor *cursor) {
     TierCursors **tiers = cursor_tiers(cursor);
     if (*tiers == NULL) {
         *tiers = memory_new(TierCursors);
-        (*tiers)->count = cursor_view(cursor)->tier_count;
-        (*tiers)->blocks = memory_new_array(BlockCursor *, (*tiers)->count);
+        (*tiers)->count = cursor_view(cursor)->tier_days;
+        (*tiers)->days = memory_new_array(TierCursor, (*tiers)->count);
     }
     return *tiers;
 }
 
 static BlockCursor *cursor_of(SeriesCursor *cursor, uint32_t tier) {
-    TierCursors *tiers = tiers_of(cursor);
     const SeriesView *view = cursor_view(cursor);
-    if (tiers->blocks[tier] == NULL) {
-        tiers->blocks[tier] = block_cursor_open_shared(view->tiers[tier].block);
-        block_cursor_meter(tiers->blocks[tier], view->meter);
+    TierCursor *day = &tiers_of(cursor)->days[view->tiers[tier].place];
+    if (day->block != NULL && day->tier != tier) block_cursor_close(&day->block);
+    if (day->block == NULL) {
+        day->block = block_cursor_open_shared(view->tiers[tier].block);
+        day->tier = tier;
+        block_cursor_meter(day->block, view->meter);
     }
-    return tiers->blocks[tier];
+    return day->block;
 }
 
 // The samples of the days for which no window answers. `answered`: bit per place of the series.

@@ -13,13 +13,14 @@ typedef struct ViewSource {  // one of the two
     bool shares_time;        // another block of the view has samples in its interval
 } ViewSource;
 
-// A tier of one day (tier_view.c).
+// A block of the tier of one day (tier_view.c).
 typedef struct TierSource {
     Block *block;
+    size_t place;  // of the day among those of the view that have tiers
     uint64_t number;
     int64_t min_ms, max_ms;  // of what it stands for
     int64_t day_ms, tier_ms;
-    uint64_t source;  // number of the block it was made of; 0: that is gone
+    uint64_t source;  // the highest number of the blocks it was made of; 0: some are gone
     bool must;        // only for series of which the day has no samples any more
 } TierSource;
 
@@ -32,8 +33,8 @@ struct SeriesView {
     ViewSource *sources;  // first stored first: who comes first wins a time
     size_t source_count;
     DeleteArray deletes;  // that mean one of the sources; most often none
-    TierSource *tiers;    // days rising, each once; most often none
-    size_t tier_count;
+    TierSource *tiers;    // days rising, one tier of each; most often none
+    size_t tier_count, tier_days;
     DeleteArray tier_deletes;  // that mean one of them
     ARRAY(Text) warnings;
 };
