@@ -23,6 +23,7 @@ enum {
 
 typedef struct Levels {
     int64_t resident, files, disk;  // the most of a day
+    int64_t merges;                 // until then, those that wrote one block again cold too
     uint64_t series, samples;       // that were sent
 } Levels;
 
@@ -102,6 +103,9 @@ static void step(Days *days, int64_t number, Levels *levels) {
     levels->resident = MAX(levels->resident, resident_bytes());
     levels->files = MAX(levels->files, open_files());
     levels->disk = MAX(levels->disk, disk_bytes(days, days->folder));
+    SeriesState state;
+    series_state(tenant->series, &state);
+    levels->merges = (int64_t)state.merges;
 }
 
 static bool no_more(const char *what, int64_t before, int64_t after, int64_t slack) {
@@ -133,16 +137,22 @@ static bool is_steady(Test *t, int series, int day_count, bool leaks) {
     check_ok(t, store_open(options, &days.store, t->err));
     check_ok(t, store_replay(days.store, ingest_replay, days.sender, t->err));
     Levels middle = {0}, levels = {0};
+    int64_t merges = 0, merges_middle = 0;
     for (int day = 0; day < day_count; day++) {
+        merges = levels.merges;
         levels = (Levels){.series = levels.series, .samples = levels.samples};
         for (int i = 0; i < STEPS_PER_DAY; i++) step(&days, day * STEPS_PER_DAY + i, &levels);
-        if (day == MAX(2, day_count / 2)) middle = levels;
+        merges = levels.merges - merges;
+        if (day != MAX(2, day_count / 2)) continue;
+        middle = levels;
+        merges_middle = merges;
     }
     printf("# %d days, %llu series, %llu samples\n", day_count, (unsigned long long)levels.series,
            (unsigned long long)levels.samples);
     bool steady = no_more("resident bytes", middle.resident, levels.resident, 4 * MB);
     steady &= no_more("open files", middle.files, levels.files, 2);
     steady &= no_more("bytes on disk", middle.disk, levels.disk, 4 * MB);
+    steady &= no_more("merges of a day", merges_middle, merges, 1);
     for (size_t i = 0; i < days.view_count; i++) series_view_close(&days.views[i]);
     store_close(&days.store);
     ingest_sender_free(&days.sender);

@@ -18,7 +18,7 @@ typedef struct House {
     ManualClock clock;
     DiskModel *model;
     DiskFault *fault;
-    int64_t memory_limit, retention_ms, log_bytes_max, stop_log_bytes, stop_seal_ms;
+    int64_t memory_limit, retention_ms, log_bytes_max, stop_log_bytes, stop_seal_ms, cold_bytes;
     const StoreKeep *rules;  // of retention
     size_t rule_count;
     IngestSender *sender;
@@ -44,6 +44,7 @@ static void house_open(House *house) {
         .log_bytes_max = house->log_bytes_max,
         .log_segment_bytes = 64 * KB,
         .stop_log_bytes = house->stop_log_bytes,
+        .block_cold_bytes = house->cold_bytes,
         .stop_seal_ms = house->stop_seal_ms,
     };
     house->sender = ingest_sender_new();
@@ -238,6 +239,110 @@ static size_t count_blocks(House *house) {
     return count;
 }
 
+static Text manifest_of(House *house, int tenant) {
+    Bytes manifest;
+    check_ok(house->t, disk_read_whole(disk_model_disk(house->model),
+                                       text_format(house->t->arena, "data/tenants/%u/MANIFEST",
+                                                   tenant_of(house, tenant)->id.number),
+                                       MB, house->t->arena, &manifest, house->t->err));
+    return bytes_text(manifest);
+}
+
+static SeriesState state_of(House *house, int tenant) {
+    SeriesState state;
+    series_state(tenant_of(house, tenant)->series, &state);
+    return state;
+}
+
+// Of a day of one block, sealed while it went on: one of sums of tenths, which is smaller then, and
+// one of a single sample, which is not.
+TEST(a_day_of_one_block_is_written_again_cold_once) {
+    House house;
+    house_begin(&house, t);
+    house.cold_bytes = 1;
+    house_open(&house);
+    double sum = 0;
+    clock_advance(&house.clock, 7200000);
+    for (int i = 0; i < 400; i++) {
+        sum += 0.1 * (double)(i % 7);
+        check_ok(t, put(&house, 1, NOW_MS + i * 15000 + i % 3, sum, t->err));
+    }
+    check_ok(t, put(&house, 2, NOW_MS, 1, t->err));
+    check_ok(t, store_commit_now(house.store, t->err));
+    check_ok(t, store_flush(house.store, t->err));
+    for (int hour = 2; hour < 25; hour++) {
+        clock_advance(&house.clock, DAY_MS / 24);
+        check_ok(t, store_maintain(house.store, t->err));
+    }
+    Text hot[3] = {{0}}, cold[3] = {{0}};
+    SeriesState before = state_of(&house, 1);
+    for (int tenant = 1; tenant <= 2; tenant++) {
+        check_i64(t, 0, state_of(&house, tenant).merges);  // two hours are for what is late
+        hot[tenant] = manifest_of(&house, tenant);
+    }
+    for (int hour = 0; hour < 2; hour++) {
+        clock_advance(&house.clock, DAY_MS / 24);
+        check_ok(t, store_maintain(house.store, t->err));
+    }
+    check_i64(t, 1, state_of(&house, 1).merges);
+    check_i64(t, 0, state_of(&house, 2).merges);
+    check_i64(t, 1, state_of(&house, 1).blocks);
+    check(t, state_of(&house, 1).block_bytes < before.block_bytes);
+    for (int tenant = 1; tenant <= 2; tenant++) {
+        cold[tenant] = manifest_of(&house, tenant);
+        check(t, !text_equal(hot[tenant], cold[tenant]));
+        check(t, text_find(hot[tenant], TEXT(" 0 1 1 ")) > 0 || tenant == 1);
+    }
+    // It is the same block, which is known not to become smaller.
+    Text name_before = text_slice(hot[2], (size_t)text_find(hot[2], TEXT("block ")), hot[2].len);
+    check(t, text_find(cold[2], text_slice(name_before, 0, 6 + 16 + 6)) > 0);
+    check(t, text_find(cold[2], TEXT(" 256 1 1 1\n")) > 0);
+    check_i64(t, 1, count_blocks(&house));
+    // Never again: neither in later rounds nor after a restart.
+    for (int life = 0; life < 3; life++) {
+        for (int round = 0; round < 30; round++) {
+            clock_advance(&house.clock, 3600000);
+            check_ok(t, store_maintain(house.store, t->err));
+        }
+        for (int tenant = 1; tenant <= 2; tenant++) {
+            check_text(t, cold[tenant], manifest_of(&house, tenant));
+            check_i64(t, life == 0 && tenant == 1, state_of(&house, tenant).merges);
+        }
+        check_i64(t, 400, count_of(&house, 1));
+        check_i64(t, 1, count_of(&house, 2));
+        house_close(&house);
+        house_open(&house);
+    }
+    // A late sample makes another block of it, cold as well, and that is all.
+    check_ok(t, put(&house, 1, NOW_MS + 7777, 1, t->err));
+    check_ok(t, store_commit_now(house.store, t->err));
+    check_ok(t, store_flush(house.store, t->err));
+    check_ok(t, store_maintain(house.store, t->err));
+    Text merged = manifest_of(&house, 1);
+    check(t, text_find(merged, TEXT(" 257 1 1 401\n")) > 0);
+    check_ok(t, store_maintain(house.store, t->err));
+    check_text(t, merged, manifest_of(&house, 1));
+    house_end(&house);
+}
+
+// What is hardly anything stays as it is.
+TEST(a_small_block_is_not_written_again_for_its_age) {
+    House house;
+    house_begin(&house, t);
+    house_open(&house);
+    clock_advance(&house.clock, 7200000);
+    for (int i = 0; i < 400; i++) check_ok(t, put(&house, 1, NOW_MS + i * 15000, 0.1 * i, t->err));
+    check_ok(t, store_commit_now(house.store, t->err));
+    check_ok(t, store_flush(house.store, t->err));
+    Text hot = manifest_of(&house, 1);
+    for (int day = 0; day < 3; day++) {
+        clock_advance(&house.clock, DAY_MS);
+        check_ok(t, store_maintain(house.store, t->err));
+    }
+    check_text(t, hot, manifest_of(&house, 1));
+    house_end(&house);
+}
+
 TEST(a_manifest_that_cannot_be_written_leaves_no_pile_of_blocks) {
     House house;
     house_begin(&house, t);
@@ -384,6 +489,8 @@ TEST_MAIN("housekeeping", CASE(w19_a_folder_that_another_process_took_over_is_no
           CASE(a_stop_that_has_no_time_for_blocks_leaves_all_to_the_replay),
           CASE(a_full_disk_keeps_neither_retention_nor_other_tenants_from_their_housekeeping),
           CASE(a_tenant_keeps_as_long_as_its_rules_say),
+          CASE(a_day_of_one_block_is_written_again_cold_once),
+          CASE(a_small_block_is_not_written_again_for_its_age),
           CASE(a_manifest_that_cannot_be_written_leaves_no_pile_of_blocks),
           CASE(r32_a_clock_that_jumps_ahead_deletes_nothing_for_a_day),
           CASE(r32_a_replay_under_a_clock_that_jumped_keeps_what_was_acknowledged))

@@ -81,6 +81,7 @@ static inline bool whole_open(WholeLife *life, Disk *disk, Error *err) {
         .tiers = {{.on = !life->no_tiers}, {.on = !life->no_tiers}},
         .log_segment_bytes = 64 * KB,
         .block_series_max = life->series_max,
+        .block_cold_bytes = life->series_max == 0 ? 1 : 0,  // of all, or of none so small
     };
     life->sender = ingest_sender_new();
     if (store_open(options, &life->store, err) &&

@@ -103,6 +103,7 @@ static bool tenant_open(Store *store, TenantId id, Text name, Tenant **out, Erro
         .retention = retention_of_tenant(store, name),
         .tiers = {store->options.tiers[0], store->options.tiers[1]},
         .block_series_max = store->options.block_series_max,
+        .block_cold_bytes = store->options.block_cold_bytes,
         .head_span_ms = store->options.head_span_ms,
         .limits = store->options.series_limits,
         // Pages address 4 GB each (page.c); a head grows on while housekeeping is busy elsewhere.

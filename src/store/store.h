@@ -40,10 +40,10 @@ typedef struct StoreOptions {
     int64_t retention_ms;              // 0: for ever
     const StoreKeep *retention_rules;  // outlive the store
     size_t retention_rule_count;
-    SeriesTierKeep tiers[SERIES_TIERS];  // of each tenant
-    int64_t block_series_max;            // as in series.h
-    int64_t head_span_ms;                // 0: default of series.h
-    SeriesLimits series_limits;          // of each tenant
+    SeriesTierKeep tiers[SERIES_TIERS];          // of each tenant
+    int64_t block_series_max, block_cold_bytes;  // as in series.h
+    int64_t head_span_ms;                        // 0: default of series.h
+    SeriesLimits series_limits;                  // of each tenant
     int64_t log_bytes_max;      // heads are turned and sealed when the log holds more; 0: 2 GiB
     int64_t log_segment_bytes;  // 0: default of log.h
     int64_t stop_log_bytes;     // store_settle does something from here on; 0: LIMIT_STOP_LOG_BYTES

@@ -462,8 +462,8 @@ def golden(tap):
     found = Manifest((folder / "manifest_tiers").read_bytes(), "manifest_tiers").tiers
     tap.check([(each.number, each.length_ms, each.source) for each in found] == [(14, 300000, 16), (15, 3600000, 0)], "the golden manifest with tiers", [vars(each) for each in found])
     found = Manifest((folder / "manifest_parts").read_bytes(), "manifest_parts")
-    tap.check(found.version == 4 and {at: [each.number for each in rows] for at, rows in found.tiers_by_day().items()}
-              == {(20777, 300000): [14], (20412, 3600000): [15], (20413, 3600000): [9, 10]}, "the golden manifest with a tier in two blocks", [vars(each) for each in found.tiers])
+    tap.check([(block.level, block.cold) for block in found.blocks] == [(1, True), (0, False)] and found.version == 4 and {at: [each.number for each in rows] for at, rows in found.tiers_by_day().items()}
+              == {(20777, 300000): [14], (20412, 3600000): [15], (20413, 3600000): [9, 10]}, "the golden manifest with a cold block, and a tier in two", [vars(each) for each in found.tiers])
     (labels, windows), (_, others) = Block((folder / "block_tier").read_bytes(), "block_tier").windows()
     first = 1700000100000
     tap.check(labels == {"__name__": "fallen_total"} and [windows[first][part] for part in ("count", "sum", "least", "greatest", "first", "last", "fell", "resets")] == [4, 21, 2, 10, 4, 2, 15, 2]
@@ -647,7 +647,7 @@ def blocks_of_a_server(tap, chance, now_ms):
         tap.check(server.stop() == 0, "it ends well", server.tail())
         found = read(data)
         manifest = tenants(data)[MAIN].manifest
-        tap.check(len(manifest.blocks) >= 5 and manifest.deletes and any(block.level for block in manifest.blocks), "blocks of several days, one merged, and a delete", vars(manifest))
+        tap.check(len(manifest.blocks) >= 5 and manifest.deletes and any(block.level and block.cold for block in manifest.blocks), "blocks of several days, one merged when its day was over, and a delete", vars(manifest))
         tap.check(not [record for record in read_log(data + "/log")[0] if record.sequence >= manifest.counters["sealed"]], "nothing is in the log alone")
         for tenant in (MAIN, OTHER):
             told = as_told(teller.tenants[tenant])

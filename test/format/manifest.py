@@ -16,7 +16,7 @@ MATCHES = {
 
 
 class BlockRow:
-    """A block the manifest names; `number` is that in its name, `order` who wins a time."""
+    """A block the manifest names; `number` is that in its name, `order` who wins a time, `cold` that it was written with more effort, or is no smaller then."""
 
     def __init__(self, words, what):
         expect(len(words) == 9 and re.fullmatch(r"[0-9a-f]{8}", words[2]), f"{what}: not a row of a block")
@@ -24,7 +24,8 @@ class BlockRow:
         found = re.fullmatch(r"([0-9a-f]{16})\.block", self.name)
         expect(found, f"{what}: {self.name} is not the name of a block")
         self.number, self.crc = int(found[1], 16), int(words[2], 16)
-        self.bytes, self.earliest, self.latest, self.level, self.order, self.series, self.samples = (integer(word, what) for word in words[1:2] + words[3:])
+        self.bytes, self.earliest, self.latest, level, self.order, self.series, self.samples = (integer(word, what) for word in words[1:2] + words[3:])
+        self.level, self.cold = level % 256, level >= 256
 
 
 class TierRow:

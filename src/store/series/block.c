@@ -262,7 +262,8 @@ static bool tail_open(Block *block, Reader *tail, Error *err) {
                           numbers[5],
                           numbers[6],
                           (int64_t)block->bytes.len,
-                          0};
+                          0,
+                          block->version == BLOCK_VERSION_NEAR};
     if (block->version == BLOCK_VERSION_TIER) {
         facts->tier_ms = (int64_t)reader_u64(tail);
         if (facts->tier_ms <= 0) return footer_corrupt(block, "it is of a tier of no length", err);

@@ -69,6 +69,7 @@ typedef struct BlockFacts {
     uint64_t series, samples, chunks, histograms, exemplars;
     int64_t bytes;
     int64_t tier_ms;  // 0: samples as they came; else windows of a tier, as long as this
+    bool near;        // it was written cold, and some column was better for it
 } BlockFacts;
 
 // Opens an object that the manifest states. Footer and label names are verified here, other

@@ -221,6 +221,33 @@ TEST(blocks_are_merged_as_far_as_they_fit_into_one) {
     fixture_end(&f);
 }
 
+static bool says_cold(Test *t, Fixture *f) {
+    Bytes manifest;
+    check_ok(t, disk_read_whole(fixture_disk(f), TEXT("data/tenants/7/MANIFEST"), MB, t->arena,
+                                &manifest, t->err));
+    return text_find(bytes_text(manifest), TEXT(" 256 1 30000 30000\n")) > 0;
+}
+
+// What need not be written again is not where there is no room for it; the next life may have more.
+TEST(a_block_beyond_the_budget_is_not_written_again_cold) {
+    Fixture f;
+    fixture_begin(&f, t);
+    put_series(&f, 0, 30000, FIXTURE_NOW_MS);
+    turn_and_seal(t, &f);
+    clock_advance(&f.clock, 2 * (int64_t)DAY_MS);
+    for (int life = 0; life < 3; life++) {
+        f.building.limit = life == 0 ? BUDGET : 0;
+        check_i64(t, 0, merge_all(t, &f));  // it becomes no smaller
+        check(t, says_cold(t, &f) == (life > 0));
+        check_i64(t, 1, blocks_of(&f));
+        check_all_there(t, &f, 30000, 1);
+        fixture_close(&f);
+        check_ok(t, fixture_open(&f, t->arena, t->err));
+        check_i64(t, 0, f.report.strangers);
+    }
+    fixture_end(&f);
+}
+
 // A day whose series do not fit into one block has tiers, of several blocks each, within the same
 // budget: each call makes one of them.
 TEST(tiers_of_a_day_beyond_the_budget_are_several_blocks) {
@@ -329,6 +356,7 @@ TEST_MAIN("store/building", CASE(a_block_in_pieces_is_the_block),
           CASE(a_piece_that_cannot_be_put_or_read_fails_the_block),
           CASE(a_head_of_many_series_becomes_several_blocks_within_the_budget),
           CASE(blocks_are_merged_as_far_as_they_fit_into_one),
+          CASE(a_block_beyond_the_budget_is_not_written_again_cold),
           CASE(tiers_of_a_day_beyond_the_budget_are_several_blocks),
           CASE(a_delete_is_carried_out_in_a_block_beyond_the_budget),
           CASE(a_block_that_is_half_on_the_disk_leaves_nothing_behind))

@@ -20,6 +20,7 @@ typedef struct StoreBlock {
     int64_t scrubbed;   // bytes verified in this round
     int64_t retain_ms;  // before then retention takes nothing from it; 0: not looked at yet
     bool alone;         // one block would not hold it and what comes behind it: not merged
+    bool stays_hot;     // writing it again cold failed: not tried again in this life
 } StoreBlock;
 
 typedef ARRAY(StoreBlock) StoreBlockArray;

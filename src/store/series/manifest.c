@@ -82,7 +82,8 @@ void manifest_print(const Manifest *manifest, Builder *out) {
         const ManifestBlock *block = &manifest->blocks.at[i];
         builder_addf(out, "block %.*s %lld %08x %lld %lld %u %llu %llu %llu\n",
                      TEXT_ARG(block->name), (long long)block->bytes, block->crc,
-                     (long long)block->min_ms, (long long)block->max_ms, block->level,
+                     (long long)block->min_ms, (long long)block->max_ms,
+                     block->level + (block->cold ? MANIFEST_LEVEL_MAX + 1u : 0),
                      (unsigned long long)block->order, (unsigned long long)block->series,
                      (unsigned long long)block->samples);
     }
@@ -199,7 +200,8 @@ static bool take_block(Text *rest, Arena *arena, ManifestBlock *out) {
                  take_u64(rest, &level) && take_u64(rest, &out->order) &&
                  take_u64(rest, &out->series) && take_u64(rest, &out->samples);
     if (!whole || level > 1000 || out->bytes <= 0 || out->min_ms > out->max_ms) return false;
-    out->level = (uint32_t)level;
+    out->level = (uint32_t)(level & MANIFEST_LEVEL_MAX);
+    out->cold = level > MANIFEST_LEVEL_MAX;
     return true;
 }
 

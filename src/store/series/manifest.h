@@ -15,7 +15,7 @@ typedef struct ManifestBlock {
     uint32_t crc;  // CRC-32C of the whole object
     int64_t min_ms, max_ms;
     uint32_t level;  // 0: from a head; one more than the highest it was merged from; that of the
-                     // one it was written again from
+                     // one it was written again from; at most MANIFEST_LEVEL_MAX
     uint64_t order;  // who was stored first wins: the lower order. Unique within a day
     uint64_t series, samples;
     // Of tiers only (tier.h): how long a window is, and the highest number of the blocks of samples
@@ -23,7 +23,10 @@ typedef struct ManifestBlock {
     // tier of a day may be in several blocks, each with series of its own.
     int64_t tier_ms;
     uint64_t source;
+    bool cold;  // written with more effort, or that made it no smaller; no tier is
 } ManifestBlock;
+
+enum { MANIFEST_LEVEL_MAX = 255 };  // levels of cold blocks lie above it
 
 // What was deleted from blocks whose number is below `before`.
 typedef struct ManifestDelete {

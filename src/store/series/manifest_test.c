@@ -18,9 +18,10 @@ static Manifest sample_manifest(void) {
                                                    20,
                                                    4800,
                                                    0,
-                                                   0};
-    *array_add(&manifest.blocks) =
-        (ManifestBlock){TEXT("0000000000000011.block"), 720, 7, -86400000, -1, 0, 17, 1, 1, 0, 0};
+                                                   0,
+                                                   false};
+    *array_add(&manifest.blocks) = (ManifestBlock){
+        TEXT("0000000000000011.block"), 720, 7, -86400000, -1, 0, 17, 1, 1, 0, 0, false};
     return manifest;
 }
 
@@ -62,9 +63,10 @@ static Manifest manifest_with_tiers(void) {
     return manifest;
 }
 
-// And those of an hour of another day, in two blocks.
+// And those of an hour of another day, in two blocks; the first block of samples is cold.
 static Manifest manifest_with_parts(void) {
     Manifest manifest = manifest_with_tiers();
+    manifest.blocks.at[0].cold = true;
     for (size_t i = 0; i < 2; i++)
         *array_add(&manifest.tiers) = (ManifestBlock){
             .name = i == 0 ? TEXT("0000000000000009.block") : TEXT("000000000000000a.block"),
@@ -103,8 +105,8 @@ static void check_same(Test *t, const Manifest *stated, const Manifest *actual) 
         check_text(t, a->name, b->name);
         check(t, a->bytes == b->bytes && a->crc == b->crc && a->min_ms == b->min_ms &&
                      a->max_ms == b->max_ms);
-        check(t, a->level == b->level && a->order == b->order && a->series == b->series &&
-                     a->samples == b->samples);
+        check(t, a->cold == b->cold && a->level == b->level && a->order == b->order &&
+                     a->series == b->series && a->samples == b->samples);
     }
     check_i64(t, stated->tiers.count, actual->tiers.count);
     for (size_t i = 0; i < stated->tiers.count; i++) {

@@ -24,6 +24,7 @@ typedef struct Merge {
     SeriesStore *store;
     BlockWalk walk;     // first stored first
     bool wrote;         // a series, or metadata
+    bool optional;      // it is to end where there is no room, also of one source
     double part;        // of the series, that one block has room for; 1: all of them
     int64_t retain_ms;  // retention is applied as of then; INT64_MIN: not
     int64_t end_ms;     // when what the sources have ends, for it
@@ -176,7 +177,8 @@ static bool merge_into(SeriesStore *store, Merge *merge, StoreBlock *out, Error 
     *out = (StoreBlock){0};
     merge->part = 1;
     Clock *clock = store->options.clock;
-    if (day_is_over(day_of_ms(first->min_ms), clock->wall_ms(clock))) block_writer_cold(writer);
+    bool cold = day_is_over(day_of_ms(first->min_ms), clock->wall_ms(clock));
+    if (cold) block_writer_cold(writer);
     for (size_t i = 0; i < walk->count; i++) {
         const ManifestBlock *facts = &walk->sources[i].from->facts;
         level = MAX(level, facts->level);
@@ -185,7 +187,7 @@ static bool merge_into(SeriesStore *store, Merge *merge, StoreBlock *out, Error 
     for (bool more;;) {
         TRY(block_walk_next(walk, &more, err));
         if (!more) break;
-        if (!building_has_room(&building) && walk->count > 1) {
+        if (!building_has_room(&building) && (walk->count > 1 || merge->optional)) {
             merge->part = block_walk_done(walk);
             return true;
         }
@@ -195,8 +197,10 @@ static bool merge_into(SeriesStore *store, Merge *merge, StoreBlock *out, Error 
     TRY(merge_metadata(store, merge, writer, err));
     if (!merge->wrote) return true;
     // One that is written again is as it was, and is merged with its neighbours as before.
-    level += walk->count > 1;
-    return building_put(&building, level, first->order, out, err);
+    if (walk->count > 1) level = MIN(level + 1, (uint32_t)MANIFEST_LEVEL_MAX);
+    TRY(building_put(&building, level, first->order, out, err));
+    out->facts.cold = cold;
+    return true;
 }
 
 // ---- Replacing blocks ----
@@ -290,12 +294,29 @@ static bool find_run(StoreBlock **sorted, size_t count, int64_t now_ms, size_t *
     return false;
 }
 
+static bool heads_have_day(const SeriesStore *store, int64_t day) {
+    bool have = side_has_day(store->head, day);
+    for (size_t i = 0; i < store->turned.count; i++) have |= side_has_day(store->turned.at[i], day);
+    return have;
+}
+
+// Is it to be written again cold? What heads have of its day will be merged with it, which does it,
+// too.
+static bool wants_cold(const SeriesStore *store, const StoreBlock *block, int64_t now_ms) {
+    int64_t day = day_of_ms(block->facts.min_ms);
+    return block->block != NULL && !block->facts.cold && !block->stays_hot &&
+           block->facts.bytes >= store->options.block_cold_bytes && day_is_over(day, now_ms) &&
+           !heads_have_day(store, day);
+}
+
 bool store_day_is_merged(const SeriesStore *store, StoreBlock **blocks, size_t count) {
     Clock *clock = store->options.clock;
     int64_t now_ms = clock->wall_ms(clock);
     size_t begin, end;
     if (count > 1 && !day_is_over(day_of_ms(blocks[0]->facts.min_ms), now_ms)) return false;
-    return !find_run(blocks, count, now_ms, &begin, &end);
+    bool merged = !find_run(blocks, count, now_ms, &begin, &end);
+    for (size_t i = 0; i < count && merged; i++) merged = !wants_cold(store, blocks[i], now_ms);
+    return merged;
 }
 
 static bool is_installed(const SeriesStore *store, const StoreBlock *block) {
@@ -320,9 +341,12 @@ static bool install_merged(SeriesStore *store, const bool *gone, StoreBlockArray
 
 // What blocks become, which is not in the manifest yet; without a block: nothing.
 static bool merge_apart(SeriesStore *store, StoreBlock *const *run, size_t count, int64_t retain_ms,
-                        double *part, StoreBlock *made, Error *err) {
+                        bool optional, double *part, StoreBlock *made, Error *err) {
     AUTO(merge_end)
-    Merge merge = {.store = store, .retain_ms = retain_ms, .end_ms = store_end_ms(store, run[0])};
+    Merge merge = {.store = store,
+                   .optional = optional,
+                   .retain_ms = retain_ms,
+                   .end_ms = store_end_ms(store, run[0])};
     block_walk_begin(&merge.walk, run, count, NULL);
     TRY(merge_into(store, &merge, made, err));
     *part = merge.part;
@@ -337,7 +361,7 @@ static bool merge_run(SeriesStore *store, StoreBlock **run, size_t count, double
     StoreBlock made;
     bool *gone = arena_push_array(&arena, bool, store->blocks.count);
     for (size_t i = 0; i < count; i++) gone[run[i] - store->blocks.at] = true;
-    TRY(merge_apart(store, run, count, INT64_MIN, part, &made, err));
+    TRY(merge_apart(store, run, count, INT64_MIN, false, part, &made, err));
     if (*part < 1) return true;
     if (made.block != NULL) *array_add(&all) = made;
     return install_merged(store, gone, &all, false, err);
@@ -380,7 +404,7 @@ bool store_merge_retained(SeriesStore *store, StoreBlock **blocks, size_t count,
     for (size_t i = 0; i < count; i++) {
         StoreBlock made;
         double whole;
-        if (!merge_apart(store, &blocks[i], 1, now_ms, &whole, &made, err)) {
+        if (!merge_apart(store, &blocks[i], 1, now_ms, false, &whole, &made, err)) {
             for (size_t j = 0; j < all.count; j++) store_give_up_block(store, &all.at[j]);
             return false;
         }
@@ -405,6 +429,41 @@ bool store_drop_before(SeriesStore *store, int64_t before_ms, int64_t now_ms, bo
     return !*any || replace_blocks(store, gone, &none, true, err);
 }
 
+static bool note_cold(SeriesStore *store, StoreBlock *block, Error *err) {
+    block->facts.cold = true;
+    bool noted = store_write_manifest(store, &store->blocks, store->manifest.sealed_sequence, err);
+    block->facts.cold = noted;
+    return noted;
+}
+
+// A block is written again cold, and replaced where that makes it smaller.
+static bool make_cold(SeriesStore *store, StoreBlock *block, Error *err) {
+    AUTO(arena_free) Arena arena = {0};
+    AUTO(blocks_free) StoreBlockArray all = {0};
+    StoreBlock made;
+    double part;
+    bool *gone = arena_push_array(&arena, bool, store->blocks.count);
+    bool done = merge_apart(store, &block, 1, INT64_MIN, true, &part, &made, err);
+    // What cannot be read the scrub sets apart; until then it is in nobody's way.
+    block->stays_hot = done ? part < 1 : err->code == ERROR_CORRUPT;
+    if (block->stays_hot) store->tiers_seen = 0;
+    if (!done || part < 1) return done;
+    if (made.block != NULL && made.facts.bytes >= block->facts.bytes) {
+        store_give_up_block(store, &made);
+        return note_cold(store, block, err);
+    }
+    gone[block - store->blocks.at] = true;
+    if (made.block != NULL) *array_add(&all) = made;
+    return install_merged(store, gone, &all, false, err);
+}
+
+static StoreBlock *find_hot(SeriesStore *store, int64_t now_ms) {
+    for (size_t i = 0; i < store->blocks.count; i++) {
+        if (wants_cold(store, &store->blocks.at[i], now_ms)) return &store->blocks.at[i];
+    }
+    return NULL;
+}
+
 // What was deleted from a day that is over leaves the disk by itself, a block at a time; the day
 // that goes on is merged anyway. Blocks are looked through once a minute.
 static bool rewrite_once(SeriesStore *store, int64_t now_ms, bool *more, Error *err) {
@@ -421,14 +480,14 @@ static bool rewrite_once(SeriesStore *store, int64_t now_ms, bool *more, Error *
 static bool merge_once(SeriesStore *store, bool *more, Error *err) {
     Clock *clock = store->options.clock;
     int64_t now_ms = clock->wall_ms(clock);
-    *more = false;
     AUTO(arena_free) Arena arena = {0};
     StoreBlock **sorted = store_blocks_by_day(store, &arena);
     size_t begin, end;
-    if (!find_run(sorted, store->blocks.count, now_ms, &begin, &end))
-        return rewrite_once(store, now_ms, more, err);
-    *more = true;
-    return merge_what_fits(store, sorted + begin, end - begin, err);
+    *more = find_run(sorted, store->blocks.count, now_ms, &begin, &end);
+    if (*more) return merge_what_fits(store, sorted + begin, end - begin, err);
+    StoreBlock *hot = find_hot(store, now_ms);
+    *more = hot != NULL;
+    return hot != NULL ? make_cold(store, hot, err) : rewrite_once(store, now_ms, more, err);
 }
 
 bool series_merge(SeriesStore *store, bool *more, Error *err) {

@@ -11,6 +11,8 @@
 
 static const int64_t HEAD_SPAN_MS = 2 * 3600 * 1000;
 static const int64_t HEAD_BYTES = 256 * (int64_t)MB;
+// Less is not worth two syncs and a manifest: it is a page of columns, which may come to a half.
+static const int64_t COLD_BYTES = 64 * KB;
 
 Text store_object_name(const SeriesStore *store, Text name, Arena *arena) {
     return text_format(arena, "%.*s%.*s", TEXT_ARG(store->options.object_prefix), TEXT_ARG(name));
@@ -23,6 +25,7 @@ void store_block_drop(StoreBlock *block) {
 static void use_defaults(SeriesOptions *options) {
     if (options->head_span_ms == 0) options->head_span_ms = HEAD_SPAN_MS;
     if (options->head_bytes_max == 0) options->head_bytes_max = HEAD_BYTES;
+    if (options->block_cold_bytes == 0) options->block_cold_bytes = COLD_BYTES;
 }
 
 // ---- Opening ----
@@ -59,6 +62,8 @@ static bool open_blocks(SeriesStore *store, const ManifestBlock *facts, size_t c
                      check_kind(block, &why) &&
                      block_each_metadata(block->block, learn_from_block, store, &why);
         report->blocks++;
+        // Manifests did not always say it.
+        block->facts.cold |= whole && block_facts(block->block).near;
         if (whole) continue;
         // Out of memory or descriptors is not damage: the next start may do better.
         if (why.code != ERROR_CORRUPT && why.code != ERROR_NOT_FOUND && why.code != ERROR_IO &&

@@ -82,6 +82,7 @@ typedef struct SeriesOptions {
     Budget *building;                    // and blocks while they are written; NULL: no bound
     int64_t block_piece_bytes;           // which go to the disk in pieces of this; 0: 1 MiB
     int64_t block_series_max;            // and have at most so many series; 0: no such bound
+    int64_t block_cold_bytes;            // smaller ones are not written again cold; 0: 64 KiB
     SeriesLimits limits;                 // of new series
     SeriesRetention retention;           // what is older than the longest of it is refused
     SeriesTierKeep tiers[SERIES_TIERS];  // by series_tiers_ms
@@ -398,7 +399,8 @@ void series_seal_by(SeriesStore *store, int64_t by_ns);
 // The lowest sequence this store still needs from the log; UINT64_MAX when it needs none. Waits for
 // writes between begin and end, so that a record logged before the call is counted.
 uint64_t series_needed_sequence(SeriesStore *store);
-// Merges small blocks where it pays. *more: call again soon.
+// Merges small blocks where it pays; with nothing to merge one of a day that is over is written
+// again cold, or without what was deleted. *more: call again soon.
 must_use bool series_merge(SeriesStore *store, bool *more, Error *err);
 // Verifies every checksum of every block, at most `bytes_max` per call (W21); counts in the state.
 must_use bool series_scrub(SeriesStore *store, int64_t bytes_max, Error *err);

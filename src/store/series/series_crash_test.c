@@ -402,7 +402,9 @@ static bool crash_states(Test *t, Crash crash, uint64_t seeds, uint64_t *operati
                        .building = {.name = "blocks"},
                        // Half of the random lives have blocks that reach the disk in pieces.
                        .piece_bytes = crash.life >> 1 & 1,
-                       // And half of them days of several blocks.
+                       // Half of them write blocks of days that are over again cold.
+                       .cold_bytes = crash.life == 0 ? 1 : 1 + (int64_t)(crash.life >> 7 & 1) * MB,
+                       // And half of them have days of several blocks.
                        .series_max = crash.life == 0 ? crash.series_max
                                                      : (int64_t)(crash.life >> 5 & 1) *
                                                            (1 + (int64_t)(crash.life >> 6 & 1) * 2),

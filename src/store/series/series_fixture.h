@@ -18,7 +18,7 @@ typedef struct Fixture {
     PageCache *pages;
     RowCache *rows;
     Budget memory, building;
-    int64_t piece_bytes, series_max;  // of a block
+    int64_t piece_bytes, series_max, cold_bytes;  // of a block
     SeriesReport report;
     SeriesPrediction prediction;
     uint64_t sequence;
@@ -59,6 +59,7 @@ static inline SeriesOptions fixture_options(Fixture *f) {
         .building = &f->building,
         .block_piece_bytes = f->piece_bytes,
         .block_series_max = f->series_max,
+        .block_cold_bytes = f->cold_bytes,
         .pages = f->pages,
         .rows = f->rows,
         .retention = {f->retention_ms, f->rules, f->rule_count},

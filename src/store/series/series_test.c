@@ -731,6 +731,42 @@ TEST(w21_a_scrub_finds_a_flipped_bit_and_says_so) {
     fixture_end(&f);
 }
 
+// It is told once, and keeps nothing else from its housekeeping; the scrub sets it apart.
+TEST(a_damaged_block_that_is_to_be_written_again_cold_stands_in_nobodys_way) {
+    Fixture f;
+    bool more;
+    fixture_begin(&f, t);
+    fixture_close(&f);
+    f.cold_bytes = 1;
+    check_ok(t, fixture_open(&f, t->arena, t->err));
+    for (int day = 0; day < 2; day++) {
+        write_steps(&f, FIXTURE_NOW_MS + day * 86400000, 400);
+        check_ok(t, series_turn(f.store, t->err));
+        check_ok(t, series_seal(f.store, t->err));
+    }
+    AUTO(arena_free) Arena arena = {0};
+    DiskEntries entries;
+    check_ok(t, disk_model_disk(f.model)->list(disk_model_disk(f.model), TEXT("data/objects/7"),
+                                               &arena, &entries, t->err));
+    size_t first = text_compare(entries.at[0].name, entries.at[1].name) < 0 ? 0 : 1;
+    Text path = text_format(&arena, "data/objects/7/%.*s", TEXT_ARG(entries.at[first].name));
+    fixture_close(&f);
+    check(t, disk_model_flip(f.model, path, 12, 5));  // in its first page
+    check_ok(t, fixture_open(&f, t->arena, t->err));
+    check_i64(t, 0, f.report.blocks_damaged);
+    clock_advance(&f.clock, 3 * INT64_C(86400000));
+    check_error(t, series_merge(f.store, &more, t->err), ERROR_CORRUPT);
+    int rounds = 0;
+    for (more = true; more; rounds++) check_ok(t, series_merge(f.store, &more, t->err));
+    check_i64(t, 2, rounds);  // the other one, and nothing
+    SeriesState state;
+    check_ok(t, series_scrub(f.store, INT64_MAX, t->err));
+    series_state(f.store, &state);
+    check_i64(t, 1, state.corruptions);
+    check_i64(t, 2, state.blocks);
+    fixture_end(&f);
+}
+
 static size_t count_objects(Test *t, Fixture *f) {
     AUTO(arena_free) Arena arena = {0};
     DiskEntries entries;
@@ -841,6 +877,7 @@ TEST_MAIN("store/series", CASE(a_head_over_midnight_becomes_a_block_per_day),
           CASE(r9_a_damaged_block_warns_and_the_others_answer),
           CASE(a_gap_in_the_log_is_a_warning_over_its_interval_only),
           CASE(w21_a_scrub_finds_a_flipped_bit_and_says_so),
+          CASE(a_damaged_block_that_is_to_be_written_again_cold_stands_in_nobodys_way),
           CASE(a_full_disk_leaves_the_head_and_no_rubbish_and_the_next_seal_succeeds),
           CASE(r9_no_flipped_bit_of_any_file_gives_a_wrong_or_silently_short_answer),
           CASE(random_lives_read_back_bit_for_bit))
