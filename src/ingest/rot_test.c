@@ -10,8 +10,10 @@
 #include "codec/crc32c.h"
 #include "ingest/whole_life.h"
 
-// Blocks of two days, one delete still to be cleaned, a head and its log.
-#define ROT_SCRIPT "wwmfwwdfwwfDww"
+// Blocks of two days, one delete still to be cleaned, a head and its log. And the same with days of
+// several blocks, and the tiers of the older one, which are in several, too.
+#define ROT_SCRIPT         "wwmfwwdfwwfDww"
+#define ROT_SCRIPT_SEVERAL "wwmfwwfmmmmmmDww"
 
 enum { FILES_MAX = 64, FLIPS_BY_DAY = 700, FLIPS_AT_NIGHT = 10000, PATH_BYTES = 200 };
 
@@ -73,13 +75,18 @@ static void catalog_put(Rot *rot, int64_t bit) {
     check(t, fclose(file) == 0);
 }
 
-static void rot_begin(Rot *rot, Test *t) {
-    *rot = (Rot){.model = disk_model_new()};
+static void rot_begin(Rot *rot, Test *t, bool several) {
+    *rot = (Rot){.life = {.series_max = several}, .model = disk_model_new()};
     whole_begin(&rot->life, t, "rot");
     whole_forget_catalog(&rot->life);
     check_ok(t, whole_open(&rot->life, disk_model_disk(rot->model), t->err));
-    for (const char *step = ROT_SCRIPT; *step != 0; step++)
+    Tenant *tenant;
+    SeriesState state;
+    for (const char *step = several ? ROT_SCRIPT_SEVERAL : ROT_SCRIPT; *step != 0; step++)
         check_ok(t, whole_step(&rot->life, *step, t->err));
+    check_ok(t, store_tenant(rot->life.store, TENANT_DEFAULT_NAME, true, &tenant, t->err));
+    series_state(tenant->series, &state);
+    if (several) check_i64(t, 4, state.tiers);
     whole_close(&rot->life);
     check_ok(t, disk_read_whole(disk_real(), text_from_cstring(rot->life.catalog), 10 * MB,
                                 t->arena, &rot->catalog, t->err));
@@ -130,9 +137,9 @@ static const char *flipped(Rot *rot, DiskModel *damaged, const RotFile *file, Ro
     return wrong;
 }
 
-static RotTally flip_bits(Test *t, uint64_t flips) {
+static RotTally flip_bits(Test *t, bool several, uint64_t flips) {
     Rot rot;
-    rot_begin(&rot, t);
+    rot_begin(&rot, t, several);
     RotTally tally = {0};
     uint64_t random = t->seed;
     for (uint64_t i = 0; i < flips; i++) {
@@ -163,9 +170,12 @@ static RotTally flip_bits(Test *t, uint64_t flips) {
 }
 
 TEST(a_flipped_bit_anywhere_changes_no_answer_or_is_named) {
-    RotTally tally = flip_bits(t, getenv("TRACEO_NIGHT") != NULL ? FLIPS_AT_NIGHT : FLIPS_BY_DAY);
-    check_i64(t, 0, tally.wrong);
-    check(t, tally.unharmed > 0 && tally.named > 0 && tally.refused > 0);
+    for (int several = 0; several < 2; several++) {
+        RotTally tally =
+            flip_bits(t, several, getenv("TRACEO_NIGHT") != NULL ? FLIPS_AT_NIGHT : FLIPS_BY_DAY);
+        check_i64(t, 0, tally.wrong);
+        check(t, tally.unharmed > 0 && tally.named > 0 && tally.refused > 0);
+    }
 }
 
 // Whatever this finds besides wrong answers (it may well crash) is not what it is for: it runs in a
@@ -176,7 +186,7 @@ TEST(without_checksums_the_suite_finds_wrong_answers) {
     if (child == 0) {
         blind = true;
         setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-        _exit(flip_bits(t, FLIPS_BY_DAY).wrong > 0 ? 3 : 0);
+        _exit(flip_bits(t, false, FLIPS_BY_DAY).wrong > 0 ? 3 : 0);
     }
     int status = 0;
     check(t, child > 0 && waitpid(child, &status, 0) == child);

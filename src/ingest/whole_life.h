@@ -242,14 +242,16 @@ static inline bool whole_is_kept(const Cell *cell) {
 // whatever may be in one.
 static inline const char *whole_windows_wrong(WholeLife *life, SeriesCursor *cursor,
                                               const SeriesFound *found, int series, bool *seen,
-                                              Arena *arena) {
+                                              bool *refused, Arena *arena) {
     Error err = {0};
     SeriesParts parts = {0};
     SeriesColumns samples = {0};
     const char *error = NULL;
     if (!series_read_parts(cursor, found, WHOLE_FROM_MS, WHOLE_TO_MS, UINT32_MAX, &parts, &samples,
-                           &err))
+                           &err)) {
+        *refused = true;
         error = text_format(arena, "reading tiers: %s", err.message).at;
+    }
     for (size_t i = 0; i < parts.count && error == NULL; i++) {
         if (parts.tiers_ms[i] == 0) continue;
         double count = 0;
@@ -272,16 +274,19 @@ static inline const char *whole_windows_wrong(WholeLife *life, SeriesCursor *cur
     return error;
 }
 
+// *refused: the store said that it cannot tell.
 static inline const char *whole_tiers_wrong(WholeLife *life, Tenant *tenant, bool *seen,
-                                            Arena *arena) {
+                                            bool *refused, Arena *arena) {
     Error err = {0};
     AUTO(series_view_close) SeriesView *view = NULL;
     SeriesFoundList found = {0};
     if (!series_view_open(tenant->series, WHOLE_FROM_MS, WHOLE_TO_MS, &view, &err))
         return text_format(arena, "asking tiers: %s", err.message).at;
     if (!series_view_add_tiers(view, tenant->series, series_tiers_ms[0])) return NULL;
-    if (!series_select_tiers(view, (Matchers){0}, 0, arena, &found, &err))
+    if (!series_select_tiers(view, (Matchers){0}, 0, arena, &found, &err)) {
+        *refused = true;
         return text_format(arena, "asking tiers: %s", err.message).at;
+    }
     AUTO(series_cursor_close) SeriesCursor *cursor = series_cursor_open(view);
     const char *error = NULL;
     for (size_t i = 0; i < found.count && error == NULL; i++) {
@@ -289,7 +294,7 @@ static inline const char *whole_tiers_wrong(WholeLife *life, Tenant *tenant, boo
         if (!text_to_u64(labels_get(found.at[i].labels, TEXT("series")), &series) ||
             series >= WHOLE_SERIES)
             return "a series is in tiers that nobody sent";
-        error = whole_windows_wrong(life, cursor, &found.at[i], (int)series, seen, arena);
+        error = whole_windows_wrong(life, cursor, &found.at[i], (int)series, seen, refused, arena);
     }
     return error;
 }
@@ -351,7 +356,12 @@ static inline const char *whole_wrong(WholeLife *life, bool damaged, const char 
                                cell->series, (long long)(cell->time_ms - WHOLE_BASE_MS))
                 .at;
     }
-    error = whole_tiers_wrong(life, tenant, seen, arena);
+    bool refused = false;
+    error = whole_tiers_wrong(life, tenant, seen, &refused, arena);
+    if (refused) {
+        if (said != NULL) *said = error;
+        return damaged ? NULL : error;
+    }
     for (size_t i = 0; i < life->cell_count && error == NULL; i++) {
         if (whole_is_kept(&life->cells[i]) && !seen[i])
             error = "an old sample is let go and no tier has it";
