@@ -668,6 +668,41 @@ def blocks_of_a_server(tap, chance, now_ms):
         server.close()
 
 
+def tell_many(teller, chance, begin_ms, number, count):
+    """Samples of so many series, two each; every tenth is there with each `number`, at the same times too."""
+    rows = []
+    for i in range(count):
+        times = [begin_ms + chance.randrange(40) * STEP_MS, begin_ms + (40 + chance.randrange(40)) * STEP_MS]
+        rows.append(Row({"__name__": "many", "request_id": f"r-{i:08d}-{'all' if i % 10 == 0 else number}"}, [(time_ms, bits_of(chance.randrange(1000) / 8), None) for time_ms in times]))
+    for at in range(0, count, 2000):
+        teller.tell(MAIN, rows[at:at + 2000])
+
+
+def days_of_several_blocks(tap, chance, now_ms):
+    """A day of more series than a block has room for: its blocks stay several, and so do those of its tiers."""
+    server = Server(*FLAGS, "--memory.limit", "64MiB")
+    data = server.folder + "/data"
+    try:
+        server.start()
+        teller = Teller(server)
+        begin = now_ms // DAY_MS * DAY_MS - 3 * DAY_MS + 3600_000
+        for number in range(3):
+            tell_many(teller, chance, begin, number, 12_000)
+            flush(server)
+        tap.check(tiered(server), "windows of a day of many series are made", server.tail())
+        tap.check(server.stop() == 0, "it ends well", server.tail())
+        tenant = tenants(data)[MAIN]
+        blocks = len(tenant.manifest.blocks)
+        sizes = {length_ms: len(rows) for (_, length_ms), rows in tenant.manifest.tiers_by_day().items()}
+        tap.check(tenant.manifest.version == 4 and blocks > 1 and all(size > 1 for size in sizes.values()), f"{blocks} blocks, tiers of {sizes}", vars(tenant.manifest))
+        found = {key_of(series): kinds_of(series) for series in tenant.series()}
+        left = differences(as_told(teller.tenants[MAIN]), found)
+        tap.check(not left, "the reader gives what was told", left)
+        compare_tiers(tap, tenant, found)
+    finally:
+        server.close()
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("traceo")
@@ -676,6 +711,7 @@ def main():
     tap, now_ms = Tap(), int(time.time() * 1000)
     print(f"# seed {options.seed}")
     blocks_of_a_server(tap, random.Random(options.seed), now_ms)
+    days_of_several_blocks(tap, random.Random(options.seed), now_ms)
     golden(tap)
     newer(tap)
     log_records(tap, random.Random(options.seed), now_ms)
