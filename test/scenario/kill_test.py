@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """kill -9 under load (RELIABILITY R3): every acknowledged sample is there, none twice, none altered.
 
-    kill_test.py TRACEO [--rounds 20] [--seed N]
+    kill_test.py TRACEO [--rounds 20] [--seed N] [--crowd 0]
 
 Writers send batches over several connections and remember what was acknowledged; a keeper deletes series, makes blocks of heads, has
 blocks written again without what was deleted, and sends samples of a day that is over, which is merged and gets its tiers, and of the last
 seconds that retention keeps. At a random moment the server is
 killed; it starts again on the same folder; every acknowledged sample of the round is asked for. At the end all rounds
-are asked for at once. The suite first catches its planted fault: with `durability: memory` an answer leaves before the
+are asked for at once. With --crowd the day that is over has so many series more, which do not fit into one block at a memory.limit of
+64 MiB: it stays several, and so do its tiers. The suite first catches its planted fault: with `durability: memory` an answer leaves before the
 data is written, and some round must lose something.
 """
 
@@ -114,10 +115,10 @@ class Keeper(threading.Thread):
         except (OSError, http.client.HTTPException):
             pass
 
-    def count(self, name, at_ms, resolution):
+    def count(self, name, at_ms, resolution, query="count_over_time({}[1d])"):
         """How many samples of a series a day has, and whether a tier says so."""
         status, body = self.server.get("/api/v1/query?" + urllib.parse.urlencode(
-            {"query": f"count_over_time({name}[1d])", "time": at_ms // 1000, "max_source_resolution": resolution}))
+            {"query": query.format(name), "time": at_ms // 1000, "max_source_resolution": resolution}))
         answer = json.loads(body)
         if status != 200:
             return f"{status} {answer.get('error')}", False
@@ -144,12 +145,32 @@ class Keeper(threading.Thread):
         """Once heads are blocks and merged, tiers are made again, and count the same."""
         end_ms = (self.old_ms // DAY_MS + 1) * DAY_MS
         self.post("/api/traceo/v1/flush")
-        until = time.monotonic() + 10
+        until = time.monotonic() + 40
         while not self.count("kill_old", end_ms, "1h")[1]:
             if time.monotonic() > until:
-                return [f"no tier answers for the day of kill_old after 10 s: {self.server.tail()[-500:]}"]
+                return [f"no tier answers for the day of kill_old after 40 s: {self.server.tail()[-500:]}"]
             time.sleep(0.05)
         return self.old_faults()
+
+    def crowd(self, count):
+        connection = self.server.connect()
+        for at in range(0, count, 2000):
+            status, answer = write(connection, b"".join(
+                series({"__name__": "kill_crowd", "request_id": f"r-{i:08d}"}, [(self.old_ms - 1000 + i, float(i))]) for i in range(at, min(count, at + 2000))))
+            if status not in (200, 204):
+                raise RuntimeError(f"the crowd is refused: {status} {answer}")
+        self.post("/api/traceo/v1/flush")
+
+    def crowd_faults(self, count):
+        """All of it is there, by samples and by windows, which are in more blocks than the two of a small day."""
+        bad, end_ms = self.tier_faults(), (self.old_ms // DAY_MS + 1) * DAY_MS
+        for resolution in ("0s", "1h"):
+            for part in range(count // 1000):  # so many as the memory of one query holds
+                found, tier = self.count(f'kill_crowd{{request_id=~"r-{part:05d}..."}}', end_ms, resolution, "sum(count_over_time({}[1d]))")
+                if found != 1000 or tier != (resolution == "1h"):
+                    bad.append(f"of the crowd from {part * 1000} on {found} are there by {resolution}, from a tier: {tier}")
+        blocks = next(float(line.split()[-1]) for line in self.server.get("/metrics")[1].decode().splitlines() if line.startswith("traceo_series_tiers "))
+        return bad + ([] if blocks > 3 else [f"{blocks} blocks of tiers: the day is one block"])
 
     def faults(self):
         if self.next == 0:
@@ -198,14 +219,17 @@ def faults(server, writer, acked, sent, base_ms):
     return bad
 
 
-def run(rounds, randomness, *flags):
+def run(rounds, randomness, *flags, crowd=0):
     """Returns (faults, acknowledged samples, the keeper)."""
+    flags = [*flags, *(["--memory.limit", "64MiB"] if crowd else [])]
     server = Server("--web.enable_admin_api", "true", "--retention", f"{RETENTION_DAYS}d", "--series.retention_5m", "30d", "--series.retention_1h", "30d", *flags)
     base_ms = int(time.time() * 1000) - 3600 * 1000
     acked, sent = {w: [] for w in range(WRITERS)}, {w: [] for w in range(WRITERS)}
     bad, keeper = [], None
     try:
         server.start()
+        if crowd:
+            Keeper(server, base_ms).crowd(crowd)
         for number in range(rounds):
             writers = [Writer(server, w, len(sent[w]), base_ms) for w in range(WRITERS)]
             keeper = Keeper(server, base_ms, keeper)
@@ -230,6 +254,7 @@ def run(rounds, randomness, *flags):
                 return bad, sum(map(len, acked.values())) * SERIES_PER_BATCH, keeper
         for w in range(WRITERS):
             bad += faults(server, w, acked[w], sent[w], base_ms)
+        bad += keeper.crowd_faults(crowd) if crowd else []
         return bad, sum(map(len, acked.values())) * SERIES_PER_BATCH, keeper
     finally:
         server.close()
@@ -240,13 +265,14 @@ def main():
     parser.add_argument("traceo")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
+    parser.add_argument("--crowd", type=int, default=0, help="series more on the day that is over")
     options = parser.parse_args()
     randomness = random.Random(options.seed)
     print(f"# seed {options.seed}")
     tap = Tap()
     planted = run(20, randomness, "--durability", "memory")[0]
     tap.check(any("lost" in fault for fault in planted), "answering before the data is written is caught as a loss")
-    bad, acked, keeper = run(options.rounds, randomness)
+    bad, acked, keeper = run(options.rounds, randomness, crowd=options.crowd)
     tap.check(not bad and keeper.done > 0, f"{options.rounds} kills, {acked} acknowledged samples, {keeper.done} deletes: none lost, none twice, none altered, none back",
               "\n".join(bad[:20]))
     tap.check(keeper.from_tiers > 0, f"{len(keeper.old_acked)} samples of a day that is over, {keeper.from_tiers} answers from tiers that count the same")
