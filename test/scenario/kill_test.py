@@ -221,7 +221,7 @@ def faults(server, writer, acked, sent, base_ms):
 
 def run(rounds, randomness, *flags, crowd=0):
     """Returns (faults, acknowledged samples, the keeper)."""
-    flags = [*flags, *(["--memory.limit", "64MiB"] if crowd else [])]
+    flags = [*flags, *(["--memory.limit", "64MiB", "--query.memory", "16MiB"] if crowd else [])]
     server = Server("--web.enable_admin_api", "true", "--retention", f"{RETENTION_DAYS}d", "--series.retention_5m", "30d", "--series.retention_1h", "30d", *flags)
     base_ms = int(time.time() * 1000) - 3600 * 1000
     acked, sent = {w: [] for w in range(WRITERS)}, {w: [] for w in range(WRITERS)}
