@@ -416,13 +416,15 @@ must_use bool series_clean_deletes(SeriesStore *store, Error *err);
 // `objects_folder`, a manifest in `folder`, all of it durable. Both folders are there and empty.
 must_use bool series_snapshot(SeriesStore *store, Text objects_folder, Text folder, Error *err);
 // Lets go what is kept no longer at `now_ms`: whole blocks where nothing of them is, and one block
-// that is written again without the series whose time is over; *more: there may be another one.
+// (of a day with tiers all of them) that is written again without the series whose time is over;
+// *more: there may be another one.
 // What time it is for retention the caller decides. Samples of which tiers are still to be made
 // wait for them, at most a week.
 must_use bool series_retain(SeriesStore *store, int64_t now_ms, bool *more, Error *err);
 
-// Makes one tier of a day that is over and merged, where one is missing or no longer what the
-// samples say, or lets one go; *more: there may be another one. By the same time as retention.
+// Makes one block of a tier of a day that is over and merged, where one is missing or no longer
+// what the samples say, or lets a tier go; *more: there may be another one. A tier is seen when all
+// its blocks are made. By the same time as retention.
 must_use bool series_make_tiers(SeriesStore *store, int64_t now_ms, bool *more, Error *err);
 
 typedef struct SeriesState {
