@@ -378,8 +378,8 @@ static void put_mixed(Fixture *f, uint32_t series, uint64_t *random) {
 }
 
 static void put_mixed_day(Test *t, Fixture *f, uint64_t seed) {
-    for (int head = 0; head < 6; head++) {
-        for (int batch = 0; batch < 8; batch++) {
+    for (int head = 0; head < 20; head++) {  // more than a walk has cursors
+        for (int batch = 0; batch < 3; batch++) {
             fixture_clear(f);
             for (uint32_t series = 0; series < ORACLE_SERIES; series++) {
                 if (test_random(&seed) % 3 != 0) put_mixed(f, series, &seed);
