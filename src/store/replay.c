@@ -6,8 +6,9 @@
 // stays, which metadata is newest. So a worker looks, once it knows which series its part touches,
 // whether any earlier part that is still under way touches one of them, and waits for that one. The
 // marks are bits, by the series' number modulo TOUCHED_BITS: two series on one bit only wait for
-// nothing. What has more than samples, and small records, which travel together, wait for all
-// before them, and all behind wait for them.
+// nothing. Metadata, which come with every request of remote write 2.0, are one more mark. What has
+// histograms or exemplars, and small records, which travel together, wait for all before them, and
+// all behind wait for them.
 //
 // Heads turn and are sealed while nothing is under way. A failure ends the replay: the error of the
 // earliest part is told.
@@ -28,6 +29,7 @@ enum {
     MEMORY_PER_PART = 16 * MB,
     TOUCHED_BITS = 32 * 1024,
     TOUCHED_WORDS = TOUCHED_BITS / 64,
+    TOUCHED_METADATA = TOUCHED_WORDS,  // a word of its own, for all families together
     PART_KEPT_BYTES = 128 * KB,
 };
 
@@ -45,7 +47,7 @@ typedef struct Part {
     uint32_t tenant;
     Builder bytes;             // what the records view, once the part is full
     ARRAY(LogRecord) records;  // while it is being filled `at` is NULL in their views
-    uint64_t touched[TOUCHED_WORDS];
+    uint64_t touched[TOUCHED_WORDS + 1];
 } Part;
 
 typedef struct ReplayWorker {
@@ -88,7 +90,7 @@ static bool touch_the_same(const Part *one, const Part *other) {
     if (one->alone || other->alone) return true;
     if (one->tenant != other->tenant) return false;
     uint64_t both = 0;
-    for (size_t i = 0; i < TOUCHED_WORDS; i++) both |= one->touched[i] & other->touched[i];
+    for (size_t i = 0; i < COUNT(one->touched); i++) both |= one->touched[i] & other->touched[i];
     return both != 0;
 }
 
@@ -171,7 +173,8 @@ bool replay_wait_turn(Replay *replay, const LogRecord *record, const Batch *batc
     Part *part = part_at(replay, number);
     if (part->alone) return true;  // it waited before it began
     touch_all(part, batch);
-    part->alone = batch->histograms.count + batch->exemplars.count + batch->metadata.count > 0;
+    part->touched[TOUCHED_METADATA] = batch->metadata.count > 0;
+    part->alone = batch->histograms.count + batch->exemplars.count > 0;
     return wait_turn(replay, number, err);
 }
 

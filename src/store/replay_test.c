@@ -37,7 +37,8 @@ typedef struct Worker {
     bool dawdles;
 } Worker;
 
-// ---- A body: a byte of metadata (0: none), then rows of series, time and value ----
+// ---- A body: a byte of metadata (family and help; 0: none), then rows of series, time and value
+// ----
 
 static void body_add(Builder *body, uint32_t series, int64_t time_ms, double value) {
     builder_add_bytes(body, &series, sizeof series);
@@ -47,11 +48,14 @@ static void body_add(Builder *body, uint32_t series, int64_t time_ms, double val
 
 static void decode(const Stage *stage, Bytes body, int64_t arrival_ms, Batch *batch) {
     static const char *const helps[] = {"one", "two", "three", "four"};
+    static const char families[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_:";
     batch_clear(batch);
     batch->arrival_ms = arrival_ms;
     if (body.at[0] > 0) {
         Text help = text_from_cstring(helps[body.at[0] % COUNT(helps)]);
-        *array_add(&batch->metadata) = (BatchMetadata){TEXT("m"), 1, help, TEXT_NONE};
+        Text family = {&families[body.at[0] / COUNT(helps)], 1};
+        *array_add(&batch->metadata) = (BatchMetadata){family, 1, help, TEXT_NONE};
     }
     for (const uint8_t *at = body.at + 1; at < body.at + body.len; at += ROW_BYTES) {
         uint32_t series;
@@ -139,6 +143,16 @@ static bool replay(Stage *stage, Worker *workers, size_t count, ReplayPlant plan
     return done;
 }
 
+static void write_body(Stage *stage, Tenant *tenant, Bytes body, Batch *batch) {
+    Test *t = stage->t;
+    SeriesPrediction prediction = {0};
+    uint64_t sequence;
+    decode(stage, body, NOW_MS, batch);
+    check_ok(t, store_write(stage->store, tenant, LOG_RECORD_SAMPLES, body, &prediction, batch,
+                            &sequence, t->err));
+    check_ok(t, store_commit_now(stage->store, t->err));
+}
+
 // A life: records large and small, of both tenants, whose samples collide, come late and repeat.
 static void live(Stage *stage, uint64_t seed) {
     Test *t = stage->t;
@@ -167,13 +181,7 @@ static void live(Stage *stage, uint64_t seed) {
                      NOW_MS + (i / 3 - late) * 1000, (double)(test_random(&random) % 1000));
         }
         stage->sent += rows;
-        Bytes bytes = text_bytes(builder_text(&body));
-        decode(stage, bytes, NOW_MS, &batch);
-        SeriesPrediction prediction = {0};
-        uint64_t sequence;
-        check_ok(t, store_write(stage->store, tenants[tenant], LOG_RECORD_SAMPLES, bytes,
-                                &prediction, &batch, &sequence, t->err));
-        check_ok(t, store_commit_now(stage->store, t->err));
+        write_body(stage, tenants[tenant], text_bytes(builder_text(&body)), &batch);
     }
     batch_free(&batch);
     store_close(&stage->store);
@@ -265,6 +273,44 @@ TEST(a_replay_that_appends_out_of_turn_is_caught) {
     stage_end(&stage);
 }
 
+// Records of other series, which wait for nothing but their metadata: of each family four records
+// say something else, one right behind the other.
+static void live_described(Stage *stage) {
+    enum { APART = 3, ROWS = SERIES / APART };
+    Test *t = stage->t;
+    Worker nobody;
+    worker_begin(&nobody, stage, 1);
+    check_ok(t, replay(stage, &nobody, 1, REPLAY_PLANT_NONE, t->err));
+    Tenant *tenants[TENANTS];
+    for (int i = 0; i < TENANTS; i++)
+        check_ok(t, store_tenant(stage->store, text_format(t->arena, "t%d", i), true, &tenants[i],
+                                 t->err));
+    AUTO(builder_free) Builder body = {0};
+    Batch batch = {0};
+    for (int i = 0; i < RECORDS; i++) {
+        uint8_t metadata = (uint8_t)(4 + i);
+        builder_clear(&body);
+        builder_add_bytes(&body, &metadata, 1);
+        for (int row = 0; row < ROWS; row++)
+            body_add(&body, (uint32_t)(i % APART * ROWS + row), NOW_MS + i * 10, i);
+        write_body(stage, tenants[0], text_bytes(builder_text(&body)), &batch);
+    }
+    batch_free(&batch);
+    store_close(&stage->store);
+}
+
+TEST(metadata_are_learned_in_the_order_of_the_log) {
+    Stage stage;
+    stage_begin(&stage, t);
+    live_described(&stage);
+    Text expected = replayed(&stage, 1, 0, REPLAY_PLANT_NONE);
+    check(t, text_find(expected, TEXT("0 # b four")) > 0);
+    for (uint64_t again = 0; again < 8; again++)
+        check(t, text_equal(expected, replayed(&stage, WORKERS, again, REPLAY_PLANT_NONE)));
+    check(t, stage.busy_most > 1);
+    stage_end(&stage);
+}
+
 TEST(heads_turn_and_are_sealed_in_the_middle_of_it) {
     Stage stage;
     stage_begin(&stage, t);
@@ -339,6 +385,7 @@ TEST(without_threads_the_reader_replays_by_itself) {
 
 TEST_MAIN("store/replay", CASE(a_replay_on_many_threads_stores_what_one_on_one_thread_stores),
           CASE(a_replay_that_appends_out_of_turn_is_caught),
+          CASE(metadata_are_learned_in_the_order_of_the_log),
           CASE(heads_turn_and_are_sealed_in_the_middle_of_it),
           CASE(memory_limit_holds_while_many_threads_replay),
           CASE(the_first_failure_ends_a_replay_and_is_told),
