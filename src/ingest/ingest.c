@@ -7,7 +7,6 @@
 #include "ingest/admit.h"
 #include "ingest/repeats.h"
 #include "ingest/write_request.h"
-#include "ingest/write_request_2.h"
 
 struct IngestSender {
     SeriesPrediction prediction;
@@ -57,20 +56,10 @@ static SeriesPrediction *prediction_for(IngestSender *sender, const Tenant *tena
     return &sender->prediction;
 }
 
-static bool decode_2(IngestSender *sender, const Tenant *tenant, Bytes plain, Error *err) {
-    Batch *batch = &sender->batch;
-    if (sender->repeats != NULL && repeats_find(sender->repeats, tenant->id.number, plain, batch)) {
-        write_symbols_repeat(&sender->symbols, plain, &sender->scratch, batch);
-        return true;
-    }
-    return write_request_2_decode(plain, &sender->symbols, &sender->scratch, batch, err);
-}
-
-// A request that the store took. Rows that were told of the head that took them are remembered.
+// A request that the store took, for when it comes again.
 static void remember(IngestSender *sender, const Tenant *tenant, Version version, Bytes plain) {
-    const Batch *batch = &sender->batch;
-    if (version != VERSION_2 || sender->repeats == NULL || batch->head == batch->told_head) return;
-    repeats_note(sender->repeats, tenant->id.number, plain, sender->symbols.front_len, batch);
+    if (version == VERSION_2)
+        repeats_note(sender->repeats, tenant->id.number, plain, &sender->symbols, &sender->batch);
 }
 
 // Decodes `body` into the sender's batch, which is empty before. `*plain` is the body decompressed.
@@ -85,7 +74,10 @@ static bool decode(IngestSender *sender, const Tenant *tenant, Version version,
                        err));
         *plain = text_bytes(builder_text(&sender->body));
     }
-    if (version == VERSION_2) return decode_2(sender, tenant, *plain, err);
+    if (version == VERSION_2) {
+        return repeats_decode(sender->repeats, tenant->id.number, *plain, &sender->symbols,
+                              &sender->scratch, &sender->batch, err);
+    }
     SeriesForetold foretold;
     series_foretell_begin(tenant->series, prediction_for(sender, tenant), &foretold);
     bool done = write_request_decode(*plain, &sender->scratch, &foretold, &sender->batch, err);

@@ -192,8 +192,7 @@ static inline __attribute__((always_inline)) bool rows_with(SameBytes *same, con
         at = row + at[1];
         Bytes bytes = {sample + 2, (size_t)(at - sample) - 2 - behind};
         if (unlikely(sample[0] != WRITE_2_SAMPLE_TAG || sample[1] != bytes.len ||
-                     !same(row, around, before) ||
-                     !same(at - behind, around + before, behind)))
+                     !same(row, around, before) || !same(at - behind, around + before, behind)))
             return false;
         around += before + behind;
         if (likely(write_sample_decode_usual(bytes, &samples[i]))) continue;
@@ -260,6 +259,14 @@ bool repeats_find(Repeats *repeats, uint32_t tenant, Bytes body, Batch *batch) {
     for (size_t i = 0; i < count; i++) let_go(alike[i]);
     mutex_give(&repeats->lock);
     return found;
+}
+
+bool repeats_decode(Repeats *repeats, uint32_t tenant, Bytes body, WriteSymbols *symbols,
+                    Arena *scratch, Batch *batch, Error *err) {
+    if (repeats == NULL || !repeats_find(repeats, tenant, body, batch))
+        return write_request_2_decode(body, symbols, scratch, batch, err);
+    write_symbols_repeat(symbols, body, scratch, batch);
+    return true;
 }
 
 // ---- Remembering ----
@@ -359,8 +366,10 @@ static Repeat *repeat_make(Bytes body, size_t symbols_len, const Batch *batch,
     return repeat;
 }
 
-void repeats_note(Repeats *repeats, uint32_t tenant, Bytes body, size_t symbols_len,
+void repeats_note(Repeats *repeats, uint32_t tenant, Bytes body, const WriteSymbols *symbols,
                   const Batch *batch) {
+    if (repeats == NULL || batch->head == batch->told_head) return;
+    size_t symbols_len = symbols->front_len;
     if (symbols_len < PREFIX_BYTES || !may_be_plain(batch)) return;
     if (!seen_before(repeats, tenant, (Bytes){body.at, symbols_len})) return;
     Lengths lengths = {0};

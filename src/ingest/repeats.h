@@ -18,14 +18,19 @@
 #pragma once
 
 #include "ingest/ingest.h"
+#include "ingest/write_request_2.h"
+
+// Decodes `body` as write_request_2_decode does, if it is not known; `repeats` may be NULL.
+must_use bool repeats_decode(Repeats *repeats, uint32_t tenant, Bytes body, WriteSymbols *symbols,
+                             Arena *scratch, Batch *batch, Error *err);
+
+// Notes a body that became `batch` by repeats_decode, with these `symbols`, once a head took it.
+// What is known already stays. Else it is remembered if its symbols were here before, and if its
+// rows are all of one sample and all good.
+void repeats_note(Repeats *repeats, uint32_t tenant, Bytes body, const WriteSymbols *symbols,
+                  const Batch *batch);
 
 // Whether `body` is a request of the tenant that is remembered. Then `batch`, which is empty, has
 // its rows, samples and metadata, as decoding would give them, and is told of the head that took it
 // then; its symbols are the caller's to make (write_symbols_repeat).
 bool repeats_find(Repeats *repeats, uint32_t tenant, Bytes body, Batch *batch);
-
-// Notes that `body`, of which `symbols_len` bytes at its front are symbols, was decoded to `batch`,
-// and that Batch.head took it. Remembers it if its symbols were here before, and if its rows are
-// all of one sample and all good.
-void repeats_note(Repeats *repeats, uint32_t tenant, Bytes body, size_t symbols_len,
-                  const Batch *batch);

@@ -5,7 +5,6 @@
 #include "base/test.h"
 #include "base/wide.h"
 #include "codec/protobuf.h"
-#include "ingest/write_request_2.h"
 #include "os/thread.h"
 #include "store/series/head_fixture.h"
 
@@ -149,10 +148,8 @@ static bool decode(Taker *taker, Bytes body, Error *err) {
     batch_clear(batch);
     arena_clear(&taker->scratch);
     batch->arrival_ms = 2000000000000;
-    if (taker->repeats == NULL || !repeats_find(taker->repeats, TENANT, body, batch))
-        return write_request_2_decode(body, &taker->symbols, &taker->scratch, batch, err);
-    write_symbols_repeat(&taker->symbols, body, &taker->scratch, batch);
-    return true;
+    return repeats_decode(taker->repeats, TENANT, body, &taker->symbols, &taker->scratch, batch,
+                          err);
 }
 
 static void turn_head(Side *side) {
@@ -169,9 +166,13 @@ static bool take(Test *t, Taker *taker, Bytes body, bool turn) {
     if (turn) turn_head(&taker->side);
     side_resolve(&taker->side);
     head_append(taker->side.head, batch, ++taker->sequence, INT64_MIN + 1);
-    if (taker->repeats != NULL && batch->head != batch->told_head)
-        repeats_note(taker->repeats, TENANT, body, taker->symbols.front_len, batch);
+    repeats_note(taker->repeats, TENANT, body, &taker->symbols, batch);
     return found;
+}
+
+// So often that the sender's request is known: at this time and the two after it.
+static void teach(Test *t, Taker *taker, Sender *sender, int64_t time_ms) {
+    for (int64_t i = 0; i < 3; i++) take(t, taker, request(t, sender, time_ms + i, 0), false);
 }
 
 static void check_same(Test *t, Batch *one, Batch *two) {
@@ -261,8 +262,7 @@ TEST(no_other_request_is_taken_for_one_that_is_known) {
     taker_begin(recalling, 64 * KB);
     sender_begin(&sender);
     sender.count = 12;
-    for (int64_t round = 0; round < 3; round++)
-        take(t, recalling, request(t, &sender, 1763683200000 + round, 0), false);
+    teach(t, recalling, &sender, 1763683200000);
     Bytes body = request(t, &sender, 1763683200007, 0);
     bits = 8 * body.len;
     uint8_t *at = memory_new_array(uint8_t, body.len);  // just so many
@@ -301,8 +301,7 @@ TEST(tenants_do_not_know_each_others_requests) {
     Sender sender;
     taker_begin(taker, 64 * KB);
     sender_begin(&sender);
-    for (int64_t round = 0; round < 3; round++)
-        take(t, taker, request(t, &sender, 1000 + round, 0), false);
+    teach(t, taker, &sender, 1000);
     Bytes body = request(t, &sender, 1003, 0);
     Batch *batch = &taker->side.batch;
     batch_clear(batch);
@@ -317,8 +316,7 @@ TEST(a_fault_in_a_known_request_names_its_series) {
     Sender sender;
     taker_begin(taker, 64 * KB);
     sender_begin(&sender);
-    for (int64_t round = 0; round < 3; round++)
-        take(t, taker, request(t, &sender, 1000 + round, 0), false);
+    teach(t, taker, &sender, 1000);
     bool found = take(t, taker, request(t, &sender, 1002, 0), false);  // other values at that time
     const Batch *batch = &taker->side.batch;
     check(t, found && batch->counts[VERDICT_CONFLICT] > 0 && batch->counts[VERDICT_DUPLICATE] > 0);
@@ -380,7 +378,7 @@ static void find_and_note(void *context) {
         if (!write_request_2_decode(body, &symbols, &scratch, &batch, &err)) break;
         for (size_t k = 0; k < batch.series.count; k++) batch.series.at[k].ref = (uint32_t)k;
         batch.head = 1;
-        repeats_note(shared->repeats, TENANT, body, symbols.front_len, &batch);
+        repeats_note(shared->repeats, TENANT, body, &symbols, &batch);
     }
     batch_free(&batch);
     write_symbols_free(&symbols);

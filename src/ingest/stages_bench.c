@@ -9,7 +9,6 @@
 #include "ingest/admit.h"
 #include "ingest/repeats.h"
 #include "ingest/write_request.h"
-#include "ingest/write_request_2.h"
 
 typedef enum Stage { UNPACK, DECODE, ADMIT, RESOLVE, APPEND, STAGES } Stage;
 
@@ -27,13 +26,6 @@ typedef struct Requests {
     bool version_2;
     Repeats *repeats;
 } Requests;
-
-static bool decode_2(Requests *requests, Connection *c, Bytes body, Error *err) {
-    if (!repeats_find(requests->repeats, 1, body, &c->batch))
-        return write_request_2_decode(body, &c->symbols, &c->scratch, &c->batch, err);
-    write_symbols_repeat(&c->symbols, body, &c->scratch, &c->batch);
-    return true;
-}
 
 static void take(void *context, size_t connection, Bytes frame) {
     Requests *requests = context;
@@ -54,11 +46,12 @@ static void take(void *context, size_t connection, Bytes frame) {
     Bytes body = text_bytes(builder_text(&c->body));
     SeriesForetold foretold;
     series_foretell_begin(bench->store, &c->prediction, &foretold);
-    stage_must(bench,
-               requests->version_2
-                   ? decode_2(requests, c, body, &err)
-                   : write_request_decode(body, &c->scratch, &foretold, &c->batch, &err),
-               &err);
+    stage_must(
+        bench,
+        requests->version_2
+            ? repeats_decode(requests->repeats, 1, body, &c->symbols, &c->scratch, &c->batch, &err)
+            : write_request_decode(body, &c->scratch, &foretold, &c->batch, &err),
+        &err);
     series_foretell_end(&foretold);
     at[ADMIT] = cpu_thread_ns();
     admit(&c->batch);
@@ -68,8 +61,7 @@ static void take(void *context, size_t connection, Bytes frame) {
     at[APPEND] = cpu_thread_ns();
     series_append(bench->store, &c->batch, ++bench->sequence);
     series_write_end(bench->store);
-    if (requests->version_2 && c->batch.head != c->batch.told_head)
-        repeats_note(requests->repeats, 1, body, c->symbols.front_len, &c->batch);
+    if (requests->version_2) repeats_note(requests->repeats, 1, body, &c->symbols, &c->batch);
     at[STAGES] = cpu_thread_ns();
     stage_bench_note(bench, &c->batch, at, STAGES);
 }

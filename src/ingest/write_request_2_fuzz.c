@@ -5,7 +5,6 @@
 #include "base/assert.h"
 #include "ingest/admit.h"
 #include "ingest/repeats.h"
-#include "ingest/write_request_2.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -67,11 +66,11 @@ static bool recalled(Repeats *repeats, Bytes body) {
     return found;
 }
 
-static void remember(Bytes body, size_t symbols_len, Batch *batch) {
+static void remember(Bytes body, const WriteSymbols *symbols, Batch *batch) {
     Repeats *repeats = repeats_new((HashKey){1, 2}, 1 << 20);
     batch->head = 1;
-    repeats_note(repeats, 1, body, symbols_len, batch);
-    repeats_note(repeats, 1, body, symbols_len, batch);
+    repeats_note(repeats, 1, body, symbols, batch);
+    repeats_note(repeats, 1, body, symbols, batch);
     RepeatsState state;
     repeats_state(repeats, &state);
     bool found = recalled(repeats, body);
@@ -97,7 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         bool second = write_request_2_decode((Bytes){data, size}, &symbols, &scratch, &again, &err);
         assert(second);
         same(&batch, &again);
-        remember((Bytes){data, size}, symbols.front_len, &batch);
+        remember((Bytes){data, size}, &symbols, &batch);
         admit(&batch);
     }
     batch_free(&batch);
