@@ -153,17 +153,22 @@ static void write_body(Stage *stage, Tenant *tenant, Bytes body, Batch *batch) {
     check_ok(t, store_commit_now(stage->store, t->err));
 }
 
-// A life: records large and small, of both tenants, whose samples collide, come late and repeat.
-static void live(Stage *stage, uint64_t seed) {
+// An empty store, and its tenants.
+static void begin_life(Stage *stage, Tenant *tenants[TENANTS]) {
     Test *t = stage->t;
-    uint64_t random = seed * 2 + 1;
     Worker nobody;
-    worker_begin(&nobody, stage, seed);
+    worker_begin(&nobody, stage, 0);
     check_ok(t, replay(stage, &nobody, 1, REPLAY_PLANT_NONE, t->err));
-    Tenant *tenants[TENANTS];
     for (int i = 0; i < TENANTS; i++)
         check_ok(t, store_tenant(stage->store, text_format(t->arena, "t%d", i), true, &tenants[i],
                                  t->err));
+}
+
+// A life: records large and small, of both tenants, whose samples collide, come late and repeat.
+static void live(Stage *stage, uint64_t seed) {
+    uint64_t random = seed * 2 + 1;
+    Tenant *tenants[TENANTS];
+    begin_life(stage, tenants);
     AUTO(builder_free) Builder body = {0};
     Batch batch = {0};
     for (int i = 0; i < RECORDS; i++) {
@@ -277,14 +282,8 @@ TEST(a_replay_that_appends_out_of_turn_is_caught) {
 // say something else, one right behind the other.
 static void live_described(Stage *stage) {
     enum { APART = 3, ROWS = SERIES / APART };
-    Test *t = stage->t;
-    Worker nobody;
-    worker_begin(&nobody, stage, 1);
-    check_ok(t, replay(stage, &nobody, 1, REPLAY_PLANT_NONE, t->err));
     Tenant *tenants[TENANTS];
-    for (int i = 0; i < TENANTS; i++)
-        check_ok(t, store_tenant(stage->store, text_format(t->arena, "t%d", i), true, &tenants[i],
-                                 t->err));
+    begin_life(stage, tenants);
     AUTO(builder_free) Builder body = {0};
     Batch batch = {0};
     for (int i = 0; i < RECORDS; i++) {
