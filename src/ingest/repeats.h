@@ -12,7 +12,7 @@
 //
 // A request is remembered when its symbols come for the second time, so that a sender whose table
 // shifts from request to request, as Prometheus' does when it sends more than it may in one, costs
-// a checksum and no memory. What was seen longest ago goes first. Some 45 bytes a series.
+// a checksum and no memory. What was seen longest ago goes first. Some 33 bytes a series.
 //
 // Any thread. Why: docs/decisions/0028. Private to ingest, but for what ingest.h has of it.
 #pragma once
