@@ -91,8 +91,8 @@ static bool write_series(Request *request, Writer *writer, Error *err) {
                     is_media(request, TEXT("application/x-protobuf"));
     TRY(datadog_read(&writer->datadog, protobuf ? DATADOG_PROTOBUF : DATADOG_JSON, body, now_ms,
                      &writer->rows, &request->datadog, err));
-    return ingest_samples(options->store, tenant, writer_sender(writer), &writer->rows, now_ms,
-                          &request->outcome, err);
+    return ingest_samples(options->store, tenant, writer_sender(writer, options), &writer->rows,
+                          now_ms, &request->outcome, err);
 }
 
 bool serve_datadog_series(Request *request, Error *err) {

@@ -123,7 +123,7 @@ static bool write_lines(Request *request, Writer *writer, Error *err) {
     TRY(writer_body(request, writer, &body, err));
     lines.text = bytes_text(body);
     TRY(influx_read(&writer->influx, &lines, &writer->rows, &request->influx, err));
-    return ingest_samples(options->store, tenant, writer_sender(writer), &writer->rows,
+    return ingest_samples(options->store, tenant, writer_sender(writer, options), &writer->rows,
                           lines.now_ms, &request->outcome, err);
 }
 

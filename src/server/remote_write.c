@@ -105,10 +105,9 @@ static bool ingest(Request *request, Writer *writer, Tenant *tenant, Error *err)
     TRY(store_may_write(options->store, request->exchange->body.len, err));
     bool (*take)(Store *, Tenant *, IngestSender *, Compression, Bytes, int64_t, IngestOutcome *,
                  Error *) = is_version_2(request) ? ingest_remote_write_2 : ingest_remote_write;
-    IngestSender *sender = writer_sender(writer);
-    ingest_sender_remember(sender, options->repeats);
-    return take(options->store, tenant, sender, compression_of(request), request->exchange->body,
-                options->clock->wall_ms(options->clock), &request->outcome, err);
+    return take(options->store, tenant, writer_sender(writer, options), compression_of(request),
+                request->exchange->body, options->clock->wall_ms(options->clock), &request->outcome,
+                err);
 }
 
 bool serve_remote_write(Request *request, Error *err) {

@@ -80,11 +80,12 @@ static bool import_rows(Request *request, ReadRows read_rows, Text protocol, Err
     AUTO(reading_end) Reading reading = {0};
     Bytes body;
     Tenant *tenant;
-    bool done = writer_body(request, writer, &body, err) &&
-                read_rows(&reading, bytes_text(body), now_ms, &writer->rows, err) &&
-                writer_tenant(request, writer, &tenant, err) &&
-                ingest_samples(server->options.store, tenant, writer_sender(writer), &writer->rows,
-                               now_ms, &request->outcome, err);
+    bool done =
+        writer_body(request, writer, &body, err) &&
+        read_rows(&reading, bytes_text(body), now_ms, &writer->rows, err) &&
+        writer_tenant(request, writer, &tenant, err) &&
+        ingest_samples(server->options.store, tenant, writer_sender(writer, &server->options),
+                       &writer->rows, now_ms, &request->outcome, err);
     writer_let_go(writer);
     return writer_finish(request, protocol, done, NULL, writer_answer, err);
 }

@@ -26,8 +26,11 @@ Writer *writer_of(Request *request) {
     return exchange->user;
 }
 
-IngestSender *writer_sender(Writer *writer) {
-    if (writer->sender == NULL) writer->sender = ingest_sender_new();
+IngestSender *writer_sender(Writer *writer, const ServerOptions *options) {
+    if (writer->sender == NULL) {
+        writer->sender = ingest_sender_new();
+        ingest_sender_remember(writer->sender, options->repeats);
+    }
     return writer->sender;
 }
 

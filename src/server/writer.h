@@ -18,7 +18,7 @@ typedef struct Writer {
 
 // Made at the first write, freed with the connection. `otlp` and `sender` are made when asked for.
 Writer *writer_of(Request *request);
-IngestSender *writer_sender(Writer *writer);
+IngestSender *writer_sender(Writer *writer, const ServerOptions *options);
 OtlpSender *writer_otlp(Writer *writer, Otlp *otlp);
 
 // The tenant of the request, which is made at its first write.
