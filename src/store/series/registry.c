@@ -388,8 +388,12 @@ static bool intern(Registry *registry, Bytes wire, RegistryNear near, uint32_t *
                 continue;
             }
         }
-        common.last = 0;
         TRY(intern_pair(registry, pair, label.name, &ids[place], err));
+        if (place < near_count && ids[place] == near_ids[place]) {  // a long one
+            common_add(&common, place, (uint32_t)pair.len);
+        } else {
+            common.last = 0;
+        }
     }
     *count = place;
     if (place != near_count) common.last = 0;
