@@ -225,7 +225,7 @@ static void live(Test *t, int64_t cache_bytes, bool remembers) {
         check_ok(t, store_commit_now(kept->store, t->err));
         check_ok(t, store_commit_now(fresh->store, t->err));
     }
-    check(t, (cached > points / 2) == remembers);
+    check(t, (cached > points / 4) == remembers);  // by the seed 45 to 70 of a hundred, or none
     size_t samples = check_same(t, kept, fresh);
     check(t, samples > ROUNDS * POINTS);
     // What came since the last flush is in the log, in the form that this was about.
