@@ -247,12 +247,23 @@ static void tell_writable(Store *store, bool *was_writable) {
     }
 }
 
+static bool post_heads(Store *store, Error *err) {
+    AUTO(arena_free) Arena arena = {0};
+    Tenant **tenants;
+    size_t count;
+    TRY(store_tenants(store, &arena, &tenants, &count, err));
+    for (size_t i = 0; i < count; i++) series_post(tenants[i]->series);
+    return true;
+}
+
 // The housekeeper: a round a second. What failed is tried again in the next round; the reason is
 // logged when it changes.
 static void keep_house(void *context) {
     Store *store = context;
     ErrorCode told = ERROR_NONE;
     bool was_writable = true;
+    Error ignored;
+    (void)post_heads(store, &ignored);  // who reads them does it otherwise
     mutex_take(&store->wake_lock);
     while (!store->stopping) {
         mutex_give(&store->wake_lock);

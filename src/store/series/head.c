@@ -141,6 +141,7 @@ static bool make_series(Head *head, Bytes wire, const Miss *miss, RegistryNear n
     page_begin_series(head_page(head, ref), ref & (PAGE_SERIES - 1),
                       miss->has_last ? &miss->last : NULL);
     registry_publish(&head->registry, ref, miss->hash);
+    if (!replay) registry_post(&head->registry, UINT32_MAX);
     *out = ref;
     return true;
 }
@@ -177,12 +178,33 @@ static void refuse_new(Head *head, Batch *batch, BatchSeries *row, Error *why) {
     refuse(batch, row, VERDICT_LIMIT, why);
 }
 
+// With the registry's lock held.
+static void charge_registry(Head *head) {
+    int64_t bytes = atomic_load(&head->registry.bytes);
+    head_memory_charge(&head->memory, bytes - head->registry_charged);
+    head->registry_charged = bytes;
+}
+
+Registry *head_postings(Head *head) {
+    enum { AT_ONCE = 16384 };  // about a millisecond
+    Registry *registry = &head->registry;
+    uint32_t count = registry_count(registry);
+    while (unlikely(registry_posted(registry) < count)) {
+        shared_take_write(&registry->lock);
+        registry_post(registry, AT_ONCE);
+        charge_registry(head);
+        shared_give(&registry->lock);
+    }
+    return registry;
+}
+
 // Each row that no series was found for: refused, found after all (another thread was faster), or
 // made.
 static void make_missing(Head *head, Quota *quota, Clock *clock, Batch *batch,
                          const MissArray *misses, bool replay, HeadCounts *counts) {
     Registry *registry = &head->registry;
     int64_t now_ns = clock->monotonic_ns(clock), now_ms = clock->wall_ms(clock);
+    if (!replay) (void)head_postings(head);  // the quota counts by them
     shared_take_write(&registry->lock);
     for (size_t i = 0; i < misses->count; i++) {
         const Miss *miss = &misses->at[i];
@@ -212,9 +234,7 @@ static void make_missing(Head *head, Quota *quota, Clock *clock, Batch *batch,
         }
         counts->created++;
     }
-    int64_t bytes = atomic_load(&registry->bytes);
-    head_memory_charge(&head->memory, bytes - head->registry_charged);
-    head->registry_charged = bytes;
+    charge_registry(head);
     shared_give(&registry->lock);
 }
 

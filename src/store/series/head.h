@@ -74,6 +74,10 @@ void head_resolve(Head *head, Head *before, Quota *quota, Clock *clock,
 // See series_append; samples below `oldest_ms` are TOO_OLD.
 void head_append(Head *head, Batch *batch, uint64_t sequence, int64_t oldest_ms);
 
+// The registry, for who reads its postings. Those of series that were made with `replay` are added
+// by whoever asks for them first, so that a start need not wait for it. Takes the registry's lock.
+Registry *head_postings(Head *head);
+
 static inline Page *head_page(const Head *head, uint32_t ref) {
     return *(Page **)vector_place(&head->pages, ref >> PAGE_BITS, sizeof(Page *));
 }

@@ -322,23 +322,6 @@ static bool make_pair(Registry *registry, Bytes wire, Text name, uint64_t hash, 
     return true;
 }
 
-static void add_holder(Registry *registry, uint32_t pair, uint32_t ref) {
-    RegistryHolders *holders = vector_place(&registry->holders, pair, sizeof(RegistryHolders));
-    int64_t taken = 0;
-    if (holders->first == UINT32_MAX) {
-        holders->first = ref;
-    } else {
-        if (holders->list == 0) {
-            PostingList *list = array_add(&registry->lists);
-            holders->list = (uint32_t)registry->lists.count;
-            taken += (int64_t)sizeof *list;
-            posting_list_add(list, holders->first, &taken);
-        }
-        posting_list_add(&registry->lists.at[holders->list - 1], ref, &taken);
-    }
-    if (taken > 0) bytes_add(&registry->bytes, taken);
-}
-
 // What two neighbours have in common at their ends, as it is found out label by label.
 typedef struct Common {
     uint32_t first, first_bytes, last;
@@ -448,14 +431,39 @@ bool registry_make(Registry *registry, Bytes wire, uint64_t hash, RegistryNear n
 }
 
 void registry_publish(Registry *registry, uint32_t ref, uint64_t hash) {
-    const RegistrySeries *series = registry_series(registry, ref);
-    const uint32_t *ids = registry_ids(registry, series);
-    for (unsigned i = 0; i < series->pair_count; i++) add_holder(registry, ids[i], ref);
     table_add(&registry->series_table, hash, ref);
     if (registry->link_before != UINT32_MAX)
         registry_learn_made(registry, registry->link_before, registry->link_made);
     registry->last_made = ref;
     atomic_store_explicit(&registry->count, ref + 1, memory_order_release);
+}
+
+static void add_holder(Registry *registry, uint32_t pair, uint32_t ref) {
+    RegistryHolders *holders = vector_place(&registry->holders, pair, sizeof(RegistryHolders));
+    int64_t taken = 0;
+    if (holders->first == UINT32_MAX) {
+        holders->first = ref;
+    } else {
+        if (holders->list == 0) {
+            PostingList *list = array_add(&registry->lists);
+            holders->list = (uint32_t)registry->lists.count;
+            taken += (int64_t)sizeof *list;
+            posting_list_add(list, holders->first, &taken);
+        }
+        posting_list_add(&registry->lists.at[holders->list - 1], ref, &taken);
+    }
+    if (taken > 0) bytes_add(&registry->bytes, taken);
+}
+
+void registry_post(Registry *registry, uint32_t most) {
+    uint32_t ref = atomic_load_explicit(&registry->posted, memory_order_relaxed);
+    uint32_t end = ref + MIN(most, registry_count(registry) - ref);
+    for (; ref < end; ref++) {
+        const RegistrySeries *series = registry_series(registry, ref);
+        const uint32_t *ids = registry_ids(registry, series);
+        for (unsigned i = 0; i < series->pair_count; i++) add_holder(registry, ids[i], ref);
+    }
+    atomic_store_explicit(&registry->posted, end, memory_order_release);
 }
 
 Labels registry_labels(const Registry *registry, uint32_t ref, Arena *arena) {

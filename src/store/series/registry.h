@@ -4,7 +4,8 @@
 // array of pair ids. Three ways lead to a series, each confirmed by comparing bytes:
 //   following    link[ref]: who came after this series last time. No lock, no hash.
 //   table        keyed hash of the whole label bytes -> ref. Under the lock, shared.
-//   matchers     pair -> postings. Under the lock, shared.
+//   matchers     pair -> postings. Under the lock, shared; of a head that a replay fills they are
+//                left out, and added when somebody reads them (registry_post).
 // Storage only grows and never moves (vector.h), so whoever holds a ref below registry_count()
 // reads its labels without a lock. New series are made under the lock, exclusive.
 #pragma once
@@ -61,6 +62,7 @@ typedef struct Registry {
     Vector holders;          // RegistryHolders, same index as `pairs`
     uint32_t id_next, pair_count;
     RegistryTable series_table, pair_table;
+    _Atomic uint32_t posted;  // series of which holders and lists tell; not above `count`
     ARRAY(PostingList) lists;
     ARRAY(RegistryName) names;
     Map name_map;           // name -> 1 + index into `names`
@@ -119,7 +121,7 @@ void registry_find_group(const Registry *registry, const Bytes *wires, const uin
 
 // The pair whose wire bytes these are. With the lock held.
 bool registry_find_pair(const Registry *registry, Bytes wire, uint32_t *out);
-// How many series have it.
+// How many series have it, of those posted.
 uint32_t registry_pair_series(const Registry *registry, Bytes wire);
 // A series whose labels are known to be the same at some places: of label i where bit i of `same`
 // says so. UINT32_MAX: none is known.
@@ -133,6 +135,12 @@ typedef struct RegistryNear {
 must_use bool registry_make(Registry *registry, Bytes wire, uint64_t hash, RegistryNear near,
                             uint32_t *out, Error *err);
 void registry_publish(Registry *registry, uint32_t ref, uint64_t hash);
+// Adds up to `most` published series to the postings of their pairs. With the lock held
+// exclusively. See head_postings.
+void registry_post(Registry *registry, uint32_t most);
+static inline uint32_t registry_posted(const Registry *registry) {
+    return atomic_load_explicit(&registry->posted, memory_order_acquire);
+}
 
 // Which label of these canonical bytes has most values among all series, and how many: what grows
 // without end when new series do. With the lock held.
@@ -154,7 +162,8 @@ static inline const uint32_t *registry_ids(const Registry *registry, const Regis
 
 // ---- Finding (registry_select.c); each takes the lock, shared, for as short as it can ----
 
-// The refs that every matcher matches, rising. Regular expressions run outside the lock.
+// The refs that every matcher matches, of the series that are posted, rising. Regular expressions
+// run outside the lock.
 must_use bool registry_select(Registry *registry, Matchers matchers, Arena *arena, PostingSet *out,
                               Error *err);
 void registry_label_names(Registry *registry, Arena *arena, Texts *out);              // in no order

@@ -85,8 +85,9 @@ static PostingSet postings_of(Registry *registry, PairIds pairs, Arena *arena) {
     return pairs.count == 1 ? sets[0] : postings_or_many(sets, pairs.count, arena);
 }
 
+// Those of which the postings tell: what is taken from them is known of no others.
 static PostingSet every_series(const Registry *registry, Arena *arena) {
-    uint32_t count = registry_count(registry);
+    uint32_t count = registry_posted(registry);
     uint32_t *all = arena_push_array_raw(arena, uint32_t, (size_t)count + 1);
     for (uint32_t i = 0; i < count; i++) all[i] = i;
     return (PostingSet){all, count};
@@ -189,10 +190,6 @@ bool registry_select(Registry *registry, Matchers matchers, Arena *arena, Postin
         uint64_t total = postings_count(registry, pairs);
         kept = narrow(registry, kept, pairs, total, false, arena);
     }
-    // A list read later may name a series that a set read earlier did not know yet; none is beyond
-    // what is published for long, and the caller asks for refs below the count only.
-    uint32_t count = registry_count(registry);
-    while (kept.count > 0 && kept.at[kept.count - 1] >= count) kept.count--;
     *out = kept;
     return true;
 }
@@ -305,7 +302,7 @@ bool registry_values_matching(Registry *registry, Text name, Matchers matchers, 
     first_holders(registry, pairs, first);
     const uint32_t *names = names_asked(registry, matchers, &scratch);
     for (size_t i = 0; i < pairs.count; i++) {
-        if (first[i] >= registry_count(registry)) continue;
+        if (first[i] >= registry_posted(registry)) continue;
         if (series_matches(registry, first[i], matchers, names)) {
             values[count++] = value_of_pair(registry, pairs.at[i], arena);
         } else {

@@ -438,16 +438,28 @@ static void collect_top(const Registry *registry, SeriesTopKind kind, Arena *are
     }
 }
 
+// The head that takes samples now, or did a moment ago.
+static Head *young_head(SeriesStore *store) {
+    mutex_take(&store->blocks_lock);
+    Head *head = head_ref(store->head);
+    mutex_give(&store->blocks_lock);
+    return head;
+}
+
+void series_post(SeriesStore *store) {
+    AUTO(head_unref) Head *head = young_head(store);
+    (void)head_postings(head);
+}
+
 bool series_top(SeriesStore *store, SeriesTopKind kind, size_t limit, Arena *arena, SeriesTop **out,
                 size_t *count, Error *err) {
     (void)err;
-    mutex_take(&store->blocks_lock);
-    AUTO(head_unref) Head *head = head_ref(store->head);
-    mutex_give(&store->blocks_lock);
+    AUTO(head_unref) Head *head = young_head(store);
     SeriesTopArray rows = {0};
-    shared_take_read(&head->registry.lock);
-    collect_top(&head->registry, kind, arena, &rows);
-    shared_give(&head->registry.lock);
+    Registry *registry = head_postings(head);
+    shared_take_read(&registry->lock);
+    collect_top(registry, kind, arena, &rows);
+    shared_give(&registry->lock);
     if (rows.count > 0) qsort(rows.at, rows.count, sizeof *rows.at, by_count);
     *count = MIN(limit, rows.count);
     *out = arena_push_array(arena, SeriesTop, *count + 1);

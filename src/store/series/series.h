@@ -388,6 +388,9 @@ void series_note_change(SeriesStore *store, int64_t from_ms);
 
 // Does the head want to turn (by span, age, bytes)?
 bool series_wants_turn(SeriesStore *store);
+// What a replay left for later, which else the first query has to do: the postings of the young
+// head.
+void series_post(SeriesStore *store);
 // Turns the head: from now on a new one takes samples. Short.
 must_use bool series_turn(SeriesStore *store, Error *err);
 // Writes turned heads as blocks, durable and verified (W14), then lets them go. After it, log

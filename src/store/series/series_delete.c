@@ -10,7 +10,7 @@
 static bool head_has(Head *head, Matchers matchers, bool *has, Error *err) {
     AUTO(arena_free) Arena scratch = {0};
     PostingSet refs;
-    TRY(registry_select(&head->registry, matchers, &scratch, &refs, err));
+    TRY(registry_select(head_postings(head), matchers, &scratch, &refs, err));
     *has |= refs.count > 0;
     return true;
 }

@@ -148,7 +148,7 @@ static bool select_head(Union *all, uint32_t source, Matchers matchers, Error *e
     Head *head = all->view->sources[source].head;
     AUTO(arena_free) Arena scratch = {0};
     PostingSet refs;
-    TRY(registry_select(&head->registry, matchers, &scratch, &refs, err));
+    TRY(registry_select(head_postings(head), matchers, &scratch, &refs, err));
     const uint8_t *uses = picks_numbers(all) ? uses_of_names(all, &head->registry, &scratch) : NULL;
     for (size_t i = 0; i < refs.count; i++) {
         FoundSources *ignored;
@@ -357,14 +357,14 @@ static bool meet_in_head(Met *met, Head *head, Text name, Matchers matchers, Err
     if (name.at != NULL) {
         bool told;
         Texts values;
-        TRY(registry_values_matching(&head->registry, name, matchers, &scratch, &told, &values,
+        TRY(registry_values_matching(head_postings(head), name, matchers, &scratch, &told, &values,
                                      err));
         for (size_t i = 0; told && i < values.count; i++) meet(met, values.at[i]);
         if (told) return true;
     }
     const Registry *registry = &head->registry;
     PostingSet refs;
-    TRY(registry_select(&head->registry, matchers, &scratch, &refs, err));
+    TRY(registry_select(head_postings(head), matchers, &scratch, &refs, err));
     uint32_t most = 0;
     for (size_t i = 0; i < refs.count; i++) {
         const RegistrySeries *series = registry_series(registry, refs.at[i]);
@@ -509,7 +509,7 @@ static bool exemplars_of_head(SeriesView *view, Head *head, Matchers matchers, E
                               Error *err) {
     AUTO(arena_free) Arena scratch = {0};
     PostingSet refs;
-    TRY(registry_select(&head->registry, matchers, &scratch, &refs, err));
+    TRY(registry_select(head_postings(head), matchers, &scratch, &refs, err));
     HeadExemplarArray some = {0};
     side_exemplars(head, &refs, view->from_ms, view->to_ms, &scratch, &some);
     for (size_t i = 0; i < some.count; i++) {
