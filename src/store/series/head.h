@@ -58,6 +58,9 @@ typedef struct Head {
     int64_t registry_charged;
 } Head;
 
+// So many rows in a row that nothing foretold: the sender has no order.
+enum { HEAD_FAILURES_MAX = 3 };
+
 typedef struct HeadCounts {
     uint64_t predicted, looked_up, created;  // predicted: or known by the sender
 } HeadCounts;
@@ -73,6 +76,7 @@ void head_resolve(Head *head, Head *before, Quota *quota, Clock *clock,
                   HeadCounts *counts);
 // See series_append; samples below `oldest_ms` are TOO_OLD.
 void head_append(Head *head, Batch *batch, uint64_t sequence, int64_t oldest_ms);
+void head_too_old(Error *err, int64_t time_ms, int64_t oldest_ms);  // why
 
 // The registry, for who reads its postings. Those of series that were made with `replay` are added
 // by whoever asks for them first, so that a start need not wait for it. Takes the registry's lock.

@@ -282,21 +282,6 @@ static void count(_Atomic uint64_t *counter, uint64_t more) {
     if (more > 0) atomic_fetch_add_explicit(counter, more, memory_order_relaxed);
 }
 
-void series_foretell_begin(SeriesStore *store, const SeriesPrediction *prediction,
-                           SeriesForetold *out) {
-    shared_take_read(&store->generation);
-    Head *head = head_ref(store->head);
-    shared_give(&store->generation);
-    bool same = prediction->generation == head->generation;
-    *out = (SeriesForetold){.head = head,
-                            .head_name = head->name,
-                            .follow = {.ref = same ? prediction->last_ref : UINT32_MAX}};
-}
-
-void series_foretell_end(SeriesForetold *foretold) {
-    head_unref(&foretold->head);
-}
-
 void series_resolve(SeriesStore *store, SeriesPrediction *prediction, Batch *batch, bool replay) {
     // The newest turned head is the one before; it goes away only with `generation` held
     // exclusively.
