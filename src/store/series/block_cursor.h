@@ -51,8 +51,10 @@ must_use bool directory_open(BlockCursor *cursor, uint32_t series, Directory *ou
 void directory_read(BlockCursor *cursor, const Directory *directory);
 bool directory_corrupt(const Block *block, uint32_t series, Error *err);
 
-// The row of a clock; it stays as it is until another is asked for.
-must_use bool clock_row(BlockCursor *cursor, uint32_t number, const ClockRow **row, Error *err);
+// The next chunk of the series that was opened, while chunks_left, and its clock, which stays as it
+// is until another chunk is asked for.
+must_use bool chunk_next(BlockCursor *cursor, uint32_t series, Directory *directory, bool summary,
+                         ChunkRow *chunk, const ClockRow **clock, Error *err);
 // The bytes of a column or a piece, until those of another page are asked for.
 must_use bool place_bytes(BlockCursor *cursor, Place place, Bytes *out, Error *err);
 // Appends the samples of a chunk in the interval.

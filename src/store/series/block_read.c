@@ -113,10 +113,17 @@ static bool clock_row_read(BlockCursor *cursor, uint32_t number, KeptClockRow *k
     return true;
 }
 
-bool clock_row(BlockCursor *cursor, uint32_t number, const ClockRow **row, Error *err) {
+static bool clock_row(BlockCursor *cursor, uint32_t number, const ClockRow **row, Error *err) {
     KeptClockRow *kept = &cursor->clock_rows[number % CLOCK_ROWS_KEPT];
     *row = &kept->row;
     return kept->number == number + 1 || clock_row_read(cursor, number, kept, err);
+}
+
+bool chunk_next(BlockCursor *cursor, uint32_t series, Directory *directory, bool summary,
+                ChunkRow *chunk, const ClockRow **clock, Error *err) {
+    if (!chunk_row(cursor->block, directory, summary, chunk))
+        return directory_corrupt(cursor->block, series, err);
+    return clock_row(cursor, chunk->clock, clock, err);
 }
 
 // The times of a clock, rising and between the first and last that its row states.
@@ -308,9 +315,7 @@ bool block_read(BlockCursor *cursor, uint32_t series, int64_t from_ms, int64_t t
     while (directory.chunks_left > 0) {
         UNFILLED ChunkRow chunk;
         const ClockRow *clock;
-        if (!chunk_row(cursor->block, &directory, false, &chunk))
-            return directory_corrupt(cursor->block, series, err);
-        TRY(clock_row(cursor, chunk.clock, &clock, err));
+        TRY(chunk_next(cursor, series, &directory, false, &chunk, &clock, err));
         if (clock->last_ms < from_ms || clock->first_ms > to_ms) continue;
         TRY(chunk_read(cursor, &chunk, clock, from_ms, to_ms, out, err));
     }
@@ -327,9 +332,7 @@ bool block_span(BlockCursor *cursor, uint32_t series, BlockSpan *out, Error *err
     while (directory.chunks_left > 0) {
         UNFILLED ChunkRow chunk;
         const ClockRow *clock;
-        if (!chunk_row(cursor->block, &directory, false, &chunk))
-            return directory_corrupt(cursor->block, series, err);
-        TRY(clock_row(cursor, chunk.clock, &clock, err));
+        TRY(chunk_next(cursor, series, &directory, false, &chunk, &clock, err));
         out->first_ms = MIN(out->first_ms, clock->first_ms);
         out->last_ms = MAX(out->last_ms, clock->last_ms);
     }
@@ -344,9 +347,7 @@ bool block_each_chunk(BlockCursor *cursor, uint32_t series,
     while (directory.chunks_left > 0) {
         UNFILLED ChunkRow chunk;
         const ClockRow *clock;
-        if (!chunk_row(cursor->block, &directory, true, &chunk))
-            return directory_corrupt(cursor->block, series, err);
-        TRY(clock_row(cursor, chunk.clock, &clock, err));
+        TRY(chunk_next(cursor, series, &directory, true, &chunk, &clock, err));
         if (chunk.has_summary) {
             chunk.summary.first_ms = clock->first_ms;
             chunk.summary.last_ms = clock->last_ms;

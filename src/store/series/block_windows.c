@@ -58,9 +58,7 @@ static bool touched_next(BlockCursor *cursor, uint32_t series, const SeriesWindo
                          Directory *directory, ChunkRow *chunk, const ClockRow **clock, bool *more,
                          Error *err) {
     for (*more = false; !*more && directory->chunks_left > 0;) {
-        if (!chunk_row(cursor->block, directory, true, chunk))
-            return directory_corrupt(cursor->block, series, err);
-        TRY(clock_row(cursor, chunk->clock, clock, err));
+        TRY(chunk_next(cursor, series, directory, true, chunk, clock, err));
         *more = windows_touch(windows, (*clock)->first_ms, (*clock)->last_ms);
     }
     return true;
