@@ -241,16 +241,16 @@ static bool directory_list(Objects *objects, Text prefix, Arena *arena, DiskEntr
 }
 
 // Reads the file from the medium, piece by piece, and takes its checksum.
-static bool read_crc(Disk *disk, File *file, int64_t bytes, uint8_t *buffer, uint32_t *crc,
-                     int64_t *seen, Error *err) {
+static bool read_crc(Disk *disk, File *file, int64_t bytes, uint8_t *buffer, size_t piece,
+                     uint32_t *crc, int64_t *seen, Error *err) {
     *crc = 0;
     *seen = 0;
     while (*seen <= bytes) {
         size_t got = 0;
-        TRY(disk->read(disk, file, *seen, buffer, VERIFY_BYTES, &got, err));
+        TRY(disk->read(disk, file, *seen, buffer, piece, &got, err));
         if (got > 0) *crc = crc32c(*crc, (Bytes){buffer, got});
         *seen += (int64_t)got;
-        if (got < VERIFY_BYTES) break;
+        if (got < piece) break;
     }
     return true;
 }
@@ -261,12 +261,14 @@ static bool directory_verify(Objects *objects, Text name, int64_t bytes, uint32_
     AUTO(arena_free) Arena arena = {0};
     AUTO(disk_buffer_free) uint8_t *buffer = NULL;
     TRY(check_name(name, err));
-    TRY(disk_buffer_take(VERIFY_BYTES, &buffer, err));
+    // As much as it takes to see whether the file is longer than it should be.
+    size_t pages = (size_t)(MIN(bytes, VERIFY_BYTES - 1) / DISK_ALIGN + 1);
+    TRY(disk_buffer_take(pages * DISK_ALIGN, &buffer, err));
     File *file = NULL;
     TRY(disk->open(disk, path_of(directory, name, &arena), FILE_READ_DIRECT, &file, err));
     uint32_t actual = 0;
     int64_t seen = 0;
-    bool ok = read_crc(disk, file, bytes, buffer, &actual, &seen, err);
+    bool ok = read_crc(disk, file, bytes, buffer, pages * DISK_ALIGN, &actual, &seen, err);
     disk->close(disk, &file);
     TRY(ok);
     if (seen != bytes) {
