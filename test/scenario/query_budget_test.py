@@ -8,6 +8,7 @@ At night: a million series under 1 GiB. Every question ends in an answer or in a
 
 import argparse
 import http.client
+import itertools
 import json
 import re
 import statistics
@@ -140,15 +141,19 @@ def ended(tap, server, now):
 
 
 class Flood(threading.Thread):
-    def __init__(self, server, now):
+    """Asks slow queries, no two of which are the same: answers are kept."""
+
+    def __init__(self, server, now, number):
         super().__init__(daemon=True)
-        self.server, self.now, self.ending, self.asked = server, now, False, 0
+        self.server, self.now, self.number, self.ending, self.asked = server, now, number, False, 0
 
     def run(self):
-        while not self.ending:
+        for turn in itertools.count(1):
+            if self.ending:
+                return
             try:
                 status, _, _ = ask(self.server, "/api/v1/query_range", {
-                    "query": "sum(rate(crowd_total[10m]))", "start": self.now - 9_999, "end": self.now, "step": 1}, "crowd")
+                    "query": f"sum(rate(crowd_total[10m] offset {turn * 40 + self.number}ms))", "start": self.now - 9_999, "end": self.now, "step": 1}, "crowd")
                 self.asked += status == 200
                 if status != 200:
                     time.sleep(0.05)
@@ -165,7 +170,7 @@ def fairness(tap, server, now):
             for i in range(600)), {"X-Scope-OrgID": tenant})
         assert status == 204, answer
         write(connection, series({"__name__": "small"}, [(now * 1000, 1.0)]), {"X-Scope-OrgID": tenant})
-    floods = [Flood(server, now) for _ in range(40)]
+    floods = [Flood(server, now, number) for number in range(40)]
     for flood in floods:
         flood.start()
     time.sleep(1.5)
@@ -193,7 +198,9 @@ def main():
     args = parser.parse_args()
     limit_mib = int(args.memory[:-3]) * (1024 if args.memory.endswith("GiB") else 1)
     tap = Tap()
-    server = Server("--memory.limit", args.memory, "--query.timeout", f"{TIMEOUT_S}s", "--query.slow_log", "20ms")
+    # All series are of one metric; nothing but memory is to limit them.
+    server = Server("--memory.limit", args.memory, "--query.timeout", f"{TIMEOUT_S}s", "--query.slow_log", "20ms",
+                    "--series.per_metric_max", "0", "--series.active_max", "0")
     try:
         server.start()
         now = int(time.time())
