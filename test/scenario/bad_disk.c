@@ -1,5 +1,6 @@
 // A disk that goes bad under the real binary, loaded in front of it (LD_PRELOAD): syncs that fail
-// and lose what they should have kept, disks that are full for some files only.
+// and lose what they should have kept, disks that are full for some files only, a power cut at the
+// sync of a folder.
 //
 // A sync that fails loses (RELIABILITY 0.4, fsyncgate): the page cache goes on showing the new
 // bytes, the disk has the old ones, and a second sync of the same file says yes. So the old bytes
@@ -22,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -47,8 +49,10 @@ typedef struct Control {
     _Atomic uint32_t slow_us;    // a write takes so long for each MiB, of the files of full_part
     _Atomic uint32_t full_skip;  // so many writes and new files that full means go well first
     _Atomic uint32_t forget;     // what is overwritten is not remembered, and costs no memory
+    _Atomic uint32_t cut;        // the power goes when a folder of cut_part is to be synced
     char under[PATH_MAX];        // only files below this folder
     char sync_part[PATH_PART_MAX], full_part[PATH_PART_MAX];  // and with this in their path
+    char cut_part[PATH_PART_MAX];
 } Control;
 
 // Bytes that were in a file before a write that is not synced yet.
@@ -292,8 +296,26 @@ static bool fails_now(void) {
     return fails;
 }
 
+// What was not synced is gone, and nothing reaches the disk any more (mounts.py).
+static void cut_power(void) {
+    enum { NO_LOG_FLUSH = 2 };
+    uint32_t how = NO_LOG_FLUSH;
+    int fd = next_open(control->under, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || ioctl(fd, _IOR('X', 125, uint32_t), &how) != 0) die("cutting the power");
+    close(fd);
+}
+
+static bool is_folder(int fd) {
+    struct stat stat;
+    return fstat(fd, &stat) == 0 && S_ISDIR(stat.st_mode);
+}
+
 static int sync_with(int (*next)(int), int fd) {
     if (!is_ours(fd, "")) return next(fd);
+    uint32_t armed = 1;
+    if (atomic_load(&control->cut) && is_folder(fd) && is_ours(fd, control->cut_part) &&
+        atomic_compare_exchange_strong(&control->cut, &armed, 0))
+        cut_power();
     if (is_ours(fd, control->sync_part) && fails_now()) {
         settle(fd, false);
         if (atomic_load(&control->believe)) return next(fd);

@@ -7,8 +7,8 @@ import struct
 WRITES, FILES, HALF, GROWS = 1, 2, 4, 8
 ALL = 0xFFFFFFFF
 PATH_MAX, PART_MAX = 4096, 256
-NUMBERS = ("skip", "fail", "believe", "full", "syncs", "failed", "refused", "slow_us", "full_skip", "forget")
-BYTES = 4 * len(NUMBERS) + PATH_MAX + 2 * PART_MAX
+NUMBERS = ("skip", "fail", "believe", "full", "syncs", "failed", "refused", "slow_us", "full_skip", "forget", "cut")
+BYTES = 4 * len(NUMBERS) + PATH_MAX + 3 * PART_MAX
 
 
 class BadDisk:
@@ -59,6 +59,11 @@ class BadDisk:
         self.number("forget", 1)
         self.fill(0, part)
         self.number("slow_us", us_per_mib)
+
+    def cut_at_folder(self, part):
+        """The power goes when a folder whose path has `part` in it is to be synced."""
+        self.put(4 * len(NUMBERS) + PATH_MAX + 2 * PART_MAX, part, PART_MAX)
+        self.number("cut", 1)
 
     def lose(self, folder):
         """What failing syncs lost is taken out of the files below `folder`, as a power cut would. The server must be dead. Returns how many bytes."""

@@ -76,14 +76,7 @@ class Keeper(threading.Thread):
         self.from_tiers = before.from_tiers if before else 0
 
     def post(self, path):
-        connection = self.server.connect()
-        try:
-            connection.request("POST", path)
-            answer = connection.getresponse()
-            answer.read()
-            return answer.status
-        finally:
-            connection.close()
+        return self.server.post(path)[0]
 
     def run(self):
         try:

@@ -87,14 +87,17 @@ class Server:
     def connect(self):
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
 
-    def get(self, path, headers=None):
+    def get(self, path, headers=None, method="GET"):
         connection = self.connect()
         try:
-            connection.request("GET", path, headers=headers or {})
+            connection.request(method, path, headers=headers or {})
             answer = connection.getresponse()
             return answer.status, answer.read()
         finally:
             connection.close()
+
+    def post(self, path, headers=None):
+        return self.get(path, headers, "POST")
 
     def query(self, expression, at_s, headers=None):
         """The `data` of an instant query."""
