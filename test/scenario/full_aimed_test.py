@@ -74,9 +74,6 @@ class Aimed(Life):
         text = self.said()
         return max(text.rfind("housekeeping works again"), text.rfind("msg=ready")) >= text.rfind("housekeeping failed")
 
-    def metric(self, name):
-        return float(re.search(rf"^{name} (\S+)$", self.server.get("/metrics")[1].decode(), re.M)[1])
-
     def flush(self, wanted=200):
         status, text, _ = self.post("/api/traceo/v1/flush")
         if wanted and status != wanted:
@@ -99,7 +96,7 @@ class Aimed(Life):
         """What is in the folder of objects is what the manifest names, once housekeeping has come by."""
         def names():
             return [name for _, _, files in os.walk(os.path.join(self.data, "objects")) for name in files]
-        self.wait(f"{when}: as many objects as blocks, none half", lambda: len(names()) == self.metric("traceo_series_blocks")
+        self.wait(f"{when}: as many objects as blocks, none half", lambda: len(names()) == self.server.metric("traceo_series_blocks")
                   and not any(name.endswith(".tmp") for name in names()))
 
     # ---- The three targets; each leaves a disk with space ----
@@ -111,7 +108,7 @@ class Aimed(Life):
         for _ in range(1000):
             if not self.batch(self.bulk):
                 break
-        self.wait("the log takes no more", lambda: self.metric("traceo_log_writable") == 0)
+        self.wait("the log takes no more", lambda: self.server.metric("traceo_log_writable") == 0)
         if self.disk.number("refused") == 0:
             self.say("nothing of the log was refused")
         self.look("while the log is full")
@@ -142,31 +139,31 @@ class Aimed(Life):
     def merge(self, way):
         # Whatever waits to be merged is, so that the next block makes the next merge, and what housekeeping says of it is not what it said before.
         merges = None
-        while merges is None or self.metric("traceo_series_merges_total") != merges:
-            merges = self.metric("traceo_series_merges_total")
+        while merges is None or self.server.metric("traceo_series_merges_total") != merges:
+            merges = self.server.metric("traceo_series_merges_total")
             for _ in range(3):
                 self.some_batches()
                 self.flush()
             time.sleep(1.2)  # a round
         self.wait("housekeeping works", self.house_is_kept)
         self.some_batches()
-        failures = self.metric("traceo_store_maintenance_failures_total")
+        failures = self.server.metric("traceo_store_maintenance_failures_total")
         # The block of the fourth head has its place; the one after it is the merge's.
         self.fill(way, ".block", skip=1)
         self.flush()
         self.wait("merging finds no space", lambda: self.has_said("merge"))
-        self.wait("and again", lambda: self.metric("traceo_store_maintenance_failures_total") >= failures + 2)
+        self.wait("and again", lambda: self.server.metric("traceo_store_maintenance_failures_total") >= failures + 2)
         if self.has_said("seal"):
             self.say("it was a head that found no space")
-        if self.metric("traceo_series_merges_total") != merges:
+        if self.server.metric("traceo_series_merges_total") != merges:
             self.say("a merge that found no space counts as done")
         self.look("while merges find no space")
         self.some_batches()
         self.look("while merges find no space, of what came then")
         self.maybe_killed("while merges find no space")
-        merges = self.metric("traceo_series_merges_total")
+        merges = self.server.metric("traceo_series_merges_total")
         self.fill(0)
-        self.wait("merging goes on", lambda: self.metric("traceo_series_merges_total") > merges)
+        self.wait("merging goes on", lambda: self.server.metric("traceo_series_merges_total") > merges)
         self.some_batches()
         self.look("when there is space again")
         self.nothing_beside("when there is space again")

@@ -162,7 +162,7 @@ class Keeper(threading.Thread):
                 found, tier = self.count(f'kill_crowd{{request_id=~"r-{part:05d}..."}}', end_ms, resolution, "sum(count_over_time({}[1d]))")
                 if found != 1000 or tier != (resolution == "1h"):
                     bad.append(f"of the crowd from {part * 1000} on {found} are there by {resolution}, from a tier: {tier}")
-        blocks = next(float(line.split()[-1]) for line in self.server.get("/metrics")[1].decode().splitlines() if line.startswith("traceo_series_tiers "))
+        blocks = self.server.metric("traceo_series_tiers")
         return bad + ([] if blocks > 3 else [f"{blocks} blocks of tiers: the day is one block"])
 
     def faults(self):

@@ -130,10 +130,6 @@ def stop(others):
     others.clear()
 
 
-def metric(server, name):
-    return float(re.search(rf"^{name} (\S+)$", server.get("/metrics")[1].decode(), re.M)[1])
-
-
 def run(limit_mib, allowed_mib, count, tap=None, library=None, slow_ms=0, starve=0):
     """The most private memory that was seen, in MiB."""
     server = Server("--memory.limit", f"{limit_mib}MiB")
@@ -179,7 +175,7 @@ def run(limit_mib, allowed_mib, count, tap=None, library=None, slow_ms=0, starve
         lived_s = time.monotonic() - begun
         known.stop = True
         known.join(timeout=60)
-        seals = metric(server, "traceo_series_seals_total")
+        seals = server.metric("traceo_series_seals_total")
         most, peak = sampler.end(), memory(server)[1]
         sent, refused = sum(b.sent for b in bombers), sum(b.refused for b in bombers)
         odd = [fault for bomber in bombers for fault in bomber.odd]

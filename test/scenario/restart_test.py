@@ -22,17 +22,13 @@ READY_S = 10
 SEGMENT_MIB = 64  # of the log
 
 
-def blocks_of(server):
-    return next(int(line.split()[-1]) for line in server.get("/metrics")[1].decode().splitlines() if line.startswith("traceo_series_blocks "))
-
-
 def measure(server):
     """Private memory (MiB), open files, bytes on disk (MiB), once the blocks of lives that were too short for it are merged: one run a second."""
-    before, still = blocks_of(server), 0
+    blocks, still = server.metric("traceo_series_blocks"), 0
     while still < 2:
         time.sleep(1.2)
-        now = blocks_of(server)
-        before, still = now, still + 1 if now >= before else 0
+        before, blocks = blocks, server.metric("traceo_series_blocks")
+        still = still + 1 if blocks >= before else 0
     text = open(f"/proc/{server.process.pid}/status").read()
     private = int(re.search(r"^RssAnon:\s+(\d+) kB", text, re.M)[1]) / 1024
     files = len(os.listdir(f"/proc/{server.process.pid}/fd"))

@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -98,6 +99,10 @@ class Server:
 
     def post(self, path, headers=None):
         return self.get(path, headers, "POST")
+
+    def metric(self, name):
+        """One of its own metrics that has no labels."""
+        return float(re.search(rf"^{name} (\S+)$", self.get("/metrics")[1].decode(), re.M)[1])
 
     def query(self, expression, at_s, headers=None):
         """The `data` of an instant query."""
